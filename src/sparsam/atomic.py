@@ -1,0 +1,183 @@
+"""Atomic file writing: a reader finds the old file or the whole new one, never a piece.
+
+The new contents go to a temporary file in the same folder (a rename is atomic only within one file system),
+reach the disk (fsync), and then take the final name in one step (`os.replace`), after which the folder's
+entry reaches the disk too. Whatever interrupts this, Ctrl-C and a full disk included, leaves the old file as
+it was and no temporary file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["atomic_write"]
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """Open a binary file that appears under its name only when the ``with`` block has ended well.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to write. Its folder must exist. Where `path` is a symbolic link, the file that it points to
+        is replaced and the link stays, as with ``open(path, "wb")``.
+    overwrite : bool, default=True
+        Whether an existing file may be replaced; plain ``open`` would, hence the default. False never
+        replaces anything, not even a file that another process made in the meantime.
+
+    Yields
+    ------
+    file : binary file object
+        Readable, writable and seekable. The block may close it.
+
+    Raises
+    ------
+    FileExistsError
+        `path` exists and `overwrite` is False.
+    FileNotFoundError, NotADirectoryError
+        The folder of `path` does not exist, or is a file.
+    IsADirectoryError
+        `path` is a folder.
+    PermissionError
+        `path` may not be written: a file marked read-only is respected, as plain ``open`` does.
+    OSError
+        `path` is a device, a pipe or a socket, which replacing would destroy; or writing failed.
+
+    Notes
+    -----
+    Permissions are those of a plain ``open``: a new file has 0o666 less the umask; an overwritten one keeps
+    its mode and, where the system allows, its owner.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> with atomic_write(folder / "weights.bin") as file:
+    ...     _ = file.write(b"0.1 0.2")
+    ...     (folder / "weights.bin").exists()
+    False
+    >>> (folder / "weights.bin").read_bytes()
+    b'0.1 0.2'
+    >>> with atomic_write(folder / "weights.bin", overwrite=False) as file:
+    ...     _ = file.write(b"other")
+    Traceback (most recent call last):
+    ...
+    FileExistsError: [Errno 17] it exists already and overwrite=False: '...weights.bin'
+    """
+    target = Path(path)
+    if overwrite:
+        target = Path(os.path.realpath(target))  # through a symbolic link, as open() does
+    elif os.path.lexists(target):
+        raise _exists_already(target)  # before the work of the block, not after it
+    if not target.parent.exists():
+        raise FileNotFoundError(
+            errno.ENOENT, "the folder to write into does not exist; create it first", str(target.parent)
+        )
+    old = _existing_file(target)
+
+    # Hidden and with another suffix, so that no pattern such as "*.npz" finds it; the name is cut to stay
+    # below the file system's 255 bytes.
+    temporary = target.with_name(f".{target.name[:32]}.{secrets.token_hex(8)}.tmp")
+    try:
+        descriptor = _create(temporary, target)
+        try:
+            if old is not None:
+                _inherit(descriptor, old)  # before writing: what was private is so at every moment
+            # closefd=False: the descriptor is still there for fsync if the block closes the file.
+            with open(descriptor, "w+b", closefd=False) as file:
+                yield file
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)  # before renaming: Windows renames no open file
+        if overwrite:
+            temporary.replace(target)
+        else:
+            _rename_without_overwriting(temporary, target)
+    except BaseException:  # KeyboardInterrupt too
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(target.parent)
+
+
+def _exists_already(target: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, "it exists already and overwrite=False", str(target))
+
+
+def _existing_file(target: Path) -> os.stat_result | None:
+    """Return the status of the file to be replaced, None without one; refuse what must not be replaced."""
+    try:
+        old = target.stat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(old.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder; give the name of a file in it", str(target))
+    if not stat.S_ISREG(old.st_mode):
+        reason = "it is a device, a pipe or a socket, which replacing would destroy"
+        raise OSError(errno.EINVAL, reason, str(target))
+    if not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, "it is write-protected", str(target))
+    return old
+
+
+def _create(temporary: Path, target: Path) -> int:
+    """Create the temporary file and return its descriptor.
+
+    The kernel applies the umask to 0o666; to ask for the umask from here would mean to change it for a
+    moment, for all threads. O_EXCL: never through a file or link of somebody else.
+    """
+    try:
+        return os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError as error:
+        error.filename = str(target)  # the name that the caller knows
+        raise
+
+
+def _inherit(descriptor: int, old: os.stat_result) -> None:
+    """Give the new file the owner, where allowed, and the mode of the old one."""
+    if hasattr(os, "fchown"):
+        with contextlib.suppress(OSError):  # only root may give files away
+            os.fchown(descriptor, old.st_uid, old.st_gid)
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, stat.S_IMODE(old.st_mode))  # after fchown, which clears bits of the mode
+
+
+def _rename_without_overwriting(temporary: Path, target: Path) -> None:
+    """Move `temporary` to `target`, or raise FileExistsError; atomic against others who do the same."""
+    try:
+        os.link(temporary, target)  # unlike a rename it fails where the target exists
+    except FileExistsError:
+        raise _exists_already(target) from None
+    except (OSError, AttributeError, NotImplementedError):
+        # No hard links here (FAT, some network file systems, Android). To claim the name with an empty file
+        # of our own is as free of races; only a reader could meet that empty file, for a moment.
+        try:
+            target.touch(exist_ok=False)
+        except FileExistsError:
+            raise _exists_already(target) from None
+        try:
+            temporary.replace(target)
+        except BaseException:
+            target.unlink()
+            raise
+    else:
+        temporary.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the folder's new entry to the disk where the platform can; the file is in place in any case."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))  # Windows opens no folders
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Scikit-learn's face of the engine: estimators that assemble it; no formulas here."""

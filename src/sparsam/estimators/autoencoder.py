@@ -1,0 +1,449 @@
+"""The sparse autoencoder of the CS294A notes as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from functools import partial
+from numbers import Integral
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from sparsam.activations import get_activation
+from sparsam.error_functions import SquaredError
+from sparsam.estimators import fitting, validation
+from sparsam.estimators.rows import merge_repeated_rows
+from sparsam.network import Network, Parameters, affine, weighted_sum
+from sparsam.objective import Objective, Term
+from sparsam.penalties import KLSparsity, WeightDecay
+from sparsam.samples import Chunk, Samples, choose_chunk_size
+from sparsam.train import Callback, precision, train
+
+__all__ = ["SparseAutoencoder"]
+
+
+class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Sparse autoencoder: a network that reconstructs its input through hidden units that are seldom active.
+
+    It minimizes ::
+
+        J = 1/S sum_n s_n 1/2 |y_n - x_n|^2  +  alpha/2 (|W_1|^2 + |W_2|^2)  +  beta sum_j KL(rho || rho_hat_j)
+
+    over the weights, with z_n = h(x_n W_1 + b_1), y_n = h_out(z_n W_2 + b_2), sample weights s_n, S = sum_n s_n, and
+    rho_hat_j = 1/S sum_n s_n z_nj the mean activation of hidden unit j over all samples (of (z + 1)/2 for tanh units).
+    The whole data takes part in every step: L-BFGS goes to the minimum itself, where the gradient vanishes, not to
+    where a learning rate gives up.
+
+    Parameters
+    ----------
+    n_components : int, default 25
+        Number of hidden units; the notes' job has 25 for patches of 64 pixels.
+    rho : float, default 0.01
+        Target mean activation of a hidden unit, in (0, 1).
+    beta : float, default 3.0
+        Weight of the sparsity penalty; 0 switches it off.
+    alpha : float, default 1e-4
+        Weight decay; biases do not decay.
+    hidden_activation : {"logistic", "tanh", "relu"}, default "logistic"
+        h. ReLU units have no range in which a mean activation could be compared with rho: they need ``beta=0``.
+    output_activation : {"logistic", "identity"}, default "logistic"
+        h_out. "logistic", the notes', needs data in [0, 1]; "identity", a linear decoder, takes any.
+    max_iter : int, default 1000
+        Most iterations.
+    tol : float, default 1e-5
+        Converged when no component of the gradient of J is larger.
+    time_budget : float or None, default None
+        Seconds after which to stop where not converged.
+    chunk_size : int or None, default None
+        Rows of the data that are worked on at once; None chooses by the shapes so that a chunk stays in the
+        processor's cache. It has no influence on the result beyond rounding.
+    dtype : {"float32", "float64"}, default "float32"
+        Precision of the training and of the fitted weights. float32 converges to the default tol at half the cost.
+    warm_start : bool, default False
+        Whether `fit` goes on from the fitted weights, if there are any.
+    random_state : int, RandomState instance or None, default None
+        Draws the initial weights, U(-r, r) with r = sqrt(6 / (n_in + n_out + 1)).
+    callback : callable or None, default None
+        Called about ten times a second with a `sparsam.train.Progress`; returning True stops the training.
+    verbose : int, default 0
+        1 prints a line of progress a second, and why the training stopped.
+
+    Attributes
+    ----------
+    components_ : array of shape (n_components, n_features)
+        The learned filters: W_1 transposed.
+    coefs_ : list of two arrays, (n_features, n_components) and (n_components, n_features)
+        W_1, W_2.
+    intercepts_ : list of two arrays, (n_components,) and (n_features,)
+        b_1, b_2.
+    mean_activation_ : array of shape (n_components,)
+        rho_hat on the training data.
+    cost_ : float
+        J at the end, as the training computed it.
+    n_iter_, n_evaluations_ : int
+        Iterations; evaluations of J and its gradient.
+    gradient_norm_ : float
+        Largest component of the gradient at the end.
+    converged_ : bool
+        Whether gradient_norm_ <= tol.
+    stop_reason_ : str
+        "converged", "precision", "max_iter", "time_budget", "callback" or "interrupted"; see
+        `sparsam.train.STOP_REASONS`.
+    loss_curve_ : list of float
+        J at the initial weights and after each iteration.
+    history_ : pandas.DataFrame
+        The same in detail: iteration, evaluations, seconds, J, each term of J, gradient_norm.
+    n_features_in_, feature_names_in_
+        As in every scikit-learn estimator.
+
+    References
+    ----------
+    A. Ng, *CS294A Lecture notes: Sparse autoencoder*, Stanford, 2011.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsam import SparseAutoencoder
+    >>> X = np.random.default_rng(0).uniform(0.1, 0.9, (200, 1)) @ np.ones((1, 6))  # rank one
+    >>> model = SparseAutoencoder(n_components=2, beta=0.0, random_state=0).fit(X)
+    >>> model.stop_reason_
+    'converged'
+    >>> model.transform(X).shape, model.components_.shape
+    ((200, 2), (2, 6))
+    >>> bool(model.score(X) > -0.02)
+    True
+    """
+
+    def __init__(
+        self,
+        n_components: int = 25,
+        *,
+        rho: float = 0.01,
+        beta: float = 3.0,
+        alpha: float = 1e-4,
+        hidden_activation: str = "logistic",
+        output_activation: str = "logistic",
+        max_iter: int = 1000,
+        tol: float = 1e-5,
+        time_budget: float | None = None,
+        chunk_size: int | None = None,
+        dtype: str = "float32",
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        callback: Callback | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.rho = rho
+        self.beta = beta
+        self.alpha = alpha
+        self.hidden_activation = hidden_activation
+        self.output_activation = output_activation
+        self.max_iter = max_iter
+        self.tol = tol
+        self.time_budget = time_budget
+        self.chunk_size = chunk_size
+        self.dtype = dtype
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.callback = callback
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Minimize J over the weights.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            In [0, 1] for logistic outputs.
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            s_n, not negative; an integer weight gives the very bits that so many copies of the row would.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a hyperparameter or the data cannot be used.
+        FloatingPointError
+            If J overflows; the estimator then holds the last finite weights.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the training stopped before converging.
+        UserWarning
+            If it was interrupted by Ctrl-C; the estimator holds the weights so far.
+        """
+        self._check_hyperparameters()
+        X = validation.validate_inputs(self, X, reset=True)
+        weights = validation.check_sample_weight(sample_weight, X)
+        if self.output_activation == "logistic":
+            validation.check_unit_range(X)
+
+        network = Network(
+            (X.shape[1], int(self.n_components), X.shape[1]), self.hidden_activation, self.output_activation
+        )
+        theta = self._initial_weights(network)
+        rows, row_weights = merge_repeated_rows(X.astype(self.dtype, copy=False), weights)
+        with precision(self.dtype):
+            samples = Samples.from_arrays(
+                rows,
+                sample_weight=row_weights,
+                chunk_size=self.chunk_size or choose_chunk_size(len(rows), network.layer_sizes),
+                dtype=self.dtype,
+            )
+        training = train(
+            self._objective(network),
+            samples,
+            theta,
+            dtype=self.dtype,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            time_budget=self.time_budget,
+            callback=fitting.reporting(self.verbose, self.callback),
+        )
+        with precision(self.dtype):
+            rho_hat = _mean_activation(network, jnp.asarray(training.theta), samples)
+            self.mean_activation_ = np.asarray(rho_hat)
+        self._n_features_out = network.layer_sizes[1]
+        fitting.set_fitted_attributes(self, network, training, tol=self.tol, dtype=self.dtype)
+        if self.verbose:
+            print(fitting.summary_line(self), flush=True)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Activations of the hidden units, z = h(x W_1 + b_1).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : array of shape (n_samples, n_components), of type ``dtype``
+        """
+        return self._apply(_encode, self._validated(X))
+
+    def inverse_transform(self, Z: ArrayLike) -> NDArray[np.floating]:
+        """Reconstruct inputs from hidden activations, y = h_out(z W_2 + b_2).
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components)
+
+        Returns
+        -------
+        Y : array of shape (n_samples, n_features), of type ``dtype``
+        """
+        check_is_fitted(self)
+        activations: NDArray[np.floating] = check_array(
+            Z, dtype=(np.float64, np.float32), ensure_all_finite=False, input_name="Z"
+        )
+        validation.check_finite(activations, "Z")
+        if activations.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"Z has {activations.shape[1]} columns, but there are {self._n_features_out} hidden units: pass what "
+                "transform returned"
+            )
+        return self._apply(_decode, activations)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Reconstruction y of each sample: `inverse_transform` of `transform`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Y : array of shape (n_samples, n_features), of type ``dtype``
+        """
+        return self._apply(_reconstruct, self._validated(X))
+
+    def cost(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """J of the fitted weights on X, in float64: what the notes call the score.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            On the training data about `cost_`; it depends on alpha, rho and beta. Use `score` to compare settings.
+        """
+        X = self._validated(X)
+        weights = validation.check_sample_weight(sample_weight, X)
+        s = np.ones(len(X)) if weights is None else weights
+        network, parameters = self._network(), fitting.fitted_parameters(self)
+        size = self.chunk_size or choose_chunk_size(len(X), network.layer_sizes)
+        with precision(np.float64):
+            objective = self._objective(network)
+            parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), parameters)
+            sums: Any = None
+            for start in range(0, len(X), size):
+                piece = slice(start, start + size)
+                rows, row_weights = (jnp.asarray(fitting.filled(array[piece], size, np.float64)) for array in (X, s))
+                more = _sums(objective, parameters, Chunk(rows, rows, row_weights))
+                sums = more if sums is None else jax.tree.map(jnp.add, sums, more)
+            return float(jnp.sum(objective.values(sums, jnp.asarray(s.sum()), parameters)))
+
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Minus the mean of E_n = 1/2 |y_n - x_n|^2: greater is better, comparable across settings.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        scores = self.score_samples(X)
+        return float(np.average(scores, weights=validation.check_sample_weight(sample_weight, scores)))
+
+    def score_samples(self, X: ArrayLike) -> NDArray[np.floating]:
+        """-E_n of each sample: the lower, the less it resembles the training data (an anomaly).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,), float64
+        """
+        return self._apply(_negative_error, self._validated(X)).astype(np.float64)
+
+    @property
+    def components_(self) -> NDArray[np.floating]:
+        """The learned filters, (n_components, n_features)."""
+        check_is_fitted(self)
+        return self.coefs_[0].T
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """History of the fit: a row for the initial weights and for each iteration."""
+        check_is_fitted(self)
+        return fitting.history_frame(self)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64"] if self.dtype == "float64" else []
+        return tags
+
+    def _check_hyperparameters(self) -> None:
+        validation.check_hyperparameters(
+            alpha=self.alpha,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            time_budget=self.time_budget,
+            chunk_size=self.chunk_size,
+            dtype=self.dtype,
+            callback=self.callback,
+        )
+        validation.check_number("n_components", self.n_components, Integral, low=1)
+        validation.check_number("rho", self.rho, low=0, high=1, bounds="neither")
+        validation.check_number("beta", self.beta, low=0)
+        validation.check_choice("hidden_activation", self.hidden_activation, ("logistic", "tanh", "relu"))
+        validation.check_choice("output_activation", self.output_activation, ("logistic", "identity"))
+        if self.beta > 0 and get_activation(self.hidden_activation).probabilities is None:
+            raise ValueError(
+                f"beta = {self.beta} asks for KL sparsity, which compares mean activations with rho in (0, 1); "
+                f"{self.hidden_activation} units have no such range: use hidden_activation='logistic' or 'tanh', or "
+                "beta=0"
+            )
+
+    def _objective(self, network: Network) -> Objective:
+        terms: list[Term] = [SquaredError(), WeightDecay(float(self.alpha))]
+        if self.beta > 0:  # else its pass over the data would be for nothing
+            terms.append(KLSparsity(float(self.rho), float(self.beta)))
+        return Objective(network, tuple(terms))
+
+    def _initial_weights(self, network: Network) -> NDArray[np.floating]:
+        if not (self.warm_start and hasattr(self, "coefs_")):
+            return network.initialize(check_random_state(self.random_state))
+        if tuple(coef.shape for coef in self.coefs_) != network.shapes:
+            raise ValueError(
+                f"warm_start=True goes on from the fitted weights, but they are {self.coefs_[0].shape[0]} features by "
+                f"{self.coefs_[0].shape[1]} units, and this fit asks for {network.shapes[0][0]} by "
+                f"{network.shapes[0][1]}: set warm_start=False, or fit a clone"
+            )
+        return np.concatenate([array.ravel() for array in (*self.coefs_, *self.intercepts_)])
+
+    def _network(self) -> Network:
+        n_features, n_components = self.coefs_[0].shape
+        return Network((n_features, n_components, n_features), self.hidden_activation, self.output_activation)
+
+    def _validated(self, X: ArrayLike) -> NDArray[np.floating]:
+        check_is_fitted(self)
+        return validation.validate_inputs(self, X, reset=False)
+
+    def _apply(self, function: Any, rows: NDArray[np.floating]) -> NDArray[np.floating]:
+        return fitting.apply_in_chunks(
+            function,
+            self._network(),
+            fitting.fitted_parameters(self),
+            rows,
+            dtype=self.dtype,
+            chunk_size=self.chunk_size,
+        )
+
+
+# The compiled programs; a network's architecture is part of their key.
+
+
+@partial(jax.jit, static_argnums=0)
+def _encode(network: Network, parameters: Parameters, x: jax.Array) -> jax.Array:
+    return network.forward(parameters, x).hidden[0]
+
+
+@partial(jax.jit, static_argnums=0)
+def _decode(network: Network, parameters: Parameters, z: jax.Array) -> jax.Array:
+    a = affine(z, parameters.coefs[1], parameters.intercepts[1])
+    return get_activation(network.output_activation).function(a)
+
+
+@partial(jax.jit, static_argnums=0)
+def _reconstruct(network: Network, parameters: Parameters, x: jax.Array) -> jax.Array:
+    return network.forward(parameters, x).outputs
+
+
+@partial(jax.jit, static_argnums=0)
+def _negative_error(network: Network, parameters: Parameters, x: jax.Array) -> jax.Array:
+    return -SquaredError().per_sample(network.forward(parameters, x).outputs, x)
+
+
+@partial(jax.jit, static_argnums=0)
+def _mean_activation(network: Network, theta: jax.Array, samples: Samples) -> jax.Array:
+    parameters = network.unravel(theta)
+    hidden = get_activation(network.hidden_activation)
+
+    def activation_sums(chunk: Chunk) -> jax.Array:
+        a = network.forward(parameters, chunk.inputs).pre_activations[0]
+        z = hidden.probabilities(a)[0] if hidden.probabilities else hidden.function(a)
+        return weighted_sum(chunk.sample_weight, z)
+
+    return samples.sum_over_chunks(activation_sums) / samples.total_weight
+
+
+@jax.jit
+def _sums(objective: Objective, parameters: Parameters, chunk: Chunk) -> tuple[Any, ...]:
+    return objective.sums(parameters, chunk)

@@ -1,0 +1,193 @@
+"""From a training to fitted attributes, and from these back to the engine: shared by all estimators."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jax.typing import DTypeLike
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from sparsam.network import Network, Parameters
+from sparsam.samples import choose_chunk_size
+from sparsam.train import STOP_REASONS, Callback, Progress, Training, precision
+
+__all__ = [
+    "apply_in_chunks",
+    "filled",
+    "fitted_parameters",
+    "history_frame",
+    "reporting",
+    "set_fitted_attributes",
+]
+
+
+class FittedNetwork(Protocol):
+    """The attributes that every fitted estimator has, as `set_fitted_attributes` leaves them."""
+
+    coefs_: list[NDArray[np.floating]]
+    intercepts_: list[NDArray[np.floating]]
+    cost_: float
+    n_iter_: int
+    n_evaluations_: int
+    gradient_norm_: float
+    converged_: bool
+    stop_reason_: str
+    loss_curve_: list[float]
+    _history: dict[str, list[float]]
+
+
+def set_fitted_attributes(
+    estimator: FittedNetwork, network: Network, training: Training, *, tol: float, dtype: str
+) -> None:
+    """Set what a training found on the estimator, then say aloud where it did not converge.
+
+    Raises
+    ------
+    FloatingPointError
+        If J was not finite; the estimator then holds the last finite iterate.
+    """
+    parameters = network.unravel(cast(jax.Array, training.theta))  # slices and reshapes: NumPy in, NumPy out
+    estimator.coefs_ = [np.array(coef) for coef in parameters.coefs]
+    estimator.intercepts_ = [np.array(intercept) for intercept in parameters.intercepts]
+    if training.history:
+        last = training.history[-1]
+        estimator.cost_ = last.J
+        estimator.n_iter_ = last.iteration
+        estimator.n_evaluations_ = last.evaluations
+        estimator.gradient_norm_ = last.gradient_norm
+    estimator.converged_ = training.stop_reason == "converged"
+    estimator.stop_reason_ = training.stop_reason
+    estimator.loss_curve_ = [progress.J for progress in training.history]
+    estimator._history = _columns(training.history)
+    _speak_up(training, tol, dtype)
+
+
+def _columns(history: list[Progress]) -> dict[str, list[float]]:
+    columns: dict[str, list[float]] = {
+        name: [getattr(progress, name) for progress in history] for name in ("iteration", "evaluations", "seconds", "J")
+    }
+    for term in history[0].terms if history else ():
+        columns[term] = [progress.terms[term] for progress in history]
+    columns["gradient_norm"] = [progress.gradient_norm for progress in history]
+    return columns
+
+
+def history_frame(estimator: FittedNetwork) -> pd.DataFrame:
+    """History of the fit as a data frame, a row an iteration."""
+    return pd.DataFrame(estimator._history)
+
+
+def _speak_up(training: Training, tol: float, dtype: str) -> None:
+    reason, where = STOP_REASONS[training.stop_reason], ""
+    if training.history:
+        last = training.history[-1]
+        where = f" (iteration {last.iteration}, J = {last.J:.6g}, gradient's max-norm {last.gradient_norm:.2g})"
+    match training.stop_reason:
+        case "not_finite":
+            terms = ", ".join(training.broken_terms) or "the gradient"
+            raise FloatingPointError(
+                f"{reason} in the term(s) {terms}{where}. Look for extreme values in X and standardize it, increase "
+                "alpha, or use dtype='float64'. The last finite weights are kept."
+            )
+        case "interrupted":
+            warnings.warn(f"Training {reason}{where}: the estimator holds these weights.", UserWarning, stacklevel=4)
+        case "max_iter" | "time_budget":
+            warnings.warn(
+                f"Not converged: {reason}{where}, above tol = {tol:.2g}. Increase {training.stop_reason}, or go on "
+                "from these weights with warm_start=True.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        case "precision":
+            cure = "Use dtype='float64', or a larger tol." if dtype == "float32" else "Use a larger tol."
+            warnings.warn(
+                f"Not converged: {reason} ({dtype}){where}, above tol = {tol:.2g}. {cure}",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+
+def fitted_parameters(estimator: FittedNetwork) -> Parameters:
+    """Return the fitted weights, as the engine takes them."""
+    return Parameters(tuple(estimator.coefs_), tuple(estimator.intercepts_))  # type: ignore[arg-type]
+
+
+def apply_in_chunks(
+    function: Callable[..., jax.Array],
+    network: Network,
+    parameters: Parameters,
+    *rows: NDArray[np.floating],
+    dtype: DTypeLike,
+    chunk_size: int | None = None,
+) -> NDArray[np.floating]:
+    """Apply a compiled function (network, parameters, *rows) to a chunk of rows at a time.
+
+    Memory beyond the result stays flat, and the last chunk is filled up, so that one program serves any number of rows.
+    """
+    n_samples = len(rows[0])
+    size = chunk_size or choose_chunk_size(n_samples, network.layer_sizes)
+    result: NDArray[np.floating] | None = None
+    with precision(dtype):
+        weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), parameters)
+        for start in range(0, n_samples, size):
+            pieces = [filled(array[start : start + size], size, dtype) for array in rows]
+            count = min(size, n_samples - start)
+            piece = np.asarray(function(network, weights, *pieces))[:count]
+            if result is None:
+                result = np.empty((n_samples, *piece.shape[1:]), dtype=piece.dtype)
+            result[start : start + count] = piece
+    assert result is not None  # validation refuses empty data
+    return result
+
+
+def filled(rows: NDArray[np.floating], size: int, dtype: DTypeLike) -> NDArray[np.floating]:
+    """Rows filled up with zeros to a chunk of the given size and type."""
+    if len(rows) == size and rows.dtype == dtype:
+        return rows
+    filled = np.zeros((size, *rows.shape[1:]), dtype=dtype)
+    filled[: len(rows)] = rows
+    return filled
+
+
+def reporting(verbose: int, callback: Callback | None) -> Callback | None:
+    """Combine the progress line that ``verbose`` asks for with the user's callback."""
+    if not verbose:
+        return callback
+    printed = time.perf_counter()
+
+    def report(progress: Progress) -> bool | None:
+        nonlocal printed
+        if time.perf_counter() - printed >= VERBOSE_SECONDS:
+            printed = time.perf_counter()
+            print(progress_line(progress), file=sys.stdout, flush=True)
+        return callback(progress) if callback is not None else None
+
+    return report
+
+
+VERBOSE_SECONDS = 1.0
+
+
+def progress_line(progress: Progress) -> str:
+    """One tidy line: iteration, J, gradient norm, seconds."""
+    return (
+        f"iteration {progress.iteration:5d}   J {progress.J:.6f}   gradient {progress.gradient_norm:.1e}   "
+        f"{progress.seconds:.1f} s"
+    )
+
+
+def summary_line(estimator: Any) -> str:
+    """Say why a training stopped, and where."""
+    return (
+        f"{STOP_REASONS[estimator.stop_reason_]} (iteration {estimator.n_iter_}, {estimator.n_evaluations_} "
+        f"evaluations, J {estimator.cost_:.6f}, gradient {estimator.gradient_norm_:.1e})"
+    )

@@ -1,0 +1,129 @@
+"""What every estimator checks at its border: hyperparameters, data, sample weights. Inside, all is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array, check_consistent_length, check_scalar
+from sklearn.utils.validation import validate_data
+
+__all__ = [
+    "check_choice",
+    "check_finite",
+    "check_hyperparameters",
+    "check_number",
+    "check_sample_weight",
+    "check_unit_range",
+    "validate_inputs",
+]
+
+UNIT_RANGE_SLACK = 1e-6  # rounding that data scaled to [0, 1] may show
+
+
+def check_number(
+    name: str,
+    value: Any,
+    kind: type = Real,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    bounds: str = "both",
+) -> None:
+    """Raise TypeError or ValueError unless value is a finite number of that kind within bounds.
+
+    ``bounds`` says which of low and high are allowed themselves: "both", "left", "right" or "neither".
+    """
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    check_scalar(value, name, kind, min_val=low, max_val=high, include_boundaries=bounds)
+    if not np.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+
+
+def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
+    """Raise ValueError unless value is one of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def check_hyperparameters(
+    *,
+    alpha: float,
+    max_iter: int,
+    tol: float,
+    time_budget: float | None,
+    chunk_size: int | None,
+    dtype: str,
+    callback: Callable[..., Any] | None,
+) -> None:
+    """Check the hyperparameters that all estimators share."""
+    check_number("alpha", alpha, low=0)
+    check_number("max_iter", max_iter, Integral, low=1)
+    check_number("tol", tol, low=0)
+    if time_budget is not None:
+        check_number("time_budget", time_budget, low=0, bounds="neither")
+    if chunk_size is not None:
+        check_number("chunk_size", chunk_size, Integral, low=1)
+    check_choice("dtype", dtype, ("float32", "float64"))
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable or None, got {callback!r}")
+
+
+def validate_inputs(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> NDArray[np.floating]:
+    """Return X as a dense, finite float array (n_samples, n_features).
+
+    With ``reset`` the estimator learns the number and names of the features; without, they must agree.
+    """
+    checked: NDArray[np.floating] = validate_data(
+        estimator, X, dtype=(np.float64, np.float32), ensure_all_finite=False, reset=reset
+    )
+    check_finite(checked, "X")
+    return checked
+
+
+def check_finite(X: NDArray[np.floating], name: str) -> None:
+    """Raise ValueError naming the first row that holds NaN or infinity."""
+    # A sum is finite only if every summand is, and needs no array of flags; it can overflow, so look then.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.sum(X)):
+            return
+    rows, columns = np.nonzero(~np.isfinite(X))
+    if len(rows):
+        row, column = int(rows[0]), int(columns[0])
+        kind = "NaN" if np.isnan(X[row, column]) else "infinity"
+        raise ValueError(
+            f"Input {name} contains {kind}: first in row {row}, column {column}; {len(np.unique(rows))} of "
+            f"{len(X)} rows have NaN or infinity. Remove these rows or impute them (sklearn.impute)."
+        )
+
+
+def check_sample_weight(sample_weight: ArrayLike | None, X: NDArray[np.floating]) -> NDArray[np.float64] | None:
+    """Return the weights as float64 (n_samples,); they must be finite, not negative, and not all zero."""
+    if sample_weight is None:
+        return None
+    weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weights.ndim != 1:
+        raise ValueError(f"sample_weight must be one number a sample, got an array of shape {weights.shape}")
+    check_consistent_length(X, weights)
+    if np.any(weights < 0):
+        raise ValueError(f"sample_weight must not be negative: it is in row {int(np.argmax(weights < 0))}")
+    if not weights.sum() > 0:
+        raise ValueError("sample_weight is zero for every sample: nothing is left to fit")
+    return np.asarray(weights)
+
+
+def check_unit_range(X: NDArray[np.floating]) -> None:
+    """Raise ValueError unless X lies in [0, 1], the range of a logistic output, up to rounding."""
+    low, high = float(X.min()), float(X.max())
+    if low < -UNIT_RANGE_SLACK or high > 1 + UNIT_RANGE_SLACK:
+        row = int(np.argmax(np.any((X < -UNIT_RANGE_SLACK) | (X > 1 + UNIT_RANGE_SLACK), axis=1)))
+        raise ValueError(
+            f"X ranges from {low:.6g} to {high:.6g} (first outside [0, 1] in row {row}), but logistic outputs can only "
+            "reach (0, 1). Normalize X (sparsam.images.normalize_patches for image patches, "
+            "sklearn.preprocessing.MinMaxScaler for tables) or set output_activation='identity'."
+        )

@@ -1,0 +1,25 @@
+"""From pictures to the data matrix of an autoencoder: load, whiten, cut patches, normalize them.
+
+Names are loaded at first use, so that importing this package costs nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from sparsam.images.loading import load_images as load_images
+    from sparsam.images.natural import natural_images as natural_images
+    from sparsam.images.patches import normalize_patches as normalize_patches
+    from sparsam.images.patches import sample_patches as sample_patches
+    from sparsam.images.whitening import whiten as whiten
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "loading": ["load_images"],
+        "natural": ["natural_images"],
+        "patches": ["normalize_patches", "sample_patches"],
+        "whitening": ["whiten"],
+    },
+)

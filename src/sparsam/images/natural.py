@@ -1,0 +1,53 @@
+"""Natural images that need no download: they come with scikit-image and scikit-learn."""
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsam.images.whitening import WRAPPED, whiten
+
+PHOTOGRAPHS = ("camera", "astronaut", "chelsea", "coffee", "grass", "gravel", "brick")
+"""Taken from ``skimage.data``: those that its wheel brings along."""
+
+SAMPLES = ("china.jpg", "flower.jpg")
+"""Taken from ``sklearn.datasets.load_sample_image``."""
+
+
+def natural_images() -> list[npt.NDArray[np.float64]]:
+    r"""Nine whitened photographs, in place of the ten of the CS294A notes (whose license is not stated).
+
+    Each is turned to gray, given mean 0 and variance 1, and whitened by :math:`f \exp(-(f/0.4)^4)`, f in
+    cycles per pixel, back to variance 1 (see :func:`whiten`). Then its outermost 2 pixels are cut off, for
+    there the FFT wraps around and mixes each rim with the opposite one. Every position of the result is
+    therefore valid, and :func:`sample_patches` needs no `border`.
+
+    Returns
+    -------
+    images : list of nine ndarrays of shape (height, width), float64
+        Mean about 0 and variance about 1 (exactly so before the crop), in the order camera, astronaut,
+        chelsea, coffee, grass, gravel, brick, china, flower. The sizes run from 296 x 447 to 508 x 508.
+
+    Notes
+    -----
+    Credits. With scikit-image: camera (Lav Varshney), chelsea (Stefan van der Walt) and coffee (Rachel
+    Michetti, courtesy of Pikolo Espresso Bar), CC0 by the photographers; astronaut (NASA, public domain);
+    grass (linolafett, DeviantArt), gravel and brick (CC0Textures), CC0. With scikit-learn: china, by
+    danielbuechele (https://www.flickr.com/photos/danielbuechele/6061409035/), and flower, by vultilion
+    (https://www.flickr.com/photos/vultilion/6056698931/), both under the Creative Commons Attribution 2.0
+    license (https://creativecommons.org/licenses/by/2.0/); here turned to gray, whitened and cropped.
+
+    Examples
+    --------
+    >>> from sparsam.images import natural_images, sample_patches
+    >>> images = natural_images()
+    >>> len(images), images[0].shape
+    (9, (508, 508))
+    >>> sample_patches(images, n_patches=100, random_state=0).shape
+    (100, 64)
+    """
+    from skimage import data
+    from skimage.color import rgb2gray
+    from sklearn.datasets import load_sample_image
+
+    originals = [getattr(data, name)() for name in PHOTOGRAPHS] + [load_sample_image(name) for name in SAMPLES]
+    gray = [rgb2gray(image) if image.ndim == 3 else image for image in originals]
+    return [image[WRAPPED:-WRAPPED, WRAPPED:-WRAPPED].copy() for image in whiten(gray)]

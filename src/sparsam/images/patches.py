@@ -1,0 +1,184 @@
+"""Patches: small windows at random places of images, each a row of the data matrix."""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsam.images.stacks import Image, Images, as_image_list, floating_dtype
+
+BLOCK = 1024
+"""Patches gathered at a time: bounds the temporary copy (half a megabyte for 8 x 8 in float64)."""
+
+
+def sample_patches(
+    images: Images,
+    n_patches: int = 10_000,
+    patch_size: int | tuple[int, int] = 8,
+    random_state: int | np.random.RandomState | None = None,
+    *,
+    border: int = 0,
+) -> npt.NDArray[Any]:
+    """Cut patches out of images at random.
+
+    For each patch an image is drawn uniformly (a large one is not drawn more often), then the patch's
+    position, uniformly over all that lie within the image, the last row and the last column included.
+
+    Parameters
+    ----------
+    images : ndarray or iterable of array-likes
+        Gray images (height, width), or color images (height, width, 3), of any sizes; or one array that holds
+        a stack (n, height, width) or (height, width, n) of gray ones (the rule: :func:`~.stacks.stack_axis`).
+    n_patches : int, default=10_000
+        Number of patches; the CS294A notes use 10,000.
+    patch_size : int or pair of ints, default=8
+        Height and width in pixels; one number means a square. The notes use 8.
+    random_state : int, RandomState instance or None, default=None
+        An int gives the same patches, bit for bit, at every call.
+    border : int, default=0
+        Pixels to keep clear on all four sides. Whitened images need 2, because there the FFT has mixed
+        opposite rims; :func:`natural_images` has cut those off, so that it needs none.
+
+    Returns
+    -------
+    patches : ndarray of shape (n_patches, height * width), or (n_patches, height * width * 3) for color
+        A patch a row; ``patches[i].reshape(height, width)`` or ``(height, width, 3)`` shows it. The images'
+        floating type is kept (the widest of them, where they differ); integers become float64. Values are
+        taken as they are: :func:`normalize_patches` scales them.
+
+    Raises
+    ------
+    ValueError
+        If a patch does not fit into an image, gray and color images are mixed, an image holds NaN or infinity
+        (inside the border), or a number is out of range.
+    TypeError
+        If a number that must be an integer is none.
+
+    Notes
+    -----
+    Source: A. Ng, CS294A lecture notes "Sparse autoencoder", exercise, step 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsam.images import sample_patches
+    >>> images = [np.random.default_rng(0).normal(size=(64, 48)), np.ones((20, 30))]
+    >>> sample_patches(images, n_patches=1000, patch_size=(8, 6), random_state=0, border=2).shape
+    (1000, 48)
+    """
+    from sklearn.utils import check_random_state, check_scalar
+
+    check_scalar(n_patches, "n_patches", Integral, min_val=1)
+    check_scalar(border, "border", Integral, min_val=0)
+    sides = patch_size if isinstance(patch_size, Sequence) else (patch_size, patch_size)
+    if len(sides) != 2:
+        raise ValueError(f"patch_size must be one integer or two (height, width), got {patch_size!r}")
+    height, width = (check_scalar(side, "patch_size", Integral, min_val=1) for side in sides)
+
+    pictures = as_image_list(images)
+    n_positions = _count_positions(pictures, height, width, border)
+    dtype = np.result_type(*{floating_dtype(picture) for picture in pictures})
+
+    rng = check_random_state(random_state)
+    which = rng.randint(len(pictures), size=n_patches, dtype=np.int64)  # int64: the same on every platform
+    rows = border + rng.randint(n_positions[which, 0], dtype=np.int64)
+    columns = border + rng.randint(n_positions[which, 1], dtype=np.int64)
+
+    patches = np.empty((n_patches, height, width, *pictures[0].shape[2:]), dtype)
+    by_image = np.argsort(which, kind="stable")
+    for group in np.split(by_image, np.flatnonzero(np.diff(which[by_image])) + 1):
+        # One copy of the image in row order: a view into a stack may stride over all the others.
+        picture = np.ascontiguousarray(pictures[which[group[0]]])
+        windows = np.lib.stride_tricks.sliding_window_view(picture, (height, width), axis=(0, 1))
+        if picture.ndim == 3:
+            windows = np.moveaxis(windows, 2, -1)
+        for start in range(0, len(group), BLOCK):
+            block = group[start : start + BLOCK]
+            patches[block] = windows[rows[block], columns[block]]
+    return patches.reshape(n_patches, -1)
+
+
+def _count_positions(pictures: list[Image], height: int, width: int, border: int) -> npt.NDArray[np.int64]:
+    """Rows and columns where a patch can start, of each image; raise if the images allow no sampling."""
+    n_positions = np.empty((len(pictures), 2), np.int64)
+    for index, picture in enumerate(pictures):
+        rows, columns = picture.shape[:2]
+        if picture.ndim != pictures[0].ndim:
+            raise ValueError(
+                f"gray and color images are mixed: images[0] has the shape {pictures[0].shape}, "
+                f"images[{index}] {picture.shape}; load them all with as_gray=True, or all with as_gray=False"
+            )
+        n_positions[index] = rows - 2 * border - height + 1, columns - 2 * border - width + 1
+        if n_positions[index].min() < 1:
+            raise ValueError(
+                f"a patch of {height} x {width} does not fit into images[{index}] of {rows} x {columns} with "
+                f"a border of {border}; use a smaller patch_size or border, or leave the image out"
+            )
+        if not np.isfinite(picture[border : rows - border, border : columns - border]).all():
+            raise ValueError(f"images[{index}] contains NaN or infinity; fill or cut out those pixels first")
+    return n_positions
+
+
+def normalize_patches(patches: npt.ArrayLike) -> npt.NDArray[Any]:
+    r"""Scale patches into [0.1, 0.9], the range of a logistic output, as the CS294A notes do.
+
+    From each patch its own mean is subtracted. With three standard deviations of ALL the values then left,
+    :math:`p_{std} = 3 \sigma`, everything beyond :math:`\pm p_{std}` is cut off, and
+
+    .. math:: p \leftarrow 0.4 \, (p / p_{std} + 1) + 0.1 .
+
+    A logistic unit reaches 0 and 1 at infinite pre-activations only, hence the distance of 0.1; three
+    standard deviations leave nearly all values uncut.
+
+    Parameters
+    ----------
+    patches : array-like of shape (n_patches, n_pixels)
+        A patch a row, in any units: scaling them all does not change the result.
+
+    Returns
+    -------
+    normalized : ndarray of shape (n_patches, n_pixels)
+        In [0.1, 0.9]; 0.5 is a patch's mean. If every patch is constant all is 0.5. float32 stays float32,
+        float16 becomes float32, and integers float64. `patches` itself is not changed.
+
+    Raises
+    ------
+    ValueError
+        If `patches` is not 2-D, is empty, is not real, or has a row with NaN or infinity (which is named).
+
+    Notes
+    -----
+    Source: A. Ng, CS294A lecture notes "Sparse autoencoder", exercise, step 1 (`normalizeData`).
+
+    Examples
+    --------
+    >>> from sparsam.images import normalize_patches
+    >>> normalize_patches([[0.0, 1.0, 2.0], [7.0, 7.0, 7.0]]).round(3)
+    array([[0.269, 0.5  , 0.731],
+           [0.5  , 0.5  , 0.5  ]])
+    """
+    given = np.asarray(patches)
+    if given.ndim != 2 or given.size == 0 or given.dtype.kind not in "buif":
+        raise ValueError(
+            f"patches must be real numbers of shape (n_patches, n_pixels), got {given.dtype} of shape {given.shape}"
+        )
+    finite = np.isfinite(given).all(axis=1)
+    if not finite.all():
+        raise ValueError(f"patches[{np.argmin(finite)}] contains NaN or infinity")
+
+    p = given.astype(np.result_type(floating_dtype(given), np.float32))
+    # By a power of two, which is exact, so that no square over- or underflows.
+    np.ldexp(p, -np.frexp(np.abs(p).max())[1], out=p)
+    p -= p[:, :1].copy()  # makes a constant patch exactly 0, which its rounded mean would not
+    p -= p.mean(axis=1, keepdims=True)
+    p_std = 3 * p.std()
+    if p_std == 0:
+        return np.full_like(p, 0.5)
+    np.clip(p, -p_std, p_std, out=p)
+    p /= p_std
+    p += 1
+    p *= 0.4
+    p += 0.1
+    return p

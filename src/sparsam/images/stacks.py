@@ -1,0 +1,152 @@
+"""What counts as images: a sequence of pictures, or a stack of gray ones in one array."""
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Image: TypeAlias = npt.NDArray[Any]
+"""One picture: gray (height, width) or color (height, width, 3)."""
+
+Images: TypeAlias = npt.NDArray[Any] | Iterable[npt.ArrayLike]
+"""Several: a stack (n, height, width) or (height, width, n), or any iterable of pictures."""
+
+
+def stack_axis(shape: tuple[int, ...]) -> int:
+    """Say along which axis of a 3-D array its gray images are stacked: 0 or 2.
+
+    1. Square images settle it: of ``(n, s, s)`` the first axis, of ``(s, s, n)`` the last.
+    2. Otherwise images are larger than the stack is deep: the first axis if it is the smallest of the
+       three, and the last if that is the smallest or the case stays ambiguous (a cube, for example).
+
+    Stack the images yourself with :func:`numpy.moveaxis`, or pass a list of them, where this guesses wrong.
+
+    Parameters
+    ----------
+    shape : tuple of three ints
+        Shape of the array.
+
+    Returns
+    -------
+    axis : int
+        0 or 2.
+
+    Examples
+    --------
+    >>> from sparsam.images.stacks import stack_axis
+    >>> stack_axis((512, 512, 10)), stack_axis((10, 480, 640)), stack_axis((60000, 28, 28))
+    (2, 0, 0)
+    >>> stack_axis((8, 8, 8))
+    2
+    """
+    first, middle, last = shape
+    if middle == last != first:
+        return 0
+    if first == middle != last:
+        return 2
+    return 0 if first < min(middle, last) else 2
+
+
+def stack_to_list(stack: npt.NDArray[Any]) -> list[Image]:
+    """Split an array into a list of images, as views; see :func:`stack_axis` for the rule.
+
+    Parameters
+    ----------
+    stack : ndarray of shape (height, width), (n, height, width), (height, width, n) or (n, height, width, 3)
+        A single image is a stack of one. Three gray images and one color image look the same; 3 dimensions
+        are always taken for the former. Put a single color image into a list.
+
+    Returns
+    -------
+    images : list of ndarrays of shape (height, width), or (height, width, 3) from 4 dimensions
+        Views, which share the stack's memory.
+
+    Raises
+    ------
+    ValueError
+        If `stack` has other than 2, 3 or 4 dimensions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsam.images.stacks import stack_to_list
+    >>> len(stack_to_list(np.zeros((32, 48, 5))))
+    5
+    """
+    match stack.ndim:
+        case 2:
+            return [stack]
+        case 3:
+            return list(np.moveaxis(stack, stack_axis(stack.shape), 0))
+        case 4:
+            return list(stack)
+    raise ValueError(
+        "a stack of images must have the shape (height, width), (n, height, width), (height, width, n) "
+        f"or (n, height, width, 3), got {stack.shape}"
+    )
+
+
+def as_image_list(images: Images) -> list[Image]:
+    """Check what a caller passes as images, and give it as a list.
+
+    Parameters
+    ----------
+    images : ndarray or iterable of array-likes
+        An array is a stack, see :func:`stack_to_list`. The elements of anything else are the images:
+        (height, width) or (height, width, 3), each of its own size.
+
+    Returns
+    -------
+    images : list of ndarrays
+        The values are not copied where this can be avoided, and keep their type.
+
+    Raises
+    ------
+    ValueError
+        If there is no image, or one is empty, not numeric, or of another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsam.images.stacks import as_image_list
+    >>> [image.shape for image in as_image_list([np.zeros((4, 6)), np.zeros((5, 5, 3))])]
+    [(4, 6), (5, 5, 3)]
+    """
+    if hasattr(images, "ndim"):  # an array: NumPy's, JAX's, ...
+        pictures = stack_to_list(np.asarray(images))
+    else:
+        pictures = [np.asarray(image) for image in images]
+    if not pictures:
+        raise ValueError("images is empty; at least one image is needed")
+    for index, picture in enumerate(pictures):
+        is_image = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
+        if not is_image or picture.size == 0 or picture.dtype.kind not in "buif":
+            raise ValueError(
+                f"images[{index}] must be real numbers of shape (height, width) or (height, width, 3), "
+                f"got {picture.dtype} of shape {picture.shape}"
+            )
+    return pictures
+
+
+def floating_dtype(image: Image) -> np.dtype[Any]:
+    """Type to compute in: a floating type is kept, integers and booleans become float64.
+
+    Parameters
+    ----------
+    image : ndarray
+        Only its type matters.
+
+    Returns
+    -------
+    dtype : numpy.dtype
+        Floating.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsam.images.stacks import floating_dtype
+    >>> floating_dtype(np.zeros(1, np.float32)).name, floating_dtype(np.zeros(1, np.uint8)).name
+    ('float32', 'float64')
+    """
+    return image.dtype if image.dtype.kind == "f" else np.dtype(np.float64)

@@ -1,0 +1,168 @@
+"""A feed-forward network: its layers, their initial weights, the forward pass, and the flat parameter vector.
+
+Layer l takes the activations z of the layer before it (at first the inputs x) to ::
+
+    a = z W_l + b_l,        z = h(a)
+
+with samples in rows, so that ``W_l`` is (n_in, n_out) as in scikit-learn's MLP (PRML's w_ji transposed).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam.activations import get_activation
+
+__all__ = ["ForwardPass", "Network", "Parameters", "affine", "weighted_sum"]
+
+FULL_PRECISION = jax.lax.Precision.HIGHEST
+"""Matrix products keep the full precision of their type on every device: no TF32, no bfloat16 passes."""
+
+
+class Parameters(NamedTuple):
+    """The weights of a network, one entry a layer.
+
+    Attributes
+    ----------
+    coefs : tuple of arrays of shape (n_in, n_out)
+    intercepts : tuple of arrays of shape (n_out,)
+    """
+
+    coefs: tuple[jax.Array, ...]
+    intercepts: tuple[jax.Array, ...]
+
+
+class ForwardPass(NamedTuple):
+    """What a forward pass leaves behind.
+
+    Attributes
+    ----------
+    pre_activations : tuple of arrays of shape (n_samples, n_units)
+        a of every layer, from the first hidden to the output layer.
+    hidden : tuple of arrays of shape (n_samples, n_units)
+        Activations z of the hidden layers.
+    outputs : array of shape (n_samples, n_outputs)
+        y = h(a) of the output layer.
+    """
+
+    pre_activations: tuple[jax.Array, ...]
+    hidden: tuple[jax.Array, ...]
+    outputs: jax.Array
+
+
+class UniformSource(Protocol):
+    """Anything with NumPy's ``uniform``: a `numpy.random.Generator` or a `numpy.random.RandomState`."""
+
+    def uniform(self, low: float, high: float, size: tuple[int, ...]) -> NDArray[np.float64]:
+        """Draw from the uniform distribution on [low, high)."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The architecture of a feed-forward network; it holds no weights.
+
+    It is hashable, so that a program compiled for one architecture serves every fit of it.
+
+    Parameters
+    ----------
+    layer_sizes : tuple of int
+        D, M_1, ..., K: inputs, hidden layers, outputs; at least (D, K).
+    hidden_activation, output_activation : str
+        See `sparsam.activations`.
+
+    Examples
+    --------
+    >>> network = Network((64, 25, 64))
+    >>> network.n_parameters
+    3289
+    """
+
+    layer_sizes: tuple[int, ...]
+    hidden_activation: str = "logistic"
+    output_activation: str = "logistic"
+
+    def __post_init__(self) -> None:
+        if len(self.layer_sizes) < 2 or min(self.layer_sizes) < 1:
+            raise ValueError(f"layer_sizes must name inputs and outputs, all positive: got {self.layer_sizes}")
+        get_activation(self.hidden_activation)
+        get_activation(self.output_activation)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """(n_in, n_out) of each layer."""
+        return tuple(pairwise(self.layer_sizes))
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of the flat parameter vector."""
+        return sum((n_in + 1) * n_out for n_in, n_out in self.shapes)
+
+    @property
+    def blocks(self) -> dict[str, slice]:
+        """Where each weight matrix and bias lies in the flat vector: W1, W2, ..., b1, b2, ..., as in the notes."""
+        sizes = {f"W{layer}": n_in * n_out for layer, (n_in, n_out) in enumerate(self.shapes, 1)}
+        sizes |= {f"b{layer}": n_out for layer, (_, n_out) in enumerate(self.shapes, 1)}
+        ends = np.cumsum(list(sizes.values())).tolist()
+        return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
+
+    def initialize(self, random_state: UniformSource) -> NDArray[np.float64]:
+        """Draw initial weights: U(-r, r) with r = sqrt(6 / (n_in + n_out + 1)), biases 0.
+
+        Parameters
+        ----------
+        random_state : numpy.random.RandomState or numpy.random.Generator
+
+        Returns
+        -------
+        theta : array of shape (n_parameters,), float64
+            The same draw whatever precision the training uses.
+
+        References
+        ----------
+        A. Ng, *CS294A Lecture notes: Sparse autoencoder*, starter code ``initializeParameters``.
+        """
+        theta = np.zeros(self.n_parameters)
+        for (n_in, n_out), block in zip(self.shapes, self.blocks.values(), strict=False):
+            bound = np.sqrt(6.0 / (n_in + n_out + 1))
+            theta[block] = random_state.uniform(-bound, bound, size=(n_in * n_out,))
+        return theta
+
+    def unravel(self, theta: jax.Array) -> Parameters:
+        """Cut the flat vector [W_1, ..., W_L, b_1, ..., b_L] (each in C order) into a layer's arrays."""
+        pieces = [theta[block] for block in self.blocks.values()]
+        n_layers = len(self.shapes)
+        coefs = tuple(piece.reshape(shape) for piece, shape in zip(pieces[:n_layers], self.shapes, strict=True))
+        return Parameters(coefs, tuple(pieces[n_layers:]))
+
+    def ravel(self, parameters: Parameters) -> jax.Array:
+        """Inverse of `unravel`."""
+        return jnp.concatenate([jnp.ravel(array) for array in (*parameters.coefs, *parameters.intercepts)])
+
+    def forward(self, parameters: Parameters, inputs: jax.Array) -> ForwardPass:
+        """Propagate inputs (n_samples, n_features) through the network."""
+        hidden_function = get_activation(self.hidden_activation).function
+        a = affine(inputs, parameters.coefs[0], parameters.intercepts[0])
+        pre_activations, hidden = [a], []
+        for coef, intercept in zip(parameters.coefs[1:], parameters.intercepts[1:], strict=True):
+            hidden.append(hidden_function(a))
+            a = affine(hidden[-1], coef, intercept)
+            pre_activations.append(a)
+        outputs = get_activation(self.output_activation).function(a)
+        return ForwardPass(tuple(pre_activations), tuple(hidden), outputs)
+
+
+def affine(z: jax.Array, coef: jax.Array, intercept: jax.Array) -> jax.Array:
+    """A = z W + b."""
+    return jnp.matmul(z, coef, precision=FULL_PRECISION) + intercept
+
+
+def weighted_sum(sample_weight: jax.Array, rows: jax.Array) -> jax.Array:
+    """sum_n s_n rows_n."""
+    return jnp.matmul(sample_weight, rows, precision=FULL_PRECISION)

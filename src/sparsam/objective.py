@@ -1,0 +1,156 @@
+"""The objective J and its gradient, as sums over chunks.
+
+Every term of J, error functions and penalties alike, has one form: it sums something m(x_n, w) over the samples and
+makes of the mean, and of the weights, a number ::
+
+    J(w) = sum_k f_k(M_k(w) / S, w),        M_k(w) = sum_n s_n m_k(x_n, w),        S = sum_n s_n
+
+and so by the chain rule ::
+
+    dJ/dw = sum_k  1/S sum_n s_n <f_k', dm_k(x_n, w)/dw>  +  df_k/dw                                            (1)
+
+where the slope f_k' = df_k/dmean is a constant of the sum. Squared error: m = E_n, f = the mean itself. Weight decay:
+no m, f = alpha/2 sum |W|^2. KL sparsity: m = z, f = beta sum_j KL(rho || mean_j).
+
+Where every f_k is linear in its mean, the slopes are known beforehand and one pass over the data is enough. Otherwise a
+first pass collects the means that the slopes of the nonlinear terms need, and a second one the gradient (1). Sums,
+never means, cross a chunk's boundary, and the division by S happens once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from sparsam.network import ForwardPass, Network, Parameters
+from sparsam.samples import Chunk, Samples
+
+__all__ = ["Evaluation", "Objective", "Term"]
+
+
+class Term(Protocol):
+    """A term of J: an error function or a penalty.
+
+    Attributes
+    ----------
+    name : str
+        Its column in the history of a fit.
+    linear : bool
+        Whether f is linear in the mean, so that its slope needs no pass over the data.
+    """
+
+    name: ClassVar[str]
+    linear: ClassVar[bool]
+
+    def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> Any:
+        """M = sum_n s_n m(x_n, w) over a chunk: any pytree of arrays, () for none."""
+
+    def value(self, mean: Any, parameters: Parameters) -> jax.Array:
+        """f(mean, w), a scalar."""
+
+
+class Evaluation(NamedTuple):
+    """J at some weights.
+
+    Attributes
+    ----------
+    value : array of shape ()
+        J.
+    gradient : array of shape (n_parameters,)
+        dJ/dtheta.
+    terms : array of shape (n_terms,)
+        The terms that J is the sum of, in the order of `Objective.terms`.
+    """
+
+    value: jax.Array
+    gradient: jax.Array
+    terms: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Objective:
+    """J of a network, as the sum of its terms.
+
+    Parameters
+    ----------
+    network : Network
+    terms : tuple of Term
+        The error function, then the penalties.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsam.error_functions import SquaredError
+    >>> from sparsam.penalties import KLSparsity, WeightDecay
+    >>> objective = Objective(Network((2, 1, 2)), (SquaredError(), WeightDecay(1e-4), KLSparsity(0.1, 3.0)))
+    >>> samples = Samples.from_arrays(np.eye(2), chunk_size=2, dtype="float32")
+    >>> evaluation = objective.evaluate(jnp.zeros(objective.network.n_parameters), samples)
+    >>> round(evaluation.value.item(), 4)  # 1/2 (1/4 + 1/4) + 3 KL(0.1 || 0.5)
+    1.3542
+    """
+
+    network: Network = field(metadata={"static": True})
+    terms: tuple[Term, ...]
+
+    def sums(self, parameters: Parameters, chunk: Chunk) -> tuple[Any, ...]:
+        """M_k of every term over a chunk."""
+        return self._sums(self.terms, parameters, chunk)
+
+    def values(self, sums: tuple[Any, ...], total_weight: jax.Array, parameters: Parameters) -> jax.Array:
+        """f_k(M_k / S, w) of every term, (n_terms,), from the sums over all the data; their sum is J."""
+        means = self._means(sums, total_weight)
+        return jnp.stack([term.value(mean, parameters) for term, mean in zip(self.terms, means, strict=True)])
+
+    def evaluate(self, theta: jax.Array, samples: Samples) -> Evaluation:
+        """Return J, its gradient and its terms at the flat weights theta."""
+        parameters = self.network.unravel(theta)
+        slopes, weight_slopes = self._slopes(parameters, samples)
+
+        def linearized(parameters: Parameters, chunk: Chunk) -> tuple[jax.Array, tuple[Any, ...]]:
+            # Its gradient is the inner product of (1); its value means nothing.
+            sums = self.sums(parameters, chunk)
+            products = jax.tree.map(lambda slope, total: jnp.sum(slope * total), slopes, sums)
+            return reduce(jnp.add, jax.tree.leaves(products)), sums
+
+        def gradient_of_chunk(chunk: Chunk) -> tuple[Parameters, tuple[Any, ...]]:
+            return jax.grad(linearized, has_aux=True)(parameters, chunk)
+
+        gradient, sums = samples.sum_over_chunks(gradient_of_chunk)
+        gradient = jax.tree.map(lambda g, h: g / samples.total_weight + h, gradient, weight_slopes)
+        terms = self.values(sums, samples.total_weight, parameters)
+        return Evaluation(jnp.sum(terms), self.network.ravel(gradient), terms)
+
+    def _slopes(self, parameters: Parameters, samples: Samples) -> tuple[tuple[Any, ...], Parameters]:
+        """f_k' of every term, and sum_k df_k/dw; a first pass over the data where a term is nonlinear."""
+        nonlinear = tuple(term for term in self.terms if not term.linear)
+        collected = iter(
+            self._means(
+                samples.sum_over_chunks(lambda chunk: self._sums(nonlinear, parameters, chunk)),
+                samples.total_weight,
+            )
+            if nonlinear
+            else ()
+        )
+        shapes = jax.eval_shape(lambda: self.sums(parameters, samples.chunk(0)))
+        slopes, weight_slopes = [], []
+        for term, shape in zip(self.terms, shapes, strict=True):
+            # The slope of a linear term is the same at every mean: zeros will do.
+            anywhere = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+            mean = anywhere if term.linear else next(collected)
+            slope, weight_slope = jax.grad(term.value, argnums=(0, 1))(mean, parameters)
+            slopes.append(slope)
+            weight_slopes.append(weight_slope)
+        return tuple(slopes), jax.tree.map(lambda *leaves: reduce(jnp.add, leaves), *weight_slopes)
+
+    def _sums(self, terms: tuple[Term, ...], parameters: Parameters, chunk: Chunk) -> tuple[Any, ...]:
+        forward = self.network.forward(parameters, chunk.inputs)
+        return tuple(term.sums(self.network, forward, chunk.targets, chunk.sample_weight) for term in terms)
+
+    @staticmethod
+    def _means(sums: Any, total_weight: jax.Array) -> Any:
+        return jax.tree.map(lambda total: total / total_weight, sums)

@@ -1,0 +1,122 @@
+"""Penalties: what J adds to the data term, each with its weight.
+
+Each is a term of `sparsam.objective`: sums over the samples, and a function of their means and of the weights. The
+hyperparameters are array leaves, so that another value of them needs no compilation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from sparsam.activations import Pair, get_activation
+from sparsam.network import ForwardPass, Network, Parameters, weighted_sum
+
+__all__ = ["KLSparsity", "WeightDecay"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class WeightDecay:
+    """Weight decay: alpha/2 sum_l |W_l|^2, biases not decayed (CS294A, section 2; PRML eq. 5.112).
+
+    Parameters
+    ----------
+    alpha : float
+        Not negative. With the mean over samples in front, a Gaussian prior on the weights of precision S alpha.
+    """
+
+    alpha: float | jax.Array
+
+    name: ClassVar[str] = "weight_decay"
+    linear: ClassVar[bool] = True
+
+    def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> tuple[()]:
+        """Nothing: the weights alone decide."""
+        return ()
+
+    def value(self, mean: tuple[()], parameters: Parameters) -> jax.Array:
+        """alpha/2 sum_l |W_l|^2."""
+        return 0.5 * self.alpha * reduce(jnp.add, [jnp.sum(jnp.square(coef)) for coef in parameters.coefs])
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class KLSparsity:
+    """KL sparsity: beta sum_j KL(rho || rho_hat_j), rho_hat_j the mean activation of hidden unit j over ALL samples.
+
+    ::
+
+        KL(rho || rho_hat) = rho ln(rho / rho_hat) + (1 - rho) ln((1 - rho) / (1 - rho_hat))
+
+    (CS294A, section 3). It is a function of a mean over the data, not a mean of functions: a KL taken per chunk is
+    another objective. With several hidden layers every hidden unit counts. For tanh units rho_hat is the mean of
+    (z + 1)/2.
+
+    Parameters
+    ----------
+    rho : float
+        Target mean activation, in (0, 1).
+    beta : float
+        Weight of the penalty, not negative. 0 switches it off entirely, also where a unit is saturated and the
+        divergence infinite.
+    """
+
+    rho: float | jax.Array
+    beta: float | jax.Array
+
+    name: ClassVar[str] = "sparsity"
+    linear: ClassVar[bool] = False
+
+    def sums(
+        self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array
+    ) -> tuple[Pair, ...]:
+        """sum_n s_n z_nj and sum_n s_n (1 - z_nj) over a chunk: two arrays (n_units,) a hidden layer.
+
+        The second is no more information, but precision: 1 - rho_hat is 0 in floating point for a unit that is
+        saturated on all samples, and the divergence and its slope would be infinite where they are merely large.
+        """
+        probabilities = get_activation(network.hidden_activation).probabilities
+        if probabilities is None:
+            raise ValueError(
+                f"KL sparsity compares mean activations with rho in (0, 1), but {network.hidden_activation!r} units "
+                "have no such range: use logistic or tanh hidden units, or beta=0"
+            )
+        pairs = [probabilities(a) for a in forward.pre_activations[:-1]]
+        return tuple((weighted_sum(sample_weight, p), weighted_sum(sample_weight, q)) for p, q in pairs)
+
+    def value(self, mean: tuple[Pair, ...], parameters: Parameters) -> jax.Array:
+        """Beta sum_j KL(rho || rho_hat_j)."""
+        # Where beta = 0 a harmless constant stands in for the means, lest the slope be 0 times infinity.
+        p, q = (jnp.where(jnp.asarray(self.beta) > 0, jnp.concatenate(ends), 0.5) for ends in zip(*mean, strict=True))
+        return self.beta * jnp.sum(bernoulli_divergence(jnp.asarray(self.rho), p, q))
+
+
+@jax.custom_jvp
+def bernoulli_divergence(rho: jax.Array, p: jax.Array, q: jax.Array) -> jax.Array:
+    """KL(rho || p) = rho ln(rho / p) + (1 - rho) ln((1 - rho) / q), q = 1 - p, precise wherever p lies.
+
+    Near the minimum the two logarithms nearly cancel, and the rounding of their arguments, about 1, would be all that
+    is left of J's decrease in float32. With the excess d = p - rho they are ::
+
+        ln(rho / p) = ln(1 - d/p),        ln((1 - rho) / q) = ln(1 + d/q)
+
+    where `jnp.log1p` loses nothing. d is taken from the smaller of p and q, which has the smaller rounding error.
+    """
+    excess = jnp.where(p < q, p - rho, (1 - rho) - q)
+    return rho * jnp.log1p(-excess / p) + (1 - rho) * jnp.log1p(excess / q)
+
+
+@bernoulli_divergence.defjvp
+def _bernoulli_divergence_jvp(
+    primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]
+) -> tuple[jax.Array, jax.Array]:
+    # With p and q independent, d/dp = -rho/p and d/dq = -(1-rho)/q; along dq = -dp that is the slope of the notes,
+    # -rho/p + (1-rho)/q. rho is a constant.
+    rho, p, q = primals
+    _, p_dot, q_dot = tangents
+    return bernoulli_divergence(rho, p, q), -rho / p * p_dot - (1 - rho) / q * q_dot

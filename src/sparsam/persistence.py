@@ -1,0 +1,247 @@
+"""Saving and loading fitted estimators: arrays as safetensors, everything else as JSON in its header; never pickle.
+
+The file is a plain safetensors file: ``coefs_0``, ``intercepts_0``, ... and a header entry ``sparsam`` with the class,
+its parameters, scalar results, versions, and a SHA-256 digest of it all, so that an edited file is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from sparsam.atomic import atomic_write
+from sparsam.estimators.autoencoder import SparseAutoencoder
+
+__all__ = ["load", "save"]
+
+FORMAT = 1
+HEADER_KEY = "sparsam"
+
+Arrays = dict[str, NDArray[Any]]
+ArrayMap = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the fitted attributes of one class lie in a file."""
+
+    estimator: type[BaseEstimator]
+    arrays: tuple[str, ...]  # attributes that are one array
+    results: Mapping[str, type]  # attributes that are one number, string or truth value
+    not_saved: tuple[str, ...]  # parameters that JSON cannot hold; they come back as None
+    check: Callable[[Any], None]  # raises ValueError unless the loaded attributes fit together
+
+
+def _check_autoencoder(model: Any) -> None:
+    shapes = [array.shape for array in (*model.coefs_, *model.intercepts_, model.mean_activation_)]
+    d, m = model.n_features_in_, shapes[0][-1]
+    if shapes != [(d, m), (m, d), (m,), (d,), (m,)]:
+        raise ValueError("its arrays do not fit together")
+    model._n_features_out = m
+    model._check_hyperparameters()
+
+
+LAYOUTS = {
+    "SparseAutoencoder": Layout(
+        estimator=SparseAutoencoder,
+        arrays=("mean_activation_",),
+        results={
+            "cost_": float,
+            "n_iter_": int,
+            "n_evaluations_": int,
+            "gradient_norm_": float,
+            "converged_": bool,
+            "stop_reason_": str,
+            "n_features_in_": int,
+        },
+        not_saved=("callback", "random_state"),
+        check=_check_autoencoder,
+    ),
+}
+
+
+def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Save a fitted estimator to a file.
+
+    Parameters
+    ----------
+    estimator : SparseAutoencoder
+        Fitted.
+    path : str or path
+        By custom ``*.safetensors``. The file appears whole or not at all.
+    overwrite : bool, default False
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If it is no estimator of sparsam.
+    FileExistsError
+        If the file exists and ``overwrite`` is False.
+
+    Notes
+    -----
+    A ``callback`` and a `RandomState` object are not saved; they come back as None. An integer ``random_state`` is.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np
+    >>> from sparsam import SparseAutoencoder, load, save
+    >>> X = np.random.default_rng(0).uniform(size=(50, 4))
+    >>> model = SparseAutoencoder(n_components=2, rho=0.1, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(model, pathlib.Path(folder) / "model.safetensors")
+    ...     again = load(pathlib.Path(folder) / "model.safetensors")
+    >>> bool(np.all(again.transform(X) == model.transform(X)))
+    True
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    layout = LAYOUTS.get(type(estimator).__name__)
+    if layout is None or type(estimator) is not layout.estimator:
+        raise TypeError(f"only {', '.join(LAYOUTS)} can be saved, not {type(estimator).__name__}")
+    check_is_fitted(estimator)
+    model: Any = estimator
+
+    arrays: Arrays = {name: getattr(model, name) for name in layout.arrays}
+    for name in ("coefs_", "intercepts_"):
+        arrays |= {f"{name}{layer}": array for layer, array in enumerate(getattr(model, name))}
+    arrays |= {f"history.{column}": np.asarray(values) for column, values in model._history.items()}
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+    parameters = model.get_params(deep=False)
+    for name in layout.not_saved:
+        if not isinstance(parameters[name], int | np.integer):
+            parameters[name] = None
+    header = {
+        "format": FORMAT,
+        "class": type(estimator).__name__,
+        "parameters": {name: _as_json(value) for name, value in parameters.items()},
+        "results": {name: _as_json(getattr(model, name)) for name in layout.results if hasattr(model, name)},
+        "history": list(model._history),
+        "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
+        "versions": {package: importlib.metadata.version(package) for package in ("sparsam", "jax", "numpy")},
+    }
+    header["digest"] = _digest(header, arrays)
+    content = safetensors.numpy.save(arrays, metadata={HEADER_KEY: json.dumps(header)})
+    with atomic_write(path, overwrite=overwrite) as file:
+        file.write(content)
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Load an estimator that `save` has written.
+
+    Nothing in the file is executed, and nothing in it is trusted: class, parameters, shapes and digest are checked.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    estimator
+        Fitted, of the class it was.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is truncated, edited, foreign, or of a newer format.
+
+    Examples
+    --------
+    See `save`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no model file at {path}")
+    try:
+        header, arrays = _read(path)
+        return _rebuild(header, arrays)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"cannot load {path}: {_reason(error)}") from error
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if HEADER_KEY not in metadata:
+                raise ValueError("it is a safetensors file, but sparsam did not write it")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(f"it is no safetensors file, or a truncated one ({error})") from error
+    header = json.loads(metadata[HEADER_KEY])
+    if not isinstance(header, dict):
+        raise ValueError("its header is not a JSON object")
+    if header.get("format") != FORMAT:
+        raise ValueError(
+            f"its format is {header.get('format')!r}, this version of sparsam reads {FORMAT}: update sparsam"
+        )
+    if header.pop("digest", None) != _digest(header, arrays):
+        raise ValueError("it was edited or damaged after it was saved (the digest does not match)")
+    return header, arrays
+
+
+def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
+    layout = LAYOUTS.get(header["class"])
+    if layout is None:
+        raise ValueError(f"it holds a {header['class']!r}, which this version of sparsam does not know")
+    if set(header["parameters"]) != set(layout.estimator().get_params(deep=False)):
+        raise ValueError("its parameters are not those of this version's class")
+    model: Any = layout.estimator(**header["parameters"])
+
+    for name, kind in layout.results.items():
+        if name not in header["results"]:
+            continue  # a training stopped before its first iterate has no cost
+        if type(header["results"][name]) is not kind:
+            raise ValueError(f"{name} is not of type {kind.__name__}")
+        setattr(model, name, header["results"][name])
+    if header["feature_names"]:
+        model.feature_names_in_ = np.array(header["feature_names"], dtype=object)
+
+    for array in arrays.values():
+        if array.dtype.kind not in "fi" or not np.all(np.isfinite(array)):
+            raise ValueError("its arrays are not all finite numbers")
+    for name in layout.arrays:
+        setattr(model, name, arrays[name])
+    for name in ("coefs_", "intercepts_"):
+        n_layers = sum(key.startswith(name) for key in arrays)
+        setattr(model, name, [arrays[f"{name}{layer}"] for layer in range(n_layers)])
+    model._history = {column: arrays[f"history.{column}"].tolist() for column in header["history"]}
+    model.loss_curve_ = model._history["J"]
+    layout.check(model)
+    return model
+
+
+def _digest(header: Mapping[str, Any], arrays: ArrayMap) -> str:
+    """SHA-256 of the header (without the digest itself) and of each array with its name, type and shape."""
+    sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()
+
+
+def _as_json(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) and str(error) else f"its content is not as saved ({error!r})"

@@ -1,0 +1,134 @@
+"""The data as the engine sees it: chunks of rows, resident on the device.
+
+A chunk is small enough for its intermediates to stay in the processor's cache; sums over the chunks make J and its
+gradient. All chunks have one shape. Rows that fill up the last chunk have weight 0, and so do whole chunks that fill up
+the buffer: its length is rounded to a coarse step so that data of another length meets a program already compiled,
+while the loop runs only over the chunks that hold data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Chunk", "Samples", "choose_chunk_size"]
+
+Sums = TypeVar("Sums")
+
+
+class Chunk(NamedTuple):
+    """Some rows of the data: inputs x, targets t, weights s."""
+
+    inputs: jax.Array
+    targets: jax.Array
+    sample_weight: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Samples:
+    """All the data, in chunks on the device.
+
+    Attributes
+    ----------
+    inputs : array of shape (n_buffered, chunk_size, n_features)
+    targets : array of shape (n_buffered, chunk_size, n_outputs) or None
+        None where the inputs are their own targets, as in an autoencoder: then no copy is held.
+    sample_weight : array of shape (n_buffered, chunk_size)
+        s_n; 0 on rows that only fill up.
+    n_chunks : int array of shape ()
+        How many chunks hold data.
+    total_weight : array of shape ()
+        S = sum_n s_n.
+    """
+
+    inputs: jax.Array
+    targets: jax.Array | None
+    sample_weight: jax.Array
+    n_chunks: jax.Array
+    total_weight: jax.Array
+
+    @classmethod
+    def from_arrays(
+        cls,
+        inputs: NDArray[np.floating],
+        targets: NDArray[np.floating] | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        chunk_size: int,
+        dtype: DTypeLike,
+    ) -> Samples:
+        """Copy host arrays (n_samples, ...) into chunks on the default device.
+
+        Called within the scope of the precision asked for (see `sparsam.train.precision`).
+        """
+        n_samples = len(inputs)
+        weights = np.ones(n_samples) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        n_chunks = -(-n_samples // chunk_size)
+        n_buffered = _coarse(n_chunks)
+
+        def chunked(rows: NDArray[np.floating]) -> jax.Array:
+            buffer = np.zeros((n_buffered * chunk_size, *rows.shape[1:]), dtype=dtype)
+            buffer[:n_samples] = rows
+            return jnp.asarray(buffer.reshape(n_buffered, chunk_size, *rows.shape[1:]))
+
+        return cls(
+            inputs=chunked(inputs),
+            targets=None if targets is None else chunked(targets),
+            sample_weight=chunked(weights),
+            n_chunks=jnp.asarray(n_chunks, dtype=jnp.int32),
+            total_weight=jnp.asarray(weights.sum(), dtype=dtype),
+        )
+
+    def chunk(self, index: int | jax.Array) -> Chunk:
+        """Return the rows of one chunk."""
+
+        def take(buffer: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_index_in_dim(buffer, index, keepdims=False)
+
+        inputs = take(self.inputs)
+        targets = inputs if self.targets is None else take(self.targets)
+        return Chunk(inputs, targets, take(self.sample_weight))
+
+    def sum_over_chunks(self, function: Callable[[Chunk], Sums]) -> Sums:
+        """Sum a function of the chunk (a pytree of arrays) over the chunks that hold data."""
+        shapes = jax.eval_shape(function, jax.eval_shape(self.chunk, 0))
+        zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+
+        def add_chunk(index: jax.Array, sums: Sums) -> Sums:
+            return jax.tree.map(jnp.add, sums, function(self.chunk(index)))
+
+        return jax.lax.fori_loop(0, self.n_chunks, add_chunk, zeros)
+
+
+def choose_chunk_size(n_samples: int, layer_sizes: tuple[int, ...]) -> int:
+    """Choose the rows of a chunk from the shapes.
+
+    A power of two, so that few programs serve every number of samples: the largest whose activations (float32, all
+    layers) take at most `CHUNK_BYTES`, but 1024 rows in any case, and no more than the data needs (at least 16).
+    """
+    fits_cache = _power_of_two_below(CHUNK_BYTES / (4 * sum(layer_sizes)))
+    holds_data = 2 * _power_of_two_below(n_samples - 0.5)
+    return max(min(max(fits_cache, 1024), holds_data), 16)
+
+
+CHUNK_BYTES = 2**21
+"""About a core's second-level cache."""
+
+
+def _power_of_two_below(number: float) -> int:
+    return 2 ** math.floor(math.log2(number)) if number > 1 else 1
+
+
+def _coarse(n_chunks: int) -> int:
+    """Round up to three significant bits: 1 ... 8, 10, 12, 14, 16, 20, ..., at most a quarter more than needed."""
+    step = 2 ** max(n_chunks.bit_length() - 3, 0)
+    return -(-n_chunks // step) * step

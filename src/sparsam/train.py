@@ -1,0 +1,251 @@
+"""Training: drives the minimizer over an objective, in bursts of a compiled loop.
+
+One compiled program runs a given number of evaluations and returns; between bursts, on the host, happen progress,
+callbacks, Ctrl-C and the time budget. Where a burst ends has no influence on the result: every evaluation is the same
+step of the same program. The program is compiled once for an architecture and a chunk's shape; other hyperparameters,
+seeds and numbers of samples meet it compiled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from numpy.typing import NDArray
+
+from sparsam import lbfgs
+from sparsam.objective import Objective
+from sparsam.samples import Samples
+
+__all__ = ["STOP_REASONS", "Callback", "Progress", "Training", "precision", "train"]
+
+STOP_REASONS = {
+    "converged": "converged: no component of the gradient is larger than tol",
+    "precision": "no measurable decrease is left in this precision",
+    "max_iter": "max_iter iterations are done",
+    "time_budget": "the time budget is used up",
+    "callback": "a callback asked to stop",
+    "interrupted": "interrupted",
+    "not_finite": "J is not finite",
+}
+"""Why a training stopped: the word in ``stop_reason_``, and the sentence for it."""
+
+_REASON_OF_STATUS = {
+    lbfgs.CONVERGED: "converged",
+    lbfgs.PRECISION: "precision",
+    lbfgs.MAX_ITER: "max_iter",
+    lbfgs.NOT_FINITE: "not_finite",
+}
+
+LONGEST_BURST = 256
+BURST_SECONDS = 0.1  # aimed at: short enough for Ctrl-C and progress, long enough to hide the host
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training has come; what callbacks are given.
+
+    Attributes
+    ----------
+    iteration, evaluations : int
+        Steps accepted; evaluations of J and its gradient.
+    seconds : float
+        Wall time since the training began, compilation included.
+    J : float
+        The objective.
+    terms : dict of str to float
+        The terms J is the sum of.
+    gradient_norm : float
+        Max-norm of the gradient.
+    """
+
+    iteration: int
+    evaluations: int
+    seconds: float
+    J: float
+    terms: Mapping[str, float]
+    gradient_norm: float
+
+
+Callback = Callable[[Progress], bool | None]
+"""Called after each burst (about ten times a second), outside JAX's precision scope; True stops the training."""
+
+
+@dataclass
+class Training:
+    """What a training leaves behind.
+
+    Attributes
+    ----------
+    theta : array of shape (n_parameters,)
+        The last iterate; every value of it finite.
+    stop_reason : str
+        A key of `STOP_REASONS`.
+    history : list of Progress
+        One an iteration, from the initial weights (iteration 0) on. The seconds within a burst are interpolated.
+    broken_terms : tuple of str
+        With "not_finite": the terms of J that were not finite.
+    """
+
+    theta: NDArray[np.floating]
+    stop_reason: str
+    history: list[Progress] = field(default_factory=list)
+    broken_terms: tuple[str, ...] = ()
+
+
+@contextmanager
+def precision(dtype: DTypeLike) -> Iterator[None]:
+    """Scope in which JAX computes in ``dtype``, float32 or float64, whatever the user's global setting.
+
+    The setting is the thread's own and is restored at the end.
+    """
+    with jax.enable_x64(np.dtype(dtype) == np.float64):
+        yield
+
+
+def train(
+    objective: Objective,
+    samples: Samples,
+    theta: NDArray[np.floating],
+    *,
+    dtype: DTypeLike = "float32",
+    tol: float = 1e-5,
+    max_iter: int = 1000,
+    time_budget: float | None = None,
+    callback: Callback | None = None,
+) -> Training:
+    """Minimize an objective over samples from the weights theta.
+
+    Parameters
+    ----------
+    objective : Objective
+    samples : Samples
+        Made in the scope `precision(dtype)`.
+    theta : array of shape (n_parameters,)
+        Where to start.
+    dtype : {"float32", "float64"}, default "float32"
+        Precision of the training.
+    tol : float, default 1e-5
+        Converged when no component of the gradient is larger.
+    max_iter : int, default 1000
+        Most iterations.
+    time_budget : float or None
+        Seconds after which to stop; checked between bursts.
+    callback : callable or None
+        See `Callback`.
+
+    Returns
+    -------
+    Training
+        Ctrl-C (KeyboardInterrupt) ends it with stop_reason "interrupted" once there is an iterate; before the first
+        evaluation it is passed on.
+    """
+    start = time.perf_counter()
+    names = [term.name for term in objective.terms]
+    with precision(dtype):
+        objective = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
+        state = lbfgs.initialize(jnp.asarray(theta, dtype), tol=tol, max_iter=max_iter)
+
+    training = Training(theta=np.asarray(theta, dtype), stop_reason="")
+    steps, elapsed = 1, 0.0
+    try:
+        while not training.stop_reason:
+            with precision(dtype):
+                state, records = _burst(objective, samples, state, steps)
+                accepted = np.arange(LONGEST_BURST) < records.n_accepted
+                rows = [np.asarray(column)[accepted] for column in (records.evaluations, records.gradient_norm)]
+                terms = np.asarray(records.terms, dtype=np.float64)[accepted]
+                status = int(state.status)
+            before, elapsed = elapsed, time.perf_counter() - start
+            steps = _next_steps(steps, elapsed - before)
+            for evaluations, gradient_norm, term_values in zip(*rows, terms, strict=True):
+                share = (evaluations - int(records.evaluations_before)) / int(records.steps)
+                training.history.append(
+                    Progress(
+                        iteration=len(training.history),
+                        evaluations=int(evaluations),
+                        seconds=float(before + share * (elapsed - before)),
+                        J=float(term_values.sum()),
+                        terms=dict(zip(names, term_values.tolist(), strict=True)),
+                        gradient_norm=float(gradient_norm),
+                    )
+                )
+            training.theta = np.asarray(state.theta)
+            if status == lbfgs.NOT_FINITE:
+                broken = ~np.isfinite(np.asarray(records.last_terms))
+                training.broken_terms = tuple(np.asarray(names)[broken].tolist())
+            if status != lbfgs.RUNNING:
+                training.stop_reason = _REASON_OF_STATUS[status]
+            elif callback is not None and training.history and callback(training.history[-1]):
+                training.stop_reason = "callback"
+            elif time_budget is not None and elapsed >= time_budget:
+                training.stop_reason = "time_budget"
+    except KeyboardInterrupt:
+        if not training.history:
+            raise
+        training.stop_reason = "interrupted"
+    return training
+
+
+def _next_steps(steps: int, seconds: float) -> int:
+    """Length of the next burst from the last one's: doubled or halved towards `BURST_SECONDS`."""
+    if seconds < BURST_SECONDS / 2:
+        return min(2 * steps, LONGEST_BURST)
+    return max(steps // 2, 1) if seconds > 2 * BURST_SECONDS else steps
+
+
+class _Records(NamedTuple):
+    """What a burst reports: a row for each accepted iterate, in the first ``n_accepted`` rows."""
+
+    evaluations: jax.Array
+    gradient_norm: jax.Array
+    terms: jax.Array
+    n_accepted: jax.Array
+    steps: jax.Array
+    evaluations_before: jax.Array
+    last_terms: jax.Array
+
+
+@jax.jit
+def _burst(
+    objective: Objective, samples: Samples, state: lbfgs.LBFGSState, steps: int
+) -> tuple[lbfgs.LBFGSState, _Records]:
+    """Run at most ``steps`` evaluations, fewer if the minimizer stops."""
+    dtype, n_terms = state.theta.dtype, len(objective.terms)
+    records = _Records(
+        evaluations=jnp.zeros(LONGEST_BURST, jnp.int32),
+        gradient_norm=jnp.zeros(LONGEST_BURST, dtype),
+        terms=jnp.zeros((LONGEST_BURST, n_terms), dtype),
+        n_accepted=jnp.zeros((), jnp.int32),
+        steps=jnp.zeros((), jnp.int32),
+        evaluations_before=state.evaluations,
+        last_terms=jnp.zeros(n_terms, dtype),
+    )
+
+    def unfinished(carry: tuple[lbfgs.LBFGSState, _Records]) -> jax.Array:
+        state, records = carry
+        return (records.steps < steps) & (state.status == lbfgs.RUNNING)
+
+    def step(carry: tuple[lbfgs.LBFGSState, _Records]) -> tuple[lbfgs.LBFGSState, _Records]:
+        state, records = carry
+        evaluation = objective.evaluate(lbfgs.ask(state), samples)
+        state = lbfgs.tell(state, evaluation.value, evaluation.gradient)
+        # A rejected trial's row is written over by the next.
+        row = records.n_accepted
+        return state, records._replace(
+            evaluations=records.evaluations.at[row].set(state.evaluations),
+            gradient_norm=records.gradient_norm.at[row].set(state.gradient_norm),
+            terms=records.terms.at[row].set(evaluation.terms),
+            n_accepted=row + state.accepted,
+            steps=records.steps + 1,
+            last_terms=evaluation.terms,
+        )
+
+    return jax.lax.while_loop(unfinished, step, (state, records))

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+from skimage import data
+from skimage.color import rgb2gray
+
+from sparsam.images import natural_images
+
+
+@pytest.fixture(scope="module")
+def images():
+    return natural_images()
+
+
+def test_nine_images_in_order_without_their_rims(images):
+    shapes = [(512, 512), (512, 512), (300, 451), (400, 600), (512, 512), (512, 512), (512, 512)]
+    shapes += [(427, 640)] * 2
+    assert [image.shape for image in images] == [(height - 4, width - 4) for height, width in shapes]
+    assert all(image.dtype == np.float64 and image.flags.c_contiguous for image in images)
+
+
+def test_mean_about_0_and_variance_about_1(images):
+    for image in images:
+        assert abs(image.mean()) < 0.02
+        assert 0.85 < image.var() < 1.05
+
+
+@pytest.mark.parametrize(("index", "name"), [(0, "camera"), (1, "astronaut"), (6, "brick")])
+def test_they_are_the_whitened_photographs(images, index, name):
+    original = getattr(data, name)()
+    gray = rgb2gray(original) if original.ndim == 3 else original / 255
+    f = np.hypot(np.fft.fftfreq(gray.shape[0])[:, None], np.fft.fftfreq(gray.shape[1]))
+    whitened = np.fft.ifft2(np.fft.fft2(gray) * f * np.exp(-((f / 0.4) ** 4))).real
+    whitened /= whitened.std()
+    np.testing.assert_allclose(images[index], whitened[2:-2, 2:-2], atol=1e-9)
+
+
+def test_neighboring_pixels_are_nearly_uncorrelated(images):
+    """Before whitening this is above 0.9; a blurred or unfiltered image would fail."""
+    for image in images:
+        correlation = np.corrcoef(image[:, :-2].ravel(), image[:, 2:].ravel())[0, 1]
+        assert abs(correlation) < 0.3
