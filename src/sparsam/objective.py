@@ -115,7 +115,7 @@ class Objective:
             # Its gradient is the inner product of (1); its value means nothing.
             sums = self.sums(parameters, chunk)
             products = jax.tree.map(lambda slope, total: jnp.sum(slope * total), slopes, sums)
-            return reduce(jnp.add, jax.tree.leaves(products)), sums
+            return reduce(jnp.add, jax.tree.leaves(products), jnp.zeros((), theta.dtype)), sums
 
         def gradient_of_chunk(chunk: Chunk) -> tuple[Parameters, tuple[Any, ...]]:
             return jax.grad(linearized, has_aux=True)(parameters, chunk)

@@ -38,7 +38,7 @@ def network_cost(
     coefs: Sequence[ArrayLike],
     intercepts: Sequence[ArrayLike],
     inputs: ArrayLike,
-    targets: ArrayLike,
+    targets: ArrayLike | None,
     *,
     hidden_activation: str = "logistic",
     output_activation: str = "logistic",
@@ -62,7 +62,8 @@ def network_cost(
     intercepts : list of arrays of shape (n_out,)
         b_l.
     inputs : array of shape (n_samples, n_features)
-    targets : array of shape (n_samples, n_outputs)
+    targets : array of shape (n_samples, n_outputs) or None
+        None leaves the error out: J is then the penalties alone.
     hidden_activation, output_activation : {"logistic", "tanh", "relu", "identity"}
     alpha, rho, beta : float
         Weight decay; target mean activation; weight of the sparsity penalty (0: no penalty).
@@ -90,7 +91,7 @@ def network_cost(
     """
     W = [np.asarray(coef, dtype=float) for coef in coefs]
     b = [np.asarray(intercept, dtype=float) for intercept in intercepts]
-    x, t = np.asarray(inputs, dtype=float), np.asarray(targets, dtype=float)
+    x = np.asarray(inputs, dtype=float)
     s = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
     S = s.sum()
     n_layers = len(W)
@@ -105,7 +106,7 @@ def network_cost(
     y = z[-1]
 
     # J, term by term.
-    r = y - t
+    r = np.zeros_like(y) if targets is None else y - np.asarray(targets, dtype=float)
     cost = 0.5 * np.sum(s[:, None] * r**2) / S
     cost += 0.5 * alpha * sum(np.sum(w**2) for w in W)
 

@@ -1,0 +1,57 @@
+"""The application: its commands, ``--version``, and what an error looks like."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sparsam.cli.check import check
+from sparsam.cli.encode import encode
+from sparsam.cli.learn import learn
+from sparsam.cli.show import show
+from sparsam.cli.terminal import reports_errors
+
+app = typer.Typer(
+    help="Sparse autoencoders trained to the true minimum, every gradient verified.",
+    epilog="Example: [bold]sparsam learn[/bold] learns 25 edge filters from photographs that come along.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"sparsam {version('sparsam')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command(
+    epilog="Example: [bold]sparsam learn photographs/ --n-components 49 --rho 0.05 --out run[/bold]",
+    no_args_is_help=False,
+)(reports_errors(learn))
+app.command(epilog="Example: [bold]sparsam check --n-components 10 --json[/bold]")(reports_errors(check))
+app.command(
+    epilog="Example: [bold]sparsam show sparsam-out/model.safetensors --save filters.png --cmap viridis[/bold]"
+)(reports_errors(show))
+app.command(epilog="Example: [bold]sparsam encode sparsam-out/model.safetensors patches.npy -o codes.npy[/bold]")(
+    reports_errors(encode)
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="sparsam")

@@ -1,0 +1,89 @@
+"""``sparsam check``: the gradient certificate."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparsam.cli.terminal import FAILED, print_json, say
+
+if TYPE_CHECKING:
+    from sparsam.certificate import Comparison
+
+HEADINGS = {
+    "notes_step": "by hand\nnumerical\nstep 1e-4",
+    "hand_numerical": "by hand\nnumerical\n4th order",
+    "autodiff_numerical": "autodiff\nnumerical\n4th order",
+    "autodiff_hand": "autodiff\nby hand\nfloat64",
+    "float32_hand": "autodiff\nby hand\nfloat32",
+}
+
+
+def check(
+    n_components: Annotated[int, typer.Option(help="Number of hidden units.")] = 25,
+    rho: Annotated[float, typer.Option(help="Target mean activation.")] = 0.01,
+    beta: Annotated[float, typer.Option(help="Weight of the sparsity penalty.")] = 3.0,
+    alpha: Annotated[float, typer.Option(help="Weight decay.")] = 1e-4,
+    n_patches: Annotated[int, typer.Option(help="Number of patches, at most 100.", max=100)] = 100,
+    patch_size: Annotated[int, typer.Option(help="Height and width of a patch in pixels.")] = 8,
+    random_state: Annotated[int, typer.Option(help="Seed of the patches and of the weights.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON on standard output.")] = False,
+) -> None:
+    """Verify the gradients: derived by hand, by automatic differentiation, and numerically, side by side.
+
+    Each figure is a relative difference |g - h| / |g + h|. The first column is the notes' check, central differences
+    with step 1e-4, of the whole vector (its bound is twice the formula's own truncation error where that is more). The
+    others judge each weight matrix and bias by itself, the numerical ones by a fourth-order formula with step 1e-3, and
+    show the worst. Exit status 1 if a figure exceeds its bound.
+    """
+    from sparsam.certificate import BOUNDS, certificate
+    from sparsam.estimators import validation
+    from sparsam.images import natural_images, normalize_patches, sample_patches
+
+    validation.check_number("n_components", n_components, low=1)
+    validation.check_number("rho", rho, low=0, high=1, bounds="neither")
+    validation.check_number("beta", beta, low=0, bounds="neither")
+    validation.check_number("alpha", alpha, low=0, bounds="neither")
+    patches = normalize_patches(sample_patches(natural_images(), n_patches, patch_size, random_state))
+    comparisons = []
+    for comparison in certificate(
+        patches, n_components=n_components, rho=rho, beta=beta, alpha=alpha, random_state=random_state
+    ):
+        comparisons.append(comparison)
+        say(f"{comparison.name}: {'exceeds its bound' if comparison.exceeded else 'verified'}")
+
+    if as_json:
+        rows = [dataclasses.asdict(comparison) | {"exceeded": comparison.exceeded} for comparison in comparisons]
+        print_json({"bounds": BOUNDS, "comparisons": rows})
+    else:
+        _print_table(comparisons, BOUNDS)
+    if any(comparison.exceeded for comparison in comparisons):
+        raise typer.Exit(FAILED)
+
+
+def _print_table(comparisons: list[Comparison], bounds: dict[str, float]) -> None:
+    from rich.box import SIMPLE_HEAVY
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title="Gradient certificate: relative differences",
+        title_justify="left",
+        show_footer=True,
+        box=SIMPLE_HEAVY,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("gradient of", footer="largest allowed", vertical="bottom")
+    for column, heading in HEADINGS.items():
+        table.add_column(heading, justify="right", footer=f"{bounds[column]:.0e}", no_wrap=True)
+    table.add_column("", footer="")
+    for comparison in comparisons:
+        values = [getattr(comparison, column) for column in HEADINGS]
+        figures = ["" if value is None else f"{value:.1e}" for value in values]
+        if comparison.notes_step is not None:
+            figures[0] = f"{comparison.notes_step:.4e}"  # the notes' digits
+        mark = "[red]exceeded[/red]" if comparison.exceeded else "[green]ok[/green]"
+        table.add_row(comparison.name, *figures, mark)
+    Console().print(table)

@@ -1,0 +1,88 @@
+"""``sparsam encode``: hidden activations of a saved model for the rows of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparsam.cli.terminal import say
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from sparsam.estimators.autoencoder import SparseAutoencoder
+
+ROWS_AT_ONCE = 2**16
+
+FORMATS = (".npy", ".csv")
+
+
+def encode(
+    model: Annotated[Path, typer.Argument(help="A model file that `sparsam learn` or sparsam.save wrote.")],
+    data: Annotated[Path, typer.Argument(help="Rows to encode: .npy (n_samples, n_features), or .csv with a header.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File for the activations: .npy or .csv.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Encode data: write the activations of a model's hidden units, a row a sample.
+
+    The rows must be scaled as those that the model was trained on (for image patches,
+    sparsam.images.normalize_patches). Rows of a .npy file are read and written a piece at a time, so that it may be
+    larger than memory.
+    """
+    for path in (data, out):
+        if path.suffix.lower() not in FORMATS:
+            raise ValueError(f"{path}: unknown format; use one of {', '.join(FORMATS)}")
+    if out.exists() and not overwrite:
+        raise FileExistsError(f"{out} exists: name another file, or replace it with --overwrite")
+    from sparsam.atomic import atomic_write
+    from sparsam.persistence import load
+
+    estimator = load(model)
+    rows = _read(data)
+    write = _write_npy if out.suffix.lower() == ".npy" else _write_csv
+    with atomic_write(out, overwrite=overwrite) as file:
+        write(estimator, rows, file)
+    say(f"Wrote {len(rows)} rows of {len(estimator.get_feature_names_out())} activations to {out}")
+
+
+def _read(path: Path) -> Any:
+    """Open the table: a memory-mapped array, or a data frame."""
+    import numpy as np
+    import pandas as pd
+
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False) if path.suffix.lower() == ".npy" else pd.read_csv(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from error
+    if rows.ndim != 2:
+        raise ValueError(f"{path}: a table (n_samples, n_features) is needed, not an array of shape {rows.shape}")
+    return rows
+
+
+def _pieces(rows: Any) -> Any:
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        yield rows[start : start + ROWS_AT_ONCE]
+
+
+def _write_npy(estimator: SparseAutoencoder, rows: Any, file: BinaryIO) -> None:
+    import numpy as np
+
+    for index, piece in enumerate(_pieces(rows)):
+        codes = np.ascontiguousarray(estimator.transform(piece))
+        if index == 0:
+            header = {"descr": codes.dtype.str, "fortran_order": False, "shape": (len(rows), codes.shape[1])}
+            np.lib.format.write_array_header_2_0(file, header)
+        file.write(codes.tobytes())
+
+
+def _write_csv(estimator: SparseAutoencoder, rows: Any, file: BinaryIO) -> None:
+    import pandas as pd
+
+    names = estimator.get_feature_names_out()
+    for index, piece in enumerate(_pieces(rows)):
+        frame = pd.DataFrame(estimator.transform(piece), columns=names)
+        frame.to_csv(file, index=False, header=index == 0)

@@ -1,0 +1,234 @@
+"""``sparsam learn``: from photographs to edge filters."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from sparsam.cli.terminal import INTERRUPTED, print_json, say, training_progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sparsam.estimators.autoencoder import SparseAutoencoder
+
+DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"
+
+MODEL_FILE, METRICS_FILE = "model.safetensors", "metrics.json"
+PICTURES = ("filters.png", "patches.png", "reconstructions.png", "cost.png")
+
+SHOWN_PATCHES = 100
+SHOWN_RECONSTRUCTIONS = 20
+
+
+def learn(
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Pictures (PNG, JPEG, TIFF), stacks of them (.npy, .mat) or folders; without any, nine photographs "
+            "that come with the installation.",
+            show_default=False,
+        ),
+    ] = None,
+    n_patches: Annotated[
+        int, typer.Option(help="Number of patches cut from the images.", rich_help_panel=DATA)
+    ] = 10_000,
+    patch_size: Annotated[int, typer.Option(help="Height and width of a patch in pixels.", rich_help_panel=DATA)] = 8,
+    border: Annotated[
+        int | None,
+        typer.Option(
+            help="Pixels at the images' rim that no patch touches.",
+            show_default="2, where whitening wraps around; 0 for the built-in images, already cropped",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    whiten: Annotated[
+        bool | None,
+        typer.Option(
+            "--whiten/--no-whiten",
+            help="Whiten the images before cutting patches.",
+            show_default="where no pixel is negative: raw intensities",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    n_components: Annotated[int, typer.Option(help="Number of hidden units.", rich_help_panel=MODEL)] = 25,
+    rho: Annotated[float, typer.Option(help="Target mean activation, in (0, 1).", rich_help_panel=MODEL)] = 0.01,
+    beta: Annotated[float, typer.Option(help="Weight of the sparsity penalty; 0: none.", rich_help_panel=MODEL)] = 3.0,
+    alpha: Annotated[float, typer.Option(help="Weight decay.", rich_help_panel=MODEL)] = 1e-4,
+    hidden_activation: Annotated[
+        Literal["logistic", "tanh", "relu"], typer.Option(help="Activation of the hidden units.", rich_help_panel=MODEL)
+    ] = "logistic",
+    output_activation: Annotated[
+        Literal["logistic", "identity"], typer.Option(help="Activation of the outputs.", rich_help_panel=MODEL)
+    ] = "logistic",
+    max_iter: Annotated[int, typer.Option(help="Most iterations.", rich_help_panel=TRAINING)] = 1000,
+    tol: Annotated[
+        float, typer.Option(help="Converged when no component of the gradient is larger.", rich_help_panel=TRAINING)
+    ] = 1e-5,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(help="Seconds after which to stop.", show_default="none", rich_help_panel=TRAINING),
+    ] = None,
+    chunk_size: Annotated[
+        int | None,
+        typer.Option(help="Rows worked on at once.", show_default="by the shapes", rich_help_panel=TRAINING),
+    ] = None,
+    dtype: Annotated[
+        Literal["float32", "float64"], typer.Option(help="Precision of the training.", rich_help_panel=TRAINING)
+    ] = "float32",
+    warm_start: Annotated[
+        Path | None,
+        typer.Option(
+            help="A saved model whose weights to go on from.", show_default="random weights", rich_help_panel=TRAINING
+        ),
+    ] = None,
+    random_state: Annotated[
+        int, typer.Option(help="Seed of the patches and of the initial weights.", rich_help_panel=TRAINING)
+    ] = 0,
+    verbose: Annotated[int, typer.Option(help="0: no progress line.", rich_help_panel=OUTPUT)] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel=OUTPUT)] = Path("sparsam-out"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that the folder holds.", rich_help_panel=OUTPUT)
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the metrics as JSON on standard output.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:
+    """Learn features from images with a sparse autoencoder.
+
+    Cuts patches from the images, normalizes them to [0.1, 0.9], minimizes squared error + weight decay + KL sparsity
+    (CS294A) until the gradient vanishes, and writes into the output folder: filters.png, patches.png,
+    reconstructions.png, cost.png, model.safetensors, metrics.json. Ctrl-C ends the training and keeps the model so far.
+    """
+    _check_output_folder(out, overwrite)
+    from sparsam.estimators.autoencoder import SparseAutoencoder
+    from sparsam.estimators.fitting import summary_line
+    from sparsam.images import normalize_patches, sample_patches
+
+    loaded, rim = _images(images, whiten, border)
+    patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=rim))
+    say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images")
+
+    model = SparseAutoencoder(
+        n_components,
+        rho=rho,
+        beta=beta,
+        alpha=alpha,
+        hidden_activation=hidden_activation,
+        output_activation=output_activation,
+        max_iter=max_iter,
+        tol=tol,
+        time_budget=time_budget,
+        chunk_size=chunk_size,
+        dtype=dtype,
+        random_state=random_state,
+    )
+    if warm_start is not None:
+        _start_from(model, warm_start)
+    start = time.perf_counter()
+    with training_progress(max_iter, quiet=verbose == 0) as callback, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # why it stopped is said below
+        model.set_params(callback=callback).fit(patches)
+    model.set_params(callback=None)
+    seconds = time.perf_counter() - start
+    say(f"Stopped: {summary_line(model)}, {seconds:.1f} s")
+
+    metrics = _metrics(
+        model, patches, seconds, {"n_patches": n_patches, "patch_size": patch_size, "images": len(loaded)}
+    )
+    _write(model, patches, metrics, out, overwrite)
+    say(f"Wrote {', '.join((*PICTURES, MODEL_FILE, METRICS_FILE))} to {out}")
+    if as_json:
+        print_json(metrics)
+    if model.stop_reason_ == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+
+
+def _check_output_folder(out: Path, overwrite: bool) -> None:
+    """Refuse, before any work, a folder that holds another run, or cannot be written; it is made at the end."""
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not existing.is_dir():
+        raise FileExistsError(f"--out {out}: {existing} is a file; name a folder")
+    if not os.access(existing, os.W_OK):
+        raise PermissionError(f"--out {out}: the folder {existing} is write-protected")
+    held = [name for name in (*PICTURES, MODEL_FILE, METRICS_FILE) if (out / name).exists()]
+    if held and not overwrite:
+        raise FileExistsError(
+            f"the folder {out} holds another run ({', '.join(held)}): name another with --out, or replace it with "
+            "--overwrite"
+        )
+
+
+def _images(paths: list[Path] | None, whiten: bool | None, border: int | None) -> tuple[list[NDArray[np.float64]], int]:
+    """Load the images, whitened where wanted, and say how wide a rim their patches must keep clear."""
+    import sparsam.images as sources
+
+    if not paths:
+        return sources.natural_images(), border or 0
+    images = sources.load_images(paths)
+    if whiten is None:
+        # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
+        whiten = all(image.min() >= 0 for image in images)
+        say("The images are raw intensities: whitening them" if whiten else "The images are whitened already")
+    return list(sources.whiten(images)) if whiten else images, 2 if border is None else border
+
+
+def _start_from(model: SparseAutoencoder, path: Path) -> None:
+    from sparsam.persistence import load
+
+    start = load(path)
+    model.set_params(warm_start=True)
+    model.coefs_, model.intercepts_ = start.coefs_, start.intercepts_
+
+
+def _metrics(
+    model: SparseAutoencoder, patches: NDArray[np.float64], seconds: float, data: dict[str, int]
+) -> dict[str, Any]:
+    last = model.history_.iloc[-1]
+    terms = [column for column in last.index if column not in ("iteration", "evaluations", "seconds", "gradient_norm")]
+    parameters = {name: value for name, value in model.get_params().items() if name != "callback"}
+    return {
+        "data": data,
+        "parameters": parameters,
+        "J": {term: float(last[term]) for term in terms},
+        "cost_float64": model.cost(patches),
+        "mean_squared_error_term": -model.score(patches),
+        "mean_activation": [float(value) for value in model.mean_activation_],
+        "gradient_norm": model.gradient_norm_,
+        "n_iter": model.n_iter_,
+        "n_evaluations": model.n_evaluations_,
+        "stop_reason": model.stop_reason_,
+        "seconds": seconds,
+    }
+
+
+def _write(
+    model: SparseAutoencoder, patches: NDArray[np.float64], metrics: dict[str, Any], out: Path, overwrite: bool
+) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from sparsam import display
+    from sparsam.atomic import atomic_write
+    from sparsam.persistence import save
+
+    out.mkdir(parents=True, exist_ok=True)
+    save(model, out / MODEL_FILE, overwrite=overwrite)
+    with atomic_write(out / METRICS_FILE, overwrite=overwrite) as file:
+        file.write(json.dumps(metrics, indent=2, allow_nan=False).encode())
+    some = patches[:SHOWN_RECONSTRUCTIONS]
+    filters, originals, reconstructions, cost = (out / name for name in PICTURES)
+    display.plot_filters(model.components_, normalize_each=True, save=filters)
+    display.plot_filters(patches[:SHOWN_PATCHES], normalize_all=False, border_color="white", save=originals)
+    display.plot_reconstructions(some, model.predict(some), n_patches=len(some), save=reconstructions)
+    display.plot_cost_curve(model.history_, save=cost)
+    plt.close("all")

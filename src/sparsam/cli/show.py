@@ -1,0 +1,105 @@
+"""``sparsam show``: what a saved model is, and its filters as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from sparsam.cli.terminal import print_json, say
+
+PICTURE = "Picture"
+
+
+def show(
+    model: Annotated[Path, typer.Argument(help="A model file that `sparsam learn` or sparsam.save wrote.")],
+    save: Annotated[
+        Path | None, typer.Option(help="Write the filters' picture to this file.", rich_help_panel=PICTURE)
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Open a window with the filters.", rich_help_panel=PICTURE)
+    ] = False,
+    normalize_each: Annotated[bool, typer.Option(help="Scale each filter by itself.", rich_help_panel=PICTURE)] = True,
+    normalize_all: Annotated[
+        bool, typer.Option(help="Scale all filters together, if not each.", rich_help_panel=PICTURE)
+    ] = True,
+    n_columns: Annotated[
+        int | None,
+        typer.Option(help="Filters in a row.", show_default="nearly square", rich_help_panel=PICTURE),
+    ] = None,
+    image_width: Annotated[
+        int | None,
+        typer.Option(help="Width of a filter in pixels.", show_default="square filters", rich_help_panel=PICTURE),
+    ] = None,
+    cmap: Annotated[str, typer.Option(help="Matplotlib's name of a color map.", rich_help_panel=PICTURE)] = "gray",
+    border_color: Annotated[str, typer.Option(help="Color between the filters.", rich_help_panel=PICTURE)] = "blue",
+    border_width: Annotated[int, typer.Option(help="Pixels between the filters.", rich_help_panel=PICTURE)] = 1,
+    library: Annotated[
+        Literal["matplotlib", "PIL"], typer.Option(help="What draws the picture.", rich_help_panel=PICTURE)
+    ] = "matplotlib",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing picture.", rich_help_panel=PICTURE)
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON on standard output.")] = False,
+) -> None:
+    """Show a saved model: its parameters, how its training ended, and its filters as a picture."""
+    from sparsam.persistence import load
+
+    if save is not None and save.exists() and not overwrite:
+        raise FileExistsError(f"{save} exists: name another file, or replace it with --overwrite")
+    estimator = load(model)
+    figures = _figures(estimator)
+    if as_json:
+        print_json(figures)
+    else:
+        _print_table(figures)
+
+    if save is not None or show:
+        if not show:
+            import matplotlib as mpl
+
+            mpl.use("Agg")
+        from sparsam.display import plot_filters
+
+        plot_filters(
+            estimator.components_,
+            normalize_each=normalize_each,
+            normalize_all=normalize_all,
+            n_columns=n_columns,
+            image_width=image_width,
+            cmap=cmap,
+            border_color=border_color,
+            border_width=border_width,
+            library=library,
+            save=save,
+            show=show,
+        )
+    if save is not None:
+        say(f"Wrote {save}")
+
+
+def _figures(estimator: Any) -> dict[str, Any]:
+    parameters = {name: value for name, value in estimator.get_params().items() if name != "callback"}
+    return {
+        "class": type(estimator).__name__,
+        "n_features": estimator.n_features_in_,
+        **parameters,
+        "J": estimator.cost_,
+        "gradient_norm": estimator.gradient_norm_,
+        "n_iter": estimator.n_iter_,
+        "n_evaluations": estimator.n_evaluations_,
+        "stop_reason": estimator.stop_reason_,
+        "smallest_mean_activation": float(estimator.mean_activation_.min()),
+        "largest_mean_activation": float(estimator.mean_activation_.max()),
+    }
+
+
+def _print_table(figures: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value))
+    Console().print(table)

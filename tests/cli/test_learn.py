@@ -1,0 +1,176 @@
+"""``sparsam learn``, on small jobs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sparsam import load
+
+FILES = {"filters.png", "patches.png", "reconstructions.png", "cost.png", "model.safetensors", "metrics.json"}
+SMALL = ("--n-patches", 500, "--n-components", 9, "--max-iter", 5)
+
+
+@pytest.fixture(scope="module")
+def learned(run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "deep" / "run"
+    return run("learn", *SMALL, "--out", out), out
+
+
+def test_it_writes_its_six_files_and_nothing_else(learned):
+    result, out = learned
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in out.iterdir()} == FILES
+    for picture in out.glob("*.png"):
+        with Image.open(picture) as image:
+            assert image.convert("L").getextrema()[0] < image.convert("L").getextrema()[1]
+
+
+def test_it_shows_progress_and_says_why_it_stopped(learned):
+    result, _ = learned
+    assert "iteration     0   J " in result.stderr
+    assert "gradient" in result.stderr
+    assert "Stopped: max_iter iterations are done (iteration 5" in result.stderr
+
+
+def test_metrics_are_those_of_the_saved_model(learned):
+    _, out = learned
+    metrics, model = json.loads((out / "metrics.json").read_text()), load(out / "model.safetensors")
+    assert model.components_.shape == (9, 64)
+    assert metrics["J"]["J"] == model.cost_ == pytest.approx(metrics["cost_float64"], rel=1e-5)
+    assert metrics["n_iter"] == 5
+    assert metrics["stop_reason"] == "max_iter"
+    assert metrics["J"]["J"] == pytest.approx(sum(value for name, value in metrics["J"].items() if name != "J"))
+
+
+def test_another_run_is_not_overwritten_unasked(learned, run):
+    _, out = learned
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    result = run("learn", *SMALL, "--out", out)
+    assert result.exit_code == 1
+    assert "--overwrite" in result.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_overwrite_replaces_the_run_and_keeps_other_files(run, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for seed in (0, 1):
+        result = run("learn", *SMALL, "--random-state", seed, "--out", tmp_path, "--overwrite")
+        assert result.exit_code == 0, result.output
+    assert load(tmp_path / "model.safetensors").random_state == 1
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_the_same_seed_gives_the_same_model(learned, run, tmp_path):
+    _, out = learned
+    assert run("learn", *SMALL, "--out", tmp_path).exit_code == 0
+    one, other = (load(folder / "model.safetensors") for folder in (out, tmp_path))
+    assert np.array_equal(one.components_, other.components_)
+
+
+def test_every_hyperparameter_reaches_the_model(run, tmp_path):
+    options = {
+        "n_components": 3,
+        "rho": 0.2,
+        "beta": 0.5,
+        "alpha": 1e-3,
+        "hidden_activation": "tanh",
+        "output_activation": "identity",
+        "max_iter": 2,
+        "tol": 1e-3,
+        "time_budget": 100.0,
+        "chunk_size": 64,
+        "dtype": "float64",
+        "random_state": 7,
+    }
+    flags = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
+    result = run("learn", "--n-patches", 100, *flags, "--out", tmp_path, "--verbose", 0)
+    assert result.exit_code == 0, result.output
+    assert "iteration     " not in result.stderr
+    parameters = load(tmp_path / "model.safetensors").get_params()
+    assert {name: parameters[name] for name in options} == options
+
+
+def test_every_parameter_of_the_estimator_is_a_flag(run):
+    from sparsam import SparseAutoencoder
+
+    flags = run("learn", "--help").output
+    for name in SparseAutoencoder().get_params():
+        if name != "callback":  # a function has no place on a command line
+            assert f"--{name.replace('_', '-')}" in flags
+
+
+def test_warm_start_goes_on_from_a_model(learned, run, tmp_path):
+    _, out = learned
+    first = load(out / "model.safetensors")
+    result = run("learn", *SMALL, "--warm-start", out / "model.safetensors", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    second = load(tmp_path / "model.safetensors")
+    assert second.loss_curve_[0] == first.loss_curve_[-1]
+    assert second.cost_ < first.cost_
+
+
+def test_json_is_the_only_thing_on_standard_output(run_json, tmp_path):
+    assert run_json("learn", *SMALL, "--out", tmp_path)["n_iter"] == 5
+
+
+def test_raw_pictures_are_whitened_and_whitened_stacks_are_not(run, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, size=(40, 50), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "raw.png")
+    np.save(tmp_path / "white.npy", np.random.default_rng(0).normal(size=(40, 50, 3)))
+    raw = run("learn", tmp_path / "raw.png", *SMALL, "--out", tmp_path / "one")
+    white = run("learn", tmp_path / "white.npy", *SMALL, "--out", tmp_path / "two")
+    assert raw.exit_code == white.exit_code == 0
+    assert "whitening them" in raw.stderr
+    assert "whitened already" in white.stderr
+    assert "from 3 images" in white.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--rho", 1.5), "rho"),
+        (("--beta", -1), "beta"),
+        (("--hidden-activation", "relu"), "beta=0"),
+        (("--patch-size", 1000), "images[0]"),
+        (("missing.png",), "missing.png"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing_behind(run, tmp_path, arguments, message):
+    result = run("learn", *arguments, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_out_may_not_be_a_file(run, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    result = run("learn", *SMALL, "--out", tmp_path / "file")
+    assert result.exit_code == 1
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_model_so_far(tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "sparsam", "learn", "--tol", "0", "--max-iter", "1000000", "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    for line in process.stderr:
+        if line.startswith("iteration"):
+            break
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=120)[1]
+    assert process.returncode == 130
+    assert "Stopped: interrupted" in rest
+    assert "Traceback" not in rest
+    assert {path.name for path in out.iterdir()} == FILES
+    assert load(out / "model.safetensors").stop_reason_ == "interrupted"
