@@ -43,7 +43,7 @@ __all__ = [
 
 RUNNING, CONVERGED, PRECISION, MAX_ITER, NOT_FINITE = range(5)
 """Values of `LBFGSState.status`: running; gradient max-norm <= tol; no measurable decrease left in this precision;
-max_iter reached; J not finite."""
+max_iter reached; J not finite, or unbounded below."""
 
 SUFFICIENT_DECREASE = 1e-4  # c1 of the Wolfe conditions
 CURVATURE = 0.9  # c2
@@ -188,11 +188,13 @@ def initialize(theta: jax.Array, *, tol: float = 1e-5, max_iter: int = 1000, n_p
     )
 
 
+@jax.jit
 def ask(state: LBFGSState) -> jax.Array:
     """Return the weights at which to evaluate J next."""
     return state.theta + state.search.step * state.search.direction
 
 
+@jax.jit  # for the Python loops; within a compiled program it changes nothing
 def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState:
     """Take J and its gradient at `ask`'s weights; return the state that asks for the next.
 
@@ -271,10 +273,9 @@ def _restart_or_stop(state: LBFGSState, no_start: jax.Array) -> LBFGSState:
     )
     steepest = _start_search(-state.gradient, state.value, state.gradient, _first_step(pairs, state.gradient))
     give_up = failed & ~restart
-    nowhere_finite = ~search.upper_finite & (search.lower == 0)
-    status = jnp.select(
-        [no_start, give_up & nowhere_finite, give_up], [NOT_FINITE, NOT_FINITE, PRECISION], state.status
-    )
+    # Either J descends for as long as it is finite, or it descends without end: no want of precision.
+    endless = ~search.upper_finite | (jnp.isinf(search.upper) & (search.trials >= LONGEST_SEARCH))
+    status = jnp.select([no_start, give_up & endless, give_up], [NOT_FINITE, NOT_FINITE, PRECISION], state.status)
     return replace(
         state,
         status=status.astype(state.status.dtype),

@@ -20,6 +20,8 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from sparsam.atomic import atomic_write
 from sparsam.estimators.autoencoder import SparseAutoencoder
@@ -41,14 +43,16 @@ class Layout:
     arrays: tuple[str, ...]  # attributes that are one array
     results: Mapping[str, type]  # attributes that are one number, string or truth value
     not_saved: tuple[str, ...]  # parameters that JSON cannot hold; they come back as None
-    check: Callable[[Any], None]  # raises ValueError unless the loaded attributes fit together
+    check: Callable[[Any], None]  # raises ValueError or TypeError unless parameters and fitted attributes fit together
 
 
 def _check_autoencoder(model: Any) -> None:
-    shapes = [array.shape for array in (*model.coefs_, *model.intercepts_, model.mean_activation_)]
-    d, m = model.n_features_in_, shapes[0][-1]
-    if shapes != [(d, m), (m, d), (m,), (d,), (m,)]:
+    weights = (*model.coefs_, *model.intercepts_, model.mean_activation_)
+    d, m = model.n_features_in_, model.mean_activation_.size
+    if [array.shape for array in weights] != [(d, m), (m, d), (m,), (d,), (m,)]:
         raise ValueError("its arrays do not fit together")
+    if any(array.dtype not in (np.float32, np.float64) or not np.all(np.isfinite(array)) for array in weights):
+        raise ValueError("its weights are not finite numbers of type float32 or float64")
     model._n_features_out = m
     model._check_hyperparameters()
 
@@ -90,6 +94,8 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         If the estimator is not fitted.
     TypeError
         If it is no estimator of sparsam.
+    ValueError
+        If it was changed after the fit so that `load` would refuse it: its parameters are invalid, say.
     FileExistsError
         If the file exists and ``overwrite`` is False.
 
@@ -109,13 +115,12 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
     >>> bool(np.all(again.transform(X) == model.transform(X)))
     True
     """
-    from sklearn.utils.validation import check_is_fitted
-
     layout = LAYOUTS.get(type(estimator).__name__)
     if layout is None or type(estimator) is not layout.estimator:
         raise TypeError(f"only {', '.join(LAYOUTS)} can be saved, not {type(estimator).__name__}")
     check_is_fitted(estimator)
     model: Any = estimator
+    layout.check(model)
 
     arrays: Arrays = {name: getattr(model, name) for name in layout.arrays}
     for name in ("coefs_", "intercepts_"):
@@ -131,7 +136,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         "format": FORMAT,
         "class": type(estimator).__name__,
         "parameters": {name: _as_json(value) for name, value in parameters.items()},
-        "results": {name: _as_json(getattr(model, name)) for name in layout.results if hasattr(model, name)},
+        "results": {name: _as_json(getattr(model, name)) for name in layout.results},
         "history": list(model._history),
         "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
         "versions": {package: importlib.metadata.version(package) for package in ("sparsam", "jax", "numpy")},
@@ -186,7 +191,10 @@ def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (safetensors.SafetensorError, OSError) as error:
         raise ValueError(f"it is no safetensors file, or a truncated one ({error})") from error
-    header = json.loads(metadata[HEADER_KEY])
+    try:
+        header = json.loads(metadata[HEADER_KEY])
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it was edited or damaged after it was saved ({error})") from error
     if not isinstance(header, dict):
         raise ValueError("its header is not a JSON object")
     if header.get("format") != FORMAT:
@@ -205,25 +213,28 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
     if set(header["parameters"]) != set(layout.estimator().get_params(deep=False)):
         raise ValueError("its parameters are not those of this version's class")
     model: Any = layout.estimator(**header["parameters"])
+    check_random_state(model.random_state)
 
     for name, kind in layout.results.items():
-        if name not in header["results"]:
-            continue  # a training stopped before its first iterate has no cost
         if type(header["results"][name]) is not kind:
             raise ValueError(f"{name} is not of type {kind.__name__}")
         setattr(model, name, header["results"][name])
-    if header["feature_names"]:
-        model.feature_names_in_ = np.array(header["feature_names"], dtype=object)
+    names = header["feature_names"]
+    if names != []:
+        if type(names) is not list or {type(name) for name in names} != {str} or len(names) != model.n_features_in_:
+            raise ValueError("its feature names do not fit")
+        model.feature_names_in_ = np.array(names, dtype=object)
 
-    for array in arrays.values():
-        if array.dtype.kind not in "fi" or not np.all(np.isfinite(array)):
-            raise ValueError("its arrays are not all finite numbers")
     for name in layout.arrays:
         setattr(model, name, arrays[name])
     for name in ("coefs_", "intercepts_"):
         n_layers = sum(key.startswith(name) for key in arrays)
         setattr(model, name, [arrays[f"{name}{layer}"] for layer in range(n_layers)])
-    model._history = {column: arrays[f"history.{column}"].tolist() for column in header["history"]}
+    columns = {column: arrays[f"history.{column}"] for column in header["history"]}
+    for values in columns.values():
+        if values.shape != (model.n_iter_ + 1,) or values.dtype.kind not in "fi" or not np.all(np.isfinite(values)):
+            raise ValueError("its history is not a finite number an iteration")
+    model._history = {column: values.tolist() for column, values in columns.items()}
     model.loss_curve_ = model._history["J"]
     layout.check(model)
     return model

@@ -159,30 +159,17 @@ def train(
         while not training.stop_reason:
             with precision(dtype):
                 state, records = _burst(objective, samples, state, steps)
-                accepted = np.arange(LONGEST_BURST) < records.n_accepted
-                rows = [np.asarray(column)[accepted] for column in (records.evaluations, records.gradient_norm)]
-                terms = np.asarray(records.terms, dtype=np.float64)[accepted]
-                status = int(state.status)
+                records, reached, status = jax.device_get((records, state.theta, state.status))
             before, elapsed = elapsed, time.perf_counter() - start
             steps = _next_steps(steps, elapsed - before)
-            for evaluations, gradient_norm, term_values in zip(*rows, terms, strict=True):
-                share = (evaluations - int(records.evaluations_before)) / int(records.steps)
-                training.history.append(
-                    Progress(
-                        iteration=len(training.history),
-                        evaluations=int(evaluations),
-                        seconds=float(before + share * (elapsed - before)),
-                        J=float(term_values.sum()),
-                        terms=dict(zip(names, term_values.tolist(), strict=True)),
-                        gradient_norm=float(gradient_norm),
-                    )
-                )
-            training.theta = np.asarray(state.theta)
+            more = _progress(records, names, len(training.history), before, elapsed)
+            # At one stroke, lest Ctrl-C leave a history that is ahead of the weights.
+            training.theta, training.history = reached, training.history + more
             if status == lbfgs.NOT_FINITE:
-                broken = ~np.isfinite(np.asarray(records.last_terms))
+                broken = ~np.isfinite(records.last_terms)
                 training.broken_terms = tuple(np.asarray(names)[broken].tolist())
             if status != lbfgs.RUNNING:
-                training.stop_reason = _REASON_OF_STATUS[status]
+                training.stop_reason = _REASON_OF_STATUS[int(status)]
             elif callback is not None and training.history and callback(training.history[-1]):
                 training.stop_reason = "callback"
             elif time_budget is not None and elapsed >= time_budget:
@@ -192,6 +179,32 @@ def train(
             raise
         training.stop_reason = "interrupted"
     return training
+
+
+def _progress(records: _Records, names: list[str], first: int, before: float, now: float) -> list[Progress]:
+    """Iterations of a burst that ran between two times, counted from ``first``."""
+    accepted = slice(int(records.n_accepted))
+    share = (records.evaluations[accepted] - records.evaluations_before) / records.steps
+    return [
+        Progress(
+            iteration=iteration,
+            evaluations=int(evaluations),
+            seconds=float(seconds),
+            J=float(terms.sum()),
+            terms=dict(zip(names, terms.tolist(), strict=True)),
+            gradient_norm=float(gradient_norm),
+        )
+        for iteration, (evaluations, seconds, terms, gradient_norm) in enumerate(
+            zip(
+                records.evaluations[accepted],
+                before + share * (now - before),
+                np.asarray(records.terms[accepted], dtype=np.float64),
+                records.gradient_norm[accepted],
+                strict=True,
+            ),
+            start=first,
+        )
+    ]
 
 
 def _next_steps(steps: int, seconds: float) -> int:

@@ -175,7 +175,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         ValueError, TypeError
             If a hyperparameter or the data cannot be used.
         FloatingPointError
-            If J overflows; the estimator then holds the last finite weights.
+            If J overflows; the estimator then holds the last finite weights. Where J is not finite at the initial
+            weights already there are none, and the estimator stays as it was.
 
         Warns
         -----
@@ -199,7 +200,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             samples = Samples.from_arrays(
                 rows,
                 sample_weight=row_weights,
-                chunk_size=self.chunk_size or choose_chunk_size(len(rows), network.layer_sizes),
+                chunk_size=int(self.chunk_size or choose_chunk_size(len(rows), network.layer_sizes)),
                 dtype=self.dtype,
             )
         training = train(
@@ -212,10 +213,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             time_budget=self.time_budget,
             callback=fitting.reporting(self.verbose, self.callback),
         )
-        with precision(self.dtype):
-            rho_hat = _mean_activation(network, jnp.asarray(training.theta), samples)
-            self.mean_activation_ = np.asarray(rho_hat)
-        self._n_features_out = network.layer_sizes[1]
+        if training.history:
+            with precision(self.dtype):
+                rho_hat = _mean_activation(network, jnp.asarray(training.theta), samples)
+                self.mean_activation_ = np.asarray(rho_hat)
+            self._n_features_out = network.layer_sizes[1]
         fitting.set_fitted_attributes(self, network, training, tol=self.tol, dtype=self.dtype)
         if self.verbose:
             print(fitting.summary_line(self), flush=True)
@@ -357,7 +359,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             time_budget=self.time_budget,
             chunk_size=self.chunk_size,
             dtype=self.dtype,
+            warm_start=self.warm_start,
             callback=self.callback,
+            verbose=self.verbose,
         )
         validation.check_number("n_components", self.n_components, Integral, low=1)
         validation.check_number("rho", self.rho, low=0, high=1, bounds="neither")

@@ -53,21 +53,21 @@ def set_fitted_attributes(
     Raises
     ------
     FloatingPointError
-        If J was not finite; the estimator then holds the last finite iterate.
+        If J was not finite; the estimator then holds the last finite iterate, if there was one.
     """
-    parameters = network.unravel(cast(jax.Array, training.theta))  # slices and reshapes: NumPy in, NumPy out
-    estimator.coefs_ = [np.array(coef) for coef in parameters.coefs]
-    estimator.intercepts_ = [np.array(intercept) for intercept in parameters.intercepts]
-    if training.history:
+    if training.history:  # else not one iterate was finite: the estimator stays as it was
+        parameters = network.unravel(cast(jax.Array, training.theta))  # slices and reshapes: NumPy in, NumPy out
+        estimator.coefs_ = [np.array(coef) for coef in parameters.coefs]
+        estimator.intercepts_ = [np.array(intercept) for intercept in parameters.intercepts]
         last = training.history[-1]
         estimator.cost_ = last.J
         estimator.n_iter_ = last.iteration
         estimator.n_evaluations_ = last.evaluations
         estimator.gradient_norm_ = last.gradient_norm
-    estimator.converged_ = training.stop_reason == "converged"
-    estimator.stop_reason_ = training.stop_reason
-    estimator.loss_curve_ = [progress.J for progress in training.history]
-    estimator._history = _columns(training.history)
+        estimator.converged_ = training.stop_reason == "converged"
+        estimator.stop_reason_ = training.stop_reason
+        estimator.loss_curve_ = [progress.J for progress in training.history]
+        estimator._history = _columns(training.history)
     _speak_up(training, tol, dtype)
 
 
@@ -75,7 +75,7 @@ def _columns(history: list[Progress]) -> dict[str, list[float]]:
     columns: dict[str, list[float]] = {
         name: [getattr(progress, name) for progress in history] for name in ("iteration", "evaluations", "seconds", "J")
     }
-    for term in history[0].terms if history else ():
+    for term in history[0].terms:
         columns[term] = [progress.terms[term] for progress in history]
     columns["gradient_norm"] = [progress.gradient_norm for progress in history]
     return columns
@@ -94,9 +94,10 @@ def _speak_up(training: Training, tol: float, dtype: str) -> None:
     match training.stop_reason:
         case "not_finite":
             terms = ", ".join(training.broken_terms) or "the gradient"
+            kept = "The last finite weights are kept." if training.history else "It was so at the initial weights."
             raise FloatingPointError(
                 f"{reason} in the term(s) {terms}{where}. Look for extreme values in X and standardize it, increase "
-                "alpha, or use dtype='float64'. The last finite weights are kept."
+                f"alpha, or use dtype='float64'. {kept}"
             )
         case "interrupted":
             warnings.warn(f"Training {reason}{where}: the estimator holds these weights.", UserWarning, stacklevel=4)

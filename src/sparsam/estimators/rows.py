@@ -40,7 +40,8 @@ def merge_repeated_rows(
     weights = np.ones(len(X)) if sample_weight is None else sample_weight
     X, weights = (X, weights) if np.all(weights > 0) else (X[weights > 0], weights[weights > 0])
     keys = _hash_rows(X)
-    order = np.argsort(keys, kind="stable")
+    # A row's weights are added up in their own order too, since a sum of fractions depends on it.
+    order = np.argsort(keys, kind="stable") if sample_weight is None else np.lexsort((weights, keys))
     keys = keys[order]
     repeats = keys[1:] == keys[:-1]
     repeats[repeats] = np.all(X[order[1:][repeats]] == X[order[:-1][repeats]], axis=1)

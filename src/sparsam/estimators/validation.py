@@ -59,19 +59,25 @@ def check_hyperparameters(
     time_budget: float | None,
     chunk_size: int | None,
     dtype: str,
+    warm_start: bool,
     callback: Callable[..., Any] | None,
+    verbose: int,
 ) -> None:
     """Check the hyperparameters that all estimators share."""
     check_number("alpha", alpha, low=0)
-    check_number("max_iter", max_iter, Integral, low=1)
+    check_number("max_iter", max_iter, Integral, low=1, high=2**31 - 1)  # the engine counts in int32
     check_number("tol", tol, low=0)
     if time_budget is not None:
         check_number("time_budget", time_budget, low=0, bounds="neither")
     if chunk_size is not None:
         check_number("chunk_size", chunk_size, Integral, low=1)
     check_choice("dtype", dtype, ("float32", "float64"))
+    if not isinstance(warm_start, bool | np.bool_):
+        raise TypeError(f"warm_start must be True or False, got {warm_start!r}")
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable or None, got {callback!r}")
+    if not isinstance(verbose, Integral | np.bool_):
+        raise TypeError(f"verbose must be an integer, got {verbose!r}")
 
 
 def validate_inputs(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> NDArray[np.floating]:

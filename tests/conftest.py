@@ -1,0 +1,239 @@
+"""The table of networks and objectives that the engine's tests share: each property is one test over all of it.
+
+A test takes the fixture `case` (a row of the table, in either precision) and draws `case.problems()`: weights, data and
+hyperparameters, all of them representable in float32, so that both precisions and `sparsam.reference` see the same.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from sparsam import reference
+from sparsam.error_functions import SquaredError
+from sparsam.network import Network
+from sparsam.objective import Objective
+from sparsam.penalties import KLSparsity, WeightDecay
+from sparsam.samples import Samples
+from sparsam.train import STOP_REASONS, precision, train
+
+evaluate = jax.jit(Objective.evaluate)
+
+LAYER_SIZES = ((4, 3), (4, 5, 3), (4, 5, 4, 3), (4, 5, 4, 6, 3))  # several outputs always
+N_SAMPLES = 23
+CHUNK_SIZE = 8  # does not divide N_SAMPLES
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row of the table: an error function, a network, the penalties it allows, and a precision."""
+
+    network: Network
+    dtype: str = "float64"
+    error: type = SquaredError
+
+    @property
+    def depth(self):
+        return len(self.network.layer_sizes) - 2
+
+    @property
+    def sparse(self):
+        """Whether hidden units exist and have a range that KL sparsity can work on."""
+        return self.depth > 0 and self.network.hidden_activation in ("logistic", "tanh")
+
+    def tolerance(self, float64, float32):
+        return {"float64": float64, "float32": float32}[self.dtype]
+
+    def problems(self, weighted=None):
+        """Draw a `Problem`: values vary, shapes do not, so that nothing is compiled twice."""
+
+        def number(low, high):
+            return st.floats(low, high, width=32)
+
+        return st.builds(
+            self.problem,
+            seed=st.integers(0, 2**32 - 1),
+            weighted=st.booleans() if weighted is None else st.just(weighted),
+            scale=number(0.25, 1.0),
+            alpha=number(0.0, 1.0),
+            rho=number(0.0625, 0.9375),
+            beta=st.just(0.0) | number(0.0625, 4.0) if self.sparse else st.just(0.0),
+        )
+
+    def problem(self, seed=0, weighted=False, scale=1.0, alpha=0.0625, rho=0.25, beta=0.0):
+        """Draw one problem."""
+        rng = np.random.default_rng(seed)
+        n_in, *_, n_out = self.network.layer_sizes
+
+        def draw(draw_from, low, high, *shape):
+            return draw_from(low, high, shape).astype(np.float32).astype(float)
+
+        while True:
+            problem = Problem(
+                case=self,
+                theta=draw(rng.uniform, -scale, scale, self.network.n_parameters),
+                inputs=draw(rng.normal, 0.0, 1.0, N_SAMPLES, n_in),
+                targets=draw(rng.uniform, 0.0, 1.0, N_SAMPLES, n_out),
+                sample_weight=draw(rng.uniform, -1.0, 3.0, N_SAMPLES).clip(0) if weighted else None,
+                hyperparameters={"alpha": alpha, "rho": rho, "beta": beta},
+            )
+            if problem.distance_to_kinks() > 0.01 * scale:
+                return problem
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A case with numbers filled in; its methods return float64."""
+
+    case: Case
+    theta: np.ndarray
+    inputs: np.ndarray
+    targets: np.ndarray
+    sample_weight: np.ndarray | None
+    hyperparameters: dict = field(default_factory=dict)
+
+    def replace(self, **changes):
+        return replace(self, **changes)
+
+    def distance_to_kinks(self):
+        """How close a ReLU's pre-activation comes to 0, where no gradient exists."""
+        if self.case.network.hidden_activation != "relu":
+            return np.inf
+        coefs, intercepts = self.case.network.unravel(self.theta)
+        z, distance = self.inputs, np.inf
+        for coef, intercept in zip(coefs[:-1], intercepts[:-1], strict=True):
+            a = z @ coef + intercept
+            z, distance = np.maximum(a, 0), min(distance, np.abs(a).min())
+        return distance
+
+    def objective(self):
+        """J as the engine has it."""
+        alpha, rho, beta = (self.hyperparameters[name] for name in ("alpha", "rho", "beta"))
+        terms = (self.case.error(), WeightDecay(alpha)) + ((KLSparsity(rho, beta),) if self.case.sparse else ())
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, self.case.dtype), Objective(self.case.network, terms))
+
+    def samples(self, chunk_size=CHUNK_SIZE):
+        return Samples.from_arrays(
+            self.inputs, self.targets, self.sample_weight, chunk_size=chunk_size, dtype=self.case.dtype
+        )
+
+    def engine(self, *, samples=None, chunk_size=CHUNK_SIZE):
+        """Theta -> (J, its gradient) by the engine, in the case's precision."""
+        with precision(self.case.dtype):
+            objective, samples = self.objective(), samples or self.samples(chunk_size)
+
+        def value_and_gradient(theta):
+            with precision(self.case.dtype):
+                value, gradient, _ = evaluate(objective, jnp.asarray(theta, self.case.dtype), samples)
+                return float(value), np.asarray(gradient, dtype=float)
+
+        return value_and_gradient
+
+    def evaluate(self, **options):
+        """J and its gradient by the engine at the problem's weights."""
+        return self.engine(**options)(self.theta)
+
+    def reference(self, theta=None):
+        """J and its gradient by hand."""
+        network = self.case.network
+        coefs, intercepts = network.unravel(self.theta if theta is None else theta)
+        cost, coef_gradients, intercept_gradients = reference.network_cost(
+            coefs,
+            intercepts,
+            self.inputs,
+            self.targets,
+            hidden_activation=network.hidden_activation,
+            output_activation=network.output_activation,
+            sample_weight=self.sample_weight,
+            **self.hyperparameters,
+        )
+        return cost, np.concatenate([g.ravel() for g in (*coef_gradients, *intercept_gradients)])
+
+    def difference(self, this, other, by_block=True):
+        """Largest relative difference of two (value, gradient): of the values, and of the gradients by block.
+
+        A block is judged relative to the larger of its norm and 1e-3 of the whole's.
+        """
+        norm = np.linalg.norm
+        (value, gradient), (expected, expected_gradient) = this, other
+        floor = 1e-3 * norm(expected_gradient)
+        blocks = self.case.network.blocks.values() if by_block else [slice(None)]
+        errors = [
+            norm(gradient[block] - expected_gradient[block]) / max(norm(expected_gradient[block]), floor)
+            for block in blocks
+        ]
+        return max(abs(value - expected) / abs(expected), *errors)
+
+
+def table(*dtypes):
+    """Every hidden activation, output activation, depth and precision.
+
+    A part of it is fast: each pair of activations at some depth, each depth, and float32 where it compiles quickly.
+    """
+    for depth, sizes in enumerate(LAYER_SIZES):
+        for i, hidden in enumerate(("logistic", "tanh", "relu", "identity") if depth else ("any",)):
+            for j, output in enumerate(("logistic", "identity")):
+                network = Network(sizes, hidden if depth else "logistic", output)
+                for dtype in dtypes:
+                    fast = depth == 0 or depth == (1 if (i + j) % 2 else 3 if i < 2 and dtype == "float64" else 2)
+                    yield pytest.param(
+                        Case(network, dtype),
+                        marks=[] if fast else [pytest.mark.slow],
+                        id=f"{depth}-{hidden}-{output}-{dtype}",
+                    )
+
+
+@pytest.fixture(scope="session", params=["float64", "float32"])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture(scope="session", params=table("float64", "float32"))
+def case(request):
+    return request.param
+
+
+@pytest.fixture(scope="session", params=table("float64"))
+def float64_case(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def sparse_case(dtype):
+    """One row of the table, for what needs programs of its own."""
+    return Case(Network(LAYER_SIZES[1], "tanh", "logistic"), dtype)
+
+
+TRAINED = Network((6, 3, 6))
+
+
+@pytest.fixture(scope="session")
+def training_job():
+    """What `train` takes: a sparse autoencoder of one shape, so that one program serves all tests of a precision."""
+
+    def job(dtype="float32", *, n_samples=45, alpha=1e-3, rho=0.1, beta=0.5, seed=0, scale=1.0):
+        rng = np.random.default_rng(seed)
+        inputs = scale * rng.uniform(0.1, 0.9, (n_samples, 6))
+        theta = TRAINED.initialize(rng)
+        with precision(dtype):
+            samples = Samples.from_arrays(inputs, chunk_size=16, dtype=dtype)
+        return Objective(TRAINED, (SquaredError(), WeightDecay(alpha), KLSparsity(rho, beta))), samples, theta
+
+    return job
+
+
+@pytest.fixture(scope="session")
+def run(training_job):
+    """Train on a job; what holds of every training is checked here."""
+
+    def run(dtype="float32", *, options=None, **data):
+        training = train(*training_job(dtype, **data), dtype=dtype, **(options or {}))
+        assert training.stop_reason in STOP_REASONS
+        assert training.theta.dtype == dtype
+        assert np.all(np.isfinite(training.theta))
+        return training
+
+    return run

@@ -1,0 +1,221 @@
+"""save and load: what comes back is the model to the bit; what cannot be saved is refused; nothing is half written."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors
+from sklearn.cluster import KMeans
+from sklearn.exceptions import NotFittedError
+
+from sparsam import SparseAutoencoder, load, save
+
+X = np.random.default_rng(0).uniform(size=(60, 2)) @ np.random.default_rng(1).uniform(0.0, 0.5, size=(2, 6))
+
+KINDS = {
+    "float32": {},
+    "float64": {"dtype": "float64", "random_state": np.int64(3)},
+    "tanh": {"hidden_activation": "tanh", "output_activation": "identity", "dtype": "float64", "time_budget": 60},
+    "relu": {"hidden_activation": "relu", "output_activation": "identity", "beta": 0, "chunk_size": np.int64(64)},
+    "stopped": {"max_iter": 3, "tol": 0.0, "warm_start": True},
+    "stopped at once": {"callback": lambda progress: True},
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def build(**parameters):
+    return SparseAutoencoder(**({"n_components": 3, "rho": 0.2, "beta": 0.1, "random_state": 0} | parameters))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build().fit(X)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+def again(model, path):
+    save(model, path)
+    return load(path)
+
+
+def assert_same(loaded, model, *, apart_from=()):
+    """Every parameter and every attribute, private ones included, of the same type and to the bit."""
+    assert type(loaded) is type(model)
+    assert vars(loaded).keys() == vars(model).keys()
+    for name, value in vars(model).items():
+        if name not in apart_from:
+            found = vars(loaded)[name]
+            assert type(found) is (int if isinstance(value, np.integer) else type(value)), name
+            np.testing.assert_equal(found, value, err_msg=name)
+    for one, two in zip(arrays_of(loaded), arrays_of(model), strict=True):
+        assert (one.dtype, one.shape, one.tobytes()) == (two.dtype, two.shape, two.tobytes())
+
+
+def arrays_of(model):
+    return [*model.coefs_, *model.intercepts_, model.mean_activation_]
+
+
+# Round trip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_comes_back_to_the_bit(path, kind):
+    model = build(**KINDS[kind]).fit(X)
+    loaded = again(model, path)
+    assert_same(loaded, model, apart_from=("callback",))
+    pd.testing.assert_frame_equal(loaded.history_, model.history_, check_exact=True)
+    for method in ("transform", "predict", "score_samples", "cost"):
+        np.testing.assert_array_equal(getattr(loaded, method)(X), getattr(model, method)(X))
+
+
+def test_feature_names_come_back(path):
+    frame = pd.DataFrame(X, columns=["länge", "width", "a b", '"quoted"', "", "6"])
+    model = build().fit(frame)
+    loaded = again(model, path)
+    assert_same(loaded, model)
+    assert loaded.feature_names_in_.dtype == object
+    np.testing.assert_array_equal(loaded.transform(frame), model.transform(frame))
+    with pytest.raises(ValueError, match="feature names should match"):
+        loaded.transform(frame[frame.columns[::-1]])
+    assert loaded.set_output(transform="pandas").transform(frame).shape == (60, 3)
+
+
+def test_what_json_cannot_hold_comes_back_as_none(path):
+    model = build(random_state=np.random.RandomState(0), callback=lambda progress: None).fit(X)
+    loaded = again(model, path)
+    assert loaded.random_state is None
+    assert loaded.callback is None
+    assert_same(loaded, model, apart_from=("random_state", "callback"))
+    assert model.callback is not None  # the model itself stays as it was
+
+
+def test_numbers_of_numpy_come_back_as_numbers(path):
+    loaded = again(build(rho=np.float32(0.2), alpha=np.float64(1e-3), n_components=np.int32(3)).fit(X), path)
+    assert loaded.rho == float(np.float32(0.2))
+    assert [type(value) for value in (loaded.rho, loaded.alpha, loaded.n_components)] == [float, float, int]
+
+
+def test_a_loaded_model_goes_on(path):
+    model = build(max_iter=10, tol=0.0, warm_start=True).fit(X)
+    loaded = again(model, path)
+    assert_same(loaded.fit(X), model.fit(X), apart_from=("_history",))
+
+
+def test_saving_the_loaded_model_gives_the_same_file(path, tmp_path, model):
+    save(again(model, path), tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_path_may_be_a_string_and_have_any_name(tmp_path, model):
+    save(model, str(tmp_path / "Modell für Größe.bin"))
+    assert_same(load(str(tmp_path / "Modell für Größe.bin")), model)
+
+
+def test_the_file_is_plain_safetensors_that_other_programs_read(path, model):
+    save(model, path)
+    with safetensors.safe_open(path, framework="numpy") as file:
+        np.testing.assert_array_equal(file.get_tensor("coefs_0"), model.coefs_[0])
+        header = json.loads(file.metadata()["sparsam"])
+    assert header["class"] == "SparseAutoencoder"
+    assert header["parameters"]["rho"] == 0.2
+    assert set(header["versions"]) == {"sparsam", "jax", "numpy"}
+
+
+@pytest.mark.slow
+def test_another_process_loads_the_same_model(path, model):
+    save(model, path)
+    program = """
+        import sys
+        import numpy as np
+        from sparsam import load
+
+        sys.stdout.buffer.write(load(sys.argv[1]).transform(np.full((2, 6), 0.25)).tobytes())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(path)]
+    output = subprocess.run(command, capture_output=True, check=True).stdout
+    assert output == model.transform(np.full((2, 6), 0.25)).tobytes()
+
+
+# What save refuses
+
+
+def test_unfitted_models_are_not_saved(path):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        save(build(), path)
+    assert not path.exists()
+
+
+class Derived(SparseAutoencoder):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("thing", "name"),
+    [
+        (KMeans(2).fit(X), "KMeans"),
+        (Derived(3, random_state=0), "Derived"),
+        (type("SparseAutoencoder", (), {"coefs_": []})(), "SparseAutoencoder"),  # of that name only
+        (SparseAutoencoder, "type"),
+        (None, "NoneType"),
+        ({"coefs_": []}, "dict"),
+    ],
+    ids=["KMeans", "subclass", "namesake", "class", "None", "dict"],
+)
+def test_foreign_objects_are_not_saved(path, thing, name):
+    with pytest.raises(TypeError, match=f"only SparseAutoencoder can be saved, not {name}"):
+        save(thing, path)
+    assert not path.exists()
+
+
+def test_what_load_would_refuse_is_not_saved(path, model):
+    """Parameters changed to nonsense, or weights, after the fit."""
+    with pytest.raises(ValueError, match="rho == 2, must be < 1"):
+        save(build().fit(X).set_params(rho=2), path)
+    broken = build().fit(X)
+    broken.coefs_[0][0, 0] = np.nan
+    with pytest.raises(ValueError, match="weights are not finite"):
+        save(broken, path)
+    broken.coefs_[0] = broken.coefs_[0][:-1]
+    with pytest.raises(ValueError, match="arrays do not fit together"):
+        save(broken, path)
+    assert not path.exists()
+
+
+def test_an_existing_file_is_kept_unless_overwriting_is_asked_for(path, model):
+    path.write_bytes(b"precious")
+    with pytest.raises(FileExistsError):
+        save(model, path)
+    assert path.read_bytes() == b"precious"
+    save(model, path, overwrite=True)
+    assert_same(load(path), model)
+
+
+def test_a_missing_folder_is_said(tmp_path, model):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        save(model, tmp_path / "nowhere" / "model.safetensors")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_failing_write_leaves_what_was_there(path, model, monkeypatch, overwrite):
+    if overwrite:
+        path.write_bytes(b"the old model")
+
+    def no_space(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        save(model, path, overwrite=overwrite)
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == (
+        {path.name: b"the old model"} if overwrite else {}
+    )
