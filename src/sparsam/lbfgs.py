@@ -12,11 +12,8 @@ device, from a Python loop over data streamed from disk, or under `jax.vmap` for
 is all that a checkpoint needs.
 
 The direction is -H g with H the inverse BFGS matrix of the last pairs (s, y) = (change of the weights, change of the
-gradient), by the two-loop recursion (Nocedal & Wright, *Numerical Optimization*, 2nd ed., algorithm 7.4). The step
-satisfies the weak Wolfe conditions, found by bracketing (Lewis & Overton, "Nonsmooth optimization via quasi-Newton
-methods", Math. Program. 141, 2013, algorithm 2.6) with interpolation inside the bracket. Where the decrease drowns in
-the rounding of J the slopes decide, as in the approximate Wolfe conditions (Hager & Zhang, "A new conjugate gradient
-method with guaranteed descent and an efficient line search", SIAM J. Optim. 16, 2005, eq. 4.1).
+gradient), by the two-loop recursion (Nocedal & Wright, *Numerical Optimization*, 2nd ed., algorithm 7.4); the step
+along it is `sparsam.line_search`'s.
 """
 
 from __future__ import annotations
@@ -26,6 +23,16 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+
+from sparsam.line_search import (
+    LONGEST_SEARCH,
+    LineSearch,
+    dot,
+    judge,
+    narrow,
+    rounding_error,
+    start_search,
+)
 
 Tree = TypeVar("Tree")
 
@@ -45,31 +52,7 @@ RUNNING, CONVERGED, PRECISION, MAX_ITER, NOT_FINITE = range(5)
 """Values of `LBFGSState.status`: running; gradient max-norm <= tol; no measurable decrease left in this precision;
 max_iter reached; J not finite, or unbounded below."""
 
-SUFFICIENT_DECREASE = 1e-4  # c1 of the Wolfe conditions
-CURVATURE = 0.9  # c2
-LONGEST_SEARCH = 30
-NOISE = 8.0  # relative rounding error of J, in units of the type's epsilon
 PATIENCE = 100  # iterations without a lower J or a smaller gradient before the precision is held exhausted
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class LineSearch:
-    """Where phi(t) = J(theta + t direction) stands: a bracket [lower, upper] and the step to be tried next.
-
-    ``lower`` satisfies the decrease condition but descends too steeply still; ``upper`` (infinite while unknown) is too
-    long.
-    """
-
-    direction: jax.Array
-    slope: jax.Array  # phi'(0)
-    step: jax.Array  # the trial t
-    lower: jax.Array
-    lower_value: jax.Array
-    lower_slope: jax.Array
-    upper: jax.Array
-    upper_finite: jax.Array  # whether J was finite there
-    trials: jax.Array
 
 
 @jax.tree_util.register_dataclass
@@ -173,7 +156,7 @@ def initialize(theta: jax.Array, *, tol: float = 1e-5, max_iter: int = 1000, n_p
         tol=jnp.asarray(tol, theta.dtype),
         max_iter=jnp.asarray(max_iter, jnp.int32),
         accepted=jnp.asarray(False),
-        search=_start_search(zeros, infinity, zeros, zero),
+        search=start_search(zeros, infinity, zeros, zero),
         pairs=Pairs(
             s=jnp.zeros((n_pairs, theta.size), theta.dtype),
             y=jnp.zeros((n_pairs, theta.size), theta.dtype),
@@ -203,25 +186,18 @@ def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState
     """
     search = state.search
     finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
-    slope = jnp.vdot(gradient, search.direction, precision=_FULL)
+    slope = dot(gradient, search.direction)
     first = state.evaluations == 0
 
-    noise = NOISE * jnp.finfo(value.dtype).eps * jnp.abs(state.value)
-    decreased = value <= state.value + SUFFICIENT_DECREASE * search.step * search.slope
-    # At the noise floor: no measurable increase, and the slope has not turned up by more than it went down.
-    level = (value <= state.value + noise) & (slope <= (2 * SUFFICIENT_DECREASE - 1) * search.slope)
-    short_enough = finite & (decreased | level)
-    accepted = jnp.where(first, finite, short_enough & (slope >= CURVATURE * search.slope))
+    verdict = judge(search, value, slope, finite, state.value)
+    accepted = jnp.where(first, finite, verdict.accepted)
 
     told = replace(state, evaluations=state.evaluations + 1, accepted=accepted)
     moved = _move(told, value, gradient)
-    narrowed = replace(told, search=_narrow(search, value, slope, short_enough, finite))
+    narrowed = replace(told, search=narrow(search, value, slope, verdict.short_enough, finite))
     # `_remember` has looked at whether the trial was accepted: selecting between two histories would copy both.
     following = _select(accepted, moved, replace(narrowed, pairs=moved.pairs))
     return _restart_or_stop(following, first & ~finite)
-
-
-_FULL = jax.lax.Precision.HIGHEST
 
 
 def _move(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState:
@@ -237,8 +213,7 @@ def _move(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSStat
     iteration = state.iteration + jnp.where(first, 0, 1)
     gradient_norm = jnp.max(jnp.abs(gradient))
 
-    noise = NOISE * jnp.finfo(value.dtype).eps * jnp.abs(value)
-    improved = (value < state.lowest_value - noise) | (gradient_norm < 0.9 * state.lowest_gradient_norm)
+    improved = (value < state.lowest_value - rounding_error(value)) | (gradient_norm < 0.9 * state.lowest_gradient_norm)
     idle = jnp.where(improved, 0, state.idle + 1)
     status = jnp.select(
         [gradient_norm <= state.tol, idle >= PATIENCE, iteration >= state.max_iter],
@@ -252,7 +227,7 @@ def _move(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSStat
         gradient=gradient,
         status=status.astype(state.status.dtype),
         iteration=iteration,
-        search=_start_search(direction, value, gradient, _first_step(pairs, gradient)),
+        search=start_search(direction, value, gradient, _first_step(pairs, gradient)),
         pairs=pairs,
         lowest_value=jnp.minimum(value, state.lowest_value),
         lowest_gradient_norm=jnp.minimum(gradient_norm, state.lowest_gradient_norm),
@@ -271,7 +246,7 @@ def _restart_or_stop(state: LBFGSState, no_start: jax.Array) -> LBFGSState:
         stored=jnp.where(restart, 0, state.pairs.stored),
         scale=jnp.where(restart, 1, state.pairs.scale),
     )
-    steepest = _start_search(-state.gradient, state.value, state.gradient, _first_step(pairs, state.gradient))
+    steepest = start_search(-state.gradient, state.value, state.gradient, _first_step(pairs, state.gradient))
     give_up = failed & ~restart
     # Either J descends for as long as it is finite, or it descends without end: no want of precision.
     endless = ~search.upper_finite | (jnp.isinf(search.upper) & (search.trials >= LONGEST_SEARCH))
@@ -284,69 +259,9 @@ def _restart_or_stop(state: LBFGSState, no_start: jax.Array) -> LBFGSState:
     )
 
 
-# The line search
-
-
-def _start_search(direction: jax.Array, value: jax.Array, gradient: jax.Array, step: jax.Array) -> LineSearch:
-    slope = jnp.vdot(gradient, direction, precision=_FULL)
-    return LineSearch(
-        direction=direction,
-        slope=slope,
-        step=step,
-        lower=jnp.zeros_like(slope),
-        lower_value=value,
-        lower_slope=slope,
-        upper=jnp.full_like(slope, jnp.inf),
-        upper_finite=jnp.asarray(True),
-        trials=jnp.asarray(0, jnp.int32),
-    )
-
-
 def _first_step(pairs: Pairs, gradient: jax.Array) -> jax.Array:
     """1 once there is curvature to set the scale; before that a step no longer than 1."""
     return jnp.where(pairs.stored > 0, 1.0, jnp.minimum(1.0, 1.0 / _norm(gradient)))
-
-
-def _narrow(
-    search: LineSearch, value: jax.Array, slope: jax.Array, short_enough: jax.Array, finite: jax.Array
-) -> LineSearch:
-    """Put a rejected trial into the bracket and choose the next.
-
-    Too long, it is the new upper end; else, still descending steeply, the new lower end. With an upper end the next
-    trial is where the interpolating polynomial of the bracket has its minimum: linear in the slopes if the upper one is
-    positive (values near the minimum are mostly rounding, slopes are not), else quadratic in both values and the lower
-    slope. Without one the slope is extrapolated. Safeguards keep the trial off the bracket's ends.
-    """
-    step = search.step
-    lower = jnp.where(short_enough, step, search.lower)
-    lower_value = jnp.where(short_enough, value, search.lower_value)
-    lower_slope = jnp.where(short_enough, slope, search.lower_slope)
-    upper = jnp.where(short_enough, search.upper, step)
-
-    # Too long: interpolate between lower and this trial.
-    width = upper - lower
-    by_slopes = lower_slope / (lower_slope - slope)
-    by_values = -0.5 * lower_slope * width / (value - lower_value - lower_slope * width)
-    fraction = jnp.where(slope > 0, by_slopes, by_values)
-    fraction = jnp.clip(jnp.nan_to_num(fraction, nan=0.5), 0.1, 0.9)
-    interpolated = lower + jnp.where(finite, fraction, 0.1) * width
-    # Not long enough, upper end known from an earlier trial: bisect.
-    bisected = 0.5 * (lower + upper)
-    # Not long enough, no upper end: extrapolate the slope to zero, within 2 to 10 times the step.
-    growth = search.lower_slope / (search.lower_slope - slope)
-    extrapolated = lower * jnp.clip(jnp.where(growth > 0, growth, 10.0), 2.0, 10.0)
-
-    longer = jnp.where(jnp.isfinite(upper), bisected, extrapolated)
-    return replace(
-        search,
-        step=jnp.where(short_enough, longer, interpolated),
-        lower=lower,
-        lower_value=lower_value,
-        lower_slope=lower_slope,
-        upper=upper,
-        upper_finite=jnp.where(short_enough, search.upper_finite, finite),
-        trials=search.trials + 1,
-    )
 
 
 # The inverse BFGS matrix
@@ -354,7 +269,7 @@ def _narrow(
 
 def _remember(pairs: Pairs, s: jax.Array, y: jax.Array, wanted: jax.Array) -> Pairs:
     """Store (s, y) over the oldest pair, if its curvature s'y is positive beyond rounding."""
-    curvature = jnp.vdot(s, y, precision=_FULL)
+    curvature = dot(s, y)
     epsilon = jnp.finfo(s.dtype).eps
     store = wanted & (curvature > epsilon * _norm(s) * _norm(y))
     slot = pairs.stored % len(pairs.s)
@@ -366,7 +281,7 @@ def _remember(pairs: Pairs, s: jax.Array, y: jax.Array, wanted: jax.Array) -> Pa
             jnp.where(store, 1 / curvature, pairs.inverse_curvature[slot])
         ),
         stored=pairs.stored + store,
-        scale=jnp.where(store, curvature / jnp.vdot(y, y, precision=_FULL), pairs.scale),
+        scale=jnp.where(store, curvature / dot(y, y), pairs.scale),
     )
 
 
@@ -377,12 +292,12 @@ def _inverse_hessian_product(pairs: Pairs, factors: None, vector: jax.Array) -> 
     def newest_to_oldest(k: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         q, coefficients = carry
         slot = (pairs.stored - 1 - k) % n_pairs
-        coefficient = pairs.inverse_curvature[slot] * jnp.vdot(pairs.s[slot], q, precision=_FULL)
+        coefficient = pairs.inverse_curvature[slot] * dot(pairs.s[slot], q)
         return q - coefficient * pairs.y[slot], coefficients.at[slot].set(coefficient)
 
     def oldest_to_newest(k: jax.Array, r: jax.Array) -> jax.Array:
         slot = (pairs.stored + k) % n_pairs
-        correction = pairs.inverse_curvature[slot] * jnp.vdot(pairs.y[slot], r, precision=_FULL)
+        correction = pairs.inverse_curvature[slot] * dot(pairs.y[slot], r)
         return r + (coefficients[slot] - correction) * pairs.s[slot]
 
     q, coefficients = jax.lax.fori_loop(0, n_pairs, newest_to_oldest, (vector, jnp.zeros_like(pairs.inverse_curvature)))
@@ -395,7 +310,7 @@ def _initial_inverse(factors: None, vector: jax.Array) -> jax.Array:
 
 
 def _norm(vector: jax.Array) -> jax.Array:
-    return jnp.sqrt(jnp.vdot(vector, vector, precision=_FULL))
+    return jnp.sqrt(dot(vector, vector))
 
 
 def _select(predicate: jax.Array, this: Tree, other: Tree) -> Tree:

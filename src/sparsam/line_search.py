@@ -1,0 +1,130 @@
+"""The line search, one trial at a time: a bracket that each trial narrows until one is accepted.
+
+Of phi(t) = J(theta + t direction) a step must satisfy the weak Wolfe conditions ::
+
+    phi(t) <= phi(0) + c1 t phi'(0),        phi'(t) >= c2 phi'(0)
+
+found by bracketing (Lewis & Overton, "Nonsmooth optimization via quasi-Newton methods", Math. Program. 141, 2013,
+algorithm 2.6) with interpolation inside the bracket. Where the decrease drowns in the rounding of J the slopes decide,
+as in the approximate Wolfe conditions (Hager & Zhang, "A new conjugate gradient method with guaranteed descent and an
+efficient line search", SIAM J. Optim. 16, 2005, eq. 4.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+__all__ = ["LONGEST_SEARCH", "LineSearch", "Verdict", "dot", "judge", "narrow", "rounding_error", "start_search"]
+
+SUFFICIENT_DECREASE = 1e-4  # c1
+CURVATURE = 0.9  # c2
+LONGEST_SEARCH = 30
+NOISE = 8.0  # relative rounding error of J, in units of the type's epsilon
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class LineSearch:
+    """Where phi(t) = J(theta + t direction) stands: a bracket [lower, upper] and the step to be tried next.
+
+    ``lower`` satisfies the decrease condition but descends too steeply still; ``upper`` (infinite while unknown) is too
+    long.
+    """
+
+    direction: jax.Array
+    slope: jax.Array  # phi'(0)
+    step: jax.Array  # the trial t
+    lower: jax.Array
+    lower_value: jax.Array
+    lower_slope: jax.Array
+    upper: jax.Array
+    upper_finite: jax.Array  # whether J was finite there
+    trials: jax.Array
+
+
+class Verdict(NamedTuple):
+    """What a trial is found to be."""
+
+    short_enough: jax.Array  # satisfies the decrease condition
+    accepted: jax.Array  # and the slope's
+
+
+def start_search(direction: jax.Array, value: jax.Array, gradient: jax.Array, step: jax.Array) -> LineSearch:
+    """Begin at t = 0, where J has this value and gradient, with a first trial step."""
+    slope = dot(gradient, direction)
+    return LineSearch(
+        direction=direction,
+        slope=slope,
+        step=step,
+        lower=jnp.zeros_like(slope),
+        lower_value=value,
+        lower_slope=slope,
+        upper=jnp.full_like(slope, jnp.inf),
+        upper_finite=jnp.asarray(True),
+        trials=jnp.asarray(0, jnp.int32),
+    )
+
+
+def judge(search: LineSearch, value: jax.Array, slope: jax.Array, finite: jax.Array, start: jax.Array) -> Verdict:
+    """Judge the trial at ``search.step`` by J and its slope there, and J at the start of the search."""
+    decreased = value <= start + SUFFICIENT_DECREASE * search.step * search.slope
+    # At the noise floor: no measurable increase, and the slope has not turned up by more than it went down.
+    level = (value <= start + rounding_error(start)) & (slope <= (2 * SUFFICIENT_DECREASE - 1) * search.slope)
+    short_enough = finite & (decreased | level)
+    return Verdict(short_enough, short_enough & (slope >= CURVATURE * search.slope))
+
+
+def narrow(
+    search: LineSearch, value: jax.Array, slope: jax.Array, short_enough: jax.Array, finite: jax.Array
+) -> LineSearch:
+    """Put a rejected trial into the bracket and choose the next.
+
+    Too long, it is the new upper end; else, still descending steeply, the new lower end. With an upper end the next
+    trial is where the interpolating polynomial of the bracket has its minimum: linear in the slopes if the upper one is
+    positive (values near the minimum are mostly rounding, slopes are not), else quadratic in both values and the lower
+    slope. Without one the slope is extrapolated. Safeguards keep the trial off the bracket's ends.
+    """
+    step = search.step
+    lower = jnp.where(short_enough, step, search.lower)
+    lower_value = jnp.where(short_enough, value, search.lower_value)
+    lower_slope = jnp.where(short_enough, slope, search.lower_slope)
+    upper = jnp.where(short_enough, search.upper, step)
+
+    # Too long: interpolate between lower and this trial.
+    width = upper - lower
+    by_slopes = lower_slope / (lower_slope - slope)
+    by_values = -0.5 * lower_slope * width / (value - lower_value - lower_slope * width)
+    fraction = jnp.where(slope > 0, by_slopes, by_values)
+    fraction = jnp.clip(jnp.nan_to_num(fraction, nan=0.5), 0.1, 0.9)
+    interpolated = lower + jnp.where(finite, fraction, 0.1) * width
+    # Not long enough, upper end known from an earlier trial: bisect.
+    bisected = 0.5 * (lower + upper)
+    # Not long enough, no upper end: extrapolate the slope to zero, within 2 to 10 times the step.
+    growth = search.lower_slope / (search.lower_slope - slope)
+    extrapolated = lower * jnp.clip(jnp.where(growth > 0, growth, 10.0), 2.0, 10.0)
+
+    longer = jnp.where(jnp.isfinite(upper), bisected, extrapolated)
+    return replace(
+        search,
+        step=jnp.where(short_enough, longer, interpolated),
+        lower=lower,
+        lower_value=lower_value,
+        lower_slope=lower_slope,
+        upper=upper,
+        upper_finite=jnp.where(short_enough, search.upper_finite, finite),
+        trials=search.trials + 1,
+    )
+
+
+def rounding_error(value: jax.Array) -> jax.Array:
+    """Change of J that its rounding alone may cause."""
+    return NOISE * jnp.finfo(value.dtype).eps * jnp.abs(value)
+
+
+def dot(u: jax.Array, v: jax.Array) -> jax.Array:
+    """Inner product in the full precision of its type."""
+    return jnp.vdot(u, v, precision=jax.lax.Precision.HIGHEST)
