@@ -3,10 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from sparsam import lbfgs
 from sparsam.lbfgs import CONVERGED, RUNNING
 from sparsam.train import precision
+
+pytestmark = pytest.mark.slow
 
 
 @jax.jit

@@ -109,15 +109,17 @@ def test_same_problem_gives_the_same_bits(dtype, run):
 
 
 def test_training_equals_ask_and_tell_by_hand(run, training_job):
-    objective, samples, theta = training_job()
-    with precision("float32"):
-        objective = jax.tree.map(lambda leaf: jnp.asarray(leaf, "float32"), objective)
-        state = lbfgs.initialize(jnp.asarray(theta, "float32"), max_iter=30)
+    objective, samples, theta = training_job("float64")
+    ask, tell = jax.jit(lbfgs.ask), jax.jit(lbfgs.tell)
+    with precision("float64"):
+        objective = jax.tree.map(lambda leaf: jnp.asarray(leaf, "float64"), objective)
+        state = lbfgs.initialize(jnp.asarray(theta), max_iter=20)
         while state.status == lbfgs.RUNNING:
-            evaluation = evaluate(objective, jax.jit(lbfgs.ask)(state), samples)
-            state = jax.jit(lbfgs.tell)(state, evaluation.value, evaluation.gradient)
-    training = run(options={"max_iter": 30})
-    np.testing.assert_array_equal(training.theta, state.theta)
+            evaluation = evaluate(objective, ask(state), samples)
+            state = tell(state, evaluation.value, evaluation.gradient)
+        state = jax.device_get(state)
+    training = run("float64", options={"max_iter": 20})
+    np.testing.assert_allclose(training.theta, state.theta, rtol=0, atol=1e-9)
     assert training.history[-1].evaluations == state.evaluations
 
 

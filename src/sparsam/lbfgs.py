@@ -52,7 +52,7 @@ RUNNING, CONVERGED, PRECISION, MAX_ITER, NOT_FINITE = range(5)
 """Values of `LBFGSState.status`: running; gradient max-norm <= tol; no measurable decrease left in this precision;
 max_iter reached; J not finite, or unbounded below."""
 
-PATIENCE = 100  # iterations without a lower J or a smaller gradient before the precision is held exhausted
+PATIENCE = 100  # iterations without a new low before the precision is held exhausted
 
 
 @jax.tree_util.register_dataclass
@@ -89,7 +89,7 @@ class LBFGSState:
     factors : pytree or None
         What the initial matrix H0 is made of; None for a multiple of the identity.
     lowest_value, lowest_gradient_norm, idle : arrays
-        The lowest seen, and for how many iterations neither has improved.
+        The lows of J, by more than rounding, and of the gradient, by a tenth; iterations since there was a new one.
     """
 
     theta: jax.Array
@@ -213,8 +213,10 @@ def _move(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSStat
     iteration = state.iteration + jnp.where(first, 0, 1)
     gradient_norm = jnp.max(jnp.abs(gradient))
 
-    improved = (value < state.lowest_value - rounding_error(value)) | (gradient_norm < 0.9 * state.lowest_gradient_norm)
-    idle = jnp.where(improved, 0, state.idle + 1)
+    # The lows move by measurable progress only, so that many small decreases add up to one.
+    lower = value < state.lowest_value - rounding_error(value)
+    flatter = gradient_norm < 0.9 * state.lowest_gradient_norm
+    idle = jnp.where(lower | flatter, 0, state.idle + 1)
     status = jnp.select(
         [gradient_norm <= state.tol, idle >= PATIENCE, iteration >= state.max_iter],
         [CONVERGED, PRECISION, MAX_ITER],
@@ -229,8 +231,8 @@ def _move(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSStat
         iteration=iteration,
         search=start_search(direction, value, gradient, _first_step(pairs, gradient)),
         pairs=pairs,
-        lowest_value=jnp.minimum(value, state.lowest_value),
-        lowest_gradient_norm=jnp.minimum(gradient_norm, state.lowest_gradient_norm),
+        lowest_value=jnp.where(lower, value, state.lowest_value),
+        lowest_gradient_norm=jnp.where(flatter, gradient_norm, state.lowest_gradient_norm),
         idle=idle,
     )
 

@@ -105,7 +105,8 @@ def narrow(
     bisected = 0.5 * (lower + upper)
     # Not long enough, no upper end: extrapolate the slope to zero, within 2 to 10 times the step.
     growth = search.lower_slope / (search.lower_slope - slope)
-    extrapolated = lower * jnp.clip(jnp.where(growth > 0, growth, 10.0), 2.0, 10.0)
+    zero = jnp.where(growth > 0, search.lower + growth * (step - search.lower), jnp.inf)
+    extrapolated = jnp.clip(zero, 2.0 * step, 10.0 * step)
 
     longer = jnp.where(jnp.isfinite(upper), bisected, extrapolated)
     return replace(

@@ -54,7 +54,7 @@ def _check_autoencoder(model: Any) -> None:
     if any(array.dtype not in (np.float32, np.float64) or not np.all(np.isfinite(array)) for array in weights):
         raise ValueError("its weights are not finite numbers of type float32 or float64")
     model._n_features_out = m
-    model._check_hyperparameters()
+    model.check_hyperparameters()
 
 
 LAYOUTS = {

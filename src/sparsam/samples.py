@@ -109,12 +109,14 @@ class Samples:
         return jax.lax.fori_loop(0, self.n_chunks, add_chunk, zeros)
 
 
-def choose_chunk_size(n_samples: int, layer_sizes: tuple[int, ...]) -> int:
-    """Choose the rows of a chunk from the shapes.
+def choose_chunk_size(n_samples: int, layer_sizes: tuple[int, ...], asked: int | None = None) -> int:
+    """Choose the rows of a chunk from the shapes; or take those asked for, but no more than there are.
 
     A power of two, so that few programs serve every number of samples: the largest whose activations (float32, all
     layers) take at most `CHUNK_BYTES`, but 1024 rows in any case, and no more than the data needs (at least 16).
     """
+    if asked is not None:
+        return min(int(asked), n_samples)
     fits_cache = _power_of_two_below(CHUNK_BYTES / (4 * sum(layer_sizes)))
     holds_data = 2 * _power_of_two_below(n_samples - 0.5)
     return max(min(max(fits_cache, 1024), holds_data), 16)

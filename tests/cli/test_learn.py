@@ -13,6 +13,8 @@ from PIL import Image
 
 from sparsam import load
 
+pytestmark = pytest.mark.slow
+
 FILES = {"filters.png", "patches.png", "reconstructions.png", "cost.png", "model.safetensors", "metrics.json"}
 SMALL = ("--n-patches", 500, "--n-components", 9, "--max-iter", 5)
 
@@ -37,16 +39,17 @@ def test_it_shows_progress_and_says_why_it_stopped(learned):
     assert "iteration     0   J " in result.stderr
     assert "gradient" in result.stderr
     assert "Stopped: max_iter iterations are done (iteration 5" in result.stderr
+    assert "Not converged; increase --max-iter" in result.stderr
 
 
 def test_metrics_are_those_of_the_saved_model(learned):
     _, out = learned
     metrics, model = json.loads((out / "metrics.json").read_text()), load(out / "model.safetensors")
     assert model.components_.shape == (9, 64)
-    assert metrics["J"]["J"] == model.cost_ == pytest.approx(metrics["cost_float64"], rel=1e-5)
+    assert metrics["J"] == model.cost_ == pytest.approx(metrics["J_float64"], rel=1e-5)
     assert metrics["n_iter"] == 5
     assert metrics["stop_reason"] == "max_iter"
-    assert metrics["J"]["J"] == pytest.approx(sum(value for name, value in metrics["J"].items() if name != "J"))
+    assert metrics["J"] == pytest.approx(sum(metrics["terms"].values()))
 
 
 def test_another_run_is_not_overwritten_unasked(learned, run):
@@ -116,6 +119,13 @@ def test_warm_start_goes_on_from_a_model(learned, run, tmp_path):
     assert second.cost_ < first.cost_
 
 
+def test_warm_start_from_a_model_of_another_size_says_which(learned, run, tmp_path):
+    _, out = learned
+    result = run("learn", "--n-components", 4, "--warm-start", out / "model.safetensors", "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "--n-components 9" in result.stderr
+
+
 def test_json_is_the_only_thing_on_standard_output(run_json, tmp_path):
     assert run_json("learn", *SMALL, "--out", tmp_path)["n_iter"] == 5
 
@@ -127,9 +137,12 @@ def test_raw_pictures_are_whitened_and_whitened_stacks_are_not(run, tmp_path):
     raw = run("learn", tmp_path / "raw.png", *SMALL, "--out", tmp_path / "one")
     white = run("learn", tmp_path / "white.npy", *SMALL, "--out", tmp_path / "two")
     assert raw.exit_code == white.exit_code == 0
-    assert "whitening them" in raw.stderr
-    assert "whitened already" in white.stderr
-    assert "from 3 images" in white.stderr
+    assert "Whitening 1 of 1 images" in raw.stderr
+    assert "Whitening 0 of 3 images" in white.stderr
+    both = run("learn", tmp_path / "raw.png", tmp_path / "white.npy", *SMALL, "--out", tmp_path / "three")
+    assert "Whitening 1 of 4 images" in both.stderr
+    data = json.loads((tmp_path / "three" / "metrics.json").read_text())["data"]
+    assert (data["n_images"], data["n_whitened"], data["border"]) == (4, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +153,9 @@ def test_raw_pictures_are_whitened_and_whitened_stacks_are_not(run, tmp_path):
         (("--hidden-activation", "relu"), "beta=0"),
         (("--patch-size", 1000), "images[0]"),
         (("missing.png",), "missing.png"),
+        (("--no-whiten",), "built-in images come whitened"),
+        (("--n-patches", 10**12), "not enough memory"),
+        (("--warm-start", "missing.safetensors"), "missing.safetensors"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing_behind(run, tmp_path, arguments, message):

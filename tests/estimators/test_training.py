@@ -169,12 +169,14 @@ def test_ctrl_c_leaves_a_fitted_estimator(build, X):
         if progress.iteration >= 3:
             raise KeyboardInterrupt
 
-    model = build(callback=callback)
-    with pytest.warns(UserWarning, match="Training interrupted.*holds these weights") as caught:
+    def fit():
         try:
-            model.fit(X)
+            return build(callback=callback).fit(X)
         except KeyboardInterrupt:  # it would end pytest itself
             pytest.fail("Ctrl-C was passed on")
+
+    with pytest.warns(UserWarning, match="Training interrupted.*holds these weights") as caught:
+        model = fit()
     assert not issubclass(caught[0].category, ConvergenceWarning)
     assert caught[0].filename == __file__
     assert (model.stop_reason_, model.converged_) == ("interrupted", False)

@@ -41,6 +41,10 @@ def encode(
 
     estimator = load(model)
     rows = _read(data)
+    if rows.ndim != 2 or len(rows) == 0:
+        raise ValueError(f"{data}: a table (n_samples, n_features) with rows is needed, not an array {rows.shape}")
+    if not hasattr(estimator, "feature_names_in_"):
+        rows = getattr(rows, "values", rows)  # of a data frame; without names there is nothing to compare its with
     write = _write_npy if out.suffix.lower() == ".npy" else _write_csv
     with atomic_write(out, overwrite=overwrite) as file:
         write(estimator, rows, file)
@@ -55,11 +59,13 @@ def _read(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False) if path.suffix.lower() == ".npy" else pd.read_csv(path)
+        if path.suffix.lower() == ".csv":
+            return pd.read_csv(path)
+        rows = np.lib.format.open_memmap(path, mode="r")
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: cannot be read: {error}") from error
-    if rows.ndim != 2:
-        raise ValueError(f"{path}: a table (n_samples, n_features) is needed, not an array of shape {rows.shape}")
+    if rows.dtype.kind not in "fiub":
+        raise ValueError(f"{path}: real numbers are needed, not {rows.dtype}")
     return rows
 
 

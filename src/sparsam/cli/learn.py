@@ -24,6 +24,12 @@ DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"
 MODEL_FILE, METRICS_FILE = "model.safetensors", "metrics.json"
 PICTURES = ("filters.png", "patches.png", "reconstructions.png", "cost.png")
 
+CURES = {
+    "max_iter": "increase --max-iter",
+    "time_budget": "increase --time-budget",
+    "precision": "use --dtype float64 or a larger --tol",
+}
+
 SHOWN_PATCHES = 100
 SHOWN_RECONSTRUCTIONS = 20
 
@@ -90,7 +96,10 @@ def learn(
         ),
     ] = None,
     random_state: Annotated[
-        int, typer.Option(help="Seed of the patches and of the initial weights.", rich_help_panel=TRAINING)
+        int,
+        typer.Option(
+            help="Seed of the patches and of the initial weights.", min=0, max=2**32 - 1, rich_help_panel=TRAINING
+        ),
     ] = 0,
     verbose: Annotated[int, typer.Option(help="0: no progress line.", rich_help_panel=OUTPUT)] = 1,
     out: Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel=OUTPUT)] = Path("sparsam-out"),
@@ -112,10 +121,6 @@ def learn(
     from sparsam.estimators.fitting import summary_line
     from sparsam.images import normalize_patches, sample_patches
 
-    loaded, rim = _images(images, whiten, border)
-    patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=rim))
-    say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images")
-
     model = SparseAutoencoder(
         n_components,
         rho=rho,
@@ -130,8 +135,14 @@ def learn(
         dtype=dtype,
         random_state=random_state,
     )
+    model.check_hyperparameters()
     if warm_start is not None:
-        _start_from(model, warm_start)
+        _start_from(model, warm_start, n_features=patch_size**2)
+
+    loaded, data = _images(images, whiten, border)
+    patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=data["border"]))
+    say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images; compiling")
+    out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     with training_progress(max_iter, quiet=verbose == 0) as callback, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # why it stopped is said below
@@ -140,9 +151,10 @@ def learn(
     seconds = time.perf_counter() - start
     say(f"Stopped: {summary_line(model)}, {seconds:.1f} s")
 
-    metrics = _metrics(
-        model, patches, seconds, {"n_patches": n_patches, "patch_size": patch_size, "images": len(loaded)}
-    )
+    if model.stop_reason_ in CURES:
+        say(f"Not converged; {CURES[model.stop_reason_]}, or go on with --warm-start {out / MODEL_FILE} --out ANOTHER")
+
+    metrics = _metrics(model, patches, seconds, data | {"n_patches": n_patches, "patch_size": patch_size})
     _write(model, patches, metrics, out, overwrite)
     say(f"Wrote {', '.join((*PICTURES, MODEL_FILE, METRICS_FILE))} to {out}")
     if as_json:
@@ -166,40 +178,60 @@ def _check_output_folder(out: Path, overwrite: bool) -> None:
         )
 
 
-def _images(paths: list[Path] | None, whiten: bool | None, border: int | None) -> tuple[list[NDArray[np.float64]], int]:
-    """Load the images, whitened where wanted, and say how wide a rim their patches must keep clear."""
+def _images(
+    paths: list[Path] | None, whiten: bool | None, border: int | None
+) -> tuple[list[NDArray[np.float64]], dict[str, Any]]:
+    """Load the images, whitened where wanted, and say where they come from and what rim their patches keep clear."""
     import sparsam.images as sources
 
     if not paths:
-        return sources.natural_images(), border or 0
-    images = sources.load_images(paths)
+        if whiten is False:
+            raise ValueError("--no-whiten: the built-in images come whitened; name images of your own")
+        loaded = sources.natural_images()
+        return loaded, {"images": "built in", "n_images": len(loaded), "n_whitened": 0, "border": border or 0}
+    loaded = sources.load_images(paths)
+    # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
+    raw = [image.min() >= 0 if whiten is None else whiten for image in loaded]
     if whiten is None:
-        # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
-        whiten = all(image.min() >= 0 for image in images)
-        say("The images are raw intensities: whitening them" if whiten else "The images are whitened already")
-    return list(sources.whiten(images)) if whiten else images, 2 if border is None else border
+        say(
+            f"Whitening {sum(raw)} of {len(loaded)} images; the others have negative pixels and are taken as whitened "
+            "already (--whiten, --no-whiten decide otherwise)"
+        )
+    loaded = [sources.whiten([image])[0] if is_raw else image for image, is_raw in zip(loaded, raw, strict=True)]
+    return loaded, {
+        "images": [str(path) for path in paths],
+        "n_images": len(loaded),
+        "n_whitened": sum(map(int, raw)),
+        "border": 2 if border is None else border,
+    }
 
 
-def _start_from(model: SparseAutoencoder, path: Path) -> None:
+def _start_from(model: SparseAutoencoder, path: Path, n_features: int) -> None:
     from sparsam.persistence import load
 
     start = load(path)
+    if start.coefs_[0].shape != (n_features, model.n_components):
+        features, units = start.coefs_[0].shape
+        raise ValueError(
+            f"--warm-start {path}: that model has {features} features and {units} hidden units; choose --patch-size "
+            f"and --n-components {units} to match"
+        )
     model.set_params(warm_start=True)
     model.coefs_, model.intercepts_ = start.coefs_, start.intercepts_
 
 
 def _metrics(
-    model: SparseAutoencoder, patches: NDArray[np.float64], seconds: float, data: dict[str, int]
+    model: SparseAutoencoder, patches: NDArray[np.float64], seconds: float, data: dict[str, Any]
 ) -> dict[str, Any]:
     last = model.history_.iloc[-1]
-    terms = [column for column in last.index if column not in ("iteration", "evaluations", "seconds", "gradient_norm")]
+    of_progress = ("iteration", "evaluations", "seconds", "J", "gradient_norm")
     parameters = {name: value for name, value in model.get_params().items() if name != "callback"}
     return {
         "data": data,
         "parameters": parameters,
-        "J": {term: float(last[term]) for term in terms},
-        "cost_float64": model.cost(patches),
-        "mean_squared_error_term": -model.score(patches),
+        "J": model.cost_,
+        "J_float64": model.cost(patches),
+        "terms": {column: float(last[column]) for column in last.index if column not in of_progress},
         "mean_activation": [float(value) for value in model.mean_activation_],
         "gradient_norm": model.gradient_norm_,
         "n_iter": model.n_iter_,
@@ -221,7 +253,6 @@ def _write(
     from sparsam.atomic import atomic_write
     from sparsam.persistence import save
 
-    out.mkdir(parents=True, exist_ok=True)
     save(model, out / MODEL_FILE, overwrite=overwrite)
     with atomic_write(out / METRICS_FILE, overwrite=overwrite) as file:
         file.write(json.dumps(metrics, indent=2, allow_nan=False).encode())

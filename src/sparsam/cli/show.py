@@ -50,16 +50,13 @@ def show(
         raise FileExistsError(f"{save} exists: name another file, or replace it with --overwrite")
     estimator = load(model)
     figures = _figures(estimator)
-    if as_json:
-        print_json(figures)
-    else:
-        _print_table(figures)
-
     if save is not None or show:
-        if not show:
-            import matplotlib as mpl
+        import matplotlib as mpl
 
+        if not show:
             mpl.use("Agg")
+        elif library == "matplotlib" and mpl.get_backend().lower() == "agg":
+            raise ValueError("--show: Matplotlib finds no display to open a window on; use --save FILE")
         from sparsam.display import plot_filters
 
         plot_filters(
@@ -75,6 +72,10 @@ def show(
             save=save,
             show=show,
         )
+    if as_json:
+        print_json(figures)
+    else:
+        _print_table(figures)
     if save is not None:
         say(f"Wrote {save}")
 

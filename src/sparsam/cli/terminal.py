@@ -41,15 +41,23 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
     def reporting(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except (ValueError, OSError, FloatingPointError) as error:
+        except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
             typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-            say(str(error))
+            say(_message(error))
             raise typer.Exit(FAILED) from error
         except KeyboardInterrupt:
             say("Interrupted.")
             raise typer.Exit(INTERRUPTED) from None
 
     return reporting
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}".removesuffix(": ")
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 @contextmanager

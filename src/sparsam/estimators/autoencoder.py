@@ -19,6 +19,7 @@ from sparsam.activations import get_activation
 from sparsam.error_functions import SquaredError
 from sparsam.estimators import fitting, validation
 from sparsam.estimators.rows import merge_repeated_rows
+from sparsam.estimators.validation import LARGEST_WEIGHT
 from sparsam.network import Network, Parameters, affine, weighted_sum
 from sparsam.objective import Objective, Term
 from sparsam.penalties import KLSparsity, WeightDecay
@@ -89,12 +90,12 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     n_iter_, n_evaluations_ : int
         Iterations; evaluations of J and its gradient.
     gradient_norm_ : float
-        Largest component of the gradient at the end.
+        Max-norm of the gradient at the end: its largest component in absolute value.
     converged_ : bool
         Whether gradient_norm_ <= tol.
     stop_reason_ : str
-        "converged", "precision", "max_iter", "time_budget", "callback" or "interrupted"; see
-        `sparsam.train.STOP_REASONS`.
+        "converged", "precision", "max_iter", "time_budget", "callback", "interrupted" or, after a FloatingPointError,
+        "not_finite"; see `sparsam.train.STOP_REASONS`.
     loss_curve_ : list of float
         J at the initial weights and after each iteration.
     history_ : pandas.DataFrame
@@ -183,9 +184,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         ConvergenceWarning
             If the training stopped before converging.
         UserWarning
-            If it was interrupted by Ctrl-C; the estimator holds the weights so far.
+            If it was interrupted by Ctrl-C; the estimator holds the weights so far. As with scikit-learn's MLP the
+            interrupt ends here: in a loop over fits, look at ``stop_reason_``.
         """
-        self._check_hyperparameters()
+        self.check_hyperparameters()
         X = validation.validate_inputs(self, X, reset=True)
         weights = validation.check_sample_weight(sample_weight, X)
         if self.output_activation == "logistic":
@@ -200,7 +202,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             samples = Samples.from_arrays(
                 rows,
                 sample_weight=row_weights,
-                chunk_size=int(self.chunk_size or choose_chunk_size(len(rows), network.layer_sizes)),
+                chunk_size=choose_chunk_size(len(rows), network.layer_sizes, self.chunk_size),
                 dtype=self.dtype,
             )
         training = train(
@@ -273,7 +275,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         return self._apply(_reconstruct, self._validated(X))
 
     def cost(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """J of the fitted weights on X, in float64: what the notes call the score.
+        """J of the fitted weights on X, in float64.
 
         Parameters
         ----------
@@ -287,10 +289,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             On the training data about `cost_`; it depends on alpha, rho and beta. Use `score` to compare settings.
         """
         X = self._validated(X)
+        self.check_hyperparameters()  # they may have been set since the fit
         weights = validation.check_sample_weight(sample_weight, X)
         s = np.ones(len(X)) if weights is None else weights
         network, parameters = self._network(), fitting.fitted_parameters(self)
-        size = self.chunk_size or choose_chunk_size(len(X), network.layer_sizes)
+        size = choose_chunk_size(len(X), network.layer_sizes, self.chunk_size)
         with precision(np.float64):
             objective = self._objective(network)
             parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), parameters)
@@ -351,7 +354,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         tags.transformer_tags.preserves_dtype = ["float64"] if self.dtype == "float64" else []
         return tags
 
-    def _check_hyperparameters(self) -> None:
+    def check_hyperparameters(self) -> None:
+        """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
         validation.check_hyperparameters(
             alpha=self.alpha,
             max_iter=self.max_iter,
@@ -364,8 +368,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             verbose=self.verbose,
         )
         validation.check_number("n_components", self.n_components, Integral, low=1)
-        validation.check_number("rho", self.rho, low=0, high=1, bounds="neither")
-        validation.check_number("beta", self.beta, low=0)
+        # To the engine's type a rho closer to an end would be 0 or 1.
+        resolution = float(np.finfo(self.dtype).eps)
+        inside = f"in (0, 1), and farther from its ends than {self.dtype} resolves"
+        validation.check_number("rho", self.rho, low=resolution, high=1 - resolution, interval=inside)
+        validation.check_number("beta", self.beta, low=0, high=LARGEST_WEIGHT)
         validation.check_choice("hidden_activation", self.hidden_activation, ("logistic", "tanh", "relu"))
         validation.check_choice("output_activation", self.output_activation, ("logistic", "identity"))
         if self.beta > 0 and get_activation(self.hidden_activation).probabilities is None:

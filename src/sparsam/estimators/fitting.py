@@ -95,9 +95,10 @@ def _speak_up(training: Training, tol: float, dtype: str) -> None:
         case "not_finite":
             terms = ", ".join(training.broken_terms) or "the gradient"
             kept = "The last finite weights are kept." if training.history else "It was so at the initial weights."
+            wider = " or use dtype='float64'" if dtype == "float32" else ""
             raise FloatingPointError(
-                f"{reason} in the term(s) {terms}{where}. Look for extreme values in X and standardize it, increase "
-                f"alpha, or use dtype='float64'. {kept}"
+                f"{reason} in the term(s) {terms}{where}. Look for extreme values in X and standardize it{wider}. "
+                f"{kept}"
             )
         case "interrupted":
             warnings.warn(f"Training {reason}{where}: the estimator holds these weights.", UserWarning, stacklevel=4)
@@ -135,7 +136,7 @@ def apply_in_chunks(
     Memory beyond the result stays flat, and the last chunk is filled up, so that one program serves any number of rows.
     """
     n_samples = len(rows[0])
-    size = chunk_size or choose_chunk_size(n_samples, network.layer_sizes)
+    size = choose_chunk_size(n_samples, network.layer_sizes, chunk_size)
     result: NDArray[np.floating] | None = None
     with precision(dtype):
         weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), parameters)

@@ -11,14 +11,14 @@ __all__ = ["merge_repeated_rows"]
 def merge_repeated_rows(
     X: NDArray[np.floating], sample_weight: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-    """Return the distinct rows of X and the total weight of each; rows of weight 0 are left out.
+    """Return the distinct rows of X and the relative weight of each; rows of weight 0 are left out.
 
     J is a weighted sum over rows, so this changes nothing of it. But floating-point sums depend on their order, and
     a minimizer amplifies a difference in the last bit to one of the size of its tolerance. From this form a fit is the
     same to the bit however the rows are ordered, and whether a repeated row is written out or given a weight.
 
-    Rows are ordered by a hash. Should two different rows have one hash (about 2^-44 for a pair at worst), they keep the
-    order in which they came.
+    Rows are ordered by a hash of 64 bits; should two different rows have the same, they keep the order in which they
+    came. Weights are scaled by a power of two, which is exact and leaves J as it is, so that the largest is about 1.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def merge_repeated_rows(
     --------
     >>> rows, weights = merge_repeated_rows(np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]), None)
     >>> sorted(zip(rows.tolist(), weights.tolist()))
-    [([1.0, 2.0], 2.0), ([3.0, 4.0], 1.0)]
+    [([1.0, 2.0], 1.0), ([3.0, 4.0], 0.5)]
     """
     weights = np.ones(len(X)) if sample_weight is None else sample_weight
     X, weights = (X, weights) if np.all(weights > 0) else (X[weights > 0], weights[weights > 0])
@@ -46,15 +46,23 @@ def merge_repeated_rows(
     repeats = keys[1:] == keys[:-1]
     repeats[repeats] = np.all(X[order[1:][repeats]] == X[order[:-1][repeats]], axis=1)
     starts = np.flatnonzero(np.concatenate([[True], ~repeats]))
-    return X[order[starts]], np.add.reduceat(weights[order], starts)
+    totals = np.add.reduceat(weights[order], starts)
+    return X[order[starts]] + 0.0, np.ldexp(totals, 1 - np.frexp(totals.max())[1])
+
+
+MIXER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, odd
 
 
 def _hash_rows(X: NDArray[np.floating]) -> NDArray[np.uint64]:
-    """Hash the bits of each row: sum_d multiplier_d word_d modulo 2^64, in integers and so without rounding."""
-    words = np.ascontiguousarray(X).view(np.uint32)
+    """Hash the bits of each row: sum_d multiplier_d mixed(word_d) modulo 2^64, in integers and so without rounding.
+
+    Mixing brings high bits down: many numbers, 1 and 2 among them, have low bits of 0, which a product keeps.
+    """
+    words = np.ascontiguousarray(X + 0.0).view(np.uint32)  # -0.0 + 0.0 is 0.0
     multipliers = np.random.default_rng(0).integers(2**63, size=words.shape[1], dtype=np.uint64) * 2 + 1
     hashes = np.empty(len(words), dtype=np.uint64)
     for start in range(0, len(words), 1024):  # a piece at a time, since the product widens the words
         piece = slice(start, start + 1024)
-        hashes[piece] = words[piece].astype(np.uint64) @ multipliers
+        mixed = words[piece].astype(np.uint64) * MIXER
+        hashes[piece] = (mixed ^ (mixed >> np.uint64(32))) @ multipliers
     return hashes

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_consistent_length, check_scalar
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 __all__ = [
@@ -22,27 +22,29 @@ __all__ = [
     "validate_inputs",
 ]
 
+LARGEST_WEIGHT = 1e30  # of a penalty: J and its gradient must fit into float32 with it
+
 UNIT_RANGE_SLACK = 1e-6  # rounding that data scaled to [0, 1] may show
 
 
 def check_number(
     name: str,
     value: Any,
-    kind: type = Real,
+    kind: Any = Real,
     *,
-    low: float | None = None,
-    high: float | None = None,
-    bounds: str = "both",
+    low: float = -np.inf,
+    high: float = np.inf,
+    interval: str | None = None,
 ) -> None:
-    """Raise TypeError or ValueError unless value is a finite number of that kind within bounds.
+    """Raise TypeError or ValueError unless value is a finite number of that kind in [low, high].
 
-    ``bounds`` says which of low and high are allowed themselves: "both", "left", "right" or "neither".
+    ``interval`` is how the error message names the interval.
     """
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    check_scalar(value, name, kind, min_val=low, max_val=high, include_boundaries=bounds)
-    if not np.isfinite(value):
-        raise ValueError(f"{name} must be finite, got {value!r}")
+    if isinstance(value, bool | np.bool_) or not isinstance(value, kind):
+        raise TypeError(f"{name} must be {'an integer' if kind is Integral else 'a number'}, got {value!r}")
+    if not (low <= value <= high and abs(value) < np.inf):
+        named = interval or (f"in [{low:.10g}, {high:.10g}]" if high < np.inf else f"finite and at least {low:.6g}")
+        raise ValueError(f"{name} must be {named}, got {value!r}")
 
 
 def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
@@ -64,14 +66,14 @@ def check_hyperparameters(
     verbose: int,
 ) -> None:
     """Check the hyperparameters that all estimators share."""
-    check_number("alpha", alpha, low=0)
+    check_choice("dtype", dtype, ("float32", "float64"))
+    check_number("alpha", alpha, low=0, high=LARGEST_WEIGHT)
     check_number("max_iter", max_iter, Integral, low=1, high=2**31 - 1)  # the engine counts in int32
     check_number("tol", tol, low=0)
     if time_budget is not None:
-        check_number("time_budget", time_budget, low=0, bounds="neither")
+        check_number("time_budget", time_budget, low=np.finfo(float).tiny, interval="positive and finite")
     if chunk_size is not None:
         check_number("chunk_size", chunk_size, Integral, low=1)
-    check_choice("dtype", dtype, ("float32", "float64"))
     if not isinstance(warm_start, bool | np.bool_):
         raise TypeError(f"warm_start must be True or False, got {warm_start!r}")
     if callback is not None and not callable(callback):
