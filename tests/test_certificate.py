@@ -8,6 +8,8 @@ from sparsam import certificate as certificates
 from sparsam import reference
 from sparsam.certificate import BOUNDS, Comparison, certificate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def inputs():
@@ -39,7 +41,6 @@ def test_every_combination_of_the_notes_is_compared_and_within_bounds(comparison
         assert 0 < comparison.float32_hand < BOUNDS["float32_hand"]
 
 
-@pytest.mark.slow
 def test_only_the_first_100_rows_are_used():
     inputs = np.random.default_rng(1).uniform(size=(101, 3))
     changed = inputs.copy()
@@ -63,7 +64,6 @@ def test_a_wrong_hand_derived_gradient_is_noticed(inputs, monkeypatch, block):
     assert {"hand_numerical", "autodiff_hand"} <= set(last.exceeded)
 
 
-@pytest.mark.slow
 def test_a_wrong_engine_is_noticed(inputs, monkeypatch):
     @jax.tree_util.register_static
     class WrongError(certificates.SquaredError):

@@ -236,6 +236,7 @@ def test_start_at_the_minimum_needs_one_evaluation(dtype):
     assert (len(states), states[-1].iteration) == (2, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [rosenbrock, lambda x: (np.sum(np.abs(x)), np.sign(x) + (x == 0))])
 def test_tolerance_out_of_reach_ends_for_want_of_precision(dtype, function):
     states = minimize(function, START, dtype, tol=-1.0, max_iter=4000)

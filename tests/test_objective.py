@@ -32,6 +32,7 @@ def test_value_and_gradient_equal_the_hand_derivation(case, data):
     assert problem.difference(problem.evaluate(), problem.reference()) < case.tolerance(1e-12, 1e-5)
 
 
+@pytest.mark.slow
 @settings(few, max_examples=2)
 @given(data=st.data())
 def test_gradients_of_engine_and_reference_equal_the_numerical_one_in_every_block(float64_case, data):

@@ -72,6 +72,7 @@ def test_layout_of_theta_is_the_networks(data, theta):
     np.testing.assert_allclose(gradient, grad, rtol=0, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_scipys_minimizer_and_the_engine_find_the_same_minimum(data, theta):
     theta_scipy, cost, information = fmin_l_bfgs_b(
         sparse_autoencoder_cost, theta, args=(*JOB, data), pgtol=1e-8, factr=0, maxiter=5000, maxfun=10000

@@ -45,6 +45,7 @@ def single_steps(monkeypatch):
 # What it reports
 
 
+@pytest.mark.slow
 def test_history_has_a_row_for_every_iteration(dtype, run, check_last_row):
     training = run(dtype, options={"tol": {"float32": 1e-4, "float64": 1e-6}[dtype]})
     history = training.history

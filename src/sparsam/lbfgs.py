@@ -197,7 +197,7 @@ def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState
     narrowed = replace(told, search=narrow(search, value, slope, verdict.short_enough, finite))
     # `_remember` has looked at whether the trial was accepted: selecting between two histories would copy both.
     following = _select(accepted, moved, replace(narrowed, pairs=moved.pairs))
-    return _restart_or_stop(following, first & ~finite)
+    return _restart_or_stop(following)
 
 
 def _move(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState:
@@ -237,8 +237,11 @@ def _move(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSStat
     )
 
 
-def _restart_or_stop(state: LBFGSState, no_start: jax.Array) -> LBFGSState:
-    """Where a line search has failed, forget the pairs and go down the gradient once; then give up."""
+def _restart_or_stop(state: LBFGSState) -> LBFGSState:
+    """Where a line search has failed, forget the pairs and go down the gradient once; then give up.
+
+    A first evaluation that is not finite has failed at once: there is nowhere to go from it.
+    """
     search = state.search
     failed = (search.trials >= LONGEST_SEARCH) | ((search.trials > 0) & jnp.all(ask(state) == state.theta))
     restart = failed & (state.pairs.stored > 0)
@@ -252,7 +255,7 @@ def _restart_or_stop(state: LBFGSState, no_start: jax.Array) -> LBFGSState:
     give_up = failed & ~restart
     # Either J descends for as long as it is finite, or it descends without end: no want of precision.
     endless = ~search.upper_finite | (jnp.isinf(search.upper) & (search.trials >= LONGEST_SEARCH))
-    status = jnp.select([no_start, give_up & endless, give_up], [NOT_FINITE, NOT_FINITE, PRECISION], state.status)
+    status = jnp.select([give_up & endless, give_up], [NOT_FINITE, PRECISION], state.status)
     return replace(
         state,
         status=status.astype(state.status.dtype),

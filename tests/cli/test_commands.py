@@ -46,6 +46,7 @@ def test_wrong_usage_exits_with_2(run, command):
 SMALL_CHECK = ("check", "--n-components", 2, "--n-patches", 10, "--patch-size", 3)
 
 
+@pytest.mark.slow
 def test_check_prints_the_certificate(run):
     result = run(*SMALL_CHECK)
     assert result.exit_code == 0, result.output

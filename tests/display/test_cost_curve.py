@@ -41,6 +41,7 @@ def drawn(ax):
     return dict(zip(texts, ax.lines, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x", ["iteration", "evaluations", "seconds"])
 @pytest.mark.parametrize("kind", [lambda frame: frame, dict, lambda frame: frame.to_dict("list")])
 def test_every_term_is_drawn_against_x(history, x, kind):

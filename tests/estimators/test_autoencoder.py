@@ -165,6 +165,7 @@ def matches(model, bars):
 
 
 @pytest.mark.parametrize("output_activation", ["identity", pytest.param("logistic", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_the_lowest_of_some_minima_has_a_filter_for_each_bar(output_activation):
     images, bars = images_of_bars()
     best = min((fit_bars(images, output_activation, seed) for seed in range(8)), key=lambda model: model.cost_)
@@ -175,6 +176,7 @@ def test_the_lowest_of_some_minima_has_a_filter_for_each_bar(output_activation):
     np.testing.assert_allclose(best.mean_activation_, 0.2, atol=0.05)
 
 
+@pytest.mark.slow
 def test_every_minimum_of_a_linear_decoder_has_a_filter_for_each_bar_up_to_sign():
     """A unit may as well say that its bar is absent: J is higher then, but it is a minimum."""
     images, bars = images_of_bars()

@@ -142,6 +142,7 @@ def chunked(model, chunk_size):
     return copy.deepcopy(model).set_params(chunk_size=chunk_size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_size", [1, 7, 60, 100])
 @pytest.mark.parametrize("method", METHODS)
 def test_chunks_make_no_difference_beyond_rounding(model, X, method, chunk_size):
@@ -155,6 +156,7 @@ def test_chunks_make_no_difference_to_the_cost(model, X, sample_weight, chunk_si
     assert chunked(model, chunk_size).cost(X, sample_weight=sample_weight) == pytest.approx(whole, rel=1e-14)
 
 
+@pytest.mark.slow
 def test_chunks_make_no_difference_to_a_fit(build, X, sample_weight):
     whole, pieces = (
         build(dtype="float64", tol=1e-9, chunk_size=size).fit(X, sample_weight=sample_weight) for size in (None, 7)

@@ -57,6 +57,7 @@ def arrays_of(model):
 # Round trip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_everything_comes_back_to_the_bit(build, X, path, kind):
     model = build(**KINDS[kind]).fit(X)
