@@ -11,6 +11,8 @@ from PIL import Image
 
 from sparsam.display import plot_cost_curve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def history():

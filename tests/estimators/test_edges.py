@@ -5,6 +5,8 @@ import copy
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def spoiled(X, value):
     X = X.copy()

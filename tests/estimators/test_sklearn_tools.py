@@ -14,6 +14,8 @@ from sklearn.preprocessing import MinMaxScaler
 
 from sparsam import SparseAutoencoder
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["red", "green", "blue", "alpha", "x", "y"]
 
 

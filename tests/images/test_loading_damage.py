@@ -14,6 +14,8 @@ from scipy.io import savemat
 
 from sparsam.images import load_images
 
+pytestmark = pytest.mark.slow
+
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
 
 

@@ -9,6 +9,8 @@ import safetensors.numpy
 
 from sparsam import load, persistence
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def forge(good, tmp_path):
