@@ -60,6 +60,7 @@ def rosenbrock(x):
 # Minima
 
 
+@pytest.mark.slow
 @few
 @given(condition=st.sampled_from([1.0, 1e3, 1e6]), seed=seeds)
 @example(condition=1e6, seed=0)
@@ -74,6 +75,7 @@ def test_planted_minimum_of_a_quadratic_is_found(dtype, condition, seed):
     assert last.value == function(last.theta)[0]
 
 
+@pytest.mark.slow
 def test_minimum_of_rosenbrocks_function_is_found(dtype):
     states = minimize(rosenbrock, START, dtype, tol={"float64": 1e-10, "float32": 1e-5}[dtype])
     assert states[-1].status == CONVERGED

@@ -40,6 +40,7 @@ def sparsity(dtype, activation, W1, b1, rho, beta):
         return jax.device_get(evaluate(objective, jnp.asarray(theta, dtype), samples))[:2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["logistic", "tanh"])
 @pytest.mark.parametrize("signs", [(1, 1), (-1, -1), (1, -1)])
 def test_saturated_units_have_a_finite_and_right_divergence_and_gradient(dtype, activation, signs):
