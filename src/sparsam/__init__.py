@@ -1,4 +1,4 @@
-"""sparsam: neural networks whose error functions and penalties are probability models, trained to the true minimum.
+"""sparsam: neural networks with probability models for objectives, trained until the whole gradient vanishes.
 
 Names are imported when first used, so that ``import sparsam`` costs next to nothing.
 """

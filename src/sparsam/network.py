@@ -159,7 +159,7 @@ class Network:
 
 
 def affine(z: jax.Array, coef: jax.Array, intercept: jax.Array) -> jax.Array:
-    """A = z W + b."""
+    """a = z W + b."""
     return jnp.matmul(z, coef, precision=FULL_PRECISION) + intercept
 
 

@@ -90,7 +90,7 @@ class KLSparsity:
         return tuple((weighted_sum(sample_weight, p), weighted_sum(sample_weight, q)) for p, q in pairs)
 
     def value(self, mean: tuple[Pair, ...], parameters: Parameters) -> jax.Array:
-        """Beta sum_j KL(rho || rho_hat_j)."""
+        """beta sum_j KL(rho || rho_hat_j)."""
         # Where beta = 0 a harmless constant stands in for the means, lest the slope be 0 times infinity.
         p, q = (jnp.where(jnp.asarray(self.beta) > 0, jnp.concatenate(ends), 0.5) for ends in zip(*mean, strict=True))
         return self.beta * jnp.sum(bernoulli_divergence(jnp.asarray(self.rho), p, q))

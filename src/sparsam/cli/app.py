@@ -13,7 +13,7 @@ from sparsam.cli.show import show
 from sparsam.cli.terminal import reports_errors
 
 app = typer.Typer(
-    help="Sparse autoencoders trained to the true minimum, every gradient verified.",
+    help="Sparse autoencoders, trained until the gradient vanishes, every gradient verified.",
     epilog="Example: [bold]sparsam learn[/bold] learns 25 edge filters from photographs that come along.",
     no_args_is_help=True,
     rich_markup_mode="rich",

@@ -164,7 +164,7 @@ def learn(
 
 
 def _check_output_folder(out: Path, overwrite: bool) -> None:
-    """Refuse, before any work, a folder that holds another run, or cannot be written; it is made at the end."""
+    """Refuse, before any work, a folder that holds another run, or cannot be written."""
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not existing.is_dir():
         raise FileExistsError(f"--out {out}: {existing} is a file; name a folder")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -20,8 +19,6 @@ R = TypeVar("R")
 
 FAILED = 1
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-
-SECONDS_BETWEEN_LINES = 1.0
 
 
 def say(message: str) -> None:
@@ -69,7 +66,9 @@ def training_progress(max_iter: int, *, quiet: bool) -> Iterator[Callback | None
         with _living_line(max_iter) as update:
             yield update
     else:
-        yield _line_a_second()
+        from sparsam.estimators.fitting import line_a_second
+
+        yield line_a_second(say)
 
 
 @contextmanager
@@ -96,17 +95,3 @@ def _living_line(max_iter: int) -> Iterator[Callback]:
             )
 
         yield update
-
-
-def _line_a_second() -> Callback:
-    from sparsam.estimators.fitting import progress_line
-
-    last = -SECONDS_BETWEEN_LINES
-
-    def update(progress: Progress) -> None:
-        nonlocal last
-        if time.perf_counter() - last >= SECONDS_BETWEEN_LINES:
-            last = time.perf_counter()
-            say(progress_line(progress))
-
-    return update

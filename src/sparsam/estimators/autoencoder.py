@@ -73,7 +73,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     callback : callable or None, default None
         Called about ten times a second with a `sparsam.train.Progress`; returning True stops the training.
     verbose : int, default 0
-        1 prints a line of progress a second, and why the training stopped.
+        1 prints a line of progress at once and every second, and why the training stopped.
 
     Attributes
     ----------

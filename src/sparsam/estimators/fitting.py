@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any, Protocol, cast
@@ -164,19 +162,29 @@ def reporting(verbose: int, callback: Callback | None) -> Callback | None:
     """Combine the progress line that ``verbose`` asks for with the user's callback."""
     if not verbose:
         return callback
-    printed = time.perf_counter()
+    line = line_a_second(lambda text: print(text, flush=True))
 
     def report(progress: Progress) -> bool | None:
-        nonlocal printed
-        if time.perf_counter() - printed >= VERBOSE_SECONDS:
-            printed = time.perf_counter()
-            print(progress_line(progress), file=sys.stdout, flush=True)
+        line(progress)
         return callback(progress) if callback is not None else None
 
     return report
 
 
-VERBOSE_SECONDS = 1.0
+def line_a_second(write: Callable[[str], None]) -> Callback:
+    """Make a callback that writes a line of progress, at once and then every second."""
+    written = -LINE_SECONDS
+
+    def update(progress: Progress) -> None:
+        nonlocal written
+        if progress.seconds - written >= LINE_SECONDS:
+            written = progress.seconds
+            write(progress_line(progress))
+
+    return update
+
+
+LINE_SECONDS = 1.0
 
 
 def progress_line(progress: Progress) -> str:
