@@ -13,7 +13,7 @@ import pytest
 from hypothesis import strategies as st
 
 from sparsam import reference
-from sparsam.error_functions import SquaredError
+from sparsam.error_functions import CrossEntropy, SquaredError
 from sparsam.network import Network
 from sparsam.objective import Objective
 from sparsam.penalties import KLSparsity, WeightDecay
@@ -76,12 +76,23 @@ class Case:
                 case=self,
                 theta=draw(rng.uniform, -scale, scale, self.network.n_parameters),
                 inputs=draw(rng.normal, 0.0, 1.0, N_SAMPLES, n_in),
-                targets=draw(rng.uniform, 0.0, 1.0, N_SAMPLES, n_out),
+                targets=self.targets(draw(rng.uniform, 0.0, 1.0, N_SAMPLES, n_out)),
                 sample_weight=draw(rng.uniform, -1.0, 3.0, N_SAMPLES).clip(0) if weighted else None,
                 hyperparameters={"alpha": alpha, "rho": rho, "beta": beta},
             )
             if problem.distance_to_kinks() > 0.01 * scale:
                 return problem
+
+    def targets(self, uniform):
+        """Make the error's targets of numbers in [0, 1]: probabilities, half of them the labels 0 and 1."""
+        if self.network.output_activation == "softmax":
+            labels = np.eye(uniform.shape[1])[uniform.argmax(axis=1)]
+            targets = uniform / uniform.sum(axis=1, keepdims=True)  # rows that sum to 1
+        elif self.error is CrossEntropy:
+            labels, targets = np.round(uniform), uniform
+        else:
+            return uniform
+        return np.where(np.arange(len(uniform))[:, None] % 2, labels, targets).astype(np.float32).astype(float)
 
 
 @dataclass(frozen=True)
@@ -147,6 +158,7 @@ class Problem:
             self.targets,
             hidden_activation=network.hidden_activation,
             output_activation=network.output_activation,
+            error=self.case.error.name,
             sample_weight=self.sample_weight,
             **self.hyperparameters,
         )
@@ -169,7 +181,7 @@ class Problem:
 
 
 def table(*dtypes):
-    """Every hidden activation, output activation, depth and precision.
+    """Every hidden activation, output activation, depth and precision with the squared error; then `other_errors`.
 
     A part of it is fast: in float64 each pair of activations at some depth, and each depth; float32 where shallow.
     """
@@ -184,6 +196,27 @@ def table(*dtypes):
                         marks=[] if fast and (dtype == "float64" or depth < 2) else [pytest.mark.slow],
                         id=f"{depth}-{hidden}-{output}-{dtype}",
                     )
+    yield from other_errors(*dtypes)
+
+
+def other_errors(*dtypes):
+    """Every other pair of error and outputs, at every depth and precision.
+
+    All that the layers below see of it is delta at the outputs: the hidden activations take turns. Fast without hidden
+    layers, and one with.
+    """
+    pairs = ((CrossEntropy, "logistic"), (CrossEntropy, "softmax"), (SquaredError, "softmax"))
+    for turn, (error, output) in enumerate(pairs):
+        for depth, sizes in enumerate(LAYER_SIZES):
+            hidden = ("identity", "logistic", "tanh", "relu")[(depth + turn) % 4] if depth else "any"
+            network = Network(sizes, hidden if depth else "logistic", output)
+            for dtype in dtypes:
+                fast = depth == 0 or (depth, error, output, dtype) == (1, CrossEntropy, "softmax", "float64")
+                yield pytest.param(
+                    Case(network, dtype, error),
+                    marks=[] if fast else [pytest.mark.slow],
+                    id=f"{depth}-{hidden}-{output}-{error.name}-{dtype}",
+                )
 
 
 @pytest.fixture(scope="session", params=["float64", "float32"])

@@ -68,7 +68,7 @@ def test_initial_weights_are_uniform_within_the_bounds_of_each_layer_and_biases_
 def test_forward_pass_equals_the_one_by_hand(float64_case):
     problem, network = float64_case.problem(), float64_case.network
     h = reference.ACTIVATIONS[network.hidden_activation][0]
-    h_out = reference.ACTIVATIONS[network.output_activation][0]
+    h_out = reference.OUTPUT_ACTIVATIONS[network.output_activation]
     coefs, intercepts = network.unravel(problem.theta)
     a, z = [], [problem.inputs]
     for coef, intercept in zip(coefs, intercepts, strict=True):
@@ -101,3 +101,9 @@ def test_layer_sizes_must_be_positive_and_at_least_two(sizes):
 def test_unknown_activation_is_refused_at_once(activations):
     with pytest.raises(ValueError, match="softplus"):
         Network((2, 2, 2), *activations)
+
+
+def test_softmax_is_for_outputs_only():
+    Network((2, 2, 2), "tanh", "softmax")
+    with pytest.raises(ValueError, match=r"'softmax' is for outputs only.*: logistic, tanh, relu, identity$"):
+        Network((2, 2, 2), "softmax", "softmax")

@@ -41,7 +41,12 @@ def test_gradients_of_engine_and_reference_equal_the_numerical_one_in_every_bloc
         check = check_gradient(
             value_and_gradient, problem.theta, step=1e-3, order=4, blocks=float64_case.network.blocks
         )
-        assert check.largest < 1e-9
+        # J's rounding over the step is noise in every difference, however small the block's gradient: it shows where J
+        # is large, as cross-entropies are, and layers lie far from the outputs. The norm of a block's noise is a few
+        # times that of one.
+        value, gradient = value_and_gradient(problem.theta)
+        noise = np.finfo(float).eps * value / 1e-3 / (1e-3 * 2 * np.linalg.norm(gradient))
+        assert check.largest < max(1e-9, 4 * noise)
 
 
 @pytest.mark.parametrize(("visible", "hidden"), [(36, 9), pytest.param(64, 25, marks=pytest.mark.slow)])

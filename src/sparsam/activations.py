@@ -1,7 +1,10 @@
-"""Activation functions h(a): what a unit makes of its pre-activation.
+"""Activation functions h(a): what a unit makes of its pre-activation, or a layer of its pre-activations (softmax).
 
 Symbols are PRML's (CS294A has a and z reversed): ``a`` is a pre-activation, ``z = h(a)`` an activation.
 JAX differentiates them; `sparsam.reference` has the slopes by hand.
+
+Probabilities come with their complements and their logarithms, each to its own full relative precision: 1 - y and ln y
+computed from a rounded y have lost what tells one confident answer from another, and with it the slope.
 """
 
 from __future__ import annotations
@@ -12,7 +15,16 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-__all__ = ["ACTIVATIONS", "Activation", "Pair", "complementary_logistics", "get_activation"]
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Pair",
+    "complementary_logistics",
+    "complementary_softmax",
+    "get_activation",
+    "log_complementary_logistics",
+    "log_softmax",
+]
 
 
 Pair = tuple[jax.Array, jax.Array]
@@ -39,8 +51,89 @@ def _complementary_logistics_jvp(primals: tuple[jax.Array], tangents: tuple[jax.
     return (p, q), (slope, -slope)
 
 
+@jax.custom_jvp
+def log_complementary_logistics(a: jax.Array) -> Pair:
+    """Return ln p and ln q of p = logistic(a) and q = 1 - p, each to its own full relative precision.
+
+    ln p = -ln(1 + exp(-a)) = min(a, 0) - ln(1 + exp(-|a|)): two numbers of one sign, neither of which can overflow;
+    ln q is the same of -a.
+    """
+    rest = jnp.log1p(jnp.exp(-jnp.abs(a)))
+    return jnp.minimum(a, 0.0) - rest, jnp.minimum(-a, 0.0) - rest
+
+
+@log_complementary_logistics.defjvp
+def _log_complementary_logistics_jvp(
+    primals: tuple[jax.Array], tangents: tuple[jax.Array]
+) -> tuple[Pair, tuple[jax.Array, jax.Array]]:
+    p, q = complementary_logistics(*primals)
+    (a_dot,) = tangents
+    return log_complementary_logistics(*primals), (q * a_dot, -p * a_dot)  # dp/da = p q, dq/da = -p q
+
+
+@jax.custom_jvp
+def complementary_softmax(a: jax.Array) -> Pair:
+    """Return y_k = exp(a_k) / sum_j exp(a_j) and 1 - y_k over the last axis, each to its full relative precision.
+
+    Everything is relative to the largest pre-activation a_m (PRML eq. 4.104 is the same for a - a_m), so that nothing
+    overflows: with e_k = exp(a_k - a_m) <= 1 and the rest R = sum of all e_j but e_m = 1 ::
+
+        y_k = e_k / (1 + R),        1 - y_m = R / (1 + R),        1 - y_k = (1 + R - e_k) / (1 + R) for the others
+
+    R keeps the digits that 1 + R has no room for.
+    """
+    largest, _, e, rest = _relative_to_largest(a)
+    return e / (1.0 + rest), jnp.where(largest, rest, 1.0 + rest - e) / (1.0 + rest)
+
+
+@complementary_softmax.defjvp
+def _complementary_softmax_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[Pair, Pair]:
+    y, complement = complementary_softmax(*primals)
+    slope = y * _log_softmax_slope(*primals, *tangents)  # dy = y d(ln y)
+    return (y, complement), (slope, -slope)
+
+
+@jax.custom_jvp
+def log_softmax(a: jax.Array) -> jax.Array:
+    """Return ln y_k of softmax units over the last axis, to full relative precision.
+
+    ln y_k = (a_k - a_m) - ln(1 + R), in the symbols of `complementary_softmax`: two numbers of one sign.
+    """
+    _, difference, _, rest = _relative_to_largest(a)
+    return difference - jnp.log1p(rest)
+
+
+@log_softmax.defjvp
+def _log_softmax_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    return log_softmax(*primals), _log_softmax_slope(*primals, *tangents)
+
+
+def _relative_to_largest(a: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Which unit m is the largest (one, also of equals), a - a_m, exp(a - a_m), and the rest R of the exponentials."""
+    largest = jnp.arange(a.shape[-1]) == jnp.argmax(a, axis=-1, keepdims=True)
+    difference = a - jnp.max(a, axis=-1, keepdims=True)
+    e = jnp.exp(difference)
+    return largest, difference, e, jnp.sum(jnp.where(largest, 0.0, e), axis=-1, keepdims=True)
+
+
+def _log_softmax_slope(a: jax.Array, a_dot: jax.Array) -> jax.Array:
+    # d(ln y_k) = a_dot_k - sum_j y_j a_dot_j (PRML eq. 4.106). In the largest unit m, a_dot_m - y_m a_dot_m cancels as
+    # y_m goes to 1; it is (1 - y_m) a_dot_m, and 1 - y_m is known precisely. No other unit has more than y = 1/2. The
+    # transposed map, which makes the gradient, has the same parts and is as precise. With the cotangents -t of the
+    # cross-entropy it is y_m sum_(k != m) t_k - (1 - y_m) t_m in unit m and y_k sum_j t_j - t_k in the others: y - t.
+    y, complement = complementary_softmax(a)
+    largest = _relative_to_largest(a)[0]
+    of_largest = jnp.sum(jnp.where(largest, y * a_dot, 0.0), axis=-1, keepdims=True)
+    of_others = jnp.sum(jnp.where(largest, 0.0, y * a_dot), axis=-1, keepdims=True)
+    return jnp.where(largest, complement * a_dot, a_dot - of_largest) - of_others
+
+
 def _logistic(a: jax.Array) -> jax.Array:
     return complementary_logistics(a)[0]
+
+
+def _softmax(a: jax.Array) -> jax.Array:
+    return complementary_softmax(a)[0]
 
 
 def _identity(a: jax.Array) -> jax.Array:
@@ -49,24 +142,28 @@ def _identity(a: jax.Array) -> jax.Array:
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation function and what the penalties need to know of its range.
+    """An activation function, and what the network and the penalties need to know of it.
 
     Attributes
     ----------
     name : str
         The name users write.
     function : callable
-        ``h``, elementwise: ``z = h(a)``.
+        ``h``: ``z = h(a)``, elementwise or over the last axis.
     probabilities : callable or None
         Of units with two ends of their range, the probabilities (p, 1 - p) of the upper and the lower end that z
         amounts to, as functions of a: p = z for logistic units, p = (z + 1)/2 = logistic(2a) for tanh units (CS294A,
-        section 3). None where the range is unbounded and a Kullback-Leibler divergence between Bernoulli means has no
-        meaning.
+        section 3). None where a Kullback-Leibler divergence between Bernoulli means has no meaning: where the range is
+        unbounded, or the units of a layer share one probability (softmax).
+    elementwise : bool
+        Whether every unit's z depends on its own a alone. Hidden units must be so. Softmax is not: it makes of all the
+        pre-activations of the output layer the probabilities of K exclusive classes.
     """
 
     name: str
     function: Callable[[jax.Array], jax.Array]
     probabilities: Callable[[jax.Array], Pair] | None = None
+    elementwise: bool = True
 
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -76,6 +173,7 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("tanh", jnp.tanh, lambda a: complementary_logistics(2.0 * a)),
         Activation("relu", jax.nn.relu),
         Activation("identity", _identity),
+        Activation("softmax", _softmax, elementwise=False),
     )
 }
 
@@ -85,8 +183,9 @@ def get_activation(name: str) -> Activation:
 
     Parameters
     ----------
-    name : {"logistic", "tanh", "relu", "identity"}
-        As in scikit-learn's `MLPRegressor`.
+    name : {"logistic", "tanh", "relu", "identity", "softmax"}
+        As in scikit-learn's MLP. Softmax, for outputs only, is not elementwise: its function takes rows of
+        pre-activations (..., n_outputs) to rows of probabilities.
 
     Returns
     -------
@@ -101,6 +200,8 @@ def get_activation(name: str) -> Activation:
     --------
     >>> get_activation("logistic").function(jnp.zeros(())).item()
     0.5
+    >>> get_activation("softmax").function(jnp.zeros((1, 4))).tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
     """
     try:
         return ACTIVATIONS[name]

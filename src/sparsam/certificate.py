@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sparsam import reference
-from sparsam.error_functions import SquaredError
+from sparsam.error_functions import ErrorFunction, SquaredError
 from sparsam.gradcheck import blockwise_differences, numerical_gradient, relative_difference
 from sparsam.network import Network
 from sparsam.objective import Objective, Term
@@ -202,6 +202,7 @@ def _reference_cost(
 ) -> tuple[float, NDArray[np.float64]]:
     """J of the same terms by hand, at flat weights."""
     network = objective.network
+    error = next((term for term in objective.terms if isinstance(term, ErrorFunction)), None)
     decay = next((term for term in objective.terms if isinstance(term, WeightDecay)), WeightDecay(0.0))
     sparsity = next((term for term in objective.terms if isinstance(term, KLSparsity)), KLSparsity(0.5, 0.0))
     parameters = [theta[block] for block in network.blocks.values()]
@@ -210,9 +211,10 @@ def _reference_cost(
         [coef.reshape(shape) for coef, shape in zip(parameters[:n_layers], network.shapes, strict=True)],
         parameters[n_layers:],
         x,
-        t if any(isinstance(term, SquaredError) for term in objective.terms) else None,
+        None if error is None else t,
         hidden_activation=network.hidden_activation,
         output_activation=network.output_activation,
+        error="squared_error" if error is None else error.name,
         alpha=float(decay.alpha),
         rho=float(sparsity.rho),
         beta=float(sparsity.beta),

@@ -4,7 +4,8 @@ Layer l takes the activations z of the layer before it (at first the inputs x) t
 
     a = z W_l + b_l,        z = h(a)
 
-with samples in rows, so that ``W_l`` is (n_in, n_out) as in scikit-learn's MLP (PRML's w_ji transposed).
+with samples in rows, so that ``W_l`` is (n_in, n_out) as in scikit-learn's MLP (PRML's w_ji transposed). h is
+elementwise, but for softmax outputs.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.activations import get_activation
+from sparsam.activations import ACTIVATIONS, get_activation
 
 __all__ = ["ForwardPass", "Network", "Parameters", "affine", "weighted_sum"]
 
 FULL_PRECISION = jax.lax.Precision.HIGHEST
 """Matrix products keep the full precision of their type on every device: no TF32, no bfloat16 passes."""
+
+
+ELEMENTWISE = tuple(name for name, activation in ACTIVATIONS.items() if activation.elementwise)
+"""The activations that hidden units may have."""
 
 
 class Parameters(NamedTuple):
@@ -75,7 +80,7 @@ class Network:
     layer_sizes : tuple of int
         D, M_1, ..., K: inputs, hidden layers, outputs; at least (D, K).
     hidden_activation, output_activation : str
-        See `sparsam.activations`.
+        See `sparsam.activations`. Softmax is for the outputs only.
 
     Examples
     --------
@@ -91,8 +96,12 @@ class Network:
     def __post_init__(self) -> None:
         if len(self.layer_sizes) < 2 or min(self.layer_sizes) < 1:
             raise ValueError(f"layer_sizes must name inputs and outputs, all positive: got {self.layer_sizes}")
-        get_activation(self.hidden_activation)
         get_activation(self.output_activation)
+        if not get_activation(self.hidden_activation).elementwise:
+            raise ValueError(
+                f"{self.hidden_activation!r} is for outputs only, for it ties the units of a layer to each other; "
+                f"hidden units need an elementwise activation: {', '.join(ELEMENTWISE)}"
+            )
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:

@@ -25,12 +25,23 @@ def logistic(a: Array) -> Array:
     return np.where(a >= 0, 1.0, e) / (1.0 + e)
 
 
+def softmax(a: Array) -> Array:
+    """exp(a_k) / sum_j exp(a_j) along each row; the same of a - max a, which cannot overflow (PRML eq. 4.104)."""
+    e = np.exp(a - a.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+# Elementwise ones, of which hidden units may have any.
 ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     # h(a), and the slope h'(a) written in terms of z = h(a)
     "logistic": (logistic, lambda z: z * (1.0 - z)),  # d/da 1/(1 + e^-a) = e^-a/(1 + e^-a)^2 = z (1 - z)
     "tanh": (np.tanh, lambda z: 1.0 - z * z),  # PRML eq. 5.60
     "relu": (lambda a: np.maximum(a, 0.0), lambda z: (z > 0).astype(float)),
     "identity": (lambda a: a, np.ones_like),
+}
+
+OUTPUT_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {name: h for name, (h, _) in ACTIVATIONS.items()} | {
+    "softmax": softmax
 }
 
 
@@ -42,6 +53,7 @@ def network_cost(
     *,
     hidden_activation: str = "logistic",
     output_activation: str = "logistic",
+    error: str = "squared_error",
     alpha: float = 0.0,
     rho: float = 0.5,
     beta: float = 0.0,
@@ -51,9 +63,13 @@ def network_cost(
 
     ::
 
-        J = 1/S sum_n s_n 1/2 |y_n - t_n|^2  +  alpha/2 sum_l |W_l|^2  +  beta sum_j KL(rho || rho_hat_j)
+        J = 1/S sum_n s_n E_n  +  alpha/2 sum_l |W_l|^2  +  beta sum_j KL(rho || rho_hat_j)
 
-    with S = sum_n s_n and rho_hat_j = 1/S sum_n s_n z_nj, for every hidden unit j (of (z + 1)/2 for tanh units).
+    with S = sum_n s_n and rho_hat_j = 1/S sum_n s_n z_nj, for every hidden unit j (of (z + 1)/2 for tanh units), and ::
+
+        squared error                     E_n = 1/2 |y_n - t_n|^2
+        cross-entropy, softmax outputs    E_n = -sum_k t_nk ln y_nk
+        cross-entropy, logistic outputs   E_n = -sum_k [t_nk ln y_nk + (1 - t_nk) ln(1 - y_nk)]
 
     Parameters
     ----------
@@ -64,7 +80,10 @@ def network_cost(
     inputs : array of shape (n_samples, n_features)
     targets : array of shape (n_samples, n_outputs) or None
         None leaves the error out: J is then the penalties alone.
-    hidden_activation, output_activation : {"logistic", "tanh", "relu", "identity"}
+    hidden_activation : {"logistic", "tanh", "relu", "identity"}
+    output_activation : {"logistic", "tanh", "relu", "identity", "softmax"}
+    error : {"squared_error", "cross_entropy"}
+        Cross-entropy takes softmax or logistic outputs, and targets that are probabilities.
     alpha, rho, beta : float
         Weight decay; target mean activation; weight of the sparsity penalty (0: no penalty).
     sample_weight : array of shape (n_samples,) or None
@@ -79,8 +98,8 @@ def network_cost(
 
     References
     ----------
-    C. M. Bishop, *Pattern Recognition and Machine Learning*, section 5.3; A. Ng, *CS294A Lecture notes: Sparse
-    autoencoder*, sections 2 and 3.
+    C. M. Bishop, *Pattern Recognition and Machine Learning*, sections 4.3.4, 5.2 and 5.3; A. Ng, *CS294A
+    Lecture notes: Sparse autoencoder*, sections 2 and 3.
 
     Examples
     --------
@@ -88,6 +107,10 @@ def network_cost(
     ...                                                          output_activation="identity")
     >>> cost, coef_gradients[0].item(), intercept_gradients[0].item()  # y = 2: E = 1/2, dE/dW = (y - t) x
     (0.5, 2.0, 1.0)
+    >>> cost, _, (gradient,) = network_cost([[[0.0, 0.0]]], [[0.0, 0.0]], [[2.0]], [[1.0, 0.0]],
+    ...                                     output_activation="softmax", error="cross_entropy")
+    >>> round(cost, 4), gradient.tolist()  # y = (1/2, 1/2): E = ln 2, dE/db = y - t
+    (0.6931, [-0.5, 0.5])
     """
     W = [np.asarray(coef, dtype=float) for coef in coefs]
     b = [np.asarray(intercept, dtype=float) for intercept in intercepts]
@@ -96,18 +119,19 @@ def network_cost(
     S = s.sum()
     n_layers = len(W)
     h, h_slope = ACTIVATIONS[hidden_activation]
-    h_out, h_out_slope = ACTIVATIONS[output_activation]
+    h_out = OUTPUT_ACTIVATIONS[output_activation]
 
     # Forward: z_0 = x; a_l = z_(l-1) W_l + b_l; z_l = h(a_l).
     z = [x]
     for layer in range(n_layers):
         a = z[-1] @ W[layer] + b[layer]
         z.append((h if layer < n_layers - 1 else h_out)(a))
-    y = z[-1]
 
     # J, term by term.
-    r = np.zeros_like(y) if targets is None else y - np.asarray(targets, dtype=float)
-    cost = 0.5 * np.sum(s[:, None] * r**2) / S
+    E, delta = np.zeros(len(x)), np.zeros_like(a)
+    if targets is not None:
+        E, delta = _error(error, output_activation, a, z[-1], np.asarray(targets, dtype=float))
+    cost = np.sum(s * E) / S
     cost += 0.5 * alpha * sum(np.sum(w**2) for w in W)
 
     # The sparsity term's slope by an activation:
@@ -125,14 +149,13 @@ def network_cost(
             sparsity_slopes[layer] = 0.5 * slope if hidden_activation == "tanh" else slope
 
     # Backward. delta_l = dE_n/da_l, row n without its factor s_n/S, which joins where samples are summed.
-    #   Outputs: E_n = 1/2 |y - t|^2, y = h(a):             delta = (y - t) h'(a).
+    #   Outputs: what `_error` derives.
     #   Hidden: a_l reaches E_n through a_(l+1) alone, and J through rho_hat besides (PRML eq. 5.56 and the notes'
     #   change to it):                                       delta_l = h'(a_l) (delta_(l+1) W_(l+1)' + slope_l).
     #   Weights: a_l = z_(l-1) W_l + b_l, so                 dJ/dW_l = 1/S sum_n s_n z_(l-1),n delta_l,n' + alpha W_l
     #   (PRML eq. 5.53), and                                 dJ/db_l = 1/S sum_n s_n delta_l,n.
     coef_gradients: list[Array] = []
     intercept_gradients: list[Array] = []
-    delta = r * h_out_slope(y)
     for layer in reversed(range(n_layers)):
         weighted = s[:, None] * delta / S
         coef_gradients.insert(0, z[layer].T @ weighted + alpha * W[layer])
@@ -140,6 +163,44 @@ def network_cost(
         if layer > 0:
             delta = h_slope(z[layer]) * (delta @ W[layer].T + sparsity_slopes[layer - 1])
     return float(cost), coef_gradients, intercept_gradients
+
+
+def _error(error: str, output_activation: str, a: Array, y: Array, t: Array) -> tuple[Array, Array]:
+    """E_n and delta_n = dE_n/da_n at the outputs y = h(a): arrays (n_samples,) and (n_samples, n_outputs)."""
+    if error == "squared_error":
+        # E = 1/2 sum_k e_k^2 with e = y - t, so dE/dy_k = e_k.
+        e = y - t
+        E = 0.5 * np.sum(e**2, axis=1)
+        if output_activation == "softmax":
+            # Every output depends on every a: dy_k/da_r = y_k (I_kr - y_r) (PRML eq. 4.106), and by the chain rule
+            #   delta_r = sum_k e_k y_k (I_kr - y_r) = y_r e_r - y_r sum_k y_k e_k.
+            return E, y * (e - np.sum(y * e, axis=1, keepdims=True))
+        # Elementwise outputs: delta = (y - t) h'(a).
+        return E, e * ACTIVATIONS[output_activation][1](y)
+
+    if error == "cross_entropy" and output_activation == "softmax":
+        # E = -sum_k t_k ln y_k. With c = max a: y_k = exp(a_k - c) / sum_j exp(a_j - c), so
+        #   ln y_k = a_k - c - ln sum_j exp(a_j - c),
+        # where no exponential overflows and the sum is at least 1.
+        shifted = a - a.max(axis=1, keepdims=True)
+        ln_y = shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+        # dE/dy_k = -t_k/y_k, and again dy_k/da_r = y_k (I_kr - y_r):
+        #   delta_r = -sum_k t_k (I_kr - y_r) = y_r sum_k t_k - t_r,
+        # which is y_r - t_r as the targets sum to 1 (PRML eq. 4.109), but for the rounding of the targets themselves.
+        return -np.sum(t * ln_y, axis=1), y * np.sum(t, axis=1, keepdims=True) - t
+
+    if error == "cross_entropy" and output_activation == "logistic":
+        # E = -sum_k [t_k ln y_k + (1 - t_k) ln(1 - y_k)], with 1 - y = logistic(-a) and
+        #   ln y = -ln(1 + exp(-a)) = -ln(exp(0) + exp(-a)),        ln(1 - y) = -ln(exp(0) + exp(a)).
+        E = np.sum(t * np.logaddexp(0.0, -a) + (1 - t) * np.logaddexp(0.0, a), axis=1)
+        # dE/dy = -t/y + (1 - t)/(1 - y) = (y - t) / (y (1 - y)), and dy/da = y (1 - y): they cancel (PRML eq. 5.18),
+        #   delta = y - t.
+        return E, y - t
+
+    raise ValueError(
+        f"no derivation for the error {error!r} with {output_activation!r} outputs: squared_error takes any outputs, "
+        "cross_entropy softmax or logistic ones"
+    )
 
 
 def sparse_autoencoder_cost(

@@ -439,7 +439,7 @@ def _reconstruct(network: Network, parameters: Parameters, x: jax.Array) -> jax.
 
 @partial(jax.jit, static_argnums=0)
 def _negative_error(network: Network, parameters: Parameters, x: jax.Array) -> jax.Array:
-    return -SquaredError().per_sample(network.forward(parameters, x).outputs, x)
+    return -SquaredError().per_sample(network, network.forward(parameters, x), x)
 
 
 @partial(jax.jit, static_argnums=0)
