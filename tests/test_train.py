@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sparsam import lbfgs, train
+from sparsam.curvature import input_spectrum, kronecker_factors
 from sparsam.objective import Objective
 from sparsam.train import STOP_REASONS, precision
 
@@ -109,23 +110,50 @@ def test_same_problem_gives_the_same_bits(dtype, run):
     assert bits(run(dtype, options={"max_iter": 40})) != bits(run(dtype, seed=1, options={"max_iter": 40}))
 
 
-def test_training_equals_ask_and_tell_by_hand(run, training_job):
+@pytest.mark.parametrize("solver", train.SOLVERS)
+def test_training_equals_ask_and_tell_by_hand(run, training_job, solver):
     objective, samples, theta = training_job("float64")
-    ask, tell = jax.jit(lbfgs.ask), jax.jit(lbfgs.tell)
     with precision("float64"):
         objective = jax.tree.map(lambda leaf: jnp.asarray(leaf, "float64"), objective)
-        state = lbfgs.initialize(jnp.asarray(theta), max_iter=20)
+        factors = None
+        if solver == "kronecker-lbfgs":
+            inputs = input_spectrum(samples)
+            factors = kronecker_factors(objective, theta, samples, inputs)
+        state = lbfgs.initialize(jnp.asarray(theta), max_iter=20, factors=factors)
+        refreshed = 0
         while state.status == lbfgs.RUNNING:
-            evaluation = evaluate(objective, ask(state), samples)
-            state = tell(state, evaluation.value, evaluation.gradient)
+            evaluation = evaluate(objective, lbfgs.ask(state), samples)
+            state = lbfgs.tell(state, evaluation.value, evaluation.gradient)
+            if lbfgs.needs_factors(state):
+                state = lbfgs.tell_factors(state, kronecker_factors(objective, state.theta, samples, inputs))
+                refreshed += 1
         state = jax.device_get(state)
-    training = run("float64", options={"max_iter": 20})
+    assert refreshed == (6 if factors else 0)  # at iterations 2, 5, 8, 11, 14, 18
+    training = run("float64", options={"max_iter": 20, "solver": solver})
     np.testing.assert_allclose(training.theta, state.theta, rtol=0, atol=1e-9)
     assert training.history[-1].evaluations == state.evaluations
 
 
-def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run):
-    train._burst.clear_cache()
+@pytest.fixture
+def compilations():
+    """How many programs have been compiled since the test began."""
+    durations = []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            durations.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield lambda: len(durations)
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.mark.parametrize("solver", train.SOLVERS)
+def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run, compilations, solver):
+    jax.clear_caches()
+    run(options={"max_iter": 3, "solver": solver})
+    first = compilations()
+    assert 0 < first < 12
     for change in (
         {"n_samples": 33},
         {"n_samples": 48},
@@ -135,10 +163,10 @@ def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run):
         {"beta": jnp.float32(2)},
         {"beta": 0.0},
     ):
-        run(options={"max_iter": 3}, **change)
+        run(options={"max_iter": 3, "solver": solver}, **change)
     for option in ({"tol": 1e-2}, {"max_iter": 60}, {"time_budget": 1e-9}, {"callback": lambda row: None}):
-        run(options=option)
-    assert train._burst._cache_size() == 1
+        run(options=option | {"solver": solver})
+    assert compilations() == first
 
 
 def test_every_matrix_product_keeps_its_full_precision(training_job):

@@ -158,19 +158,26 @@ class Activation:
     elementwise : bool
         Whether every unit's z depends on its own a alone. Hidden units must be so. Softmax is not: it makes of all the
         pre-activations of the output layer the probabilities of K exclusive classes.
+    width : float
+        Of the range that the probabilities span: dz/dp.
     """
 
     name: str
     function: Callable[[jax.Array], jax.Array]
     probabilities: Callable[[jax.Array], Pair] | None = None
     elementwise: bool = True
+    width: float = 1.0
+
+    def slope(self, a: jax.Array) -> jax.Array:
+        """h'(a), of an elementwise activation."""
+        return jax.jvp(self.function, (a,), (jnp.ones_like(a),))[1]
 
 
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
     for activation in (
         Activation("logistic", _logistic, complementary_logistics),
-        Activation("tanh", jnp.tanh, lambda a: complementary_logistics(2.0 * a)),
+        Activation("tanh", jnp.tanh, lambda a: complementary_logistics(2.0 * a), width=2.0),
         Activation("relu", jax.nn.relu),
         Activation("identity", _identity),
         Activation("softmax", _softmax, elementwise=False),

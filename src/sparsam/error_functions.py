@@ -8,29 +8,25 @@ carries the factor 1/2 of PRML and CS294A.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 
-from sparsam.activations import log_complementary_logistics, log_softmax
-from sparsam.network import ForwardPass, Network, Parameters, weighted_sum
+from sparsam.activations import complementary_logistics, get_activation, log_complementary_logistics, log_softmax
+from sparsam.network import FULL_PRECISION, ForwardPass, Network, Parameters, weighted_sum
 
 __all__ = ["CrossEntropy", "ErrorFunction", "SquaredError"]
 
 
-class ErrorFunction(ABC):
-    """An error that is a mean of E_n over the samples: J's data term is 1/S sum_n s_n E_n.
-
-    A subclass says what E_n is; the rest of `sparsam.objective.Term` follows.
-    """
+@runtime_checkable
+class ErrorFunction(Protocol):
+    """A `sparsam.objective.Term` that is a mean of E_n over the samples: J's data term is 1/S sum_n s_n E_n."""
 
     name: ClassVar[str]
-    linear: ClassVar[bool] = True
+    linear: ClassVar[bool]
 
-    @abstractmethod
     def per_sample(self, network: Network, forward: ForwardPass, targets: jax.Array) -> jax.Array:
         """E_n of each sample, (n_samples,), of targets (n_samples, n_outputs).
 
@@ -38,18 +34,18 @@ class ErrorFunction(ABC):
         probabilities close to 0 or 1, only the pre-activations still tell them apart.
         """
 
-    def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> jax.Array:
-        """sum_n s_n E_n over a chunk."""
-        return weighted_sum(sample_weight, self.per_sample(network, forward, targets))
+    def output_curvature(
+        self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array
+    ) -> jax.Array:
+        """sum_n s_n g_n over a chunk, g_n the Gauss-Newton matrix of E_n by the outputs' pre-activations a_n.
 
-    def value(self, mean: jax.Array, parameters: Parameters) -> jax.Array:
-        """1/S sum_n s_n E_n."""
-        return mean
+        An array (n_outputs, n_outputs), or its diagonal (n_outputs,) where it is diagonal.
+        """
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class SquaredError(ErrorFunction):
+class SquaredError:
     """Squared error: E_n = 1/2 |y_n - t_n|^2 (CS294A, section 2; PRML eq. 5.11).
 
     The negative log-likelihood, up to a constant, of targets with independent Gaussian noise of unit variance. The
@@ -65,15 +61,41 @@ class SquaredError(ErrorFunction):
     """
 
     name: ClassVar[str] = "squared_error"
+    linear: ClassVar[bool] = True
 
     def per_sample(self, network: Network, forward: ForwardPass, targets: jax.Array) -> jax.Array:
         """E_n of each sample, (n_samples,)."""
         return 0.5 * jnp.sum(jnp.square(forward.outputs - targets), axis=1)
 
+    def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> jax.Array:
+        """sum_n s_n E_n over a chunk."""
+        return weighted_sum(sample_weight, self.per_sample(network, forward, targets))
+
+    def value(self, mean: jax.Array, parameters: Parameters) -> jax.Array:
+        """1/S sum_n s_n E_n."""
+        return mean
+
+    def output_curvature(
+        self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array
+    ) -> jax.Array:
+        """sum_n s_n g_n over a chunk: g = J'J with J = dy/da, h'(a)^2 on the diagonal for elementwise outputs."""
+        if network.output_activation != "softmax":
+            slope = get_activation(network.output_activation).slope(forward.pre_activations[-1])
+            return weighted_sum(sample_weight, jnp.square(slope))
+        # J = diag(y) - y y', so J'J = diag(y^2) - y^2 y' - y (y^2)' + |y|^2 y y'.
+        y, s = forward.outputs, sample_weight[:, None]
+        y2 = jnp.square(y)
+        mixed = _outer_products(s * y2, y)
+        return (
+            jnp.diag(weighted_sum(sample_weight, y2))
+            - (mixed + mixed.T)
+            + _outer_products(s * jnp.sum(y2, axis=1, keepdims=True) * y, y)
+        )
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class CrossEntropy(ErrorFunction):
+class CrossEntropy:
     """Cross-entropy: the negative log-likelihood of targets that are probabilities, or the labels 0 and 1.
 
     Softmax outputs, K exclusive classes (PRML eq. 4.108 and 5.24; targets in rows that sum to 1, one-hot for labels)::
@@ -97,6 +119,7 @@ class CrossEntropy(ErrorFunction):
     """
 
     name: ClassVar[str] = "cross_entropy"
+    linear: ClassVar[bool] = True
 
     def per_sample(self, network: Network, forward: ForwardPass, targets: jax.Array) -> jax.Array:
         """E_n of each sample, (n_samples,).
@@ -116,3 +139,26 @@ class CrossEntropy(ErrorFunction):
             f"cross-entropy needs outputs that are probabilities, which {network.output_activation!r} outputs are not: "
             "use softmax outputs for classes that exclude each other, or logistic outputs for independent ones"
         )
+
+    def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> jax.Array:
+        """sum_n s_n E_n over a chunk."""
+        return weighted_sum(sample_weight, self.per_sample(network, forward, targets))
+
+    def value(self, mean: jax.Array, parameters: Parameters) -> jax.Array:
+        """1/S sum_n s_n E_n."""
+        return mean
+
+    def output_curvature(
+        self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array
+    ) -> jax.Array:
+        """sum_n s_n g_n over a chunk: g = diag(y) - y y' for softmax outputs, diag(y (1 - y)) for logistic ones."""
+        if network.output_activation != "softmax":
+            p, q = complementary_logistics(forward.pre_activations[-1])
+            return weighted_sum(sample_weight, p * q)
+        y = forward.outputs
+        return jnp.diag(weighted_sum(sample_weight, y)) - _outer_products(sample_weight[:, None] * y, y)
+
+
+def _outer_products(u: jax.Array, v: jax.Array) -> jax.Array:
+    """sum_n u_n v_n'."""
+    return jnp.matmul(u.T, v, precision=FULL_PRECISION)

@@ -11,30 +11,39 @@ The state is a pytree of arrays and the line search is part of it. So the same t
 device, from a Python loop over data streamed from disk, or under `jax.vmap` for many problems at once, and the state
 is all that a checkpoint needs.
 
-The direction is -H g with H the inverse BFGS matrix of the last pairs (s, y) = (change of the weights, change of the
-gradient), by the two-loop recursion (Nocedal & Wright, *Numerical Optimization*, 2nd ed., algorithm 7.4); the step
-along it is `sparsam.line_search`'s.
+The direction is -H g with H the inverse BFGS matrix of the last steps (`sparsam.bfgs`); the step along it is
+`sparsam.line_search`'s. The matrix H0 that the steps correct may come from a model of J's curvature. Such factors (see
+`Factors`) need a pass over the data of their own, so they are asked for ::
+
+    state = initialize(theta, factors=factors)
+    ...
+        if needs_factors(state):
+            state = tell_factors(state, new_factors)            # made at state.theta
+
+when they have grown stale; their damping follows how well the model predicts the decrease of J.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from sparsam.bfgs import Inverse, Pairs, inverse_hessian_product, remember
 from sparsam.line_search import (
     LONGEST_SEARCH,
     LineSearch,
     dot,
+    has_failed,
+    host_array,
     judge,
     narrow,
     rounding_error,
     start_search,
 )
-
-Tree = TypeVar("Tree")
 
 __all__ = [
     "CONVERGED",
@@ -42,10 +51,13 @@ __all__ = [
     "NOT_FINITE",
     "PRECISION",
     "RUNNING",
+    "Factors",
     "LBFGSState",
     "ask",
     "initialize",
+    "needs_factors",
     "tell",
+    "tell_factors",
 ]
 
 RUNNING, CONVERGED, PRECISION, MAX_ITER, NOT_FINITE = range(5)
@@ -54,17 +66,62 @@ max_iter reached; J not finite, or unbounded below."""
 
 PATIENCE = 100  # iterations without a new low before the precision is held exhausted
 
+# The damping of the factors: from a first value it falls while the model predicts the decrease, and rises where it
+# promises too much (Levenberg and Marquardt's rule). It starts high: undamped, the first steps of a sparse autoencoder
+# saturate units for good.
+FIRST_DAMPING, LEAST_DAMPING, LARGEST_DAMPING = 1.0, 1e-5, 1e3
+GOOD_PREDICTION, DAMPING_DECREASE = 0.75, 0.7
+POOR_PREDICTION, DAMPING_INCREASE = 0.25, 1.5
+
+# The iterations between two refreshes of the factors grow from the first to the last number: the curvature changes fast
+# at first.
+FIRST_REFRESH, LAST_REFRESH = 3, 20
+
+
+class Factors(Protocol):
+    """A model C of the curvature, a pytree of arrays, nonnegative definite."""
+
+    def damped(self, damping: jax.Array) -> Inverse:
+        """Prepare the inverse of C + damping I, damping in units of C's mean eigenvalue."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Pairs:
-    """The last pairs (s, y), in a ring."""
+class Preconditioner:
+    """Where H0 comes from.
 
-    s: jax.Array  # (n_pairs, n_parameters)
-    y: jax.Array
-    inverse_curvature: jax.Array  # 1 / s'y, (n_pairs,); 0 where there is no pair
-    stored: jax.Array  # how many were ever stored since the last restart
-    scale: jax.Array  # gamma of H0 = gamma I: s'y / y'y of the newest pair
+    Attributes
+    ----------
+    factors : Factors
+    damping : array
+    inverse : Inverse
+        Of the factors at the damping.
+    age : int array
+        Iterates since the factors were told.
+    """
+
+    factors: Factors
+    damping: jax.Array
+    inverse: Inverse
+    age: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Lows:
+    """Whether there is progress: small decreases add up to measurable ones.
+
+    Attributes
+    ----------
+    value, gradient_norm : arrays
+        The lows of J, by more than rounding, and of the gradient, by a tenth.
+    idle : int array
+        Iterations since there was a new one.
+    """
+
+    value: jax.Array
+    gradient_norm: jax.Array
+    idle: jax.Array
 
 
 @jax.tree_util.register_dataclass
@@ -76,6 +133,8 @@ class LBFGSState:
     ----------
     theta, value, gradient : arrays
         The iterate: the last weights accepted, J and its gradient there.
+    gradient_norm : array
+        Max-norm of the gradient at the iterate.
     status : int array
         `RUNNING` or why it stopped.
     iteration, evaluations : int arrays
@@ -86,15 +145,15 @@ class LBFGSState:
         Whether the last evaluation told became the iterate.
     search : LineSearch
     pairs : Pairs
-    factors : pytree or None
-        What the initial matrix H0 is made of; None for a multiple of the identity.
-    lowest_value, lowest_gradient_norm, idle : arrays
-        The lows of J, by more than rounding, and of the gradient, by a tenth; iterations since there was a new one.
+    preconditioner : Preconditioner or None
+        None for H0 a multiple of the identity.
+    lows : Lows
     """
 
     theta: jax.Array
     value: jax.Array
     gradient: jax.Array
+    gradient_norm: jax.Array
     status: jax.Array
     iteration: jax.Array
     evaluations: jax.Array
@@ -103,18 +162,18 @@ class LBFGSState:
     accepted: jax.Array
     search: LineSearch
     pairs: Pairs
-    factors: None
-    lowest_value: jax.Array
-    lowest_gradient_norm: jax.Array
-    idle: jax.Array
-
-    @property
-    def gradient_norm(self) -> jax.Array:
-        """Max-norm of the gradient at the iterate."""
-        return jnp.max(jnp.abs(self.gradient))
+    preconditioner: Preconditioner | None
+    lows: Lows
 
 
-def initialize(theta: jax.Array, *, tol: float = 1e-5, max_iter: int = 1000, n_pairs: int = 20) -> LBFGSState:
+def initialize(
+    theta: jax.Array,
+    *,
+    tol: float = 1e-5,
+    max_iter: int = 1000,
+    n_pairs: int = 20,
+    factors: Factors | None = None,
+) -> LBFGSState:
     """Make the state that asks for a first evaluation at theta.
 
     Parameters
@@ -127,6 +186,8 @@ def initialize(theta: jax.Array, *, tol: float = 1e-5, max_iter: int = 1000, n_p
         Most iterations (steps accepted); the evaluations are about 1.05 times as many.
     n_pairs : int, default 20
         Pairs (s, y) remembered: 2 n_pairs vectors of memory.
+    factors : Factors or None, default None
+        A model of the curvature at theta, for the initial matrix H0; see `needs_factors`.
 
     Returns
     -------
@@ -144,30 +205,29 @@ def initialize(theta: jax.Array, *, tol: float = 1e-5, max_iter: int = 1000, n_p
     >>> state.theta.round(2).tolist()
     [1.0, 1.0]
     """
-    zeros = jnp.zeros_like(theta)
-    zero, infinity = jnp.zeros((), theta.dtype), jnp.asarray(jnp.inf, theta.dtype)
+    dtype = theta.dtype
+    infinity, none = host_array(np.inf, dtype), host_array(0, np.int32)
+    preconditioner = None
+    if factors is not None:
+        damping = host_array(FIRST_DAMPING, dtype)
+        later = jax.eval_shape(lambda: factors.damped(damping))  # at the first iterate, as age = 0 tells
+        inverse = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), later)
+        preconditioner = Preconditioner(factors, damping, inverse, none)
     return LBFGSState(
         theta=theta,
         value=infinity,
-        gradient=zeros,
-        status=jnp.asarray(RUNNING, jnp.int32),
-        iteration=jnp.asarray(0, jnp.int32),
-        evaluations=jnp.asarray(0, jnp.int32),
-        tol=jnp.asarray(tol, theta.dtype),
-        max_iter=jnp.asarray(max_iter, jnp.int32),
-        accepted=jnp.asarray(False),
-        search=start_search(zeros, infinity, zeros, zero),
-        pairs=Pairs(
-            s=jnp.zeros((n_pairs, theta.size), theta.dtype),
-            y=jnp.zeros((n_pairs, theta.size), theta.dtype),
-            inverse_curvature=jnp.zeros(n_pairs, theta.dtype),
-            stored=jnp.asarray(0, jnp.int32),
-            scale=jnp.ones((), theta.dtype),
-        ),
-        factors=None,
-        lowest_value=infinity,
-        lowest_gradient_norm=infinity,
-        idle=jnp.asarray(0, jnp.int32),
+        gradient=host_array(0, dtype, theta.shape),
+        gradient_norm=infinity,
+        status=host_array(RUNNING, np.int32),
+        iteration=none,
+        evaluations=none,
+        tol=host_array(tol, dtype),
+        max_iter=host_array(max_iter, np.int32),
+        accepted=host_array(False, np.bool_),
+        search=LineSearch.at_rest(theta),
+        pairs=Pairs.none(theta, n_pairs),
+        preconditioner=preconditioner,
+        lows=Lows(infinity, infinity, none),
     )
 
 
@@ -185,138 +245,120 @@ def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState
     narrows the bracket. A trial where J or its gradient is not finite counts as a step too long.
     """
     search = state.search
-    finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
+    gradient_norm = jnp.max(jnp.abs(gradient))
+    finite = jnp.isfinite(value) & jnp.isfinite(gradient_norm)
     slope = dot(gradient, search.direction)
     first = state.evaluations == 0
 
     verdict = judge(search, value, slope, finite, state.value)
     accepted = jnp.where(first, finite, verdict.accepted)
+    step = accepted & ~first
+    narrowed = narrow(search, value, slope, verdict.short_enough, finite)
 
-    told = replace(state, evaluations=state.evaluations + 1, accepted=accepted)
-    moved = _move(told, value, gradient)
-    narrowed = replace(told, search=narrow(search, value, slope, verdict.short_enough, finite))
-    # `_remember` has looked at whether the trial was accepted: selecting between two histories would copy both.
-    following = _select(accepted, moved, replace(narrowed, pairs=moved.pairs))
-    return _restart_or_stop(following)
+    # Where a line search has failed: forget the pairs and go down the gradient once; then give up.
+    failed = ~accepted & has_failed(narrowed)
+    restart = failed & (state.pairs.stored > 0)
 
+    trial = ask(state)
+    pairs = remember(state.pairs, trial - state.theta, gradient - state.gradient, step)
 
-def _move(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState:
-    """Make the trial the iterate; remember the pair; start the next line search; see whether to stop."""
-    first = state.evaluations == 1
-    theta = ask(state)
-    pairs = _remember(state.pairs, theta - state.theta, gradient - state.gradient, state.accepted & ~first)
-    direction = jax.lax.cond(
-        state.accepted,
-        lambda: -_inverse_hessian_product(pairs, state.factors, gradient),
-        lambda: jnp.zeros_like(gradient),
+    told = replace(
+        state,
+        theta=jnp.where(accepted, trial, state.theta),
+        value=jnp.where(accepted, value, state.value),
+        gradient=jnp.where(accepted, gradient, state.gradient),
+        gradient_norm=jnp.where(accepted, gradient_norm, state.gradient_norm),
+        iteration=state.iteration + step,
+        evaluations=state.evaluations + 1,
+        accepted=accepted,
+        pairs=pairs.forget(restart),
+        preconditioner=_adapt(state, value, accepted),
+        lows=_follow(state.lows, value, gradient_norm, accepted),
     )
-    iteration = state.iteration + jnp.where(first, 0, 1)
-    gradient_norm = jnp.max(jnp.abs(gradient))
-
-    # The lows move by measurable progress only, so that many small decreases add up to one.
-    lower = value < state.lowest_value - rounding_error(value)
-    flatter = gradient_norm < 0.9 * state.lowest_gradient_norm
-    idle = jnp.where(lower | flatter, 0, state.idle + 1)
+    search = jax.lax.cond(accepted | restart, lambda: _start_search(told, restart), lambda: narrowed)
+    # Either J descends for as long as it is finite, or it descends without end: no want of precision.
+    endless = ~narrowed.upper_finite | (jnp.isinf(narrowed.upper) & (narrowed.trials >= LONGEST_SEARCH))
     status = jnp.select(
-        [gradient_norm <= state.tol, idle >= PATIENCE, iteration >= state.max_iter],
-        [CONVERGED, PRECISION, MAX_ITER],
+        [
+            accepted & (told.gradient_norm <= state.tol),
+            accepted & (told.lows.idle >= PATIENCE),
+            accepted & (told.iteration >= state.max_iter),
+            failed & ~restart & endless,
+            failed & ~restart,
+        ],
+        [CONVERGED, PRECISION, MAX_ITER, NOT_FINITE, PRECISION],
         RUNNING,
     )
-    return replace(
-        state,
-        theta=theta,
-        value=value,
-        gradient=gradient,
-        status=status.astype(state.status.dtype),
-        iteration=iteration,
-        search=start_search(direction, value, gradient, _first_step(pairs, gradient)),
-        pairs=pairs,
-        lowest_value=jnp.where(lower, value, state.lowest_value),
-        lowest_gradient_norm=jnp.where(flatter, gradient_norm, state.lowest_gradient_norm),
-        idle=idle,
-    )
+    return replace(told, status=status.astype(state.status.dtype), search=search)
 
 
-def _restart_or_stop(state: LBFGSState) -> LBFGSState:
-    """Where a line search has failed, forget the pairs and go down the gradient once; then give up.
+def needs_factors(state: LBFGSState) -> jax.Array:
+    """Whether the factors have grown stale: then `tell_factors` is due, made at ``state.theta``.
 
-    A first evaluation that is not finite has failed at once: there is nowhere to go from it.
+    To leave it out does no harm but to speed.
     """
-    search = state.search
-    failed = (search.trials >= LONGEST_SEARCH) | ((search.trials > 0) & jnp.all(ask(state) == state.theta))
-    restart = failed & (state.pairs.stored > 0)
-    pairs = replace(
-        state.pairs,
-        inverse_curvature=jnp.where(restart, 0, state.pairs.inverse_curvature),
-        stored=jnp.where(restart, 0, state.pairs.stored),
-        scale=jnp.where(restart, 1, state.pairs.scale),
-    )
-    steepest = start_search(-state.gradient, state.value, state.gradient, _first_step(pairs, state.gradient))
-    give_up = failed & ~restart
-    # Either J descends for as long as it is finite, or it descends without end: no want of precision.
-    endless = ~search.upper_finite | (jnp.isinf(search.upper) & (search.trials >= LONGEST_SEARCH))
-    status = jnp.select([give_up & endless, give_up], [NOT_FINITE, PRECISION], state.status)
+    if state.preconditioner is None:
+        return jnp.asarray(False)
+    due = jnp.clip(state.iteration // 4, FIRST_REFRESH, LAST_REFRESH)
+    return (state.status == RUNNING) & (state.preconditioner.age >= due)
+
+
+def tell_factors(state: LBFGSState, factors: Factors) -> LBFGSState:
+    """Take factors made at ``state.theta``, where `needs_factors`.
+
+    They serve from the next iterate on: the search that is under way is not disturbed.
+    """
+    preconditioner = state.preconditioner
+    assert preconditioner is not None
     return replace(
-        state,
-        status=status.astype(state.status.dtype),
-        search=_select(restart, steepest, search),
-        pairs=pairs,
+        state, preconditioner=replace(preconditioner, factors=factors, age=jnp.zeros_like(preconditioner.age))
     )
 
 
-def _first_step(pairs: Pairs, gradient: jax.Array) -> jax.Array:
-    """1 once there is curvature to set the scale; before that a step no longer than 1."""
-    return jnp.where(pairs.stored > 0, 1.0, jnp.minimum(1.0, 1.0 / _norm(gradient)))
-
-
-# The inverse BFGS matrix
-
-
-def _remember(pairs: Pairs, s: jax.Array, y: jax.Array, wanted: jax.Array) -> Pairs:
-    """Store (s, y) over the oldest pair, if its curvature s'y is positive beyond rounding."""
-    curvature = dot(s, y)
-    epsilon = jnp.finfo(s.dtype).eps
-    store = wanted & (curvature > epsilon * _norm(s) * _norm(y))
-    slot = pairs.stored % len(pairs.s)
-    # Written in any case, so that the ring is updated in place rather than copied: the old row where not wanted.
-    return Pairs(
-        s=pairs.s.at[slot].set(jnp.where(store, s, pairs.s[slot])),
-        y=pairs.y.at[slot].set(jnp.where(store, y, pairs.y[slot])),
-        inverse_curvature=pairs.inverse_curvature.at[slot].set(
-            jnp.where(store, 1 / curvature, pairs.inverse_curvature[slot])
-        ),
-        stored=pairs.stored + store,
-        scale=jnp.where(store, curvature / dot(y, y), pairs.scale),
+def _follow(lows: Lows, value: jax.Array, gradient_norm: jax.Array, accepted: jax.Array) -> Lows:
+    """Where a step was accepted, look for new lows."""
+    lower = accepted & (value < lows.value - rounding_error(value))
+    flatter = accepted & (gradient_norm < 0.9 * lows.gradient_norm)
+    return Lows(
+        value=jnp.where(lower, value, lows.value),
+        gradient_norm=jnp.where(flatter, gradient_norm, lows.gradient_norm),
+        idle=jnp.where(lower | flatter, 0, lows.idle + accepted),
     )
 
 
-def _inverse_hessian_product(pairs: Pairs, factors: None, vector: jax.Array) -> jax.Array:
-    """H v by the two-loop recursion. Pairs not stored have 1/s'y = 0 and do nothing."""
-    n_pairs = len(pairs.s)
+def _adapt(state: LBFGSState, value: jax.Array, accepted: jax.Array) -> Preconditioner | None:
+    """Where a step was accepted, let the damping follow how its decrease compares with the model's.
 
-    def newest_to_oldest(k: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        q, coefficients = carry
-        slot = (pairs.stored - 1 - k) % n_pairs
-        coefficient = pairs.inverse_curvature[slot] * dot(pairs.s[slot], q)
-        return q - coefficient * pairs.y[slot], coefficients.at[slot].set(coefficient)
-
-    def oldest_to_newest(k: jax.Array, r: jax.Array) -> jax.Array:
-        slot = (pairs.stored + k) % n_pairs
-        correction = pairs.inverse_curvature[slot] * dot(pairs.y[slot], r)
-        return r + (coefficients[slot] - correction) * pairs.s[slot]
-
-    q, coefficients = jax.lax.fori_loop(0, n_pairs, newest_to_oldest, (vector, jnp.zeros_like(pairs.inverse_curvature)))
-    return jax.lax.fori_loop(0, n_pairs, oldest_to_newest, pairs.scale * _initial_inverse(factors, q))
-
-
-def _initial_inverse(factors: None, vector: jax.Array) -> jax.Array:
-    """H0 v but for its scale: the place of a preconditioner."""
-    return vector
-
-
-def _norm(vector: jax.Array) -> jax.Array:
-    return jnp.sqrt(dot(vector, vector))
+    The model, with H for the inverse of the curvature, decreases by -slope / 2 along the direction -H g.
+    """
+    preconditioner = state.preconditioner
+    if preconditioner is None:
+        return None
+    predicted = -0.5 * state.search.slope
+    ratio = (state.value - value) / predicted
+    # A decrease that drowns in rounding says nothing against the model.
+    good = (ratio >= GOOD_PREDICTION) | (predicted <= rounding_error(value))
+    factor = jnp.where(good, DAMPING_DECREASE, jnp.where(ratio < POOR_PREDICTION, DAMPING_INCREASE, 1.0))
+    adapted = jnp.clip(factor * preconditioner.damping, LEAST_DAMPING, LARGEST_DAMPING)
+    damping = jnp.where(accepted & (state.evaluations > 0), adapted, preconditioner.damping)
+    fresh = accepted & (preconditioner.age == 0)
+    inverse = jax.lax.cond(
+        fresh | (damping != preconditioner.damping),
+        lambda: preconditioner.factors.damped(damping),
+        lambda: preconditioner.inverse,
+    )
+    return replace(preconditioner, damping=damping, inverse=inverse, age=preconditioner.age + accepted)
 
 
-def _select(predicate: jax.Array, this: Tree, other: Tree) -> Tree:
-    return jax.tree.map(lambda a, b: jnp.where(predicate, a, b), this, other)
+def _start_search(state: LBFGSState, downhill: jax.Array) -> LineSearch:
+    """Start along -H g, cautiously where nothing is known of the curvature; or along -g."""
+    inverse = None if state.preconditioner is None else state.preconditioner.inverse
+    direction = -inverse_hessian_product(state.pairs, inverse, state.gradient)
+    known = (state.pairs.stored > 0) | jnp.asarray(inverse is not None)
+    return start_search(
+        state.theta,
+        jnp.where(downhill, -state.gradient, direction),
+        state.value,
+        state.gradient,
+        cautious=downhill | ~known,
+    )

@@ -13,12 +13,25 @@ efficient line search", SIAM J. Optim. 16, 2005, eq. 4.1).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
 
-__all__ = ["LONGEST_SEARCH", "LineSearch", "Verdict", "dot", "judge", "narrow", "rounding_error", "start_search"]
+__all__ = [
+    "LONGEST_SEARCH",
+    "LineSearch",
+    "Verdict",
+    "dot",
+    "has_failed",
+    "host_array",
+    "judge",
+    "narrow",
+    "rounding_error",
+    "start_search",
+]
 
 SUFFICIENT_DECREASE = 1e-4  # c1
 CURVATURE = 0.9  # c2
@@ -44,6 +57,24 @@ class LineSearch:
     upper: jax.Array
     upper_finite: jax.Array  # whether J was finite there
     trials: jax.Array
+    shortest: jax.Array  # a step that moves the weights by no more than their rounding
+
+    @classmethod
+    def at_rest(cls, theta: jax.Array) -> LineSearch:
+        """Ask for theta itself."""
+        none, infinity = host_array(0, theta.dtype), host_array(np.inf, theta.dtype)
+        return cls(
+            direction=host_array(0, theta.dtype, theta.shape),
+            slope=none,
+            step=none,
+            lower=none,
+            lower_value=infinity,
+            lower_slope=none,
+            upper=infinity,
+            upper_finite=host_array(True, np.bool_),
+            trials=host_array(0, np.int32),
+            shortest=none,
+        )
 
 
 class Verdict(NamedTuple):
@@ -53,19 +84,25 @@ class Verdict(NamedTuple):
     accepted: jax.Array  # and the slope's
 
 
-def start_search(direction: jax.Array, value: jax.Array, gradient: jax.Array, step: jax.Array) -> LineSearch:
-    """Begin at t = 0, where J has this value and gradient, with a first trial step."""
-    slope = dot(gradient, direction)
+def start_search(
+    theta: jax.Array, direction: jax.Array, value: jax.Array, gradient: jax.Array, cautious: jax.Array
+) -> LineSearch:
+    """Begin at theta, where J has this value and gradient, with a step of 1 or, cautiously, no longer than 1."""
+    # All inner products at once: a matrix product is a call, where each sum of products is a program to be compiled.
+    vectors = jnp.stack([theta, direction, gradient])
+    products = jnp.matmul(vectors, vectors.T, precision=jax.lax.Precision.HIGHEST)
+    slope, length = products[1, 2], jnp.sqrt(products[1, 1])
     return LineSearch(
         direction=direction,
         slope=slope,
-        step=step,
+        step=jnp.where(cautious, jnp.minimum(1.0, 1.0 / length), 1.0).astype(slope.dtype),
         lower=jnp.zeros_like(slope),
         lower_value=value,
         lower_slope=slope,
         upper=jnp.full_like(slope, jnp.inf),
         upper_finite=jnp.asarray(True),
         trials=jnp.asarray(0, jnp.int32),
+        shortest=0.1 * jnp.finfo(theta.dtype).eps * jnp.sqrt(products[0, 0]) / length,
     )
 
 
@@ -121,9 +158,19 @@ def narrow(
     )
 
 
+def has_failed(search: LineSearch) -> jax.Array:
+    """Whether there is no use in going on."""
+    return (search.trials >= LONGEST_SEARCH) | ((search.trials > 0) & (search.step <= search.shortest))
+
+
 def rounding_error(value: jax.Array) -> jax.Array:
     """Change of J that its rounding alone may cause."""
     return NOISE * jnp.finfo(value.dtype).eps * jnp.abs(value)
+
+
+def host_array(value: float, dtype: DTypeLike, shape: tuple[int, ...] = ()) -> jax.Array:
+    """Make an array to begin with, in NumPy's memory: JAX's way to it is a program to be compiled."""
+    return cast(jax.Array, np.full(shape, value, dtype))
 
 
 def dot(u: jax.Array, v: jax.Array) -> jax.Array:

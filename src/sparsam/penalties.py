@@ -43,6 +43,10 @@ class WeightDecay:
         """alpha/2 sum_l |W_l|^2."""
         return 0.5 * self.alpha * reduce(jnp.add, [jnp.sum(jnp.square(coef)) for coef in parameters.coefs])
 
+    def weight_curvature(self) -> jax.Array:
+        """Its Hessian is alpha I."""
+        return jnp.asarray(self.alpha)
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -94,6 +98,19 @@ class KLSparsity:
         # Where beta = 0 a harmless constant stands in for the means, lest the slope be 0 times infinity.
         p, q = (jnp.where(jnp.asarray(self.beta) > 0, jnp.concatenate(ends), 0.5) for ends in zip(*mean, strict=True))
         return self.beta * jnp.sum(bernoulli_divergence(jnp.asarray(self.rho), p, q))
+
+    def unit_curvature(self, network: Network, mean: tuple[Pair, ...]) -> tuple[jax.Array, ...]:
+        """Second derivative by each unit's mean activation, (n_units,) a hidden layer.
+
+        beta (rho/p^2 + (1-rho)/q^2) for logistic units, p = z; a quarter of it for tanh units, p = (z + 1)/2.
+        """
+        width = get_activation(network.hidden_activation).width
+        rho, beta = jnp.asarray(self.rho), jnp.asarray(self.beta)
+        largest = jnp.finfo(mean[0][0].dtype).max ** 0.5  # of a saturated unit p^2 may be 0
+        return tuple(
+            jnp.where(beta > 0, beta * jnp.minimum(rho / p**2 + (1 - rho) / q**2, largest) / width**2, 0.0)
+            for p, q in mean
+        )
 
 
 @jax.custom_jvp

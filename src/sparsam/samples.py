@@ -73,7 +73,7 @@ class Samples:
         n_samples = len(inputs)
         weights = np.ones(n_samples) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         n_chunks = -(-n_samples // chunk_size)
-        n_buffered = _coarse(n_chunks)
+        n_buffered = _round_up(n_chunks, 3)
 
         def chunked(rows: NDArray[np.floating]) -> jax.Array:
             buffer = np.zeros((n_buffered * chunk_size, *rows.shape[1:]), dtype=dtype)
@@ -112,25 +112,27 @@ class Samples:
 def choose_chunk_size(n_samples: int, layer_sizes: tuple[int, ...], asked: int | None = None) -> int:
     """Choose the rows of a chunk from the shapes; or take those asked for, but no more than there are.
 
-    A power of two, so that few programs serve every number of samples: the largest whose activations (float32, all
-    layers) take at most `CHUNK_BYTES`, but 1024 rows in any case, and no more than the data needs (at least 16).
+    All the data are one chunk, which needs not be copied out of the buffer, if their activations (float32, all layers)
+    take at most `ONE_CHUNK_BYTES`. Otherwise a chunk takes a quarter to half of that, and is a power of two of at least
+    1024 rows. The rows of a single chunk are rounded up, so that few programs serve every number of samples: to a power
+    of two where the cost is no matter, above 1024 to four significant bits.
     """
     if asked is not None:
         return min(int(asked), n_samples)
-    fits_cache = _power_of_two_below(CHUNK_BYTES / (4 * sum(layer_sizes)))
-    holds_data = 2 * _power_of_two_below(n_samples - 0.5)
-    return max(min(max(fits_cache, 1024), holds_data), 16)
+    fits = ONE_CHUNK_BYTES / (4 * sum(layer_sizes))
+    if n_samples <= 1024:
+        return max(_round_up(n_samples, 1), 16)
+    if n_samples <= fits:
+        return _round_up(n_samples, 4)
+    return max(2 ** math.floor(math.log2(max(fits / 2, 1))), 1024)
 
 
-CHUNK_BYTES = 2**21
-"""About a core's second-level cache."""
+ONE_CHUNK_BYTES = 2**23
+"""Measured, on cores with 2 MB of second-level cache: here the intermediates' way to memory begins to cost more than
+the copies of chunks and their handling."""
 
 
-def _power_of_two_below(number: float) -> int:
-    return 2 ** math.floor(math.log2(number)) if number > 1 else 1
-
-
-def _coarse(n_chunks: int) -> int:
-    """Round up to three significant bits: 1 ... 8, 10, 12, 14, 16, 20, ..., at most a quarter more than needed."""
-    step = 2 ** max(n_chunks.bit_length() - 3, 0)
-    return -(-n_chunks // step) * step
+def _round_up(number: int, significant_bits: int) -> int:
+    """The least number of so many significant bits that is not less: of 3 bits 1 ... 8, 10, 12, 14, 16, 20, ..."""
+    step = 2 ** max((number - 1).bit_length() - significant_bits, 0)
+    return -(-number // step) * step

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +23,11 @@ from jax.typing import DTypeLike
 from numpy.typing import NDArray
 
 from sparsam import lbfgs
+from sparsam.curvature import input_spectrum, kronecker_factors
 from sparsam.objective import Objective
 from sparsam.samples import Samples
 
-__all__ = ["STOP_REASONS", "Callback", "Progress", "Training", "precision", "train"]
+__all__ = ["SOLVERS", "STOP_REASONS", "Callback", "Progress", "Training", "precision", "train"]
 
 STOP_REASONS = {
     "converged": "converged: no component of the gradient is larger than tol",
@@ -43,6 +46,9 @@ _REASON_OF_STATUS = {
     lbfgs.MAX_ITER: "max_iter",
     lbfgs.NOT_FINITE: "not_finite",
 }
+
+SOLVERS = ("kronecker-lbfgs", "lbfgs")
+"""L-BFGS from Kronecker factors of the curvature (`sparsam.curvature`), or from a multiple of the identity."""
 
 LONGEST_BURST = 256
 BURST_SECONDS = 0.1  # aimed at: short enough for Ctrl-C and progress, long enough to hide the host
@@ -115,6 +121,7 @@ def train(
     samples: Samples,
     theta: NDArray[np.floating],
     *,
+    solver: str = "kronecker-lbfgs",
     dtype: DTypeLike = "float32",
     tol: float = 1e-5,
     max_iter: int = 1000,
@@ -130,6 +137,8 @@ def train(
         Made in the scope `precision(dtype)`.
     theta : array of shape (n_parameters,)
         Where to start.
+    solver : {"kronecker-lbfgs", "lbfgs"}, default "kronecker-lbfgs"
+        See `SOLVERS`.
     dtype : {"float32", "float64"}, default "float32"
         Precision of the training.
     tol : float, default 1e-5
@@ -151,7 +160,9 @@ def train(
     names = [term.name for term in objective.terms]
     with precision(dtype):
         objective = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
-        state = lbfgs.initialize(jnp.asarray(theta, dtype), tol=tol, max_iter=max_iter)
+        state, inputs = _begin(
+            objective, samples, cast(jax.Array, np.asarray(theta, dtype)), solver, tol=tol, max_iter=max_iter
+        )
 
     training = Training(theta=np.asarray(theta, dtype), stop_reason="")
     steps, elapsed = 1, 0.0
@@ -160,6 +171,8 @@ def train(
             with precision(dtype):
                 state, records = _burst(objective, samples, state, steps)
                 records, reached, status = jax.device_get((records, state.theta, state.status))
+                if records.needs_factors:
+                    state = lbfgs.tell_factors(state, kronecker_factors(objective, state.theta, samples, inputs))
             before, elapsed = elapsed, time.perf_counter() - start
             steps = _next_steps(steps, elapsed - before)
             more = _progress(records, names, len(training.history), before, elapsed)
@@ -179,6 +192,29 @@ def train(
             raise
         training.stop_reason = "interrupted"
     return training
+
+
+def _begin(
+    objective: Objective, samples: Samples, theta: jax.Array, solver: str, **options: Any
+) -> tuple[lbfgs.LBFGSState, Any]:
+    """Make the minimizer's first state, and what all later factors have in common."""
+    if solver == "lbfgs":
+        return lbfgs.initialize(theta, **options), None
+    shapes = jax.eval_shape(kronecker_factors, objective, theta, samples, jax.eval_shape(input_spectrum, samples))
+    state = lbfgs.initialize(
+        theta, factors=jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes), **options
+    )
+    with ThreadPoolExecutor(1) as other:
+        # Where the burst is not compiled yet, a burst of no steps has it compiled beside the factors.
+        other.submit(_compile_burst, objective, samples, state)
+        inputs = input_spectrum(samples)
+        factors = kronecker_factors(objective, theta, samples, inputs)
+    return lbfgs.tell_factors(state, factors), inputs
+
+
+def _compile_burst(objective: Objective, samples: Samples, state: lbfgs.LBFGSState) -> None:
+    with precision(state.theta.dtype):
+        _burst(objective, samples, state, 0)
 
 
 def _progress(records: _Records, names: list[str], first: int, before: float, now: float) -> list[Progress]:
@@ -224,13 +260,14 @@ class _Records(NamedTuple):
     steps: jax.Array
     evaluations_before: jax.Array
     last_terms: jax.Array
+    needs_factors: jax.Array
 
 
-@jax.jit
+@partial(jax.jit, donate_argnames="state")
 def _burst(
     objective: Objective, samples: Samples, state: lbfgs.LBFGSState, steps: int
 ) -> tuple[lbfgs.LBFGSState, _Records]:
-    """Run at most ``steps`` evaluations, fewer if the minimizer stops."""
+    """Run at most ``steps`` evaluations, fewer if the minimizer stops or needs factors."""
     dtype, n_terms = state.theta.dtype, len(objective.terms)
     records = _Records(
         evaluations=jnp.zeros(LONGEST_BURST, jnp.int32),
@@ -240,11 +277,12 @@ def _burst(
         steps=jnp.zeros((), jnp.int32),
         evaluations_before=state.evaluations,
         last_terms=jnp.zeros(n_terms, dtype),
+        needs_factors=jnp.asarray(False),
     )
 
     def unfinished(carry: tuple[lbfgs.LBFGSState, _Records]) -> jax.Array:
         state, records = carry
-        return (records.steps < steps) & (state.status == lbfgs.RUNNING)
+        return (records.steps < steps) & (state.status == lbfgs.RUNNING) & ~records.needs_factors
 
     def step(carry: tuple[lbfgs.LBFGSState, _Records]) -> tuple[lbfgs.LBFGSState, _Records]:
         state, records = carry
@@ -259,6 +297,7 @@ def _burst(
             n_accepted=row + state.accepted,
             steps=records.steps + 1,
             last_terms=evaluation.terms,
+            needs_factors=lbfgs.needs_factors(state),
         )
 
     return jax.lax.while_loop(unfinished, step, (state, records))

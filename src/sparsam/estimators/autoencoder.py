@@ -38,7 +38,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     over the weights, with z_n = h(x_n W_1 + b_1), y_n = h_out(z_n W_2 + b_2), sample weights s_n, S = sum_n s_n, and
     rho_hat_j = 1/S sum_n s_n z_nj the mean activation of hidden unit j over all samples (of (z + 1)/2 for tanh units).
-    The whole data takes part in every step: L-BFGS goes to the minimum itself, where the gradient vanishes, not to
+    The whole data takes part in every step: the solver goes to the minimum itself, where the gradient vanishes, not to
     where a learning rate gives up.
 
     Parameters
@@ -55,6 +55,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         h. ReLU units have no range in which a mean activation could be compared with rho: they need ``beta=0``.
     output_activation : {"logistic", "identity"}, default "logistic"
         h_out. "logistic", the notes', needs data in [0, 1]; "identity", a linear decoder, takes any.
+    solver : {"kronecker-lbfgs", "lbfgs"}, default "kronecker-lbfgs"
+        How J is minimized: by L-BFGS that starts from Kronecker factors of J's curvature, which takes a fraction of
+        the evaluations, or from a multiple of the identity, as textbooks have it.
     max_iter : int, default 1000
         Most iterations.
     tol : float, default 1e-5
@@ -130,6 +133,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         alpha: float = 1e-4,
         hidden_activation: str = "logistic",
         output_activation: str = "logistic",
+        solver: str = "kronecker-lbfgs",
         max_iter: int = 1000,
         tol: float = 1e-5,
         time_budget: float | None = None,
@@ -146,6 +150,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self.alpha = alpha
         self.hidden_activation = hidden_activation
         self.output_activation = output_activation
+        self.solver = solver
         self.max_iter = max_iter
         self.tol = tol
         self.time_budget = time_budget
@@ -209,6 +214,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             self._objective(network),
             samples,
             theta,
+            solver=self.solver,
             dtype=self.dtype,
             tol=self.tol,
             max_iter=self.max_iter,
@@ -358,6 +364,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
         validation.check_hyperparameters(
             alpha=self.alpha,
+            solver=self.solver,
             max_iter=self.max_iter,
             tol=self.tol,
             time_budget=self.time_budget,

@@ -12,6 +12,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
+from sparsam.train import SOLVERS
+
 __all__ = [
     "check_choice",
     "check_finite",
@@ -56,6 +58,7 @@ def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
 def check_hyperparameters(
     *,
     alpha: float,
+    solver: str,
     max_iter: int,
     tol: float,
     time_budget: float | None,
@@ -66,6 +69,7 @@ def check_hyperparameters(
     verbose: int,
 ) -> None:
     """Check the hyperparameters that all estimators share."""
+    check_choice("solver", solver, SOLVERS)
     check_choice("dtype", dtype, ("float32", "float64"))
     check_number("alpha", alpha, low=0, high=LARGEST_WEIGHT)
     check_number("max_iter", max_iter, Integral, low=1, high=2**31 - 1)  # the engine counts in int32
