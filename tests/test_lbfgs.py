@@ -195,8 +195,10 @@ def test_failed_search_starts_again_down_the_gradient_without_the_pairs():
 def test_pair_without_positive_curvature_is_skipped(curvature):
     with precision("float64"):
         pairs = jax.tree.map(jnp.asarray, bfgs.Pairs.none(jnp.zeros(2), 2))
-        good = bfgs.remember(pairs, jnp.array([1.0, 0.0]), jnp.array([2.0, 1.0]), jnp.asarray(True))
-        bad = bfgs.remember(good, jnp.array([1.0, 0.0]), jnp.array([curvature, 3.0]), jnp.asarray(True))
+        good, bad = pairs, None
+        for y in (jnp.array([2.0, 1.0]), jnp.array([curvature, 3.0])):
+            s = jnp.array([1.0, 0.0])
+            good, bad = bad or good, bfgs.remember(bad or good, s, y, (s @ s, s @ y, y @ y), jnp.asarray(True))
         good, bad = jax.device_get((good, bad))
     assert good.stored == 1
     for before, after in zip(jax.tree.leaves(good), jax.tree.leaves(bad), strict=True):

@@ -27,9 +27,9 @@ from typing import Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
+from jax.lax.linalg import triangular_solve
 
-from sparsam.line_search import dot, host_array
+from sparsam.line_search import host_array
 
 __all__ = ["Inverse", "Pairs", "inverse_hessian_product", "remember"]
 
@@ -64,11 +64,14 @@ class Pairs:
         return replace(self, stored=jnp.where(wanted, 0, self.stored))
 
 
-def remember(pairs: Pairs, s: jax.Array, y: jax.Array, wanted: jax.Array) -> Pairs:
-    """Store (s, y) over the oldest pair, where wanted and if its curvature s'y is positive beyond rounding."""
-    # All inner products at once: a matrix product is a call, where each sum of products is a program to be compiled.
-    both = jnp.stack([s, y])
-    (ss, sy), (_, yy) = _matmul(both, both.T)
+def remember(
+    pairs: Pairs, s: jax.Array, y: jax.Array, squares: tuple[jax.Array, jax.Array, jax.Array], wanted: jax.Array
+) -> Pairs:
+    """Store (s, y) over the oldest pair, where wanted and if its curvature s'y is positive beyond rounding.
+
+    ``squares`` are s's, s'y and y'y.
+    """
+    ss, sy, yy = squares
     store = wanted & (sy > jnp.finfo(s.dtype).eps * jnp.sqrt(ss) * jnp.sqrt(yy))
     slot = pairs.stored % len(pairs.s)
     # Written in any case, so that the ring is updated in place rather than copied: the old row where not wanted.
@@ -81,30 +84,27 @@ def remember(pairs: Pairs, s: jax.Array, y: jax.Array, wanted: jax.Array) -> Pai
 def inverse_hessian_product(pairs: Pairs, inverse: Inverse | None, vector: jax.Array) -> jax.Array:
     """H v."""
     n_pairs = len(pairs.s)
-    order = (pairs.stored + jnp.arange(n_pairs)) % n_pairs  # oldest first; slots that are empty yet before them
+    slots = jnp.arange(n_pairs)
+    order = (pairs.stored + slots) % n_pairs  # oldest first, slots that are empty yet before them
     full = order < pairs.stored
-    both = jnp.outer(full, full)
-    R = jnp.where(both, jnp.triu(pairs.products[order][:, order]), jnp.eye(n_pairs, dtype=vector.dtype))
-    D = jnp.diag(R)
+    # Rows of the identity in that order, zero for empty slots. Products with it are calls of one library routine, where
+    # each way of indexing would be a program to compile.
+    P = (full[:, None] & (order[:, None] == slots)).astype(vector.dtype)
+    R = jnp.triu(_matmul(_matmul(P, pairs.products), P.T)) + jnp.diag(1.0 - full)
+    inverse_R = triangular_solve(R, jnp.eye(n_pairs, dtype=vector.dtype), left_side=True)
 
-    def products(columns: jax.Array, vector: jax.Array) -> jax.Array:
-        return jnp.where(full, _matmul(columns, vector)[order], 0)
-
-    def combine(columns: jax.Array, coefficients: jax.Array) -> jax.Array:
-        return _matmul(jnp.zeros_like(coefficients).at[order].set(coefficients), columns)
-
-    alpha = solve_triangular(R, products(pairs.s, vector))
-    r = _initial_inverse(pairs, inverse, vector - combine(pairs.y, alpha))
-    return r + combine(pairs.s, solve_triangular(R, D * alpha - products(pairs.y, r), trans="T"))
-
-
-def _initial_inverse(pairs: Pairs, inverse: Inverse | None, vector: jax.Array) -> jax.Array:
-    """H0 v."""
-    newest = (pairs.stored - 1) % len(pairs.s)
-    y = pairs.y[newest]
-    product, product_y = (vector, y) if inverse is None else jax.vmap(inverse.product)(jnp.stack([vector, y]))
-    scale = pairs.products[newest, newest] / dot(y, product_y)
-    return jnp.where((pairs.stored > 0) & (scale > 0), scale, 1) * product
+    alpha = _matmul(inverse_R, _matmul(P, _matmul(pairs.s, vector)))
+    q = vector - _matmul(_matmul(alpha, P), pairs.y)
+    # H0 q and H0 y of the newest pair, which sets the scale of H0.
+    newest = (pairs.stored - 1) % n_pairs
+    both = jnp.stack([q, pairs.y[newest]])
+    both = both if inverse is None else jax.vmap(inverse.product)(both)
+    products = _matmul(pairs.y, both.T)
+    scale = pairs.products[newest, newest] / products[newest, 1]
+    scale = jnp.where((pairs.stored > 0) & (scale > 0), scale, 1)
+    r = scale * both[0]
+    c = _matmul(jnp.diag(R) * alpha - _matmul(P, scale * products[:, 0]), inverse_R)
+    return r + _matmul(_matmul(c, P), pairs.s)
 
 
 def _matmul(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
+from jax.lax.linalg import cholesky, triangular_solve
 
 from sparsam.activations import get_activation
 from sparsam.network import FULL_PRECISION, ForwardPass, Network, Parameters
@@ -103,7 +103,8 @@ class Layer(NamedTuple):
             return C + inputs * outputs
 
         C = jax.lax.fori_loop(0, len(nodes), add_node, jnp.eye(len(q), dtype=q.dtype))
-        return solve_triangular(jnp.linalg.cholesky(C), jnp.eye(len(q), dtype=q.dtype), lower=True)
+        L = cholesky(C, symmetrize_input=False)
+        return triangular_solve(L, jnp.eye(len(q), dtype=q.dtype), left_side=True, lower=True)
 
     def inverse_product(self, R: jax.Array, damping: jax.Array, inverse_root: jax.Array | None) -> jax.Array:
         """Solve (2), alpha and damping in one, for R, (n_in + 1, n_out)."""

@@ -36,7 +36,6 @@ from sparsam.bfgs import Inverse, Pairs, inverse_hessian_product, remember
 from sparsam.line_search import (
     LONGEST_SEARCH,
     LineSearch,
-    dot,
     has_failed,
     host_array,
     judge,
@@ -247,7 +246,9 @@ def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState
     search = state.search
     gradient_norm = jnp.max(jnp.abs(gradient))
     finite = jnp.isfinite(value) & jnp.isfinite(gradient_norm)
-    slope = dot(gradient, search.direction)
+    # All inner products at once: a matrix product is a call, where each sum of products is a program to be compiled.
+    vectors = jnp.stack([gradient - state.gradient, search.direction, gradient])
+    (yy, yd, _), (_, dd, slope), _ = jnp.matmul(vectors, vectors.T, precision=jax.lax.Precision.HIGHEST)
     first = state.evaluations == 0
 
     verdict = judge(search, value, slope, finite, state.value)
@@ -260,7 +261,8 @@ def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState
     restart = failed & (state.pairs.stored > 0)
 
     trial = ask(state)
-    pairs = remember(state.pairs, trial - state.theta, gradient - state.gradient, step)
+    squares = (search.step**2 * dd, search.step * yd, yy)
+    pairs = remember(state.pairs, trial - state.theta, gradient - state.gradient, squares, step)
 
     told = replace(
         state,

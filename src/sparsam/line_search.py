@@ -24,7 +24,6 @@ __all__ = [
     "LONGEST_SEARCH",
     "LineSearch",
     "Verdict",
-    "dot",
     "has_failed",
     "host_array",
     "judge",
@@ -171,8 +170,3 @@ def rounding_error(value: jax.Array) -> jax.Array:
 def host_array(value: float, dtype: DTypeLike, shape: tuple[int, ...] = ()) -> jax.Array:
     """Make an array to begin with, in NumPy's memory: JAX's way to it is a program to be compiled."""
     return cast(jax.Array, np.full(shape, value, dtype))
-
-
-def dot(u: jax.Array, v: jax.Array) -> jax.Array:
-    """Inner product in the full precision of its type."""
-    return jnp.vdot(u, v, precision=jax.lax.Precision.HIGHEST)

@@ -78,14 +78,14 @@ class Samples:
         def chunked(rows: NDArray[np.floating]) -> jax.Array:
             buffer = np.zeros((n_buffered * chunk_size, *rows.shape[1:]), dtype=dtype)
             buffer[:n_samples] = rows
-            return jnp.asarray(buffer.reshape(n_buffered, chunk_size, *rows.shape[1:]))
+            return jax.device_put(buffer.reshape(n_buffered, chunk_size, *rows.shape[1:]))
 
         return cls(
             inputs=chunked(inputs),
             targets=None if targets is None else chunked(targets),
             sample_weight=chunked(weights),
-            n_chunks=jnp.asarray(n_chunks, dtype=jnp.int32),
-            total_weight=jnp.asarray(weights.sum(), dtype=dtype),
+            n_chunks=jax.device_put(np.asarray(n_chunks, np.int32)),
+            total_weight=jax.device_put(np.asarray(weights.sum(), dtype)),
         )
 
     def chunk(self, index: int | jax.Array) -> Chunk:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -23,6 +22,7 @@ from jax.typing import DTypeLike
 from numpy.typing import NDArray
 
 from sparsam import lbfgs
+from sparsam.compilation import quick_jit
 from sparsam.curvature import input_spectrum, kronecker_factors
 from sparsam.objective import Objective
 from sparsam.samples import Samples
@@ -159,7 +159,7 @@ def train(
     start = time.perf_counter()
     names = [term.name for term in objective.terms]
     with precision(dtype):
-        objective = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
+        objective = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), objective)
         state, inputs = _begin(
             objective, samples, cast(jax.Array, np.asarray(theta, dtype)), solver, tol=tol, max_iter=max_iter
         )
@@ -172,7 +172,7 @@ def train(
                 state, records = _burst(objective, samples, state, steps)
                 records, reached, status = jax.device_get((records, state.theta, state.status))
                 if records.needs_factors:
-                    state = lbfgs.tell_factors(state, kronecker_factors(objective, state.theta, samples, inputs))
+                    state = lbfgs.tell_factors(state, _factors(objective, state.theta, samples, inputs))
             before, elapsed = elapsed, time.perf_counter() - start
             steps = _next_steps(steps, elapsed - before)
             more = _progress(records, names, len(training.history), before, elapsed)
@@ -207,8 +207,8 @@ def _begin(
     with ThreadPoolExecutor(1) as other:
         # Where the burst is not compiled yet, a burst of no steps has it compiled beside the factors.
         other.submit(_compile_burst, objective, samples, state)
-        inputs = input_spectrum(samples)
-        factors = kronecker_factors(objective, theta, samples, inputs)
+        inputs = _input_spectrum(samples)
+        factors = _factors(objective, theta, samples, inputs)
     return lbfgs.tell_factors(state, factors), inputs
 
 
@@ -263,8 +263,7 @@ class _Records(NamedTuple):
     needs_factors: jax.Array
 
 
-@partial(jax.jit, donate_argnames="state")
-def _burst(
+def _run_burst(
     objective: Objective, samples: Samples, state: lbfgs.LBFGSState, steps: int
 ) -> tuple[lbfgs.LBFGSState, _Records]:
     """Run at most ``steps`` evaluations, fewer if the minimizer stops or needs factors."""
@@ -301,3 +300,10 @@ def _burst(
         )
 
     return jax.lax.while_loop(unfinished, step, (state, records))
+
+
+# The compiled programs.
+
+_burst = quick_jit(_run_burst, donate_argnames="state")
+_factors = quick_jit(kronecker_factors)
+_input_spectrum = quick_jit(input_spectrum)

@@ -16,6 +16,7 @@ from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam.activations import get_activation
+from sparsam.compilation import quick_jit
 from sparsam.error_functions import SquaredError
 from sparsam.estimators import fitting, validation
 from sparsam.estimators.rows import merge_repeated_rows
@@ -449,7 +450,7 @@ def _negative_error(network: Network, parameters: Parameters, x: jax.Array) -> j
     return -SquaredError().per_sample(network, network.forward(parameters, x), x)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(quick_jit, static_argnums=0)
 def _mean_activation(network: Network, theta: jax.Array, samples: Samples) -> jax.Array:
     parameters = network.unravel(theta)
     hidden = get_activation(network.hidden_activation)

@@ -1,0 +1,52 @@
+"""Compiling fast: a training of half a second should not wait three for its compiler.
+
+On CPU the time goes with the number of kernels, a dozen milliseconds each, and the minimizer's bookkeeping has over
+a hundred. Measured on the notes' job, two cores: these options take 1.1 seconds off the first fit's 2.5 that are not
+training, and add 2 % to the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+
+__all__ = ["quick_jit"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CPU_OPTIONS = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+
+
+def quick_jit(function: Callable[P, R], **options: Any) -> Callable[P, R]:
+    """`jax.jit` of a whole program, with compiler options that save compile time; for use at top level only.
+
+    Examples
+    --------
+    >>> quick_jit(lambda x: x + 1)(1).item()
+    2
+    """
+
+    @cache
+    def compiled(backend: str) -> Callable[P, R]:
+        return jax.jit(function, compiler_options=_options(backend), **options)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return compiled(jax.default_backend())(*args, **kwargs)
+
+    return call
+
+
+@cache
+def _options(backend: str) -> dict[str, Any]:
+    if backend != "cpu":
+        return {}
+    try:  # they are the compiler's own, and another version may not have them
+        jax.jit(lambda x: x, compiler_options=CPU_OPTIONS)(0)
+    except Exception:
+        return {}
+    return CPU_OPTIONS
