@@ -94,6 +94,8 @@ class Training:
         The last iterate; every value of it finite.
     stop_reason : str
         A key of `STOP_REASONS`.
+    tol : float
+        What was asked for.
     history : list of Progress
         One an iteration, from the initial weights (iteration 0) on. The seconds within a burst are interpolated.
     broken_terms : tuple of str
@@ -102,6 +104,7 @@ class Training:
 
     theta: NDArray[np.floating]
     stop_reason: str
+    tol: float
     history: list[Progress] = field(default_factory=list)
     broken_terms: tuple[str, ...] = ()
 
@@ -164,7 +167,7 @@ def train(
             objective, samples, cast(jax.Array, np.asarray(theta, dtype)), solver, tol=tol, max_iter=max_iter
         )
 
-    training = Training(theta=np.asarray(theta, dtype), stop_reason="")
+    training = Training(theta=np.asarray(theta, dtype), stop_reason="", tol=tol)
     steps, elapsed = 1, 0.0
     try:
         while not training.stop_reason:

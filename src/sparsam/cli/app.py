@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sparsam.cli.cache import keep_compiled_programs
 from sparsam.cli.check import check
 from sparsam.cli.encode import encode
 from sparsam.cli.learn import learn
@@ -54,4 +55,5 @@ app.command(epilog="Example: [bold]sparsam encode sparsam-out/model.safetensors 
 
 def main() -> None:
     """Run the command line."""
+    keep_compiled_programs()
     app(prog_name="sparsam")

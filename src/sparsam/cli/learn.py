@@ -74,6 +74,10 @@ def learn(
     output_activation: Annotated[
         Literal["logistic", "identity"], typer.Option(help="Activation of the outputs.", rich_help_panel=MODEL)
     ] = "logistic",
+    solver: Annotated[
+        Literal["kronecker-lbfgs", "lbfgs"],
+        typer.Option(help="L-BFGS from Kronecker factors of the curvature, or plain.", rich_help_panel=TRAINING),
+    ] = "kronecker-lbfgs",
     max_iter: Annotated[int, typer.Option(help="Most iterations.", rich_help_panel=TRAINING)] = 1000,
     tol: Annotated[
         float, typer.Option(help="Converged when no component of the gradient is larger.", rich_help_panel=TRAINING)
@@ -89,6 +93,10 @@ def learn(
     dtype: Annotated[
         Literal["float32", "float64"], typer.Option(help="Precision of the training.", rich_help_panel=TRAINING)
     ] = "float32",
+    polish: Annotated[
+        bool,
+        typer.Option("--polish", help="Go on in float64 until no component exceeds 1e-8.", rich_help_panel=TRAINING),
+    ] = False,
     warm_start: Annotated[
         Path | None,
         typer.Option(
@@ -128,11 +136,13 @@ def learn(
         alpha=alpha,
         hidden_activation=hidden_activation,
         output_activation=output_activation,
+        solver=solver,
         max_iter=max_iter,
         tol=tol,
         time_budget=time_budget,
         chunk_size=chunk_size,
         dtype=dtype,
+        polish=polish,
         random_state=random_state,
     )
     model.check_hyperparameters()

@@ -24,6 +24,7 @@ from sparsam.estimators.validation import LARGEST_WEIGHT
 from sparsam.network import Network, Parameters, affine, weighted_sum
 from sparsam.objective import Objective, Term
 from sparsam.penalties import KLSparsity, WeightDecay
+from sparsam.polish import polish
 from sparsam.samples import Chunk, Samples, choose_chunk_size
 from sparsam.train import Callback, precision, train
 
@@ -70,6 +71,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         processor's cache. It has no influence on the result beyond rounding.
     dtype : {"float32", "float64"}, default "float32"
         Precision of the training and of the fitted weights. float32 converges to the default tol at half the cost.
+    polish : bool, default False
+        Whether to go on in float64 where a float32 training has ended, until no component of the gradient exceeds
+        1e-8. The fitted weights are then float64. max_iter and time_budget hold for both together.
     warm_start : bool, default False
         Whether `fit` goes on from the fitted weights, if there are any.
     random_state : int, RandomState instance or None, default None
@@ -114,6 +118,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     Examples
     --------
     >>> import numpy as np
+import pandas as pd
     >>> from sparsam import SparseAutoencoder
     >>> X = np.random.default_rng(0).uniform(0.1, 0.9, (200, 1)) @ np.ones((1, 6))  # rank one
     >>> model = SparseAutoencoder(n_components=2, beta=0.0, random_state=0).fit(X)
@@ -140,6 +145,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         time_budget: float | None = None,
         chunk_size: int | None = None,
         dtype: str = "float32",
+        polish: bool = False,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         callback: Callback | None = None,
@@ -157,6 +163,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self.time_budget = time_budget
         self.chunk_size = chunk_size
         self.dtype = dtype
+        self.polish = polish
         self.warm_start = warm_start
         self.random_state = random_state
         self.callback = callback
@@ -203,31 +210,29 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             (X.shape[1], int(self.n_components), X.shape[1]), self.hidden_activation, self.output_activation
         )
         theta = self._initial_weights(network)
-        rows, row_weights = merge_repeated_rows(X.astype(self.dtype, copy=False), weights)
-        with precision(self.dtype):
-            samples = Samples.from_arrays(
-                rows,
-                sample_weight=row_weights,
-                chunk_size=choose_chunk_size(len(rows), network.layer_sizes, self.chunk_size),
-                dtype=self.dtype,
-            )
-        training = train(
-            self._objective(network),
-            samples,
-            theta,
-            solver=self.solver,
-            dtype=self.dtype,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            time_budget=self.time_budget,
-            callback=fitting.reporting(self.verbose, self.callback),
-        )
+
+        def samples_in(dtype: str) -> Samples:
+            rows, row_weights = merge_repeated_rows(X.astype(dtype, copy=False), weights)
+            size = choose_chunk_size(len(rows), network.layer_sizes, self.chunk_size)
+            with precision(dtype):
+                return Samples.from_arrays(rows, sample_weight=row_weights, chunk_size=size, dtype=dtype)
+
+        objective, samples = self._objective(network), samples_in(self.dtype)
+        options: dict[str, Any] = {
+            "solver": self.solver,
+            "max_iter": self.max_iter,
+            "time_budget": self.time_budget,
+            "callback": fitting.reporting(self.verbose, self.callback),
+        }
+        training = train(objective, samples, theta, dtype=self.dtype, tol=self.tol, **options)
+        if self.polish:
+            training = polish(training, objective, lambda: samples_in("float64"), **options)
         if training.history:
             with precision(self.dtype):
-                rho_hat = _mean_activation(network, jnp.asarray(training.theta), samples)
+                rho_hat = _mean_activation(network, jax.device_put(training.theta.astype(self.dtype)), samples)
                 self.mean_activation_ = np.asarray(rho_hat)
             self._n_features_out = network.layer_sizes[1]
-        fitting.set_fitted_attributes(self, network, training, tol=self.tol, dtype=self.dtype)
+        fitting.set_fitted_attributes(self, network, training)
         if self.verbose:
             print(fitting.summary_line(self), flush=True)
         return self
@@ -371,6 +376,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             time_budget=self.time_budget,
             chunk_size=self.chunk_size,
             dtype=self.dtype,
+            polish=self.polish,
             warm_start=self.warm_start,
             callback=self.callback,
             verbose=self.verbose,
@@ -421,7 +427,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             self._network(),
             fitting.fitted_parameters(self),
             rows,
-            dtype=self.dtype,
+            dtype=self.coefs_[0].dtype,
             chunk_size=self.chunk_size,
         )
 

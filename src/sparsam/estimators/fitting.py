@@ -43,9 +43,7 @@ class FittedNetwork(Protocol):
     _history: dict[str, list[float]]
 
 
-def set_fitted_attributes(
-    estimator: FittedNetwork, network: Network, training: Training, *, tol: float, dtype: str
-) -> None:
+def set_fitted_attributes(estimator: FittedNetwork, network: Network, training: Training) -> None:
     """Set what a training found on the estimator, then say aloud where it did not converge.
 
     Raises
@@ -66,7 +64,7 @@ def set_fitted_attributes(
         estimator.stop_reason_ = training.stop_reason
         estimator.loss_curve_ = [progress.J for progress in training.history]
         estimator._history = _columns(training.history)
-    _speak_up(training, tol, dtype)
+    _speak_up(training)
 
 
 def _columns(history: list[Progress]) -> dict[str, list[float]]:
@@ -84,7 +82,8 @@ def history_frame(estimator: FittedNetwork) -> pd.DataFrame:
     return pd.DataFrame(estimator._history)
 
 
-def _speak_up(training: Training, tol: float, dtype: str) -> None:
+def _speak_up(training: Training) -> None:
+    tol, dtype = training.tol, training.theta.dtype
     reason, where = STOP_REASONS[training.stop_reason], ""
     if training.history:
         last = training.history[-1]

@@ -64,6 +64,7 @@ def check_hyperparameters(
     time_budget: float | None,
     chunk_size: int | None,
     dtype: str,
+    polish: bool,
     warm_start: bool,
     callback: Callable[..., Any] | None,
     verbose: int,
@@ -78,8 +79,9 @@ def check_hyperparameters(
         check_number("time_budget", time_budget, low=np.finfo(float).tiny, interval="positive and finite")
     if chunk_size is not None:
         check_number("chunk_size", chunk_size, Integral, low=1)
-    if not isinstance(warm_start, bool | np.bool_):
-        raise TypeError(f"warm_start must be True or False, got {warm_start!r}")
+    for name, value in (("polish", polish), ("warm_start", warm_start)):
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name} must be True or False, got {value!r}")
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable or None, got {callback!r}")
     if not isinstance(verbose, Integral | np.bool_):
