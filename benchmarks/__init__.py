@@ -1,0 +1,1 @@
+"""The benchmarks of sparsam: ``python -m benchmarks``; see README.md beside this file."""

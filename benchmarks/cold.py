@@ -1,0 +1,84 @@
+"""Whole processes: from the command line to the written weights, imports and compilation included."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import problems
+from benchmarks.problems import Problem
+from benchmarks.progress import say
+from benchmarks.records import Records
+from benchmarks.worker import environment
+
+__all__ = ["cold"]
+
+PROGRAMS = Path(__file__).with_name("programs")
+LIBRARY = "sparsam, kronecker-lbfgs"
+REFERENCE = "NumPy + SciPy"
+
+
+def cold(
+    records: Records, problem: Problem, seeds: list[int], *, cores: int, tol: float, folder: Path, threads: int, m: int
+) -> None:
+    """Alternate this library and the reference program, a process each.
+
+    Parameters
+    ----------
+    records : Records
+    problem : Problem
+    seeds : list of int
+    cores : int
+        That this library may use.
+    tol : float
+    folder : Path
+        For the data and the weights.
+    threads, m : int
+        The reference program's best, as the warm race found them.
+    """
+    todo = [seed for seed in seeds if f"cold/{seed}" not in records]
+    if not todo:
+        return
+    data = problems.make_data(problem)
+    patches, start, result = (str(folder / name) for name in ("cold.npy", "theta0.npy", "theta.npy"))
+    np.save(patches, data)
+    hyperparameters = [str(value) for value in (problem.alpha, problem.rho, problem.beta, tol)]
+    for seed in todo:
+        np.save(start, problems.initial_weights(problem, seed))
+        size = str(problem.n_components)
+        commands = {
+            LIBRARY: ("library.py", [patches, str(seed), result, size, *hyperparameters, "kronecker-lbfgs"], cores),
+            REFERENCE: ("notes.py", [patches, start, result, size, *hyperparameters, str(m)], threads),
+        }
+        pair = {}
+        for label, (program, arguments, n_threads) in commands.items():
+            seconds, peak = timed([sys.executable, str(PROGRAMS / program), *arguments], n_threads)
+            J, gradient_norm = problems.judge(problem, np.load(result), data)
+            say(f"cold: {label} seed {seed}: {seconds:.2f} s, {peak / 2**20:.0f} MiB, J = {J:.5f}")
+            pair[label] = {
+                "seconds": seconds,
+                "peak_bytes": peak,
+                "J": J,
+                "gradient_norm": gradient_norm,
+                "threads": n_threads,
+            }
+        records.add(f"cold/{seed}", section="cold", seed=seed, m=m, pair=pair)
+
+
+def timed(command: list[str], threads: int) -> tuple[float, int]:
+    """Run a process; return its wall time from outside, and its peak of resident memory in bytes."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, env=environment(threads), stderr=subprocess.PIPE)
+    # wait4 alone tells this child's own peak; its pipe is read first, lest it fill up.
+    errors = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise RuntimeError(f"{' '.join(command[:2])} failed:\n{errors.decode()}")
+    return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)

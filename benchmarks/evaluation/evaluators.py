@@ -1,0 +1,113 @@
+"""J and its gradient, once, by this library and by those whose costs race against it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.evaluation.timing import Measured
+from benchmarks.problems import Problem
+
+__all__ = ["JaxEvaluation", "LibraryEvaluation", "NotesEvaluation", "TorchEvaluation"]
+
+Calls = dict[str, Callable[[], object]]
+
+
+def problem_of(n: int, d: int, m: int) -> Problem:
+    """Return a sparse autoencoder of a shape; values matter little to the time."""
+    return Problem("evaluation", "random", n, d, m, alpha=1e-4, rho=0.1, beta=3.0)
+
+
+def inputs(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and weights."""
+    from benchmarks.problems import initial_weights, make_data
+
+    return make_data(problem), initial_weights(problem, 0)
+
+
+class LibraryEvaluation(Measured):
+    """`Objective.evaluate`, compiled, in float32 and in the chunks that `SparseAutoencoder` chooses."""
+
+    def calls(self, n: int, d: int, m: int) -> Calls:
+        """See `Measured`."""
+        import jax
+
+        compiled, operands = library_evaluation(problem_of(n, d, m))
+        return {"evaluation": lambda: jax.block_until_ready(compiled(*operands))}
+
+
+def library_evaluation(problem: Problem):
+    """Return the compiled evaluation and its operands: the objective, the weights, the samples."""
+    import jax
+    import jax.numpy as jnp
+
+    from sparsam.error_functions import SquaredError
+    from sparsam.network import Network
+    from sparsam.objective import Objective
+    from sparsam.penalties import KLSparsity, WeightDecay
+    from sparsam.samples import Samples, choose_chunk_size
+
+    data, theta = inputs(problem)
+    terms = (SquaredError(), WeightDecay(problem.alpha), KLSparsity(problem.rho, problem.beta))
+    objective = Objective(Network(problem.layer_sizes), terms)
+    objective = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), objective)
+    chunk_size = choose_chunk_size(len(data), problem.layer_sizes)
+    samples = Samples.from_arrays(data, chunk_size=chunk_size, dtype="float32")
+    return jax.jit(Objective.evaluate), (objective, jnp.asarray(theta, jnp.float32), samples)
+
+
+class JaxEvaluation(Measured):
+    """Plain JAX, unchunked, float32."""
+
+    def calls(self, n: int, d: int, m: int) -> Calls:
+        """See `Measured`."""
+        import jax
+        import jax.numpy as jnp
+
+        from benchmarks.systems.jax_cost import make_cost
+
+        problem = problem_of(n, d, m)
+        data, theta = (jnp.asarray(array, jnp.float32) for array in inputs(problem))
+        compiled = jax.jit(jax.value_and_grad(make_cost(problem, "float32")))
+        return {"evaluation": lambda: jax.block_until_ready(compiled(theta, data))}
+
+
+class TorchEvaluation(Measured):
+    """PyTorch, eager, unchunked, float32."""
+
+    def calls(self, n: int, d: int, m: int) -> Calls:
+        """See `Measured`."""
+        from benchmarks.systems.torch_lbfgs import TorchSystem
+
+        problem = problem_of(n, d, m)
+        data, theta = inputs(problem)
+        system = TorchSystem("float32")
+        system.prepare(problem, data)
+        leaves = system.leaves(theta)
+
+        def call() -> None:
+            for leaf in leaves:
+                leaf.grad = None
+            system.cost(leaves).backward()
+
+        return {"evaluation": call}
+
+
+class NotesEvaluation(Measured):
+    """The reference program's cost, NumPy float64; and that of `sparsam.reference`, which is written to be read."""
+
+    def calls(self, n: int, d: int, m: int) -> Calls:
+        """See `Measured`."""
+        from benchmarks.programs.notes import sparse_autoencoder_cost
+        from sparsam import reference
+
+        problem = problem_of(n, d, m)
+        data, theta = inputs(problem)
+        args = (theta, d, m, problem.alpha, problem.rho, problem.beta, data)
+        threads = os.environ["OMP_NUM_THREADS"]
+        return {
+            f"reference program, float64, threads: {threads}": lambda: sparse_autoencoder_cost(*args),
+            f"sparsam.reference, float64, threads: {threads}": lambda: reference.sparse_autoencoder_cost(*args),
+        }

@@ -1,0 +1,88 @@
+"""The CS294A notes' sparse autoencoder as a reader with NumPy and SciPy writes it: the reference program.
+
+It imports nothing but these two. The cost works in place where that is faster: peers get their best. As a process it
+reads patches and initial weights, trains, and writes the weights::
+
+    python notes.py patches.npy theta0.npy theta.npy N_COMPONENTS ALPHA RHO BETA TOL M
+"""
+
+import sys
+
+import numpy as np
+from scipy.optimize import fmin_l_bfgs_b
+
+
+def logistic_in_place(a):
+    """Turn a into 1 / (1 + exp(-a)); exp may overflow to infinity, which gives the right 0."""
+    np.negative(a, out=a)
+    np.exp(a, out=a)
+    a += 1
+    return np.reciprocal(a, out=a)
+
+
+def sparse_autoencoder_cost(theta, visible_size, hidden_size, decay_weight, sparsity_param, beta, data):
+    """Cost and gradient of the notes' sparse autoencoder; theta = [W1, W2, b1, b2], samples in rows."""
+    n, split = len(data), visible_size * hidden_size
+    W1 = theta[:split].reshape(visible_size, hidden_size)
+    W2 = theta[split : 2 * split].reshape(hidden_size, visible_size)
+    b1 = theta[2 * split : 2 * split + hidden_size]
+    b2 = theta[2 * split + hidden_size :]
+
+    hidden = data @ W1
+    hidden += b1
+    logistic_in_place(hidden)
+    output = hidden @ W2
+    output += b2
+    logistic_in_place(output)
+
+    # delta_output = (y - x) y (1 - y) = (y - x) (y - y^2)
+    residual = output - data
+    cost = 0.5 / n * np.vdot(residual, residual) + 0.5 * decay_weight * (np.vdot(W1, W1) + np.vdot(W2, W2))
+    delta_output = residual
+    delta_output *= output
+    np.subtract(1, output, out=output)
+    delta_output *= output
+
+    delta_hidden = delta_output @ W2.T
+    if beta != 0:
+        rho, rho_hat = sparsity_param, hidden.mean(axis=0)
+        cost += beta * np.sum(rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat)))
+        delta_hidden += beta * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))
+    W2_gradient = hidden.T @ delta_output
+    delta_hidden *= hidden
+    np.subtract(1, hidden, out=hidden)
+    delta_hidden *= hidden
+    W1_gradient = data.T @ delta_hidden
+
+    gradient = np.concatenate(
+        [
+            (W1_gradient / n + decay_weight * W1).ravel(),
+            (W2_gradient / n + decay_weight * W2).ravel(),
+            delta_hidden.sum(axis=0) / n,
+            delta_output.sum(axis=0) / n,
+        ]
+    )
+    return cost, gradient
+
+
+def train(cost, theta, args, tol, m, callback=None):
+    """Minimize to a gradient of at most tol; factr=10 lets rounding alone stop it before."""
+    return fmin_l_bfgs_b(
+        cost, theta, args=args, m=m, factr=10, pgtol=tol, maxfun=10**6, maxiter=10**6, callback=callback
+    )
+
+
+def main():
+    """Train as a whole process."""
+    patches, theta, result = sys.argv[1:4]
+    data, theta = np.load(patches), np.load(theta)
+    n_components, m = int(sys.argv[4]), int(sys.argv[9])
+    alpha, rho, beta, tol = map(float, sys.argv[5:9])
+    np.seterr(over="ignore")
+    args = (data.shape[1], n_components, alpha, rho, beta, data)
+    theta, _, _ = train(sparse_autoencoder_cost, theta, args, tol, m)
+    np.save(result, theta)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""RESULTS.md and its plots, from the records alone: no figure in them is typed by hand."""

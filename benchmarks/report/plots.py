@@ -1,0 +1,217 @@
+"""The plots: J against wall time, and growth with N, D and M."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from benchmarks import problems
+from benchmarks.records import Records
+from benchmarks.report.costs import slope
+from benchmarks.report.summaries import Summary, fastest, summaries
+
+__all__ = ["plot_race", "plot_scaling"]
+
+# Okabe and Ito's colors, which the colorblind tell apart; one a family, dashes for the family's second member.
+FAMILIES = {
+    "sparsam": "#D55E00",
+    "NumPy": "#000000",
+    "JAX + optax": "#0072B2",
+    "JAX": "#009E73",
+    "PyTorch LBFGS": "#CC79A7",
+    "PyTorch Adam": "#E69F00",
+    "scikit-learn": "#56B4E9",
+}
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "svg.hashsalt": "sparsam",
+}
+FLOOR_SHARE = 2e-5  # of J: how far below the lowest J found the plot's zero lies
+
+
+def plot_race(records: Records, section: str, path: Path) -> bool:
+    """Draw J against seconds, one curve a system: its run of median time, the others thin.
+
+    Return whether there is any.
+    """
+    shown = _best_of_settings([summary for summary in summaries(records, section) if _drawable(summary)])
+    if not shown:
+        return False
+    lowest = min(run["curve"][-1][2] for summary in shown for run in summary.runs.values())
+    zero = lowest * (1 - FLOOR_SHARE) if section == "notes" else 0.0
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(7.2, 5.2), layout="constrained")
+        ends = []
+        for summary, (color, dashes) in zip(shown, _styles(shown), strict=True):
+            typical = summary.median_seed()
+            for seed, run in summary.runs.items():
+                seconds, _, J = np.array(run["curve"]).T
+                chosen = seed == typical
+                # A system shows nothing before its first evaluation is done; the last J holds to the end of the run.
+                seconds, J = np.append(seconds, run["seconds"]), np.append(J, J[-1])
+                axes.plot(
+                    seconds,
+                    J - zero,
+                    color=color,
+                    linestyle=dashes,
+                    linewidth=1.7 if chosen else 0.5,
+                    alpha=1.0 if chosen else 0.35,
+                    zorder=3 if summary.role == "library" else 2,
+                )
+                if chosen:
+                    axes.plot(seconds[-1], J[-1] - zero, ".", color=color, markersize=6, zorder=4)
+                    ends.append((seconds[-1], J[-1] - zero, _short(summary), color))
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        _draw_target(axes, problems.PROBLEMS[section].target, zero)
+        _frame(axes, section, zero, lowest)
+        _label_ends(axes, ends)
+        figure.savefig(path, dpi=200)
+        plt.close(figure)
+    return True
+
+
+def _drawable(summary: Summary) -> bool:
+    return all(run["curve"] for run in summary.runs.values())
+
+
+def _best_of_settings(all_: list[Summary]) -> list[Summary]:
+    """Keep of systems that differ in m or threads alone the fastest; where none counts, the one with the lowest J."""
+    groups: dict[str, list[Summary]] = {}
+    for summary in all_:
+        name = "reference" if summary.role == "reference" else re.sub(r", \d threads?$", "", summary.label)
+        groups.setdefault(name, []).append(summary)
+    return [
+        fastest(group) or fastest(group, "seconds_to_target") or min(group, key=lambda summary: summary.median("J"))
+        for group in groups.values()
+    ]
+
+
+def _styles(shown: list[Summary]) -> list[tuple[str, str]]:
+    styles, seen = [], set()
+    for summary in shown:
+        family = next(name for name in FAMILIES if summary.label.startswith(name))
+        styles.append((FAMILIES[family], (0, (4, 1.5)) if family in seen else "-"))
+        seen.add(family)
+    return styles
+
+
+def _short(summary: Summary) -> str:
+    return summary.label.replace("float", "f").replace(" threads", " thr.").replace(" thread", " thr.")
+
+
+def _draw_target(axes: Axes, target: float | None, zero: float) -> None:
+    low, high = axes.get_ylim()
+    if target is not None and low < target - zero < high:
+        axes.axhline(target - zero, color="0.6", linewidth=0.8, zorder=1)
+        axes.annotate(
+            f"J = {target:g}",
+            (0, target - zero),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 3),
+            textcoords="offset points",
+            color="0.4",
+            fontsize=8,
+        )
+
+
+def _frame(axes: Axes, section: str, zero: float, lowest: float) -> None:
+    axes.xaxis.tick_top()  # the names stand below
+    axes.xaxis.set_label_position("top")
+    axes.spines[["top", "bottom"]].set_visible(True)
+    axes.spines["bottom"].set_color("0.8")
+    axes.set_xlabel("wall time of a warm run, seconds")
+    if zero:
+        axes.set_ylabel(f"J - {zero:.5f}")
+    else:
+        axes.set_ylabel("J")
+        axes.set_ylim(top=20 * lowest)
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
+    job = problems.PROBLEMS[section]
+    sizes = "-".join(map(str, job.layer_sizes))
+    axes.set_title(f"{section}: {sizes} sparse autoencoder, {job.n_samples:,} rows", loc="left", fontsize=10)
+    axes.grid(which="major", color="0.92", linewidth=0.6)
+
+
+def _label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
+    """Write each system's name below the plot, in the order of their ends, with a line to its end: none cross."""
+    ends.sort()
+    places = axes.transAxes.inverted().transform(axes.transData.transform([end[:2] for end in ends]))[:, 0]
+    gap = min(0.075, 1 / len(ends))
+    for i in range(1, len(ends)):
+        places[i] = max(places[i], places[i - 1] + gap)
+    places[-1] = min(places[-1], 1.0)
+    for i in reversed(range(len(ends) - 1)):
+        places[i] = min(places[i], places[i + 1] - gap)
+    for (x, y, name, color), place in zip(ends, places, strict=True):
+        axes.annotate(
+            "",
+            (x, y),
+            xytext=(place, -0.06),
+            textcoords="axes fraction",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2},
+        )
+        axes.annotate(
+            name,
+            (place, -0.07),
+            xycoords="axes fraction",
+            color=color,
+            fontsize=8,
+            ha="right",
+            va="center",
+            rotation=38,
+            rotation_mode="anchor",
+        )
+
+
+def plot_scaling(records: Records, path: Path) -> bool:
+    """Draw time and memory against N, D and M, with the fitted exponents; return whether there is anything."""
+    points = records.of("scaling")
+    if not points:
+        return False
+    platforms = {"cpu": ("#0072B2", "o"), "cuda": ("#D55E00", "s")}
+    rows = {"evaluation_seconds": "an evaluation, seconds", "fit_bytes": "memory of the fit, bytes"}
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(2, 3, figsize=(7.2, 4.6), layout="constrained", sharex="col")
+        for line, (what, ylabel) in zip(grid, rows.items(), strict=True):
+            for axes, sweep in zip(line, "NDM", strict=True):
+                for platform, (color, marker) in platforms.items():
+                    of = [row for row in points if row["platform"] == platform]
+                    _draw_sweep(axes, of, sweep, what, color, marker)
+                axes.set_xscale("log")
+                axes.set_yscale("log")
+                axes.grid(which="major", color="0.92", linewidth=0.6)
+            line[0].set_ylabel(ylabel)
+        for axes, sweep, meaning in zip(grid[1], "NDM", ("samples", "inputs", "hidden units"), strict=True):
+            axes.set_xlabel(f"{sweep}, {meaning}")
+            columns = [row["shape"]["NDM".index(sweep)] for row in points if row["sweep"] == sweep]
+            if sweep != "N" and columns:
+                axes.set_xticks(sorted(set(columns)), [f"{column:g}" for column in sorted(set(columns))])
+                axes.minorticks_off()
+        figure.savefig(path, dpi=200)
+        plt.close(figure)
+    return True
+
+
+def _draw_sweep(axes: Axes, points: list[dict], sweep: str, what: str, color: str, marker: str) -> None:
+    column = "NDM".index(sweep)
+    pairs = [(row["shape"][column], row[what]) for row in points if row["sweep"] == sweep and row[what]]
+    if not pairs:
+        return
+    x, y = np.array(pairs).T
+    axes.plot(x, y, marker=marker, color=color, markersize=4, linewidth=1.2)
+    exponent = slope(points, sweep, what)
+    if exponent is not None:
+        axes.annotate(f"exponent {exponent:.2f}", (0.05, 0.9), xycoords="axes fraction", color=color, fontsize=8)

@@ -1,0 +1,59 @@
+"""The library, by its public face: `SparseAutoencoder(...).fit(X)`, the whole call timed."""
+
+from __future__ import annotations
+
+import time
+import warnings
+
+import numpy as np
+
+from benchmarks.problems import Problem
+from benchmarks.programs.library import solver_keyword
+from benchmarks.protocol import Limits, Run, Start
+from sparsam import SparseAutoencoder
+
+
+class Estimator:
+    """SparseAutoencoder.
+
+    Parameters
+    ----------
+    solver : str
+        Passed on if the estimator has that keyword.
+    dtype : {"float32", "float64"}
+    """
+
+    def __init__(self, solver: str, dtype: str = "float32") -> None:
+        self.options = {**solver_keyword(solver), "dtype": dtype}
+
+    def prepare(self, problem: Problem, data: np.ndarray) -> None:
+        """Keep the rows as any user would have them."""
+        self.problem, self.data = problem, data
+
+    def run(self, start: Start, limits: Limits) -> Run:
+        """Fit from the weights that ``random_state=seed`` draws, which are the weights of `start`."""
+        target, problem = limits.target, self.problem
+        model = SparseAutoencoder(
+            problem.n_components,
+            rho=problem.rho,
+            beta=problem.beta,
+            alpha=problem.alpha,
+            output_activation=problem.output_activation,
+            tol=limits.tol,
+            max_iter=10**6,
+            time_budget=limits.max_seconds,
+            random_state=start.seed,
+            callback=None if target is None else lambda progress: progress.J <= target,
+            **self.options,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of not converging; the judge says so
+            begin = time.perf_counter()
+            model.fit(self.data)
+            seconds = time.perf_counter() - begin
+        history = model.history_
+        # What `fit` does before and after training (validation, ordering rows) is put before the curve.
+        around = seconds - history["seconds"].iloc[-1]
+        curve = list(zip(history["seconds"] + around, history["evaluations"], history["J"], strict=True))
+        theta = np.concatenate([array.ravel() for array in (*model.coefs_, *model.intercepts_)])
+        return Run(theta, seconds, curve, model.stop_reason_, model.n_evaluations_)
