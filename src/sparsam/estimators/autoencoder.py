@@ -118,7 +118,6 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     Examples
     --------
     >>> import numpy as np
-import pandas as pd
     >>> from sparsam import SparseAutoencoder
     >>> X = np.random.default_rng(0).uniform(0.1, 0.9, (200, 1)) @ np.ones((1, 6))  # rank one
     >>> model = SparseAutoencoder(n_components=2, beta=0.0, random_state=0).fit(X)
