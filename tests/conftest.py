@@ -240,6 +240,12 @@ def sparse_case(dtype):
     return Case(Network(LAYER_SIZES[1], "tanh", "logistic"), dtype)
 
 
+@pytest.fixture(scope="session")
+def double_sparse_case():
+    """The same in float64 alone."""
+    return Case(Network(LAYER_SIZES[1], "tanh", "logistic"))
+
+
 TRAINED = Network((6, 3, 6))
 
 

@@ -93,7 +93,8 @@ class Layer(NamedTuple):
         # C_ij = I_ij + sum_ab B_ai B_aj V_ib V_jb / (p_a q_b + damping) is n_in n_out^3 operations as it stands. As a
         # function of q, 1 / (p q + damping) is interpolated linearly between a few nodes. Being convex it is
         # overestimated, and C with it, so that (4) stays positive definite.
-        nodes = jnp.concatenate([jnp.zeros(1, q.dtype), jnp.geomspace(1e-6, 1, NODES, dtype=q.dtype)]) * jnp.max(q)
+        largest = jnp.where(jnp.max(q) > 0, jnp.max(q), 1)  # 0 where all units are saturated
+        nodes = jnp.concatenate([jnp.zeros(1, q.dtype), jnp.geomspace(1e-6, 1, NODES, dtype=q.dtype)]) * largest
         rise = (q - nodes[:-1, None]) / jnp.diff(nodes)[:, None]  # of the hat function of the node above
         hats = jnp.clip(jnp.minimum(jnp.vstack([jnp.ones_like(q), rise]), jnp.vstack([1 - rise, jnp.ones_like(q)])), 0)
 
@@ -160,7 +161,7 @@ class KroneckerFactors:
 
     def damped(self, damping: jax.Array) -> DampedInverse:
         """Prepare the inverse at a damping, which is relative to the mean eigenvalue."""
-        total = self.ridge + damping * self._mean_eigenvalue()
+        total = self.ridge + jnp.maximum(damping * self._mean_eigenvalue(), jnp.finfo(damping.dtype).tiny)
         return DampedInverse(self, total, tuple(layer.inverse_root(total) for layer in self.layers))
 
     def _mean_eigenvalue(self) -> jax.Array:
