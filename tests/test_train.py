@@ -87,7 +87,7 @@ def test_result_does_not_depend_on_the_length_of_bursts(dtype, monkeypatch, run)
     options, lengths = {"max_iter": 60, "tol": 0.0}, []
 
     def trained(next_steps):
-        monkeypatch.setattr(train, "_next_steps", next_steps)
+        monkeypatch.setattr(train, "next_steps", next_steps)
         return bits(run(dtype, options=options | {"callback": lambda row: lengths.append(row.iteration)}))
 
     single = trained(lambda steps, seconds: 1)
@@ -100,9 +100,9 @@ def test_result_does_not_depend_on_the_length_of_bursts(dtype, monkeypatch, run)
 def test_bursts_follow_the_clock_and_never_outgrow_their_records():
     longest, aim = train.LONGEST_BURST, train.BURST_SECONDS
     for steps in (1, 2, longest // 2 + 1, longest):
-        assert train._next_steps(steps, 0.0) == min(2 * steps, longest)
-        assert train._next_steps(steps, aim) == steps
-        assert train._next_steps(steps, 10 * aim) == max(steps // 2, 1)
+        assert train.next_steps(steps, 0.0) == min(2 * steps, longest)
+        assert train.next_steps(steps, aim) == steps
+        assert train.next_steps(steps, 10 * aim) == max(steps // 2, 1)
 
 
 def test_same_problem_gives_the_same_bits(dtype, run):
@@ -173,7 +173,7 @@ def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run, compi
 def test_every_matrix_product_keeps_its_full_precision(training_job):
     objective, samples, theta = training_job()
     state = lbfgs.initialize(jnp.asarray(theta, "float32"))
-    program = jax.jit(train._run_burst).lower(objective, samples, state, 1).as_text()
+    program = jax.jit(train.run_burst).lower(objective, samples, state, 1).as_text()
     products = re.findall(r"dot_general.*", program)
     assert len(products) > 10
     assert all("precision = [HIGHEST, HIGHEST]" in product for product in products)

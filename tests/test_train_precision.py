@@ -51,7 +51,7 @@ def test_program_is_of_one_precision_throughout(users_x64, dtype, training_job):
     with precision(dtype):
         objective = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
         state = lbfgs.initialize(jnp.asarray(theta, dtype))
-        program = jax.jit(train._run_burst).lower(objective, samples, state, 1).as_text()
+        program = jax.jit(train.run_burst).lower(objective, samples, state, 1).as_text()
     assert set(re.findall(r"\bf(?:16|32|64)\b|(?<=x)f(?:16|32|64)\b", program)) == {f"f{dtype[5:]}"}
 
 
@@ -95,3 +95,16 @@ def test_setting_is_the_threads_own(users_x64):
         thread.start()
         thread.join()
     assert seen == [users_x64]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", train.SOLVERS)
+@pytest.mark.parametrize("seed", range(5))
+def test_float32_ends_where_float64_does_or_says_that_precision_stopped_it(run, solver, seed):
+    options = {"solver": solver, "max_iter": 3000}
+    single, double = (run(dtype, seed=seed, options=options) for dtype in ("float32", "float64"))
+    assert double.stop_reason == "converged"
+    if single.stop_reason == "converged":
+        assert single.history[-1].J == pytest.approx(double.history[-1].J, rel=1e-5)
+    else:
+        assert single.stop_reason == "precision"

@@ -23,11 +23,25 @@ from numpy.typing import NDArray
 
 from sparsam import lbfgs
 from sparsam.compilation import quick_jit
-from sparsam.curvature import input_spectrum, kronecker_factors
+from sparsam.curvature import Spectrum, input_spectrum, kronecker_factors
+from sparsam.line_search import host_array
 from sparsam.objective import Objective
 from sparsam.samples import Samples
 
-__all__ = ["SOLVERS", "STOP_REASONS", "Callback", "Progress", "Training", "precision", "train"]
+__all__ = [
+    "SOLVERS",
+    "STOP_REASONS",
+    "Callback",
+    "Progress",
+    "Records",
+    "Training",
+    "begin",
+    "next_steps",
+    "precision",
+    "record",
+    "run_burst",
+    "train",
+]
 
 STOP_REASONS = {
     "converged": "converged: no component of the gradient is larger than tol",
@@ -161,14 +175,17 @@ def train(
     """
     start = time.perf_counter()
     names = [term.name for term in objective.terms]
-    with precision(dtype):
-        objective = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), objective)
-        state, inputs = _begin(
-            objective, samples, cast(jax.Array, np.asarray(theta, dtype)), solver, tol=tol, max_iter=max_iter
-        )
-
     training = Training(theta=np.asarray(theta, dtype), stop_reason="", tol=tol)
     steps, elapsed = 1, 0.0
+    with precision(dtype):
+        objective = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), objective)
+        inputs = _input_spectrum(samples) if solver == "kronecker-lbfgs" else None
+        state = begin(objective, samples, cast(jax.Array, training.theta), inputs, tol=tol, max_iter=max_iter)
+        if inputs is not None:
+            with ThreadPoolExecutor(1) as other:
+                # Where the burst is not compiled yet, a burst of no steps has it compiled beside the factors.
+                other.submit(_compile_burst, objective, samples, state)
+                state = lbfgs.tell_factors(state, _factors(objective, state.theta, samples, inputs))
     try:
         while not training.stop_reason:
             with precision(dtype):
@@ -177,16 +194,11 @@ def train(
                 if records.needs_factors:
                     state = lbfgs.tell_factors(state, _factors(objective, state.theta, samples, inputs))
             before, elapsed = elapsed, time.perf_counter() - start
-            steps = _next_steps(steps, elapsed - before)
-            more = _progress(records, names, len(training.history), before, elapsed)
-            # At one stroke, lest Ctrl-C leave a history that is ahead of the weights.
-            training.theta, training.history = reached, training.history + more
-            if status == lbfgs.NOT_FINITE:
-                broken = ~np.isfinite(records.last_terms)
-                training.broken_terms = tuple(np.asarray(names)[broken].tolist())
-            if status != lbfgs.RUNNING:
-                training.stop_reason = _REASON_OF_STATUS[int(status)]
-            elif callback is not None and training.history and callback(training.history[-1]):
+            steps = next_steps(steps, elapsed - before)
+            record(training, names, records, reached, int(status), before, elapsed)
+            if training.stop_reason:
+                break
+            if callback is not None and training.history and callback(training.history[-1]):
                 training.stop_reason = "callback"
             elif time_budget is not None and elapsed >= time_budget:
                 training.stop_reason = "time_budget"
@@ -197,22 +209,35 @@ def train(
     return training
 
 
-def _begin(
-    objective: Objective, samples: Samples, theta: jax.Array, solver: str, **options: Any
-) -> tuple[lbfgs.LBFGSState, Any]:
-    """Make the minimizer's first state, and what all later factors have in common."""
-    if solver == "lbfgs":
-        return lbfgs.initialize(theta, **options), None
-    shapes = jax.eval_shape(kronecker_factors, objective, theta, samples, jax.eval_shape(input_spectrum, samples))
-    state = lbfgs.initialize(
-        theta, factors=jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes), **options
-    )
-    with ThreadPoolExecutor(1) as other:
-        # Where the burst is not compiled yet, a burst of no steps has it compiled beside the factors.
-        other.submit(_compile_burst, objective, samples, state)
-        inputs = _input_spectrum(samples)
-        factors = _factors(objective, theta, samples, inputs)
-    return lbfgs.tell_factors(state, factors), inputs
+def begin(
+    objective: Objective, samples: Samples, theta: jax.Array, inputs: Spectrum | None, **options: Any
+) -> lbfgs.LBFGSState:
+    """Make the minimizer's first state, which waits for its factors, if it is to have any (then inputs is not None)."""
+    if inputs is None:
+        return lbfgs.initialize(theta, **options)
+    shapes = jax.eval_shape(kronecker_factors, objective, theta, samples, inputs)
+    factors = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), shapes)
+    return lbfgs.initialize(theta, factors=factors, **options)
+
+
+def record(
+    training: Training,
+    names: list[str],
+    records: Records,
+    theta: NDArray[np.floating],
+    status: int,
+    before: float,
+    now: float,
+) -> None:
+    """Enter what a burst reports, which ran between two times."""
+    more = _progress(records, names, len(training.history), before, now)
+    # At one stroke, lest Ctrl-C leave a history that is ahead of the weights.
+    training.theta, training.history = theta, training.history + more
+    if status == lbfgs.NOT_FINITE:
+        broken = ~np.isfinite(records.last_terms)
+        training.broken_terms = tuple(np.asarray(names)[broken].tolist())
+    if status != lbfgs.RUNNING:
+        training.stop_reason = _REASON_OF_STATUS[status]
 
 
 def _compile_burst(objective: Objective, samples: Samples, state: lbfgs.LBFGSState) -> None:
@@ -220,7 +245,7 @@ def _compile_burst(objective: Objective, samples: Samples, state: lbfgs.LBFGSSta
         _burst(objective, samples, state, 0)
 
 
-def _progress(records: _Records, names: list[str], first: int, before: float, now: float) -> list[Progress]:
+def _progress(records: Records, names: list[str], first: int, before: float, now: float) -> list[Progress]:
     """Iterations of a burst that ran between two times, counted from ``first``."""
     accepted = slice(int(records.n_accepted))
     share = (records.evaluations[accepted] - records.evaluations_before) / records.steps
@@ -246,14 +271,14 @@ def _progress(records: _Records, names: list[str], first: int, before: float, no
     ]
 
 
-def _next_steps(steps: int, seconds: float) -> int:
+def next_steps(steps: int, seconds: float) -> int:
     """Length of the next burst from the last one's: doubled or halved towards `BURST_SECONDS`."""
     if seconds < BURST_SECONDS / 2:
         return min(2 * steps, LONGEST_BURST)
     return max(steps // 2, 1) if seconds > 2 * BURST_SECONDS else steps
 
 
-class _Records(NamedTuple):
+class Records(NamedTuple):
     """What a burst reports: a row for each accepted iterate, in the first ``n_accepted`` rows."""
 
     evaluations: jax.Array
@@ -266,12 +291,12 @@ class _Records(NamedTuple):
     needs_factors: jax.Array
 
 
-def _run_burst(
+def run_burst(
     objective: Objective, samples: Samples, state: lbfgs.LBFGSState, steps: int
-) -> tuple[lbfgs.LBFGSState, _Records]:
+) -> tuple[lbfgs.LBFGSState, Records]:
     """Run at most ``steps`` evaluations, fewer if the minimizer stops or needs factors."""
     dtype, n_terms = state.theta.dtype, len(objective.terms)
-    records = _Records(
+    records = Records(
         evaluations=jnp.zeros(LONGEST_BURST, jnp.int32),
         gradient_norm=jnp.zeros(LONGEST_BURST, dtype),
         terms=jnp.zeros((LONGEST_BURST, n_terms), dtype),
@@ -282,11 +307,11 @@ def _run_burst(
         needs_factors=jnp.asarray(False),
     )
 
-    def unfinished(carry: tuple[lbfgs.LBFGSState, _Records]) -> jax.Array:
+    def unfinished(carry: tuple[lbfgs.LBFGSState, Records]) -> jax.Array:
         state, records = carry
         return (records.steps < steps) & (state.status == lbfgs.RUNNING) & ~records.needs_factors
 
-    def step(carry: tuple[lbfgs.LBFGSState, _Records]) -> tuple[lbfgs.LBFGSState, _Records]:
+    def step(carry: tuple[lbfgs.LBFGSState, Records]) -> tuple[lbfgs.LBFGSState, Records]:
         state, records = carry
         evaluation = objective.evaluate(lbfgs.ask(state), samples)
         state = lbfgs.tell(state, evaluation.value, evaluation.gradient)
@@ -307,6 +332,6 @@ def _run_burst(
 
 # The compiled programs.
 
-_burst = quick_jit(_run_burst, donate_argnames="state")
+_burst = quick_jit(run_burst, donate_argnames="state")
 _factors = quick_jit(kronecker_factors)
 _input_spectrum = quick_jit(input_spectrum)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import SparseAutoencoder
 from sparsam.images import load_images, natural_images, normalize_patches, sample_patches
@@ -14,19 +15,36 @@ pytestmark = pytest.mark.slow
 
 def learn(images, seed, border):
     patches = normalize_patches(sample_patches(images, 10_000, 8, seed, border=border))
-    # Plain L-BFGS needs up to 1500 iterations.
-    return SparseAutoencoder(max_iter=3000, random_state=seed).fit(patches), patches
+    return SparseAutoencoder(random_state=seed).fit(patches), patches
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_notes_images_converge_below_a_cost_of_0_455(seed):
+def test_the_notes_images_converge_from_every_seed_to_minima_as_low_as_the_notes_own():
+    """The notes' program, NumPy and SciPy, ends at 0.44535 in the median of these seeds and at most at 0.44820."""
     folder = os.environ.get("SPARSAM_DATA")
     if not folder:
         pytest.skip("SPARSAM_DATA names no folder with olshausen_images.npy")
-    model, patches = learn(load_images(Path(folder) / "olshausen_images.npy"), seed, border=2)
-    assert model.stop_reason_ == "converged"
-    assert model.gradient_norm_ <= 1e-5
-    assert model.cost(patches) < 0.455
+    images = load_images(Path(folder) / "olshausen_images.npy")
+    costs, evaluations = [], []
+    for seed in range(20):
+        model, patches = learn(images, seed, border=2)
+        assert model.stop_reason_ == "converged"
+        assert model.gradient_norm_ <= 1e-5
+        costs.append(model.cost(patches))
+        evaluations.append(model.n_evaluations_)
+    assert np.median(costs) < 0.4455
+    assert max(costs) < 0.4482
+    assert np.median(evaluations) < 200  # 131 when this was written
+    assert max(evaluations) < 500  # 183
+
+
+@pytest.mark.skipif(not os.environ.get("SPARSAM_DATA"), reason="SPARSAM_DATA names no folder with mnist.npz")
+def test_mnist_comes_in_few_evaluations_to_where_the_notes_program_is_after_four_hundred():
+    digits = np.load(Path(os.environ["SPARSAM_DATA"]) / "mnist.npz")["x_train"][:10_000].reshape(10_000, -1) / 255
+    model = SparseAutoencoder(196, rho=0.1, alpha=3e-3, beta=3.0, max_iter=60, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(digits)
+    reached = model.history_.evaluations[model.history_.J <= 12.1135]
+    assert reached.iloc[0] < 60  # 37 when this was written
 
 
 @pytest.fixture(scope="module")
