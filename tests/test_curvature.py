@@ -122,6 +122,7 @@ def dense(layer):
     return matrix
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damping", [1e-4, 1e-2, 1.0])
 def test_curvature_of_the_means_is_inverted_from_the_safe_side(sparse_problem, damping):
     """Interpolation leaves of it less than there is, and never so little that a direction turns uphill."""
@@ -152,6 +153,7 @@ def test_inverse_is_exact_at_the_nodes(sparse_problem):
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_curvature_by_a_mean_is_the_second_derivative(double_sparse_case):
     """By the mean of z; of probabilities p = (z + 1)/2 where the units are tanh."""
     with precision("float64"):
@@ -173,12 +175,14 @@ def test_no_penalty_no_curvature(sparse_case):
     np.testing.assert_array_equal(got, [0, 0])
 
 
+@pytest.mark.slow
 def test_factors_do_not_depend_on_the_chunks(sparse_problem):
     vector = np.random.default_rng(0).normal(size=sparse_problem.case.network.n_parameters)
     products = [apply_inverse(sparse_problem, 0.1, vector, chunk_size=size) for size in (23, 8)]
     np.testing.assert_allclose(*products, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_weights_are_repetitions(sparse_problem):
     counts = np.arange(len(sparse_problem.inputs)) % 4
     weighted = sparse_problem.replace(sample_weight=counts.astype(float))

@@ -49,7 +49,8 @@ def test_gradients_of_engine_and_reference_equal_the_numerical_one_in_every_bloc
         assert check.largest < max(1e-9, 4 * noise)
 
 
-@pytest.mark.parametrize(("visible", "hidden"), [(36, 9), pytest.param(64, 25, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("visible", "hidden"), [(36, 9), (64, 25)])
 def test_gradients_equal_the_numerical_one_of_the_notes(visible, hidden):
     rng = np.random.default_rng(0)
     network, patches = Network((visible, hidden, visible)), rng.uniform(0.1, 0.9, (100, visible))
@@ -215,6 +216,7 @@ def test_saturated_units_without_sparsity_have_a_finite_gradient(sparse_case, bi
         assert np.all(np.isfinite(gradient))
 
 
+@pytest.mark.slow
 def test_mean_activation_is_that_of_all_the_data_not_of_a_chunk():
     network = Network((1, 1, 1))
     inputs = np.repeat([[-2.0], [2.0]], 8, axis=0)  # a unit off in the first chunk and on in the second: 1/2 on average

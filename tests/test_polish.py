@@ -8,6 +8,8 @@ import pytest
 from sparsam.polish import POLISHED_TOL, polish
 from sparsam.train import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def jobs(training_job):

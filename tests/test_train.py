@@ -110,7 +110,7 @@ def test_same_problem_gives_the_same_bits(dtype, run):
     assert bits(run(dtype, options={"max_iter": 40})) != bits(run(dtype, seed=1, options={"max_iter": 40}))
 
 
-@pytest.mark.parametrize("solver", train.SOLVERS)
+@pytest.mark.parametrize("solver", ["kronecker-lbfgs", pytest.param("lbfgs", marks=pytest.mark.slow)])
 def test_training_equals_ask_and_tell_by_hand(run, training_job, solver):
     objective, samples, theta = training_job("float64")
     with precision("float64"):
@@ -148,7 +148,7 @@ def compilations():
     jax.monitoring.unregister_event_duration_listener(listen)
 
 
-@pytest.mark.parametrize("solver", train.SOLVERS)
+@pytest.mark.parametrize("solver", ["kronecker-lbfgs", pytest.param("lbfgs", marks=pytest.mark.slow)])
 def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run, compilations, solver):
     jax.clear_caches()
     beta = jnp.float32(2)

@@ -35,9 +35,9 @@ def train_many(
 ) -> list[Training]:
     """Minimize several objectives of one network, the way that is faster on the default device.
 
-    On CPU that is side by side: of 16 trainings of the notes' job on two cores it took 8 seconds, one after another 10.5, as
-    lanes 18, and two processes of one core each 11 with their start. On accelerators it is in lanes, which has not been
-    measured.
+    On CPU that is side by side: 16 trainings of the notes' job on two cores took 8 seconds, one after another 10.5, in
+    lanes 18, and in two processes of one core each 11 with their start. On accelerators it is in lanes; that has not
+    been measured.
 
     Parameters
     ----------

@@ -184,6 +184,7 @@ def test_every_minimum_of_a_linear_decoder_has_a_filter_for_each_bar_up_to_sign(
         assert (np.abs(matches(fit_bars(images, seed=seed), bars)).max(axis=1) > 0.9).all()
 
 
+@pytest.mark.slow
 def test_it_is_the_sparsity_that_makes_units_stand_for_presence():
     """Turned over (z to 1 - z), a unit stands for absence. Without the penalty that is as good, to rounding."""
     images, _ = images_of_bars()
