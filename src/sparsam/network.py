@@ -154,22 +154,47 @@ class Network:
         """Inverse of `unravel`."""
         return jnp.concatenate([jnp.ravel(array) for array in (*parameters.coefs, *parameters.intercepts)])
 
-    def forward(self, parameters: Parameters, inputs: jax.Array) -> ForwardPass:
-        """Propagate inputs (n_samples, n_features) through the network."""
+    def forward(self, parameters: Parameters, inputs: jax.Array, known: tuple[jax.Array, ...] = ()) -> ForwardPass:
+        """Propagate inputs (n_samples, n_features) through the network.
+
+        ``known`` are pre-activations of the first layers that an earlier pass at the same weights has kept: what they
+        depend on is differentiated as ever, but they are not computed again.
+        """
         hidden_function = get_activation(self.hidden_activation).function
-        a = affine(inputs, parameters.coefs[0], parameters.intercepts[0])
-        pre_activations, hidden = [a], []
-        for coef, intercept in zip(parameters.coefs[1:], parameters.intercepts[1:], strict=True):
-            hidden.append(hidden_function(a))
-            a = affine(hidden[-1], coef, intercept)
+        pre_activations: list[jax.Array] = []
+        activations = [inputs]
+        for layer, (coef, intercept) in enumerate(zip(*parameters, strict=True)):
+            if layer:
+                activations.append(hidden_function(pre_activations[-1]))
+            z = activations[-1]
+            a = known_affine(z, coef, intercept, known[layer]) if layer < len(known) else affine(z, coef, intercept)
             pre_activations.append(a)
-        outputs = get_activation(self.output_activation).function(a)
-        return ForwardPass(tuple(pre_activations), tuple(hidden), outputs)
+        outputs = get_activation(self.output_activation).function(pre_activations[-1])
+        return ForwardPass(tuple(pre_activations), tuple(activations[1:]), outputs)
 
 
 def affine(z: jax.Array, coef: jax.Array, intercept: jax.Array) -> jax.Array:
     """a = z W + b."""
     return jnp.matmul(z, coef, precision=FULL_PRECISION) + intercept
+
+
+@jax.custom_vjp
+def known_affine(z: jax.Array, coef: jax.Array, intercept: jax.Array, a: jax.Array) -> jax.Array:
+    """a = z W + b where a is known already: its derivatives are those of `affine`."""
+    return a
+
+
+def _known_affine_forward(
+    z: jax.Array, coef: jax.Array, intercept: jax.Array, a: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    return a, (z, coef, intercept)
+
+
+def _known_affine_backward(kept: tuple[jax.Array, ...], delta: jax.Array) -> tuple[jax.Array, ...]:
+    return (*jax.vjp(affine, *kept)[1](delta), jnp.zeros_like(delta))
+
+
+known_affine.defvjp(_known_affine_forward, _known_affine_backward)
 
 
 def weighted_sum(sample_weight: jax.Array, rows: jax.Array) -> jax.Array:

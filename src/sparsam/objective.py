@@ -32,6 +32,10 @@ from sparsam.samples import Chunk, Samples
 __all__ = ["Evaluation", "Objective", "Term"]
 
 
+KEPT_WIDTHS = 4
+"""Most memory that an evaluation takes for what its first pass keeps, in units of the data's own."""
+
+
 class Term(Protocol):
     """A term of J: an error function or a penalty.
 
@@ -99,7 +103,7 @@ class Objective:
 
     def sums(self, parameters: Parameters, chunk: Chunk) -> tuple[Any, ...]:
         """M_k of every term over a chunk."""
-        return self._sums(self.terms, parameters, chunk)
+        return self._sums(self.terms, self.network.forward(parameters, chunk.inputs), chunk)
 
     def values(self, sums: tuple[Any, ...], total_weight: jax.Array, parameters: Parameters) -> jax.Array:
         """f_k(M_k / S, w) of every term, (n_terms,), from the sums over all the data; their sum is J."""
@@ -109,46 +113,56 @@ class Objective:
     def evaluate(self, theta: jax.Array, samples: Samples) -> Evaluation:
         """Return J, its gradient and its terms at the flat weights theta."""
         parameters = self.network.unravel(theta)
-        slopes, weight_slopes = self._slopes(parameters, samples)
+        means, known = self._first_pass(parameters, samples)
+        slopes, weight_slopes = self._slopes(means, parameters)
 
-        def linearized(parameters: Parameters, chunk: Chunk) -> tuple[jax.Array, tuple[Any, ...]]:
+        def linearized(parameters: Parameters, chunk: Chunk, known: Any) -> tuple[jax.Array, tuple[Any, ...]]:
             # Its gradient is the inner product of (1); its value means nothing.
-            sums = self.sums(parameters, chunk)
+            sums = self._sums(self.terms, self.network.forward(parameters, chunk.inputs, known), chunk)
             products = jax.tree.map(lambda slope, total: jnp.sum(slope * total), slopes, sums)
             return reduce(jnp.add, jax.tree.leaves(products), jnp.zeros((), theta.dtype)), sums
 
-        def gradient_of_chunk(chunk: Chunk) -> tuple[Parameters, tuple[Any, ...]]:
-            return jax.grad(linearized, has_aux=True)(parameters, chunk)
+        def gradient_of_chunk(chunk: Chunk, known: Any) -> tuple[Parameters, tuple[Any, ...]]:
+            return jax.grad(linearized, has_aux=True)(parameters, chunk, known)
 
-        gradient, sums = samples.sum_over_chunks(gradient_of_chunk)
+        gradient, sums = samples.sum_over_chunks(gradient_of_chunk, known)
         gradient = jax.tree.map(lambda g, h: g / samples.total_weight + h, gradient, weight_slopes)
         terms = self.values(sums, samples.total_weight, parameters)
         return Evaluation(jnp.sum(terms), self.network.ravel(gradient), terms)
 
-    def _slopes(self, parameters: Parameters, samples: Samples) -> tuple[tuple[Any, ...], Parameters]:
-        """f_k' of every term, and sum_k df_k/dw; a first pass over the data where a term is nonlinear."""
-        nonlinear = tuple(term for term in self.terms if not term.linear)
-        collected = iter(
-            self._means(
-                samples.sum_over_chunks(lambda chunk: self._sums(nonlinear, parameters, chunk)),
-                samples.total_weight,
-            )
-            if nonlinear
-            else ()
-        )
-        shapes = jax.eval_shape(lambda: self.sums(parameters, samples.chunk(0)))
-        slopes, weight_slopes = [], []
-        for term, shape in zip(self.terms, shapes, strict=True):
-            # The slope of a linear term is the same at every mean: zeros will do.
-            anywhere = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
-            mean = anywhere if term.linear else next(collected)
-            slope, weight_slope = jax.grad(term.value, argnums=(0, 1))(mean, parameters)
-            slopes.append(slope)
-            weight_slopes.append(weight_slope)
-        return tuple(slopes), jax.tree.map(lambda *leaves: reduce(jnp.add, leaves), *weight_slopes)
+    def _first_pass(self, parameters: Parameters, samples: Samples) -> tuple[tuple[Any, ...], tuple[jax.Array, ...]]:
+        """Return the mean of every term, and the hidden layers' pre-activations that are worth keeping.
 
-    def _sums(self, terms: tuple[Term, ...], parameters: Parameters, chunk: Chunk) -> tuple[Any, ...]:
-        forward = self.network.forward(parameters, chunk.inputs)
+        The slope of a linear term is the same at every mean, and zeros will do; where all are so, there is no pass.
+        """
+        shapes = jax.eval_shape(lambda: self.sums(parameters, samples.chunk(0)))
+        means = [jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape) for shape in shapes]
+        nonlinear = [k for k, term in enumerate(self.terms) if not term.linear]
+        if not nonlinear:
+            return tuple(means), ()
+        # Products saved for some memory. Of a single chunk the compiler sees itself that both passes begin alike.
+        n_features, *hidden_sizes, _ = self.network.layer_sizes
+        worth_keeping = samples.inputs.shape[0] > 1 and sum(hidden_sizes) <= KEPT_WIDTHS * n_features
+
+        def sum_chunk(chunk: Chunk) -> tuple[tuple[Any, ...], tuple[jax.Array, ...]]:
+            forward = self.network.forward(parameters, chunk.inputs)
+            sums = self._sums(tuple(self.terms[k] for k in nonlinear), forward, chunk)
+            return sums, forward.pre_activations[:-1] if worth_keeping else ()
+
+        sums, known = samples.sum_and_keep(sum_chunk)
+        for k, mean in zip(nonlinear, self._means(sums, samples.total_weight), strict=True):
+            means[k] = mean
+        return tuple(means), known
+
+    def _slopes(self, means: tuple[Any, ...], parameters: Parameters) -> tuple[tuple[Any, ...], Parameters]:
+        """f_k' of every term, and sum_k df_k/dw."""
+        by_term = [
+            jax.grad(term.value, argnums=(0, 1))(mean, parameters) for term, mean in zip(self.terms, means, strict=True)
+        ]
+        slopes, weight_slopes = zip(*by_term, strict=True)
+        return slopes, jax.tree.map(lambda *leaves: reduce(jnp.add, leaves), *weight_slopes)
+
+    def _sums(self, terms: tuple[Term, ...], forward: ForwardPass, chunk: Chunk) -> tuple[Any, ...]:
         return tuple(term.sums(self.network, forward, chunk.targets, chunk.sample_weight) for term in terms)
 
     @staticmethod

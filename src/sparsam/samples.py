@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -98,15 +98,33 @@ class Samples:
         targets = inputs if self.targets is None else take(self.targets)
         return Chunk(inputs, targets, take(self.sample_weight))
 
-    def sum_over_chunks(self, function: Callable[[Chunk], Sums]) -> Sums:
-        """Sum a function of the chunk (a pytree of arrays) over the chunks that hold data."""
-        shapes = jax.eval_shape(function, jax.eval_shape(self.chunk, 0))
-        zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+    def sum_over_chunks(self, function: Callable[..., Sums], *kept: Any) -> Sums:
+        """Sum a function of the chunk (a pytree of arrays) over the chunks that hold data.
 
-        def add_chunk(index: jax.Array, sums: Sums) -> Sums:
-            return jax.tree.map(jnp.add, sums, function(self.chunk(index)))
+        Of what `sum_and_keep` kept in an earlier pass the function's second argument is the chunk's part.
+        """
+        return self.sum_and_keep(lambda *arguments: (function(*arguments), ()), *kept)[0]
 
-        return jax.lax.fori_loop(0, self.n_chunks, add_chunk, zeros)
+    def sum_and_keep(self, function: Callable[..., tuple[Sums, Any]], *kept: Any) -> tuple[Sums, Any]:
+        """Sum the first result of a function of the chunk, and keep the second of each chunk for another pass."""
+
+        def part(index: jax.Array | int) -> Any:
+            return jax.tree.map(lambda buffer: jax.lax.dynamic_index_in_dim(buffer, index, keepdims=False), kept)
+
+        def zeros(tree: Any, *leading: int) -> Any:
+            return jax.tree.map(lambda leaf: jnp.zeros((*leading, *leaf.shape), leaf.dtype), tree)
+
+        sums, keep = jax.eval_shape(lambda: function(self.chunk(0), *part(0)))
+        n_buffered = self.inputs.shape[0]
+
+        def add_chunk(index: jax.Array, carry: tuple[Sums, Any]) -> tuple[Sums, Any]:
+            more, keep = function(self.chunk(index), *part(index))
+            return (
+                jax.tree.map(jnp.add, carry[0], more),
+                jax.tree.map(lambda buffer, part: buffer.at[index].set(part), carry[1], keep),
+            )
+
+        return jax.lax.fori_loop(0, self.n_chunks, add_chunk, (zeros(sums), zeros(keep, n_buffered)))
 
 
 def choose_chunk_size(n_samples: int, layer_sizes: tuple[int, ...], asked: int | None = None) -> int:
