@@ -21,8 +21,12 @@ R = TypeVar("R")
 CPU_OPTIONS = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
 
 
-def quick_jit(function: Callable[P, R], **options: Any) -> Callable[P, R]:
+def quick_jit(
+    function: Callable[P, R], *, thorough: Callable[P, bool] = lambda *args, **kwargs: False, **options: Any
+) -> Callable[P, R]:
     """`jax.jit` of a whole program, with compiler options that save compile time; for use at top level only.
+
+    Of arguments for which ``thorough`` is true, whose work is worth a longer wait, it is plain `jax.jit`.
 
     Examples
     --------
@@ -31,12 +35,12 @@ def quick_jit(function: Callable[P, R], **options: Any) -> Callable[P, R]:
     """
 
     @cache
-    def compiled(backend: str) -> Callable[P, R]:
-        return jax.jit(function, compiler_options=_options(backend), **options)
+    def compiled(backend: str, is_thorough: bool) -> Callable[P, R]:
+        return jax.jit(function, compiler_options={} if is_thorough else _options(backend), **options)
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        return compiled(jax.default_backend())(*args, **kwargs)
+        return compiled(jax.default_backend(), thorough(*args, **kwargs))(*args, **kwargs)
 
     return call
 

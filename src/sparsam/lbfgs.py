@@ -209,7 +209,7 @@ def initialize(
     preconditioner = None
     if factors is not None:
         damping = host_array(FIRST_DAMPING, dtype)
-        later = jax.eval_shape(lambda: factors.damped(damping))  # at the first iterate, as age = 0 tells
+        later = jax.eval_shape(_damped, factors, damping)  # at the first iterate, as age = 0 tells
         inverse = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), later)
         preconditioner = Preconditioner(factors, damping, inverse, none)
     return LBFGSState(
@@ -228,6 +228,11 @@ def initialize(
         preconditioner=preconditioner,
         lows=Lows(infinity, infinity, none),
     )
+
+
+@jax.jit  # whose traces are kept
+def _damped(factors: Factors, damping: jax.Array) -> Inverse:
+    return factors.damped(damping)
 
 
 @jax.jit

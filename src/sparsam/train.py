@@ -332,6 +332,6 @@ def run_burst(
 
 # The compiled programs.
 
-_burst = quick_jit(run_burst, donate_argnames="state")
+_burst = quick_jit(run_burst, thorough=lambda objective, samples, *_: len(samples.inputs) > 1, donate_argnames="state")
 _factors = quick_jit(kronecker_factors)
 _input_spectrum = quick_jit(input_spectrum)
