@@ -53,7 +53,7 @@ def cold(
         size = str(problem.n_components)
         commands = {
             LIBRARY: ("library.py", [patches, str(seed), result, size, *hyperparameters, "kronecker-lbfgs"], cores),
-            REFERENCE: ("notes.py", [patches, start, result, size, *hyperparameters, str(m)], threads),
+            REFERENCE: ("notes.py", [patches, start, result, size, *hyperparameters, str(m), "as_written"], threads),
         }
         pair = {}
         for label, (program, arguments, n_threads) in commands.items():

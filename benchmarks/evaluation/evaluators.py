@@ -96,11 +96,11 @@ class TorchEvaluation(Measured):
 
 
 class NotesEvaluation(Measured):
-    """The reference program's cost, NumPy float64; and that of `sparsam.reference`, which is written to be read."""
+    """The reference program's cost, NumPy float64, as written and in place; and that of `sparsam.reference`."""
 
     def calls(self, n: int, d: int, m: int) -> Calls:
         """See `Measured`."""
-        from benchmarks.programs.notes import sparse_autoencoder_cost
+        from benchmarks.programs import notes
         from sparsam import reference
 
         problem = problem_of(n, d, m)
@@ -108,6 +108,7 @@ class NotesEvaluation(Measured):
         args = (theta, d, m, problem.alpha, problem.rho, problem.beta, data)
         threads = os.environ["OMP_NUM_THREADS"]
         return {
-            f"reference program, float64, threads: {threads}": lambda: sparse_autoencoder_cost(*args),
+            f"reference program, float64, threads: {threads}": lambda: notes.as_written(*args),
+            f"reference program in place, float64, threads: {threads}": lambda: notes.in_place(*args),
             f"sparsam.reference, float64, threads: {threads}": lambda: reference.sparse_autoencoder_cost(*args),
         }

@@ -12,6 +12,13 @@ from benchmarks.report.summaries import Summary, best_library, fastest, ratio, s
 __all__ = ["cold_section", "headlines", "plain_note", "race_table"]
 
 
+ROLES = {
+    "reference": "reference program",
+    "in place": "the same, its cost rewritten in place",
+    "peer": "best other peer",
+}
+
+
 def headlines(records: Records) -> str:
     """Return the table of ratios that the whole benchmark is for."""
     rows = []
@@ -23,7 +30,7 @@ def headlines(records: Records) -> str:
             tasks.insert(0, ("seconds", f"to a gradient of at most {_tol(records)}"))
         for measure, what in tasks:
             library = best_library(all_, measure)
-            for role, name in (("reference", "reference program"), ("peer", "best other peer")):
+            for role, name in ROLES.items():
                 other = fastest([summary for summary in all_ if summary.role == role], measure)
                 if library is None or other is None:
                     missing = "this library" if library is None else f"the {name}"
@@ -93,7 +100,11 @@ def _row(summary: Summary, library: Summary | None, all_: list[Summary], has_tar
 
 def _with_settings(summary: Summary) -> str:
     options = next(iter(summary.runs.values()))["options"]
-    shown = {name: value for name, value in options.items() if name != "dtype" and f"{name}=" not in summary.label}
+    shown = {
+        name: value
+        for name, value in options.items()
+        if name not in ("dtype", "cost") and f"{name}=" not in summary.label
+    }
     return summary.label + (f" ({', '.join(f'{name}={value:g}' for name, value in shown.items())})" if shown else "")
 
 

@@ -16,10 +16,12 @@ class NotesProgram:
     ----------
     m : int
         Pairs in L-BFGS-B's memory.
+    cost : {"as_written", "in_place"}
     """
 
-    def __init__(self, m: int = 10) -> None:
+    def __init__(self, m: int = 10, cost: str = "as_written") -> None:
         self.m = m
+        self.cost = notes.COSTS[cost]
 
     def prepare(self, problem: Problem, data: np.ndarray) -> None:
         """Nothing to compile."""
@@ -28,7 +30,7 @@ class NotesProgram:
 
     def run(self, start: Start, limits: Limits) -> Run:
         """Minimize."""
-        return run_lbfgsb(lambda theta: notes.sparse_autoencoder_cost(theta, *self.args), start, limits, self.m)
+        return run_lbfgsb(lambda theta: self.cost(theta, *self.args), start, limits, self.m)
 
 
 def run_lbfgsb(cost, start: Start, limits: Limits, m: int) -> Run:

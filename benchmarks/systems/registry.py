@@ -24,7 +24,8 @@ class Spec:
         Its key in the records.
     label : str
         Its name in tables and plots.
-    role : {"library", "reference", "peer"}
+    role : {"library", "reference", "in place", "peer"}
+        "in place" is the reference program with its cost rewritten for speed.
     path : str
         ``module:Class`` within the package `benchmarks`.
     options : dict
@@ -63,9 +64,11 @@ def _library(solver: str, dtype: str = "float32") -> Spec:
     )
 
 
-def _notes(m: int, threads: int) -> Spec:
-    label = f"NumPy + SciPy, m={m}, {_counted(threads)}"
-    return Spec(f"notes-m{m}-t{threads}", label, "reference", "systems.notes:NotesProgram", {"m": m}, threads)
+def _notes(m: int, threads: int, cost: str = "as_written") -> Spec:
+    name, role, words = ("notes", "reference", "") if cost == "as_written" else ("in-place", "in place", " in place")
+    label = f"NumPy + SciPy{words}, m={m}, {_counted(threads)}"
+    options = {"m": m, "cost": cost}
+    return Spec(f"{name}-m{m}-t{threads}", label, role, "systems.notes:NotesProgram", options, threads)
 
 
 def _torch_lbfgs(dtype: str, history_size: int, threads: int) -> Spec:
@@ -108,6 +111,7 @@ RACES: dict[str, tuple[Spec, ...]] = {
     "notes": (
         *LIBRARY,
         *(_notes(m, threads) for m, threads in product((10, 20), (1, 2))),
+        _notes(20, 1, "in_place"),
         _jax_scipy("float64", 20),
         _jax_scipy("float32", 20),
         _jax_optax("float64", 20, 1e-6),
@@ -115,7 +119,13 @@ RACES: dict[str, tuple[Spec, ...]] = {
         *(_torch_lbfgs(dtype, 50, threads) for dtype, threads in product(("float64", "float32"), (1, 2))),
         *(_torch_adam("float32", 3e-2, threads) for threads in (1, 2)),
     ),
-    "mnist": (*LIBRARY, _notes(10, 1), _notes(10, 2), *(_jax_optax("float32", m, 1e-5) for m in (10, 20))),
+    "mnist": (
+        *LIBRARY,
+        _notes(10, 1),
+        _notes(10, 2),
+        _notes(10, 2, "in_place"),
+        *(_jax_optax("float32", m, 1e-5) for m in (10, 20)),
+    ),
     "plain": (
         *LIBRARY,
         Spec("sklearn-t1", "scikit-learn MLPRegressor, 1 thread", "peer", "systems.sklearn_mlp:SklearnMLP", threads=1),
