@@ -1,5 +1,6 @@
 """The minimizer, as its users drive it: ask, evaluate, tell. Functions are in NumPy where no compiler is needed."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import jax
@@ -203,6 +204,28 @@ def test_pair_without_positive_curvature_is_skipped(curvature):
     assert good.stored == 1
     for before, after in zip(jax.tree.leaves(good), jax.tree.leaves(bad), strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -1.0])
+def test_minimum_is_found_whatever_the_factors_are_worth(broken):
+    """Down the gradient where H0 is not finite, or points uphill."""
+
+    @jax.tree_util.register_dataclass
+    @dataclass(frozen=True)
+    class Multiple:
+        factor: jax.Array
+
+        def damped(self, damping):
+            return self
+
+        def product(self, vector):
+            return self.factor * vector
+
+    function, m, start = least_squares(3.0, 0)
+    with precision("float64"):
+        last = minimize(function, start, tol=1e-6, factors=Multiple(np.float64(broken)))[-1]
+    assert last.status == CONVERGED
+    np.testing.assert_allclose(last.theta, m, rtol=0, atol=1e-5)
 
 
 def test_no_step_is_lost_where_curvature_drowns_in_rounding():

@@ -26,13 +26,12 @@ when they have grown stale; their damping follows how well the model predicts th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sparsam.bfgs import Inverse, Pairs, inverse_hessian_product, remember
+from sparsam.bfgs import Pairs, inverse_hessian_product, remember
 from sparsam.line_search import (
     LONGEST_SEARCH,
     LineSearch,
@@ -43,6 +42,7 @@ from sparsam.line_search import (
     rounding_error,
     start_search,
 )
+from sparsam.preconditioner import Factors, Preconditioner, adapt, is_stale, prepare
 
 __all__ = [
     "CONVERGED",
@@ -64,45 +64,6 @@ RUNNING, CONVERGED, PRECISION, MAX_ITER, NOT_FINITE = range(5)
 max_iter reached; J not finite, or unbounded below."""
 
 PATIENCE = 100  # iterations without a new low before the precision is held exhausted
-
-# The damping of the factors: from a first value it falls while the model predicts the decrease, and rises where it
-# promises too much (Levenberg and Marquardt's rule). It starts high: undamped, the first steps of a sparse autoencoder
-# saturate units for good.
-FIRST_DAMPING, LEAST_DAMPING, LARGEST_DAMPING = 1.0, 1e-5, 1e3
-GOOD_PREDICTION, DAMPING_DECREASE = 0.75, 0.7
-POOR_PREDICTION, DAMPING_INCREASE = 0.25, 1.5
-
-# The iterations between two refreshes of the factors grow from the first to the last number: the curvature changes fast
-# at first.
-FIRST_REFRESH, LAST_REFRESH = 3, 20
-
-
-class Factors(Protocol):
-    """A model C of the curvature, a pytree of arrays, nonnegative definite."""
-
-    def damped(self, damping: jax.Array) -> Inverse:
-        """Prepare the inverse of C + damping I, damping in units of C's mean eigenvalue."""
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Preconditioner:
-    """Where H0 comes from.
-
-    Attributes
-    ----------
-    factors : Factors
-    damping : array
-    inverse : Inverse
-        Of the factors at the damping.
-    age : int array
-        Iterates since the factors were told.
-    """
-
-    factors: Factors
-    damping: jax.Array
-    inverse: Inverse
-    age: jax.Array
 
 
 @jax.tree_util.register_dataclass
@@ -206,12 +167,6 @@ def initialize(
     """
     dtype = theta.dtype
     infinity, none = host_array(np.inf, dtype), host_array(0, np.int32)
-    preconditioner = None
-    if factors is not None:
-        damping = host_array(FIRST_DAMPING, dtype)
-        later = jax.eval_shape(_damped, factors, damping)  # at the first iterate, as age = 0 tells
-        inverse = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), later)
-        preconditioner = Preconditioner(factors, damping, inverse, none)
     return LBFGSState(
         theta=theta,
         value=infinity,
@@ -225,14 +180,9 @@ def initialize(
         accepted=host_array(False, np.bool_),
         search=LineSearch.at_rest(theta),
         pairs=Pairs.none(theta, n_pairs),
-        preconditioner=preconditioner,
+        preconditioner=None if factors is None else prepare(factors),
         lows=Lows(infinity, infinity, none),
     )
-
-
-@jax.jit  # whose traces are kept
-def _damped(factors: Factors, damping: jax.Array) -> Inverse:
-    return factors.damped(damping)
 
 
 @jax.jit
@@ -269,6 +219,10 @@ def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState
     squares = (search.step**2 * dd, search.step * yd, yy)
     pairs = remember(state.pairs, trial - state.theta, gradient - state.gradient, squares, step)
 
+    preconditioner = state.preconditioner
+    if preconditioner is not None:
+        preconditioner = adapt(preconditioner, search.slope, state.value, value, accepted, first)
+
     told = replace(
         state,
         theta=jnp.where(accepted, trial, state.theta),
@@ -279,7 +233,7 @@ def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState
         evaluations=state.evaluations + 1,
         accepted=accepted,
         pairs=pairs.forget(restart),
-        preconditioner=_adapt(state, value, accepted),
+        preconditioner=preconditioner,
         lows=_follow(state.lows, value, gradient_norm, accepted),
     )
     search = jax.lax.cond(accepted | restart, lambda: _start_search(told, restart), lambda: narrowed)
@@ -306,8 +260,7 @@ def needs_factors(state: LBFGSState) -> jax.Array:
     """
     if state.preconditioner is None:
         return jnp.asarray(False)
-    due = jnp.clip(state.iteration // 4, FIRST_REFRESH, LAST_REFRESH)
-    return (state.status == RUNNING) & (state.preconditioner.age >= due)
+    return (state.status == RUNNING) & is_stale(state.preconditioner, state.iteration)
 
 
 def tell_factors(state: LBFGSState, factors: Factors) -> LBFGSState:
@@ -331,30 +284,6 @@ def _follow(lows: Lows, value: jax.Array, gradient_norm: jax.Array, accepted: ja
         gradient_norm=jnp.where(flatter, gradient_norm, lows.gradient_norm),
         idle=jnp.where(lower | flatter, 0, lows.idle + accepted),
     )
-
-
-def _adapt(state: LBFGSState, value: jax.Array, accepted: jax.Array) -> Preconditioner | None:
-    """Where a step was accepted, let the damping follow how its decrease compares with the model's.
-
-    The model, with H for the inverse of the curvature, decreases by -slope / 2 along the direction -H g.
-    """
-    preconditioner = state.preconditioner
-    if preconditioner is None:
-        return None
-    predicted = -0.5 * state.search.slope
-    ratio = (state.value - value) / predicted
-    # A decrease that drowns in rounding says nothing against the model.
-    good = (ratio >= GOOD_PREDICTION) | (predicted <= rounding_error(value))
-    factor = jnp.where(good, DAMPING_DECREASE, jnp.where(ratio < POOR_PREDICTION, DAMPING_INCREASE, 1.0))
-    adapted = jnp.clip(factor * preconditioner.damping, LEAST_DAMPING, LARGEST_DAMPING)
-    damping = jnp.where(accepted & (state.evaluations > 0), adapted, preconditioner.damping)
-    fresh = accepted & (preconditioner.age == 0)
-    inverse = jax.lax.cond(
-        fresh | (damping != preconditioner.damping),
-        lambda: preconditioner.factors.damped(damping),
-        lambda: preconditioner.inverse,
-    )
-    return replace(preconditioner, damping=damping, inverse=inverse, age=preconditioner.age + accepted)
 
 
 def _start_search(state: LBFGSState, downhill: jax.Array) -> LineSearch:

@@ -84,17 +84,22 @@ class Verdict(NamedTuple):
 
 
 def start_search(
-    theta: jax.Array, direction: jax.Array, value: jax.Array, gradient: jax.Array, cautious: jax.Array
+    theta: jax.Array, direction: jax.Array, value: jax.Array, gradient: jax.Array, *, cautious: jax.Array
 ) -> LineSearch:
-    """Begin at theta, where J has this value and gradient, with a step of 1 or, cautiously, no longer than 1."""
+    """Begin at theta, where J has this value and gradient, with a step of 1 or, cautiously, no longer than 1.
+
+    A direction that does not descend, or is not finite, gives way to that of the gradient, taken cautiously.
+    """
     # All inner products at once: a matrix product is a call, where each sum of products is a program to be compiled.
     vectors = jnp.stack([theta, direction, gradient])
     products = jnp.matmul(vectors, vectors.T, precision=jax.lax.Precision.HIGHEST)
-    slope, length = products[1, 2], jnp.sqrt(products[1, 1])
+    descends = products[1, 2] < 0
+    slope = jnp.where(descends, products[1, 2], -products[2, 2])
+    length = jnp.sqrt(jnp.where(descends, products[1, 1], products[2, 2]))
     return LineSearch(
-        direction=direction,
+        direction=jnp.where(descends, direction, -gradient),
         slope=slope,
-        step=jnp.where(cautious, jnp.minimum(1.0, 1.0 / length), 1.0).astype(slope.dtype),
+        step=jnp.where(cautious | ~descends, jnp.minimum(1.0, 1.0 / length), 1.0).astype(slope.dtype),
         lower=jnp.zeros_like(slope),
         lower_value=value,
         lower_slope=slope,
