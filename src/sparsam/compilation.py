@@ -51,6 +51,6 @@ def _options(backend: str) -> dict[str, Any]:
         return {}
     try:  # they are the compiler's own, and another version may not have them
         jax.jit(lambda x: x, compiler_options=CPU_OPTIONS)(0)
-    except Exception:
+    except jax.errors.JaxRuntimeError:
         return {}
     return CPU_OPTIONS

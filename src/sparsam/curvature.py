@@ -35,7 +35,8 @@ import jax.numpy as jnp
 from jax.lax.linalg import cholesky, triangular_solve
 
 from sparsam.activations import get_activation
-from sparsam.network import FULL_PRECISION, ForwardPass, Network, Parameters
+from sparsam.error_functions import ErrorFunction
+from sparsam.network import FULL_PRECISION, Network, Parameters
 from sparsam.objective import Objective
 from sparsam.samples import Chunk, Samples
 
@@ -170,20 +171,11 @@ class KroneckerFactors:
 
 SPREAD = 0.2
 """Share of the means' curvature that goes to all directions of a unit's weights besides, since v turns and f'' grows as
-the means move: measured to save a third of the evaluations until the means are near their targets, and none later."""
+the means move. Without it MNIST took 104 evaluations to J = 12.1135 where 44 do."""
 
 
-# The factors of J. What a term may know of its curvature; of one that knows nothing, the minimizer learns as it goes.
-
-
-@runtime_checkable
-class CurvesOutputs(Protocol):
-    """An error function."""
-
-    def output_curvature(
-        self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array
-    ) -> jax.Array:
-        """sum_n s_n g_n over a chunk by the outputs' a, (n_outputs, n_outputs), or its diagonal if it is diagonal."""
+# The factors of J. What a penalty may know of its curvature, beside what an `ErrorFunction` knows of its own; of a term
+# that knows nothing, the minimizer learns as it goes.
 
 
 @runtime_checkable
@@ -219,7 +211,7 @@ def moments(objective: Objective, parameters: Parameters, chunk: Chunk) -> Momen
     inputs = [_with_one(z) for z in (chunk.inputs, *forward.hidden)]
     slopes = [get_activation(network.hidden_activation).slope(a) for a in forward.pre_activations[:-1]]
     means = [term for term in objective.terms if isinstance(term, CurvesMeans)]
-    errors = [term for term in objective.terms if isinstance(term, CurvesOutputs)]
+    errors = [term for term in objective.terms if isinstance(term, ErrorFunction)]
     chunk_of = (chunk.targets, chunk.sample_weight)
     return Moments(
         inputs=tuple(_matmul(z.T, s * z) for z in inputs[1:]),

@@ -2,8 +2,8 @@
 
 One compiled program runs a given number of evaluations and returns; between bursts, on the host, happen progress,
 callbacks, Ctrl-C and the time budget. Where a burst ends has no influence on the result: every evaluation is the same
-step of the same program. The program is compiled once for an architecture and a chunk's shape; other hyperparameters,
-seeds and numbers of samples meet it compiled.
+step of the same program. The program is compiled once for an architecture and the shape of the chunks; other
+hyperparameters and seeds, and numbers of samples that round to that shape, meet it compiled.
 """
 
 from __future__ import annotations
