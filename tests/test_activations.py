@@ -138,7 +138,7 @@ def test_softmax_its_complement_and_its_logarithm_are_each_precise(dtype):
     a = rows(dtype)
     with precision(dtype):
         functions = (complementary_softmax, log_softmax, get_activation("softmax").function)
-        values = jax.device_get(jax.jit(lambda a: tuple(function(a) for function in functions))(a))
+        values = jax.device_get(jax.jit(jax.vmap(lambda a: tuple(function(a) for function in functions)))(a))
     (y, complement), logarithm, z = values
     np.testing.assert_array_equal(z, y)
     assert y.dtype == complement.dtype == logarithm.dtype == dtype
@@ -183,7 +183,7 @@ def test_no_row_of_pre_activations_overflows_softmax(shift):
     def everything(a):
         return complementary_softmax(a), log_softmax(a)
 
-    values, slopes = jax.device_get(jax.jit(lambda a: (everything(a), jax.jacfwd(everything)(a)))(a))
+    values, slopes = jax.device_get(jax.jit(jax.vmap(lambda a: (everything(a), jax.jacfwd(everything)(a))))(a))
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((values, slopes)))
     (y, _), _ = values
     np.testing.assert_array_equal(y, [[0.5, 0.5, 0], [0, 0, 1]] if shift > 0 else [[0, 0, 1], [1, 0, 0]])

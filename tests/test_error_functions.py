@@ -22,11 +22,11 @@ EPS = {"float32": np.finfo(np.float32).eps, "float64": np.finfo(np.float64).eps}
 def evaluate(error, network, a, t):
     def total(a):
         outputs = get_activation(network.output_activation).function(a)
-        E = error.per_sample(network, ForwardPass((a,), (), outputs), t)
+        E = error.per_sample(network, ForwardPass((a,), (), outputs), t.T)
         return jnp.sum(E), E
 
-    slope, E = jax.grad(total, has_aux=True)(a)
-    return E, slope
+    slope, E = jax.grad(total, has_aux=True)(a.T)
+    return E, slope.T
 
 
 def errors_and_slopes(error, output, a, t, dtype):

@@ -77,11 +77,11 @@ def test_forward_pass_equals_the_one_by_hand(float64_case):
 
     with precision("float64"):
         theta, inputs = jnp.asarray(problem.theta), jnp.asarray(problem.inputs)
-        forward = jax.jit(network.forward)(network.unravel(theta), inputs)
+        forward = jax.jit(network.forward)(network.unravel(theta), inputs.T)
     assert len(forward.hidden) == float64_case.depth
     got, expected = (*forward.pre_activations, *forward.hidden, forward.outputs), (*a, *z[1:-1], z[-1])
     for array, by_hand in zip(got, expected, strict=True):
-        np.testing.assert_allclose(array, by_hand, rtol=0, atol=1e-14)
+        np.testing.assert_allclose(array.T, by_hand, rtol=0, atol=1e-14)
 
 
 def test_equal_architectures_are_one_to_a_compiler():

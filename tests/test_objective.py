@@ -103,7 +103,7 @@ def test_rows_and_chunks_that_fill_up_change_no_bit(case, data, seed):
 
         def with_noise(buffer):
             buffer = np.array(buffer)
-            buffer[weightless] = rng.normal(0, 10, (weightless.sum(), buffer.shape[-1]))
+            np.moveaxis(buffer, -1, 1)[weightless] = rng.normal(0, 10, (weightless.sum(), buffer.shape[1]))
             return jnp.asarray(buffer)
 
         noisy = replace(samples, inputs=with_noise(samples.inputs), targets=with_noise(samples.targets))

@@ -19,11 +19,11 @@ def rows(n_samples, n_columns=2):
 
 
 def read_back(samples):
-    """Inputs, targets and weights of all chunks that hold data."""
+    """Inputs, targets and weights of all chunks that hold data, samples in rows."""
     n_chunks = int(samples.n_chunks)
     targets = samples.inputs if samples.targets is None else samples.targets
     buffers = (samples.inputs, targets, samples.sample_weight)
-    return [np.concatenate(np.asarray(buffer)[:n_chunks]) for buffer in buffers]
+    return [np.concatenate(np.moveaxis(np.asarray(buffer)[:n_chunks], -1, 1)) for buffer in buffers]
 
 
 @few
@@ -73,21 +73,21 @@ def test_inputs_are_their_own_targets_without_a_copy():
     assert samples.targets is None
     chunk = samples.chunk(1)
     assert chunk.targets is chunk.inputs
-    np.testing.assert_array_equal(chunk.inputs, [rows(5)[4], [0, 0], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(chunk.inputs.T, [rows(5)[4], [0, 0], [0, 0], [0, 0]])
 
 
 def test_arrays_of_the_caller_are_copied():
     inputs = rows(4).astype(np.float32)
     samples = Samples.from_arrays(inputs, chunk_size=4, dtype="float32")
     inputs[:] = -1
-    np.testing.assert_array_equal(samples.inputs[0], rows(4))
+    np.testing.assert_array_equal(samples.inputs[0].T, rows(4))
 
 
 @pytest.mark.parametrize("n_samples", [1, 4, 21])
 def test_sum_over_chunks_is_the_sum_over_the_rows(n_samples):
     samples = Samples.from_arrays(rows(n_samples), 2 * rows(n_samples, 3), chunk_size=4, dtype="float32")
     sums = samples.sum_over_chunks(
-        lambda chunk: {"s": chunk.sample_weight.sum(), "both": (chunk.inputs.sum(axis=0), chunk.targets.sum(axis=0))}
+        lambda chunk: {"s": chunk.sample_weight.sum(), "both": (chunk.inputs.sum(axis=1), chunk.targets.sum(axis=1))}
     )
     assert sums["s"] == n_samples
     np.testing.assert_array_equal(sums["both"][0], rows(n_samples).sum(axis=0))
@@ -109,7 +109,7 @@ layers = st.lists(st.integers(1, 10**4), min_size=2, max_size=5)
 @example(n_samples=64, layer_sizes=[64, 25, 64])
 def test_chunk_fits_the_memory_meant_for_it_and_the_data(n_samples, layer_sizes):
     size = choose_chunk_size(n_samples, tuple(layer_sizes))
-    assert 16 <= size <= max(1024, 1.13 * 2**23 / (4 * sum(layer_sizes)))
+    assert 16 <= size <= max(1024, 1.13 * 2**24 / (4 * sum(layer_sizes)))
     assert size < max(2 * n_samples, 17)
     if n_samples <= 1024:
         assert size >= n_samples  # small data are one chunk
@@ -131,4 +131,6 @@ def test_chunk_size_stays_where_the_cache_ends():
     assert choose_chunk_size(10**6, (192, 400, 192)) == 1024
     assert choose_chunk_size(10**6, (64, 25, 64)) == 4096
     assert choose_chunk_size(10_000, (64, 25, 64)) == 10_240
+    assert choose_chunk_size(10_000, (64, 200, 64)) == 10_240
+    assert choose_chunk_size(10_000, (64, 400, 64)) == 1024
     assert choose_chunk_size(60, (64, 25, 64)) == 64

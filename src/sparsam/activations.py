@@ -73,7 +73,7 @@ def _log_complementary_logistics_jvp(
 
 @jax.custom_jvp
 def complementary_softmax(a: jax.Array) -> Pair:
-    """Return y_k = exp(a_k) / sum_j exp(a_j) and 1 - y_k over the last axis, each to its full relative precision.
+    """Return y_k = exp(a_k) / sum_j exp(a_j) and 1 - y_k over the first axis, each to its full relative precision.
 
     Everything is relative to the largest pre-activation a_m (PRML eq. 4.104 is the same for a - a_m), so that nothing
     overflows: with e_k = exp(a_k - a_m) <= 1 and the rest R = sum of all e_j but e_m = 1 ::
@@ -95,7 +95,7 @@ def _complementary_softmax_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Ar
 
 @jax.custom_jvp
 def log_softmax(a: jax.Array) -> jax.Array:
-    """Return ln y_k of softmax units over the last axis, to full relative precision.
+    """Return ln y_k of softmax units over the first axis, to full relative precision.
 
     ln y_k = (a_k - a_m) - ln(1 + R), in the symbols of `complementary_softmax`: two numbers of one sign.
     """
@@ -110,10 +110,11 @@ def _log_softmax_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> t
 
 def _relative_to_largest(a: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Which unit m is the largest (one, also of equals), a - a_m, exp(a - a_m), and the rest R of the exponentials."""
-    largest = jnp.arange(a.shape[-1]) == jnp.argmax(a, axis=-1, keepdims=True)
-    difference = a - jnp.max(a, axis=-1, keepdims=True)
+    units = jnp.arange(len(a)).reshape(-1, *[1] * (a.ndim - 1))
+    largest = units == jnp.argmax(a, axis=0, keepdims=True)
+    difference = a - jnp.max(a, axis=0, keepdims=True)
     e = jnp.exp(difference)
-    return largest, difference, e, jnp.sum(jnp.where(largest, 0.0, e), axis=-1, keepdims=True)
+    return largest, difference, e, jnp.sum(jnp.where(largest, 0.0, e), axis=0, keepdims=True)
 
 
 def _log_softmax_slope(a: jax.Array, a_dot: jax.Array) -> jax.Array:
@@ -123,8 +124,8 @@ def _log_softmax_slope(a: jax.Array, a_dot: jax.Array) -> jax.Array:
     # cross-entropy it is y_m sum_(k != m) t_k - (1 - y_m) t_m in unit m and y_k sum_j t_j - t_k in the others: y - t.
     y, complement = complementary_softmax(a)
     largest = _relative_to_largest(a)[0]
-    of_largest = jnp.sum(jnp.where(largest, y * a_dot, 0.0), axis=-1, keepdims=True)
-    of_others = jnp.sum(jnp.where(largest, 0.0, y * a_dot), axis=-1, keepdims=True)
+    of_largest = jnp.sum(jnp.where(largest, y * a_dot, 0.0), axis=0, keepdims=True)
+    of_others = jnp.sum(jnp.where(largest, 0.0, y * a_dot), axis=0, keepdims=True)
     return jnp.where(largest, complement * a_dot, a_dot - of_largest) - of_others
 
 
@@ -149,7 +150,7 @@ class Activation:
     name : str
         The name users write.
     function : callable
-        ``h``: ``z = h(a)``, elementwise or over the last axis.
+        ``h``: ``z = h(a)``, elementwise or over the first axis.
     probabilities : callable or None
         Of units with two ends of their range, the probabilities (p, 1 - p) of the upper and the lower end that z
         amounts to, as functions of a: p = z for logistic units, p = (z + 1)/2 = logistic(2a) for tanh units (CS294A,
@@ -191,8 +192,8 @@ def get_activation(name: str) -> Activation:
     Parameters
     ----------
     name : {"logistic", "tanh", "relu", "identity", "softmax"}
-        As in scikit-learn's MLP. Softmax, for outputs only, is not elementwise: its function takes rows of
-        pre-activations (..., n_outputs) to rows of probabilities.
+        As in scikit-learn's MLP. Softmax, for outputs only, is not elementwise: its function takes
+        pre-activations (n_outputs, ...) to probabilities.
 
     Returns
     -------
@@ -207,8 +208,8 @@ def get_activation(name: str) -> Activation:
     --------
     >>> get_activation("logistic").function(jnp.zeros(())).item()
     0.5
-    >>> get_activation("softmax").function(jnp.zeros((1, 4))).tolist()
-    [[0.25, 0.25, 0.25, 0.25]]
+    >>> get_activation("softmax").function(jnp.zeros(4)).tolist()
+    [0.25, 0.25, 0.25, 0.25]
     """
     try:
         return ACTIVATIONS[name]

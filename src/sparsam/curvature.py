@@ -1,6 +1,6 @@
 """Kronecker factors of J's curvature: what the minimizer's initial matrix H0 is made of.
 
-The Gauss-Newton matrix of layer l, a = z W + b with the constant 1 appended to z, is the mean over the samples of
+The Gauss-Newton matrix of layer l, a = W' z + b with the constant 1 appended to z, is the mean over the samples of
 z z' (x) g with g the curvature of J with respect to that sample's a. The mean of a Kronecker product is taken for the
 product of the means (Martens & Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature",
 ICML 2015, eq. 3) ::
@@ -206,7 +206,7 @@ class Moments(NamedTuple):
 
 def moments(objective: Objective, parameters: Parameters, chunk: Chunk) -> Moments:
     """Sum the moments over a chunk."""
-    network, s = objective.network, chunk.sample_weight[:, None]
+    network, s = objective.network, chunk.sample_weight
     forward = network.forward(parameters, chunk.inputs)
     inputs = [_with_one(z) for z in (chunk.inputs, *forward.hidden)]
     slopes = [get_activation(network.hidden_activation).slope(a) for a in forward.pre_activations[:-1]]
@@ -214,9 +214,9 @@ def moments(objective: Objective, parameters: Parameters, chunk: Chunk) -> Momen
     errors = [term for term in objective.terms if isinstance(term, ErrorFunction)]
     chunk_of = (chunk.targets, chunk.sample_weight)
     return Moments(
-        inputs=tuple(_matmul(z.T, s * z) for z in inputs[1:]),
-        slopes=tuple(_matmul(d.T, s * d) for d in slopes),
-        mean_slopes=tuple(_matmul(z.T, s * d) for z, d in zip(inputs, slopes, strict=False)) if means else (),
+        inputs=tuple(_matmul(z, (s * z).T) for z in inputs[1:]),
+        slopes=tuple(_matmul(d, (s * d).T) for d in slopes),
+        mean_slopes=tuple(_matmul(z, (s * d).T) for z, d in zip(inputs, slopes, strict=False)) if means else (),
         output=reduce(jnp.add, (term.output_curvature(network, forward, *chunk_of) for term in errors)),
         terms=tuple(term.sums(network, forward, *chunk_of) for term in means),
     )
@@ -228,7 +228,7 @@ def input_spectrum(samples: Samples) -> Spectrum:
 
     def moment(chunk: Chunk) -> jax.Array:
         x = _with_one(chunk.inputs)
-        return _matmul(x.T, chunk.sample_weight[:, None] * x)
+        return _matmul(x, (chunk.sample_weight * x).T)
 
     return Spectrum.of(samples.sum_over_chunks(moment) / samples.total_weight)
 
@@ -285,4 +285,4 @@ def assemble(objective: Objective, parameters: Parameters, means: Moments, input
 
 
 def _with_one(z: jax.Array) -> jax.Array:
-    return jnp.concatenate([z, jnp.ones((len(z), 1), z.dtype)], axis=1)
+    return jnp.concatenate([z, jnp.ones((1, z.shape[1]), z.dtype)])

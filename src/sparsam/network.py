@@ -2,10 +2,12 @@
 
 Layer l takes the activations z of the layer before it (at first the inputs x) to ::
 
-    a = z W_l + b_l,        z = h(a)
+    a = W_l' z + b_l,        z = h(a)
 
-with samples in rows, so that ``W_l`` is (n_in, n_out) as in scikit-learn's MLP (PRML's w_ji transposed). h is
-elementwise, but for softmax outputs.
+with ``W_l`` (n_in, n_out) as in scikit-learn's MLP (PRML's w_ji transposed). h is elementwise, but for softmax outputs.
+
+Within the engine samples lie in columns, as in CS294A: z is (n_units, n_samples). Every product of a pass then has the
+samples, of which there are most, along the axis that is contiguous in memory, which is a tenth faster.
 """
 
 from __future__ import annotations
@@ -49,11 +51,11 @@ class ForwardPass(NamedTuple):
 
     Attributes
     ----------
-    pre_activations : tuple of arrays of shape (n_samples, n_units)
+    pre_activations : tuple of arrays of shape (n_units, n_samples)
         a of every layer, from the first hidden to the output layer.
-    hidden : tuple of arrays of shape (n_samples, n_units)
+    hidden : tuple of arrays of shape (n_units, n_samples)
         Activations z of the hidden layers.
-    outputs : array of shape (n_samples, n_outputs)
+    outputs : array of shape (n_outputs, n_samples)
         y = h(a) of the output layer.
     """
 
@@ -155,7 +157,7 @@ class Network:
         return jnp.concatenate([jnp.ravel(array) for array in (*parameters.coefs, *parameters.intercepts)])
 
     def forward(self, parameters: Parameters, inputs: jax.Array, known: tuple[jax.Array, ...] = ()) -> ForwardPass:
-        """Propagate inputs (n_samples, n_features) through the network.
+        """Propagate inputs (n_features, n_samples) through the network.
 
         ``known`` are pre-activations of the first layers that an earlier pass at the same weights has kept: what they
         depend on is differentiated as ever, but they are not computed again.
@@ -174,13 +176,13 @@ class Network:
 
 
 def affine(z: jax.Array, coef: jax.Array, intercept: jax.Array) -> jax.Array:
-    """a = z W + b."""
-    return jnp.matmul(z, coef, precision=FULL_PRECISION) + intercept
+    """a = W' z + b."""
+    return jnp.matmul(coef.T, z, precision=FULL_PRECISION) + intercept[:, None]
 
 
 @jax.custom_vjp
 def known_affine(z: jax.Array, coef: jax.Array, intercept: jax.Array, a: jax.Array) -> jax.Array:
-    """a = z W + b where a is known already: its derivatives are those of `affine`."""
+    """a = W' z + b where a is known already: its derivatives are those of `affine`."""
     return a
 
 
@@ -197,6 +199,6 @@ def _known_affine_backward(kept: tuple[jax.Array, ...], delta: jax.Array) -> tup
 known_affine.defvjp(_known_affine_forward, _known_affine_backward)
 
 
-def weighted_sum(sample_weight: jax.Array, rows: jax.Array) -> jax.Array:
-    """sum_n s_n rows_n."""
-    return jnp.matmul(sample_weight, rows, precision=FULL_PRECISION)
+def weighted_sum(columns: jax.Array, sample_weight: jax.Array) -> jax.Array:
+    """sum_n s_n columns_n."""
+    return jnp.matmul(columns, sample_weight, precision=FULL_PRECISION)

@@ -91,7 +91,7 @@ class KLSparsity:
                 "have no such range: use logistic or tanh hidden units, or beta=0"
             )
         pairs = [probabilities(a) for a in forward.pre_activations[:-1]]
-        return tuple((weighted_sum(sample_weight, p), weighted_sum(sample_weight, q)) for p, q in pairs)
+        return tuple((weighted_sum(p, sample_weight), weighted_sum(q, sample_weight)) for p, q in pairs)
 
     def value(self, mean: tuple[Pair, ...], parameters: Parameters) -> jax.Array:
         """beta sum_j KL(rho || rho_hat_j)."""

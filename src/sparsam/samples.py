@@ -1,9 +1,9 @@
-"""The data as the engine sees it: chunks of rows, resident on the device.
+"""The data as the engine sees it: chunks of samples, resident on the device.
 
 A chunk is small enough for its intermediates to stay in the processor's cache; sums over the chunks make J and its
-gradient. All chunks have one shape. Rows that fill up the last chunk have weight 0, and so do whole chunks that fill up
-the buffer: its length is rounded to a coarse step so that data of another length meets a program already compiled,
-while the loop runs only over the chunks that hold data.
+gradient. All chunks have one shape, with samples in columns (see `sparsam.network`). Samples that fill up the last chunk
+have weight 0, and so do whole chunks that fill up the buffer: its length is rounded to a coarse step so that data of
+another length meets a program already compiled, while the loop runs only over the chunks that hold data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Sums = TypeVar("Sums")
 
 
 class Chunk(NamedTuple):
-    """Some rows of the data: inputs x, targets t, weights s."""
+    """Some of the data: inputs x (n_features, n_samples), targets t (n_outputs, n_samples), weights s (n_samples,)."""
 
     inputs: jax.Array
     targets: jax.Array
@@ -39,11 +39,11 @@ class Samples:
 
     Attributes
     ----------
-    inputs : array of shape (n_buffered, chunk_size, n_features)
-    targets : array of shape (n_buffered, chunk_size, n_outputs) or None
+    inputs : array of shape (n_buffered, n_features, chunk_size)
+    targets : array of shape (n_buffered, n_outputs, chunk_size) or None
         None where the inputs are their own targets, as in an autoencoder: then no copy is held.
     sample_weight : array of shape (n_buffered, chunk_size)
-        s_n; 0 on rows that only fill up.
+        s_n; 0 of samples that only fill up.
     n_chunks : int array of shape ()
         How many chunks hold data.
     total_weight : array of shape ()
@@ -66,7 +66,7 @@ class Samples:
         chunk_size: int,
         dtype: DTypeLike,
     ) -> Samples:
-        """Copy host arrays (n_samples, ...) into chunks on the default device.
+        """Copy host arrays (n_samples, ...), samples in rows, into chunks on the default device.
 
         Called within the scope of the precision asked for (see `sparsam.train.precision`).
         """
@@ -76,9 +76,11 @@ class Samples:
         n_buffered = _round_up(n_chunks, 3)
 
         def chunked(rows: NDArray[np.floating]) -> jax.Array:
-            buffer = np.zeros((n_buffered * chunk_size, *rows.shape[1:]), dtype=dtype)
-            buffer[:n_samples] = rows
-            return jax.device_put(buffer.reshape(n_buffered, chunk_size, *rows.shape[1:]))
+            buffer = np.zeros((n_buffered, *rows.shape[1:], chunk_size), dtype=dtype)
+            for chunk, start in zip(buffer, range(0, n_samples, chunk_size), strict=False):
+                piece = rows[start : start + chunk_size]
+                chunk[..., : len(piece)] = piece.T
+            return jax.device_put(buffer)
 
         return cls(
             inputs=chunked(inputs),
@@ -89,7 +91,7 @@ class Samples:
         )
 
     def chunk(self, index: int | jax.Array) -> Chunk:
-        """Return the rows of one chunk."""
+        """Return one chunk."""
 
         def take(buffer: jax.Array) -> jax.Array:
             return jax.lax.dynamic_index_in_dim(buffer, index, keepdims=False)
@@ -128,26 +130,26 @@ class Samples:
 
 
 def choose_chunk_size(n_samples: int, layer_sizes: tuple[int, ...], asked: int | None = None) -> int:
-    """Choose the rows of a chunk from the shapes; or take those asked for, but no more than there are.
+    """Choose the samples of a chunk from the shapes; or take those asked for, but no more than there are.
 
     All the data are one chunk, which needs not be copied out of the buffer, if their activations (float32, all layers)
-    take at most `ONE_CHUNK_BYTES`. Otherwise a chunk takes a quarter to half of that, and is a power of two of at least
-    1024 rows. The rows of a single chunk are rounded up, so that few programs serve every number of samples: to a power
+    take at most `ONE_CHUNK_BYTES`. Otherwise a chunk takes at most `CHUNK_BYTES`, and is a power of two of at least
+    1024. The samples of a single chunk are rounded up, so that few programs serve every number of samples: to a power
     of two where the cost is no matter, above 1024 to four significant bits.
     """
     if asked is not None:
         return min(int(asked), n_samples)
-    fits = ONE_CHUNK_BYTES / (4 * sum(layer_sizes))
+    bytes_each = 4 * sum(layer_sizes)
     if n_samples <= 1024:
         return max(_round_up(n_samples, 1), 16)
-    if n_samples <= fits:
+    if n_samples * bytes_each <= ONE_CHUNK_BYTES:
         return _round_up(n_samples, 4)
-    return max(2 ** math.floor(math.log2(max(fits / 2, 1))), 1024)
+    return max(2 ** math.floor(math.log2(max(CHUNK_BYTES / bytes_each, 1))), 1024)
 
 
-ONE_CHUNK_BYTES = 2**23
-"""Measured, on cores with 2 MB of second-level cache: here the intermediates' way to memory begins to cost more than
-the copies of chunks and their handling."""
+ONE_CHUNK_BYTES, CHUNK_BYTES = 2**24, 2**22
+"""Measured, on two cores with 2 MB of second-level cache each: beyond the first the intermediates' way to memory costs
+more than the copies of chunks and their handling; chunks of up to the second are the fastest."""
 
 
 def _round_up(number: int, significant_bits: int) -> int:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sparsam import reference
 from sparsam.estimators import autoencoder
+from sparsam.samples import Chunk
 
 FUNCTIONS = {
     "logistic": lambda a: 1 / (1 + np.exp(-a)),
@@ -189,7 +190,7 @@ def test_compiled_programs_see_one_chunk_at_a_time(model, X, monkeypatch, method
 
     def watched(*arguments):
         rows = arguments[-1]
-        shapes.append(getattr(rows, "inputs", rows).shape)
+        shapes.append(rows.inputs.T.shape if isinstance(rows, Chunk) else rows.shape)
         return original(*arguments)
 
     monkeypatch.setattr(autoencoder, program, watched)

@@ -312,7 +312,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             for start in range(0, len(X), size):
                 piece = slice(start, start + size)
                 rows, row_weights = (jnp.asarray(fitting.filled(array[piece], size, np.float64)) for array in (X, s))
-                more = _sums(objective, parameters, Chunk(rows, rows, row_weights))
+                more = _sums(objective, parameters, Chunk(rows.T, rows.T, row_weights))
                 sums = more if sums is None else jax.tree.map(jnp.add, sums, more)
             return float(jnp.sum(objective.values(sums, jnp.asarray(s.sum()), parameters)))
 
@@ -431,28 +431,29 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         )
 
 
-# The compiled programs; a network's architecture is part of their key.
+# The compiled programs: a network's architecture is part of their key. The user's samples are in rows, the engine's in
+# columns.
 
 
 @partial(jax.jit, static_argnums=0)
-def _encode(network: Network, parameters: Parameters, x: jax.Array) -> jax.Array:
-    return network.forward(parameters, x).hidden[0]
+def _encode(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
+    return network.forward(parameters, X.T).hidden[0].T
 
 
 @partial(jax.jit, static_argnums=0)
-def _decode(network: Network, parameters: Parameters, z: jax.Array) -> jax.Array:
-    a = affine(z, parameters.coefs[1], parameters.intercepts[1])
-    return get_activation(network.output_activation).function(a)
+def _decode(network: Network, parameters: Parameters, Z: jax.Array) -> jax.Array:
+    a = affine(Z.T, parameters.coefs[1], parameters.intercepts[1])
+    return get_activation(network.output_activation).function(a).T
 
 
 @partial(jax.jit, static_argnums=0)
-def _reconstruct(network: Network, parameters: Parameters, x: jax.Array) -> jax.Array:
-    return network.forward(parameters, x).outputs
+def _reconstruct(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
+    return network.forward(parameters, X.T).outputs.T
 
 
 @partial(jax.jit, static_argnums=0)
-def _negative_error(network: Network, parameters: Parameters, x: jax.Array) -> jax.Array:
-    return -SquaredError().per_sample(network, network.forward(parameters, x), x)
+def _negative_error(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
+    return -SquaredError().per_sample(network, network.forward(parameters, X.T), X.T)
 
 
 @partial(quick_jit, static_argnums=0)
@@ -463,7 +464,7 @@ def _mean_activation(network: Network, theta: jax.Array, samples: Samples) -> ja
     def activation_sums(chunk: Chunk) -> jax.Array:
         a = network.forward(parameters, chunk.inputs).pre_activations[0]
         z = hidden.probabilities(a)[0] if hidden.probabilities else hidden.function(a)
-        return weighted_sum(chunk.sample_weight, z)
+        return weighted_sum(z, chunk.sample_weight)
 
     return samples.sum_over_chunks(activation_sums) / samples.total_weight
 
