@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from sparsam import curvature, reference
 from sparsam.curvature import input_spectrum, kronecker_factors
-from sparsam.error_functions import CrossEntropy
+from sparsam.error_functions import CrossEntropy, SquaredError
 from sparsam.network import Network
-from sparsam.penalties import KLSparsity
+from sparsam.objective import Objective
+from sparsam.penalties import KLSparsity, WeightDecay
+from sparsam.samples import Samples
 from sparsam.train import precision
 
 few = settings(max_examples=4, deadline=None, derandomize=True)
@@ -19,7 +21,7 @@ few = settings(max_examples=4, deadline=None, derandomize=True)
 
 @jax.jit
 def factorize(objective, theta, samples):
-    return kronecker_factors(objective, theta, samples, input_spectrum(samples))
+    return kronecker_factors(objective, theta, samples, input_spectrum(samples), 0)
 
 
 @jax.jit
@@ -194,6 +196,32 @@ def test_weights_are_repetitions(sparse_problem):
     vector = np.random.default_rng(0).normal(size=sparse_problem.case.network.n_parameters)
     products = [apply_inverse(problem, 0.1, vector) for problem in (weighted, repeated)]
     np.testing.assert_allclose(*products, rtol=1e-10)
+
+
+def test_early_factors_are_those_of_a_part_of_the_samples():
+    n_samples, n_buffered = 4 * curvature.ENOUGH, 2
+    network = Network((3, 2, 3))
+    rng = np.random.default_rng(0)
+    inputs, theta = rng.uniform(size=(n_samples, 3)), rng.normal(size=network.n_parameters)
+    objective = Objective(network, (SquaredError(), WeightDecay(1e-4), KLSparsity(0.1, 3.0)))
+    place = np.arange(n_samples) % (n_samples // n_buffered)
+    factorize = jax.jit(kronecker_factors)
+    with precision("float64"):
+
+        def factors(rows, chunk_size, iteration):
+            samples = Samples.from_arrays(rows, chunk_size=chunk_size, dtype="float64")
+            return jax.device_get(factorize(objective, theta, samples, spectrum, iteration))
+
+        everything = Samples.from_arrays(inputs, chunk_size=n_samples // n_buffered, dtype="float64")
+        spectrum = input_spectrum(everything)
+        for iteration, parts in ((0, 1), (curvature.ITERATIONS, 2), (1000, curvature.PARTS)):
+            of_part = inputs[place < n_samples // n_buffered // curvature.PARTS * parts]
+            got = factors(inputs, n_samples // n_buffered, iteration)
+            expected = factors(of_part, 1023, 0)  # of that size chunks are not divided
+            for layer, expected_layer in zip(got.layers, expected.layers, strict=True):
+                for spectra in ("inputs", "outputs"):
+                    values = [getattr(one, spectra).values for one in (layer, expected_layer)]
+                    np.testing.assert_allclose(*values, rtol=1e-9, atol=1e-15)
 
 
 def test_saturated_and_dead_units_leave_the_factors_finite(sparse_case):

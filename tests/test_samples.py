@@ -94,6 +94,20 @@ def test_sum_over_chunks_is_the_sum_over_the_rows(n_samples):
     np.testing.assert_array_equal(sums["both"][1], 2 * rows(n_samples, 3).sum(axis=0))
 
 
+@pytest.mark.parametrize("n_samples", [1, 8, 21])
+def test_sum_over_parts_takes_the_first_parts_of_every_chunk(n_samples):
+    X = rows(n_samples, 3)
+    samples = Samples.from_arrays(X, chunk_size=8, dtype="float32")
+    place = np.arange(n_samples) % 8
+    for n_parts in (1, 3, jnp.int32(4)):
+        weight, total = samples.sum_over_parts(
+            lambda chunk: (chunk.sample_weight.sum(), chunk.inputs.sum(axis=1)), n_parts, of=4
+        )
+        taken = X[place < 2 * n_parts]
+        assert weight == len(taken)
+        np.testing.assert_array_equal(total, taken.sum(axis=0))
+
+
 def test_sum_over_chunks_may_be_differentiated_inside_the_loop():
     samples = Samples.from_arrays(rows(5), chunk_size=4, dtype="float32")
     slope = samples.sum_over_chunks(lambda chunk: jax.grad(lambda w: jnp.sum(w * chunk.inputs))(jnp.float32(3)))

@@ -118,14 +118,16 @@ def test_training_equals_ask_and_tell_by_hand(run, training_job, solver):
         factors = None
         if solver == "kronecker-lbfgs":
             inputs = input_spectrum(samples)
-            factors = kronecker_factors(objective, theta, samples, inputs)
+            factors = kronecker_factors(objective, theta, samples, inputs, 0)
         state = lbfgs.initialize(jnp.asarray(theta), max_iter=20, factors=factors)
         refreshed = 0
         while state.status == lbfgs.RUNNING:
             evaluation = evaluate(objective, lbfgs.ask(state), samples)
             state = lbfgs.tell(state, evaluation.value, evaluation.gradient)
             if lbfgs.needs_factors(state):
-                state = lbfgs.tell_factors(state, kronecker_factors(objective, state.theta, samples, inputs))
+                state = lbfgs.tell_factors(
+                    state, kronecker_factors(objective, state.theta, samples, inputs, state.iteration)
+                )
                 refreshed += 1
         state = jax.device_get(state)
     assert refreshed == (6 if factors else 0)  # at iterations 2, 5, 8, 11, 14, 18

@@ -197,6 +197,7 @@ class CurvesWeights(Protocol):
 class Moments(NamedTuple):
     """Sums over samples, or their means, that the factors are made of; an entry a layer."""
 
+    weight: jax.Array  # s
     inputs: tuple[jax.Array, ...]  # z z' of the second layer's inputs and the following's
     slopes: tuple[jax.Array, ...]  # d d' of the hidden layers
     mean_slopes: tuple[jax.Array, ...]  # v of the hidden layers, (n_in + 1, n_units); () where nothing needs them
@@ -214,6 +215,7 @@ def moments(objective: Objective, parameters: Parameters, chunk: Chunk) -> Momen
     errors = [term for term in objective.terms if isinstance(term, ErrorFunction)]
     chunk_of = (chunk.targets, chunk.sample_weight)
     return Moments(
+        weight=jnp.sum(s),
         inputs=tuple(_matmul(z, (s * z).T) for z in inputs[1:]),
         slopes=tuple(_matmul(d, (s * d).T) for d in slopes),
         mean_slopes=tuple(_matmul(z, (s * d).T) for z, d in zip(inputs, slopes, strict=False)) if means else (),
@@ -234,7 +236,9 @@ def input_spectrum(samples: Samples) -> Spectrum:
 
 
 @jax.jit
-def kronecker_factors(objective: Objective, theta: jax.Array, samples: Samples, inputs: Spectrum) -> KroneckerFactors:
+def kronecker_factors(
+    objective: Objective, theta: jax.Array, samples: Samples, inputs: Spectrum, iteration: jax.Array
+) -> KroneckerFactors:
     """Make the factors of J at the flat weights theta.
 
     Parameters
@@ -244,14 +248,25 @@ def kronecker_factors(objective: Objective, theta: jax.Array, samples: Samples, 
     samples : Samples
     inputs : Spectrum
         Of A_1, from `input_spectrum`.
+    iteration : int array
+        Of the minimizer. What serves for a few early steps is made of a part of the samples.
 
     Returns
     -------
     KroneckerFactors
     """
     parameters = objective.network.unravel(theta)
-    sums = samples.sum_over_chunks(partial(moments, objective, parameters))
-    return assemble(objective, parameters, jax.tree.map(lambda total: total / samples.total_weight, sums), inputs)
+    n_buffered, _, chunk_size = samples.inputs.shape
+    divide = chunk_size % PARTS == 0 and n_buffered * chunk_size // PARTS >= ENOUGH
+    n_parts = jnp.clip(1 + iteration // ITERATIONS, 1, PARTS) if divide else 1
+    sums = samples.sum_over_parts(partial(moments, objective, parameters), n_parts, PARTS if divide else 1)
+    return assemble(objective, parameters, jax.tree.map(lambda total: total / sums.weight, sums), inputs)
+
+
+PARTS, ITERATIONS, ENOUGH = 4, 16, 2048
+"""The factors are made of one of four parts of the samples, if that is enough of them, and after every so many
+iterations of a part more. All from the beginning take a sixth of the time until the notes' J is 0.45; a quarter to the
+end, a tenth more evaluations until it converges."""
 
 
 def assemble(objective: Objective, parameters: Parameters, means: Moments, inputs: Spectrum) -> KroneckerFactors:

@@ -162,7 +162,7 @@ def _begin_lanes(
 
 
 def _refresh(objective: Objective, samples: Samples, state: lbfgs.LBFGSState, inputs: Any, wanted: jax.Array) -> Any:
-    told = lbfgs.tell_factors(state, kronecker_factors(objective, state.theta, samples, inputs))
+    told = lbfgs.tell_factors(state, kronecker_factors(objective, state.theta, samples, inputs, state.iteration))
     return jax.tree.map(lambda new, old: jnp.where(wanted, new, old), told, state)
 
 

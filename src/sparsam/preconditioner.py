@@ -20,6 +20,8 @@ __all__ = ["Factors", "Preconditioner", "adapt", "is_stale", "prepare"]
 FIRST_DAMPING, LEAST_DAMPING, LARGEST_DAMPING = 1.0, 1e-5, 1e3
 GOOD_PREDICTION, DAMPING_DECREASE = 0.75, 0.7
 POOR_PREDICTION, DAMPING_INCREASE = 0.25, 1.5
+# The inverse is that of a damping up to this factor away, since to compute it anew is not for nothing.
+TOLERATED = 2.5
 
 # The iterations between two refreshes of the factors grow from the first to the last number: the curvature changes fast
 # at first.
@@ -43,7 +45,8 @@ class Preconditioner:
     factors : Factors
     damping : array
     inverse : Inverse
-        Of the factors at the damping.
+        Of the factors at the damping ``inverse_damping``.
+    inverse_damping : array
     age : int array
         Iterates since the factors were told.
     """
@@ -51,6 +54,7 @@ class Preconditioner:
     factors: Factors
     damping: jax.Array
     inverse: Inverse
+    inverse_damping: jax.Array
     age: jax.Array
 
 
@@ -65,7 +69,7 @@ def prepare(factors: Factors) -> Preconditioner:
     damping = host_array(FIRST_DAMPING, dtype)
     later = jax.eval_shape(_damped, factors, damping)
     inverse = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), later)
-    return Preconditioner(factors, damping, inverse, host_array(0, np.int32))
+    return Preconditioner(factors, damping, inverse, damping, host_array(0, np.int32))
 
 
 def is_stale(preconditioner: Preconditioner, iteration: jax.Array) -> jax.Array:
@@ -103,9 +107,18 @@ def adapt(
     adapted = jnp.clip(factor * preconditioner.damping, LEAST_DAMPING, LARGEST_DAMPING)
     damping = jnp.where(accepted & ~first, adapted, preconditioner.damping)
     fresh = accepted & (preconditioner.age == 0)
-    inverse = jax.lax.cond(
-        fresh | (damping != preconditioner.damping),
-        lambda: preconditioner.factors.damped(damping),
-        lambda: preconditioner.inverse,
+    far = jnp.maximum(damping, preconditioner.inverse_damping) > TOLERATED * jnp.minimum(
+        damping, preconditioner.inverse_damping
     )
-    return replace(preconditioner, damping=damping, inverse=inverse, age=preconditioner.age + accepted)
+    inverse, inverse_damping = jax.lax.cond(
+        fresh | far,
+        lambda: (preconditioner.factors.damped(damping), damping),
+        lambda: (preconditioner.inverse, preconditioner.inverse_damping),
+    )
+    return replace(
+        preconditioner,
+        damping=damping,
+        inverse=inverse,
+        inverse_damping=inverse_damping,
+        age=preconditioner.age + accepted,
+    )

@@ -185,14 +185,14 @@ def train(
             with ThreadPoolExecutor(1) as other:
                 # Where the burst is not compiled yet, a burst of no steps has it compiled beside the factors.
                 other.submit(_compile_burst, objective, samples, state)
-                state = lbfgs.tell_factors(state, _factors(objective, state.theta, samples, inputs))
+                state = _refresh(objective, samples, state, inputs)
     try:
         while not training.stop_reason:
             with precision(dtype):
                 state, records = _burst(objective, samples, state, steps)
                 records, reached, status = jax.device_get((records, state.theta, state.status))
                 if records.needs_factors:
-                    state = lbfgs.tell_factors(state, _factors(objective, state.theta, samples, inputs))
+                    state = _refresh(objective, samples, state, inputs)
             before, elapsed = elapsed, time.perf_counter() - start
             steps = next_steps(steps, elapsed - before)
             record(training, names, records, reached, int(status), before, elapsed)
@@ -215,7 +215,7 @@ def begin(
     """Make the minimizer's first state, which waits for its factors, if it is to have any (then inputs is not None)."""
     if inputs is None:
         return lbfgs.initialize(theta, **options)
-    shapes = jax.eval_shape(kronecker_factors, objective, theta, samples, inputs)
+    shapes = jax.eval_shape(kronecker_factors, objective, theta, samples, inputs, 0)
     factors = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), shapes)
     return lbfgs.initialize(theta, factors=factors, **options)
 
@@ -238,6 +238,12 @@ def record(
         training.broken_terms = tuple(np.asarray(names)[broken].tolist())
     if status != lbfgs.RUNNING:
         training.stop_reason = _REASON_OF_STATUS[status]
+
+
+def _refresh(
+    objective: Objective, samples: Samples, state: lbfgs.LBFGSState, inputs: Spectrum | None
+) -> lbfgs.LBFGSState:
+    return lbfgs.tell_factors(state, _factors(objective, state.theta, samples, inputs, state.iteration))
 
 
 def _compile_burst(objective: Objective, samples: Samples, state: lbfgs.LBFGSState) -> None:
