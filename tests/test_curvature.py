@@ -144,6 +144,7 @@ def test_curvature_of_the_means_is_inverted_from_the_safe_side(sparse_problem, d
     assert np.linalg.norm(inverse - exact, 2) < 0.2 * np.linalg.norm(without - exact, 2) + 1e-10 * norm
 
 
+@pytest.mark.slow
 def test_inverse_is_exact_at_the_nodes(sparse_problem):
     layer = factors_of(sparse_problem).layers[0]
     layer = layer._replace(outputs=layer.outputs._replace(values=np.full_like(layer.outputs.values, 0.3)))
@@ -198,6 +199,7 @@ def test_weights_are_repetitions(sparse_problem):
     np.testing.assert_allclose(*products, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_early_factors_are_those_of_a_part_of_the_samples():
     n_samples, n_buffered = 4 * curvature.ENOUGH, 2
     network = Network((3, 2, 3))
@@ -224,6 +226,7 @@ def test_early_factors_are_those_of_a_part_of_the_samples():
                     np.testing.assert_allclose(*values, rtol=1e-9, atol=1e-15)
 
 
+@pytest.mark.slow
 def test_saturated_and_dead_units_leave_the_factors_finite(sparse_case):
     problem = sparse_case.problem(beta=2.0)
     for scale in (0.0, 1e4):

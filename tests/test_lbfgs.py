@@ -96,6 +96,7 @@ def test_minimum_is_found_where_the_decrease_drowns_in_the_rounding_of_the_value
     np.testing.assert_allclose(last.theta, m, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 @few
 @given(start=st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), outside=st.sampled_from([np.nan, np.inf, -np.inf]))
 def test_minimum_is_found_where_part_of_the_space_is_not_finite(dtype, start, outside):
@@ -206,7 +207,7 @@ def test_pair_without_positive_curvature_is_skipped(curvature):
         np.testing.assert_array_equal(before, after)
 
 
-@pytest.mark.parametrize("broken", [np.nan, np.inf, -1.0])
+@pytest.mark.parametrize("broken", [np.nan, *(pytest.param(b, marks=pytest.mark.slow) for b in (np.inf, -1.0))])
 def test_minimum_is_found_whatever_the_factors_are_worth(broken):
     """Down the gradient where H0 is not finite, or points uphill."""
 

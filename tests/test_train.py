@@ -110,7 +110,8 @@ def test_same_problem_gives_the_same_bits(dtype, run):
     assert bits(run(dtype, options={"max_iter": 40})) != bits(run(dtype, seed=1, options={"max_iter": 40}))
 
 
-@pytest.mark.parametrize("solver", ["kronecker-lbfgs", pytest.param("lbfgs", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", ["kronecker-lbfgs", "lbfgs"])
 def test_training_equals_ask_and_tell_by_hand(run, training_job, solver):
     objective, samples, theta = training_job("float64")
     with precision("float64"):

@@ -15,6 +15,8 @@ from sparsam.objective import Objective
 from sparsam.penalties import KLSparsity
 from sparsam.train import precision
 
+pytestmark = pytest.mark.slow  # programs of both precisions in both settings
+
 
 @pytest.fixture(params=[False, True], ids=["x32", "x64"])
 def users_x64(request):
@@ -97,7 +99,6 @@ def test_setting_is_the_threads_own(users_x64):
     assert seen == [users_x64]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("solver", train.SOLVERS)
 @pytest.mark.parametrize("seed", range(5))
 def test_float32_ends_where_float64_does_or_says_that_precision_stopped_it(run, solver, seed):

@@ -38,7 +38,10 @@ def sample_weight():
     return np.random.default_rng(1).uniform(0.0, 2.0, size=60)
 
 
-@pytest.fixture(scope="session", params=SETTINGS)
+@pytest.fixture(
+    scope="session",
+    params=["float32", "float64", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("tanh", "relu"))],
+)
 def fitted(request, X):
     """Fitted models of several kinds; not to be changed (`copy.deepcopy` them)."""
     return build_model(**SETTINGS[request.param]).fit(X)

@@ -167,6 +167,7 @@ def test_chunks_make_no_difference_to_a_fit(build, X, sample_weight):
     np.testing.assert_allclose(pieces.coefs_[0], whole.coefs_[0], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(start=st.integers(0, 59), count=st.integers(1, 60))
 def test_a_row_does_not_depend_on_the_rows_beside_it(model, X, start, count):
