@@ -63,6 +63,9 @@ RUNNING, CONVERGED, PRECISION, MAX_ITER, NOT_FINITE = range(5)
 """Values of `LBFGSState.status`: running; gradient max-norm <= tol; no measurable decrease left in this precision;
 max_iter reached; J not finite, or unbounded below."""
 
+# The pairs remembered. The valleys of J turn, and where factors tell the curvature at hand old pairs mislead.
+PAIRS, PAIRS_BESIDE_FACTORS = 20, 5
+
 PATIENCE = 100  # iterations without a new low before the precision is held exhausted
 
 
@@ -131,7 +134,7 @@ def initialize(
     *,
     tol: float = 1e-5,
     max_iter: int = 1000,
-    n_pairs: int = 20,
+    n_pairs: int | None = None,
     factors: Factors | None = None,
 ) -> LBFGSState:
     """Make the state that asks for a first evaluation at theta.
@@ -144,8 +147,8 @@ def initialize(
         Converged when no component of the gradient is larger.
     max_iter : int, default 1000
         Most iterations (steps accepted); the evaluations are about 1.05 times as many.
-    n_pairs : int, default 20
-        Pairs (s, y) remembered: 2 n_pairs vectors of memory.
+    n_pairs : int or None, default None
+        Pairs (s, y) remembered: 2 n_pairs vectors of memory. None is 20, or 5 beside factors.
     factors : Factors or None, default None
         A model of the curvature at theta, for the initial matrix H0; see `needs_factors`.
 
@@ -166,6 +169,8 @@ def initialize(
     [1.0, 1.0]
     """
     dtype = theta.dtype
+    if n_pairs is None:
+        n_pairs = PAIRS if factors is None else PAIRS_BESIDE_FACTORS
     infinity, none = host_array(np.inf, dtype), host_array(0, np.int32)
     return LBFGSState(
         theta=theta,

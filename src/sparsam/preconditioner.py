@@ -25,7 +25,7 @@ TOLERATED = 2.5
 
 # The iterations between two refreshes of the factors grow from the first to the last number: the curvature changes fast
 # at first.
-FIRST_REFRESH, LAST_REFRESH = 3, 20
+FIRST_REFRESH, LAST_REFRESH = 3, 10
 
 
 class Factors(Protocol):
