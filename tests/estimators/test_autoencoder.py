@@ -8,6 +8,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from sparsam import SparseAutoencoder, save
+from sparsam.line_search import NOISE
 
 # Fitted attributes
 
@@ -46,7 +47,8 @@ def test_results_are_the_last_row_of_the_history(fitted):
 
 def test_J_never_rises_beyond_rounding(fitted):
     J = fitted.history_.J.to_numpy()
-    assert (np.diff(J) <= 8 * np.finfo(fitted.dtype).eps * J[:-1]).all()
+    # What the line search allows, and half an epsilon at either end: it saw the sum of the terms in that precision.
+    assert (np.diff(J) <= (NOISE + 1) * np.finfo(fitted.dtype).eps * J[:-1]).all()
     assert J[-1] < 0.9 * J[0]
 
 
