@@ -265,8 +265,8 @@ def kronecker_factors(
 
 PARTS, ITERATIONS, ENOUGH = 4, 16, 2048
 """The factors are made of one of four parts of the samples, if that is enough of them, and after every so many
-iterations of a part more. All from the beginning take a sixth of the time until the notes' J is 0.45; a quarter to the
-end, a tenth more evaluations until it converges."""
+iterations of a part more. With all from the beginning the notes' job takes a sixth longer to J = 0.45; with a quarter
+to the end, a tenth more evaluations until it converges."""
 
 
 def assemble(objective: Objective, parameters: Parameters, means: Moments, inputs: Spectrum) -> KroneckerFactors:

@@ -146,7 +146,7 @@ def initialize(
     tol : float, default 1e-5
         Converged when no component of the gradient is larger.
     max_iter : int, default 1000
-        Most iterations (steps accepted); the evaluations are about 1.05 times as many.
+        Most iterations (steps accepted); the evaluations are about 1.1 times as many.
     n_pairs : int or None, default None
         Pairs (s, y) remembered: 2 n_pairs vectors of memory. None is 20, or 5 beside factors.
     factors : Factors or None, default None

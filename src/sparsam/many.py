@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from sparsam import lbfgs
 from sparsam.compilation import quick_jit
-from sparsam.curvature import input_spectrum, kronecker_factors
+from sparsam.curvature import kronecker_factors
 from sparsam.objective import Objective
 from sparsam.samples import Samples
-from sparsam.train import Training, begin, next_steps, precision, record, run_burst, train
+from sparsam.train import Training, begin, compiled_input_spectrum, next_steps, precision, record, run_burst, train
 
 __all__ = ["train_lanes", "train_many", "train_side_by_side"]
 
@@ -35,9 +35,9 @@ def train_many(
 ) -> list[Training]:
     """Minimize several objectives of one network, the way that is faster on the default device.
 
-    On CPU that is side by side: 16 trainings of the notes' job on two cores took 8 seconds, one after another 10.5, in
-    lanes 18, and in two processes of one core each 11 with their start. On accelerators it is in lanes; that has not
-    been measured.
+    On CPU that is side by side: 16 trainings of the notes' job on two cores took 5.8 seconds, one after another 9.5 and
+    in lanes 26, both of these with their compilation; two processes of one core each took 11 against 8 side by side
+    when a training needed a fifth more evaluations. On accelerators it is in lanes; that has not been measured.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def train_lanes(
     trainings = [Training(np.asarray(theta, dtype), stop_reason="", tol=tol) for theta in thetas]
     with precision(dtype):
         stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf, dtype) for leaf in leaves]), *objectives)
-        inputs = _input_spectrum(samples) if solver == "kronecker-lbfgs" else None
+        inputs = compiled_input_spectrum(samples) if solver == "kronecker-lbfgs" else None
         states = _begin_lanes(
             objectives[0], stacked, samples, np.stack([t.theta for t in trainings]), inputs, tol=tol, max_iter=max_iter
         )
@@ -171,4 +171,3 @@ def _refresh(objective: Objective, samples: Samples, state: lbfgs.LBFGSState, in
 _burst_lanes = quick_jit(jax.vmap(run_burst, in_axes=(0, None, 0, None)), donate_argnums=2)
 _refresh_lanes = quick_jit(jax.vmap(_refresh, in_axes=(0, None, 0, None, 0)), donate_argnums=2)
 _take = quick_jit(lambda tree, lanes: jax.tree.map(lambda leaf: leaf[lanes], tree))
-_input_spectrum = quick_jit(input_spectrum)

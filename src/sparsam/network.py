@@ -7,7 +7,7 @@ Layer l takes the activations z of the layer before it (at first the inputs x) t
 with ``W_l`` (n_in, n_out) as in scikit-learn's MLP (PRML's w_ji transposed). h is elementwise, but for softmax outputs.
 
 Within the engine samples lie in columns, as in CS294A: z is (n_units, n_samples). Every product of a pass then has the
-samples, of which there are most, along the axis that is contiguous in memory, which is a tenth faster.
+samples, of which there are most, along the axis that is contiguous in memory, which is a tenth faster for large layers.
 """
 
 from __future__ import annotations

@@ -126,19 +126,17 @@ class Samples:
 
             return self._take(take)
 
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(lambda: function(part(0))))
-        return jax.lax.fori_loop(
-            0, self.n_chunks * n_parts, lambda k, total: jax.tree.map(jnp.add, total, function(part(k))), zeros
-        )
+        def add_part(index: jax.Array, total: Sums) -> Sums:
+            return jax.tree.map(jnp.add, total, function(part(index)))
+
+        sums = jax.eval_shape(lambda: function(part(0)))
+        return jax.lax.fori_loop(0, self.n_chunks * n_parts, add_part, _zeros(sums))
 
     def sum_and_keep(self, function: Callable[..., tuple[Sums, Any]], *kept: Any) -> tuple[Sums, Any]:
         """Sum the first result of a function of the chunk, and keep the second of each chunk for another pass."""
 
         def part(index: jax.Array | int) -> Any:
             return jax.tree.map(lambda buffer: jax.lax.dynamic_index_in_dim(buffer, index, keepdims=False), kept)
-
-        def zeros(tree: Any, *leading: int) -> Any:
-            return jax.tree.map(lambda leaf: jnp.zeros((*leading, *leaf.shape), leaf.dtype), tree)
 
         sums, keep = jax.eval_shape(lambda: function(self.chunk(0), *part(0)))
         n_buffered = self.inputs.shape[0]
@@ -150,7 +148,11 @@ class Samples:
                 jax.tree.map(lambda buffer, part: buffer.at[index].set(part), carry[1], keep),
             )
 
-        return jax.lax.fori_loop(0, self.n_chunks, add_chunk, (zeros(sums), zeros(keep, n_buffered)))
+        return jax.lax.fori_loop(0, self.n_chunks, add_chunk, (_zeros(sums), _zeros(keep, n_buffered)))
+
+
+def _zeros(shapes: Any, *leading: int) -> Any:
+    return jax.tree.map(lambda leaf: jnp.zeros((*leading, *leaf.shape), leaf.dtype), shapes)
 
 
 def choose_chunk_size(n_samples: int, layer_sizes: tuple[int, ...], asked: int | None = None) -> int:

@@ -36,6 +36,7 @@ __all__ = [
     "Records",
     "Training",
     "begin",
+    "compiled_input_spectrum",
     "next_steps",
     "precision",
     "record",
@@ -179,7 +180,7 @@ def train(
     steps, elapsed = 1, 0.0
     with precision(dtype):
         objective = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), objective)
-        inputs = _input_spectrum(samples) if solver == "kronecker-lbfgs" else None
+        inputs = compiled_input_spectrum(samples) if solver == "kronecker-lbfgs" else None
         state = begin(objective, samples, cast(jax.Array, training.theta), inputs, tol=tol, max_iter=max_iter)
         if inputs is not None:
             with ThreadPoolExecutor(1) as other:
@@ -340,4 +341,4 @@ def run_burst(
 
 _burst = quick_jit(run_burst, thorough=lambda objective, samples, *_: len(samples.inputs) > 1, donate_argnames="state")
 _factors = quick_jit(kronecker_factors)
-_input_spectrum = quick_jit(input_spectrum)
+compiled_input_spectrum = quick_jit(input_spectrum)
