@@ -35,9 +35,9 @@ def train_many(
 ) -> list[Training]:
     """Minimize several objectives of one network, the way that is faster on the default device.
 
-    On CPU that is side by side: 16 trainings of the notes' job on two cores took 5.8 seconds, one after another 9.5 and
-    in lanes 26, both of these with their compilation; two processes of one core each took 11 against 8 side by side
-    when a training needed a fifth more evaluations. On accelerators it is in lanes; that has not been measured.
+    On CPU that is side by side: 16 trainings of the notes' job on two cores took 5.8 seconds, one after another 8.4, in
+    lanes 26 with their compilation; two processes of one core each took 11 against 8 side by side when a training
+    needed a fifth more evaluations. On accelerators it is in lanes; that has not been measured.
 
     Parameters
     ----------
