@@ -104,9 +104,8 @@ def train_lanes(
     with precision(dtype):
         stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf, dtype) for leaf in leaves]), *objectives)
         inputs = compiled_input_spectrum(samples) if solver == "kronecker-lbfgs" else None
-        states = _begin_lanes(
-            objectives[0], stacked, samples, np.stack([t.theta for t in trainings]), inputs, tol=tol, max_iter=max_iter
-        )
+        first = begin(objectives[0], samples, cast(jax.Array, trainings[0].theta), solver, tol=tol, max_iter=max_iter)
+        states = _begin_lanes(stacked, samples, first, np.stack([t.theta for t in trainings]), inputs)
     lanes = np.arange(len(trainings))  # which training each lane is
     steps, elapsed = 1, 0.0
     try:
@@ -144,21 +143,14 @@ def train_lanes(
 
 
 def _begin_lanes(
-    objective: Objective,
-    stacked: Objective,
-    samples: Samples,
-    thetas: NDArray[np.floating],
-    inputs: Any,
-    **options: Any,
+    stacked: Objective, samples: Samples, first: lbfgs.LBFGSState, thetas: NDArray[np.floating], inputs: Any
 ) -> lbfgs.LBFGSState:
-    """Make the first states, stacked."""
-    n_lanes = len(thetas)
-    one = begin(objective, samples, cast(jax.Array, thetas[0]), inputs, **options)
-    states: lbfgs.LBFGSState = jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * n_lanes), one)
+    """Make the first states, stacked, like the first of them."""
+    states: lbfgs.LBFGSState = jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * len(thetas)), first)
     states = replace(states, theta=cast(jax.Array, thetas))
     if inputs is None:
         return states
-    return _refresh_lanes(stacked, samples, states, inputs, jnp.ones(n_lanes, bool))
+    return _refresh_lanes(stacked, samples, states, inputs, jnp.ones(len(thetas), bool))
 
 
 def _refresh(objective: Objective, samples: Samples, state: lbfgs.LBFGSState, inputs: Any, wanted: jax.Array) -> Any:

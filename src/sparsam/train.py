@@ -180,12 +180,13 @@ def train(
     steps, elapsed = 1, 0.0
     with precision(dtype):
         objective = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), objective)
-        inputs = compiled_input_spectrum(samples) if solver == "kronecker-lbfgs" else None
-        state = begin(objective, samples, cast(jax.Array, training.theta), inputs, tol=tol, max_iter=max_iter)
-        if inputs is not None:
+        inputs = None
+        state = begin(objective, samples, cast(jax.Array, training.theta), solver, tol=tol, max_iter=max_iter)
+        if solver == "kronecker-lbfgs":
             with ThreadPoolExecutor(1) as other:
                 # Where the burst is not compiled yet, a burst of no steps has it compiled beside the factors.
                 other.submit(_compile_burst, objective, samples, state)
+                inputs = compiled_input_spectrum(samples)
                 state = _refresh(objective, samples, state, inputs)
     try:
         while not training.stop_reason:
@@ -210,12 +211,11 @@ def train(
     return training
 
 
-def begin(
-    objective: Objective, samples: Samples, theta: jax.Array, inputs: Spectrum | None, **options: Any
-) -> lbfgs.LBFGSState:
-    """Make the minimizer's first state, which waits for its factors, if it is to have any (then inputs is not None)."""
-    if inputs is None:
+def begin(objective: Objective, samples: Samples, theta: jax.Array, solver: str, **options: Any) -> lbfgs.LBFGSState:
+    """Make the minimizer's first state, which waits for its factors, if the solver uses any."""
+    if solver == "lbfgs":
         return lbfgs.initialize(theta, **options)
+    inputs = jax.eval_shape(input_spectrum, samples)
     shapes = jax.eval_shape(kronecker_factors, objective, theta, samples, inputs, 0)
     factors = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), shapes)
     return lbfgs.initialize(theta, factors=factors, **options)
