@@ -101,12 +101,17 @@ def test_rows_and_chunks_that_fill_up_change_no_bit(case, data, seed):
         samples = problem.samples()
         weightless = np.asarray(samples.sample_weight) == 0
 
-        def with_noise(buffer):
+        def with_noise(buffer, noise):
             buffer = np.array(buffer)
-            np.moveaxis(buffer, -1, 1)[weightless] = rng.normal(0, 10, (weightless.sum(), buffer.shape[1]))
+            np.moveaxis(buffer, -1, 1)[weightless] = noise
             return jnp.asarray(buffer)
 
-        noisy = replace(samples, inputs=with_noise(samples.inputs), targets=with_noise(samples.targets))
+        n_features, *_, n_outputs = case.network.layer_sizes
+        others = rng.normal(0, 10, (weightless.sum(), n_features))
+        targets = case.targets(rng.uniform(size=(weightless.sum(), n_outputs)))
+        noisy = replace(
+            samples, inputs=with_noise(samples.inputs, others), targets=with_noise(samples.targets, targets)
+        )
     (value, gradient), (expected, expected_gradient) = problem.evaluate(samples=noisy), problem.evaluate()
     assert value == expected
     np.testing.assert_array_equal(gradient, expected_gradient)

@@ -176,7 +176,7 @@ def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run, compi
 def test_every_matrix_product_keeps_its_full_precision(training_job):
     objective, samples, theta = training_job()
     state = lbfgs.initialize(jnp.asarray(theta, "float32"))
-    program = jax.jit(train.run_burst).lower(objective, samples, state, 1).as_text()
+    program = jax.jit(train.run_burst).lower(objective, samples, state, 1, 1).as_text()
     products = re.findall(r"dot_general.*", program)
     assert len(products) > 10
     assert all("precision = [HIGHEST, HIGHEST]" in product for product in products)

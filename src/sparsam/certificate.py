@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sparsam import reference
-from sparsam.error_functions import ErrorFunction, SquaredError
+from sparsam.error_functions import ErrorFunction, NoisyCrossEntropy, ProfileGaussianError, SquaredError
 from sparsam.gradcheck import blockwise_differences, numerical_gradient, relative_difference
 from sparsam.network import Network
 from sparsam.objective import Objective, Term
@@ -90,7 +90,7 @@ def certificate(
 
     The order is the notes': the quadratic x1^2 + 3 x1 x2 at (4, 10), where the difference is known to be 2.1452e-12;
     then the sparse autoencoder's J, each term alone and one after the other together; then a deeper network with tanh
-    units, a linear output and sample weights.
+    units, a linear output and sample weights; then noise of unknown covariance with missing targets, and noisy labels.
 
     Parameters
     ----------
@@ -141,6 +141,30 @@ def certificate(
         x,
         outputs,
         generator.uniform(0.5, 2.0, size=len(x)),
+        notes_step=False,
+    )
+
+    outputs[::3, 0] = np.nan
+    patterns = np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
+    yield _compare(
+        "Gaussian, C unknown, gaps in t",
+        Objective(deep, (ProfileGaussianError("full", patterns), decay)),  # type: ignore[arg-type]
+        _random_weights(deep, generator),
+        x,
+        outputs,
+        None,
+        notes_step=False,
+    )
+
+    classes = Network((x.shape[1], 5, 3), hidden_activation="tanh", output_activation="softmax")
+    transition = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.0, 0.3, 0.7]])
+    yield _compare(
+        "noisy labels, 3 classes",
+        Objective(classes, (NoisyCrossEntropy(transition), decay)),  # type: ignore[arg-type]
+        _random_weights(classes, generator),
+        x,
+        np.eye(3)[generator.integers(3, size=len(x))],
+        None,
         notes_step=False,
     )
 
@@ -215,6 +239,8 @@ def _reference_cost(
         hidden_activation=network.hidden_activation,
         output_activation=network.output_activation,
         error="squared_error" if error is None else error.name,
+        transition=error.transition if isinstance(error, NoisyCrossEntropy) else None,
+        covariance=error.structure if isinstance(error, ProfileGaussianError) else "full",
         alpha=float(decay.alpha),
         rho=float(sparsity.rho),
         beta=float(sparsity.beta),

@@ -201,7 +201,7 @@ class Moments(NamedTuple):
     inputs: tuple[jax.Array, ...]  # z z' of the second layer's inputs and the following's
     slopes: tuple[jax.Array, ...]  # d d' of the hidden layers
     mean_slopes: tuple[jax.Array, ...]  # v of the hidden layers, (n_in + 1, n_units); () where nothing needs them
-    output: jax.Array  # g of the output layer
+    output: tuple[Any, ...]  # what the error functions make g of the output layer of
     terms: tuple[Any, ...]  # what the penalties on means sum
 
 
@@ -212,14 +212,13 @@ def moments(objective: Objective, parameters: Parameters, chunk: Chunk) -> Momen
     inputs = [_with_one(z) for z in (chunk.inputs, *forward.hidden)]
     slopes = [get_activation(network.hidden_activation).slope(a) for a in forward.pre_activations[:-1]]
     means = [term for term in objective.terms if isinstance(term, CurvesMeans)]
-    errors = [term for term in objective.terms if isinstance(term, ErrorFunction)]
     chunk_of = (chunk.targets, chunk.sample_weight)
     return Moments(
         weight=jnp.sum(s),
         inputs=tuple(_matmul(z, (s * z).T) for z in inputs[1:]),
         slopes=tuple(_matmul(d, (s * d).T) for d in slopes),
         mean_slopes=tuple(_matmul(z, (s * d).T) for z, d in zip(inputs, slopes, strict=False)) if means else (),
-        output=reduce(jnp.add, (term.output_curvature(network, forward, *chunk_of) for term in errors)),
+        output=tuple(term.curvature_sums(network, forward, *chunk_of) for term in _errors(objective)),
         terms=tuple(term.sums(network, forward, *chunk_of) for term in means),
     )
 
@@ -255,7 +254,7 @@ def kronecker_factors(
     -------
     KroneckerFactors
     """
-    parameters = objective.network.unravel(theta)
+    parameters = objective.parameters(theta)
     n_buffered, _, chunk_size = samples.inputs.shape
     divide = chunk_size % PARTS == 0 and n_buffered * chunk_size // PARTS >= ENOUGH
     n_parts = jnp.clip(1 + iteration // ITERATIONS, 1, PARTS) if divide else 1
@@ -281,7 +280,7 @@ def assemble(objective: Objective, parameters: Parameters, means: Moments, input
             strict=True,
         )
     ]
-    G = means.output
+    G = reduce(jnp.add, [error.output_curvature(m) for error, m in zip(_errors(objective), means.output, strict=True)])
     layers = [Layer(spectra[-1], Spectrum.of(G), None)]
     for l in reversed(range(len(means.slopes))):
         W = parameters.coefs[l + 1]
@@ -297,6 +296,10 @@ def assemble(objective: Objective, parameters: Parameters, means: Moments, input
         G += trace
     ridge = [term.weight_curvature() for term in objective.terms if isinstance(term, CurvesWeights)]
     return KroneckerFactors(network, tuple(layers), reduce(jnp.add, ridge, jnp.zeros((), G.dtype)))
+
+
+def _errors(objective: Objective) -> list[ErrorFunction]:
+    return [term for term in objective.terms if isinstance(term, ErrorFunction)]
 
 
 def _with_one(z: jax.Array) -> jax.Array:

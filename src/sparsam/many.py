@@ -111,7 +111,7 @@ def train_lanes(
     try:
         while len(lanes):
             with precision(dtype):
-                states, records = _burst_lanes(stacked, samples, states, steps)
+                states, records = _burst_lanes(stacked, samples, states, steps, max_iter)
                 records, reached, status = jax.device_get((records, states.theta, states.status))
                 if np.any(records.needs_factors):
                     states = _refresh_lanes(stacked, samples, states, inputs, records.needs_factors)
@@ -160,6 +160,6 @@ def _refresh(objective: Objective, samples: Samples, state: lbfgs.LBFGSState, in
 
 # The compiled programs.
 
-_burst_lanes = quick_jit(jax.vmap(run_burst, in_axes=(0, None, 0, None)), donate_argnums=2)
+_burst_lanes = quick_jit(jax.vmap(run_burst, in_axes=(0, None, 0, None, None)), donate_argnums=2)
 _refresh_lanes = quick_jit(jax.vmap(_refresh, in_axes=(0, None, 0, None, 0)), donate_argnums=2)
 _take = quick_jit(lambda tree, lanes: jax.tree.map(lambda leaf: leaf[lanes], tree))

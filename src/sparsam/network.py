@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sparsam.activations import ACTIVATIONS, get_activation
 
-__all__ = ["ForwardPass", "Network", "Parameters", "affine", "weighted_sum"]
+__all__ = ["ForwardPass", "Network", "Parameters", "affine", "outer_products", "weighted_sum"]
 
 FULL_PRECISION = jax.lax.Precision.HIGHEST
 """Matrix products keep the full precision of their type on every device: no TF32, no bfloat16 passes."""
@@ -202,3 +202,8 @@ known_affine.defvjp(_known_affine_forward, _known_affine_backward)
 def weighted_sum(columns: jax.Array, sample_weight: jax.Array) -> jax.Array:
     """sum_n s_n columns_n."""
     return jnp.matmul(columns, sample_weight, precision=FULL_PRECISION)
+
+
+def outer_products(u: jax.Array, v: jax.Array) -> jax.Array:
+    """sum_n u_n v_n'."""
+    return jnp.matmul(u, v.T, precision=FULL_PRECISION)

@@ -85,6 +85,8 @@ class Objective:
     network : Network
     terms : tuple of Term
         The error function, then the penalties.
+    mask : array of shape (n_features, n_units) or None
+        Of the first layer's weights, 1 for those that there are and 0 for those that are none; None where all are.
 
     Examples
     --------
@@ -100,6 +102,11 @@ class Objective:
 
     network: Network = field(metadata={"static": True})
     terms: tuple[Term, ...]
+    mask: jax.Array | None = None
+
+    def parameters(self, theta: jax.Array) -> Parameters:
+        """Cut the flat weights into a layer's arrays; 0 where the mask is."""
+        return self._masked(self.network.unravel(theta))
 
     def sums(self, parameters: Parameters, chunk: Chunk) -> tuple[Any, ...]:
         """M_k of every term over a chunk."""
@@ -112,7 +119,7 @@ class Objective:
 
     def evaluate(self, theta: jax.Array, samples: Samples) -> Evaluation:
         """Return J, its gradient and its terms at the flat weights theta."""
-        parameters = self.network.unravel(theta)
+        parameters = self.parameters(theta)
         means, known = self._first_pass(parameters, samples)
         slopes, weight_slopes = self._slopes(means, parameters)
 
@@ -127,8 +134,15 @@ class Objective:
 
         gradient, sums = samples.sum_over_chunks(gradient_of_chunk, known)
         gradient = jax.tree.map(lambda g, h: g / samples.total_weight + h, gradient, weight_slopes)
+        gradient = self._masked(gradient)
         terms = self.values(sums, samples.total_weight, parameters)
         return Evaluation(jnp.sum(terms), self.network.ravel(gradient), terms)
+
+    def _masked(self, parameters: Parameters) -> Parameters:
+        if self.mask is None:
+            return parameters
+        first, *others = parameters.coefs
+        return parameters._replace(coefs=(first * self.mask, *others))
 
     def _first_pass(self, parameters: Parameters, samples: Samples) -> tuple[tuple[Any, ...], tuple[jax.Array, ...]]:
         """Return the mean of every term, and the hidden layers' pre-activations that are worth keeping.

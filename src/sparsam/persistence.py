@@ -10,8 +10,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam.atomic import atomic_write
-from sparsam.estimators.autoencoder import SparseAutoencoder
+from sparsam.layouts import LAYOUTS
 
 __all__ = ["load", "save"]
 
@@ -34,46 +33,8 @@ HEADER_KEY = "sparsam"
 Arrays = dict[str, NDArray[Any]]
 ArrayMap = Mapping[str, NDArray[Any]]
 
-
-@dataclass(frozen=True)
-class Layout:
-    """How the fitted attributes of one class lie in a file."""
-
-    estimator: type[BaseEstimator]
-    arrays: tuple[str, ...]  # attributes that are one array
-    results: Mapping[str, type]  # attributes that are one number, string or truth value
-    not_saved: tuple[str, ...]  # parameters that JSON cannot hold; they come back as None
-    check: Callable[[Any], None]  # raises ValueError or TypeError unless parameters and fitted attributes fit together
-
-
-def _check_autoencoder(model: Any) -> None:
-    weights = (*model.coefs_, *model.intercepts_, model.mean_activation_)
-    d, m = model.n_features_in_, model.mean_activation_.size
-    if [array.shape for array in weights] != [(d, m), (m, d), (m,), (d,), (m,)]:
-        raise ValueError("its arrays do not fit together")
-    if any(array.dtype not in (np.float32, np.float64) or not np.all(np.isfinite(array)) for array in weights):
-        raise ValueError("its weights are not finite numbers of type float32 or float64")
-    model._n_features_out = m
-    model.check_hyperparameters()
-
-
-LAYOUTS = {
-    "SparseAutoencoder": Layout(
-        estimator=SparseAutoencoder,
-        arrays=("mean_activation_",),
-        results={
-            "cost_": float,
-            "n_iter_": int,
-            "n_evaluations_": int,
-            "gradient_norm_": float,
-            "converged_": bool,
-            "stop_reason_": str,
-            "n_features_in_": int,
-        },
-        not_saved=("callback", "random_state"),
-        check=_check_autoencoder,
-    ),
-}
+LABELS = {"b": "bool", "i": "int64", "u": "uint64", "f": "float64", "U": "str", "O": "object"}
+"""Kinds of labels that a header holds, and their types again; of objects, strings alone."""
 
 
 def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -81,7 +42,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
 
     Parameters
     ----------
-    estimator : SparseAutoencoder
+    estimator : SparseAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
         Fitted.
     path : str or path
         By custom ``*.safetensors``. The file appears whole or not at all.
@@ -122,7 +83,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
     model: Any = estimator
     layout.check(model)
 
-    arrays: Arrays = {name: getattr(model, name) for name in layout.arrays}
+    arrays: Arrays = {name: getattr(model, name) for name in layout.arrays} | layout.encode(model)
     for name in ("coefs_", "intercepts_"):
         arrays |= {f"{name}{layer}": array for layer, array in enumerate(getattr(model, name))}
     arrays |= {f"history.{column}": np.asarray(values) for column, values in model._history.items()}
@@ -137,6 +98,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         "class": type(estimator).__name__,
         "parameters": {name: _as_json(value) for name, value in parameters.items()},
         "results": {name: _as_json(getattr(model, name)) for name in layout.results},
+        "labels": {name: _labels_as_json(getattr(model, name)) for name in layout.labels},
         "history": list(model._history),
         "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
         "versions": {package: importlib.metadata.version(package) for package in ("sparsam", "jax", "numpy")},
@@ -212,7 +174,7 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
         raise ValueError(f"it holds a {header['class']!r}, which this version of sparsam does not know")
     if set(header["parameters"]) != set(layout.estimator().get_params(deep=False)):
         raise ValueError("its parameters are not those of this version's class")
-    model: Any = layout.estimator(**header["parameters"])
+    model: Any = layout.estimator(**{name: _from_json(value) for name, value in header["parameters"].items()})
     check_random_state(model.random_state)
 
     for name, kind in layout.results.items():
@@ -227,6 +189,8 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
 
     for name in layout.arrays:
         setattr(model, name, arrays[name])
+    for name in layout.labels:
+        setattr(model, name, _labels_from_json(header.get("labels", {})[name]))
     for name in ("coefs_", "intercepts_"):
         n_layers = sum(key.startswith(name) for key in arrays)
         setattr(model, name, [arrays[f"{name}{layer}"] for layer in range(n_layers)])
@@ -236,6 +200,7 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
             raise ValueError("its history is not a finite number an iteration")
     model._history = {column: values.tolist() for column, values in columns.items()}
     model.loss_curve_ = model._history["J"]
+    layout.decode(model, arrays)
     layout.check(model)
     return model
 
@@ -251,7 +216,41 @@ def _digest(header: Mapping[str, Any], arrays: ArrayMap) -> str:
 
 
 def _as_json(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    """Make JSON of a parameter: a number, text, None, or tuples, lists and arrays of such."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist()}
+    if isinstance(value, tuple):
+        return {"tuple": [_as_json(part) for part in value]}
+    return [_as_json(part) for part in value] if isinstance(value, list) else value
+
+
+def _from_json(value: Any) -> Any:
+    """Inverse of `_as_json`."""
+    if isinstance(value, list):
+        return [_from_json(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"array"}:
+        return np.array(value["array"])
+    if set(value) == {"tuple"}:
+        return tuple(_from_json(part) for part in value["tuple"])
+    raise ValueError("a parameter is of no known kind")
+
+
+def _labels_as_json(labels: NDArray[Any]) -> dict[str, Any]:
+    kind = labels.dtype.kind
+    if kind not in LABELS or (kind == "O" and not all(isinstance(label, str) for label in labels)):
+        raise TypeError(f"labels of type {labels.dtype} cannot be saved: use numbers or strings")
+    return {"kind": kind, "labels": labels.tolist()}
+
+
+def _labels_from_json(header: dict[str, Any]) -> NDArray[Any]:
+    kind, labels = header["kind"], header["labels"]
+    if len({type(label) for label in labels}) > 1:
+        raise ValueError("its labels are of several types")
+    return np.array(labels, dtype=LABELS[kind])
 
 
 def _reason(error: Exception) -> str:

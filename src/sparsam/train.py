@@ -32,6 +32,7 @@ __all__ = [
     "SOLVERS",
     "STOP_REASONS",
     "Callback",
+    "Monitor",
     "Progress",
     "Records",
     "Training",
@@ -50,6 +51,7 @@ STOP_REASONS = {
     "max_iter": "max_iter iterations are done",
     "time_budget": "the time budget is used up",
     "callback": "a callback asked to stop",
+    "held_out": "the error on held-out data has ceased to fall",
     "interrupted": "interrupted",
     "not_finite": "J is not finite",
 }
@@ -99,6 +101,11 @@ Callback = Callable[[Progress], bool | None]
 """Called after each burst (about ten times a second), outside JAX's precision scope; True stops the training."""
 
 
+Monitor = Callable[[int, NDArray[np.floating]], bool]
+"""Called with the iteration and the weights at the start and after every iteration; True stops the training with the
+reason "held_out"."""
+
+
 @dataclass
 class Training:
     """What a training leaves behind.
@@ -145,6 +152,7 @@ def train(
     max_iter: int = 1000,
     time_budget: float | None = None,
     callback: Callback | None = None,
+    monitor: Monitor | None = None,
 ) -> Training:
     """Minimize an objective over samples from the weights theta.
 
@@ -167,6 +175,8 @@ def train(
         Seconds after which to stop; checked between bursts.
     callback : callable or None
         See `Callback`.
+    monitor : callable or None
+        See `Monitor`.
 
     Returns
     -------
@@ -178,6 +188,7 @@ def train(
     names = [term.name for term in objective.terms]
     training = Training(theta=np.asarray(theta, dtype), stop_reason="", tol=tol)
     steps, elapsed = 1, 0.0
+    pause = 0 if monitor else max_iter
     with precision(dtype):
         objective = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), objective)
         inputs = None
@@ -191,7 +202,7 @@ def train(
     try:
         while not training.stop_reason:
             with precision(dtype):
-                state, records = _burst(objective, samples, state, steps)
+                state, records = _burst(objective, samples, state, steps, pause)
                 records, reached, status = jax.device_get((records, state.theta, state.status))
                 if records.needs_factors:
                     state = _refresh(objective, samples, state, inputs)
@@ -200,6 +211,12 @@ def train(
             record(training, names, records, reached, int(status), before, elapsed)
             if training.stop_reason:
                 break
+            iteration = len(training.history) - 1
+            if monitor is not None and iteration == pause:
+                pause += 1
+                if monitor(iteration, training.theta):
+                    training.stop_reason = "held_out"
+                    break
             if callback is not None and training.history and callback(training.history[-1]):
                 training.stop_reason = "callback"
             elif time_budget is not None and elapsed >= time_budget:
@@ -249,7 +266,7 @@ def _refresh(
 
 def _compile_burst(objective: Objective, samples: Samples, state: lbfgs.LBFGSState) -> None:
     with precision(state.theta.dtype):
-        _burst(objective, samples, state, 0)
+        _burst(objective, samples, state, 0, 0)
 
 
 def _progress(records: Records, names: list[str], first: int, before: float, now: float) -> list[Progress]:
@@ -299,9 +316,12 @@ class Records(NamedTuple):
 
 
 def run_burst(
-    objective: Objective, samples: Samples, state: lbfgs.LBFGSState, steps: int
+    objective: Objective, samples: Samples, state: lbfgs.LBFGSState, steps: int, pause: int
 ) -> tuple[lbfgs.LBFGSState, Records]:
-    """Run at most ``steps`` evaluations, fewer if the minimizer stops or needs factors."""
+    """Run at most ``steps`` evaluations, fewer if the minimizer stops, needs factors or arrives at iteration ``pause``.
+
+    That of the initial weights, 0, is no pause before they are evaluated.
+    """
     dtype, n_terms = state.theta.dtype, len(objective.terms)
     records = Records(
         evaluations=jnp.zeros(LONGEST_BURST, jnp.int32),
@@ -316,7 +336,8 @@ def run_burst(
 
     def unfinished(carry: tuple[lbfgs.LBFGSState, Records]) -> jax.Array:
         state, records = carry
-        return (records.steps < steps) & (state.status == lbfgs.RUNNING) & ~records.needs_factors
+        there = (state.iteration >= pause) & (state.evaluations > 0)
+        return (records.steps < steps) & (state.status == lbfgs.RUNNING) & ~records.needs_factors & ~there
 
     def step(carry: tuple[lbfgs.LBFGSState, Records]) -> tuple[lbfgs.LBFGSState, Records]:
         state, records = carry

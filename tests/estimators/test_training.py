@@ -110,8 +110,8 @@ def test_without_warm_start_a_fit_begins_anew(build, X, model, same_bits):
 )
 def test_warm_start_refuses_other_shapes(model, X, change):
     other, data = change(copy.deepcopy(model).set_params(warm_start=True), X)
-    asked = f"{data.shape[1]} by {other.n_components}"
-    with pytest.raises(ValueError, match=f"6 features by 3 units, and this fit asks for {asked}: set warm_start=False"):
+    asked = f"{data.shape[1]}-{other.n_components}-{data.shape[1]}"
+    with pytest.raises(ValueError, match=f"a network 6-3-6, and this fit asks for {asked}: set warm_start=False"):
         other.fit(data)
 
 

@@ -162,7 +162,7 @@ class Derived(SparseAutoencoder):
     ids=["KMeans", "subclass", "namesake", "class", "None", "dict"],
 )
 def test_foreign_objects_are_not_saved(path, thing, name):
-    with pytest.raises(TypeError, match=f"only SparseAutoencoder can be saved, not {name}"):
+    with pytest.raises(TypeError, match=f"only SparseAutoencoder, .* can be saved, not {name}"):
         save(thing, path)
     assert not path.exists()
 

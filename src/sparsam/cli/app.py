@@ -8,13 +8,16 @@ import typer
 
 from sparsam.cli.cache import keep_compiled_programs
 from sparsam.cli.check import check
+from sparsam.cli.classify import classify
 from sparsam.cli.encode import encode
 from sparsam.cli.learn import learn
+from sparsam.cli.predict import predict
+from sparsam.cli.regress import regress
 from sparsam.cli.show import show
 from sparsam.cli.terminal import reports_errors
 
 app = typer.Typer(
-    help="Sparse autoencoders, trained until the gradient vanishes, every gradient verified.",
+    help="Neural networks as probability models, trained until the gradient vanishes, every gradient verified.",
     epilog="Example: [bold]sparsam learn[/bold] learns 25 edge filters from photographs that come along.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -50,6 +53,15 @@ app.command(
 )(reports_errors(show))
 app.command(epilog="Example: [bold]sparsam encode sparsam-out/model.safetensors patches.npy -o codes.npy[/bold]")(
     reports_errors(encode)
+)
+app.command(epilog="Example: [bold]sparsam regress houses.csv --target heating --target cooling[/bold]")(
+    reports_errors(regress)
+)
+app.command(epilog="Example: [bold]sparsam classify flowers.csv --label species --epsilon estimate[/bold]")(
+    reports_errors(classify)
+)
+app.command(epilog="Example: [bold]sparsam predict sparsam-out/model.skops new.csv -o predictions.csv[/bold]")(
+    reports_errors(predict)
 )
 
 

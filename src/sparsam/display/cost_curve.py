@@ -52,7 +52,7 @@ STYLES = {
     "squared_error": MEAN_ERROR,
     "cross_entropy": MEAN_ERROR,
     "noisy_cross_entropy": MEAN_ERROR,
-    "gaussian_error": MEAN_ERROR._replace(symbol=""),  # of J's profile it is more than a mean of E_n
+    "gaussian_error": MEAN_ERROR._replace(symbol=""),  # of an unknown covariance it is no mean of E_n
     "weight_decay": Style("#E69F00", "-.", r"$\alpha/2 \;\Sigma_l\, |W_l|^2$"),
     "sparsity": Style("#009E73", ":", r"$\beta \;\Sigma_j\, \mathrm{KL}(\rho\,\|\,\hat\rho_j)$"),
     "tangent_propagation": Style("#CC79A7", (0, (4, 1, 1, 1, 1, 1)), r"tangent_weight $\Sigma_n s_n \Omega_n / S$"),

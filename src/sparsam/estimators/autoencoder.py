@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from numbers import Integral
 from typing import Any, Self
 
@@ -12,21 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam.activations import get_activation
 from sparsam.compilation import quick_jit
 from sparsam.error_functions import SquaredError
 from sparsam.estimators import fitting, validation
-from sparsam.estimators.rows import merge_repeated_rows
 from sparsam.estimators.validation import LARGEST_WEIGHT
 from sparsam.network import Network, Parameters, affine, weighted_sum
 from sparsam.objective import Objective, Term
 from sparsam.penalties import KLSparsity, WeightDecay
-from sparsam.polish import polish
 from sparsam.samples import Chunk, Samples, choose_chunk_size
-from sparsam.train import Callback, precision, train
+from sparsam.train import Callback, precision
 
 __all__ = ["SparseAutoencoder"]
 
@@ -208,27 +206,20 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         network = Network(
             (X.shape[1], int(self.n_components), X.shape[1]), self.hidden_activation, self.output_activation
         )
-        theta = self._initial_weights(network)
 
+        @cache
         def samples_in(dtype: str) -> Samples:
-            rows, row_weights = merge_repeated_rows(X.astype(dtype, copy=False), weights)
-            size = choose_chunk_size(len(rows), network.layer_sizes, self.chunk_size)
-            with precision(dtype):
-                return Samples.from_arrays(rows, sample_weight=row_weights, chunk_size=size, dtype=dtype)
+            return fitting.samples_of(
+                X, None, weights, dtype=dtype, layer_sizes=network.layer_sizes, chunk_size=self.chunk_size
+            )
 
-        objective, samples = self._objective(network), samples_in(self.dtype)
-        options: dict[str, Any] = {
-            "solver": self.solver,
-            "max_iter": self.max_iter,
-            "time_budget": self.time_budget,
-            "callback": fitting.reporting(self.verbose, self.callback),
-        }
-        training = train(objective, samples, theta, dtype=self.dtype, tol=self.tol, **options)
-        if self.polish:
-            training = polish(training, objective, lambda: samples_in("float64"), **options)
+        theta = fitting.initial_weights(self, network)
+        training = fitting.minimize(self, self._objective(network), theta, samples_in)
         if training.history:
             with precision(self.dtype):
-                rho_hat = _mean_activation(network, jax.device_put(training.theta.astype(self.dtype)), samples)
+                rho_hat = _mean_activation(
+                    network, jax.device_put(training.theta.astype(self.dtype)), samples_in(self.dtype)
+                )
                 self.mean_activation_ = np.asarray(rho_hat)
             self._n_features_out = network.layer_sizes[1]
         fitting.set_fitted_attributes(self, network, training)
@@ -400,17 +391,6 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         if self.beta > 0:  # else its pass over the data would be for nothing
             terms.append(KLSparsity(float(self.rho), float(self.beta)))
         return Objective(network, tuple(terms))
-
-    def _initial_weights(self, network: Network) -> NDArray[np.floating]:
-        if not (self.warm_start and hasattr(self, "coefs_")):
-            return network.initialize(check_random_state(self.random_state))
-        if tuple(coef.shape for coef in self.coefs_) != network.shapes:
-            raise ValueError(
-                f"warm_start=True goes on from the fitted weights, but they are {self.coefs_[0].shape[0]} features by "
-                f"{self.coefs_[0].shape[1]} units, and this fit asks for {network.shapes[0][0]} by "
-                f"{network.shapes[0][1]}: set warm_start=False, or fit a clone"
-            )
-        return np.concatenate([array.ravel() for array in (*self.coefs_, *self.intercepts_)])
 
     def _network(self) -> Network:
         n_features, n_components = self.coefs_[0].shape

@@ -1,4 +1,4 @@
-"""From a training to fitted attributes, and from these back to the engine: shared by all estimators."""
+"""From hyperparameters to a training, to fitted attributes, and from these back to the engine: what all share."""
 
 from __future__ import annotations
 
@@ -13,19 +13,89 @@ import pandas as pd
 from jax.typing import DTypeLike
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 
+from sparsam.estimators.rows import merge_repeated_rows
 from sparsam.network import Network, Parameters
-from sparsam.samples import choose_chunk_size
-from sparsam.train import STOP_REASONS, Callback, Progress, Training, precision
+from sparsam.objective import Objective
+from sparsam.polish import polish
+from sparsam.samples import Samples, choose_chunk_size
+from sparsam.train import STOP_REASONS, Callback, Monitor, Progress, Training, precision, train
 
 __all__ = [
     "apply_in_chunks",
     "filled",
     "fitted_parameters",
     "history_frame",
+    "initial_weights",
+    "minimize",
     "reporting",
+    "samples_of",
     "set_fitted_attributes",
 ]
+
+
+def samples_of(
+    X: NDArray[np.floating],
+    targets: NDArray[np.floating] | None,
+    sample_weight: NDArray[np.float64] | None,
+    *,
+    dtype: DTypeLike,
+    layer_sizes: tuple[int, ...],
+    chunk_size: int | None,
+) -> Samples:
+    """Bring rows into their canonical form, and then to the engine; targets None are the inputs themselves."""
+    joined = X if targets is None else np.hstack([X, targets])
+    rows, weights = merge_repeated_rows(joined.astype(dtype, copy=False), sample_weight)
+    size = choose_chunk_size(len(rows), layer_sizes, chunk_size)
+    inputs, targets = (rows, None) if targets is None else (rows[:, : X.shape[1]], rows[:, X.shape[1] :])
+    with precision(dtype):
+        return Samples.from_arrays(inputs, targets, weights, chunk_size=size, dtype=dtype)
+
+
+def initial_weights(estimator: Any, network: Network) -> NDArray[np.floating]:
+    """Draw the initial weights, or with ``warm_start`` take the fitted ones."""
+    if not (estimator.warm_start and hasattr(estimator, "coefs_")):
+        return network.initialize(check_random_state(estimator.random_state))
+    fitted = tuple(coef.shape for coef in estimator.coefs_)
+    if fitted != network.shapes:
+
+        def sizes(shapes: tuple[tuple[int, int], ...]) -> str:
+            return "-".join(map(str, (shapes[0][0], *(n_out for _, n_out in shapes))))
+
+        raise ValueError(
+            f"warm_start=True goes on from the fitted weights, but these are of a network {sizes(fitted)}, and this "
+            f"fit asks for {sizes(network.shapes)}: set warm_start=False, or fit a clone"
+        )
+    return np.concatenate([array.ravel() for array in (*estimator.coefs_, *estimator.intercepts_)])
+
+
+def minimize(
+    estimator: Any,
+    objective: Objective,
+    theta: NDArray[np.floating],
+    samples_in: Callable[[str], Samples],
+    monitor: Monitor | None = None,
+) -> Training:
+    """Train from theta as the estimator's hyperparameters say, on the samples in the precision asked for."""
+    options: dict[str, Any] = {
+        "solver": estimator.solver,
+        "max_iter": estimator.max_iter,
+        "time_budget": estimator.time_budget,
+        "callback": reporting(estimator.verbose, estimator.callback),
+    }
+    training = train(
+        objective,
+        samples_in(estimator.dtype),
+        theta,
+        dtype=estimator.dtype,
+        tol=estimator.tol,
+        monitor=monitor,
+        **options,
+    )
+    if estimator.polish:
+        training = polish(training, objective, lambda: samples_in("float64"), **options)
+    return training
 
 
 class FittedNetwork(Protocol):
@@ -43,8 +113,13 @@ class FittedNetwork(Protocol):
     _history: dict[str, list[float]]
 
 
-def set_fitted_attributes(estimator: FittedNetwork, network: Network, training: Training) -> None:
-    """Set what a training found on the estimator, then say aloud where it did not converge.
+def set_fitted_attributes(
+    estimator: FittedNetwork,
+    network: Network,
+    training: Training,
+    units: Callable[[Parameters], Parameters] = lambda parameters: parameters,
+) -> None:
+    """Set what a training found on the estimator, its weights in other ``units``, then say where it did not converge.
 
     Raises
     ------
@@ -52,7 +127,8 @@ def set_fitted_attributes(estimator: FittedNetwork, network: Network, training: 
         If J was not finite; the estimator then holds the last finite iterate, if there was one.
     """
     if training.history:  # else not one iterate was finite: the estimator stays as it was
-        parameters = network.unravel(cast(jax.Array, training.theta))  # slices and reshapes: NumPy in, NumPy out
+        # Slices and reshapes: NumPy in, NumPy out.
+        parameters = units(network.unravel(cast(jax.Array, training.theta)))
         estimator.coefs_ = [np.array(coef) for coef in parameters.coefs]
         estimator.intercepts_ = [np.array(intercept) for intercept in parameters.intercepts]
         last = training.history[-1]

@@ -23,6 +23,7 @@ def merge_repeated_rows(
     Parameters
     ----------
     X : array of shape (n_samples, n_features)
+        NaN, of a missing target, counts as equal to itself.
     sample_weight : array of shape (n_samples,) or None
         None for ones.
 
@@ -44,7 +45,8 @@ def merge_repeated_rows(
     order = np.argsort(keys, kind="stable") if sample_weight is None else np.lexsort((weights, keys))
     keys = keys[order]
     repeats = keys[1:] == keys[:-1]
-    repeats[repeats] = np.all(X[order[1:][repeats]] == X[order[:-1][repeats]], axis=1)
+    one, next_one = X[order[:-1][repeats]], X[order[1:][repeats]]
+    repeats[repeats] = np.all((one == next_one) | (np.isnan(one) & np.isnan(next_one)), axis=1)
     starts = np.flatnonzero(np.concatenate([[True], ~repeats]))
     totals = np.add.reduceat(weights[order], starts)
     return X[order[starts]] + 0.0, np.ldexp(totals, 1 - np.frexp(totals.max())[1])

@@ -20,7 +20,9 @@ __all__ = [
     "check_hyperparameters",
     "check_number",
     "check_sample_weight",
+    "check_supervised_hyperparameters",
     "check_unit_range",
+    "layer_sizes",
     "validate_inputs",
 ]
 
@@ -86,6 +88,35 @@ def check_hyperparameters(
         raise TypeError(f"callback must be callable or None, got {callback!r}")
     if not isinstance(verbose, Integral | np.bool_):
         raise TypeError(f"verbose must be an integer, got {verbose!r}")
+
+
+def check_supervised_hyperparameters(
+    *,
+    hidden_layer_sizes: Any,
+    hidden_activation: str,
+    early_stopping: bool,
+    validation_fraction: float,
+    n_iter_no_change: int,
+) -> None:
+    """Check the hyperparameters that networks with targets share."""
+    layer_sizes(hidden_layer_sizes)
+    check_choice("hidden_activation", hidden_activation, ("tanh", "logistic", "relu"))
+    if not isinstance(early_stopping, bool | np.bool_):
+        raise TypeError(f"early_stopping must be True or False, got {early_stopping!r}")
+    check_number(
+        "validation_fraction", validation_fraction, low=np.finfo(float).tiny, high=1 - 1e-9, interval="in (0, 1)"
+    )
+    check_number("n_iter_no_change", n_iter_no_change, Integral, low=1)
+
+
+def layer_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
+    """Return the sizes of the hidden layers, of which a single one may be given as a number."""
+    sizes = (hidden_layer_sizes,) if isinstance(hidden_layer_sizes, Integral) else hidden_layer_sizes
+    if not isinstance(sizes, tuple | list | np.ndarray):
+        raise TypeError(f"hidden_layer_sizes must be a tuple of integers, got {hidden_layer_sizes!r}")
+    for size in sizes:
+        check_number("hidden_layer_sizes", size, Integral, low=1)
+    return tuple(int(size) for size in sizes)
 
 
 def validate_inputs(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> NDArray[np.floating]:

@@ -1,0 +1,124 @@
+"""A full noise covariance against a diagonal and a spherical one, by held-out log-likelihood (PRML exercise 5.3)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+import warnings
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.io import loadmat
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks.progress import say
+from benchmarks.records import Records
+from sparsam import MultivariateNormalRegressor
+
+__all__ = ["DATASETS", "N_SPLITS", "covariance"]
+
+DATASETS = ("sarcos", "enb", "scpf")
+N_SPLITS = 10
+STRUCTURES = ("full", "diag", "spherical")
+GRID = tuple(product(((), (20,), (50,), (100,)), (1e-4, 1e-3, 1e-2, 1e-1)))
+"""Hidden layers and alpha, of which the held-out likelihood inside the training part chooses, for each structure."""
+
+
+def load(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets of a data set."""
+    folder = Path(os.environ["SPARSAM_DATA"])
+    if name == "sarcos":
+        table = loadmat(folder / "sarcos_inv_test.mat")["sarcos_inv_test"]
+        return table[:, :21], table[:, 21:]
+    arrays = np.load(folder / f"{name}.npz")
+    return arrays["X"], arrays["Y"]
+
+
+def split(name: str, seed: int) -> tuple[np.ndarray, ...]:
+    """Training and test part, 80 and 20 %; inputs imputed and standardized by the training part."""
+    X, Y = load(name)
+    training, test = train_test_split(np.arange(len(X)), test_size=0.2, random_state=seed)
+    prepare = make_pipeline(SimpleImputer(strategy="median"), StandardScaler()).fit(X[training])
+    return prepare.transform(X[training]), Y[training], prepare.transform(X[test]), Y[test]
+
+
+def tuned(structure: str, X: np.ndarray, Y: np.ndarray, seed: int) -> MultivariateNormalRegressor:
+    """Fit the setting of the greatest held-out likelihood inside the training part, on all of it."""
+    fit_on, held_out = train_test_split(np.arange(len(X)), test_size=0.25, random_state=seed)
+
+    def build(setting: tuple[tuple[int, ...], float]) -> MultivariateNormalRegressor:
+        hidden, alpha = setting
+        return MultivariateNormalRegressor(
+            hidden, covariance=structure, alpha=alpha, random_state=seed, max_iter=2000, tol=1e-4
+        )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        best = max(
+            GRID,
+            key=lambda setting: build(setting).fit(X[fit_on], Y[fit_on]).mean_log_likelihood(X[held_out], Y[held_out]),
+        )
+        return build(best).fit(X, Y)
+
+
+def covariance(records: Records, peer_python: str | None) -> None:
+    """Run what is not in the records yet; NGBoost in the environment of another interpreter, if there is one."""
+    for name, seed in product(DATASETS, range(N_SPLITS)):
+        key = f"covariance/{name}/{seed}"
+        if key not in records:
+            records.add(key, section="covariance", data=name, seed=seed, **measure(name, seed))
+        peer = f"ngboost/{name}/{seed}"
+        if peer_python and peer not in records:
+            result = run_peer(
+                peer_python, "ngboost", dict(zip(("X", "Y", "X_test", "Y_test"), split(name, seed), strict=True))
+            )
+            records.add(peer, section="ngboost", data=name, seed=seed, **result)
+            say(f"{peer}: {result['log_likelihood']:.4f} nats, {result['seconds']:.0f} s")
+
+
+def measure(name: str, seed: int) -> dict[str, Any]:
+    """Held-out likelihood of each structure, and what the correlation of the residuals is worth."""
+    X, Y, X_test, Y_test = split(name, seed)
+    row: dict[str, Any] = {}
+    for structure in STRUCTURES:
+        start = time.perf_counter()
+        model = tuned(structure, X, Y, seed)
+        row[structure] = {
+            "log_likelihood": model.mean_log_likelihood(X_test, Y_test),
+            "R2": model.score(X_test, Y_test),
+            "hidden_layer_sizes": model.hidden_layer_sizes,
+            "alpha": model.alpha,
+            "converged": model.converged_,
+            "seconds": time.perf_counter() - start,
+        }
+        if structure == "full":
+            R = np.corrcoef((Y_test - model.predict(X_test)).T)
+            row["worth"] = float(-0.5 * np.linalg.slogdet(R)[1])
+            # The same network with the covariance's off-diagonal elements left out: what C alone adds.
+            diagonal = model.covariance_ * np.eye(len(model.covariance_))
+            model.covariance_ = diagonal
+            row["same_net_diag"] = model.mean_log_likelihood(X_test, Y_test)
+    gain = row["full"]["log_likelihood"] - row["diag"]["log_likelihood"]
+    say(f"{name} {seed}: full {row['full']['log_likelihood']:.4f}, gain {gain:.4f} of {row['worth']:.4f} nats")
+    return row
+
+
+def run_peer(python: str, peer: str, arrays: dict[str, np.ndarray], **options: Any) -> dict[str, Any]:
+    """Run a peer in an environment of its own; return what it prints."""
+    import json
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "data.npz"
+        np.savez(file, **arrays)
+        command = [python, str(Path(__file__).with_name("peers.py")), peer, str(file), json.dumps(options)]
+        finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        raise RuntimeError(f"{peer} failed:\n{finished.stderr}")
+    return json.loads(finished.stdout.splitlines()[-1])

@@ -1,0 +1,84 @@
+"""The peers, as programs of an environment of their own: ``python peers.py ngboost|cleanlab data.npz OPTIONS``.
+
+They print one line of JSON.
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+
+
+def ngboost(data, options):
+    """NGBoost's MultivariateNormal, as many trees as a validation part likes best."""
+    from ngboost import NGBRegressor
+    from ngboost.distns import MultivariateNormal
+    from sklearn.model_selection import train_test_split
+
+    X, Y, X_test, Y_test = (data[name] for name in ("X", "Y", "X_test", "Y_test"))
+    # Its natural gradient is about targets of unit size.
+    mean, scale = Y.mean(axis=0), Y.std(axis=0)
+    X_fit, X_val, Y_fit, Y_val = train_test_split(X, (Y - mean) / scale, test_size=0.25, random_state=0)
+    start = time.perf_counter()
+    best = None
+    for learning_rate in options.get("learning_rates", [0.03, 0.1]):
+        model = NGBRegressor(
+            Dist=MultivariateNormal(Y.shape[1]),
+            n_estimators=options.get("n_estimators", 500),
+            learning_rate=learning_rate,
+            verbose=False,
+            random_state=0,
+        )
+        model.fit(X_fit, Y_fit, X_val=X_val, Y_val=Y_val, early_stopping_rounds=20)
+        log_likelihood = model.pred_dist(X_val).logpdf(Y_val).mean()
+        if best is None or log_likelihood > best[0]:
+            best = (log_likelihood, model, learning_rate)
+    _, model, learning_rate = best
+    log_densities = model.pred_dist(X_test).logpdf((Y_test - mean) / scale) - np.log(scale).sum()
+    return {
+        "log_likelihood": float(np.mean(log_densities)),
+        "learning_rate": learning_rate,
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def cleanlab(data, options):
+    """CleanLearning of cleanlab around scikit-learn's MLPClassifier."""
+    from cleanlab.classification import CleanLearning
+    from sklearn.metrics import log_loss, roc_auc_score
+    from sklearn.neural_network import MLPClassifier
+
+    X, given, labels, X_test, y_test = (data[name] for name in ("X", "given", "labels", "X_test", "y_test"))
+    start = time.perf_counter()
+    best = None
+    for alpha in options.get("alphas", [1e-4, 1e-2, 1.0]):
+        net = MLPClassifier((200,), alpha=alpha, early_stopping=True, random_state=options.get("seed", 0), max_iter=200)
+        score = net.fit(X, given).best_validation_score_
+        if best is None or score > best[0]:
+            best = (score, alpha)
+    net = MLPClassifier((200,), alpha=best[1], early_stopping=True, random_state=options.get("seed", 0), max_iter=200)
+    model = CleanLearning(net, seed=options.get("seed", 0), cv_n_folds=5)
+    model.fit(X, given)
+    probabilities = model.predict_proba(X_test)
+    quality = model.get_label_issues()["label_quality"]
+    wrong = given != labels
+    return {
+        "accuracy": float(np.mean(model.predict(X_test) == y_test)),
+        "log_loss": float(log_loss(y_test, probabilities, labels=np.arange(10))),
+        "auc": float(roc_auc_score(wrong, 1 - quality)) if wrong.any() else None,
+        "alpha": best[1],
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def main():
+    """Run a peer."""
+    peer, file, options = sys.argv[1:]
+    with np.load(file) as data:
+        result = {"ngboost": ngboost, "cleanlab": cleanlab}[peer](data, json.loads(options))
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""``sparsam classify``: classification of a raw table whose labels may be wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparsam.cli import supervised
+from sparsam.cli.supervised import MODEL_FILE
+from sparsam.cli.terminal import INTERRUPTED, print_json, say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PROFILE, COST, ERRORS = "likelihood-profile.png", "cost.png", "label-errors.csv"
+
+
+def classify(
+    data: supervised.Table,
+    label: Annotated[
+        str, typer.Option(help="The column of labels.", show_default=False, rich_help_panel=supervised.DATA)
+    ],
+    ignore: supervised.Ignore = None,
+    test_fraction: supervised.TestFraction = 0.2,
+    hidden_layer_sizes: supervised.HiddenLayerSizes = "50",
+    epsilon: Annotated[
+        str,
+        typer.Option(
+            help="Probability that a label is wrong: a number, two with a comma (P(1|0), P(0|1)), or estimate.",
+            rich_help_panel=supervised.MODEL,
+        ),
+    ] = "estimate",
+    alpha: supervised.Alpha = 1e-4,
+    hidden_activation: supervised.HiddenActivation = "tanh",
+    early_stopping: supervised.EarlyStopping = True,
+    validation_fraction: supervised.ValidationFraction = 0.1,
+    max_iter: supervised.MaxIter = 1000,
+    tol: supervised.Tol = 1e-5,
+    dtype: supervised.Dtype = "float32",
+    random_state: supervised.RandomState = 0,
+    verbose: supervised.Verbose = 1,
+    out: supervised.Out = Path("sparsam-out"),
+    overwrite: supervised.Overwrite = False,
+    as_json: supervised.AsJson = False,
+) -> None:
+    """Classify the rows of a raw table, some of whose labels may be wrong.
+
+    Imputes, standardizes and encodes the other columns, trains a network by the likelihood of labels that are wrong
+    with probability epsilon (PRML exercise 5.4), scores rows that it has not seen, and writes into the output folder:
+    label-errors.csv (the labels that are probably wrong), likelihood-profile.png (where epsilon is estimated),
+    cost.png, model.skops, metrics.json. Ctrl-C ends the training and keeps the model so far.
+    """
+    wanted = _epsilon(epsilon)
+    files = (*((PROFILE,) if wanted == "estimate" else ()), COST, ERRORS, MODEL_FILE, supervised.METRICS_FILE)
+    supervised.check_output_folder(out, files, overwrite)
+    from sparsam.estimators.classifier import NoisyLabelClassifier
+    from sparsam.pipelines import TableModel, save_pipeline
+    from sparsam.tables import read_table, table_pipeline, take_columns
+
+    model = NoisyLabelClassifier(
+        supervised.layer_sizes(hidden_layer_sizes),
+        epsilon=wanted,
+        alpha=alpha,
+        hidden_activation=hidden_activation,
+        early_stopping=early_stopping,
+        validation_fraction=validation_fraction,
+        max_iter=max_iter,
+        tol=tol,
+        dtype=dtype,
+        random_state=random_state,
+    )
+    model.check_hyperparameters()
+    table = read_table(data, say)
+    if label not in table:
+        raise ValueError(f"no column {label!r} in the table; its columns are {', '.join(map(str, table.columns))}")
+    known = table[label].notna()
+    if not known.all():
+        say(f"Left out: {int((~known).sum())} rows without a label")
+        table = table[known]
+    counts = table[label].value_counts()
+    if len(counts) < 2:
+        raise ValueError(f"the label {label!r} is constant, {counts.index[0]!r}: nothing is left to predict")
+    if counts.iloc[-1] < 2:
+        raise ValueError(
+            f"the label {label!r} has the class {counts.index[-1]!r} once only; a class needs rows to train on and "
+            "to score (or is this a number, for `sparsam regress`?)"
+        )
+    labels = table[label].to_numpy()
+    inputs = table.drop(columns=[label, *take_columns(table, ignore or [])])
+    training, test = supervised.split(inputs, test_fraction, random_state, labels)
+    pipeline = table_pipeline(inputs.iloc[training], model, say)
+    say(f"{len(training)} rows to train on, {len(test)} to score, {len(counts)} classes; compiling")
+    seconds = supervised.train(pipeline, inputs.iloc[training], labels[training], max_iter, verbose)
+    profile = model.likelihood_profile_
+    if profile is not None:
+        low, high = profile.interval
+        say(f"epsilon = {model.epsilon_:.3f} (95 % interval {low:.3f} to {high:.3f})")
+
+    suspects = _suspects(pipeline, inputs, labels)
+    metrics = {
+        "data": {"table": str(data), "label": label, "n_training": len(training), "n_test": len(test)},
+        "parameters": {name: value for name, value in model.get_params().items() if name != "callback"},
+        "classes": model.classes_.tolist(),
+        "epsilon": model.epsilon_,
+        "epsilon_interval": None if profile is None else list(profile.interval),
+        "transition_matrix": model.transition_matrix_.tolist(),
+        "training": _scores(pipeline, inputs.iloc[training], labels[training]),
+        "test": _scores(pipeline, inputs.iloc[test], labels[test]) if len(test) else None,
+        "n_label_errors": len(suspects),
+        **supervised.training_metrics(model, seconds),
+    }
+    for part in ("training", "test"):
+        if metrics[part]:
+            scores: Any = metrics[part]
+            say(
+                f"{part}: accuracy against the labels as given {scores['accuracy']:.4f}, their mean log-likelihood "
+                f"{scores['mean_log_likelihood']:.4f} nats"
+            )
+    say(f"{len(suspects)} labels are more probably wrong than right")
+    out.mkdir(parents=True, exist_ok=True)
+    save_pipeline(TableModel(pipeline, list(inputs), [label]), out / MODEL_FILE, overwrite=overwrite)
+    supervised.write_metrics(metrics, out, overwrite)
+    _write(model, suspects, out, overwrite)
+    say(f"Wrote {', '.join(files)} to {out}")
+    if as_json:
+        print_json(metrics)
+    if model.stop_reason_ == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+
+
+def _epsilon(text: str) -> Any:
+    if text == "estimate":
+        return text
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= 2:
+        raise ValueError(f"--epsilon {text}: use a number, two numbers with a comma between, or estimate")
+    return numbers[0] if len(numbers) == 1 else tuple(numbers)
+
+
+def _scores(pipeline: Any, inputs: pd.DataFrame, labels: Any) -> dict[str, float]:
+    X = pipeline[:-1].transform(inputs)
+    return {
+        "accuracy": float(pipeline[-1].score(X, labels)),
+        "mean_log_likelihood": pipeline[-1].mean_log_likelihood(X, labels),
+    }
+
+
+def _suspects(pipeline: Any, inputs: pd.DataFrame, labels: Any) -> pd.DataFrame:
+    """Make a table of the labels that are probably wrong, the most probable first."""
+    import pandas as pd
+
+    X, model = pipeline[:-1].transform(inputs), pipeline[-1]
+    wrong = model.label_error_proba(X, labels)
+    rows = model.find_label_errors(X, labels)
+    return pd.DataFrame(
+        {
+            "row": inputs.index[rows],
+            "given": labels[rows],
+            "probably": model.predict(X)[rows],
+            "probability_wrong": wrong[rows],
+        }
+    )
+
+
+def _write(model: Any, suspects: pd.DataFrame, out: Path, overwrite: bool) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from sparsam import display
+    from sparsam.atomic import atomic_write
+
+    with atomic_write(out / ERRORS, overwrite=overwrite) as file:
+        suspects.to_csv(file, index=False)
+    display.plot_cost_curve(model.history_, save=out / COST)
+    if model.likelihood_profile_ is not None:
+        display.plot_likelihood_profile(model.likelihood_profile_, save=out / PROFILE)
+    plt.close("all")

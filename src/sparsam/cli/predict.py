@@ -1,0 +1,84 @@
+"""``sparsam predict``: predictions of a saved model for the rows of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparsam.cli.terminal import say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = (".csv", ".parquet")
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model.skops that `sparsam regress` or `sparsam classify` wrote.")],
+    data: Annotated[Path, typer.Argument(help="Table with the input columns: .csv, .parquet or .npz.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File for the predictions: .csv or .parquet.")],
+    proba: Annotated[
+        bool, typer.Option("--proba", help="Of a classification, write each class's probability too.")
+    ] = False,
+    conditional: Annotated[
+        bool,
+        typer.Option("--conditional", help="Of a regression, fill in the missing targets given those in the table."),
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Predict: write a column a target (and, of a regression, its standard deviation), a row a row of the table."""
+    if out.suffix.lower() not in FORMATS:
+        raise ValueError(f"{out}: unknown format; use one of {', '.join(FORMATS)}")
+    if out.exists() and not overwrite:
+        raise FileExistsError(f"{out} exists: name another file, or replace it with --overwrite")
+    from sparsam.atomic import atomic_write
+    from sparsam.pipelines import load_pipeline
+    from sparsam.tables import read_table
+
+    fitted = load_pipeline(model)
+    table = read_table(data, say)
+    inputs = fitted.pipeline[:-1].transform(fitted.take_inputs(table))
+    estimator = fitted.pipeline[-1]
+    if hasattr(estimator, "classes_"):
+        if conditional:
+            raise ValueError("--conditional is about the targets of a regression, and this model classifies")
+        predictions = _classes(estimator, inputs, fitted.targets[0], proba)
+    else:
+        if proba:
+            raise ValueError("--proba is about the classes of a classification, and this model is a regression")
+        predictions = _numbers(estimator, inputs, fitted.targets, table if conditional else None)
+    predictions.index = table.index
+    with atomic_write(out, overwrite=overwrite) as file:
+        if out.suffix.lower() == ".csv":
+            predictions.to_csv(file, index=False)
+        else:
+            predictions.to_parquet(file, index=False)
+    say(f"Wrote {len(predictions)} rows of {', '.join(predictions)} to {out}")
+
+
+def _classes(estimator: Any, inputs: Any, name: str, proba: bool) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = {name: estimator.predict(inputs)}
+    if proba:
+        probabilities = estimator.predict_proba(inputs)
+        columns |= {f"P({label})": probabilities[:, k] for k, label in enumerate(estimator.classes_)}
+    return pd.DataFrame(columns)
+
+
+def _numbers(estimator: Any, inputs: Any, names: list[str], table: pd.DataFrame | None) -> pd.DataFrame:
+    import numpy as np
+    import pandas as pd
+
+    if table is None:
+        means, deviations = estimator.predict(inputs, return_std=True)
+    else:
+        given = table.reindex(columns=names).apply(pd.to_numeric).to_numpy(float)
+        means, deviations = estimator.predict_conditional(inputs, given, return_std=True)
+    means, deviations = (np.reshape(values, (len(values), -1)) for values in (means, deviations))
+    columns: dict[str, Any] = {}
+    for k, name in enumerate(names):
+        columns |= {name: means[:, k], f"{name}_std": deviations[:, k]}
+    return pd.DataFrame(columns)

@@ -1,0 +1,141 @@
+"""``sparsam regress``: a regression with a noise covariance on a raw table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from sparsam.cli import supervised
+from sparsam.cli.supervised import MODEL_FILE
+from sparsam.cli.terminal import INTERRUPTED, print_json, say
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+PICTURES = ("residuals.png", "cost.png")
+
+
+def regress(
+    data: supervised.Table,
+    target: Annotated[
+        list[str],
+        typer.Option(
+            help="A column to predict; may be given again. Missing values are allowed.",
+            show_default=False,
+            rich_help_panel=supervised.DATA,
+        ),
+    ],
+    ignore: supervised.Ignore = None,
+    test_fraction: supervised.TestFraction = 0.2,
+    hidden_layer_sizes: supervised.HiddenLayerSizes = "50",
+    covariance: Annotated[
+        Literal["full", "diag", "spherical"],
+        typer.Option(help="Structure of the noise covariance.", rich_help_panel=supervised.MODEL),
+    ] = "full",
+    alpha: supervised.Alpha = 1e-3,
+    hidden_activation: supervised.HiddenActivation = "tanh",
+    early_stopping: supervised.EarlyStopping = True,
+    validation_fraction: supervised.ValidationFraction = 0.1,
+    max_iter: supervised.MaxIter = 5000,
+    tol: supervised.Tol = 1e-5,
+    dtype: supervised.Dtype = "float64",
+    random_state: supervised.RandomState = 0,
+    verbose: supervised.Verbose = 1,
+    out: supervised.Out = Path("sparsam-out"),
+    overwrite: supervised.Overwrite = False,
+    as_json: supervised.AsJson = False,
+) -> None:
+    """Predict numbers from a raw table, with the covariance of what remains unexplained.
+
+    Imputes, standardizes and encodes the other columns, trains a network by the likelihood of normal noise with a
+    covariance between the targets (PRML exercise 5.3), scores rows that it has not seen, and writes into the output
+    folder: residuals.png, cost.png, model.skops, metrics.json. Ctrl-C ends the training and keeps the model so far.
+    """
+    supervised.check_output_folder(out, (*PICTURES, MODEL_FILE, supervised.METRICS_FILE), overwrite)
+    from sparsam.estimators.regressor import MultivariateNormalRegressor
+    from sparsam.pipelines import TableModel, save_pipeline
+    from sparsam.tables import numeric_targets, read_table, table_pipeline, take_columns
+
+    model = MultivariateNormalRegressor(
+        supervised.layer_sizes(hidden_layer_sizes),
+        covariance=covariance,
+        alpha=alpha,
+        hidden_activation=hidden_activation,
+        early_stopping=early_stopping,
+        validation_fraction=validation_fraction,
+        max_iter=max_iter,
+        tol=tol,
+        dtype=dtype,
+        random_state=random_state,
+    )
+    model.check_hyperparameters()
+    table = read_table(data, say)
+    targets = numeric_targets(table, take_columns(table, target))
+    inputs = table.drop(columns=[*targets, *take_columns(table, ignore or [])])
+    known = targets.notna().any(axis=1)
+    if not known.all():
+        say(f"Left out: {int((~known).sum())} rows without any target")
+        inputs, targets = inputs[known], targets[known]
+    training, test = supervised.split(inputs, test_fraction, random_state)
+    pipeline = table_pipeline(inputs.iloc[training], model, say)
+    say(f"{len(training)} rows to train on, {len(test)} to score, {targets.shape[1]} targets; compiling")
+    seconds = supervised.train(pipeline, inputs.iloc[training], targets.iloc[training].to_numpy(), max_iter, verbose)
+
+    metrics = {
+        "data": {"table": str(data), "targets": list(targets), "n_training": len(training), "n_test": len(test)},
+        "parameters": {name: value for name, value in model.get_params().items() if name != "callback"},
+        "training": _scores(pipeline, inputs.iloc[training], targets.iloc[training]),
+        "test": _scores(pipeline, inputs.iloc[test], targets.iloc[test]) if len(test) else None,
+        "covariance": model.covariance_.tolist(),
+        **supervised.training_metrics(model, seconds),
+    }
+    for part in ("training", "test"):
+        if metrics[part]:
+            scores: Any = metrics[part]
+            each = ", ".join(f"{name} {value:.3f}" for name, value in scores["R2"].items())
+            say(f"{part}: mean log-likelihood {scores['mean_log_likelihood']:.4f} nats; R^2 {each}")
+    out.mkdir(parents=True, exist_ok=True)
+    save_pipeline(TableModel(pipeline, list(inputs), list(targets)), out / MODEL_FILE, overwrite=overwrite)
+    supervised.write_metrics(metrics, out, overwrite)
+    shown = test if len(test) else training
+    _draw(model, targets.iloc[shown].to_numpy() - _predicted(pipeline, inputs.iloc[shown]), list(targets), out)
+    say(f"Wrote {', '.join((*PICTURES, MODEL_FILE, supervised.METRICS_FILE))} to {out}")
+    if as_json:
+        print_json(metrics)
+    if model.stop_reason_ == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+
+
+def _predicted(pipeline: Any, inputs: pd.DataFrame) -> NDArray[np.float64]:
+    return pipeline.predict(inputs).reshape(len(inputs), -1)
+
+
+def _scores(pipeline: Any, inputs: pd.DataFrame, targets: pd.DataFrame) -> dict[str, Any]:
+    from sklearn.metrics import r2_score
+
+    model, X, Y = pipeline[-1], pipeline[:-1].transform(inputs), targets.to_numpy()
+    predicted = model.predict(X).reshape(Y.shape)
+    scores = {}
+    for k, name in enumerate(targets):
+        seen = targets[name].notna().to_numpy()
+        if seen.sum() > 1:
+            scores[name] = float(r2_score(Y[seen, k], predicted[seen, k]))
+    return {"mean_log_likelihood": model.mean_log_likelihood(X, Y), "R2": scores}
+
+
+def _draw(model: Any, residuals: NDArray[np.float64], names: list[str], out: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from sparsam import display
+
+    of_residuals, cost = (out / name for name in PICTURES)
+    display.plot_residuals(residuals, model.covariance_, names=names, save=of_residuals)
+    display.plot_cost_curve(model.history_, save=cost)
+    plt.close("all")

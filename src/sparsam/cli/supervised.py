@@ -1,0 +1,143 @@
+"""What ``sparsam regress`` and ``sparsam classify`` share: options, the output folder, the split, the training."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from sparsam.cli.terminal import say, training_progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"
+MODEL_FILE, METRICS_FILE = "model.skops", "metrics.json"
+
+Table = Annotated[Path, typer.Argument(help="Table: .csv with a header, .parquet, or .npz of arrays.")]
+HiddenLayerSizes = Annotated[
+    str,
+    typer.Option(help="Units of each hidden layer, with commas between; 0: a linear model.", rich_help_panel=MODEL),
+]
+Alpha = Annotated[float, typer.Option(help="Weight decay.", rich_help_panel=MODEL)]
+HiddenActivation = Annotated[
+    Literal["tanh", "logistic", "relu"], typer.Option(help="Activation of the hidden units.", rich_help_panel=MODEL)
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(help="A column that is no input; may be given again.", show_default=False, rich_help_panel=DATA),
+]
+TestFraction = Annotated[
+    float, typer.Option(help="Part of the rows that only the score sees; 0: none.", rich_help_panel=DATA)
+]
+EarlyStopping = Annotated[
+    bool,
+    typer.Option(
+        help="Hold out a part of the training rows, and keep the weights best for it.", rich_help_panel=TRAINING
+    ),
+]
+ValidationFraction = Annotated[float, typer.Option(help="That part.", rich_help_panel=TRAINING)]
+MaxIter = Annotated[int, typer.Option(help="Most iterations.", rich_help_panel=TRAINING)]
+Tol = Annotated[
+    float, typer.Option(help="Converged when no component of the gradient is larger.", rich_help_panel=TRAINING)
+]
+Dtype = Annotated[
+    Literal["float32", "float64"], typer.Option(help="Precision of the training.", rich_help_panel=TRAINING)
+]
+RandomState = Annotated[
+    int,
+    typer.Option(help="Seed of the splits and of the initial weights.", min=0, max=2**32 - 1, rich_help_panel=TRAINING),
+]
+Out = Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel=OUTPUT)]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the run that the folder holds.", rich_help_panel=OUTPUT)
+]
+Verbose = Annotated[int, typer.Option(help="0: no progress line.", rich_help_panel=OUTPUT)]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the metrics as JSON on standard output.", rich_help_panel=OUTPUT)
+]
+
+
+def layer_sizes(text: str) -> tuple[int, ...]:
+    """Read the sizes of hidden layers."""
+    try:
+        sizes = tuple(int(size) for size in text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--hidden-layer-sizes {text}: numbers with commas between are needed, such as 50 or 50,20"
+        ) from None
+    return () if sizes == (0,) else sizes
+
+
+def check_output_folder(out: Path, files: tuple[str, ...], overwrite: bool) -> None:
+    """Refuse, before any work, a folder that holds another run, or cannot be written."""
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not existing.is_dir():
+        raise FileExistsError(f"--out {out}: {existing} is a file; name a folder")
+    if not os.access(existing, os.W_OK):
+        raise PermissionError(f"--out {out}: the folder {existing} is write-protected")
+    held = [name for name in files if (out / name).exists()]
+    if held and not overwrite:
+        raise FileExistsError(
+            f"the folder {out} holds another run ({', '.join(held)}): name another with --out, or replace it with "
+            "--overwrite"
+        )
+
+
+def split(table: pd.DataFrame, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:
+    """Return the positions of the rows to train on and to score, the latter empty for a fraction of 0."""
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
+    if not 0 <= fraction < 1:
+        raise ValueError(f"--test-fraction must be in [0, 1), got {fraction}")
+    rows = np.arange(len(table))
+    if round(fraction * len(table)) == 0:
+        return rows, rows[:0]
+    training, test = train_test_split(rows, test_size=fraction, random_state=seed, stratify=labels)
+    return np.sort(training), np.sort(test)
+
+
+def train(pipeline: Any, inputs: pd.DataFrame, targets: Any, max_iter: int, verbose: int) -> float:
+    """Fit a pipeline whose estimator is its last step, with progress; return the seconds."""
+    from sparsam.estimators.fitting import summary_line
+
+    start = time.perf_counter()
+    estimator = pipeline[-1]
+    with training_progress(max_iter, quiet=verbose == 0) as callback, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator.set_params(callback=callback)
+        pipeline.fit(inputs, targets)
+    estimator.set_params(callback=None)
+    seconds = time.perf_counter() - start
+    say(f"Stopped: {summary_line(estimator)}, {seconds:.1f} s")
+    for message in {
+        str(warning.message) for warning in caught if warning.category.__module__.startswith(("sparsam", "sklearn"))
+    }:
+        say(f"Warning: {message}")
+    return seconds
+
+
+def training_metrics(estimator: Any, seconds: float) -> dict[str, Any]:
+    """Return what is told of any training."""
+    return {
+        "J": estimator.cost_,
+        "gradient_norm": estimator.gradient_norm_,
+        "n_iter": estimator.n_iter_,
+        "n_evaluations": estimator.n_evaluations_,
+        "stop_reason": estimator.stop_reason_,
+        "seconds": seconds,
+    }
+
+
+def write_metrics(metrics: dict[str, Any], out: Path, overwrite: bool) -> None:
+    """Write metrics.json."""
+    from sparsam.atomic import atomic_write
+
+    with atomic_write(out / METRICS_FILE, overwrite=overwrite) as file:
+        file.write(json.dumps(metrics, indent=2, allow_nan=False).encode())

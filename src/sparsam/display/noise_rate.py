@@ -1,0 +1,86 @@
+"""The likelihood of noisy labels against the probability that they are wrong."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sparsam.display.canvas import figure_format, finish_figure, given_or_new
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_likelihood_profile"]
+
+HELD_OUT, TRAINING = "#0072B2", "#E69F00"
+
+
+def plot_likelihood_profile(
+    profile: Any,
+    *,
+    ax: Axes | None = None,
+    show: bool = False,
+    save: str | os.PathLike[str] | None = None,
+) -> Axes:
+    """Plot the likelihood of labels held out, and of those trained on, at each epsilon tried.
+
+    The curve of the labels trained on is there to be distrusted: a flexible network explains wrong labels as well as
+    right ones, and its maximum tends to epsilon = 0.
+
+    Parameters
+    ----------
+    profile : LikelihoodProfile
+        ``likelihood_profile_`` of a `NoisyLabelClassifier` fitted with ``epsilon="estimate"``.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw. Default: a new pyplot figure.
+    show : bool, default=False
+        Whether to open a window at once.
+    save : str or path-like, optional
+        File to write, in the format of its suffix; written in one step.
+
+    Returns
+    -------
+    ax : matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError
+        If there is no profile.
+    """
+    figure_format(save)  # before anything is drawn
+    if not hasattr(profile, "held_out"):
+        raise TypeError(
+            f"profile must be the likelihood_profile_ of a classifier fitted with epsilon='estimate', got {profile!r}"
+        )
+    best = profile.best
+    low, high = profile.interval
+
+    def new_axes() -> Axes:
+        import matplotlib.pyplot as plt
+
+        return plt.figure(figsize=(5.5, 3.4), layout="constrained").add_subplot()
+
+    with given_or_new(ax, new_axes) as axes:
+        axes.axvspan(low, high, color=HELD_OUT, alpha=0.15, linewidth=0, label="95 % interval")
+        axes.plot(profile.epsilon, profile.held_out, "o", color=HELD_OUT, markersize=4, label="labels held out")
+        axes.plot(profile.epsilon, profile.training, "s--", color=TRAINING, markersize=4, label="labels trained on")
+        near = profile.epsilon[profile.near > 0]
+        fine = np.linspace(near[0], near[-1], 101)
+        axes.plot(fine, np.polyval(profile.parabola, fine), color=HELD_OUT, linewidth=0.8)
+        axes.axvline(best, color=HELD_OUT, linewidth=0.8)
+        axes.annotate(
+            rf"$\hat\epsilon = {best:.3f}$",
+            (best, float(np.max(profile.held_out))),
+            xytext=(6, -14),
+            textcoords="offset points",
+            color=HELD_OUT,
+        )
+        axes.set_xlabel(r"$\epsilon$, probability that a label is wrong")
+        axes.set_ylabel("mean log-likelihood / nats")
+        axes.grid(color="0.9", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.legend(fontsize="small", frameon=False)
+        finish_figure(axes, save=save, show=show)
+    return axes

@@ -1,0 +1,483 @@
+"""Classification when labels are wrong now and then (PRML exercise 5.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from sparsam.activations import complementary_logistics
+from sparsam.error_functions import NoisyCrossEntropy
+from sparsam.estimators import fitting, validation
+from sparsam.estimators.early_stopping import Split, folds, hold_out
+from sparsam.estimators.label_noise import given_probabilities, symmetric, transition_matrix, wrong_probabilities
+from sparsam.estimators.noise_rate import (
+    N_FOLDS,
+    HeldOut,
+    LikelihoodProfile,
+    estimate_transitions,
+    joined,
+    profile_likelihood,
+)
+from sparsam.estimators.supervised import Supervised, canonical_rows, train_on_targets
+from sparsam.network import Network, Parameters
+from sparsam.objective import Objective
+from sparsam.penalties import WeightDecay
+from sparsam.train import Callback
+
+__all__ = ["NoisyLabelClassifier"]
+
+Array = NDArray[np.float64]
+
+
+class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
+    """A network that learns the true labels of samples from labels some of which are wrong.
+
+    Its outputs y are the probabilities of the TRUE label. The label t that is given comes about with the probability
+    p_t = sum_i y_i T_it, T_ij = P(given j | true i), and what is minimized is minus its mean log-likelihood plus weight
+    decay ::
+
+        J = -1/S sum_n s_n ln p_n,t_n  +  alpha/2 sum_l |W_l|^2
+
+    With two classes and one probability for both that is PRML exercise 5.4: p = (1 - epsilon) y + epsilon (1 - y). A
+    label that contradicts all others of its kind then pulls at the network no more than 1/epsilon allows.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int, default (50,)
+        Units of each hidden layer; () is logistic regression.
+    epsilon : "estimate", "estimate_matrix", float, pair or array (n_classes, n_classes), default "estimate"
+        How probable a wrong label is: one probability for all (with more than two classes any wrong label is as
+        probable); for two classes the pair (P(1 | 0), P(0 | 1)) in the order of ``classes_``; or T. 0 is the plain
+        cross-entropy. "estimate" looks for the one probability that makes noisy labels which were held out the most
+        likely, which takes a dozen trainings. "estimate_matrix" does so for T, with each
+        label held out once, which takes sixteen.
+    alpha : float or tuple of floats, default 1e-4
+        Weight decay; biases do not decay. Of several the one is taken under which noisy labels that were held out are
+        the most likely; where epsilon is estimated, both are chosen together.
+    hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
+        h of the hidden units.
+    early_stopping : bool, default False
+        Whether to hold out a part of the data, and to keep the weights under which its (noisy) labels are the most
+        likely. The trainings that estimate epsilon always do so.
+    validation_fraction : float, default 0.1
+        The part held out, in (0, 1), stratified by label.
+    n_iter_no_change : int, default 20
+        Iterations without a new best after which early stopping gives up.
+    solver, max_iter, tol, time_budget, chunk_size, dtype, polish, warm_start, random_state, callback, verbose
+        As for `SparseAutoencoder`; ``random_state`` draws the held-out part too.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    alpha_ : float
+        The weight decay of the fit.
+    epsilon_ : float
+        Mean probability of a wrong label over the true classes; with one probability for all, it.
+    transition_matrix_ : array of shape (n_classes, n_classes)
+        T, in the order of ``classes_``.
+    likelihood_profile_ : LikelihoodProfile or None
+        With "estimate": the likelihoods at each epsilon tried, and an interval for it.
+    coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
+        Weights of each layer. For two classes there is one output, the probability of ``classes_[1]``.
+    validation_scores_ : list of (int, float)
+        Iteration, and mean log-likelihood of the labels held out; empty without early stopping.
+    cost_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
+        As for `SparseAutoencoder`. With early stopping they end at the weights that were kept.
+
+    Notes
+    -----
+    What is identifiable: from labels alone only y T. A network that may be anything explains them with any T, so it is
+    the restriction of the network, its size, alpha and early stopping, that tells noise from truth. Where the true
+    label is itself uncertain, part of that uncertainty can be taken for noise.
+
+    References
+    ----------
+    C. M. Bishop, *Pattern Recognition and Machine Learning*, exercise 5.4; G. Patrini et al., "Making deep neural
+    networks robust to label noise: a loss correction approach", CVPR 2017 (the "forward" correction).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsam import NoisyLabelClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(500, 2))
+    >>> truth = X[:, 0] > 0
+    >>> given = truth ^ (rng.random(500) < 0.2)
+    >>> model = NoisyLabelClassifier((), epsilon=0.2, random_state=0).fit(X, given)
+    >>> bool(np.mean(model.predict(X) == truth) > 0.97)
+    True
+    >>> wrong = model.find_label_errors(X, given)
+    >>> bool(np.mean((truth != given)[wrong]) > 0.9)
+    True
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: tuple[int, ...] = (50,),
+        *,
+        epsilon: str | float | ArrayLike = "estimate",
+        alpha: float | tuple[float, ...] = 1e-4,
+        hidden_activation: str = "tanh",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 20,
+        solver: str = "kronecker-lbfgs",
+        max_iter: int = 1000,
+        tol: float = 1e-5,
+        time_budget: float | None = None,
+        chunk_size: int | None = None,
+        dtype: str = "float32",
+        polish: bool = False,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        callback: Callback | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.epsilon = epsilon
+        self.alpha = alpha
+        self.hidden_activation = hidden_activation
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.time_budget = time_budget
+        self.chunk_size = chunk_size
+        self.dtype = dtype
+        self.polish = polish
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.callback = callback
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Minimize J over the weights; with ``epsilon="estimate"`` estimate epsilon before.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            The labels as given: numbers or strings.
+        sample_weight : array-like of shape (n_samples,), optional
+            s_n, not negative; an integer weight is the same as so many copies of the row.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a hyperparameter or the data cannot be used.
+        FloatingPointError
+            If J overflows; the estimator then holds the last finite weights, if there are any.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the training stopped before converging.
+        """
+        self.check_hyperparameters()
+        X = validation.validate_inputs(self, X, reset=True)
+        labels = self._validated_labels(X, y)
+        weights = validation.check_sample_weight(sample_weight, X)
+        classes, index = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"y holds 1 class only, {classes[0]!r}: a classifier needs samples of at least two classes"
+            )
+        warm = self.warm_start and hasattr(self, "coefs_")
+        known = self.classes_ if warm else classes
+        if not np.array_equal(classes, known):
+            raise ValueError(
+                f"warm_start=True goes on with the classes {known.tolist()}, but y holds {classes.tolist()}: "
+                "set warm_start=False, or fit a clone"
+            )
+        n_classes = len(classes)
+        binary = n_classes == 2
+        X, column, weights = canonical_rows(X, index[:, None].astype(X.dtype), weights)
+        index = column[:, 0].astype(np.intp)
+        targets: NDArray[np.floating] = (
+            index[:, None].astype(float) if binary else np.eye(n_classes, dtype=self.dtype)[index]
+        )
+        network = self._network_of(X.shape[1], n_classes)
+        theta = fitting.initial_weights(self, network)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+
+        def trained(estimator: Self, T: Array, alpha: float, split: Split | None) -> Supervised:
+            objective = Objective(network, (NoisyCrossEntropy(T), WeightDecay(alpha)))  # type: ignore[arg-type]
+            return train_on_targets(
+                estimator, objective, X, targets, weights, theta, widths=network.layer_sizes, split=split
+            )
+
+        quiet = type(self)(**self.get_params() | {"verbose": 0, "polish": False})
+
+        def held_out_at(alpha: float, splits: list[Split], T: Array) -> HeldOut:
+            parts = [self._held_out(trained(quiet, T, alpha, split), network, X, index, weights) for split in splits]
+            return joined(parts)
+
+        def split() -> Split:
+            return hold_out(len(X), self.validation_fraction, seed, index)
+
+        def in_folds() -> list[Split]:
+            return folds(N_FOLDS, seed, index)
+
+        T, alpha, profile = self._noise_and_alpha(held_out_at, split, in_folds, n_classes)
+        training, _, _, self.validation_scores_ = trained(self, T, alpha, split() if self.early_stopping else None)
+        if training.history:
+            self.classes_ = classes
+            self.alpha_ = alpha
+            self.transition_matrix_ = T
+            self.epsilon_ = float(np.mean(1 - np.diag(T)))
+            self.likelihood_profile_ = profile
+        fitting.set_fitted_attributes(self, network, training)
+        if self.verbose:
+            print(fitting.summary_line(self), flush=True)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the most probable true label of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,)
+        """
+        probabilities = self.predict_proba(X)
+        return self.classes_[np.argmax(probabilities, axis=1)]
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Probability of each TRUE label, y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+            In the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        inputs = validation.validate_inputs(self, X, reset=False)
+        network = self._network_of(inputs.shape[1], len(self.classes_))
+        return self._probabilities(network, fitting.fitted_parameters(self), inputs)
+
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """Logarithm of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def predict_noisy_proba(self, X: ArrayLike) -> Array:
+        """Probability of each label AS GIVEN, p = y T.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+        """
+        return given_probabilities(self.predict_proba(X), self.transition_matrix_)
+
+    def label_error_proba(self, X: ArrayLike, y: ArrayLike) -> Array:
+        """Probability that a given label is wrong, now that it was given: 1 - T_tt y_t / p_t.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            The labels as given.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+        """
+        probabilities = self.predict_proba(X)
+        return wrong_probabilities(probabilities, self.transition_matrix_, self._label_indices(probabilities, y))
+
+    def find_label_errors(self, X: ArrayLike, y: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
+        """Return the rows whose label is wrong with more than some probability, the most probable first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            The labels as given.
+        threshold : float, default 0.5
+            In [0, 1].
+
+        Returns
+        -------
+        array of int
+        """
+        validation.check_number("threshold", threshold, low=0, high=1)
+        wrong = self.label_error_proba(X, y)
+        order = np.argsort(-wrong, kind="stable")
+        return order[wrong[order] > threshold]
+
+    def mean_log_likelihood(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Mean log-likelihood of labels as given, ln p_t: nats per sample, greater is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            The labels as given.
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        p = self.predict_noisy_proba(X)
+        of_given = p[np.arange(len(p)), self._label_indices(p, y)]
+        with np.errstate(divide="ignore"):
+            return float(np.average(np.log(of_given), weights=validation.check_sample_weight(sample_weight, p)))
+
+    classes_: NDArray[Any]
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """History of the fit: a row for the initial weights and for each iteration."""
+        check_is_fitted(self)
+        return fitting.history_frame(self)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
+
+    def check_hyperparameters(self) -> None:
+        """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
+        alphas = self.alpha if isinstance(self.alpha, tuple | list) else (self.alpha,)
+        if len(alphas) == 0:
+            raise ValueError("alpha must be a number, or a tuple of some numbers to choose from; got none")
+        for alpha in alphas:
+            validation.check_number("alpha", alpha, low=0, high=validation.LARGEST_WEIGHT)
+        validation.check_hyperparameters(
+            alpha=alphas[0],
+            solver=self.solver,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            time_budget=self.time_budget,
+            chunk_size=self.chunk_size,
+            dtype=self.dtype,
+            polish=self.polish,
+            warm_start=self.warm_start,
+            callback=self.callback,
+            verbose=self.verbose,
+        )
+        validation.check_supervised_hyperparameters(
+            hidden_layer_sizes=self.hidden_layer_sizes,
+            hidden_activation=self.hidden_activation,
+            early_stopping=self.early_stopping,
+            validation_fraction=self.validation_fraction,
+            n_iter_no_change=self.n_iter_no_change,
+        )
+        if isinstance(self.epsilon, str):
+            validation.check_choice("epsilon", self.epsilon, ("estimate", "estimate_matrix"))
+
+    def _noise_and_alpha(
+        self,
+        held_out_at: Callable[[float, list[Split], Array], HeldOut],
+        split: Callable[[], Split],
+        in_folds: Callable[[], list[Split]],
+        n_classes: int,
+    ) -> tuple[Array, float, LikelihoodProfile | None]:
+        """T, alpha, and the likelihoods by which they were chosen, if epsilon is estimated."""
+        alphas = self._alphas()
+        if isinstance(self.epsilon, str) and self.epsilon == "estimate":
+            one = [split()]
+            profiles = {alpha: profile_likelihood(partial(held_out_at, alpha, one), n_classes) for alpha in alphas}
+            alpha = max(alphas, key=lambda alpha: profiles[alpha].held_out.max())
+            return symmetric(profiles[alpha].best, n_classes), alpha, profiles[alpha]
+        if isinstance(self.epsilon, str):
+            splits = in_folds()
+            found = {alpha: estimate_transitions(partial(held_out_at, alpha, splits), n_classes) for alpha in alphas}
+            alpha = max(alphas, key=lambda alpha: found[alpha].likelihood)
+            return found[alpha].T, alpha, None
+        T = transition_matrix(self.epsilon, n_classes)
+        if len(alphas) == 1:
+            return T, alphas[0], None
+        one = [split()]
+        return T, max(alphas, key=lambda alpha: held_out_at(alpha, one, T).likelihood), None
+
+    def _alphas(self) -> tuple[float, ...]:
+        alphas = self.alpha if isinstance(self.alpha, tuple | list) else (self.alpha,)
+        return tuple(float(alpha) for alpha in alphas)
+
+    def _held_out(
+        self,
+        fitted: Supervised,
+        network: Network,
+        X: NDArray[np.floating],
+        labels: NDArray[np.intp],
+        weights: Array,
+    ) -> HeldOut:
+        """What a training with a part held out says of that part."""
+        rows, training = fitted.held_out, fitted.training
+        some = weights[rows]
+        if not training.history:
+            return HeldOut(np.full((len(rows), 2), np.nan), labels[rows], some, -np.inf, -np.inf)
+        parameters = network.unravel(training.theta)  # type: ignore[arg-type]
+        return HeldOut(
+            self._probabilities(network, parameters, X[rows]),
+            labels[rows],
+            some,
+            max(score for _, score in fitted.held_out_scores),
+            -training.history[-1].terms[NoisyCrossEntropy.name],
+        )
+
+    def _probabilities(self, network: Network, parameters: Parameters, X: NDArray[np.floating]) -> Array:
+        return fitting.apply_in_chunks(
+            _probabilities, network, parameters, X, dtype=np.float64, chunk_size=self.chunk_size
+        ).astype(np.float64, copy=False)
+
+    def _network_of(self, n_features: int, n_classes: int) -> Network:
+        n_outputs, output = (1, "logistic") if n_classes == 2 else (n_classes, "softmax")
+        sizes = (n_features, *validation.layer_sizes(self.hidden_layer_sizes), n_outputs)
+        return Network(sizes, self.hidden_activation, output)
+
+    @staticmethod
+    def _validated_labels(X: NDArray[np.floating], y: ArrayLike) -> NDArray[Any]:
+        if y is None:
+            raise ValueError("This estimator requires y to be passed, but the target y is None")
+        labels = column_or_1d(y, warn=True)
+        check_consistent_length(X, labels)
+        check_classification_targets(labels)
+        return labels
+
+    def _label_indices(self, X: NDArray[np.floating], y: ArrayLike) -> NDArray[np.intp]:
+        labels = self._validated_labels(X, y)
+        unknown = np.setdiff1d(labels, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y holds the label {unknown[0]!r}, which the model was not fitted on; it knows "
+                f"{self.classes_.tolist()}"
+            )
+        return np.searchsorted(self.classes_, labels)
+
+
+@partial(jax.jit, static_argnums=0)
+def _probabilities(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
+    forward = network.forward(parameters, X.T)
+    if network.output_activation == "softmax":
+        return forward.outputs.T
+    one, zero = complementary_logistics(forward.pre_activations[-1][0])
+    return jnp.stack([zero, one], axis=1)

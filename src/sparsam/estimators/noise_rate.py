@@ -1,0 +1,184 @@
+"""The probability that a label is wrong, estimated by the likelihood of noisy labels that were held out.
+
+The labels trained on do not tell it: a flexible network explains wrong labels as well as right ones, and their
+likelihood is greatest with no noise at all. Labels held out are wrong in ways that no network can foresee. Their
+likelihood is greatest at the probability with which they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam.estimators.label_noise import most_likely_transitions, symmetric
+
+__all__ = ["HeldOut", "LikelihoodProfile", "Transitions", "estimate_transitions", "joined", "profile_likelihood"]
+
+GRID = 7  # points from 0 to nine tenths of what would make the labels meaningless
+FINER = 5  # more between the neighbors of the best of them
+N_FOLDS = 4  # in which labels are held out for the matrix, which has many elements to be told
+ROUNDS = 3  # of the network and the matrix in turns
+ANCHORS = 0.3  # of each class, the share of the surest
+LITTLE = 1e-3
+HALF_CHI_SQUARED = 1.920729  # half the 95 % quantile of chi-squared with one degree of freedom
+
+
+@dataclass(frozen=True)
+class LikelihoodProfile:
+    """Likelihood of noisy labels, held out and trained on, against epsilon.
+
+    Each point is a network of its own, and scatters a little by where its training ended. So the maximum is that of a
+    parabola, fitted to the points around the best.
+
+    Attributes
+    ----------
+    epsilon : array of shape (n_points,)
+        What was tried, in order.
+    held_out, training : arrays of shape (n_points,)
+        Mean log-likelihood of the labels, nats a sample.
+    n_held_out : int
+        Labels held out.
+    near : array of shape (n_points,)
+        Which points the parabola is fitted to, 1 or 0.
+    """
+
+    epsilon: NDArray[np.float64]
+    held_out: NDArray[np.float64]
+    training: NDArray[np.float64]
+    near: NDArray[np.float64]
+    n_held_out: int
+
+    @property
+    def parabola(self) -> NDArray[np.float64]:
+        """Its coefficients, the highest power first."""
+        near = self.near > 0
+        return np.polyfit(self.epsilon[near], self.held_out[near], 2)
+
+    @property
+    def best(self) -> float:
+        """Epsilon of the greatest held-out likelihood."""
+        square, linear, _ = self.parabola
+        low, high = self.epsilon[self.near > 0][[0, -1]]
+        if square >= 0:  # there is no maximum inside
+            return float(self.epsilon[np.argmax(self.held_out)])
+        return float(np.clip(-linear / (2 * square), low, high))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval: where twice the held-out log-likelihood is within chi-squared's quantile of its maximum.
+
+        By the parabola, and within what was tried. It is about the labels held out, with the network as it came out at
+        each epsilon.
+        """
+        square = self.parabola[0]
+        if square >= 0:
+            return float(self.epsilon[0]), float(self.epsilon[-1])
+        half = np.sqrt(HALF_CHI_SQUARED / (-square * self.n_held_out))
+        low, high = np.clip([self.best - half, self.best + half], self.epsilon[0], self.epsilon[-1])
+        return float(low), float(high)
+
+
+class HeldOut(NamedTuple):
+    """What a network, trained with some noise assumed, says of samples that were held out.
+
+    Attributes
+    ----------
+    probabilities : array of shape (n_held_out, n_classes)
+        Of the true labels.
+    labels : array of int, (n_held_out,)
+        As given.
+    sample_weight : array of shape (n_held_out,)
+    likelihood, training_likelihood : float
+        Mean log-likelihood of the given labels, held out and trained on.
+    """
+
+    probabilities: NDArray[np.float64]
+    labels: NDArray[np.intp]
+    sample_weight: NDArray[np.float64]
+    likelihood: float
+    training_likelihood: float
+
+
+def profile_likelihood(held_out_at: Callable[[NDArray[np.float64]], HeldOut], n_classes: int) -> LikelihoodProfile:
+    """Look for the most likely epsilon on a grid, then on a finer one between the neighbors of the best.
+
+    ``held_out_at`` trains a network with some transition matrix.
+    """
+    found: dict[float, HeldOut] = {}
+
+    def look_at(grid: NDArray[np.float64]) -> None:
+        for epsilon in grid:
+            found[float(epsilon)] = held_out_at(symmetric(float(epsilon), n_classes))
+
+    grid = np.linspace(0, 0.9 * (1 - 1 / n_classes), GRID)
+    look_at(grid)
+    k = int(np.argmax([held_out.likelihood for held_out in found.values()]))
+    low, high = grid[max(k - 1, 0)], grid[min(k + 1, GRID - 1)]
+    finer = np.linspace(low, high, FINER + 2)[1:-1]
+    look_at(np.setdiff1d(finer.round(12), grid.round(12)))
+    epsilon = np.array(sorted(found))
+    return LikelihoodProfile(
+        epsilon,
+        np.array([found[e].likelihood for e in epsilon]),
+        np.array([found[e].training_likelihood for e in epsilon]),
+        ((epsilon >= low) & (epsilon <= high)).astype(float),
+        len(found[0.0].labels),
+    )
+
+
+class Transitions(NamedTuple):
+    """A transition matrix, and the held-out likelihood of the network that it was estimated with."""
+
+    T: NDArray[np.float64]
+    likelihood: float
+
+
+def estimate_transitions(held_out_at: Callable[[NDArray[np.float64]], HeldOut], n_classes: int) -> Transitions:
+    """Alternate between the network and the transition matrix that makes held-out labels the most likely.
+
+    The first network takes all labels for right, so its probabilities explain the noise already, and T would stay the
+    identity. The first matrix counts instead which labels are given to those samples that it finds the surest of a
+    class: their true label is hardly any other. (Patrini et al., CVPR 2017, take the network's own probabilities of
+    such "anchors"; labels that it was not trained on are not biased by its choice of them.) From then on the network's
+    probabilities are of the true labels.
+    """
+    held_out = held_out_at(np.eye(n_classes))
+    T = _labels_of_anchors(held_out)
+    for _ in range(ROUNDS):
+        T = mixed(T)
+        held_out = held_out_at(T)
+        T = most_likely_transitions(held_out.probabilities, held_out.labels, T, held_out.sample_weight)
+    return Transitions(mixed(T), held_out.likelihood)
+
+
+def _labels_of_anchors(held_out: HeldOut) -> NDArray[np.float64]:
+    n_classes = held_out.probabilities.shape[1]
+    given = np.eye(n_classes)[held_out.labels] * held_out.sample_weight[:, None]
+    T = np.empty((n_classes, n_classes))
+    for i, probabilities in enumerate(held_out.probabilities.T):
+        n_anchors = max(int(ANCHORS * probabilities.sum()), 1)
+        counts = given[np.argsort(-probabilities, kind="stable")[:n_anchors]].sum(axis=0)
+        T[i] = counts / counts.sum()
+    return T
+
+
+def joined(parts: list[HeldOut]) -> HeldOut:
+    """What several networks say of a part each."""
+    weights = [part.sample_weight.sum() for part in parts]
+    return HeldOut(
+        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.sample_weight for part in parts]),
+        float(np.average([part.likelihood for part in parts], weights=weights)),
+        float(np.average([part.training_likelihood for part in parts], weights=weights)),
+    )
+
+
+def mixed(T: NDArray[np.float64]) -> NDArray[np.float64]:
+    """T with a little of every label in it, so that none is impossible."""
+    n_classes = len(T)
+    return (1 - LITTLE) * T + LITTLE / n_classes

@@ -1,0 +1,489 @@
+"""Regression on several outputs whose noise is correlated (PRML exercise 5.3)."""
+
+from __future__ import annotations
+
+from functools import partial
+from numbers import Integral
+from typing import Any, Self
+
+import jax
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from sparsam import multivariate_normal
+from sparsam.estimators import fitting, validation
+from sparsam.estimators.early_stopping import hold_out
+from sparsam.estimators.noise_covariance import (
+    check_covariance,
+    check_prior,
+    fitted_covariance,
+    make_error,
+    warn_if_degenerate,
+)
+from sparsam.estimators.standard_errors import linear_standard_errors
+from sparsam.estimators.supervised import canonical_rows, train_on_targets
+from sparsam.estimators.targets import TargetScale, check_observed, validate_targets
+from sparsam.network import Network, Parameters
+from sparsam.objective import Objective
+from sparsam.penalties import WeightDecay
+from sparsam.train import Callback
+
+__all__ = ["MultivariateNormalRegressor"]
+
+Array = NDArray[np.float64]
+
+
+class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """A network whose outputs are the mean of a normal distribution with a covariance between the targets.
+
+    It minimizes minus the mean log-likelihood of t_n = y(x_n) + noise, noise ~ N(0, C), plus weight decay ::
+
+        J = 1/2 [1/S sum_n s_n r_n' C^-1 r_n + ln|C| + K ln 2 pi]  +  alpha/2 sum_l |W_l|^2,        r_n = y_n - t_n
+
+    over the weights and, if it is not known, over C. That is at its best C = 1/S sum_n s_n r_n r_n' for any weights, so
+    what is left to minimize is the profile 1/2 ln|C(w)| (PRML exercise 5.3): outputs whose errors go together help each
+    other. Targets may be missing (NaN): each sample then counts with what is observed of it, which is exact.
+
+    Targets are scaled to zero mean and unit variance inside, and J and alpha are about these; weights, covariance,
+    predictions and likelihoods are reported in the units of Y.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int, default (50,)
+        Units of each hidden layer. () is linear regression: with alpha = 0 and nothing missing ordinary least squares,
+        whatever C is; with ``mask`` iterated seemingly unrelated regression (SUR).
+    covariance : {"full", "diag", "spherical"} or array of shape (n_outputs, n_outputs), default "full"
+        Structure of an unknown C, or the known C, in the units of Y. "spherical", one variance for all outputs, is
+        about the scaled targets: each output's noise is the same share of its variance.
+    covariance_prior : (nu, Psi) or None, default None
+        Inverse-Wishart prior on an unknown C, whose density is proportional to
+        |C|^(-(nu + K + 1)/2) exp(-tr(Psi C^-1)/2): about nu observations with Psi their sum of r r'. Psi is
+        an array (n_outputs, n_outputs) in the units of Y, or a number for that multiple of the identity. With it J is
+        bounded below, however flexible the network is.
+    mask : array of shape (n_features, n_outputs) or None, default None
+        Which inputs each output may depend on, for ``hidden_layer_sizes=()``; None for all.
+    alpha : float, default 1e-3
+        Weight decay; biases do not decay. With much less some weights are all but free, and the way to the minimum is
+        several times as long.
+    hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
+        h of the hidden units. tanh is smooth, which the solver likes, and has zero mean.
+    early_stopping : bool, default False
+        Whether to hold out a part of the data, and to keep the weights of the greatest held-out likelihood.
+    validation_fraction : float, default 0.1
+        The part held out, in (0, 1).
+    n_iter_no_change : int, default 20
+        Iterations without a new best after which early stopping gives up.
+    max_iter : int, default 5000
+        Most iterations. The less noise, the finer the structure that is fitted, and the longer the way.
+    dtype : {"float32", "float64"}, default "float64"
+        Precision of the training. C^-1 magnifies rounding: where noise is a hundredth of the targets' variance, or
+        correlations are high, float32 ends at gradients of 1e-4 to 1e-2.
+    solver, tol, time_budget, chunk_size, polish, warm_start, random_state, callback, verbose
+        As for `SparseAutoencoder`; ``random_state`` draws the held-out part too.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
+        Weights of each layer, in float64, the last layer's in the units of Y.
+    covariance_ : array of shape (n_outputs, n_outputs)
+        C, in the squared units of Y.
+    n_outputs_ : int
+    validation_scores_ : list of (int, float)
+        Iteration, and mean log-likelihood of the scaled targets held out, nats a sample; empty without early stopping.
+    cost_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
+        As for `SparseAutoencoder`. With early stopping they end at the weights that were kept.
+
+    References
+    ----------
+    C. M. Bishop, *Pattern Recognition and Machine Learning*, exercise 5.3; A. Zellner, "An efficient method of
+    estimating seemingly unrelated regressions and tests for aggregation bias", JASA 57, 1962.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsam import MultivariateNormalRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(400, 1))
+    >>> Y = np.hstack([np.sin(X), np.cos(X)]) + rng.multivariate_normal([0, 0], [[0.04, 0.03], [0.03, 0.04]], size=400)
+    >>> model = MultivariateNormalRegressor((5,), random_state=0).fit(X, Y)
+    >>> model.covariance_.round(2).tolist()
+    [[0.04, 0.03], [0.03, 0.04]]
+    >>> bool(model.predict_conditional([[0.0]], [[0.4, np.nan]])[0, 1] > 1.2)  # the other is above its mean too
+    True
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: tuple[int, ...] = (50,),
+        *,
+        covariance: str | ArrayLike = "full",
+        covariance_prior: tuple[float, ArrayLike] | None = None,
+        mask: ArrayLike | None = None,
+        alpha: float = 1e-3,
+        hidden_activation: str = "tanh",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 20,
+        solver: str = "kronecker-lbfgs",
+        max_iter: int = 5000,
+        tol: float = 1e-5,
+        time_budget: float | None = None,
+        chunk_size: int | None = None,
+        dtype: str = "float64",
+        polish: bool = False,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        callback: Callback | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.covariance = covariance
+        self.covariance_prior = covariance_prior
+        self.mask = mask
+        self.alpha = alpha
+        self.hidden_activation = hidden_activation
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.time_budget = time_budget
+        self.chunk_size = chunk_size
+        self.dtype = dtype
+        self.polish = polish
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.callback = callback
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Minimize J over the weights and the covariance.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples, n_outputs) or (n_samples,)
+            Targets; NaN where missing, but at least one in each row and in each output.
+        sample_weight : array-like of shape (n_samples,), optional
+            s_n, not negative; an integer weight is the same as so many copies of the row.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a hyperparameter or the data cannot be used.
+        FloatingPointError
+            If J overflows; the estimator then holds the last finite weights, if there are any.
+
+        Warns
+        -----
+        DegenerateCovarianceWarning
+            If the covariance is singular: then the likelihood has no maximum.
+        ConvergenceWarning
+            If the training stopped before converging.
+        """
+        self.check_hyperparameters()
+        X = validation.validate_inputs(self, X, reset=True)
+        Y, one_dimensional = validate_targets(y, X)
+        weights = validation.check_sample_weight(sample_weight, X)
+        check_observed(Y if weights is None else Y[weights > 0])
+        n_outputs = Y.shape[1]
+        covariance = check_covariance(self.covariance, n_outputs)
+        prior = check_prior(self.covariance_prior, n_outputs)
+        mask = self._checked_mask(X.shape[1], n_outputs)
+        network = self._network_of(X.shape[1], n_outputs)
+
+        total_weight = float(len(X) if weights is None else weights.sum())
+        X, rows_of_Y, weights = canonical_rows(X, Y, weights)
+        Y = rows_of_Y.astype(np.float64, copy=False)
+        scale = TargetScale.of(Y, weights)
+        targets = scale.scaled(Y)
+        error = make_error(covariance, prior, scale.scale, targets, total_weight)
+        objective = Objective(network, (error, WeightDecay(float(self.alpha))), mask)  # type: ignore[arg-type]
+
+        split = None
+        if self.early_stopping:
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            split = hold_out(len(X), self.validation_fraction, seed)
+        training, rows, _, self.validation_scores_ = train_on_targets(
+            self,
+            objective,
+            X,
+            targets,
+            weights,
+            self._initial_weights(network, scale),
+            widths=self._widths(network, error),
+            split=split,
+        )
+
+        def in_units_of_y(parameters: Parameters) -> Parameters:
+            if mask is not None:
+                parameters = parameters._replace(coefs=(parameters.coefs[0] * mask,))
+            return scale.in_units_of_y(parameters)
+
+        if training.history:
+            self.n_outputs_ = n_outputs
+            self._one_dimensional = one_dimensional
+            parameters = in_units_of_y(network.unravel(training.theta))  # type: ignore[arg-type]
+            residuals = (self._means(X[rows], network, parameters) - Y[rows]) / scale.scale
+            scaled = fitted_covariance(error, residuals, weights[rows])
+            self.covariance_ = scaled * np.outer(scale.scale, scale.scale)
+            if isinstance(covariance, str):
+                warn_if_degenerate(scaled, self.dtype)
+        fitting.set_fitted_attributes(self, network, training, in_units_of_y)
+        if self.verbose:
+            print(fitting.summary_line(self), flush=True)
+        return self
+
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Array | tuple[Array, Array]:
+        """Mean of the targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        return_std : bool, default False
+            Whether to return the standard deviation of the noise, which is the same for every sample, too.
+
+        Returns
+        -------
+        mean : array of shape (n_samples, n_outputs), or (n_samples,) where y was so
+        std : array of the same shape
+        """
+        means = self._predicted(X)
+        if not return_std:
+            return self._shaped(means)
+        return self._shaped(means), self._shaped(
+            np.broadcast_to(np.sqrt(np.diag(self.covariance_)), means.shape).copy()
+        )
+
+    def predict_conditional(self, X: ArrayLike, y: ArrayLike, return_std: bool = False) -> Array | tuple[Array, Array]:
+        """Fill the missing targets of Y (NaN), given the present ones: what a full covariance is for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples, n_outputs)
+            NaN where to be predicted.
+        return_std : bool, default False
+            Whether to return the standard deviations too; 0 where y is given.
+
+        Returns
+        -------
+        filled : array of shape (n_samples, n_outputs)
+            y with y_m + C_mo C_oo^-1 (t_o - y_o) in the place of NaN (PRML eq. 2.96).
+        std : array of shape (n_samples, n_outputs)
+            Root of the diagonal of C_mm - C_mo C_oo^-1 C_om (PRML eq. 2.82).
+        """
+        means, Y = self._predicted_and_given(X, y)
+        filled, deviations = multivariate_normal.condition(Y, means, self.covariance_)
+        return (self._shaped(filled), self._shaped(deviations)) if return_std else self._shaped(filled)
+
+    def score_samples(self, X: ArrayLike, y: ArrayLike) -> Array:
+        """Log density of each sample's observed targets, in nats, with all constants, in the units of Y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples, n_outputs) or (n_samples,)
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            ln N(t | y, C) = -1/2 [r' C^-1 r + ln|C| + K ln 2 pi] (PRML eq. 2.43).
+        """
+        means, Y = self._predicted_and_given(X, y)
+        return multivariate_normal.log_density(Y, means, self.covariance_)
+
+    def mean_log_likelihood(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Mean of `score_samples`: nats per sample, greater is better."""
+        scores = self.score_samples(X, y)
+        return float(np.average(scores, weights=validation.check_sample_weight(sample_weight, scores)))
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """R^2 of the predictions, the mean over the outputs; missing targets do not count.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples, n_outputs) or (n_samples,)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        means, Y = self._predicted_and_given(X, y)
+        weights = validation.check_sample_weight(sample_weight, means)
+        scores = []
+        for output in range(self.n_outputs_):
+            seen = ~np.isnan(Y[:, output])
+            if seen.any():
+                some = None if weights is None else weights[seen]
+                scores.append(r2_score(Y[seen, output], means[seen, output], sample_weight=some))
+        return float(np.mean(scores))
+
+    def sample(
+        self, X: ArrayLike, n_draws: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> NDArray[np.float64]:
+        """Draw targets from the distribution that was fitted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        n_draws : int, default 1
+        random_state : int, RandomState instance or None, default None
+
+        Returns
+        -------
+        array of shape (n_draws, n_samples, n_outputs), or (n_draws, n_samples) where y was one-dimensional
+        """
+        validation.check_number("n_draws", n_draws, Integral, low=1)
+        means = self._predicted(X)
+        noise = check_random_state(random_state).normal(size=(int(n_draws), *means.shape))
+        return self._shaped(means + noise @ np.linalg.cholesky(self.covariance_).T)
+
+    def standard_errors(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[Array, Array]:
+        """Standard errors of the weights of a linear model, from the training data.
+
+        Roots of the diagonal of the inverse information, C taken as known: what econometrics calls unadjusted standard
+        errors of the generalized least-squares estimate.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The training data.
+        y : array-like of shape (n_samples, n_outputs) or (n_samples,)
+        sample_weight : array-like of shape (n_samples,), optional
+            Counts of the rows.
+
+        Returns
+        -------
+        coef_errors : array of shape (n_features, n_outputs)
+            0 where the mask leaves no weight.
+        intercept_errors : array of shape (n_outputs,)
+
+        Raises
+        ------
+        ValueError
+            If there are hidden layers, or weight decay, under which no such errors exist.
+        """
+        means, Y = self._predicted_and_given(X, y)
+        if len(self.coefs_) > 1 or self.alpha > 0:
+            raise ValueError(
+                "standard errors are those of a linear model without weight decay: fit with hidden_layer_sizes=() and "
+                f"alpha=0, not {self.hidden_layer_sizes} and {self.alpha}"
+            )
+        inputs = validation.validate_inputs(self, X, reset=False).astype(np.float64)
+        mask = self._checked_mask(inputs.shape[1], self.n_outputs_)
+        free = np.ones((inputs.shape[1] + 1, self.n_outputs_), bool)
+        if mask is not None:
+            free[:-1] = mask > 0
+        weights = validation.check_sample_weight(sample_weight, means)
+        errors = linear_standard_errors(inputs, ~np.isnan(Y), weights, self.covariance_, free)
+        return errors[:-1], errors[-1]
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """History of the fit: a row for the initial weights and for each iteration."""
+        check_is_fitted(self)
+        return fitting.history_frame(self)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
+
+    def check_hyperparameters(self) -> None:
+        """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
+        validation.check_hyperparameters(
+            alpha=self.alpha,
+            solver=self.solver,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            time_budget=self.time_budget,
+            chunk_size=self.chunk_size,
+            dtype=self.dtype,
+            polish=self.polish,
+            warm_start=self.warm_start,
+            callback=self.callback,
+            verbose=self.verbose,
+        )
+        validation.check_supervised_hyperparameters(
+            hidden_layer_sizes=self.hidden_layer_sizes,
+            hidden_activation=self.hidden_activation,
+            early_stopping=self.early_stopping,
+            validation_fraction=self.validation_fraction,
+            n_iter_no_change=self.n_iter_no_change,
+        )
+        if not isinstance(check_covariance(self.covariance), str) and self.covariance_prior is not None:
+            raise ValueError("covariance_prior is about an unknown covariance, and this one is given")
+        check_prior(self.covariance_prior)
+
+    def _checked_mask(self, n_features: int, n_outputs: int) -> Array | None:
+        if self.mask is None:
+            return None
+        if validation.layer_sizes(self.hidden_layer_sizes):
+            raise ValueError(
+                "mask says which inputs an output may depend on, which with hidden layers it does through units that "
+                "all outputs share: use hidden_layer_sizes=()"
+            )
+        mask = np.asarray(self.mask, dtype=np.float64)
+        if mask.shape != (n_features, n_outputs) or not np.all((mask == 0) | (mask == 1)):
+            raise ValueError(
+                f"mask must be ({n_features}, {n_outputs}), a row a feature and a column an output, of True and False "
+                f"(or 1 and 0); got an array of shape {mask.shape}"
+            )
+        return mask
+
+    def _network_of(self, n_features: int, n_outputs: int) -> Network:
+        sizes = (n_features, *validation.layer_sizes(self.hidden_layer_sizes), n_outputs)
+        return Network(sizes, self.hidden_activation, "identity")
+
+    @staticmethod
+    def _widths(network: Network, error: Any) -> tuple[int, ...]:
+        """Numbers a sample of each layer, and of its residuals in each pattern."""
+        n_patterns = 0 if error.patterns is None else len(error.patterns)
+        return (*network.layer_sizes, n_patterns * network.layer_sizes[-1])
+
+    def _initial_weights(self, network: Network, scale: TargetScale) -> NDArray[np.floating]:
+        theta = fitting.initial_weights(self, network)
+        if not (self.warm_start and hasattr(self, "coefs_")):
+            return theta
+        scaled = scale.scaled_weights(fitting.fitted_parameters(self))
+        return np.concatenate([np.ravel(array) for array in (*scaled.coefs, *scaled.intercepts)])
+
+    def _means(self, X: NDArray[np.floating], network: Network, parameters: Parameters) -> Array:
+        return fitting.apply_in_chunks(
+            _outputs, network, parameters, X, dtype=np.float64, chunk_size=self.chunk_size
+        ).astype(np.float64, copy=False)
+
+    def _predicted(self, X: ArrayLike) -> Array:
+        check_is_fitted(self)
+        inputs = validation.validate_inputs(self, X, reset=False)
+        sizes = (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
+        network = Network(sizes, self.hidden_activation, "identity")
+        return self._means(inputs, network, fitting.fitted_parameters(self))
+
+    def _predicted_and_given(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+        means = self._predicted(X)
+        Y, _ = validate_targets(y, means)
+        if Y.shape[1] != self.n_outputs_:
+            raise ValueError(f"Y has {Y.shape[1]} outputs, but the model was fitted on {self.n_outputs_}")
+        return means, Y
+
+    def _shaped(self, outputs: Array) -> Array:
+        return outputs[..., 0] if self._one_dimensional else outputs
+
+
+@partial(jax.jit, static_argnums=0)
+def _outputs(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
+    return network.forward(parameters, X.T).outputs.T

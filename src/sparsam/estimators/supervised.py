@@ -1,0 +1,91 @@
+"""Training on targets, on all of the data or with a part held out: what regression and classification share."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam.estimators import fitting
+from sparsam.estimators.early_stopping import EarlyStopping, Split
+from sparsam.estimators.rows import merge_repeated_rows
+from sparsam.objective import Objective
+from sparsam.samples import Samples
+from sparsam.train import Training
+
+__all__ = ["Supervised", "canonical_rows", "train_on_targets"]
+
+Rows = NDArray[np.intp] | slice
+
+
+def canonical_rows(
+    X: NDArray[np.floating], targets: NDArray[np.floating], sample_weight: NDArray[np.float64] | None
+) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.float64]]:
+    """Return distinct pairs of inputs and targets, and their relative weights: see `merge_repeated_rows`.
+
+    With them everything that is computed, scales and the part held out among it, is the same to the bit for weights and
+    for repeated rows; and a row is never trained on and held out at once.
+    """
+    rows, weights = merge_repeated_rows(np.hstack([X, targets]), sample_weight)
+    return rows[:, : X.shape[1]], rows[:, X.shape[1] :], weights
+
+
+class Supervised(NamedTuple):
+    """What `train_on_targets` returns.
+
+    Attributes
+    ----------
+    training : Training
+        With early stopping it ends at the weights that were kept.
+    rows : array of int, or slice
+        The rows trained on.
+    held_out : array of int
+        The rows held out.
+    held_out_scores : list of (int, float)
+        Iteration and mean log-likelihood of the rows held out; empty where none are.
+    """
+
+    training: Training
+    rows: Rows
+    held_out: NDArray[np.intp]
+    held_out_scores: list[tuple[int, float]]
+
+
+def train_on_targets(
+    estimator: Any,
+    objective: Objective,
+    X: NDArray[np.floating],
+    targets: NDArray[np.floating],
+    sample_weight: NDArray[np.float64] | None,
+    theta: NDArray[np.floating],
+    *,
+    widths: tuple[int, ...],
+    split: Split | None,
+) -> Supervised:
+    """Train from theta as the estimator's hyperparameters say, with early stopping where there is a split.
+
+    ``widths`` are the numbers that a sample takes in the parts of a pass, for the choice of a chunk.
+    """
+
+    def samples_of(rows: Rows, dtype: str) -> Samples:
+        weights = None if sample_weight is None else sample_weight[rows]
+        return fitting.samples_of(
+            X[rows], targets[rows], weights, dtype=dtype, layer_sizes=widths, chunk_size=estimator.chunk_size
+        )
+
+    if split is None:
+        training = fitting.minimize(estimator, objective, theta, lambda dtype: samples_of(slice(None), dtype))
+        return Supervised(training, slice(None), np.array([], dtype=np.intp), [])
+    rows, held_out = split
+    samples_in = cache(lambda dtype: samples_of(rows, dtype))
+    stopping = EarlyStopping(
+        objective,
+        samples_in(estimator.dtype),
+        samples_of(held_out, estimator.dtype),
+        estimator.dtype,
+        estimator.n_iter_no_change,
+    )
+    training = stopping.keep_best(fitting.minimize(estimator, objective, theta, samples_in, stopping))
+    return Supervised(training, rows, held_out, [(iteration, -error) for iteration, error in stopping.scores])

@@ -1,0 +1,36 @@
+"""Activation functions and their slopes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def logistic(a: Array) -> Array:
+    """1 / (1 + exp(-a)), without overflow: exp is taken of -|a| only."""
+    e = np.exp(-np.abs(a))
+    return np.where(a >= 0, 1.0, e) / (1.0 + e)
+
+
+def softmax(a: Array) -> Array:
+    """exp(a_k) / sum_j exp(a_j) along each row; the same of a - max a, which cannot overflow (PRML eq. 4.104)."""
+    e = np.exp(a - a.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+# Elementwise ones, of which hidden units may have any.
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    # h(a), and the slope h'(a) written in terms of z = h(a)
+    "logistic": (logistic, lambda z: z * (1.0 - z)),  # d/da 1/(1 + e^-a) = e^-a/(1 + e^-a)^2 = z (1 - z)
+    "tanh": (np.tanh, lambda z: 1.0 - z * z),  # PRML eq. 5.60
+    "relu": (lambda a: np.maximum(a, 0.0), lambda z: (z > 0).astype(float)),
+    "identity": (lambda a: a, np.ones_like),
+}
+
+OUTPUT_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {name: h for name, (h, _) in ACTIVATIONS.items()} | {
+    "softmax": softmax
+}

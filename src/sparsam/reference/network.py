@@ -1,0 +1,154 @@
+"""J of a network, and its gradient by back-propagation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sparsam.reference.activations import ACTIVATIONS, OUTPUT_ACTIVATIONS, Array
+from sparsam.reference.errors import error_of_each
+from sparsam.reference.gaussian import gaussian_error
+
+__all__ = ["network_cost"]
+
+
+def network_cost(
+    coefs: Sequence[ArrayLike],
+    intercepts: Sequence[ArrayLike],
+    inputs: ArrayLike,
+    targets: ArrayLike | None,
+    *,
+    hidden_activation: str = "logistic",
+    output_activation: str = "logistic",
+    error: str = "squared_error",
+    transition: ArrayLike | None = None,
+    covariance: ArrayLike | str = "full",
+    covariance_prior: tuple[float, ArrayLike] | None = None,
+    alpha: float = 0.0,
+    rho: float = 0.5,
+    beta: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+) -> tuple[float, list[Array], list[Array]]:
+    """J of a feed-forward network of any depth, and its gradient by back-propagation.
+
+    ::
+
+        J = E  +  alpha/2 sum_l |W_l|^2  +  beta sum_j KL(rho || rho_hat_j)
+
+    with S = sum_n s_n, rho_hat_j = 1/S sum_n s_n z_nj for every hidden unit j (of (z + 1)/2 for tanh units), and
+    E = 1/S sum_n s_n E_n one of ::
+
+        squared_error                         E_n = 1/2 |y_n - t_n|^2
+        cross_entropy, softmax outputs        E_n = -sum_k t_nk ln y_nk
+        cross_entropy, logistic outputs       E_n = -sum_k [t_nk ln y_nk + (1 - t_nk) ln(1 - y_nk)]
+        noisy_cross_entropy, softmax          E_n = -sum_j t_nj ln p_nj,    p_nj = sum_i T_ij y_ni
+        noisy_cross_entropy, logistic         E_n = -sum_k [t_nk ln p_nk + (1 - t_nk) ln(1 - p_nk)],
+                                              p_nk = T_11 y_nk + T_01 (1 - y_nk)
+        gaussian_error, C known               E_n = 1/2 (r_n' C^-1 r_n + ln|C| + K ln 2 pi),    r_n = y_n - t_n
+
+    or, for gaussian_error with C unknown, the same at the C that makes J least (`sparsam.reference.gaussian`).
+
+    Parameters
+    ----------
+    coefs : list of arrays of shape (n_in, n_out)
+        W_l, from the inputs on.
+    intercepts : list of arrays of shape (n_out,)
+        b_l.
+    inputs : array of shape (n_samples, n_features)
+    targets : array of shape (n_samples, n_outputs) or None
+        None leaves the error out: J is then the penalties alone.
+    hidden_activation : {"logistic", "tanh", "relu", "identity"}
+    output_activation : {"logistic", "tanh", "relu", "identity", "softmax"}
+    error : {"squared_error", "cross_entropy", "noisy_cross_entropy", "gaussian_error"}
+        Cross-entropy takes softmax or logistic outputs, and targets that are probabilities, or of noisy labels 0 and 1.
+    transition : array of shape (n_classes, n_classes)
+        T_ij = P(given label j | true label i) of noisy_cross_entropy; (2, 2) for logistic outputs.
+    covariance : array of shape (n_outputs, n_outputs) or {"full", "diag", "spherical"}
+        C of gaussian_error, or the structure of an unknown one. A missing target is NaN.
+    covariance_prior : (nu, Psi) or None
+        Inverse-Wishart prior on an unknown C.
+    alpha, rho, beta : float
+        Weight decay; target mean activation; weight of the sparsity penalty (0: no penalty).
+    sample_weight : array of shape (n_samples,) or None
+        s_n; None for ones.
+
+    Returns
+    -------
+    cost : float
+        J.
+    coef_gradients, intercept_gradients : lists of arrays
+        dJ/dW_l and dJ/db_l, in the shapes of ``coefs`` and ``intercepts``.
+
+    References
+    ----------
+    C. M. Bishop, *Pattern Recognition and Machine Learning*, sections 4.3.4, 5.2 and 5.3; A. Ng, *CS294A
+    Lecture notes: Sparse autoencoder*, sections 2 and 3.
+
+    Examples
+    --------
+    >>> cost, coef_gradients, intercept_gradients = network_cost([[[1.0]]], [[0.0]], [[2.0]], [[1.0]],
+    ...                                                          output_activation="identity")
+    >>> cost, coef_gradients[0].item(), intercept_gradients[0].item()  # y = 2: E = 1/2, dE/dW = (y - t) x
+    (0.5, 2.0, 1.0)
+    >>> cost, _, (gradient,) = network_cost([[[0.0, 0.0]]], [[0.0, 0.0]], [[2.0]], [[1.0, 0.0]],
+    ...                                     output_activation="softmax", error="cross_entropy")
+    >>> round(cost, 4), gradient.tolist()  # y = (1/2, 1/2): E = ln 2, dE/db = y - t
+    (0.6931, [-0.5, 0.5])
+    """
+    W = [np.asarray(coef, dtype=float) for coef in coefs]
+    b = [np.asarray(intercept, dtype=float) for intercept in intercepts]
+    x = np.asarray(inputs, dtype=float)
+    s = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    S = s.sum()
+    n_layers = len(W)
+    h, h_slope = ACTIVATIONS[hidden_activation]
+    h_out = OUTPUT_ACTIVATIONS[output_activation]
+
+    # Forward: z_0 = x; a_l = z_(l-1) W_l + b_l; z_l = h(a_l).
+    z = [x]
+    for layer in range(n_layers):
+        a = z[-1] @ W[layer] + b[layer]
+        z.append((h if layer < n_layers - 1 else h_out)(a))
+
+    # J, term by term.
+    cost, delta = 0.0, np.zeros_like(a)
+    if targets is not None:
+        t = np.asarray(targets, dtype=float)
+        if error == "gaussian_error":
+            cost, delta = gaussian_error(output_activation, z[-1], t, s, covariance, covariance_prior)
+        else:
+            E, delta = error_of_each(error, output_activation, a, z[-1], t, transition)
+            cost = np.sum(s * E) / S
+    cost += 0.5 * alpha * sum(np.sum(w**2) for w in W)
+
+    # The sparsity term's slope by an activation:
+    #   d/drho_hat KL = d/drho_hat [rho ln(rho/rho_hat) + (1-rho) ln((1-rho)/(1-rho_hat))]
+    #                 = -rho/rho_hat + (1-rho)/(1-rho_hat),
+    #   and rho_hat_j = 1/S sum_n s_n z_nj, so dJ/dz_nj = s_n/S beta (-rho/rho_hat_j + (1-rho)/(1-rho_hat_j)).
+    # For tanh units rho_hat is of (z+1)/2: a factor 1/2 more.
+    sparsity_slopes = [np.zeros(w.shape[1]) for w in W]
+    if beta != 0:
+        for layer in range(n_layers - 1):
+            probability = 0.5 * (z[layer + 1] + 1.0) if hidden_activation == "tanh" else z[layer + 1]
+            rho_hat = s @ probability / S
+            cost += beta * np.sum(rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat)))
+            slope = beta * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))
+            sparsity_slopes[layer] = 0.5 * slope if hidden_activation == "tanh" else slope
+
+    # Backward. delta_l = dE_n/da_l, row n without its factor s_n/S, which joins where samples are summed.
+    #   Outputs: what `error_of_each` and `gaussian_error` derive.
+    #   Hidden: a_l reaches E_n through a_(l+1) alone, and J through rho_hat besides (PRML eq. 5.56 and the notes'
+    #   change to it):                                       delta_l = h'(a_l) (delta_(l+1) W_(l+1)' + slope_l).
+    #   Weights: a_l = z_(l-1) W_l + b_l, so                 dJ/dW_l = 1/S sum_n s_n z_(l-1),n delta_l,n' + alpha W_l
+    #   (PRML eq. 5.53), and                                 dJ/db_l = 1/S sum_n s_n delta_l,n.
+    coef_gradients: list[Array] = []
+    intercept_gradients: list[Array] = []
+    for layer in reversed(range(n_layers)):
+        weighted = s[:, None] * delta / S
+        coef_gradients.insert(0, z[layer].T @ weighted + alpha * W[layer])
+        intercept_gradients.insert(0, weighted.sum(axis=0))
+        if layer > 0:
+            delta = h_slope(z[layer]) * (delta @ W[layer].T + sparsity_slopes[layer - 1])
+    return float(cost), coef_gradients, intercept_gradients

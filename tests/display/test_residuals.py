@@ -1,0 +1,71 @@
+"""The residuals' picture: pairs, ellipses, correlations."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from sparsam.display import plot_likelihood_profile, plot_residuals
+from sparsam.estimators.noise_rate import LikelihoodProfile
+
+C = np.array([[1.0, 0.8, -0.2], [0.8, 1.0, 0.1], [-0.2, 0.1, 4.0]])
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def residuals():
+    return np.random.default_rng(0).multivariate_normal(np.zeros(3), C, size=4000)
+
+
+def test_the_ellipses_hold_the_shares_they_claim(residuals):
+    figure = plot_residuals(residuals, C)
+    axes = figure.axes[0]
+    from matplotlib.path import Path
+
+    for line, share in zip(axes.lines[:2], (0.5, 0.95), strict=True):
+        inside = Path(line.get_xydata()).contains_points(residuals[:, :2])
+        assert np.mean(inside) == pytest.approx(share, abs=0.02)
+
+
+def test_every_pair_and_the_correlations_are_drawn(residuals, tmp_path):
+    figure = plot_residuals(residuals, C, names=["a", "b", "c"], save=tmp_path / "residuals.png")
+    assert (tmp_path / "residuals.png").stat().st_size > 10_000
+    labels = {(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes}
+    assert ("a", "c") in labels
+    texts = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert {"1.00", "0.80", "-0.10"} <= texts
+
+
+def test_of_one_output_a_histogram_and_of_many_the_correlations_alone(residuals):
+    assert len(plot_residuals(residuals[:, :1], C[:1, :1]).axes) == 1
+    many = np.random.default_rng(0).normal(size=(50, 20))
+    figure = plot_residuals(many, np.cov(many.T))
+    assert len(figure.axes) == 2  # with its color bar
+    some = np.where(np.random.default_rng(0).random(residuals.shape) < 0.3, np.nan, residuals)
+    plot_residuals(some, C)
+
+
+def test_shapes_that_do_not_fit_are_refused(residuals):
+    with pytest.raises(ValueError, match="need a covariance of that many rows"):
+        plot_residuals(residuals, np.eye(2))
+    with pytest.raises(ValueError, match="names must be 3"):
+        plot_residuals(residuals, C, names=["a"])
+    with pytest.raises(ValueError, match="suffix"):
+        plot_residuals(residuals, C, save="picture.docx")
+
+
+def test_the_likelihood_profile_shows_both_curves_and_the_interval(tmp_path):
+    epsilon = np.linspace(0, 0.5, 6)
+    profile = LikelihoodProfile(epsilon, -((epsilon - 0.2) ** 2), -epsilon, np.ones(6), 1000)
+    axes = plot_likelihood_profile(profile, save=tmp_path / "profile.png")
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "95 % interval",
+        "labels held out",
+        "labels trained on",
+    ]
+    with pytest.raises(TypeError, match="epsilon='estimate'"):
+        plot_likelihood_profile(None)

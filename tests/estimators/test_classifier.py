@@ -1,0 +1,159 @@
+"""Classification with noisy labels: planted truths, known special cases, posterior of a wrong label."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from sparsam import NoisyLabelClassifier
+from sparsam.estimators.label_noise import symmetric, transition_matrix, wrong_probabilities
+
+exact = {"alpha": 0.0, "dtype": "float64", "tol": 1e-9}
+
+
+def flipped(labels, T, rng):
+    """Labels as given, of true ones."""
+    return (T[labels].cumsum(axis=1) < rng.random((len(labels), 1))).sum(axis=1)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """3000 samples of a logistic law, its probabilities and its labels before noise."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 2))
+    p = 1 / (1 + np.exp(-(X @ [4.0, -2.0] + 0.5)))
+    return X, p, (rng.random(3000) < p).astype(int)
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    """2000 samples of four classes, apart."""
+    rng = np.random.default_rng(1)
+    labels = rng.integers(4, size=2000)
+    return 3 * np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]])[labels] / 2 + 0.5 * rng.normal(size=(2000, 2)), labels
+
+
+def test_without_noise_it_is_logistic_regression(planted):
+    X, _, labels = planted
+    model = NoisyLabelClassifier((), epsilon=0, **exact).fit(X, labels)
+    other = LogisticRegression(C=np.inf, tol=1e-10).fit(X, labels)
+    np.testing.assert_allclose(model.coefs_[0].ravel(), other.coef_.ravel(), rtol=1e-5)
+    np.testing.assert_allclose(model.predict_proba(X), other.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("epsilon", [0.3, (0.1, 0.4)])
+def test_with_known_noise_it_recovers_the_law_of_the_true_labels(planted, epsilon):
+    X, p, labels = planted
+    T = transition_matrix(epsilon, 2)
+    given = flipped(labels, T, np.random.default_rng(2))
+    model = NoisyLabelClassifier((), epsilon=epsilon, **exact).fit(X, given)
+    plain = NoisyLabelClassifier((), epsilon=0, **exact).fit(X, given)
+    error, plain_error = (np.mean(np.abs(m.predict_proba(X)[:, 1] - p)) for m in (model, plain))
+    assert error < 0.03
+    assert error < plain_error / 4
+    np.testing.assert_allclose(model.predict_noisy_proba(X), model.predict_proba(X) @ T)
+
+
+@pytest.mark.parametrize("pairwise", [False, True])
+def test_with_a_known_matrix_several_classes_are_recovered(blobs, pairwise):
+    X, labels = blobs
+    T = 0.55 * np.eye(4) + 0.45 * np.roll(np.eye(4), 1, axis=1) if pairwise else symmetric(0.5, 4)
+    given = flipped(labels, T, np.random.default_rng(3))
+    model = NoisyLabelClassifier((), epsilon=T, random_state=0).fit(X, given)
+    assert np.mean(model.predict(X) == labels) > 0.99
+    assert np.mean(given == labels) < 0.6
+    assert model.epsilon_ == pytest.approx(1 - np.mean(np.diag(T)))
+
+
+@pytest.mark.slow
+def test_estimated_noise_is_the_planted_one(blobs):
+    X, labels = blobs
+    for planted in (0.0, 0.3):
+        given = flipped(labels, symmetric(planted, 4), np.random.default_rng(4))
+        model = NoisyLabelClassifier((10,), validation_fraction=0.3, random_state=0).fit(X, given)
+        low, high = model.likelihood_profile_.interval
+        assert low <= planted + 0.02
+        assert high >= planted - 0.02
+        assert model.epsilon_ == pytest.approx(planted, abs=0.05)
+        assert np.mean(model.predict(X) == labels) > 0.98
+
+
+def test_labels_that_were_flipped_are_found(blobs):
+    X, labels = blobs
+    given = flipped(labels, symmetric(0.2, 4), np.random.default_rng(5))
+    model = NoisyLabelClassifier((), epsilon=0.2, random_state=0).fit(X, given)
+    wrong = model.label_error_proba(X, given)
+    assert roc_auc_score(given != labels, wrong) > 0.98
+    assert np.mean(wrong) == pytest.approx(0.2, abs=0.02)
+    found = model.find_label_errors(X, given)
+    assert np.all(np.diff(wrong[found]) <= 0)
+    assert np.mean((given != labels)[found]) > 0.95
+
+
+def test_posterior_of_a_wrong_label_is_bayes_rule():
+    y, T = np.array([[0.7, 0.2, 0.1]]), np.array([[0.8, 0.1, 0.1], [0.0, 0.9, 0.1], [0.2, 0.2, 0.6]])
+    for label in range(3):
+        p = y[0] @ T[:, label]
+        expected = 1 - T[label, label] * y[0, label] / p
+        assert wrong_probabilities(y, T, np.array([label]))[0] == pytest.approx(expected, rel=1e-12)
+    tiny = np.array([[1 - 1e-20, 1e-20, 0.0]])
+    assert wrong_probabilities(tiny, symmetric(0.3, 3), np.array([0]))[0] == pytest.approx(1e-20 * 0.15 / 0.7, rel=1e-9)
+
+
+def test_string_labels_and_weights(blobs):
+    X, labels = blobs
+    names = np.array(["north", "east", "south", "west"])[labels]
+    weights = np.random.default_rng(0).integers(0, 3, size=len(X))
+    build = NoisyLabelClassifier((), epsilon=0.1, tol=1e-3, random_state=0)
+    weighted = build.fit(X, names, sample_weight=weights)
+    coef = weighted.coefs_[0]
+    assert set(weighted.predict(X)) == {"north", "east", "south", "west"}
+    repeated = build.fit(np.repeat(X, weights, axis=0), np.repeat(names, weights))
+    np.testing.assert_array_equal(coef, repeated.coefs_[0])
+
+
+def test_two_classes_of_softmax_and_of_the_logistic_output_have_the_same_likelihood(planted):
+    X, _, labels = planted
+    model = NoisyLabelClassifier((), epsilon=(0.1, 0.3), max_iter=10, tol=1e-2).fit(X, labels)
+    p = model.predict_noisy_proba(X)
+    expected = np.mean(np.log(p[np.arange(3000), labels]))
+    assert model.mean_log_likelihood(X, labels) == pytest.approx(expected)
+    assert -model.history_["noisy_cross_entropy"].iloc[-1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_early_stopping_keeps_the_best_weights(planted):
+    X, _, labels = planted
+    given = flipped(labels, symmetric(0.4, 2), np.random.default_rng(0))
+    model = NoisyLabelClassifier((50,), epsilon=0.4, alpha=0.0, early_stopping=True, random_state=0, max_iter=200)
+    model.fit(X[:300], given[:300])
+    iterations, scores = zip(*model.validation_scores_, strict=True)
+    assert model.n_iter_ == iterations[np.argmax(scores)]
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "n_classes", "match"),
+    [
+        (0.5, 2, r"singular.*epsilon = 0\.5 for 2 classes"),
+        (0.75, 4, r"singular.*epsilon = 0\.75 for 4 classes"),
+        ((0.3, 0.7), 2, "singular"),
+        (np.full((4, 4), 0.25), 4, "singular"),
+        (-0.1, 2, r"epsilon must be in \[0, 1\]"),
+        ((0.1, 0.2), 4, r"epsilon must be a number or a \(4, 4\) array"),
+        (np.eye(3), 2, r"a number or a pair \(P\(1 \| 0\), P\(0 \| 1\)\) or a \(2, 2\) array"),
+        ([[0.9, 0.2], [0.1, 0.9]], 2, "each row of the matrix must sum to 1"),
+        ("guess", 2, "epsilon must be one of 'estimate'"),
+    ],
+)
+def test_noise_that_cannot_be_used_is_refused(planted, blobs, epsilon, n_classes, match):
+    X, labels = (planted[0], planted[2]) if n_classes == 2 else blobs
+    with pytest.raises(ValueError, match=match):
+        NoisyLabelClassifier((), epsilon=epsilon).fit(X, labels)
+
+
+def test_labels_it_does_not_know_and_single_classes_are_refused(planted):
+    X, _, labels = planted
+    with pytest.raises(ValueError, match="y holds 1 class only"):
+        NoisyLabelClassifier(()).fit(X, np.zeros(3000, int))
+    model = NoisyLabelClassifier((), epsilon=0.1, max_iter=5, tol=0.1).fit(X, labels)
+    with pytest.raises(ValueError, match=r"y holds the label .*2.*, which the model was not fitted on"):
+        model.label_error_proba(X, labels + 1)

@@ -1,0 +1,351 @@
+"""Regression with a noise covariance: planted truths, known special cases, units, missing targets."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+from sklearn.exceptions import ConvergenceWarning
+
+from sparsam import MultivariateNormalRegressor
+
+NOISE = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, -0.3], [0.0, -0.3, 0.5]])
+UNITS = np.array([100.0, 0.01, 1.0])
+exact = {"alpha": 0.0, "tol": 1e-9}
+
+
+@pytest.fixture(scope="module")
+def linear():
+    """300 samples of a linear law with three outputs in units far apart."""
+    rng = np.random.default_rng(0)
+    X = rng.normal([0.0, 5.0, 0.0, -1.0], size=(300, 4))
+    W = rng.normal(size=(4, 3))
+    Y = X @ W + [3.0, 0.0, -2.0] + rng.multivariate_normal(np.zeros(3), NOISE, size=300)
+    return X, UNITS * Y
+
+
+@pytest.fixture(scope="module")
+def curved():
+    """1500 samples of a curved law with correlated noise, and its mean."""
+    rng = np.random.default_rng(1)
+    X = rng.uniform(-2, 2, size=(1500, 1))
+    mean = np.hstack([np.sin(X), np.cos(X), X**2 / 4])
+    return X, mean + 0.2 * rng.multivariate_normal(np.zeros(3), NOISE, size=1500), mean
+
+
+@pytest.fixture(scope="module")
+def curved_model(curved):
+    return MultivariateNormalRegressor((8,), random_state=0).fit(*curved[:2])
+
+
+def least_squares(X, Y):
+    return np.linalg.lstsq(np.hstack([X, np.ones((len(X), 1))]), Y, rcond=None)[0]
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag", "spherical", NOISE * np.outer(UNITS, UNITS)])
+def test_linear_and_complete_it_is_least_squares_whatever_the_covariance(linear, covariance):
+    X, Y = linear
+    model = MultivariateNormalRegressor((), covariance=covariance, **exact).fit(X, Y)
+    np.testing.assert_allclose(
+        np.vstack([model.coefs_[0], model.intercepts_[0]]) / UNITS, least_squares(X, Y) / UNITS, rtol=0, atol=1e-7
+    )
+    if not isinstance(covariance, str):
+        np.testing.assert_allclose(model.covariance_, covariance)
+
+
+def test_the_covariance_is_the_mean_product_of_the_residuals(linear):
+    X, Y = linear
+    r = Y - np.hstack([X, np.ones((300, 1))]) @ least_squares(X, Y)
+    scale = Y.std(axis=0)
+    expected = {
+        "full": r.T @ r / 300,
+        "diag": np.diag(np.mean(r**2, axis=0)),
+        "spherical": np.mean((r / scale) ** 2) * np.diag(scale**2),
+    }
+    for structure, C in expected.items():
+        model = MultivariateNormalRegressor((), covariance=structure, **exact).fit(X, Y)
+        np.testing.assert_allclose(model.covariance_ / np.outer(UNITS, UNITS), C / np.outer(UNITS, UNITS), atol=1e-9)
+
+
+@pytest.mark.slow
+def test_masked_it_is_iterated_seemingly_unrelated_regression():
+    """linearmodels' iterated SUR: parameters, covariance, standard errors."""
+    system = pytest.importorskip("linearmodels.system")
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(200, 5))
+    mask = np.array([[1, 0, 1], [1, 1, 0], [0, 1, 1], [0, 1, 0], [1, 0, 1]], bool)
+    Y = X @ (mask * rng.normal(size=(5, 3))) + [1.0, 2.0, 3.0] + rng.multivariate_normal(np.zeros(3), NOISE, size=200)
+    model = MultivariateNormalRegressor((), mask=mask, **exact).fit(X, Y)
+
+    equations = {
+        f"y{k}": {"dependent": Y[:, k], "exog": np.hstack([X[:, mask[:, k]], np.ones((200, 1))])} for k in range(3)
+    }
+    other = system.SUR(equations).fit(iterate=True, iter_limit=10_000, tol=1e-12, cov_type="unadjusted")
+    parameters, errors = np.split(other.params.to_numpy(), [4, 8]), np.split(other.std_errors.to_numpy(), [4, 8])
+    coef_errors, intercept_errors = model.standard_errors(X, Y)
+    for k in range(3):
+        ours = np.append(model.coefs_[0][mask[:, k], k], model.intercepts_[0][k])
+        np.testing.assert_allclose(ours, parameters[k], rtol=1e-6)
+        np.testing.assert_allclose(np.append(coef_errors[mask[:, k], k], intercept_errors[k]), errors[k], rtol=1e-6)
+    np.testing.assert_allclose(model.covariance_, other.sigma, rtol=1e-6)
+    assert np.all(model.coefs_[0][~mask] == 0)
+    assert np.all(coef_errors[~mask] == 0)
+
+
+def test_it_recovers_the_mean_and_the_covariance(curved, curved_model):
+    X, _, mean = curved
+    np.testing.assert_allclose(curved_model.covariance_, 0.04 * NOISE, atol=0.005)
+    assert np.sqrt(np.mean((curved_model.predict(X) - mean) ** 2)) < 0.02
+    assert curved_model.converged_
+
+
+@pytest.mark.slow
+def test_likelihood_of_a_full_covariance_gains_what_the_correlation_is_worth(curved):
+    """-1/2 ln|R| nats a sample, on samples not seen."""
+    X, Y, _ = curved
+    full, diag = (
+        MultivariateNormalRegressor((8,), covariance=c, random_state=0).fit(X[:1000], Y[:1000])
+        for c in ("full", "diag")
+    )
+    gain = full.mean_log_likelihood(X[1000:], Y[1000:]) - diag.mean_log_likelihood(X[1000:], Y[1000:])
+    R = np.corrcoef((Y[1000:] - full.predict(X[1000:])).T)
+    assert gain == pytest.approx(-0.5 * np.linalg.slogdet(R)[1], rel=0.1)
+
+
+def test_densities_are_those_of_the_normal_distribution(curved, curved_model):
+    X, Y, _ = curved
+    expected = [
+        multivariate_normal.logpdf(y, mean, curved_model.covariance_)
+        for y, mean in zip(Y[:20], curved_model.predict(X[:20]), strict=True)
+    ]
+    np.testing.assert_allclose(curved_model.score_samples(X[:20], Y[:20]), expected, rtol=1e-10)
+    weights = np.arange(20.0)
+    assert curved_model.mean_log_likelihood(X[:20], Y[:20], weights) == pytest.approx(
+        np.average(expected, weights=weights)
+    )
+
+
+def test_cost_is_minus_the_mean_log_likelihood_of_the_scaled_targets(curved):
+    X, Y, _ = curved
+    model = MultivariateNormalRegressor((8,), alpha=0.0, max_iter=40, tol=0.0, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X, Y)
+    assert model.cost_ == pytest.approx(-model.mean_log_likelihood(X, Y) - np.log(Y.std(axis=0)).sum(), rel=1e-6)
+
+
+@pytest.mark.slow
+def test_units_of_the_targets_change_nothing_but_units(curved, curved_model):
+    X, Y, _ = curved
+    model = MultivariateNormalRegressor((8,), random_state=0).fit(X, UNITS * Y + [0.0, 7.0, -1000.0])
+    np.testing.assert_allclose((model.predict(X) - [0.0, 7.0, -1000.0]) / UNITS, curved_model.predict(X), atol=0.01)
+    np.testing.assert_allclose(model.covariance_ / np.outer(UNITS, UNITS), curved_model.covariance_, atol=1e-3)
+    shifted = model.mean_log_likelihood(X, UNITS * Y + [0.0, 7.0, -1000.0])
+    assert shifted == pytest.approx(curved_model.mean_log_likelihood(X, Y) - np.log(UNITS).sum(), abs=5e-3)
+
+
+def test_predictions_of_what_is_missing_use_what_is_given(curved, curved_model):
+    X, Y, _ = curved
+    some = np.where(np.random.default_rng(0).random(Y.shape) < 0.5, np.nan, Y)
+    filled, deviations = curved_model.predict_conditional(X, some, return_std=True)
+    given = ~np.isnan(some)
+    np.testing.assert_array_equal(filled[given], Y[given])
+    assert np.all(deviations[given] == 0)
+    means, noise = curved_model.predict(X, return_std=True)
+    nothing = ~given.any(axis=1)
+    np.testing.assert_allclose(filled[nothing], means[nothing])
+    np.testing.assert_allclose(deviations[nothing], noise[nothing])
+    # The more is given the nearer the truth, by just the deviations that are claimed.
+    error = np.where(given, 0, filled - Y)
+    for k in range(3):
+        alone = ~given[:, k] & given[:, (k + 1) % 3] & given[:, (k + 2) % 3]
+        assert np.std(error[alone, k]) == pytest.approx(deviations[alone, k][0], rel=0.15)
+        assert deviations[alone, k][0] < 0.95 * noise[0, k]
+
+
+def test_samples_have_the_mean_and_the_covariance(curved_model):
+    draws = curved_model.sample([[0.5]], n_draws=20_000, random_state=0)[:, 0]
+    np.testing.assert_allclose(draws.mean(axis=0), curved_model.predict([[0.5]])[0], atol=0.005)
+    np.testing.assert_allclose(np.cov(draws.T), curved_model.covariance_, atol=0.002)
+    np.testing.assert_array_equal(draws[:5], curved_model.sample([[0.5]], n_draws=20_000, random_state=0)[:5, 0])
+
+
+# Missing targets
+
+
+@pytest.fixture(scope="module")
+def gaps(linear):
+    X, Y = linear
+    rng = np.random.default_rng(5)
+    gaps = rng.random(Y.shape) < 0.4
+    gaps[gaps.all(axis=1), 0] = False
+    return X, np.where(gaps, np.nan, Y)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("covariance", ["full", "diag", "spherical"])
+def test_with_missing_targets_no_other_weights_or_covariance_are_more_likely(gaps, covariance):
+    X, Y = gaps
+    model = MultivariateNormalRegressor((), covariance=covariance, **exact).fit(X, Y)
+    best = model.mean_log_likelihood(X, Y)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        other = copy.deepcopy(model)
+        other.coefs_[0] = other.coefs_[0] + 1e-4 * UNITS * rng.normal(size=(4, 3))
+        assert other.mean_log_likelihood(X, Y) < best
+        other.coefs_[0] = model.coefs_[0]
+        if covariance == "spherical":
+            other.covariance_ = model.covariance_ * rng.choice([0.999, 1.001])
+        else:
+            step = rng.normal(size=(3, 3)) if covariance == "full" else np.diag(rng.normal(size=3))
+            root = np.linalg.cholesky(model.covariance_) @ (np.eye(3) + 1e-3 * step)
+            other.covariance_ = root @ root.T
+        assert other.mean_log_likelihood(X, Y) < best
+
+
+def test_missing_targets_of_independent_outputs_are_as_if_each_had_its_own_regression(gaps):
+    X, Y = gaps
+    model = MultivariateNormalRegressor((), covariance="diag", **exact).fit(X, Y)
+    for k in range(3):
+        seen = ~np.isnan(Y[:, k])
+        alone = least_squares(X[seen], Y[seen, k])
+        np.testing.assert_allclose(np.append(model.coefs_[0][:, k], model.intercepts_[0][k]), alone, rtol=1e-6)
+
+
+def test_a_row_or_an_output_without_any_target_is_an_error(linear):
+    X, Y = linear
+    empty_row = Y.copy()
+    empty_row[7] = np.nan
+    with pytest.raises(ValueError, match="1 of 300 rows of Y contain NaN alone, the first of them row 7"):
+        MultivariateNormalRegressor(()).fit(X, empty_row)
+    empty_output = Y.copy()
+    empty_output[:, 1] = np.nan
+    with pytest.raises(ValueError, match="output 1 of Y contains NaN alone"):
+        MultivariateNormalRegressor(()).fit(X, empty_output)
+
+
+@pytest.mark.parametrize("covariance", ["full", "spherical"])
+def test_weights_are_repetitions(gaps, covariance):
+    X, Y = gaps
+    weights = np.random.default_rng(0).integers(0, 4, size=len(X))
+    build = MultivariateNormalRegressor((), covariance=covariance, tol=1e-3, random_state=0)
+    weighted = build.fit(X, Y, sample_weight=weights)
+    coefs, C = weighted.coefs_, weighted.covariance_
+    repeated = build.fit(np.repeat(X, weights, axis=0), np.repeat(Y, weights, axis=0))
+    for one, other in zip(coefs, repeated.coefs_, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    np.testing.assert_allclose(C, repeated.covariance_, rtol=1e-9)
+
+
+# Where it is hard
+
+
+def fitted_despite(X, Y, match, **parameters):
+    """Fit where the likelihood has no maximum: a warning says so, and nothing is NaN."""
+    with pytest.warns(UserWarning, match=match):
+        model = MultivariateNormalRegressor(**{"random_state": 0, "max_iter": 200} | parameters).fit(X, Y)
+    assert np.all(np.isfinite(model.covariance_))
+    assert np.all(np.isfinite(model.predict(X)))
+    assert np.isfinite(model.cost_)
+    assert np.isfinite(model.mean_log_likelihood(X, Y))
+    return model
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_collinear_outputs_are_said(linear, dtype):
+    X, Y = linear
+    Y = np.hstack([Y / UNITS, Y[:, :1] / UNITS[0] - Y[:, 1:2] / UNITS[1]])
+    fitted_despite(X, Y, "residuals of the outputs 0, 1, 3 depend on each other", hidden_layer_sizes=(), dtype=dtype)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_more_outputs_than_samples_are_said():
+    rng = np.random.default_rng(0)
+    fitted_despite(rng.normal(size=(6, 2)), rng.normal(size=(6, 9)), "degenerate", hidden_layer_sizes=())
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_network_that_meets_the_targets_exactly_is_said():
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
+    fitted_despite(X, Y, "degenerate", hidden_layer_sizes=(50,), alpha=0.0)
+
+
+def test_a_prior_bounds_the_likelihood():
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = MultivariateNormalRegressor((5,), alpha=1e-2, covariance_prior=(3.0, 0.1), random_state=0).fit(X, Y)
+    r = Y - model.predict(X)
+    np.testing.assert_allclose(model.covariance_, (r.T @ r + 0.1 * np.eye(2)) / (12 + 3 + 2 + 1), rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_prior_is_in_the_units_of_the_targets(linear):
+    X, Y = linear
+    psi = 30 * NOISE
+    one = MultivariateNormalRegressor((), covariance_prior=(4.0, psi), **exact).fit(X, Y / UNITS)
+    two = MultivariateNormalRegressor((), covariance_prior=(4.0, psi * np.outer(UNITS, UNITS)), **exact).fit(X, Y)
+    np.testing.assert_allclose(two.covariance_ / np.outer(UNITS, UNITS), one.covariance_, rtol=1e-8)
+
+
+def test_early_stopping_keeps_the_weights_of_the_greatest_held_out_likelihood():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-2, 2, size=(60, 1))
+    Y = np.hstack([np.sin(X), np.cos(X)]) + 0.3 * rng.normal(size=(60, 2))
+    build = MultivariateNormalRegressor(
+        (50,), alpha=0.0, early_stopping=True, validation_fraction=0.3, random_state=0, max_iter=300
+    )
+    model = build.fit(X, Y)
+    iterations, scores = zip(*model.validation_scores_, strict=True)
+    assert model.stop_reason_ == "held_out"
+    assert model.n_iter_ == iterations[np.argmax(scores)] == len(model.loss_curve_) - 1
+    assert iterations[-1] - model.n_iter_ >= 20
+    again = [coef.copy() for coef in model.coefs_]
+    build.fit(X, Y)
+    assert all(np.array_equal(one, other) for one, other in zip(again, build.coefs_, strict=True))
+
+
+@pytest.mark.slow
+def test_one_dimensional_targets_stay_so(curved):
+    X, Y, _ = curved
+    model = MultivariateNormalRegressor((4,), tol=1e-2, random_state=0).fit(X, Y[:, 0])
+    mean, std = model.predict(X, return_std=True)
+    assert mean.shape == std.shape == (1500,)
+    assert model.sample(X, 2).shape == (2, 1500)
+    assert model.covariance_.shape == (1, 1)
+    assert model.score(X, Y[:, 0]) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "match"),
+    [
+        ({"covariance": "banded"}, ValueError, "covariance must be one of 'full', 'diag', 'spherical'"),
+        ({"covariance": np.eye(2)}, ValueError, r"covariance must be \(3, 3\)"),
+        ({"covariance": np.diag([1.0, 1.0, 0.0])}, ValueError, "covariance must be positive definite"),
+        ({"covariance": [[1, 2, 3], [4, 5, 6], [7, 8, 9]]}, ValueError, "covariance must be finite and symmetric"),
+        ({"covariance": np.eye(3), "covariance_prior": (1, 1.0)}, ValueError, "covariance_prior is about an unknown"),
+        ({"covariance_prior": 3.0}, TypeError, r"covariance_prior must be None or a pair \(nu, Psi\)"),
+        ({"covariance_prior": (-1, 1.0)}, ValueError, "nu of covariance_prior"),
+        ({"covariance_prior": (1, 0.0)}, ValueError, "Psi of covariance_prior must be positive"),
+        ({"mask": np.ones((4, 3))}, ValueError, r"use hidden_layer_sizes=\(\)"),
+        ({"mask": np.ones((3, 4)), "hidden_layer_sizes": ()}, ValueError, r"mask must be \(4, 3\)"),
+        ({"mask": 2 * np.ones((4, 3)), "hidden_layer_sizes": ()}, ValueError, "of True and False"),
+        ({"hidden_layer_sizes": (0,)}, ValueError, "hidden_layer_sizes"),
+        ({"hidden_layer_sizes": "50"}, TypeError, "hidden_layer_sizes must be a tuple"),
+        ({"early_stopping": 1}, TypeError, "early_stopping"),
+        ({"validation_fraction": 1.0}, ValueError, r"validation_fraction must be in \(0, 1\)"),
+        ({"early_stopping": True, "validation_fraction": 0.001}, ValueError, "leaves 0 to hold out"),
+        ({"hidden_activation": "softmax"}, ValueError, "hidden_activation must be one of"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(linear, parameters, error, match):
+    with pytest.raises(error, match=match):
+        MultivariateNormalRegressor(**parameters).fit(*linear)
+
+
+def test_standard_errors_are_refused_where_there_are_none(curved, curved_model):
+    with pytest.raises(ValueError, match="linear model without weight decay"):
+        curved_model.standard_errors(*curved[:2])

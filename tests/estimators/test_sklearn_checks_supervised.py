@@ -1,0 +1,33 @@
+"""scikit-learn's own checks of the estimators with targets."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::sparsam.DegenerateCovarianceWarning"),
+]
+
+
+# They call score_samples(X), as of a density of X; that of a regression is a density of y given X.
+WITHOUT_TARGETS = dict.fromkeys(
+    ("check_methods_sample_order_invariance", "check_methods_subset_invariance"), "score_samples takes targets too"
+)
+
+
+@parametrize_with_checks(
+    [
+        MultivariateNormalRegressor((5,), max_iter=200),
+        MultivariateNormalRegressor((), dtype="float64"),
+        NoisyLabelClassifier((5,), epsilon=0.05, max_iter=200),
+        NoisyLabelClassifier((), epsilon=0.05, dtype="float64"),
+    ],
+    expected_failed_checks=lambda estimator: (
+        WITHOUT_TARGETS if isinstance(estimator, MultivariateNormalRegressor) else {}
+    ),
+)
+def test_every_check_passes(estimator, check):
+    check(estimator)
