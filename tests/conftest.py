@@ -54,7 +54,8 @@ class Error:
 T2 = [[0.875, 0.125], [0.25, 0.75]]
 T3 = [[0.75, 0.125, 0.125], [0.25, 0.5, 0.25], [0.0, 0.125, 0.875]]
 COVARIANCE = np.array([[1.0, 0.5, -0.25], [0.5, 2.0, 0.25], [-0.25, 0.25, 0.5]])
-PATTERNS = np.array([[1.0, 1, 1], [1, 0, 1], [0, 1, 1], [1, 1, 0], [0, 0, 1]])
+PATTERNS = np.array([[1.0, 1, 1], [1, 0, 1], [0, 1, 1], [0, 0, 1]])
+PATTERN_OF_ROW = (0, 0, 1, 0, 0, 2, 0, 3)  # in turns: of few rows without gaps a covariance would be singular
 PRIOR = (2.0, 0.5 * COVARIANCE)  # nu, Psi
 
 
@@ -128,9 +129,10 @@ class Case:
         return self.depth > 0 and self.network.hidden_activation in ("logistic", "tanh")
 
     def tolerance(self, float64, float32):
-        # A covariance that is found by iteration is known to some more of the last digits only.
-        iterated = 100 if str(self.error).startswith("gaussian-full") and self.error.targets == "missing" else 1
-        return iterated * {"float64": float64, "float32": float32}[self.dtype]
+        # A full covariance has a floor of some units in the last place, and with missing targets is found by iteration;
+        # the inverse magnifies both.
+        magnified = 100 if str(self.error).startswith("gaussian-full") else 1
+        return magnified * {"float64": float64, "float32": float32}[self.dtype]
 
     def problems(self, weighted=None):
         """Draw a `Problem`: values vary, shapes do not, so that nothing is compiled twice."""
@@ -175,7 +177,7 @@ class Case:
         if self.error.targets == "labels":
             return labels
         if self.error.targets == "missing":
-            return np.where(PATTERNS[np.arange(len(uniform)) % len(PATTERNS)], uniform, np.nan)
+            return np.where(PATTERNS[np.resize(PATTERN_OF_ROW, len(uniform))], uniform, np.nan)
         targets = uniform / uniform.sum(axis=1, keepdims=True) if softmax else uniform  # of softmax, rows sum to 1
         if self.error.targets == "probabilities" or softmax:
             targets = np.where(np.arange(len(uniform))[:, None] % 2, labels, targets)

@@ -167,6 +167,8 @@ def test_rows_of_weight_zero_are_as_good_as_absent(case, data, kept):
 @few
 @given(data=st.data(), factor=st.sampled_from([0.125, 3.0, 1000.0]))
 def test_scale_of_the_weights_does_not_matter(case, data, factor):
+    if "covariance_prior" in case.error.options:
+        pytest.skip("a prior counts as so many samples, so it does")
     problem = data.draw(case.problems(weighted=True))
     scaled = problem.replace(sample_weight=factor * problem.sample_weight)
     difference = problem.difference(scaled.evaluate(), problem.evaluate(), by_block=False)

@@ -22,7 +22,7 @@ __all__ = ["NOISES", "labels"]
 
 NOISES = ("symmetric 0.0", "symmetric 0.2", "symmetric 0.4", "symmetric 0.6", "pairwise 0.45")
 N_SEEDS = 3
-ALPHAS = (1e-4, 1e-3, 3e-3, 1e-2)
+ALPHAS = (3e-4, 1e-3, 3e-3)
 
 
 def transitions(noise: str) -> np.ndarray:
@@ -82,7 +82,8 @@ def measure(method: str, noise: str, seed: int) -> dict[str, Any]:
 def labels(records: Records, peer_python: str | None) -> None:
     """Run what is not in the records yet; cleanlab in the environment of another interpreter, if there is one."""
     for seed, noise in product(range(N_SEEDS), NOISES):
-        for method in ("plain", "known", "estimate", "estimate_matrix", "cleanlab"):
+        estimate = "estimate" if noise.startswith("symmetric") else "estimate_matrix"
+        for method in ("plain", "known", estimate, "cleanlab"):
             key = f"labels/{noise}/{method}/{seed}"
             if key in records or (method == "cleanlab" and not peer_python):
                 continue

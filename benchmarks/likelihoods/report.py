@@ -88,8 +88,8 @@ def _covariance(rows: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
     return f"""## A noise covariance between outputs (PRML exercise 5.3)
 
 Held-out log-likelihood, nats a sample in the units of the targets: mean and standard deviation over random splits, 80 %
-to train on. Each structure has its own network, hidden layers and alpha chosen by held-out likelihood inside the
-training part.
+to train on. Each structure has its own network, with early stopping by a fifth of the training part; hidden
+layers and alpha are chosen by the likelihood of that.
 R is the correlation of the held-out residuals of the network with the full covariance: -1/2 ln|R| is what knowing it is
 worth. NGBoost's MultivariateNormal in an environment of its own, trees and learning rate chosen likewise.
 

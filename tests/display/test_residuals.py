@@ -63,9 +63,9 @@ def test_the_likelihood_profile_shows_both_curves_and_the_interval(tmp_path):
     profile = LikelihoodProfile(epsilon, -((epsilon - 0.2) ** 2), -epsilon, np.ones(6), 1000)
     axes = plot_likelihood_profile(profile, save=tmp_path / "profile.png")
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-        "95 % interval",
         "labels held out",
         "labels trained on",
+        r"$\hat\epsilon$ = 0.200, 95 %: 0.156 to 0.244",
     ]
     with pytest.raises(TypeError, match="epsilon='estimate'"):
         plot_likelihood_profile(None)

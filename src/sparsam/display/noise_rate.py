@@ -27,7 +27,7 @@ def plot_likelihood_profile(
     """Plot the likelihood of labels held out, and of those trained on, at each epsilon tried.
 
     The curve of the labels trained on is there to be distrusted: a flexible network explains wrong labels as well as
-    right ones, and its maximum tends to epsilon = 0.
+    right ones, so that it is the greatest at an epsilon that is too small.
 
     Parameters
     ----------
@@ -63,20 +63,14 @@ def plot_likelihood_profile(
         return plt.figure(figsize=(5.5, 3.4), layout="constrained").add_subplot()
 
     with given_or_new(ax, new_axes) as axes:
-        axes.axvspan(low, high, color=HELD_OUT, alpha=0.15, linewidth=0, label="95 % interval")
+        axes.axvspan(low, high, color=HELD_OUT, alpha=0.15, linewidth=0)
         axes.plot(profile.epsilon, profile.held_out, "o", color=HELD_OUT, markersize=4, label="labels held out")
         axes.plot(profile.epsilon, profile.training, "s--", color=TRAINING, markersize=4, label="labels trained on")
         near = profile.epsilon[profile.near > 0]
         fine = np.linspace(near[0], near[-1], 101)
         axes.plot(fine, np.polyval(profile.parabola, fine), color=HELD_OUT, linewidth=0.8)
-        axes.axvline(best, color=HELD_OUT, linewidth=0.8)
-        axes.annotate(
-            rf"$\hat\epsilon = {best:.3f}$",
-            (best, float(np.max(profile.held_out))),
-            xytext=(6, -14),
-            textcoords="offset points",
-            color=HELD_OUT,
-        )
+        found = rf"$\hat\epsilon$ = {best:.3f}, 95 %: {low:.3f} to {high:.3f}"
+        axes.axvline(best, color=HELD_OUT, linewidth=0.8, label=found)
         axes.set_xlabel(r"$\epsilon$, probability that a label is wrong")
         axes.set_ylabel("mean log-likelihood / nats")
         axes.grid(color="0.9", linewidth=0.6)

@@ -73,7 +73,20 @@ class ResidualMoments(NamedTuple):
 
 def rounding_of_diagonal(diagonal: jax.Array) -> jax.Array:
     """What must be added to the last axis, K variances, for rounding to leave a matrix of them positive definite."""
-    return 16 * diagonal.shape[-1] * jnp.finfo(diagonal.dtype).eps * diagonal
+    return 4 * diagonal.shape[-1] * jnp.finfo(diagonal.dtype).eps * diagonal
+
+
+def invertible(C: jax.Array) -> jax.Array:
+    """C, or where few samples have driven it to a singular one, the nearest that can be inverted and multiplied back.
+
+    The correlations' eigenvalues are kept above the root of the type's precision: at a smaller one, the rounding of an
+    inverse is larger than the eigenvalue.
+    """
+    least = jnp.sqrt(jnp.finfo(C.dtype).eps)
+    scale = jnp.sqrt(jnp.diagonal(C))
+    values, vectors = jnp.linalg.eigh(C / jnp.outer(scale, scale))
+    kept = jnp.matmul(vectors * jnp.maximum(values, least), vectors.T, precision=FULL_PRECISION)
+    return jnp.where(values[0] < least, kept * jnp.outer(scale, scale), C)
 
 
 def observed_inverses(C: jax.Array, patterns: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -112,7 +125,7 @@ def most_likely_covariance(structure: str, complete: bool, moments: ResidualMome
     total = jnp.sum(counts)
     if complete:
         return jnp.sum(products, axis=0) / total
-    smallest_change = 4 * jnp.finfo(products.dtype).eps
+    smallest_change = 8 * jnp.finfo(products.dtype).eps
 
     def unfinished(carry: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         _, change, n_steps = carry
@@ -125,10 +138,8 @@ def most_likely_covariance(structure: str, complete: bool, moments: ResidualMome
         news = jnp.sum(multiply(multiply(B, products), B) - counts[:, None, None] * B, axis=0) / total
         difference = multiply(multiply(C, news), C)
         scale = jnp.sqrt(jnp.diagonal(C))
-        new = C + 0.5 * (difference + difference.T)
-        # Few samples may drive C to a singular one, where a step's rounding would leave it indefinite.
-        new += jnp.diag(rounding_of_diagonal(jnp.diagonal(new)))
-        return new, jnp.max(jnp.abs(difference) / jnp.outer(scale, scale)), n_steps + 1
+        new = invertible(C + 0.5 * (difference + difference.T))
+        return new, jnp.max(jnp.abs(new - C) / jnp.outer(scale, scale)), n_steps + 1
 
     start = (jnp.diag(variances), jnp.asarray(jnp.inf, variances.dtype), jnp.asarray(0))
     return jax.lax.while_loop(unfinished, step, start)[0]

@@ -1,0 +1,66 @@
+"""Saving and loading the estimators with targets: every attribute comes back, and a damaged file does not."""
+
+import numpy as np
+import pytest
+
+from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, load, save
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(80, 3))
+Y = X[:, :2] + rng.multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]], size=80)
+LABELS = np.where(X[:, 0] > 0, "yes", "no")
+FAST = {"tol": 1e-2, "random_state": 0}
+PSI = np.array([[1.0, 0.2], [0.2, 1.0]])
+
+MODELS = {
+    "regressor": lambda: MultivariateNormalRegressor((4,), **FAST).fit(X, Y),
+    "one output": lambda: MultivariateNormalRegressor((), **FAST).fit(X, Y[:, 0]),
+    "arrays": lambda: MultivariateNormalRegressor(
+        (), covariance_prior=(3.0, PSI), mask=np.ones((3, 2), bool), early_stopping=True, **FAST
+    ).fit(X, Y),
+    "known covariance": lambda: MultivariateNormalRegressor([3], covariance=PSI.tolist(), **FAST).fit(X, Y),
+    "strings": lambda: NoisyLabelClassifier((4,), epsilon=(0.1, 0.2), early_stopping=True, **FAST).fit(X, LABELS),
+    "objects": lambda: NoisyLabelClassifier((), epsilon=0.1, **FAST).fit(X, LABELS.astype(object)),
+    "several": lambda: NoisyLabelClassifier((), epsilon=0.1 * np.ones((3, 3)) + 0.7 * np.eye(3), **FAST).fit(
+        X, np.arange(80) % 3
+    ),
+    "estimated": lambda: NoisyLabelClassifier((), alpha=(1e-2, 1e-1), validation_fraction=0.4, **FAST).fit(X, LABELS),
+}
+
+
+def same(one, other):
+    if hasattr(one, "__dataclass_fields__"):
+        return all(same(value, vars(other)[name]) for name, value in vars(one).items())
+    np.testing.assert_equal(other, one, strict=isinstance(one, np.ndarray))
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_everything_comes_back(name, tmp_path):
+    model = MODELS[name]()
+    save(model, tmp_path / "model.safetensors")
+    again = load(tmp_path / "model.safetensors")
+    assert type(again) is type(model)
+    assert vars(again).keys() == vars(model).keys()
+    for attribute, value in vars(model).items():
+        assert same(value, vars(again)[attribute]), attribute
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+
+
+@pytest.mark.slow
+def test_every_byte_counts(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save(MODELS["strings"](), path)
+    good = path.read_bytes()
+    for place in range(8, len(good), max(len(good) // 60, 1)):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        with pytest.raises(ValueError, match=r"^cannot load"):
+            load(path)
+
+
+def test_labels_that_json_cannot_hold_are_refused(tmp_path):
+    model = NoisyLabelClassifier((), epsilon=0.1, **FAST).fit(X, LABELS)
+    model.classes_ = np.array([b"no", b"yes"])
+    with pytest.raises(TypeError, match="cannot be saved: use numbers or strings"):
+        save(model, tmp_path / "model.safetensors")
