@@ -74,9 +74,9 @@ def test_lanes_that_have_stopped_leave(jobs, monkeypatch):
     objectives, samples, thetas = jobs
     sizes, genuine = [], many._burst_lanes
 
-    def burst(objective, samples, states, steps):
+    def burst(objective, samples, states, steps, pause):
         sizes.append(len(states.status))
-        return genuine(objective, samples, states, steps)
+        return genuine(objective, samples, states, steps, pause)
 
     monkeypatch.setattr(many, "_burst_lanes", burst)
     (long,) = many.train_lanes(objectives[:1], samples, thetas[:1], dtype="float64", tol=1e-5)

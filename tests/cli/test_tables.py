@@ -159,7 +159,7 @@ def test_what_cannot_be_regressed_is_said(run, files, arguments, message):
 
 def test_a_missing_target_names_its_column(run, files, table, tmp_path):
     table.assign(height=np.nan).to_csv(tmp_path / "empty.csv")
-    result = run("regress", tmp_path / "empty.csv", "--target", "height")
+    result = run("regress", tmp_path / "empty.csv", "--target", "height", "--out", tmp_path / "out")
     assert result.exit_code == 1
     assert "the target 'height' holds no value at all" in result.stderr
 

@@ -100,6 +100,7 @@ def test_posterior_of_a_wrong_label_is_bayes_rule():
     assert wrong_probabilities(tiny, symmetric(0.3, 3), np.array([0]))[0] == pytest.approx(1e-20 * 0.15 / 0.7, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_string_labels_and_weights(blobs):
     X, labels = blobs
     names = np.array(["north", "east", "south", "west"])[labels]
@@ -121,6 +122,7 @@ def test_two_classes_of_softmax_and_of_the_logistic_output_have_the_same_likelih
     assert -model.history_["noisy_cross_entropy"].iloc[-1] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_early_stopping_keeps_the_best_weights(planted):
     X, _, labels = planted
     given = flipped(labels, symmetric(0.4, 2), np.random.default_rng(0))

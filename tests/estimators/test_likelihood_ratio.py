@@ -17,6 +17,7 @@ def draw(seed, correlation=0.0):
     return X, X @ rng.normal(size=(2, 3)) + noise
 
 
+@pytest.mark.slow
 def test_statistic_is_minus_n_times_the_log_determinant_of_the_correlation():
     X, Y = draw(0, 0.3)
     full, diag = models(X, Y, "full", "diag")

@@ -126,6 +126,7 @@ def test_densities_are_those_of_the_normal_distribution(curved, curved_model):
     )
 
 
+@pytest.mark.slow
 def test_cost_is_minus_the_mean_log_likelihood_of_the_scaled_targets(curved):
     X, Y, _ = curved
     model = MultivariateNormalRegressor((8,), alpha=0.0, max_iter=40, tol=0.0, random_state=0)
@@ -163,6 +164,7 @@ def test_predictions_of_what_is_missing_use_what_is_given(curved, curved_model):
         assert deviations[alone, k][0] < 0.95 * noise[0, k]
 
 
+@pytest.mark.slow
 def test_samples_have_the_mean_and_the_covariance(curved_model):
     draws = curved_model.sample([[0.5]], n_draws=20_000, random_state=0)[:, 0]
     np.testing.assert_allclose(draws.mean(axis=0), curved_model.predict([[0.5]])[0], atol=0.005)
@@ -224,7 +226,7 @@ def test_a_row_or_an_output_without_any_target_is_an_error(linear):
         MultivariateNormalRegressor(()).fit(X, empty_output)
 
 
-@pytest.mark.parametrize("covariance", ["full", "spherical"])
+@pytest.mark.parametrize("covariance", [pytest.param("full", marks=pytest.mark.slow), "spherical"])
 def test_weights_are_repetitions(gaps, covariance):
     X, Y = gaps
     weights = np.random.default_rng(0).integers(0, 4, size=len(X))
@@ -260,6 +262,7 @@ def test_collinear_outputs_are_said(linear, dtype):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.slow
 def test_more_outputs_than_samples_are_said():
     rng = np.random.default_rng(0)
     fitted_despite(rng.normal(size=(6, 2)), rng.normal(size=(6, 9)), "degenerate", hidden_layer_sizes=())
@@ -272,6 +275,7 @@ def test_a_network_that_meets_the_targets_exactly_is_said():
     fitted_despite(X, Y, "degenerate", hidden_layer_sizes=(50,), alpha=0.0)
 
 
+@pytest.mark.slow
 def test_a_prior_bounds_the_likelihood():
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
@@ -291,6 +295,7 @@ def test_a_prior_is_in_the_units_of_the_targets(linear):
     np.testing.assert_allclose(two.covariance_ / np.outer(UNITS, UNITS), one.covariance_, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_early_stopping_keeps_the_weights_of_the_greatest_held_out_likelihood():
     rng = np.random.default_rng(0)
     X = rng.uniform(-2, 2, size=(60, 1))
