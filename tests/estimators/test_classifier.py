@@ -159,3 +159,16 @@ def test_labels_it_does_not_know_and_single_classes_are_refused(planted):
     model = NoisyLabelClassifier((), epsilon=0.1, max_iter=5, tol=0.1).fit(X, labels)
     with pytest.raises(ValueError, match=r"y holds the label .*2.*, which the model was not fitted on"):
         model.label_error_proba(X, labels + 1)
+
+
+def test_ctrl_c_ends_the_estimation_at_once(planted):
+    X, _, labels = planted
+    calls = []
+
+    def interrupt(progress):
+        calls.append(progress)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        NoisyLabelClassifier((), callback=interrupt, random_state=0).fit(X, labels)
+    assert len(calls) == 1

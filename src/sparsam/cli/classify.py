@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsam.cli import supervised
+from sparsam.cli.output import check_output_folder
 from sparsam.cli.supervised import MODEL_FILE
 from sparsam.cli.terminal import INTERRUPTED, print_json, say
 
@@ -54,7 +55,7 @@ def classify(
     """
     wanted = _epsilon(epsilon)
     files = (*((PROFILE,) if wanted == "estimate" else ()), COST, ERRORS, MODEL_FILE, supervised.METRICS_FILE)
-    supervised.check_output_folder(out, files, overwrite)
+    check_output_folder(out, files, overwrite)
     from sparsam.estimators.classifier import NoisyLabelClassifier
     from sparsam.pipelines import TableModel, save_pipeline
     from sparsam.tables import read_table, table_pipeline, take_columns

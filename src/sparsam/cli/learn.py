@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import warnings
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from sparsam.cli.output import check_output_folder
 from sparsam.cli.terminal import INTERRUPTED, print_json, say, training_progress
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def learn(
     (CS294A) until the gradient vanishes, and writes into the output folder: filters.png, patches.png,
     reconstructions.png, cost.png, model.safetensors, metrics.json. Ctrl-C ends the training and keeps the model so far.
     """
-    _check_output_folder(out, overwrite)
+    check_output_folder(out, (*PICTURES, MODEL_FILE, METRICS_FILE), overwrite)
     from sparsam.estimators.autoencoder import SparseAutoencoder
     from sparsam.estimators.fitting import summary_line
     from sparsam.images import normalize_patches, sample_patches
@@ -171,21 +171,6 @@ def learn(
         print_json(metrics)
     if model.stop_reason_ == "interrupted":
         raise typer.Exit(INTERRUPTED)
-
-
-def _check_output_folder(out: Path, overwrite: bool) -> None:
-    """Refuse, before any work, a folder that holds another run, or cannot be written."""
-    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not existing.is_dir():
-        raise FileExistsError(f"--out {out}: {existing} is a file; name a folder")
-    if not os.access(existing, os.W_OK):
-        raise PermissionError(f"--out {out}: the folder {existing} is write-protected")
-    held = [name for name in (*PICTURES, MODEL_FILE, METRICS_FILE) if (out / name).exists()]
-    if held and not overwrite:
-        raise FileExistsError(
-            f"the folder {out} holds another run ({', '.join(held)}): name another with --out, or replace it with "
-            "--overwrite"
-        )
 
 
 def _images(

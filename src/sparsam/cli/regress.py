@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from sparsam.cli import supervised
+from sparsam.cli.output import check_output_folder
 from sparsam.cli.supervised import MODEL_FILE
 from sparsam.cli.terminal import INTERRUPTED, print_json, say
 
@@ -55,7 +56,7 @@ def regress(
     covariance between the targets (PRML exercise 5.3), scores rows that it has not seen, and writes into the output
     folder: residuals.png, cost.png, model.skops, metrics.json. Ctrl-C ends the training and keeps the model so far.
     """
-    supervised.check_output_folder(out, (*PICTURES, MODEL_FILE, supervised.METRICS_FILE), overwrite)
+    check_output_folder(out, (*PICTURES, MODEL_FILE, supervised.METRICS_FILE), overwrite)
     from sparsam.estimators.regressor import MultivariateNormalRegressor
     from sparsam.pipelines import TableModel, save_pipeline
     from sparsam.tables import numeric_targets, read_table, table_pipeline, take_columns

@@ -67,13 +67,8 @@ class ResidualMoments(NamedTuple):
         """
         eps = jnp.finfo(self.products.dtype).eps
         diagonal = jnp.diagonal(self.products, axis1=1, axis2=2)
-        more = rounding_of_diagonal(diagonal) + eps**2 * self.counts[:, None] * self.patterns
+        more = 4 * diagonal.shape[1] * eps * diagonal + eps**2 * self.counts[:, None] * self.patterns
         return self._replace(products=self.products + jax.vmap(jnp.diag)(more))
-
-
-def rounding_of_diagonal(diagonal: jax.Array) -> jax.Array:
-    """What must be added to the last axis, K variances, for rounding to leave a matrix of them positive definite."""
-    return 4 * diagonal.shape[-1] * jnp.finfo(diagonal.dtype).eps * diagonal
 
 
 def invertible(C: jax.Array) -> jax.Array:
@@ -102,8 +97,12 @@ def observed_inverses(C: jax.Array, patterns: jax.Array) -> tuple[jax.Array, jax
 
 def negative_log_likelihood(C: jax.Array, moments: ResidualMoments) -> jax.Array:
     """F(C) of (1)."""
-    B, ln_determinants = observed_inverses(C, moments.patterns)
-    return 0.5 * (jnp.sum(moments.counts * ln_determinants) + jnp.sum(B * moments.products))
+    return _linear_in(moments.counts, moments.products, *observed_inverses(C, moments.patterns))
+
+
+def _linear_in(counts: jax.Array, products: jax.Array, B: jax.Array, ln_determinants: jax.Array) -> jax.Array:
+    """F at a fixed C, which is linear in the moments: its derivative along others is itself of those."""
+    return 0.5 * (jnp.sum(counts * ln_determinants) + jnp.sum(B * products))
 
 
 def most_likely_covariance(structure: str, complete: bool, moments: ResidualMoments) -> jax.Array:
@@ -157,6 +156,5 @@ def _profile_jvp(
 ) -> tuple[jax.Array, jax.Array]:
     (moments,), (dot,) = primals, tangents
     C = most_likely_covariance(structure, complete, moments)
-    B, ln_determinants = observed_inverses(C, moments.patterns)
-    value = 0.5 * (jnp.sum(moments.counts * ln_determinants) + jnp.sum(B * moments.products))
-    return value, 0.5 * (jnp.sum(ln_determinants * dot.counts) + jnp.sum(B * dot.products))
+    fixed = observed_inverses(C, moments.patterns)
+    return _linear_in(moments.counts, moments.products, *fixed), _linear_in(dot.counts, dot.products, *fixed)

@@ -218,7 +218,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         seed = check_random_state(self.random_state).randint(2**31 - 1)
 
         def trained(estimator: Self, T: Array, alpha: float, split: Split | None) -> Supervised:
-            objective = Objective(network, (NoisyCrossEntropy(T), WeightDecay(alpha)))  # type: ignore[arg-type]
+            objective = Objective(network, (NoisyCrossEntropy(T), WeightDecay(float(alpha))))  # type: ignore[arg-type]
             return train_on_targets(
                 estimator, objective, X, targets, weights, theta, widths=network.layer_sizes, split=split
             )
@@ -236,6 +236,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
             return folds(N_FOLDS, seed, index)
 
         T, alpha, profile = self._noise_and_alpha(held_out_at, split, in_folds, n_classes)
+        alpha = float(alpha)
         training, _, _, self.validation_scores_ = trained(self, T, alpha, split() if self.early_stopping else None)
         if training.history:
             self.classes_ = classes
@@ -365,7 +366,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
-        alphas = self.alpha if isinstance(self.alpha, tuple | list) else (self.alpha,)
+        alphas = self._alphas()
         if len(alphas) == 0:
             raise ValueError("alpha must be a number, or a tuple of some numbers to choose from; got none")
         for alpha in alphas:
@@ -419,8 +420,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         return T, max(alphas, key=lambda alpha: held_out_at(alpha, one, T).likelihood), None
 
     def _alphas(self) -> tuple[float, ...]:
-        alphas = self.alpha if isinstance(self.alpha, tuple | list) else (self.alpha,)
-        return tuple(float(alpha) for alpha in alphas)
+        return tuple(self.alpha) if isinstance(self.alpha, tuple | list) else (self.alpha,)
 
     def _held_out(
         self,
@@ -432,14 +432,17 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
     ) -> HeldOut:
         """What a training with a part held out says of that part."""
         rows, training = fitted.held_out, fitted.training
-        some = weights[rows]
+        if training.stop_reason == "interrupted":
+            raise KeyboardInterrupt  # of many trainings one has ended: there is no estimate to keep
         if not training.history:
-            return HeldOut(np.full((len(rows), 2), np.nan), labels[rows], some, -np.inf, -np.inf)
+            raise FloatingPointError(
+                "J is not finite at the initial weights: look for extreme values in X, and standardize it"
+            )
         parameters = network.unravel(training.theta)  # type: ignore[arg-type]
         return HeldOut(
             self._probabilities(network, parameters, X[rows]),
             labels[rows],
-            some,
+            weights[rows],
             max(score for _, score in fitted.held_out_scores),
             -training.history[-1].terms[NoisyCrossEntropy.name],
         )
