@@ -16,13 +16,13 @@ from benchmarks.likelihoods.covariance import run_peer
 from benchmarks.progress import say
 from benchmarks.records import Records
 from sparsam import NoisyLabelClassifier
-from sparsam.estimators.label_noise import symmetric
+from sparsam.label_noise import symmetric
 
 __all__ = ["NOISES", "labels"]
 
 NOISES = ("symmetric 0.0", "symmetric 0.2", "symmetric 0.4", "symmetric 0.6", "pairwise 0.45")
 N_SEEDS = 3
-ALPHAS = (3e-4, 1e-3, 3e-3)
+ALPHAS = (3e-4, 1e-3, 3e-3, 1e-2)
 
 
 def transitions(noise: str) -> np.ndarray:

@@ -22,10 +22,10 @@ def ngboost(data, options):
     X_fit, X_val, Y_fit, Y_val = train_test_split(X, (Y - mean) / scale, test_size=0.25, random_state=0)
     start = time.perf_counter()
     best = None
-    for learning_rate in options.get("learning_rates", [0.03, 0.1]):
+    for learning_rate in (0.03, 0.1):
         model = NGBRegressor(
             Dist=MultivariateNormal(Y.shape[1]),
-            n_estimators=options.get("n_estimators", 500),
+            n_estimators=500,
             learning_rate=learning_rate,
             verbose=False,
             random_state=0,
@@ -52,13 +52,13 @@ def cleanlab(data, options):
     X, given, labels, X_test, y_test = (data[name] for name in ("X", "given", "labels", "X_test", "y_test"))
     start = time.perf_counter()
     best = None
-    for alpha in options.get("alphas", [1e-4, 1e-2, 1.0]):
-        net = MLPClassifier((200,), alpha=alpha, early_stopping=True, random_state=options.get("seed", 0), max_iter=200)
+    for alpha in (1e-4, 1e-2, 1.0):
+        net = MLPClassifier((200,), alpha=alpha, early_stopping=True, random_state=options["seed"], max_iter=200)
         score = net.fit(X, given).best_validation_score_
         if best is None or score > best[0]:
             best = (score, alpha)
-    net = MLPClassifier((200,), alpha=best[1], early_stopping=True, random_state=options.get("seed", 0), max_iter=200)
-    model = CleanLearning(net, seed=options.get("seed", 0), cv_n_folds=5)
+    net = MLPClassifier((200,), alpha=best[1], early_stopping=True, random_state=options["seed"], max_iter=200)
+    model = CleanLearning(net, seed=options["seed"], cv_n_folds=5)
     model.fit(X, given)
     probabilities = model.predict_proba(X_test)
     quality = model.get_label_issues()["label_quality"]

@@ -13,10 +13,10 @@ from sklearn.base import BaseEstimator
 
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.classifier import NoisyLabelClassifier
-from sparsam.estimators.label_noise import transition_matrix
 from sparsam.estimators.noise_covariance import check_covariance
 from sparsam.estimators.noise_rate import LikelihoodProfile
 from sparsam.estimators.regressor import MultivariateNormalRegressor
+from sparsam.estimators.transitions import transition_matrix
 from sparsam.estimators.validation import layer_sizes
 
 __all__ = ["LAYOUTS", "Layout"]

@@ -6,7 +6,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from sparsam import NoisyLabelClassifier
-from sparsam.estimators.label_noise import symmetric, transition_matrix, wrong_probabilities
+from sparsam.estimators.transitions import transition_matrix
+from sparsam.label_noise import symmetric, wrong_probabilities
 
 exact = {"alpha": 0.0, "dtype": "float64", "tol": 1e-9}
 

@@ -358,19 +358,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
-        validation.check_hyperparameters(
-            alpha=self.alpha,
-            solver=self.solver,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            time_budget=self.time_budget,
-            chunk_size=self.chunk_size,
-            dtype=self.dtype,
-            polish=self.polish,
-            warm_start=self.warm_start,
-            callback=self.callback,
-            verbose=self.verbose,
-        )
+        validation.check_hyperparameters(self)
+        validation.check_weight("alpha", self.alpha)
         validation.check_number("n_components", self.n_components, Integral, low=1)
         # To the engine's type a rho closer to an end would be 0 or 1.
         resolution = float(np.finfo(self.dtype).eps)

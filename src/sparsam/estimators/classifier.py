@@ -20,16 +20,18 @@ from sparsam.activations import complementary_logistics
 from sparsam.error_functions import NoisyCrossEntropy
 from sparsam.estimators import fitting, validation
 from sparsam.estimators.early_stopping import Split, folds, hold_out
-from sparsam.estimators.label_noise import given_probabilities, symmetric, transition_matrix, wrong_probabilities
 from sparsam.estimators.noise_rate import (
     N_FOLDS,
     HeldOut,
+    HeldOutAt,
     LikelihoodProfile,
     estimate_transitions,
     joined,
     profile_likelihood,
 )
 from sparsam.estimators.supervised import Supervised, canonical_rows, train_on_targets
+from sparsam.estimators.transitions import transition_matrix
+from sparsam.label_noise import given_probabilities, symmetric, wrong_probabilities
 from sparsam.network import Network, Parameters
 from sparsam.objective import Objective
 from sparsam.penalties import WeightDecay
@@ -60,8 +62,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         How probable a wrong label is: one probability for all (with more than two classes any wrong label is as
         probable); for two classes the pair (P(1 | 0), P(0 | 1)) in the order of ``classes_``; or T. 0 is the plain
         cross-entropy. "estimate" looks for the one probability that makes noisy labels which were held out the most
-        likely, which takes a dozen trainings. "estimate_matrix" does so for T, with each
-        label held out once, which takes sixteen.
+        likely, which takes a dozen trainings (and seven for each further alpha). "estimate_matrix" does so for T, with
+        each label held out once: four trainings a round, of two to nine rounds for each alpha.
     alpha : float or tuple of floats, default 1e-4
         Weight decay; biases do not decay. Of several the one is taken under which noisy labels that were held out are
         the most likely; where epsilon is estimated, both are chosen together.
@@ -370,27 +372,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         if len(alphas) == 0:
             raise ValueError("alpha must be a number, or a tuple of some numbers to choose from; got none")
         for alpha in alphas:
-            validation.check_number("alpha", alpha, low=0, high=validation.LARGEST_WEIGHT)
-        validation.check_hyperparameters(
-            alpha=alphas[0],
-            solver=self.solver,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            time_budget=self.time_budget,
-            chunk_size=self.chunk_size,
-            dtype=self.dtype,
-            polish=self.polish,
-            warm_start=self.warm_start,
-            callback=self.callback,
-            verbose=self.verbose,
-        )
-        validation.check_supervised_hyperparameters(
-            hidden_layer_sizes=self.hidden_layer_sizes,
-            hidden_activation=self.hidden_activation,
-            early_stopping=self.early_stopping,
-            validation_fraction=self.validation_fraction,
-            n_iter_no_change=self.n_iter_no_change,
-        )
+            validation.check_weight("alpha", alpha)
+        validation.check_supervised_hyperparameters(self)
         if isinstance(self.epsilon, str):
             validation.check_choice("epsilon", self.epsilon, ("estimate", "estimate_matrix"))
 
@@ -403,21 +386,21 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
     ) -> tuple[Array, float, LikelihoodProfile | None]:
         """T, alpha, and the likelihoods by which they were chosen, if epsilon is estimated."""
         alphas = self._alphas()
+
+        def at(splits: list[Split]) -> dict[float, HeldOutAt]:
+            return {alpha: partial(held_out_at, alpha, splits) for alpha in alphas}
+
         if isinstance(self.epsilon, str) and self.epsilon == "estimate":
-            one = [split()]
-            profiles = {alpha: profile_likelihood(partial(held_out_at, alpha, one), n_classes) for alpha in alphas}
-            alpha = max(alphas, key=lambda alpha: profiles[alpha].held_out.max())
-            return symmetric(profiles[alpha].best, n_classes), alpha, profiles[alpha]
+            alpha, profile = profile_likelihood(at([split()]), n_classes)
+            return symmetric(profile.best, n_classes), alpha, profile
         if isinstance(self.epsilon, str):
-            splits = in_folds()
-            found = {alpha: estimate_transitions(partial(held_out_at, alpha, splits), n_classes) for alpha in alphas}
-            alpha = max(alphas, key=lambda alpha: found[alpha].likelihood)
-            return found[alpha].T, alpha, None
+            alpha, T = estimate_transitions(at(in_folds()), n_classes)
+            return T, alpha, None
         T = transition_matrix(self.epsilon, n_classes)
         if len(alphas) == 1:
             return T, alphas[0], None
-        one = [split()]
-        return T, max(alphas, key=lambda alpha: held_out_at(alpha, one, T).likelihood), None
+        with_T = at([split()])
+        return T, max(alphas, key=lambda alpha: with_T[alpha](T).likelihood), None
 
     def _alphas(self) -> tuple[float, ...]:
         return tuple(self.alpha) if isinstance(self.alpha, tuple | list) else (self.alpha,)

@@ -7,21 +7,22 @@ likelihood is greatest at the probability with which they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.estimators.label_noise import most_likely_transitions, symmetric
+from sparsam.label_noise import most_likely_transitions, symmetric
 
-__all__ = ["HeldOut", "LikelihoodProfile", "Transitions", "estimate_transitions", "joined", "profile_likelihood"]
+__all__ = ["HeldOut", "HeldOutAt", "LikelihoodProfile", "estimate_transitions", "joined", "profile_likelihood"]
 
 GRID = 7  # points from 0 to nine tenths of what would make the labels meaningless
 FINER = 5  # more between the neighbors of the best of them
 N_FOLDS = 4  # in which labels are held out for the matrix, which has many elements to be told
-ROUNDS = 3  # of the network and the matrix in turns
+MOST_ROUNDS = 8  # of the network and the matrix in turns
+SETTLED = 0.01  # no element of the matrix moved by more in the last round
 ANCHORS = 0.3  # of each class, the share of the surest
 LITTLE = 1e-3
 HALF_CHI_SQUARED = 1.920729  # half the 95 % quantile of chi-squared with one degree of freedom
@@ -103,42 +104,51 @@ class HeldOut(NamedTuple):
     training_likelihood: float
 
 
-def profile_likelihood(held_out_at: Callable[[NDArray[np.float64]], HeldOut], n_classes: int) -> LikelihoodProfile:
-    """Look for the most likely epsilon on a grid, then on a finer one between the neighbors of the best.
+HeldOutAt = Callable[[NDArray[np.float64]], HeldOut]
+"""Trains a network with some transition matrix, and says what it makes of samples held out."""
 
-    ``held_out_at`` trains a network with some transition matrix.
+
+def profile_likelihood(held_out_at: Mapping[float, HeldOutAt], n_classes: int) -> tuple[float, LikelihoodProfile]:
+    """Look for the most likely alpha and epsilon.
+
+    On a grid of epsilon for each alpha; then, with the best of these, on a finer grid between the neighbors of the best
+    epsilon.
+
+    Returns
+    -------
+    alpha : float
+        A key of ``held_out_at``.
+    profile : LikelihoodProfile
+        With that alpha.
     """
-    found: dict[float, HeldOut] = {}
-
-    def look_at(grid: NDArray[np.float64]) -> None:
-        for epsilon in grid:
-            found[float(epsilon)] = held_out_at(symmetric(float(epsilon), n_classes))
-
     grid = np.linspace(0, 0.9 * (1 - 1 / n_classes), GRID)
-    look_at(grid)
+
+    def look(alpha: float, at: NDArray[np.float64]) -> dict[float, HeldOut]:
+        return {float(epsilon): held_out_at[alpha](symmetric(float(epsilon), n_classes)) for epsilon in at}
+
+    coarse = {alpha: look(alpha, grid) for alpha in held_out_at}
+    alpha = max(coarse, key=lambda alpha: max(held_out.likelihood for held_out in coarse[alpha].values()))
+    found = coarse[alpha]
     k = int(np.argmax([held_out.likelihood for held_out in found.values()]))
     low, high = grid[max(k - 1, 0)], grid[min(k + 1, GRID - 1)]
     finer = np.linspace(low, high, FINER + 2)[1:-1]
-    look_at(np.setdiff1d(finer.round(12), grid.round(12)))
+    found |= look(alpha, np.setdiff1d(finer.round(12), grid.round(12)))
     epsilon = np.array(sorted(found))
-    return LikelihoodProfile(
+    profile = LikelihoodProfile(
         epsilon,
         np.array([found[e].likelihood for e in epsilon]),
         np.array([found[e].training_likelihood for e in epsilon]),
         ((epsilon >= low) & (epsilon <= high)).astype(float),
         len(found[0.0].labels),
     )
+    return alpha, profile
 
 
-class Transitions(NamedTuple):
-    """A transition matrix, and the held-out likelihood of the network that it was estimated with."""
+def estimate_transitions(held_out_at: Mapping[float, HeldOutAt], n_classes: int) -> tuple[float, NDArray[np.float64]]:
+    """Return the alpha (a key of ``held_out_at``) and the transition matrix under which held-out labels are likeliest.
 
-    T: NDArray[np.float64]
-    likelihood: float
-
-
-def estimate_transitions(held_out_at: Callable[[NDArray[np.float64]], HeldOut], n_classes: int) -> Transitions:
-    """Alternate between the network and the transition matrix that makes held-out labels the most likely.
+    For each alpha the network and the matrix that is the most likely for its held-out probabilities take turns until
+    the matrix has settled.
 
     The first network takes all labels for right, so its probabilities explain the noise already, and T would stay the
     identity. The first matrix counts instead which labels are given to those samples that it finds the surest of a
@@ -146,13 +156,19 @@ def estimate_transitions(held_out_at: Callable[[NDArray[np.float64]], HeldOut], 
     such "anchors"; labels that it was not trained on are not biased by its choice of them.) From then on the network's
     probabilities are of the true labels.
     """
-    held_out = held_out_at(np.eye(n_classes))
-    T = _labels_of_anchors(held_out)
-    for _ in range(ROUNDS):
-        T = mixed(T)
-        held_out = held_out_at(T)
-        T = most_likely_transitions(held_out.probabilities, held_out.labels, T, held_out.sample_weight)
-    return Transitions(mixed(T), held_out.likelihood)
+
+    def alternate(held_out_at: HeldOutAt) -> tuple[float, NDArray[np.float64]]:
+        T = mixed(_labels_of_anchors(held_out_at(np.eye(n_classes))))
+        for _ in range(MOST_ROUNDS):
+            held_out, before = held_out_at(T), T
+            T = mixed(most_likely_transitions(held_out.probabilities, held_out.labels, T, held_out.sample_weight))
+            if np.abs(T - before).max() < SETTLED:
+                break
+        return held_out.likelihood, T
+
+    found = {alpha: alternate(at) for alpha, at in held_out_at.items()}
+    alpha = max(found, key=lambda alpha: found[alpha][0])
+    return alpha, found[alpha][1]
 
 
 def _labels_of_anchors(held_out: HeldOut) -> NDArray[np.float64]:

@@ -25,12 +25,12 @@ from sparsam.estimators.noise_covariance import (
     make_error,
     warn_if_degenerate,
 )
-from sparsam.estimators.standard_errors import linear_standard_errors
 from sparsam.estimators.supervised import canonical_rows, train_on_targets
 from sparsam.estimators.targets import TargetScale, check_observed, validate_targets
 from sparsam.network import Network, Parameters
 from sparsam.objective import Objective
 from sparsam.penalties import WeightDecay
+from sparsam.standard_errors import linear_standard_errors
 from sparsam.train import Callback
 
 __all__ = ["MultivariateNormalRegressor"]
@@ -94,7 +94,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         C, in the squared units of Y.
     n_outputs_ : int
     validation_scores_ : list of (int, float)
-        Iteration, and mean log-likelihood of the scaled targets held out, nats a sample; empty without early stopping.
+        Iteration, and mean log-likelihood of the targets held out, nats a sample; empty without early stopping.
     cost_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
         As for `SparseAutoencoder`. With early stopping they end at the weights that were kept.
 
@@ -214,7 +214,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         if self.early_stopping:
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             split = hold_out(len(X), self.validation_fraction, seed)
-        training, rows, _, self.validation_scores_ = train_on_targets(
+        training, rows, held_out, scores = train_on_targets(
             self,
             objective,
             X,
@@ -232,6 +232,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
 
         if training.history:
             self.n_outputs_ = n_outputs
+            jacobian = scale.mean_log_jacobian(Y[held_out], weights[held_out]) if len(held_out) else 0.0
+            self.validation_scores_ = [(iteration, score + jacobian) for iteration, score in scores]
             self._one_dimensional = one_dimensional
             parameters = in_units_of_y(network.unravel(training.theta))  # type: ignore[arg-type]
             residuals = (self._means(X[rows], network, parameters) - Y[rows]) / scale.scale
@@ -404,26 +406,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
 
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
-        validation.check_hyperparameters(
-            alpha=self.alpha,
-            solver=self.solver,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            time_budget=self.time_budget,
-            chunk_size=self.chunk_size,
-            dtype=self.dtype,
-            polish=self.polish,
-            warm_start=self.warm_start,
-            callback=self.callback,
-            verbose=self.verbose,
-        )
-        validation.check_supervised_hyperparameters(
-            hidden_layer_sizes=self.hidden_layer_sizes,
-            hidden_activation=self.hidden_activation,
-            early_stopping=self.early_stopping,
-            validation_fraction=self.validation_fraction,
-            n_iter_no_change=self.n_iter_no_change,
-        )
+        validation.check_supervised_hyperparameters(self)
+        validation.check_weight("alpha", self.alpha)
         if not isinstance(check_covariance(self.covariance), str) and self.covariance_prior is not None:
             raise ValueError("covariance_prior is about an unknown covariance, and this one is given")
         check_prior(self.covariance_prior)

@@ -77,6 +77,10 @@ class TargetScale:
         """Targets as they are fitted."""
         return (Y - self.mean) / self.scale
 
+    def mean_log_jacobian(self, Y: Array, sample_weight: Array) -> float:
+        """What to add to a mean log density of scaled targets for that of Y: the mean of -sum_observed ln scale."""
+        return -float(np.average(~np.isnan(Y) @ np.log(self.scale), weights=sample_weight))
+
     def in_units_of_y(self, parameters: Parameters) -> Parameters:
         """Weights, in float64, of a network whose linear outputs are in the units of Y, of one with scaled outputs."""
         *coefs, last = (np.asarray(coef, dtype=np.float64) for coef in parameters.coefs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,11 +17,13 @@ from sparsam.train import SOLVERS
 __all__ = [
     "check_choice",
     "check_finite",
+    "check_flag",
     "check_hyperparameters",
     "check_number",
     "check_sample_weight",
     "check_supervised_hyperparameters",
     "check_unit_range",
+    "check_weight",
     "layer_sizes",
     "validate_inputs",
 ]
@@ -57,56 +59,44 @@ def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
-def check_hyperparameters(
-    *,
-    alpha: float,
-    solver: str,
-    max_iter: int,
-    tol: float,
-    time_budget: float | None,
-    chunk_size: int | None,
-    dtype: str,
-    polish: bool,
-    warm_start: bool,
-    callback: Callable[..., Any] | None,
-    verbose: int,
-) -> None:
-    """Check the hyperparameters that all estimators share."""
-    check_choice("solver", solver, SOLVERS)
-    check_choice("dtype", dtype, ("float32", "float64"))
-    check_number("alpha", alpha, low=0, high=LARGEST_WEIGHT)
-    check_number("max_iter", max_iter, Integral, low=1, high=2**31 - 1)  # the engine counts in int32
-    check_number("tol", tol, low=0)
-    if time_budget is not None:
-        check_number("time_budget", time_budget, low=np.finfo(float).tiny, interval="positive and finite")
-    if chunk_size is not None:
-        check_number("chunk_size", chunk_size, Integral, low=1)
-    for name, value in (("polish", polish), ("warm_start", warm_start)):
-        if not isinstance(value, bool | np.bool_):
-            raise TypeError(f"{name} must be True or False, got {value!r}")
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable or None, got {callback!r}")
-    if not isinstance(verbose, Integral | np.bool_):
-        raise TypeError(f"verbose must be an integer, got {verbose!r}")
+def check_hyperparameters(estimator: Any) -> None:
+    """Check the hyperparameters that all estimators share, alpha aside."""
+    check_choice("solver", estimator.solver, SOLVERS)
+    check_choice("dtype", estimator.dtype, ("float32", "float64"))
+    check_number("max_iter", estimator.max_iter, Integral, low=1, high=2**31 - 1)  # the engine counts in int32
+    check_number("tol", estimator.tol, low=0)
+    if estimator.time_budget is not None:
+        check_number("time_budget", estimator.time_budget, low=np.finfo(float).tiny, interval="positive and finite")
+    if estimator.chunk_size is not None:
+        check_number("chunk_size", estimator.chunk_size, Integral, low=1)
+    for name in ("polish", "warm_start"):
+        check_flag(name, getattr(estimator, name))
+    if estimator.callback is not None and not callable(estimator.callback):
+        raise TypeError(f"callback must be callable or None, got {estimator.callback!r}")
+    if not isinstance(estimator.verbose, Integral | np.bool_):
+        raise TypeError(f"verbose must be an integer, got {estimator.verbose!r}")
 
 
-def check_supervised_hyperparameters(
-    *,
-    hidden_layer_sizes: Any,
-    hidden_activation: str,
-    early_stopping: bool,
-    validation_fraction: float,
-    n_iter_no_change: int,
-) -> None:
-    """Check the hyperparameters that networks with targets share."""
-    layer_sizes(hidden_layer_sizes)
-    check_choice("hidden_activation", hidden_activation, ("tanh", "logistic", "relu"))
-    if not isinstance(early_stopping, bool | np.bool_):
-        raise TypeError(f"early_stopping must be True or False, got {early_stopping!r}")
-    check_number(
-        "validation_fraction", validation_fraction, low=np.finfo(float).tiny, high=1 - 1e-9, interval="in (0, 1)"
-    )
-    check_number("n_iter_no_change", n_iter_no_change, Integral, low=1)
+def check_supervised_hyperparameters(estimator: Any) -> None:
+    """Check the hyperparameters that networks with targets share, alpha aside."""
+    check_hyperparameters(estimator)
+    layer_sizes(estimator.hidden_layer_sizes)
+    check_choice("hidden_activation", estimator.hidden_activation, ("tanh", "logistic", "relu"))
+    check_flag("early_stopping", estimator.early_stopping)
+    least = np.finfo(float).tiny
+    check_number("validation_fraction", estimator.validation_fraction, low=least, high=1 - 1e-9, interval="in (0, 1)")
+    check_number("n_iter_no_change", estimator.n_iter_no_change, Integral, low=1)
+
+
+def check_weight(name: str, value: Any) -> None:
+    """Check the weight of a penalty."""
+    check_number(name, value, low=0, high=LARGEST_WEIGHT)
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise TypeError unless value is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
 
 
 def layer_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
