@@ -23,7 +23,7 @@ from sparsam.error_functions import (
 )
 from sparsam.network import Network
 from sparsam.objective import Objective
-from sparsam.penalties import KLSparsity, WeightDecay
+from sparsam.penalties import KLSparsity, TangentPropagation, WeightDecay
 from sparsam.samples import Samples
 from sparsam.train import STOP_REASONS, precision, train
 
@@ -118,6 +118,8 @@ class Case:
     network: Network
     dtype: str = "float64"
     error: Error = SQUARED_ERROR
+    n_tangents: int = 0
+    tangents_of: str = "outputs"
 
     @property
     def depth(self):
@@ -148,9 +150,10 @@ class Case:
             alpha=number(0.0, 1.0),
             rho=number(0.0625, 0.9375),
             beta=st.just(0.0) | number(0.0625, 4.0) if self.sparse else st.just(0.0),
+            tangent_weight=number(0.0625, 2.0) if self.n_tangents else st.just(0.0),
         )
 
-    def problem(self, seed=0, weighted=False, scale=1.0, alpha=0.0625, rho=0.25, beta=0.0):
+    def problem(self, seed=0, weighted=False, scale=1.0, alpha=0.0625, rho=0.25, beta=0.0, tangent_weight=0.5):
         """Draw one problem."""
         rng = np.random.default_rng(seed)
         n_in, *_, n_out = self.network.layer_sizes
@@ -165,7 +168,8 @@ class Case:
                 inputs=draw(rng.normal, 0.0, 1.0, N_SAMPLES, n_in),
                 targets=self.targets(draw(rng.uniform, 0.0, 1.0, N_SAMPLES, n_out)),
                 sample_weight=draw(rng.uniform, -1.0, 3.0, N_SAMPLES).clip(0) if weighted else None,
-                hyperparameters={"alpha": alpha, "rho": rho, "beta": beta},
+                hyperparameters={"alpha": alpha, "rho": rho, "beta": beta, "tangent_weight": tangent_weight},
+                tangents=draw(rng.normal, 0.0, 1.0, N_SAMPLES, self.n_tangents, n_in) if self.n_tangents else None,
             )
             if problem.distance_to_kinks() > 0.01 * scale:
                 return problem
@@ -194,9 +198,23 @@ class Problem:
     targets: np.ndarray
     sample_weight: np.ndarray | None
     hyperparameters: dict = field(default_factory=dict)
+    tangents: np.ndarray | None = None
 
     def replace(self, **changes):
         return replace(self, **changes)
+
+    def rows(self, index):
+        """The same of some rows, with their weights."""
+
+        def of(array):
+            return None if array is None else array[index]
+
+        return self.replace(
+            inputs=of(self.inputs),
+            targets=of(self.targets),
+            sample_weight=of(self.sample_weight),
+            tangents=of(self.tangents),
+        )
 
     def distance_to_kinks(self):
         """How close a ReLU's pre-activation comes to 0, where no gradient exists."""
@@ -215,15 +233,20 @@ class Problem:
 
     def objective(self):
         """J as the engine has it."""
-        alpha, rho, beta = (self.hyperparameters[name] for name in ("alpha", "rho", "beta"))
-        terms = (self.case.error.make(self), WeightDecay(alpha)) + (
-            (KLSparsity(rho, beta),) if self.case.sparse else ()
-        )
+        alpha, rho, beta, tangent_weight = self.hyperparameters.values()
+        terms = (self.case.error.make(self), WeightDecay(alpha))
+        terms += (KLSparsity(rho, beta),) if self.case.sparse else ()
+        terms += (TangentPropagation(tangent_weight, self.case.tangents_of),) if self.case.n_tangents else ()
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, self.case.dtype), Objective(self.case.network, terms))
 
     def samples(self, chunk_size=CHUNK_SIZE):
         return Samples.from_arrays(
-            self.inputs, self.targets, self.sample_weight, chunk_size=chunk_size, dtype=self.case.dtype
+            self.inputs,
+            self.targets,
+            self.sample_weight,
+            self.tangents,
+            chunk_size=chunk_size,
+            dtype=self.case.dtype,
         )
 
     def engine(self, *, samples=None, chunk_size=CHUNK_SIZE):
@@ -256,6 +279,8 @@ class Problem:
             error=self.case.error.name,
             **self.case.error.options,
             sample_weight=self.sample_weight,
+            tangents=self.tangents,
+            tangents_of=self.case.tangents_of,
             **self.hyperparameters,
         )
         return cost, np.concatenate([g.ravel() for g in (*coef_gradients, *intercept_gradients)])
@@ -293,6 +318,29 @@ def table(*dtypes):
                         id=f"{depth}-{hidden}-{output}-{dtype}",
                     )
     yield from other_errors(*dtypes)
+    yield from with_tangents(*dtypes)
+
+
+def with_tangents(*dtypes):
+    """Tangent propagation with every kind of outputs, at every depth; the hidden activations take turns."""
+    pairs = [
+        ("identity", SQUARED_ERROR, "outputs"),
+        ("logistic", CROSS_ENTROPY, "outputs"),
+        ("softmax", CROSS_ENTROPY, "outputs"),
+        ("softmax", CROSS_ENTROPY, "pre_activations"),
+    ]
+    for turn, (output, error, of) in enumerate(pairs):
+        for depth, sizes in enumerate(LAYER_SIZES):
+            if depth != 1 and of == "pre_activations":
+                continue  # it is Omega of identity outputs
+            hidden = ("tanh", "logistic", "relu")[(depth + turn) % 3] if depth else "any"
+            network = Network(sizes, hidden if depth else "logistic", output)
+            for dtype in dtypes:
+                yield pytest.param(
+                    Case(network, dtype, error, 2, of),
+                    marks=[] if dtype == "float64" and depth == 1 else [pytest.mark.slow],
+                    id=f"{depth}-{hidden}-{output}-tangents-{of}-{dtype}",
+                )
 
 
 def other_errors(*dtypes):

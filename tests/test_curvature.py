@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsam import curvature, reference
-from sparsam.curvature import input_spectrum, kronecker_factors
+from sparsam import curvature, kronecker, reference
+from sparsam.curvature import input_moments, kronecker_factors
 from sparsam.error_functions import SquaredError
 from sparsam.network import Network
 from sparsam.objective import Objective
@@ -25,7 +25,7 @@ few = settings(max_examples=4, deadline=None, derandomize=True)
 
 @jax.jit
 def factorize(objective, theta, samples):
-    return kronecker_factors(objective, theta, samples, input_spectrum(samples), 0)
+    return kronecker_factors(objective, theta, samples, input_moments(samples), 0)
 
 
 @jax.jit
@@ -123,8 +123,8 @@ def test_of_one_sample_they_are_exact_in_a_quick_case_too(double_sparse_case, cr
 
 
 def check_one_sample(problem, damping):
-    problem = problem.replace(inputs=problem.inputs[:1], targets=problem.targets[:1])
-    problem.hyperparameters["beta"] = 0.0
+    problem = problem.rows([0])
+    problem.hyperparameters.update(beta=0.0, tangent_weight=0.0)
     options = problem.case.error.options
     if isinstance(options.get("covariance"), str) and "covariance_prior" not in options:
         pytest.skip("the covariance of one residual is singular")
@@ -245,10 +245,10 @@ def test_early_factors_are_those_of_a_part_of_the_samples():
 
         def factors(rows, chunk_size, iteration):
             samples = Samples.from_arrays(rows, chunk_size=chunk_size, dtype="float64")
-            return jax.device_get(factorize(objective, theta, samples, spectrum, iteration))
+            return jax.device_get(factorize(objective, theta, samples, of_inputs, iteration))
 
         everything = Samples.from_arrays(inputs, chunk_size=n_samples // n_buffered, dtype="float64")
-        spectrum = input_spectrum(everything)
+        of_inputs = input_moments(everything)
         for iteration, parts in ((0, 1), (curvature.ITERATIONS, 2), (1000, curvature.PARTS)):
             of_part = inputs[place < n_samples // n_buffered // curvature.PARTS * parts]
             got = factors(inputs, n_samples // n_buffered, iteration)
@@ -272,9 +272,9 @@ def test_saturated_and_dead_units_leave_the_factors_finite(sparse_case):
 def test_spectrum_of_a_matrix_and_of_a_diagonal(dtype):
     with precision(dtype):
         matrix = jnp.asarray([[2.0, 1.0], [1.0, 2.0]])
-        spectrum = curvature.Spectrum.of(matrix)
+        spectrum = kronecker.Spectrum.of(matrix)
         np.testing.assert_allclose(spectrum.values, [1, 3], rtol=1e-6)
         np.testing.assert_allclose(spectrum.back(spectrum.to(matrix)), matrix, rtol=1e-6)
-        diagonal = curvature.Spectrum.of(jnp.asarray([1.0, 5.0]))
+        diagonal = kronecker.Spectrum.of(jnp.asarray([1.0, 5.0]))
         assert diagonal.vectors is None
         np.testing.assert_array_equal(diagonal.back(diagonal.to(matrix)), matrix)

@@ -142,9 +142,7 @@ def test_integer_weights_equal_repeated_rows(case, data, seed):
     n_samples = len(problem.inputs)
     counts = np.random.default_rng(seed).multinomial(n_samples, np.full(n_samples, 1 / n_samples))  # some are 0
     weighted = problem.replace(sample_weight=counts)
-    repeated = problem.replace(
-        inputs=np.repeat(problem.inputs, counts, axis=0), targets=np.repeat(problem.targets, counts, axis=0)
-    )
+    repeated = problem.rows(np.repeat(np.arange(n_samples), counts))
     difference = problem.difference(weighted.evaluate(), repeated.evaluate(), by_block=False)
     assert difference < case.tolerance(1e-13, 1e-6)
     assert problem.difference(weighted.reference(), repeated.reference(), by_block=False) < 1e-13
@@ -159,7 +157,7 @@ def test_rows_of_weight_zero_are_as_good_as_absent(case, data, kept):
     weight[order[kept:]] = 0
     rows = np.flatnonzero(weight)
     with_zeros = problem.replace(sample_weight=weight)
-    without = problem.replace(inputs=problem.inputs[rows], targets=problem.targets[rows], sample_weight=weight[rows])
+    without = with_zeros.rows(rows)
     difference = problem.difference(with_zeros.evaluate(), without.evaluate(), by_block=False)
     assert difference < case.tolerance(1e-13, 1e-6)
 

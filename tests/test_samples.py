@@ -62,10 +62,19 @@ def test_each_sample_weighs_one_unless_told_otherwise(dtype):
 
 def test_everything_has_the_precision_asked_for(dtype):
     with precision(dtype):
-        samples = Samples.from_arrays(rows(5), rows(5), [1] * 5, chunk_size=4, dtype=dtype)
+        samples = Samples.from_arrays(rows(5), rows(5), [1] * 5, np.ones((5, 3, 2)), chunk_size=4, dtype=dtype)
         chunk = samples.chunk(1)
-    for array in (samples.inputs, samples.targets, samples.sample_weight, samples.total_weight, *chunk):
+    buffers = (samples.inputs, samples.targets, samples.sample_weight, samples.total_weight, samples.tangents)
+    for array in (*buffers, *chunk):
         assert array.dtype == dtype
+
+
+def test_tangents_go_with_their_samples():
+    tangents = np.arange(30.0).reshape(5, 3, 2)
+    samples = Samples.from_arrays(rows(5), tangents=tangents, chunk_size=4, dtype="float32")
+    assert samples.tangents.shape == (2, 2, 3, 4)
+    np.testing.assert_array_equal(samples.chunk(1).tangents[..., 0], tangents[4].T)
+    np.testing.assert_array_equal(samples.chunk(1).tangents[..., 1:], 0)
 
 
 def test_inputs_are_their_own_targets_without_a_copy():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparsam import lbfgs, train
-from sparsam.curvature import input_spectrum, kronecker_factors
+from sparsam.curvature import input_moments, kronecker_factors
 from sparsam.objective import Objective
 from sparsam.train import STOP_REASONS, precision
 
@@ -118,7 +118,7 @@ def test_training_equals_ask_and_tell_by_hand(run, training_job, solver):
         objective = jax.tree.map(lambda leaf: jnp.asarray(leaf, "float64"), objective)
         factors = None
         if solver == "kronecker-lbfgs":
-            inputs = input_spectrum(samples)
+            inputs = input_moments(samples)
             factors = kronecker_factors(objective, theta, samples, inputs, 0)
         state = lbfgs.initialize(jnp.asarray(theta), max_iter=20, factors=factors)
         refreshed = 0

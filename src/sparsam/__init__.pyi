@@ -1,9 +1,12 @@
 from . import display, gradcheck, images, reference
 from .estimators.autoencoder import SparseAutoencoder
 from .estimators.classifier import NoisyLabelClassifier
+from .estimators.invariance import invariance_report
+from .estimators.learned_tangents import encoder_tangents
 from .estimators.likelihood_ratio import likelihood_ratio_test
 from .estimators.noise_covariance import DegenerateCovarianceWarning
 from .estimators.regressor import MultivariateNormalRegressor
+from .estimators.tangent_pipeline import TangentPipeline
 from .persistence import load, save
 
 __all__ = [
@@ -11,9 +14,12 @@ __all__ = [
     "MultivariateNormalRegressor",
     "NoisyLabelClassifier",
     "SparseAutoencoder",
+    "TangentPipeline",
     "display",
+    "encoder_tangents",
     "gradcheck",
     "images",
+    "invariance_report",
     "likelihood_ratio_test",
     "load",
     "reference",

@@ -19,7 +19,7 @@ from sparsam.error_functions import ErrorFunction, NoisyCrossEntropy, ProfileGau
 from sparsam.gradcheck import blockwise_differences, numerical_gradient, relative_difference
 from sparsam.network import Network
 from sparsam.objective import Objective, Term
-from sparsam.penalties import KLSparsity, WeightDecay
+from sparsam.penalties import KLSparsity, TangentPropagation, WeightDecay
 from sparsam.samples import Samples
 from sparsam.train import precision
 
@@ -90,7 +90,8 @@ def certificate(
 
     The order is the notes': the quadratic x1^2 + 3 x1 x2 at (4, 10), where the difference is known to be 2.1452e-12;
     then the sparse autoencoder's J, each term alone and one after the other together; then a deeper network with tanh
-    units, a linear output and sample weights; then noise of unknown covariance with missing targets, and noisy labels.
+    units, a linear output and sample weights; then noise of unknown covariance with missing targets, noisy labels, and
+    tangent propagation.
 
     Parameters
     ----------
@@ -158,13 +159,20 @@ def certificate(
 
     classes = Network((x.shape[1], 5, 3), hidden_activation="tanh", output_activation="softmax")
     transition = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.0, 0.3, 0.7]])
+    noisy: tuple[Term, ...] = (NoisyCrossEntropy(transition), decay)  # type: ignore[arg-type]
+    theta = _random_weights(classes, generator)
+    labels = np.eye(3)[generator.integers(3, size=len(x))]
+    yield _compare("noisy labels, 3 classes", Objective(classes, noisy), theta, x, labels, None, notes_step=False)
+
+    tangents = generator.normal(size=(len(x), 2, x.shape[1])) / np.sqrt(x.shape[1])
     yield _compare(
-        "noisy labels, 3 classes",
-        Objective(classes, (NoisyCrossEntropy(transition), decay)),  # type: ignore[arg-type]
-        _random_weights(classes, generator),
+        "the same + tangents, 2 a sample",
+        Objective(classes, (*noisy, TangentPropagation(1.0))),
+        theta,
         x,
-        np.eye(3)[generator.integers(3, size=len(x))],
+        labels,
         None,
+        tangents=tangents,
         notes_step=False,
     )
 
@@ -185,15 +193,16 @@ def _compare(
     sample_weight: NDArray[np.float64] | None,
     *,
     notes_step: bool,
+    tangents: NDArray[np.float64] | None = None,
 ) -> Comparison:
     blocks = objective.network.blocks
 
     def by_hand(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        return _reference_cost(objective, theta, x, t, sample_weight)
+        return _reference_cost(objective, theta, x, t, sample_weight, tangents)
 
     def by_engine(dtype: str) -> tuple[float, NDArray[np.float64]]:
         with precision(dtype):
-            samples = Samples.from_arrays(x, t, sample_weight, chunk_size=32, dtype=dtype)
+            samples = Samples.from_arrays(x, t, sample_weight, tangents, chunk_size=32, dtype=dtype)
             typed = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
             evaluation = jax.jit(Objective.evaluate)(typed, jnp.asarray(theta, dtype), samples)
             return float(evaluation.value), np.asarray(evaluation.gradient, dtype=float)
@@ -223,12 +232,14 @@ def _reference_cost(
     x: NDArray[np.float64],
     t: NDArray[np.float64],
     sample_weight: NDArray[np.float64] | None,
+    tangents: NDArray[np.float64] | None,
 ) -> tuple[float, NDArray[np.float64]]:
     """J of the same terms by hand, at flat weights."""
     network = objective.network
     error = next((term for term in objective.terms if isinstance(term, ErrorFunction)), None)
     decay = next((term for term in objective.terms if isinstance(term, WeightDecay)), WeightDecay(0.0))
     sparsity = next((term for term in objective.terms if isinstance(term, KLSparsity)), KLSparsity(0.5, 0.0))
+    along = next((term for term in objective.terms if isinstance(term, TangentPropagation)), TangentPropagation(0.0))
     parameters = [theta[block] for block in network.blocks.values()]
     n_layers = len(network.shapes)
     cost, coef_gradients, intercept_gradients = reference.network_cost(
@@ -245,5 +256,8 @@ def _reference_cost(
         rho=float(sparsity.rho),
         beta=float(sparsity.beta),
         sample_weight=sample_weight,
+        tangents=tangents,
+        tangent_weight=float(along.tangent_weight),
+        tangents_of=along.of,
     )
     return cost, np.concatenate([array.ravel() for array in (*coef_gradients, *intercept_gradients)])

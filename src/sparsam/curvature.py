@@ -16,157 +16,39 @@ deep learning", ICML 2017, eq. 19) ::
     G_l = (1/S sum_n s_n d_n d_n') o (W_(l+1) G_(l+1) W_(l+1)')                                                    (1)
 
 A penalty f on the mean activation of unit j adds f'' v_j v_j' for the weights of that unit, the slope of the mean
-being v_j = 1/S sum_n s_n d_nj z_n. Weight decay adds alpha I. So the model of layer l's curvature, for its weights as
-a matrix R (n_in + 1, n_out) with the biases in the last row, is ::
-
-    R  ->  A R G  +  v o (f'' o t(R))  +  alpha R,        t_j(R) = v_j' R_j                                         (2)
-
-where o multiplies unit by unit. `sparsam.lbfgs` wants its inverse at any damping, which is added to alpha.
+being v_j = 1/S sum_n s_n d_nj z_n. Weight decay adds alpha I, tangent propagation a second product, A_dot (x) D, and P
+to G (`sparsam.tangent_curvature`). Together they are the model (2) of `sparsam.kronecker`, which inverts it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jax.lax.linalg import cholesky, triangular_solve
 
 from sparsam.activations import get_activation
 from sparsam.error_functions import ErrorFunction
+from sparsam.kronecker import KroneckerFactors, Layer, Spectrum
 from sparsam.network import FULL_PRECISION, Network, Parameters
 from sparsam.objective import Objective
 from sparsam.samples import Chunk, Samples
+from sparsam.tangent_curvature import (
+    OutputCurvature,
+    TangentMoments,
+    add,
+    hidden_curvature,
+    joint_basis,
+    moment_along,
+    one_product,
+    tangent_moments,
+    through,
+)
 
-__all__ = ["KroneckerFactors", "input_spectrum", "kronecker_factors"]
+__all__ = ["InputMoments", "input_moments", "kronecker_factors"]
 
 _matmul = partial(jnp.matmul, precision=FULL_PRECISION)
-
-
-# The inverse of (2)
-
-
-class Spectrum(NamedTuple):
-    """A symmetric, nonnegative matrix by its eigenvalues (n,) and orthonormal eigenvectors in columns, (n, n).
-
-    Of a diagonal matrix the eigenvectors are None.
-    """
-
-    values: jax.Array
-    vectors: jax.Array | None
-
-    @classmethod
-    def of(cls, matrix: jax.Array) -> Spectrum:
-        """Decompose a matrix, or a diagonal given as a vector; rounding below zero is cut off."""
-        if matrix.ndim == 1:
-            return cls(matrix, None)
-        values, vectors = jnp.linalg.eigh(matrix)
-        return cls(jnp.maximum(values, 0), vectors)
-
-    def to(self, rows: jax.Array) -> jax.Array:
-        """Rows in the basis of the eigenvectors."""
-        return rows if self.vectors is None else _matmul(rows, self.vectors)
-
-    def back(self, rows: jax.Array) -> jax.Array:
-        """Inverse of `to`."""
-        return rows if self.vectors is None else _matmul(rows, self.vectors.T)
-
-
-class Layer(NamedTuple):
-    """The curvature (2) of a layer but for alpha: A = U diag(p) U', G = V diag(q) V', and B = U' v sqrt(f'')."""
-
-    inputs: Spectrum
-    outputs: Spectrum
-    means: jax.Array | None  # B, (n_in + 1, n_out); None where no penalty is on the means
-
-    def trace(self) -> jax.Array:
-        """Of (2) without alpha."""
-        product = jnp.sum(self.inputs.values) * jnp.sum(self.outputs.values)
-        return product if self.means is None else product + jnp.sum(jnp.square(self.means))
-
-    def inverse_root(self, damping: jax.Array) -> jax.Array | None:
-        """L^-1 of C = L L' in (4), (n_out, n_out)."""
-        if self.means is None:
-            return None
-        B, p, q, V = self.means, self.inputs.values, self.outputs.values, self.outputs.vectors
-        # C_ij = I_ij + sum_ab B_ai B_aj V_ib V_jb / (p_a q_b + damping) is n_in n_out^3 operations as it stands. As a
-        # function of q, 1 / (p q + damping) is interpolated linearly between a few nodes. Being convex it is
-        # overestimated, and C with it, so that (4) stays positive definite.
-        largest = jnp.where(jnp.max(q) > 0, jnp.max(q), 1)  # 0 where all units are saturated
-        nodes = jnp.concatenate([jnp.zeros(1, q.dtype), jnp.geomspace(1e-6, 1, NODES, dtype=q.dtype)]) * largest
-        rise = (q - nodes[:-1, None]) / jnp.diff(nodes)[:, None]  # of the hat function of the node above
-        hats = jnp.clip(jnp.minimum(jnp.vstack([jnp.ones_like(q), rise]), jnp.vstack([1 - rise, jnp.ones_like(q)])), 0)
-
-        def add_node(k: jax.Array, C: jax.Array) -> jax.Array:
-            inputs = _matmul(B.T / (p * nodes[k] + damping), B)
-            outputs = jnp.diag(hats[k]) if V is None else _matmul(V * hats[k], V.T)
-            return C + inputs * outputs
-
-        C = jax.lax.fori_loop(0, len(nodes), add_node, jnp.eye(len(q), dtype=q.dtype))
-        L = cholesky(C, symmetrize_input=False)
-        return triangular_solve(L, jnp.eye(len(q), dtype=q.dtype), left_side=True, lower=True)
-
-    def inverse_product(self, R: jax.Array, damping: jax.Array, inverse_root: jax.Array | None) -> jax.Array:
-        """Solve (2), alpha and damping in one, for R, (n_in + 1, n_out)."""
-        eigenvalues = jnp.outer(self.inputs.values, self.outputs.values) + damping
-
-        def without_means(rotated: jax.Array) -> jax.Array:
-            # (3)  (A (x) G + damping I)^-1 R = U ( U' R V / (p q' + damping) ) V', here but for the U on either side
-            return self.outputs.back(self.outputs.to(rotated) / eigenvalues)
-
-        solution = without_means(self.inputs.to(R.T).T)
-        if inverse_root is not None and self.means is not None:
-            # (4)  Sherman, Morrison & Woodbury: with K = A (x) G + damping I, and for column j of B that of the same
-            #      name in unit j and 0 elsewhere, (K + B B')^-1 = K^-1 - K^-1 B C^-1 B' K^-1,   C = I + B' K^-1 B
-            t = jnp.sum(self.means * solution, axis=0)
-            solution -= without_means(self.means * _matmul(inverse_root.T, _matmul(inverse_root, t)))
-        return self.inputs.back(solution.T).T
-
-
-NODES = 32
-"""Of the interpolation in `Layer.inverse_root`."""
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class DampedInverse:
-    """The inverse of the factors' curvature at some damping."""
-
-    factors: KroneckerFactors
-    damping: jax.Array
-    inverse_roots: tuple[jax.Array | None, ...]
-
-    def product(self, vector: jax.Array) -> jax.Array:
-        """Apply it, layer by layer, to a vector (n_parameters,)."""
-        network = self.factors.network
-        coefs, intercepts = network.unravel(vector)
-        products = [
-            layer.inverse_product(jnp.vstack([coef, intercept]), self.damping, inverse_root)
-            for layer, inverse_root, coef, intercept in zip(
-                self.factors.layers, self.inverse_roots, coefs, intercepts, strict=True
-            )
-        ]
-        return network.ravel(Parameters(tuple(p[:-1] for p in products), tuple(p[-1] for p in products)))
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class KroneckerFactors:
-    """The curvature (2) of every layer."""
-
-    network: Network = field(metadata={"static": True})
-    layers: tuple[Layer, ...]
-    ridge: jax.Array  # the curvature of weight decay
-
-    def damped(self, damping: jax.Array) -> DampedInverse:
-        """Prepare the inverse at a damping, which is relative to the mean eigenvalue."""
-        total = self.ridge + jnp.maximum(damping * self._mean_eigenvalue(), jnp.finfo(damping.dtype).tiny)
-        return DampedInverse(self, total, tuple(layer.inverse_root(total) for layer in self.layers))
-
-    def _mean_eigenvalue(self) -> jax.Array:
-        return reduce(jnp.add, [layer.trace() for layer in self.layers]) / self.network.n_parameters
 
 
 SPREAD = 0.2
@@ -187,6 +69,19 @@ class CurvesMeans(Protocol):
 
 
 @runtime_checkable
+class CurvesTangents(Protocol):
+    """A penalty on the change of the outputs, or of their pre-activations, along tangents.
+
+    Its Hessian by that change is a multiple of the identity.
+    """
+
+    of: str  # "outputs" or "pre_activations"
+
+    def tangent_curvature(self) -> jax.Array:
+        """Return the multiple."""
+
+
+@runtime_checkable
 class CurvesWeights(Protocol):
     """A penalty whose Hessian by the weights is a multiple of the identity."""
 
@@ -203,12 +98,14 @@ class Moments(NamedTuple):
     mean_slopes: tuple[jax.Array, ...]  # v of the hidden layers, (n_in + 1, n_units); () where nothing needs them
     output: tuple[Any, ...]  # what the error functions make g of the output layer of
     terms: tuple[Any, ...]  # what the penalties on means sum
+    tangents: TangentMoments | None  # None where there is no penalty along tangents
 
 
 def moments(objective: Objective, parameters: Parameters, chunk: Chunk) -> Moments:
     """Sum the moments over a chunk."""
     network, s = objective.network, chunk.sample_weight
-    forward = network.forward(parameters, chunk.inputs)
+    along = next((term.of for term in objective.terms if isinstance(term, CurvesTangents)), None)
+    forward = network.forward(parameters, chunk.inputs, (), chunk.tangents if along else None)
     inputs = [_with_one(z) for z in (chunk.inputs, *forward.hidden)]
     slopes = [get_activation(network.hidden_activation).slope(a) for a in forward.pre_activations[:-1]]
     means = [term for term in objective.terms if isinstance(term, CurvesMeans)]
@@ -220,23 +117,40 @@ def moments(objective: Objective, parameters: Parameters, chunk: Chunk) -> Momen
         mean_slopes=tuple(_matmul(z, (s * d).T) for z, d in zip(inputs, slopes, strict=False)) if means else (),
         output=tuple(term.curvature_sums(network, forward, *chunk_of) for term in _errors(objective)),
         terms=tuple(term.sums(network, forward, *chunk_of) for term in means),
+        tangents=tangent_moments(network, forward, chunk, along) if along else None,
     )
 
 
+class InputMoments(NamedTuple):
+    """Of the inputs, on which no weight has an influence: A_1, and where there are tangents A_dot_1.
+
+    With these A's vectors are the joint basis of both, and A_dot is its diagonal there.
+    """
+
+    A: Spectrum
+    A_dot: jax.Array | None
+
+
 @jax.jit
-def input_spectrum(samples: Samples) -> Spectrum:
-    """A_1, on which no weight has an influence: once is enough."""
+def input_moments(samples: Samples) -> InputMoments:
+    """Make the factors of the inputs: once is enough."""
 
-    def moment(chunk: Chunk) -> jax.Array:
-        x = _with_one(chunk.inputs)
-        return _matmul(x, (chunk.sample_weight * x).T)
+    def products(chunk: Chunk) -> tuple[jax.Array, jax.Array | None]:
+        x, s = _with_one(chunk.inputs), chunk.sample_weight
+        return _matmul(x, (s * x).T), None if chunk.tangents is None else moment_along(chunk.tangents, s)
 
-    return Spectrum.of(samples.sum_over_chunks(moment) / samples.total_weight)
+    A, A_dot = jax.tree.map(lambda total: total / samples.total_weight, samples.sum_over_chunks(products))
+    return InputMoments(Spectrum.of(A), None) if A_dot is None else InputMoments(*_jointly(A, A_dot))
+
+
+def _jointly(A: jax.Array, A_dot: jax.Array) -> tuple[Spectrum, jax.Array]:
+    vectors, values, along = joint_basis(A, A_dot)
+    return Spectrum(values, vectors), along
 
 
 @jax.jit
 def kronecker_factors(
-    objective: Objective, theta: jax.Array, samples: Samples, inputs: Spectrum, iteration: jax.Array
+    objective: Objective, theta: jax.Array, samples: Samples, inputs: InputMoments, iteration: jax.Array
 ) -> KroneckerFactors:
     """Make the factors of J at the flat weights theta.
 
@@ -245,8 +159,8 @@ def kronecker_factors(
     objective : Objective
     theta : array of shape (n_parameters,)
     samples : Samples
-    inputs : Spectrum
-        Of A_1, from `input_spectrum`.
+    inputs : InputMoments
+        From `input_moments`.
     iteration : int array
         Of the minimizer. What serves for a few early steps is made of a part of the samples.
 
@@ -268,10 +182,11 @@ iterations of a part more. With all from the beginning the notes' job takes a si
 to the end, a tenth more evaluations until it converges."""
 
 
-def assemble(objective: Objective, parameters: Parameters, means: Moments, inputs: Spectrum) -> KroneckerFactors:
+def assemble(objective: Objective, parameters: Parameters, means: Moments, inputs: InputMoments) -> KroneckerFactors:
     """Make the factors of the means of the moments: (1), from the output layer down."""
     network = objective.network
-    spectra = [inputs, *(Spectrum.of(A) for A in means.inputs)]
+    along = curvature_along(objective, parameters, means)
+    A, c = zip(inputs, *(_input_spectrum(l, means, along) for l in range(len(means.inputs))), strict=True)
     penalties = [term for term in objective.terms if isinstance(term, CurvesMeans)]
     curvatures = [
         reduce(jnp.add, of_layer)
@@ -280,22 +195,52 @@ def assemble(objective: Objective, parameters: Parameters, means: Moments, input
             strict=True,
         )
     ]
+
+    def layer(l: int, G: jax.Array, v: jax.Array | None = None) -> Layer:
+        # Of the means of the units, v is sqrt(f'') v.
+        of_means = None if v is None else A[l].to(v.T).T
+        if along is None:
+            return Layer(A[l], Spectrum.of(G), of_means)
+        D, P = along[l]
+        outputs, d = _jointly(add(G, P), D)
+        if of_means is None:
+            return Layer(A[l], outputs, None, (c[l], d))
+        p, q = one_product(A[l].values, outputs.values, c[l], d)
+        return Layer(Spectrum(p, A[l].vectors), Spectrum(q, outputs.vectors), of_means)
+
     G = reduce(jnp.add, [error.output_curvature(m) for error, m in zip(_errors(objective), means.output, strict=True)])
-    layers = [Layer(spectra[-1], Spectrum.of(G), None)]
+    layers = [layer(len(means.slopes), G)]
     for l in reversed(range(len(means.slopes))):
-        W = parameters.coefs[l + 1]
-        G = means.slopes[l] * (_matmul(W * G, W.T) if G.ndim == 1 else _matmul(_matmul(W, G), W.T))
+        G = means.slopes[l] * through(parameters.coefs[l + 1], G)
         if not curvatures:
-            layers.insert(0, Layer(spectra[l], Spectrum.of(G), None))
+            layers.insert(0, layer(l, G))
             continue
         f, v = curvatures[l], means.mean_slopes[l]
-        trace = jnp.diag(f * jnp.sum(jnp.square(v), axis=0) / jnp.sum(spectra[l].values))
-        means_of_layer = spectra[l].to((v * jnp.sqrt(f)).T).T
-        layers.insert(0, Layer(spectra[l], Spectrum.of(G + SPREAD * trace), means_of_layer))
+        trace = jnp.diag(f * jnp.sum(jnp.square(v), axis=0) / jnp.sum(A[l].values))
+        layers.insert(0, layer(l, G + SPREAD * trace, v * jnp.sqrt(f)))
         # To the layers below, whose weights move this layer's means too, it goes as a diagonal of the same trace.
         G += trace
     ridge = [term.weight_curvature() for term in objective.terms if isinstance(term, CurvesWeights)]
     return KroneckerFactors(network, tuple(layers), reduce(jnp.add, ridge, jnp.zeros((), G.dtype)))
+
+
+def _input_spectrum(l: int, means: Moments, along: list[OutputCurvature] | None) -> InputMoments:
+    """Of the layer after hidden layer l."""
+    if along is None or means.tangents is None:
+        return InputMoments(Spectrum.of(means.inputs[l]), None)
+    return InputMoments(*_jointly(means.inputs[l], means.tangents.inputs[l]))
+
+
+def curvature_along(objective: Objective, parameters: Parameters, means: Moments) -> list[OutputCurvature] | None:
+    """D and P of every layer, with the weight of Omega; None where there is none."""
+    if means.tangents is None:
+        return None
+    weight = reduce(jnp.add, [term.tangent_curvature() for term in objective.terms if isinstance(term, CurvesTangents)])
+    layers = [OutputCurvature(*(weight * matrix for matrix in means.tangents.output))]
+    for l in reversed(range(len(means.slopes))):
+        W = parameters.coefs[l + 1]
+        layers.insert(0, hidden_curvature(layers[0], W, means.slopes[l], means.tangents.bends[l]))
+    return layers
 
 
 def _errors(objective: Objective) -> list[ErrorFunction]:

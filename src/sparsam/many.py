@@ -25,7 +25,7 @@ from sparsam.compilation import quick_jit
 from sparsam.curvature import kronecker_factors
 from sparsam.objective import Objective
 from sparsam.samples import Samples
-from sparsam.train import Training, begin, compiled_input_spectrum, next_steps, precision, record, run_burst, train
+from sparsam.train import Training, begin, compiled_input_moments, next_steps, precision, record, run_burst, train
 
 __all__ = ["train_lanes", "train_many", "train_side_by_side"]
 
@@ -103,7 +103,7 @@ def train_lanes(
     trainings = [Training(np.asarray(theta, dtype), stop_reason="", tol=tol) for theta in thetas]
     with precision(dtype):
         stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf, dtype) for leaf in leaves]), *objectives)
-        inputs = compiled_input_spectrum(samples) if solver == "kronecker-lbfgs" else None
+        inputs = compiled_input_moments(samples) if solver == "kronecker-lbfgs" else None
         first = begin(objectives[0], samples, cast(jax.Array, trainings[0].theta), solver, tol=tol, max_iter=max_iter)
         states = _begin_lanes(stacked, samples, first, np.stack([t.theta for t in trainings]), inputs)
     lanes = np.arange(len(trainings))  # which training each lane is

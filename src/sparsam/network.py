@@ -12,6 +12,7 @@ samples, of which there are most, along the axis that is contiguous in memory, w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, Protocol
@@ -23,7 +24,16 @@ from numpy.typing import NDArray
 
 from sparsam.activations import ACTIVATIONS, get_activation
 
-__all__ = ["ForwardPass", "Network", "Parameters", "affine", "outer_products", "weighted_sum"]
+__all__ = [
+    "ForwardPass",
+    "Network",
+    "Parameters",
+    "TangentPass",
+    "affine",
+    "along_tangents",
+    "outer_products",
+    "weighted_sum",
+]
 
 FULL_PRECISION = jax.lax.Precision.HIGHEST
 """Matrix products keep the full precision of their type on every device: no TF32, no bfloat16 passes."""
@@ -46,6 +56,30 @@ class Parameters(NamedTuple):
     intercepts: tuple[jax.Array, ...]
 
 
+class TangentPass(NamedTuple):
+    """How a forward pass changes along tangents, directions at the inputs (PRML exercise 5.26).
+
+    ::
+
+        a_dot = W' z_dot,        z_dot = h'(a) a_dot,        z_dot = tau at the inputs
+
+    PRML calls a_dot beta and z_dot alpha.
+
+    Attributes
+    ----------
+    pre_activations : tuple of arrays of shape (n_units, n_tangents, n_samples)
+        a_dot of every layer.
+    hidden : tuple of arrays of shape (n_units, n_tangents, n_samples)
+        z_dot of the hidden layers.
+    outputs : array of shape (n_outputs, n_tangents, n_samples)
+        y_dot = Jac tau, Jac the Jacobian of the outputs by the inputs.
+    """
+
+    pre_activations: tuple[jax.Array, ...]
+    hidden: tuple[jax.Array, ...]
+    outputs: jax.Array
+
+
 class ForwardPass(NamedTuple):
     """What a forward pass leaves behind.
 
@@ -57,11 +91,14 @@ class ForwardPass(NamedTuple):
         Activations z of the hidden layers.
     outputs : array of shape (n_outputs, n_samples)
         y = h(a) of the output layer.
+    tangents : TangentPass or None
+        Along tangents, if there are any.
     """
 
     pre_activations: tuple[jax.Array, ...]
     hidden: tuple[jax.Array, ...]
     outputs: jax.Array
+    tangents: TangentPass | None = None
 
 
 class UniformSource(Protocol):
@@ -156,8 +193,14 @@ class Network:
         """Inverse of `unravel`."""
         return jnp.concatenate([jnp.ravel(array) for array in (*parameters.coefs, *parameters.intercepts)])
 
-    def forward(self, parameters: Parameters, inputs: jax.Array, known: tuple[jax.Array, ...] = ()) -> ForwardPass:
-        """Propagate inputs (n_features, n_samples) through the network.
+    def forward(
+        self,
+        parameters: Parameters,
+        inputs: jax.Array,
+        known: tuple[jax.Array, ...] = (),
+        tangents: jax.Array | None = None,
+    ) -> ForwardPass:
+        """Propagate inputs (n_features, n_samples), and tangents (n_features, n_tangents, n_samples) beside them.
 
         ``known`` are pre-activations of the first layers that an earlier pass at the same weights has kept: what they
         depend on is differentiated as ever, but they are not computed again.
@@ -172,7 +215,30 @@ class Network:
             a = known_affine(z, coef, intercept, known[layer]) if layer < len(known) else affine(z, coef, intercept)
             pre_activations.append(a)
         outputs = get_activation(self.output_activation).function(pre_activations[-1])
-        return ForwardPass(tuple(pre_activations), tuple(activations[1:]), outputs)
+        along = None if tangents is None else self._along(parameters, tuple(pre_activations), tangents)
+        return ForwardPass(tuple(pre_activations), tuple(activations[1:]), outputs, along)
+
+    def _along(
+        self, parameters: Parameters, pre_activations: tuple[jax.Array, ...], tangents: jax.Array
+    ) -> TangentPass:
+        names = [self.hidden_activation] * (len(self.shapes) - 1) + [self.output_activation]
+        a_dots: list[jax.Array] = []
+        z_dots = [tangents]
+        for coef, a, name in zip(parameters.coefs, pre_activations, names, strict=True):
+            a_dots.append(linear(z_dots[-1], coef))
+            z_dots.append(along_tangents(get_activation(name).function, a, a_dots[-1]))
+        return TangentPass(tuple(a_dots), tuple(z_dots[1:-1]), z_dots[-1])
+
+
+def along_tangents(function: Callable[[jax.Array], jax.Array], a: jax.Array, a_dot: jax.Array) -> jax.Array:
+    """Derivatives of a function of a, (n_units, n_samples), along tangents a_dot, (n_units, n_tangents, n_samples)."""
+    return jax.vmap(lambda a_dot: jax.jvp(function, (a,), (a_dot,))[1], in_axes=1, out_axes=1)(a_dot)
+
+
+def linear(z_dot: jax.Array, coef: jax.Array) -> jax.Array:
+    """W' z_dot of tangents, all in one product."""
+    n_in, *others = z_dot.shape
+    return jnp.matmul(coef.T, z_dot.reshape(n_in, -1), precision=FULL_PRECISION).reshape(-1, *others)
 
 
 def affine(z: jax.Array, coef: jax.Array, intercept: jax.Array) -> jax.Array:

@@ -110,7 +110,7 @@ class Objective:
 
     def sums(self, parameters: Parameters, chunk: Chunk) -> tuple[Any, ...]:
         """M_k of every term over a chunk."""
-        return self._sums(self.terms, self.network.forward(parameters, chunk.inputs), chunk)
+        return self._sums(self.terms, self.network.forward(parameters, chunk.inputs, (), chunk.tangents), chunk)
 
     def values(self, sums: tuple[Any, ...], total_weight: jax.Array, parameters: Parameters) -> jax.Array:
         """f_k(M_k / S, w) of every term, (n_terms,), from the sums over all the data; their sum is J."""
@@ -125,7 +125,7 @@ class Objective:
 
         def linearized(parameters: Parameters, chunk: Chunk, known: Any) -> tuple[jax.Array, tuple[Any, ...]]:
             # Its gradient is the inner product of (1); its value means nothing.
-            sums = self._sums(self.terms, self.network.forward(parameters, chunk.inputs, known), chunk)
+            sums = self._sums(self.terms, self.network.forward(parameters, chunk.inputs, known, chunk.tangents), chunk)
             products = jax.tree.map(lambda slope, total: jnp.sum(slope * total), slopes, sums)
             return reduce(jnp.add, jax.tree.leaves(products), jnp.zeros((), theta.dtype)), sums
 

@@ -6,7 +6,7 @@ hyperparameters are array leaves, so that another value of them needs no compila
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from sparsam.activations import Pair, get_activation
 from sparsam.network import ForwardPass, Network, Parameters, weighted_sum
 
-__all__ = ["KLSparsity", "WeightDecay"]
+__all__ = ["KLSparsity", "TangentPropagation", "WeightDecay"]
 
 
 @jax.tree_util.register_dataclass
@@ -111,6 +111,66 @@ class KLSparsity:
             jnp.where(beta > 0, beta * jnp.minimum(rho / p**2 + (1 - rho) / q**2, largest) / width**2, 0.0)
             for p, q in mean
         )
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TangentPropagation:
+    """Tangent propagation: tangent_weight 1/S sum_n s_n Omega_n (PRML eq. 5.127 and 5.128, exercise 5.26).
+
+    ::
+
+        Omega_n = 1/2 sum_tau |Jac_n tau|^2,        Jac_n = dy/dx at sample n
+
+    over the tangents tau of sample n: directions at its inputs along which the outputs should not change. Jac tau is
+    propagated forward beside the activations (`sparsam.network.TangentPass`), and its gradient is reverse
+    differentiation over that forward one.
+
+    Parameters
+    ----------
+    tangent_weight : float
+        Not negative.
+    of : {"outputs", "pre_activations"}, default "outputs"
+        What should not change: the outputs y, or the pre-activations a of the output layer, which for logistic and
+        softmax outputs are log-odds (of softmax ones up to a constant). y = h(a) stands still where it is saturated,
+        so that a network can pay off a penalty on y by being sure; not so one on a.
+
+    References
+    ----------
+    P. Simard, B. Victorri, Y. LeCun & J. Denker, "Tangent prop: a formalism for specifying selected invariances in an
+    adaptive network", NIPS 1991; C. M. Bishop, *Pattern Recognition and Machine Learning*, section 5.5.4.
+
+    Examples
+    --------
+    >>> network = Network((2, 1), output_activation="identity")
+    >>> parameters = network.unravel(jnp.asarray([3.0, 4.0, 0.0]))
+    >>> forward = network.forward(parameters, jnp.ones((2, 1)), tangents=jnp.asarray([[[1.0]], [[-1.0]]]))
+    >>> ones = jnp.ones(1)
+    >>> TangentPropagation(1.0).sums(network, forward, ones, ones).item()  # y_dot = 3 - 4
+    0.5
+    """
+
+    tangent_weight: float | jax.Array
+    of: str = field(default="outputs", metadata={"static": True})
+
+    name: ClassVar[str] = "tangent_propagation"
+    linear: ClassVar[bool] = True
+
+    def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> jax.Array:
+        """sum_n s_n Omega_n over a chunk."""
+        if forward.tangents is None:
+            raise ValueError("tangent propagation needs samples with tangents")
+        moved = forward.tangents.outputs if self.of == "outputs" else forward.tangents.pre_activations[-1]
+        omega = 0.5 * jnp.sum(jnp.square(moved), axis=(0, 1))
+        return weighted_sum(omega, sample_weight)
+
+    def value(self, mean: jax.Array, parameters: Parameters) -> jax.Array:
+        """tangent_weight 1/S sum_n s_n Omega_n."""
+        return self.tangent_weight * mean
+
+    def tangent_curvature(self) -> jax.Array:
+        """Its Hessian by what should not change is this multiple of the identity."""
+        return jnp.asarray(self.tangent_weight)
 
 
 @jax.custom_jvp

@@ -25,11 +25,24 @@ Sums = TypeVar("Sums")
 
 
 class Chunk(NamedTuple):
-    """Some of the data: inputs x (n_features, n_samples), targets t (n_outputs, n_samples), weights s (n_samples,)."""
+    """Some of the data, samples in the last axis.
+
+    Attributes
+    ----------
+    inputs : array of shape (n_features, n_samples)
+        x.
+    targets : array of shape (n_outputs, n_samples)
+        t.
+    sample_weight : array of shape (n_samples,)
+        s.
+    tangents : array of shape (n_features, n_tangents, n_samples) or None
+        tau, directions at the inputs.
+    """
 
     inputs: jax.Array
     targets: jax.Array
     sample_weight: jax.Array
+    tangents: jax.Array | None = None
 
 
 @jax.tree_util.register_dataclass
@@ -48,6 +61,7 @@ class Samples:
         How many chunks hold data.
     total_weight : array of shape ()
         S = sum_n s_n.
+    tangents : array of shape (n_buffered, n_features, n_tangents, chunk_size) or None
     """
 
     inputs: jax.Array
@@ -55,6 +69,7 @@ class Samples:
     sample_weight: jax.Array
     n_chunks: jax.Array
     total_weight: jax.Array
+    tangents: jax.Array | None = None
 
     @classmethod
     def from_arrays(
@@ -62,11 +77,14 @@ class Samples:
         inputs: NDArray[np.floating],
         targets: NDArray[np.floating] | None = None,
         sample_weight: ArrayLike | None = None,
+        tangents: NDArray[np.floating] | None = None,
         *,
         chunk_size: int,
         dtype: DTypeLike,
     ) -> Samples:
         """Copy host arrays (n_samples, ...), samples in rows, into chunks on the default device.
+
+        Tangents are (n_samples, n_tangents, n_features).
 
         Called within the scope of the precision asked for (see `sparsam.train.precision`).
         """
@@ -76,7 +94,7 @@ class Samples:
         n_buffered = _round_up(n_chunks, 3)
 
         def chunked(rows: NDArray[np.floating]) -> jax.Array:
-            buffer = np.zeros((n_buffered, *rows.shape[1:], chunk_size), dtype=dtype)
+            buffer = np.zeros((n_buffered, *rows.shape[:0:-1], chunk_size), dtype=dtype)
             for chunk, begin in zip(buffer, range(0, n_samples, chunk_size), strict=False):
                 of_chunk = rows[begin : begin + chunk_size]
                 # A few at a time, which stay in cache while they are transposed: as a whole it takes six times as long.
@@ -91,6 +109,7 @@ class Samples:
             sample_weight=chunked(weights),
             n_chunks=jax.device_put(np.asarray(n_chunks, np.int32)),
             total_weight=jax.device_put(np.asarray(weights.sum(), dtype)),
+            tangents=None if tangents is None else chunked(tangents),
         )
 
     def chunk(self, index: int | jax.Array) -> Chunk:
@@ -100,7 +119,8 @@ class Samples:
     def _take(self, take: Callable[[jax.Array], jax.Array]) -> Chunk:
         inputs = take(self.inputs)
         targets = inputs if self.targets is None else take(self.targets)
-        return Chunk(inputs, targets, take(self.sample_weight))
+        tangents = None if self.tangents is None else take(self.tangents)
+        return Chunk(inputs, targets, take(self.sample_weight), tangents)
 
     def sum_over_chunks(self, function: Callable[..., Sums], *kept: Any) -> Sums:
         """Sum a function of the chunk (a pytree of arrays) over the chunks that hold data.
@@ -155,22 +175,27 @@ def _zeros(shapes: Any, *leading: int) -> Any:
     return jax.tree.map(lambda leaf: jnp.zeros((*leading, *leaf.shape), leaf.dtype), shapes)
 
 
-def choose_chunk_size(n_samples: int, layer_sizes: tuple[int, ...], asked: int | None = None) -> int:
+def choose_chunk_size(
+    n_samples: int, layer_sizes: tuple[int, ...], asked: int | None = None, n_tangents: int = 0
+) -> int:
     """Choose the samples of a chunk from the shapes; or take those asked for, but no more than there are.
 
     All the data are one chunk, which needs not be copied out of the buffer, if their activations (float32, all layers)
     take at most `ONE_CHUNK_BYTES`. Otherwise a chunk takes at most `CHUNK_BYTES`, and is a power of two of at least
     1024. The samples of a single chunk are rounded up, so that few programs serve every number of samples: to a power
-    of two where the cost is no matter, above 1024 to four significant bits.
+    of two where the cost is no matter, above 1024 to four significant bits. Each tangent counts as one sample more, but
+    one chunk may be larger with them.
     """
     if asked is not None:
         return min(int(asked), n_samples)
-    bytes_each = 4 * sum(layer_sizes)
-    if n_samples <= 1024:
+    columns = 1 + n_tangents
+    bytes_each = 4 * sum(layer_sizes) * columns
+    if n_samples * columns <= 1024:
         return max(_round_up(n_samples, 1), 16)
-    if n_samples * bytes_each <= ONE_CHUNK_BYTES:
+    if n_samples * bytes_each <= ONE_CHUNK_BYTES * (3 if n_tangents else 1):
         return _round_up(n_samples, 4)
-    return max(2 ** math.floor(math.log2(max(CHUNK_BYTES / bytes_each, 1))), 1024)
+    least = 2 ** math.floor(math.log2(max(1024 / columns, 16)))
+    return max(2 ** math.floor(math.log2(max(CHUNK_BYTES / bytes_each, 1))), least)
 
 
 ONE_CHUNK_BYTES, CHUNK_BYTES = 2**24, 2**22

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sparsam import lbfgs
 from sparsam.compilation import quick_jit
-from sparsam.curvature import Spectrum, input_spectrum, kronecker_factors
+from sparsam.curvature import InputMoments, input_moments, kronecker_factors
 from sparsam.line_search import host_array
 from sparsam.objective import Objective
 from sparsam.samples import Samples
@@ -37,7 +37,7 @@ __all__ = [
     "Records",
     "Training",
     "begin",
-    "compiled_input_spectrum",
+    "compiled_input_moments",
     "next_steps",
     "precision",
     "record",
@@ -197,7 +197,7 @@ def train(
             with ThreadPoolExecutor(1) as other:
                 # Where the burst is not compiled yet, a burst of no steps has it compiled beside the factors.
                 other.submit(_compile_burst, objective, samples, state)
-                inputs = compiled_input_spectrum(samples)
+                inputs = compiled_input_moments(samples)
                 state = _refresh(objective, samples, state, inputs)
     try:
         while not training.stop_reason:
@@ -232,7 +232,7 @@ def begin(objective: Objective, samples: Samples, theta: jax.Array, solver: str,
     """Make the minimizer's first state, which waits for its factors, if the solver uses any."""
     if solver == "lbfgs":
         return lbfgs.initialize(theta, **options)
-    inputs = jax.eval_shape(input_spectrum, samples)
+    inputs = jax.eval_shape(input_moments, samples)
     shapes = jax.eval_shape(kronecker_factors, objective, theta, samples, inputs, 0)
     factors = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), shapes)
     return lbfgs.initialize(theta, factors=factors, **options)
@@ -259,7 +259,7 @@ def record(
 
 
 def _refresh(
-    objective: Objective, samples: Samples, state: lbfgs.LBFGSState, inputs: Spectrum | None
+    objective: Objective, samples: Samples, state: lbfgs.LBFGSState, inputs: InputMoments | None
 ) -> lbfgs.LBFGSState:
     return lbfgs.tell_factors(state, _factors(objective, state.theta, samples, inputs, state.iteration))
 
@@ -362,4 +362,4 @@ def run_burst(
 
 _burst = quick_jit(run_burst, thorough=lambda objective, samples, *_: len(samples.inputs) > 1, donate_argnames="state")
 _factors = quick_jit(kronecker_factors)
-compiled_input_spectrum = quick_jit(input_spectrum)
+compiled_input_moments = quick_jit(input_moments)

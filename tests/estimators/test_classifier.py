@@ -79,6 +79,22 @@ def test_estimated_noise_is_the_planted_one(blobs):
         assert np.mean(model.predict(X) == labels) > 0.98
 
 
+@pytest.mark.slow
+def test_the_interval_of_epsilon_holds_the_truth_as_often_as_it_says():
+    held, lows = 0, []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(1000, 3))
+        truth = rng.random(1000) < 1 / (1 + np.exp(-3 * X @ [1.0, -1.0, 0.5] - 0.5))
+        given = truth ^ (rng.random(1000) < 0.2)
+        model = NoisyLabelClassifier((), alpha=1e-3, validation_fraction=0.3, tol=1e-4, random_state=seed)
+        low, high = model.fit(X, given).likelihood_profile_.interval
+        held += low <= 0.2 <= high
+        lows.append(low)
+    assert held >= 26  # of 30 at 95 %, with a chance of 0.3 % below
+    assert np.mean(np.array(lows) > 0.05) > 0.8  # and it says something
+
+
 def test_labels_that_were_flipped_are_found(blobs):
     X, labels = blobs
     given = flipped(labels, symmetric(0.2, 4), np.random.default_rng(5))

@@ -3,7 +3,7 @@ import sys
 
 import sparsam.images
 
-NAMES = ["load_images", "natural_images", "normalize_patches", "sample_patches", "whiten"]
+NAMES = ["image_tangents", "load_images", "natural_images", "normalize_patches", "sample_patches", "whiten"]
 
 
 def test_public_names():

@@ -30,6 +30,13 @@ from sparsam.estimators.noise_rate import (
     profile_likelihood,
 )
 from sparsam.estimators.supervised import Supervised, canonical_rows, train_on_targets
+from sparsam.estimators.tangents import (
+    Tangents,
+    check_tangent_hyperparameters,
+    fit_tangents,
+    given_tangents,
+    penalties,
+)
 from sparsam.estimators.transitions import transition_matrix
 from sparsam.label_noise import given_probabilities, symmetric, wrong_probabilities
 from sparsam.network import Network, Parameters
@@ -40,6 +47,7 @@ from sparsam.train import Callback
 __all__ = ["NoisyLabelClassifier"]
 
 Array = NDArray[np.float64]
+TANGENTS_OF = {"log_odds": "pre_activations", "probabilities": "outputs"}
 
 
 class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
@@ -69,6 +77,19 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         the most likely; where epsilon is estimated, both are chosen together.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         h of the hidden units.
+    tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
+        Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26), made of
+        the X that `fit` gets: for images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. An array
+        goes to `fit`. None for none.
+    tangent_weight : float, default 0.0
+        Weight of 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, Jac the Jacobian of the outputs by the inputs.
+    normalize_tangents : bool, default True
+        Whether to give all samples' first tangents, their second, and so on, the root-mean-square length of X's
+        deviation from its mean, so that tangent_weight means the same in any unit and at any image size.
+    tangents_of : {"log_odds", "probabilities"}, default "log_odds"
+        What should not change along the tangents. PRML's outputs are the probabilities; but these stand still wherever
+        the network is sure of its answer, however wrong that is nearby, so that the penalty is paid off by being sure.
+        Of 320 digits it takes a tenth of the errors away, and on the log-odds a third.
     early_stopping : bool, default False
         Whether to hold out a part of the data, and to keep the weights under which its (noisy) labels are the most
         likely. The trainings that estimate epsilon always do so.
@@ -101,7 +122,9 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
     -----
     What is identifiable: from labels alone only y T. A network that may be anything explains them with any T, so it is
     the restriction of the network, its size, alpha and early stopping, that tells noise from truth. Where the true
-    label is itself uncertain, part of that uncertainty can be taken for noise.
+    label is itself uncertain, part of that uncertainty can be taken for noise. Nor does the likelihood know what the
+    true classes are called: T and the network's outputs may be permuted alike. "estimate_matrix" calls them so that the
+    trace of T is the largest, which is right where every label is right more often than it is any one wrong label.
 
     References
     ----------
@@ -131,6 +154,10 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         epsilon: str | float | ArrayLike = "estimate",
         alpha: float | tuple[float, ...] = 1e-4,
         hidden_activation: str = "tanh",
+        tangents: Tangents | None = None,
+        tangent_weight: float = 0.0,
+        normalize_tangents: bool = True,
+        tangents_of: str = "log_odds",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,
@@ -150,6 +177,10 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         self.epsilon = epsilon
         self.alpha = alpha
         self.hidden_activation = hidden_activation
+        self.tangents = tangents
+        self.tangent_weight = tangent_weight
+        self.normalize_tangents = normalize_tangents
+        self.tangents_of = tangents_of
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -165,7 +196,13 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         self.callback = callback
         self.verbose = verbose
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        tangents: ArrayLike | None = None,
+    ) -> Self:
         """Minimize J over the weights; with ``epsilon="estimate"`` estimate epsilon before.
 
         Parameters
@@ -175,6 +212,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
             The labels as given: numbers or strings.
         sample_weight : array-like of shape (n_samples,), optional
             s_n, not negative; an integer weight is the same as so many copies of the row.
+        tangents : array-like of shape (n_samples, n_tangents, n_features), optional
+            Directions at each sample along which the outputs should not change, weighed by ``tangent_weight``.
 
         Returns
         -------
@@ -210,7 +249,9 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
             )
         n_classes = len(classes)
         binary = n_classes == 2
-        X, column, weights = canonical_rows(X, index[:, None].astype(X.dtype), weights)
+        tau = given_tangents(self, X, tangents)
+        X, column, weights, tau = canonical_rows(X, index[:, None].astype(X.dtype), weights, tau)
+        tau = fit_tangents(self, X, tau, weights)
         index = column[:, 0].astype(np.intp)
         targets: NDArray[np.floating] = (
             index[:, None].astype(float) if binary else np.eye(n_classes, dtype=self.dtype)[index]
@@ -220,9 +261,12 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         seed = check_random_state(self.random_state).randint(2**31 - 1)
 
         def trained(estimator: Self, T: Array, alpha: float, split: Split | None) -> Supervised:
-            objective = Objective(network, (NoisyCrossEntropy(T), WeightDecay(float(alpha))))  # type: ignore[arg-type]
+            error = NoisyCrossEntropy(T)  # type: ignore[arg-type]
+            of = TANGENTS_OF[self.tangents_of]
+            objective = Objective(network, (error, WeightDecay(float(alpha)), *penalties(self, tau, of)))
+            widths = network.layer_sizes
             return train_on_targets(
-                estimator, objective, X, targets, weights, theta, widths=network.layer_sizes, split=split
+                estimator, objective, X, targets, weights, theta, widths=widths, split=split, tangents=tau
             )
 
         quiet = type(self)(**self.get_params() | {"verbose": 0, "polish": False})
@@ -374,6 +418,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         for alpha in alphas:
             validation.check_weight("alpha", alpha)
         validation.check_supervised_hyperparameters(self)
+        check_tangent_hyperparameters(self)
+        validation.check_choice("tangents_of", self.tangents_of, TANGENTS_OF)
         if isinstance(self.epsilon, str):
             validation.check_choice("epsilon", self.epsilon, ("estimate", "estimate_matrix"))
 

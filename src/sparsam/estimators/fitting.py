@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from sparsam.estimators.rows import merge_repeated_rows
+from sparsam.estimators.rows import merge_repeated_parts
 from sparsam.network import Network, Parameters
 from sparsam.objective import Objective
 from sparsam.polish import polish
@@ -39,18 +39,18 @@ def samples_of(
     X: NDArray[np.floating],
     targets: NDArray[np.floating] | None,
     sample_weight: NDArray[np.float64] | None,
+    tangents: NDArray[np.floating] | None = None,
     *,
     dtype: DTypeLike,
     layer_sizes: tuple[int, ...],
     chunk_size: int | None,
 ) -> Samples:
     """Bring rows into their canonical form, and then to the engine; targets None are the inputs themselves."""
-    joined = X if targets is None else np.hstack([X, targets])
-    rows, weights = merge_repeated_rows(joined.astype(dtype, copy=False), sample_weight)
-    size = choose_chunk_size(len(rows), layer_sizes, chunk_size)
-    inputs, targets = (rows, None) if targets is None else (rows[:, : X.shape[1]], rows[:, X.shape[1] :])
+    parts = [None if part is None else part.astype(dtype, copy=False) for part in (X, targets, tangents)]
+    (inputs, targets, tangents), weights = merge_repeated_parts(parts, sample_weight)
+    size = choose_chunk_size(len(weights), layer_sizes, chunk_size, 0 if tangents is None else tangents.shape[1])
     with precision(dtype):
-        return Samples.from_arrays(inputs, targets, weights, chunk_size=size, dtype=dtype)
+        return Samples.from_arrays(inputs, targets, weights, tangents, chunk_size=size, dtype=dtype)  # type: ignore[arg-type]
 
 
 def initial_weights(estimator: Any, network: Network) -> NDArray[np.floating]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from sparsam.label_noise import most_likely_transitions, symmetric
 
@@ -158,10 +159,11 @@ def estimate_transitions(held_out_at: Mapping[float, HeldOutAt], n_classes: int)
     """
 
     def alternate(held_out_at: HeldOutAt) -> tuple[float, NDArray[np.float64]]:
-        T = mixed(_labels_of_anchors(held_out_at(np.eye(n_classes))))
+        T = named(mixed(_labels_of_anchors(held_out_at(np.eye(n_classes)))))
         for _ in range(MOST_ROUNDS):
             held_out, before = held_out_at(T), T
-            T = mixed(most_likely_transitions(held_out.probabilities, held_out.labels, T, held_out.sample_weight))
+            T = most_likely_transitions(held_out.probabilities, held_out.labels, T, held_out.sample_weight)
+            T = named(mixed(T))
             if np.abs(T - before).max() < SETTLED:
                 break
         return held_out.likelihood, T
@@ -192,6 +194,21 @@ def joined(parts: list[HeldOut]) -> HeldOut:
         float(np.average([part.likelihood for part in parts], weights=weights)),
         float(np.average([part.training_likelihood for part in parts], weights=weights)),
     )
+
+
+def named(T: NDArray[np.float64]) -> NDArray[np.float64]:
+    """T with its rows in the order that makes its trace the largest.
+
+    The likelihood does not know what the true classes are called: exchange two of them, the rows of T and the network's
+    outputs, and it is the same. What names them is that labels are right more often than not.
+
+    Examples
+    --------
+    >>> named(np.array([[0.4, 0.6], [0.7, 0.3]])).tolist()
+    [[0.7, 0.3], [0.4, 0.6]]
+    """
+    rows, columns = linear_sum_assignment(T, maximize=True)
+    return T[rows[np.argsort(columns)]]
 
 
 def mixed(T: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,6 +26,13 @@ from sparsam.estimators.noise_covariance import (
     warn_if_degenerate,
 )
 from sparsam.estimators.supervised import canonical_rows, train_on_targets
+from sparsam.estimators.tangents import (
+    Tangents,
+    check_tangent_hyperparameters,
+    fit_tangents,
+    given_tangents,
+    penalties,
+)
 from sparsam.estimators.targets import TargetScale, check_observed, validate_targets
 from sparsam.network import Network, Parameters
 from sparsam.objective import Objective
@@ -72,6 +79,15 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         several times as long.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         h of the hidden units. tanh is smooth, which the solver likes, and has zero mean.
+    tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
+        Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26), made of
+        the X that `fit` gets: for images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. An array
+        goes to `fit`. None for none.
+    tangent_weight : float, default 0.0
+        Weight of 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, Jac the Jacobian of the outputs by the inputs.
+    normalize_tangents : bool, default True
+        Whether to give all samples' first tangents, their second, and so on, the root-mean-square length of X's
+        deviation from its mean, so that tangent_weight means the same in any unit and at any image size.
     early_stopping : bool, default False
         Whether to hold out a part of the data, and to keep the weights of the greatest held-out likelihood.
     validation_fraction : float, default 0.1
@@ -126,6 +142,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         mask: ArrayLike | None = None,
         alpha: float = 1e-3,
         hidden_activation: str = "tanh",
+        tangents: Tangents | None = None,
+        tangent_weight: float = 0.0,
+        normalize_tangents: bool = True,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,
@@ -147,6 +166,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         self.mask = mask
         self.alpha = alpha
         self.hidden_activation = hidden_activation
+        self.tangents = tangents
+        self.tangent_weight = tangent_weight
+        self.normalize_tangents = normalize_tangents
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -162,7 +184,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         self.callback = callback
         self.verbose = verbose
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        tangents: ArrayLike | None = None,
+    ) -> Self:
         """Minimize J over the weights and the covariance.
 
         Parameters
@@ -172,6 +200,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
             Targets; NaN where missing, but at least one in each row and in each output.
         sample_weight : array-like of shape (n_samples,), optional
             s_n, not negative; an integer weight is the same as so many copies of the row.
+        tangents : array-like of shape (n_samples, n_tangents, n_features), optional
+            Directions at each sample along which the outputs should not change, weighed by ``tangent_weight``.
 
         Returns
         -------
@@ -203,12 +233,14 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         network = self._network_of(X.shape[1], n_outputs)
 
         total_weight = float(len(X) if weights is None else weights.sum())
-        X, rows_of_Y, weights = canonical_rows(X, Y, weights)
+        X, rows_of_Y, weights, tau = canonical_rows(X, Y, weights, given_tangents(self, X, tangents))
         Y = rows_of_Y.astype(np.float64, copy=False)
+        tau = fit_tangents(self, X, tau, weights)
         scale = TargetScale.of(Y, weights)
         targets = scale.scaled(Y)
         error = make_error(covariance, prior, scale.scale, targets, total_weight)
-        objective = Objective(network, (error, WeightDecay(float(self.alpha))), mask)  # type: ignore[arg-type]
+        terms = (error, WeightDecay(float(self.alpha)), *penalties(self, tau))
+        objective = Objective(network, terms, mask)  # type: ignore[arg-type]
 
         split = None
         if self.early_stopping:
@@ -223,6 +255,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
             self._initial_weights(network, scale),
             widths=self._widths(network, error),
             split=split,
+            tangents=tau,
         )
 
         def in_units_of_y(parameters: Parameters) -> Parameters:
@@ -407,6 +440,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
         validation.check_supervised_hyperparameters(self)
+        check_tangent_hyperparameters(self)
         validation.check_weight("alpha", self.alpha)
         if not isinstance(check_covariance(self.covariance), str) and self.covariance_prior is not None:
             raise ValueError("covariance_prior is about an unknown covariance, and this one is given")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["merge_repeated_rows"]
+__all__ = ["merge_repeated_parts", "merge_repeated_rows"]
 
 
 def merge_repeated_rows(
@@ -50,6 +52,19 @@ def merge_repeated_rows(
     starts = np.flatnonzero(np.concatenate([[True], ~repeats]))
     totals = np.add.reduceat(weights[order], starts)
     return X[order[starts]] + 0.0, np.ldexp(totals, 1 - np.frexp(totals.max())[1])
+
+
+def merge_repeated_parts(
+    parts: Sequence[NDArray[np.floating] | None], sample_weight: NDArray[np.float64] | None
+) -> tuple[list[NDArray[np.floating] | None], NDArray[np.float64]]:
+    """Do `merge_repeated_rows` for rows that lie in several arrays (n_samples, ...), of which some may be None."""
+    present = [part for part in parts if part is not None]
+    flat = [part.reshape(len(part), -1) for part in present]
+    rows, weights = merge_repeated_rows(flat[0] if len(flat) == 1 else np.hstack(flat), sample_weight)
+    ends = np.cumsum([part.shape[1] for part in flat])[:-1]
+    pieces = iter(np.split(rows, ends, axis=1))
+    shaped = [None if part is None else next(pieces).reshape(-1, *part.shape[1:]) for part in parts]
+    return shaped, weights
 
 
 MIXER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, odd

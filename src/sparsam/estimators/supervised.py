@@ -10,26 +10,38 @@ from numpy.typing import NDArray
 
 from sparsam.estimators import fitting
 from sparsam.estimators.early_stopping import EarlyStopping, Split
-from sparsam.estimators.rows import merge_repeated_rows
+from sparsam.estimators.rows import merge_repeated_parts
 from sparsam.objective import Objective
 from sparsam.samples import Samples
 from sparsam.train import Training
 
-__all__ = ["Supervised", "canonical_rows", "train_on_targets"]
+__all__ = ["Rows", "Supervised", "canonical_rows", "train_on_targets"]
 
-Rows = NDArray[np.intp] | slice
+Selection = NDArray[np.intp] | slice
+
+
+class Rows(NamedTuple):
+    """Distinct samples, and their relative weights."""
+
+    X: NDArray[np.floating]
+    targets: NDArray[np.floating]
+    weights: NDArray[np.float64]
+    tangents: NDArray[np.floating] | None
 
 
 def canonical_rows(
-    X: NDArray[np.floating], targets: NDArray[np.floating], sample_weight: NDArray[np.float64] | None
-) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.float64]]:
-    """Return distinct pairs of inputs and targets, and their relative weights: see `merge_repeated_rows`.
+    X: NDArray[np.floating],
+    targets: NDArray[np.floating],
+    sample_weight: NDArray[np.float64] | None,
+    tangents: NDArray[np.floating] | None = None,
+) -> Rows:
+    """Return distinct samples, inputs, targets and tangents, and their relative weights: see `merge_repeated_rows`.
 
     With them everything that is computed, scales and the part held out among it, is the same to the bit for weights and
     for repeated rows; and a row is never trained on and held out at once.
     """
-    rows, weights = merge_repeated_rows(np.hstack([X, targets]), sample_weight)
-    return rows[:, : X.shape[1]], rows[:, X.shape[1] :], weights
+    parts, weights = merge_repeated_parts((X, targets, tangents), sample_weight)
+    return Rows(parts[0], parts[1], weights, parts[2])  # type: ignore[arg-type]
 
 
 class Supervised(NamedTuple):
@@ -48,7 +60,7 @@ class Supervised(NamedTuple):
     """
 
     training: Training
-    rows: Rows
+    rows: Selection
     held_out: NDArray[np.intp]
     held_out_scores: list[tuple[int, float]]
 
@@ -63,16 +75,18 @@ def train_on_targets(
     *,
     widths: tuple[int, ...],
     split: Split | None,
+    tangents: NDArray[np.floating] | None = None,
 ) -> Supervised:
     """Train from theta as the estimator's hyperparameters say, with early stopping where there is a split.
 
     ``widths`` are the numbers that a sample takes in the parts of a pass, for the choice of a chunk.
     """
 
-    def samples_of(rows: Rows, dtype: str) -> Samples:
+    def samples_of(rows: Selection, dtype: str) -> Samples:
         weights = None if sample_weight is None else sample_weight[rows]
+        tau = None if tangents is None else tangents[rows]
         return fitting.samples_of(
-            X[rows], targets[rows], weights, dtype=dtype, layer_sizes=widths, chunk_size=estimator.chunk_size
+            X[rows], targets[rows], weights, tau, dtype=dtype, layer_sizes=widths, chunk_size=estimator.chunk_size
         )
 
     if split is None:

@@ -31,6 +31,14 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
     "identity": (lambda a: a, np.ones_like),
 }
 
+CURVATURES: dict[str, Callable[[Array], Array]] = {
+    # h''(a) in terms of z = h(a): d/da of the slopes above, by the chain rule d/dz times h'
+    "logistic": lambda z: z * (1.0 - z) * (1.0 - 2.0 * z),
+    "tanh": lambda z: -2.0 * z * (1.0 - z * z),
+    "relu": np.zeros_like,
+    "identity": np.zeros_like,
+}
+
 OUTPUT_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {name: h for name, (h, _) in ACTIVATIONS.items()} | {
     "softmax": softmax
 }

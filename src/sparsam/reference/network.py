@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sparsam.reference.activations import ACTIVATIONS, OUTPUT_ACTIVATIONS, Array
 from sparsam.reference.errors import error_of_each
 from sparsam.reference.gaussian import gaussian_error
+from sparsam.reference.tangents import tangent_propagation
 
 __all__ = ["network_cost"]
 
@@ -30,15 +31,18 @@ def network_cost(
     rho: float = 0.5,
     beta: float = 0.0,
     sample_weight: ArrayLike | None = None,
+    tangents: ArrayLike | None = None,
+    tangent_weight: float = 0.0,
+    tangents_of: str = "outputs",
 ) -> tuple[float, list[Array], list[Array]]:
     """J of a feed-forward network of any depth, and its gradient by back-propagation.
 
     ::
 
-        J = E  +  alpha/2 sum_l |W_l|^2  +  beta sum_j KL(rho || rho_hat_j)
+        J = E  +  alpha/2 sum_l |W_l|^2  +  beta sum_j KL(rho || rho_hat_j)  +  tangent_weight 1/S sum_n s_n Omega_n
 
-    with S = sum_n s_n, rho_hat_j = 1/S sum_n s_n z_nj for every hidden unit j (of (z + 1)/2 for tanh units), and
-    E = 1/S sum_n s_n E_n one of ::
+    with S = sum_n s_n, rho_hat_j = 1/S sum_n s_n z_nj for every hidden unit j (of (z + 1)/2 for tanh units), Omega_n of
+    `sparsam.reference.tangents`, and E = 1/S sum_n s_n E_n one of ::
 
         squared_error                         E_n = 1/2 |y_n - t_n|^2
         cross_entropy, softmax outputs        E_n = -sum_k t_nk ln y_nk
@@ -73,6 +77,12 @@ def network_cost(
         Weight decay; target mean activation; weight of the sparsity penalty (0: no penalty).
     sample_weight : array of shape (n_samples,) or None
         s_n; None for ones.
+    tangents : array of shape (n_samples, n_tangents, n_features) or None
+        Directions at the inputs along which the outputs should not change.
+    tangent_weight : float
+        Weight of tangent propagation (0: none).
+    tangents_of : {"outputs", "pre_activations"}
+        What should not change along them: the outputs, or the pre-activations of the output layer.
 
     Returns
     -------
@@ -151,4 +161,14 @@ def network_cost(
         intercept_gradients.insert(0, weighted.sum(axis=0))
         if layer > 0:
             delta = h_slope(z[layer]) * (delta @ W[layer].T + sparsity_slopes[layer - 1])
+
+    if tangents is not None and tangent_weight != 0:
+        tau = np.asarray(tangents, dtype=float)
+        # Of pre-activations it is Omega of a network whose outputs they are: y = a.
+        h_omega = output_activation if tangents_of == "outputs" else "identity"
+        omega, by_coefs, by_intercepts = tangent_propagation(W, z, tau, s, hidden_activation, h_omega)
+        cost += tangent_weight * omega
+        for gradients, more in ((coef_gradients, by_coefs), (intercept_gradients, by_intercepts)):
+            for gradient, by_weights in zip(gradients, more, strict=True):
+                gradient += tangent_weight * by_weights
     return float(cost), coef_gradients, intercept_gradients

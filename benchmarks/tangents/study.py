@@ -1,0 +1,146 @@
+"""Test error of few digits without tangents, with image tangents, with learned ones, and with moved copies instead."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from benchmarks.progress import say
+from benchmarks.records import Records
+from sparsam import NoisyLabelClassifier, SparseAutoencoder, encoder_tangents
+from sparsam.images import image_tangents
+from sparsam.images.transforms import transform_images
+
+__all__ = ["METHODS", "SIZES", "study"]
+
+SIZES = (100, 320, 1000, 3200)
+N_DRAWS = 5
+SHAPE = (28, 28)
+N_UNLABELED = 10_000  # digits that the autoencoder learns of
+N_LEARNED = 8
+FEW = 320  # up to so many samples are cross-validated in four folds; of more a quarter is held out
+
+# What cross-validation chooses of: alpha, and the tangents' weight or the size of the moves.
+SETTINGS: dict[str, tuple[tuple[float, float], ...]] = {
+    "without": tuple((alpha, 0.0) for alpha in (1e-5, 1e-4, 1e-3, 1e-2, 3e-2)),
+    "image tangents": ((3e-5, 3e-4), (1e-4, 3e-4), (1e-4, 1e-3), (3e-4, 1e-3), (3e-4, 3e-3)),
+    "learned tangents": ((3e-5, 3e-4), (1e-4, 3e-4), (1e-4, 1e-3), (3e-4, 1e-3), (3e-4, 3e-3)),
+    "moved copies": ((1e-4, 1.0), (1e-3, 1.0), (1e-4, 2.0), (1e-3, 2.0), (3e-3, 2.0)),
+}
+METHODS = tuple(SETTINGS)
+MOVES = {"translate_x": 1.0, "translate_y": 1.0, "rotate": 0.1, "scale": 0.07, "shear_x": 0.1, "shear_y": 0.1}
+"""Standard deviations of the copies' random moves, all at once, times 1 or 2."""
+N_COPIES = 7  # as many as there are image tangents: an evaluation costs the same
+
+Array = np.ndarray
+
+
+@cache
+def mnist() -> dict[str, Array]:
+    """All digits, pixels in [0, 1]."""
+    with np.load(Path(os.environ["SPARSAM_DATA"]) / "mnist.npz") as arrays:
+        return {
+            "X": arrays["x_train"].reshape(-1, 784).astype(np.float32) / 255,
+            "y": arrays["y_train"].astype(int),
+            "X_test": arrays["x_test"].reshape(-1, 784).astype(np.float32) / 255,
+            "y_test": arrays["y_test"].astype(int),
+        }
+
+
+@cache
+def autoencoder() -> SparseAutoencoder:
+    """Learn of digits without their labels."""
+    rows = np.random.default_rng(12345).permutation(60_000)[:N_UNLABELED]
+    return SparseAutoencoder(100, rho=0.1, beta=0.3, alpha=1e-5, random_state=0, max_iter=300).fit(mnist()["X"][rows])
+
+
+def moved_copies(X: Array, size: float, seed: int) -> Array:
+    """N_COPIES of each image, moved at random by all transforms in turn, copy by copy."""
+    rng = np.random.default_rng(seed)
+    copies = np.tile(X, (N_COPIES, 1))
+    for transform, deviation in MOVES.items():
+        copies = transform_images(copies, SHAPE, transform, size * deviation * rng.normal(size=len(copies)))
+    return copies
+
+
+def fit(
+    method: str, setting: tuple[float, float], X: Array, y: Array, seed: int, **options: Any
+) -> NoisyLabelClassifier:
+    """Train the network of all methods: a hidden layer of 100."""
+    alpha, amount = setting
+    model = NoisyLabelClassifier((100,), epsilon=0.0, alpha=alpha, random_state=seed, **options)
+    if method == "without":
+        return model.fit(X, y)
+    if method == "moved copies":
+        return model.fit(np.vstack([X, moved_copies(X, amount, seed)]), np.tile(y, 1 + N_COPIES))
+    tangents = image_tangents(X, SHAPE) if method == "image tangents" else encoder_tangents(X, autoencoder(), N_LEARNED)
+    return model.set_params(tangent_weight=amount).fit(X, y, tangents=tangents)
+
+
+def splits(y: Array, seed: int) -> Iterator[tuple[Array, Array]]:
+    """Parts to train on and to hold out."""
+    rows = np.arange(len(y))
+    if len(y) <= FEW:
+        yield from StratifiedKFold(4, shuffle=True, random_state=seed).split(rows, y)
+    else:
+        yield tuple(train_test_split(rows, test_size=0.25, stratify=y, random_state=seed))
+
+
+def chosen(method: str, X: Array, y: Array, seed: int) -> tuple[float, float]:
+    """Choose the setting of the greatest likelihood of digits held out inside the training part."""
+
+    def held_out(setting: tuple[float, float]) -> float:
+        parts = [(fit(method, setting, X[rows], y[rows], seed, max_iter=150), rest) for rows, rest in splits(y, seed)]
+        return float(np.mean([model.mean_log_likelihood(X[rest], y[rest]) for model, rest in parts]))
+
+    return max(SETTINGS[method], key=held_out)
+
+
+def measure(n: int, draw: int, seconds_of: Callable[[str], float]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Measure each method at one draw of n training digits."""
+    data = mnist()
+    X, _, y, _ = train_test_split(data["X"], data["y"], train_size=n, stratify=data["y"], random_state=draw)
+    for method in METHODS:
+        start = time.perf_counter()
+        setting = chosen(method, X, y, draw)
+        tuning = time.perf_counter() - start
+        # The copies may take the wall time of the tangents; the others train until they have converged.
+        budget = seconds_of("image tangents") if method == "moved copies" else None
+        start = time.perf_counter()
+        model = fit(method, setting, X, y, draw, max_iter=500, time_budget=budget)
+        yield (
+            method,
+            {
+                "error": 1 - model.score(data["X_test"], data["y_test"]),
+                "setting": setting,
+                "seconds": time.perf_counter() - start,
+                "tuning_seconds": tuning,
+                "stop_reason": model.stop_reason_,
+                "n_iter": model.n_iter_,
+            },
+        )
+
+
+def study(records: Records) -> None:
+    """Run what is not in the records yet."""
+    for n, draw in product(SIZES, range(N_DRAWS)):
+        keys = {method: f"{method}/{n}/{draw}" for method in METHODS}
+        if all(key in records for key in keys.values()):
+            continue
+        seconds: dict[str, float] = {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for method, row in measure(n, draw, seconds.__getitem__):
+                seconds[method] = row["seconds"]
+                if keys[method] not in records:
+                    records.add(keys[method], section="tangents", method=method, n=n, draw=draw, **row)
+                say(f"{keys[method]}: error {row['error']:.4f}, {row['tuning_seconds']:.0f} + {row['seconds']:.0f} s")

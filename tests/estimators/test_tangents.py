@@ -1,0 +1,327 @@
+"""Tangents in the estimators: who gives them, what they do, and what is refused."""
+
+import warnings
+from functools import partial
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from sparsam import (
+    MultivariateNormalRegressor,
+    NoisyLabelClassifier,
+    SparseAutoencoder,
+    TangentPipeline,
+    encoder_tangents,
+    invariance_report,
+    load,
+    save,
+)
+from sparsam.estimators.tangent_pipeline import transform_tangents
+from sparsam.estimators.tangents import normalized
+from sparsam.images import image_tangents
+
+
+def make_classifier(**parameters):
+    standard = {"hidden_layer_sizes": (4,), "epsilon": 0.0, "random_state": 0, "tol": 1e-3}
+    return NoisyLabelClassifier(**(standard | parameters))
+
+
+def make_regressor(**parameters):
+    standard = {"hidden_layer_sizes": (4,), "covariance": [[0.1]], "random_state": 0, "tol": 1e-2, "dtype": "float32"}
+    return MultivariateNormalRegressor(**(standard | parameters))
+
+
+@pytest.fixture(scope="module", params=[make_classifier, make_regressor], ids=["classifier", "regressor"])
+def make(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def data():
+    """80 samples of three features, of which the target knows the first; the others are nuisances."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 3)) * [1.0, 2.0, 0.5]
+    return X, (X[:, 0] + 0.3 * rng.normal(size=80) > 0).astype(float)
+
+
+@pytest.fixture(scope="module")
+def along(data):
+    """Tangents along the two nuisances."""
+    return np.tile(np.eye(3)[None, 1:], (len(data[0]), 1, 1))
+
+
+def outputs(model, X):
+    return model.predict_proba(X)[:, 1] if hasattr(model, "predict_proba") else model.predict(X)
+
+
+def movement(model, X, along):
+    """How far outputs move along tangents, by differences."""
+    return np.mean([np.abs(outputs(model, X + 0.1 * t) - outputs(model, X - 0.1 * t)).mean() for t in along[0]])
+
+
+def constant(X, along):
+    return np.tile(along, (len(X), 1, 1))
+
+
+def test_the_penalty_makes_outputs_stand_still_along_tangents(make, data, along):
+    X, y = data
+    plain = make().fit(X, y)
+    model = make(tangent_weight=1.0).fit(X, y, tangents=along)
+    assert movement(model, X, along) < 0.2 * movement(plain, X, along)
+    assert np.corrcoef(outputs(model, X), y)[0, 1] > 0.7
+    assert "tangent_propagation" in model.history_
+
+
+def test_a_callable_gives_the_same_model_as_the_array(make, data, along):
+    X, y = data
+    given = make(tangent_weight=0.1).fit(X, y, tangents=along)
+    made = make(tangent_weight=0.1, tangents=partial(constant, along=along[0])).fit(X, y)
+    np.testing.assert_array_equal(given.coefs_[0], made.coefs_[0])
+
+
+def test_weight_zero_is_no_penalty_to_the_bit(make, data, along):
+    X, y = data
+    np.testing.assert_array_equal(make().fit(X, y).coefs_[0], make().fit(X, y, tangents=along).coefs_[0])
+
+
+def test_weights_are_repetitions_and_order_is_no_matter(make, data):
+    X, y = data
+    rng = np.random.default_rng(1)
+    tangents = rng.normal(size=(80, 2, 3))
+    counts = rng.integers(1, 3, size=80)
+    index = rng.permutation(np.repeat(np.arange(80), counts))
+    model = make(tangent_weight=0.1)
+    weighted = clone(model).fit(X, y, sample_weight=counts, tangents=tangents)
+    repeated = clone(model).fit(X[index], y[index], tangents=tangents[index])
+    np.testing.assert_array_equal(weighted.coefs_[0], repeated.coefs_[0])
+
+
+def test_a_sample_with_two_sets_of_tangents_is_two_samples(make, data):
+    X, y = data
+    rng = np.random.default_rng(2)
+    one, other = rng.normal(size=(2, 80, 1, 3))
+    both = make(tangent_weight=0.2, normalize_tangents=False, max_iter=30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        twice = clone(both).fit(np.vstack([X, X]), np.hstack([y, y]), tangents=np.vstack([one, other]))
+        at_once = clone(both).set_params(tangent_weight=0.1).fit(X, y, tangents=np.concatenate([one, other], axis=1))
+    # Omega of the halves' mean is half the sum of Omega.
+    assert twice.cost_ == pytest.approx(at_once.cost_, rel=1e-3)
+
+
+def test_early_stopping_takes_the_tangents_of_its_part(make, data, along):
+    X, y = data
+    model = make(tangent_weight=1.0, early_stopping=True, validation_fraction=0.3).fit(X, y, tangents=along)
+    assert movement(model, X, along) < movement(make(early_stopping=True, validation_fraction=0.3).fit(X, y), X, along)
+
+
+# Their length
+
+
+def test_normalized_they_mean_the_same_in_any_unit(data):
+    X, _ = data
+    tangents, ones = np.random.default_rng(3).normal(size=(80, 2, 3)), np.ones(80)
+    expected = normalized(tangents, X, ones)
+    np.testing.assert_allclose(normalized(64 * tangents, X, ones), expected, rtol=1e-12)  # of the transform
+    np.testing.assert_allclose(normalized(tangents, 255 * X, ones), 255 * expected, rtol=1e-12)  # of the inputs
+    # An image of four times as many pixels, each of them written four times: |Jac tau| stays the same with a quarter of
+    # the weights.
+    larger = normalized(np.repeat(tangents, 4, axis=2), np.repeat(X, 4, axis=1), ones)
+    np.testing.assert_allclose(larger, np.repeat(expected, 4, axis=2), rtol=1e-12)
+
+
+def test_normalized_tangents_have_the_length_of_a_deviation(data):
+    X, _ = data
+    rng = np.random.default_rng(4)
+    tangents, s = rng.normal(size=(80, 2, 3)) * [[[1.0], [100.0]]], rng.uniform(size=80)
+    scaled = normalized(tangents, X, s)
+    deviation = np.average(np.sum((X - np.average(X, axis=0, weights=s)) ** 2, axis=1), weights=s)
+    np.testing.assert_allclose(np.average(np.sum(scaled**2, axis=2), axis=0, weights=s), deviation, rtol=1e-12)
+    np.testing.assert_array_equal(normalized(0 * tangents, X, s), 0)  # blank images have no tangents
+
+
+# scikit-learn around them
+
+
+def test_cross_validation_slices_the_array_that_fit_gets(make, data, along):
+    X, y = data
+    seen = []
+
+    class Spy(type(make())):
+        def fit(self, X, y, sample_weight=None, tangents=None):
+            seen.append((X, tangents))
+            return super().fit(X, y, sample_weight, tangents)
+
+    tangents = along * np.arange(1, 81)[:, None, None]
+    model = Spy(**make(tangent_weight=0.1).get_params())
+    cross_val_score(model, X, y, cv=4, params={"tangents": tangents})
+    assert len(seen) == 4
+    rows = {tuple(x): t for x, t in zip(X, tangents, strict=True)}
+    for part, of_part in seen:
+        assert len(part) == 60
+        np.testing.assert_array_equal(of_part, [rows[tuple(x)] for x in part])
+
+
+def test_a_grid_search_over_scaled_inputs_takes_the_tangents_along(make, data, along):
+    X, y = data
+    search = GridSearchCV(
+        TangentPipeline(StandardScaler(), make()), {"estimator__tangent_weight": [0.0, 1.0]}, cv=2, refit=True
+    )
+    search.fit(100 * X, y, tangents=along)
+    assert set(search.cv_results_["param_estimator__tangent_weight"]) == {0.0, 1.0}
+    assert np.all(np.isfinite(search.cv_results_["mean_test_score"]))
+    model = clone(search.best_estimator_).set_params(estimator__tangent_weight=1.0).fit(100 * X, y, tangents=along)
+    plain = clone(model).set_params(estimator__tangent_weight=0.0).fit(100 * X, y)
+    assert movement(model, 100 * X, 100 * along) < 0.2 * movement(plain, 100 * X, 100 * along)
+
+
+def test_a_pipeline_transforms_them_as_it_does_the_inputs(data):
+    X, y = data
+    tangents = np.random.default_rng(5).normal(size=(80, 2, 3))
+    scaler = StandardScaler().fit(X)
+    np.testing.assert_allclose(transform_tangents(scaler, X, tangents), tangents / scaler.scale_, atol=1e-12)
+    pca = PCA(2).fit(X)
+    np.testing.assert_allclose(transform_tangents(pca, X, tangents), tangents @ pca.components_.T, rtol=0, atol=1e-9)
+    cube = FunctionTransformer(lambda x: x**3)
+    np.testing.assert_allclose(transform_tangents(cube, X, tangents), 3 * X[:, None] ** 2 * tangents, rtol=0, atol=1e-4)
+    by_hand = make_classifier(tangent_weight=0.3).fit(scaler.transform(X), y, tangents=tangents / scaler.scale_)
+    model = TangentPipeline(StandardScaler(), make_classifier(tangent_weight=0.3)).fit(X, y, tangents=tangents)
+    np.testing.assert_allclose(model.predict_proba(X), by_hand.predict_proba(scaler.transform(X)), atol=1e-3)
+    assert model.score(X, y) == np.mean(model.predict(X) == y)
+
+
+def test_a_pipeline_calls_its_callable_with_the_inputs_as_given(data, along):
+    X, y = data
+    called = []
+
+    def tangents(X):
+        called.append(X)
+        return constant(X, along[0])
+
+    steps = make_pipeline(StandardScaler(), PCA(3))
+    model = TangentPipeline(steps, make_classifier(tangent_weight=1.0), tangents=tangents).fit(X, y)
+    np.testing.assert_array_equal(called[0], X)
+    given = TangentPipeline(steps, make_classifier(tangent_weight=1.0)).fit(X, y, tangents=along)
+    np.testing.assert_array_equal(model.predict_proba(X), given.predict_proba(X))
+
+
+def test_a_saved_model_predicts_and_leaves_its_callable_behind(make, data, along, tmp_path):
+    X, y = data
+    model = make(tangent_weight=0.1, tangents=partial(constant, along=along[0])).fit(X, y)
+    save(model, tmp_path / "model.safetensors")
+    loaded = load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(outputs(loaded, X), outputs(model, X))
+    assert loaded.tangents is None
+    assert loaded.tangent_weight == 0.1
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("parameters", "tangents", "error", "match"),
+    [
+        ({"tangent_weight": 1.0}, np.ones((80, 3)), ValueError, r"\(80, n_tangents, 3\) for this X, got an array of"),
+        ({"tangent_weight": 1.0}, np.ones((79, 2, 3)), ValueError, r"shape \(79, 2, 3\)"),
+        ({"tangent_weight": 1.0}, np.ones((80, 2, 4)), ValueError, r"shape \(80, 2, 4\)"),
+        ({"tangent_weight": 0.0}, np.ones((80, 2, 4)), ValueError, r"shape \(80, 2, 4\)"),
+        ({"tangent_weight": 1.0}, np.ones((80, 0, 3)), ValueError, "zero tangents a sample"),
+        ({"tangent_weight": 1.0}, np.full((80, 1, 3), np.nan), ValueError, "Input tangents contains NaN"),
+        ({"tangent_weight": 1.0}, [["a"]], TypeError, "an array of numbers"),
+        ({"tangent_weight": 1.0}, None, ValueError, "tangent_weight = 1.0 needs tangents"),
+        ({"tangent_weight": -1.0}, None, ValueError, "tangent_weight must be finite and at least 0|tangent_weight"),
+        ({"tangents": np.ones((80, 1, 3))}, None, TypeError, "An array belongs to fit"),
+        ({"tangents": np.copy, "tangent_weight": 1.0}, np.ones((80, 1, 3)), ValueError, "given twice"),
+        ({"tangents": np.copy, "tangent_weight": 1.0}, None, ValueError, "what the parameter tangents returns must be"),
+        ({"normalize_tangents": 1}, None, TypeError, "normalize_tangents must be True or False"),
+    ],
+)
+def test_bad_tangents_are_named(make, data, parameters, tangents, error, match):
+    with pytest.raises(error, match=match):
+        make(**parameters).fit(*data, tangents=tangents)
+
+
+def test_what_should_not_change_is_a_choice():
+    with pytest.raises(ValueError, match="tangents_of must be one of 'log_odds', 'probabilities'"):
+        make_classifier(tangents_of="logits").fit([[0.0], [1.0]], [0, 1])
+
+
+def test_a_pipeline_refuses_two_sources_of_tangents(data, along):
+    X, y = data
+    with pytest.raises(ValueError, match="given twice"):
+        TangentPipeline(StandardScaler(), make_classifier(), tangents=np.copy).fit(X, y, tangents=along)
+    with pytest.raises(ValueError, match="called with transformed inputs"):
+        TangentPipeline(StandardScaler(), make_classifier(tangents=np.copy)).fit(X, y)
+    with pytest.raises(NotFittedError):
+        TangentPipeline(StandardScaler(), make_classifier()).predict(X)
+
+
+# Learned tangents
+
+
+@pytest.fixture(scope="module")
+def autoencoder():
+    X = load_digits().data[:400] / 16
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return X, SparseAutoencoder(20, beta=0.0, random_state=0, max_iter=100).fit(X)
+
+
+def test_learned_tangents_are_the_leading_singular_vectors_of_the_encoder(autoencoder):
+    X, model = autoencoder
+    tangents = encoder_tangents(X[:5].astype(np.float64), model, 4)
+    assert tangents.shape == (5, 4, 64)
+    for x, vectors in zip(X, tangents, strict=False):
+        z = model.transform([x])[0]
+        jacobian = (z * (1 - z))[:, None] * model.coefs_[0].T
+        _, values, expected = np.linalg.svd(jacobian)
+        assert values[3] > 1.001 * values[4]
+        np.testing.assert_allclose(np.abs(np.sum(vectors * expected[:4], axis=1)), 1, atol=1e-4)
+        np.testing.assert_allclose(vectors @ vectors.T, np.eye(4), atol=1e-5)
+
+
+def test_learned_tangents_fit_a_classifier_as_array_and_as_callable(autoencoder):
+    X, model = autoencoder
+    y = load_digits().target[:400] % 2
+    made = make_classifier(tangents=partial(encoder_tangents, autoencoder=model, n_tangents=2), tangent_weight=1e-3)
+    given = make_classifier(tangent_weight=1e-3).fit(X, y, tangents=encoder_tangents(X, model, 2))
+    np.testing.assert_allclose(made.fit(X, y).predict_proba(X), given.predict_proba(X), atol=0.05)
+
+
+def test_bad_requests_for_learned_tangents_are_named(autoencoder):
+    X, model = autoencoder
+    with pytest.raises(ValueError, match=r"n_tangents must be in \[1, 20\], got 21"):
+        encoder_tangents(X, model, 21)
+    with pytest.raises(NotFittedError):
+        encoder_tangents(X, SparseAutoencoder())
+
+
+# Invariance
+
+
+def test_a_report_says_how_far_outputs_move():
+    digits = load_digits()
+    X, y = digits.data[:300] / 16, digits.target[:300] < 5
+    tangents = image_tangents(X, (8, 8), ("translate_x", "translate_y"))
+    plain = make_classifier(hidden_layer_sizes=(20,)).fit(X, y)
+    model = make_classifier(hidden_layer_sizes=(20,), tangent_weight=0.03).fit(X, y, tangents=tangents)
+    amounts = {"translate_x": [0.25, 1.0], "rotate": [0.1]}
+    report = invariance_report({"plain": plain, "tangents": model}, X, y, image_shape=(8, 8), transforms=amounts)
+    assert list(report.columns) == ["estimator", "transform", "amount", "change", "same", "score"]
+    assert len(report) == 2 * (3 + 2)
+    still = report[report.amount == 0]
+    assert (still.change == 0).all()
+    assert (still.same == 1).all()
+    by_name = report[(report["transform"] == "translate_x") & (report.amount == 0.25)].set_index("estimator")
+    assert by_name.change["tangents"] < 0.8 * by_name.change["plain"]
+    with pytest.raises(ValueError, match="unknown transform 'thickness'"):
+        invariance_report(plain, X, image_shape=(8, 8), transforms=["thickness"])
+    with pytest.raises(ValueError, match=r"image_shape = \(8, 9\) makes 72 pixels"):
+        invariance_report(plain, X, image_shape=(8, 9))
