@@ -65,6 +65,7 @@ def test_of_pre_activations_only_the_way_by_a_dot_is_left():
     np.testing.assert_array_equal(P, [0, 0, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["identity", "softmax"])
 def test_through_a_hidden_layer_both_ways_are_right_but_for_their_product(output):
     network = Network((4, 5, 3), "tanh", output)

@@ -41,7 +41,7 @@ class Layout:
     results: Mapping[str, type]  # attributes that are one number, string or truth value
     check: Callable[[Any], None]  # raises ValueError or TypeError unless parameters and fitted attributes fit together
     labels: tuple[str, ...] = ()  # attributes that are labels: numbers or strings
-    not_saved: tuple[str, ...] = ("callback", "random_state", "tangents")  # what JSON cannot hold; comes back as None
+    not_saved: tuple[str, ...] = ("callback", "random_state")  # what JSON cannot hold; comes back as None
     encode: Callable[[Any], Arrays] = _nothing  # other attributes to arrays
     decode: Callable[[Any, Mapping[str, NDArray[Any]]], None] = _no_more  # and back
 
@@ -125,6 +125,7 @@ def _decode_classifier(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         model.likelihood_profile_ = LikelihoodProfile(epsilon, held_out, training, near, int(arrays["n_held_out"][0]))
 
 
+OF_SUPERVISED = ("callback", "random_state", "tangents")
 LAYOUTS = {
     "SparseAutoencoder": Layout(
         estimator=SparseAutoencoder, arrays=("mean_activation_",), results=RESULTS, check=_check_autoencoder
@@ -134,6 +135,7 @@ LAYOUTS = {
         arrays=("covariance_",),
         results=RESULTS | {"n_outputs_": int, "_one_dimensional": bool},
         check=_check_regressor,
+        not_saved=OF_SUPERVISED,
         encode=_encode_scores,
         decode=_decode_scores,
     ),
@@ -143,6 +145,7 @@ LAYOUTS = {
         results=RESULTS | {"epsilon_": float, "alpha_": float},
         check=_check_classifier,
         labels=("classes_",),
+        not_saved=OF_SUPERVISED,
         encode=_encode_classifier,
         decode=_decode_classifier,
     ),

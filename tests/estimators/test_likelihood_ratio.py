@@ -37,6 +37,7 @@ def test_p_values_are_uniform_where_there_is_nothing_to_find():
     assert np.mean(np.array(p_values) < 0.1) < 0.25
 
 
+@pytest.mark.slow
 def test_models_that_are_not_nested_are_refused():
     X, Y = draw(0)
     full, diag = models(X, Y, "full", "diag")

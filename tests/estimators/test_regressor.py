@@ -270,6 +270,7 @@ def test_more_outputs_than_samples_are_said():
     fitted_despite(rng.normal(size=(6, 2)), rng.normal(size=(6, 9)), "degenerate", hidden_layer_sizes=())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_network_that_meets_the_targets_exactly_is_said():
     rng = np.random.default_rng(0)

@@ -103,6 +103,7 @@ def test_weights_are_repetitions_and_order_is_no_matter(make, data):
     np.testing.assert_array_equal(weighted.coefs_[0], repeated.coefs_[0])
 
 
+@pytest.mark.slow
 def test_a_sample_with_two_sets_of_tangents_is_two_samples(make, data):
     X, y = data
     rng = np.random.default_rng(2)
@@ -116,6 +117,7 @@ def test_a_sample_with_two_sets_of_tangents_is_two_samples(make, data):
     assert twice.cost_ == pytest.approx(at_once.cost_, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_early_stopping_takes_the_tangents_of_its_part(make, data, along):
     X, y = data
     model = make(tangent_weight=1.0, early_stopping=True, validation_fraction=0.3).fit(X, y, tangents=along)
@@ -169,6 +171,7 @@ def test_cross_validation_slices_the_array_that_fit_gets(make, data, along):
         np.testing.assert_array_equal(of_part, [rows[tuple(x)] for x in part])
 
 
+@pytest.mark.slow
 def test_a_grid_search_over_scaled_inputs_takes_the_tangents_along(make, data, along):
     X, y = data
     search = GridSearchCV(
@@ -197,6 +200,7 @@ def test_a_pipeline_transforms_them_as_it_does_the_inputs(data):
     assert model.score(X, y) == np.mean(model.predict(X) == y)
 
 
+@pytest.mark.slow
 def test_a_pipeline_calls_its_callable_with_the_inputs_as_given(data, along):
     X, y = data
     called = []
@@ -287,6 +291,7 @@ def test_learned_tangents_are_the_leading_singular_vectors_of_the_encoder(autoen
         np.testing.assert_allclose(vectors @ vectors.T, np.eye(4), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_learned_tangents_fit_a_classifier_as_array_and_as_callable(autoencoder):
     X, model = autoencoder
     y = load_digits().target[:400] % 2
@@ -306,6 +311,7 @@ def test_bad_requests_for_learned_tangents_are_named(autoencoder):
 # Invariance
 
 
+@pytest.mark.slow
 def test_a_report_says_how_far_outputs_move():
     digits = load_digits()
     X, y = digits.data[:300] / 16, digits.target[:300] < 5
