@@ -46,7 +46,15 @@ from sparsam.tangent_curvature import (
     through,
 )
 
-__all__ = ["InputMoments", "input_moments", "kronecker_factors"]
+__all__ = [
+    "InputMoments",
+    "assemble",
+    "input_moments",
+    "input_moments_of",
+    "input_products",
+    "kronecker_factors",
+    "moments",
+]
 
 _matmul = partial(jnp.matmul, precision=FULL_PRECISION)
 
@@ -134,12 +142,19 @@ class InputMoments(NamedTuple):
 @jax.jit
 def input_moments(samples: Samples) -> InputMoments:
     """Make the factors of the inputs: once is enough."""
+    sums = samples.sum_over_chunks(input_products)
+    return input_moments_of(jax.tree.map(lambda total: total / samples.total_weight, sums))
 
-    def products(chunk: Chunk) -> tuple[jax.Array, jax.Array | None]:
-        x, s = _with_one(chunk.inputs), chunk.sample_weight
-        return _matmul(x, (s * x).T), None if chunk.tangents is None else moment_along(chunk.tangents, s)
 
-    A, A_dot = jax.tree.map(lambda total: total / samples.total_weight, samples.sum_over_chunks(products))
+def input_products(chunk: Chunk) -> tuple[jax.Array, jax.Array | None]:
+    """Sum x x' and tau tau' over a chunk."""
+    x, s = _with_one(chunk.inputs), chunk.sample_weight
+    return _matmul(x, (s * x).T), None if chunk.tangents is None else moment_along(chunk.tangents, s)
+
+
+def input_moments_of(means: tuple[jax.Array, jax.Array | None]) -> InputMoments:
+    """Make the factors of the means of `input_products`."""
+    A, A_dot = means
     return InputMoments(Spectrum.of(A), None) if A_dot is None else InputMoments(*_jointly(A, A_dot))
 
 

@@ -21,11 +21,12 @@ from jax.typing import DTypeLike
 from numpy.typing import NDArray
 
 from sparsam import lbfgs
+from sparsam.burst import run_burst
 from sparsam.compilation import quick_jit
 from sparsam.curvature import kronecker_factors
 from sparsam.objective import Objective
 from sparsam.samples import Samples
-from sparsam.train import Training, begin, compiled_input_moments, next_steps, precision, record, run_burst, train
+from sparsam.train import Training, begin, compiled_input_moments, next_steps, precision, record, train
 
 __all__ = ["train_lanes", "train_many", "train_side_by_side"]
 

@@ -29,7 +29,7 @@ import jax.numpy as jnp
 from sparsam.network import ForwardPass, Network, Parameters
 from sparsam.samples import Chunk, Samples
 
-__all__ = ["Evaluation", "Objective", "Term"]
+__all__ = ["Evaluation", "Objective", "Slopes", "Term"]
 
 
 KEPT_WIDTHS = 4
@@ -73,6 +73,13 @@ class Evaluation(NamedTuple):
     value: jax.Array
     gradient: jax.Array
     terms: jax.Array
+
+
+class Slopes(NamedTuple):
+    """f_k' of every term, and sum_k df_k/dw, at some weights."""
+
+    by_mean: tuple[Any, ...]
+    by_weights: Parameters
 
 
 @jax.tree_util.register_dataclass
@@ -120,23 +127,61 @@ class Objective:
     def evaluate(self, theta: jax.Array, samples: Samples) -> Evaluation:
         """Return J, its gradient and its terms at the flat weights theta."""
         parameters = self.parameters(theta)
-        means, known = self._first_pass(parameters, samples)
-        slopes, weight_slopes = self._slopes(means, parameters)
-
-        def linearized(parameters: Parameters, chunk: Chunk, known: Any) -> tuple[jax.Array, tuple[Any, ...]]:
-            # Its gradient is the inner product of (1); its value means nothing.
-            sums = self._sums(self.terms, self.network.forward(parameters, chunk.inputs, known, chunk.tangents), chunk)
-            products = jax.tree.map(lambda slope, total: jnp.sum(slope * total), slopes, sums)
-            return reduce(jnp.add, jax.tree.leaves(products), jnp.zeros((), theta.dtype)), sums
+        sums, known = self._first_pass(parameters, samples)
+        slopes = self.slopes(parameters, sums, samples.total_weight, samples.chunk(0))
 
         def gradient_of_chunk(chunk: Chunk, known: Any) -> tuple[Parameters, tuple[Any, ...]]:
-            return jax.grad(linearized, has_aux=True)(parameters, chunk, known)
+            return self.gradient_sums(parameters, slopes, chunk, known)
 
         gradient, sums = samples.sum_over_chunks(gradient_of_chunk, known)
-        gradient = jax.tree.map(lambda g, h: g / samples.total_weight + h, gradient, weight_slopes)
-        gradient = self._masked(gradient)
-        terms = self.values(sums, samples.total_weight, parameters)
-        return Evaluation(jnp.sum(terms), self.network.ravel(gradient), terms)
+        return self.evaluation(parameters, gradient, sums, slopes, samples.total_weight)
+
+    # The steps of an evaluation, which `sparsam.stream` takes one by one.
+
+    def nonlinear_sums(self, parameters: Parameters, chunk: Chunk) -> tuple[Any, ...]:
+        """M_k over a chunk of the terms whose slopes need a first pass; () where there are none."""
+        return self._sums(self._nonlinear(), self.network.forward(parameters, chunk.inputs), chunk)
+
+    def slopes(self, parameters: Parameters, sums: tuple[Any, ...], total_weight: jax.Array, chunk: Chunk) -> Slopes:
+        """f_k' of every term, and sum_k df_k/dw, from the first pass's sums over all the data; the chunk is for shapes.
+
+        The slope of a linear term is the same at every mean, and zeros will do.
+        """
+        shapes = jax.eval_shape(lambda: self.sums(parameters, chunk))
+        zeros = [jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape) for shape in shapes]
+        nonlinear = iter(self._means(sums, total_weight))
+        means = [zero if term.linear else next(nonlinear) for term, zero in zip(self.terms, zeros, strict=True)]
+        by_term = [
+            jax.grad(term.value, argnums=(0, 1))(mean, parameters) for term, mean in zip(self.terms, means, strict=True)
+        ]
+        by_mean, by_weights = zip(*by_term, strict=True)
+        return Slopes(by_mean, jax.tree.map(lambda *leaves: reduce(jnp.add, leaves), *by_weights))
+
+    def gradient_sums(
+        self, parameters: Parameters, slopes: Slopes, chunk: Chunk, known: tuple[jax.Array, ...] = ()
+    ) -> tuple[Parameters, tuple[Any, ...]]:
+        """sum_n s_n <f_k', dm_k(x_n, w)/dw> over a chunk, and M_k of every term."""
+
+        def linearized(parameters: Parameters) -> tuple[jax.Array, tuple[Any, ...]]:
+            # Its gradient is the inner product of (1); its value means nothing.
+            sums = self._sums(self.terms, self.network.forward(parameters, chunk.inputs, known, chunk.tangents), chunk)
+            products = jax.tree.map(lambda slope, total: jnp.sum(slope * total), slopes.by_mean, sums)
+            return reduce(jnp.add, jax.tree.leaves(products), jnp.zeros((), chunk.inputs.dtype)), sums
+
+        return jax.grad(linearized, has_aux=True)(parameters)
+
+    def evaluation(
+        self,
+        parameters: Parameters,
+        gradient: Parameters,
+        sums: tuple[Any, ...],
+        slopes: Slopes,
+        total_weight: jax.Array,
+    ) -> Evaluation:
+        """Make J and its gradient (1) of the sums over all the data."""
+        gradient = jax.tree.map(lambda g, h: g / total_weight + h, gradient, slopes.by_weights)
+        terms = self.values(sums, total_weight, parameters)
+        return Evaluation(jnp.sum(terms), self.network.ravel(self._masked(gradient)), terms)
 
     def _masked(self, parameters: Parameters) -> Parameters:
         if self.mask is None:
@@ -144,37 +189,23 @@ class Objective:
         first, *others = parameters.coefs
         return parameters._replace(coefs=(first * self.mask, *others))
 
-    def _first_pass(self, parameters: Parameters, samples: Samples) -> tuple[tuple[Any, ...], tuple[jax.Array, ...]]:
-        """Return the mean of every term, and the hidden layers' pre-activations that are worth keeping.
+    def _nonlinear(self) -> tuple[Term, ...]:
+        return tuple(term for term in self.terms if not term.linear)
 
-        The slope of a linear term is the same at every mean, and zeros will do; where all are so, there is no pass.
-        """
-        shapes = jax.eval_shape(lambda: self.sums(parameters, samples.chunk(0)))
-        means = [jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape) for shape in shapes]
-        nonlinear = [k for k, term in enumerate(self.terms) if not term.linear]
+    def _first_pass(self, parameters: Parameters, samples: Samples) -> tuple[tuple[Any, ...], tuple[jax.Array, ...]]:
+        """Return the sums of the nonlinear terms, and the hidden layers' pre-activations that are worth keeping."""
+        nonlinear = self._nonlinear()
         if not nonlinear:
-            return tuple(means), ()
+            return (), ()
         # Products saved for some memory. Of a single chunk the compiler sees itself that both passes begin alike.
         n_features, *hidden_sizes, _ = self.network.layer_sizes
         worth_keeping = samples.inputs.shape[0] > 1 and sum(hidden_sizes) <= KEPT_WIDTHS * n_features
 
         def sum_chunk(chunk: Chunk) -> tuple[tuple[Any, ...], tuple[jax.Array, ...]]:
             forward = self.network.forward(parameters, chunk.inputs)
-            sums = self._sums(tuple(self.terms[k] for k in nonlinear), forward, chunk)
-            return sums, forward.pre_activations[:-1] if worth_keeping else ()
+            return self._sums(nonlinear, forward, chunk), forward.pre_activations[:-1] if worth_keeping else ()
 
-        sums, known = samples.sum_and_keep(sum_chunk)
-        for k, mean in zip(nonlinear, self._means(sums, samples.total_weight), strict=True):
-            means[k] = mean
-        return tuple(means), known
-
-    def _slopes(self, means: tuple[Any, ...], parameters: Parameters) -> tuple[tuple[Any, ...], Parameters]:
-        """f_k' of every term, and sum_k df_k/dw."""
-        by_term = [
-            jax.grad(term.value, argnums=(0, 1))(mean, parameters) for term, mean in zip(self.terms, means, strict=True)
-        ]
-        slopes, weight_slopes = zip(*by_term, strict=True)
-        return slopes, jax.tree.map(lambda *leaves: reduce(jnp.add, leaves), *weight_slopes)
+        return samples.sum_and_keep(sum_chunk)
 
     def _sums(self, terms: tuple[Term, ...], forward: ForwardPass, chunk: Chunk) -> tuple[Any, ...]:
         return tuple(term.sums(self.network, forward, chunk.targets, chunk.sample_weight) for term in terms)

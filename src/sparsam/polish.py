@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from sparsam.objective import Objective
 from sparsam.samples import Samples
+from sparsam.stream import Stream
 from sparsam.train import Callback, Progress, Training, train
 
 __all__ = ["POLISHED_TOL", "polish"]
@@ -22,7 +23,7 @@ POLISHED_TOL = 1e-8
 def polish(
     training: Training,
     objective: Objective,
-    samples: Callable[[], Samples],
+    samples: Callable[[], Samples | Stream],
     *,
     solver: str = "kronecker-lbfgs",
     max_iter: int = 1000,

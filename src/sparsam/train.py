@@ -13,20 +13,30 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 from numpy.typing import NDArray
 
 from sparsam import lbfgs
+from sparsam.burst import LONGEST_BURST, Records, run_burst, tell_and_record
 from sparsam.compilation import quick_jit
-from sparsam.curvature import InputMoments, input_moments, kronecker_factors
+from sparsam.curvature import (
+    InputMoments,
+    assemble,
+    input_moments,
+    input_moments_of,
+    input_products,
+    kronecker_factors,
+    moments,
+)
+from sparsam.kronecker import KroneckerFactors
 from sparsam.line_search import host_array
 from sparsam.objective import Objective
-from sparsam.samples import Samples
+from sparsam.samples import Chunk, Samples
+from sparsam.stream import Stream, evaluate_stream, stream_factors, stream_input_moments
 
 __all__ = [
     "SOLVERS",
@@ -34,14 +44,12 @@ __all__ = [
     "Callback",
     "Monitor",
     "Progress",
-    "Records",
     "Training",
     "begin",
     "compiled_input_moments",
     "next_steps",
     "precision",
     "record",
-    "run_burst",
     "train",
 ]
 
@@ -67,7 +75,6 @@ _REASON_OF_STATUS = {
 SOLVERS = ("kronecker-lbfgs", "lbfgs")
 """L-BFGS from Kronecker factors of the curvature (`sparsam.curvature`), or from a multiple of the identity."""
 
-LONGEST_BURST = 256
 BURST_SECONDS = 0.1  # aimed at: short enough for Ctrl-C and progress, long enough to hide the host
 
 
@@ -143,7 +150,7 @@ def precision(dtype: DTypeLike) -> Iterator[None]:
 
 def train(
     objective: Objective,
-    samples: Samples,
+    samples: Samples | Stream,
     theta: NDArray[np.floating],
     *,
     solver: str = "kronecker-lbfgs",
@@ -159,8 +166,8 @@ def train(
     Parameters
     ----------
     objective : Objective
-    samples : Samples
-        Made in the scope `precision(dtype)`.
+    samples : Samples or Stream
+        Samples are made in the scope `precision(dtype)`. From a stream each evaluation is a burst of its own.
     theta : array of shape (n_parameters,)
         Where to start.
     solver : {"kronecker-lbfgs", "lbfgs"}, default "kronecker-lbfgs"
@@ -196,13 +203,17 @@ def train(
         if solver == "kronecker-lbfgs":
             with ThreadPoolExecutor(1) as other:
                 # Where the burst is not compiled yet, a burst of no steps has it compiled beside the factors.
-                other.submit(_compile_burst, objective, samples, state)
-                inputs = compiled_input_moments(samples)
+                if isinstance(samples, Samples):
+                    other.submit(_compile_burst, objective, samples, state)
+                inputs = _input_moments(samples)
                 state = _refresh(objective, samples, state, inputs)
     try:
         while not training.stop_reason:
             with precision(dtype):
-                state, records = _burst(objective, samples, state, steps, pause)
+                if isinstance(samples, Stream):
+                    state, records = _streamed_step(objective, samples, state)
+                else:
+                    state, records = _burst(objective, samples, state, steps, pause)
                 records, reached, status = jax.device_get((records, state.theta, state.status))
                 if records.needs_factors:
                     state = _refresh(objective, samples, state, inputs)
@@ -228,12 +239,19 @@ def train(
     return training
 
 
-def begin(objective: Objective, samples: Samples, theta: jax.Array, solver: str, **options: Any) -> lbfgs.LBFGSState:
+def begin(
+    objective: Objective, samples: Samples | Stream, theta: jax.Array, solver: str, **options: Any
+) -> lbfgs.LBFGSState:
     """Make the minimizer's first state, which waits for its factors, if the solver uses any."""
     if solver == "lbfgs":
         return lbfgs.initialize(theta, **options)
-    inputs = jax.eval_shape(input_moments, samples)
-    shapes = jax.eval_shape(kronecker_factors, objective, theta, samples, inputs, 0)
+    if isinstance(samples, Stream):
+        chunk = next(iter(samples))
+        inputs = jax.eval_shape(lambda: input_moments_of(input_products(chunk)))
+        shapes = jax.eval_shape(_assembled_from_chunk, objective, theta, chunk, inputs)
+    else:
+        inputs = jax.eval_shape(input_moments, samples)
+        shapes = jax.eval_shape(kronecker_factors, objective, theta, samples, inputs, 0)
     factors = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), shapes)
     return lbfgs.initialize(theta, factors=factors, **options)
 
@@ -258,10 +276,30 @@ def record(
         training.stop_reason = _REASON_OF_STATUS[status]
 
 
+def _assembled_from_chunk(
+    objective: Objective, theta: jax.Array, chunk: Chunk, inputs: InputMoments
+) -> KroneckerFactors:
+    parameters = objective.parameters(theta)
+    return assemble(objective, parameters, moments(objective, parameters, chunk), inputs)
+
+
+def _input_moments(samples: Samples | Stream) -> InputMoments:
+    return stream_input_moments(samples) if isinstance(samples, Stream) else compiled_input_moments(samples)
+
+
 def _refresh(
-    objective: Objective, samples: Samples, state: lbfgs.LBFGSState, inputs: InputMoments | None
+    objective: Objective, samples: Samples | Stream, state: lbfgs.LBFGSState, inputs: InputMoments | None
 ) -> lbfgs.LBFGSState:
+    if isinstance(samples, Stream):
+        assert inputs is not None  # made when the training began
+        return lbfgs.tell_factors(state, stream_factors(objective, state.theta, samples, inputs))
     return lbfgs.tell_factors(state, _factors(objective, state.theta, samples, inputs, state.iteration))
+
+
+def _streamed_step(objective: Objective, samples: Stream, state: lbfgs.LBFGSState) -> tuple[lbfgs.LBFGSState, Records]:
+    """Do a burst of one evaluation."""
+    evaluation = evaluate_stream(objective, _ask(state), samples)
+    return _tell(state, evaluation)
 
 
 def _compile_burst(objective: Objective, samples: Samples, state: lbfgs.LBFGSState) -> None:
@@ -302,63 +340,10 @@ def next_steps(steps: int, seconds: float) -> int:
     return max(steps // 2, 1) if seconds > 2 * BURST_SECONDS else steps
 
 
-class Records(NamedTuple):
-    """What a burst reports: a row for each accepted iterate, in the first ``n_accepted`` rows."""
-
-    evaluations: jax.Array
-    gradient_norm: jax.Array
-    terms: jax.Array
-    n_accepted: jax.Array
-    steps: jax.Array
-    evaluations_before: jax.Array
-    last_terms: jax.Array
-    needs_factors: jax.Array
-
-
-def run_burst(
-    objective: Objective, samples: Samples, state: lbfgs.LBFGSState, steps: int, pause: int
-) -> tuple[lbfgs.LBFGSState, Records]:
-    """Run at most ``steps`` evaluations, fewer if the minimizer stops, needs factors or arrives at iteration ``pause``.
-
-    That of the initial weights, 0, is no pause before they are evaluated.
-    """
-    dtype, n_terms = state.theta.dtype, len(objective.terms)
-    records = Records(
-        evaluations=jnp.zeros(LONGEST_BURST, jnp.int32),
-        gradient_norm=jnp.zeros(LONGEST_BURST, dtype),
-        terms=jnp.zeros((LONGEST_BURST, n_terms), dtype),
-        n_accepted=jnp.zeros((), jnp.int32),
-        steps=jnp.zeros((), jnp.int32),
-        evaluations_before=state.evaluations,
-        last_terms=jnp.zeros(n_terms, dtype),
-        needs_factors=jnp.asarray(False),
-    )
-
-    def unfinished(carry: tuple[lbfgs.LBFGSState, Records]) -> jax.Array:
-        state, records = carry
-        there = (state.iteration >= pause) & (state.evaluations > 0)
-        return (records.steps < steps) & (state.status == lbfgs.RUNNING) & ~records.needs_factors & ~there
-
-    def step(carry: tuple[lbfgs.LBFGSState, Records]) -> tuple[lbfgs.LBFGSState, Records]:
-        state, records = carry
-        evaluation = objective.evaluate(lbfgs.ask(state), samples)
-        state = lbfgs.tell(state, evaluation.value, evaluation.gradient)
-        # A rejected trial's row is written over by the next.
-        row = records.n_accepted
-        return state, records._replace(
-            evaluations=records.evaluations.at[row].set(state.evaluations),
-            gradient_norm=records.gradient_norm.at[row].set(state.gradient_norm),
-            terms=records.terms.at[row].set(evaluation.terms),
-            n_accepted=row + state.accepted,
-            steps=records.steps + 1,
-            last_terms=evaluation.terms,
-            needs_factors=lbfgs.needs_factors(state),
-        )
-
-    return jax.lax.while_loop(unfinished, step, (state, records))
-
-
 # The compiled programs.
+
+_ask = quick_jit(lbfgs.ask)
+_tell = quick_jit(tell_and_record)
 
 _burst = quick_jit(run_burst, thorough=lambda objective, samples, *_: len(samples.inputs) > 1, donate_argnames="state")
 _factors = quick_jit(kronecker_factors)

@@ -23,6 +23,7 @@ from sparsam import (
     load,
     save,
 )
+from sparsam.estimators import tangents as of_estimators
 from sparsam.estimators.tangent_pipeline import transform_tangents
 from sparsam.estimators.tangents import normalized
 from sparsam.images import image_tangents
@@ -122,6 +123,40 @@ def test_early_stopping_takes_the_tangents_of_its_part(make, data, along):
     X, y = data
     model = make(tangent_weight=1.0, early_stopping=True, validation_fraction=0.3).fit(X, y, tangents=along)
     assert movement(model, X, along) < movement(make(early_stopping=True, validation_fraction=0.3).fit(X, y), X, along)
+
+
+@pytest.mark.parametrize("early_stopping", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_tangents_too_many_to_keep_are_made_again_in_every_pass(make, data, monkeypatch, early_stopping):
+    X, y = data
+    sizes = []
+
+    def function(X):
+        sizes.append(len(X))
+        return np.stack([X[:, [1, 2, 0]], X**2], axis=1)
+
+    model = make(
+        tangent_weight=0.1, tangents=function, early_stopping=early_stopping, validation_fraction=0.3, tol=1e-4
+    )
+    kept = clone(model).fit(X, y)
+    monkeypatch.setattr(of_estimators, "RESIDENT_BYTES", 1000)
+    monkeypatch.setattr(of_estimators, "PIECE_BYTES", 1500)
+    sizes.clear()
+    made = clone(model).fit(X, y)
+    assert len(sizes) > 20
+    assert max(sizes) <= 64
+    assert made.history_["J"][0] == pytest.approx(kept.history_["J"][0], rel=1e-5)
+    assert made.cost_ == pytest.approx(kept.cost_, rel=0.05 if early_stopping else 1e-3)
+    if not early_stopping:
+        np.testing.assert_allclose(outputs(made, X), outputs(kept, X), atol=0.02)
+
+
+def test_a_callable_that_changes_the_number_of_tangents_is_found_out(data, monkeypatch):
+    X, y = data
+    monkeypatch.setattr(of_estimators, "RESIDENT_BYTES", 1000)
+    monkeypatch.setattr(of_estimators, "PIECE_BYTES", 1500)
+    model = make_classifier(tangent_weight=0.1, tangents=lambda X: np.ones((len(X), 1 + (len(X) < 64), 3)))
+    with pytest.raises(ValueError, match="their number must be the same"):
+        model.fit(X, y)
 
 
 # Their length

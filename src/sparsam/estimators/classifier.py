@@ -249,9 +249,9 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
             )
         n_classes = len(classes)
         binary = n_classes == 2
-        tau = given_tangents(self, X, tangents)
-        X, column, weights, tau = canonical_rows(X, index[:, None].astype(X.dtype), weights, tau)
-        tau = fit_tangents(self, X, tau, weights)
+        given = given_tangents(self, X, tangents)
+        X, column, weights, given = canonical_rows(X, index[:, None].astype(X.dtype), weights, given)
+        tau = fit_tangents(self, X, given, weights)
         index = column[:, 0].astype(np.intp)
         targets: NDArray[np.floating] = (
             index[:, None].astype(float) if binary else np.eye(n_classes, dtype=self.dtype)[index]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, cast
 
 import jax
@@ -19,7 +19,8 @@ from sparsam.estimators.rows import merge_repeated_parts
 from sparsam.network import Network, Parameters
 from sparsam.objective import Objective
 from sparsam.polish import polish
-from sparsam.samples import Samples, choose_chunk_size
+from sparsam.samples import Chunk, Samples, choose_chunk_size
+from sparsam.stream import Stream
 from sparsam.train import STOP_REASONS, Callback, Monitor, Progress, Training, precision, train
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "reporting",
     "samples_of",
     "set_fitted_attributes",
+    "stream_of",
 ]
 
 
@@ -51,6 +53,29 @@ def samples_of(
     size = choose_chunk_size(len(weights), layer_sizes, chunk_size, 0 if tangents is None else tangents.shape[1])
     with precision(dtype):
         return Samples.from_arrays(inputs, targets, weights, tangents, chunk_size=size, dtype=dtype)  # type: ignore[arg-type]
+
+
+def stream_of(
+    X: NDArray[np.floating],
+    targets: NDArray[np.floating],
+    sample_weight: NDArray[np.float64] | None,
+    tangents: Callable[[NDArray[np.floating]], NDArray[np.floating]],
+    chunk_size: int,
+    *,
+    dtype: DTypeLike,
+) -> Stream:
+    """Bring rows into their canonical form, and make their tangents in every pass, a chunk at a time."""
+    (inputs, t), weights = merge_repeated_parts([X.astype(dtype), targets.astype(dtype)], sample_weight)
+    assert inputs is not None
+    assert t is not None
+
+    def chunks() -> Iterator[Chunk]:
+        for start in range(0, len(inputs), chunk_size):
+            piece = slice(start, start + chunk_size)
+            parts = (inputs[piece], t[piece], weights[piece], tangents(inputs[piece]))
+            yield Chunk(*(filled(part, chunk_size, dtype).T for part in parts))  # type: ignore[arg-type]
+
+    return Stream(chunks, float(weights.sum()), dtype)
 
 
 def initial_weights(estimator: Any, network: Network) -> NDArray[np.floating]:
@@ -74,7 +99,7 @@ def minimize(
     estimator: Any,
     objective: Objective,
     theta: NDArray[np.floating],
-    samples_in: Callable[[str], Samples],
+    samples_in: Callable[[str], Samples | Stream],
     monitor: Monitor | None = None,
 ) -> Training:
     """Train from theta as the estimator's hyperparameters say, on the samples in the precision asked for."""

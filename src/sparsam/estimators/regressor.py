@@ -233,9 +233,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         network = self._network_of(X.shape[1], n_outputs)
 
         total_weight = float(len(X) if weights is None else weights.sum())
-        X, rows_of_Y, weights, tau = canonical_rows(X, Y, weights, given_tangents(self, X, tangents))
+        X, rows_of_Y, weights, given = canonical_rows(X, Y, weights, given_tangents(self, X, tangents))
         Y = rows_of_Y.astype(np.float64, copy=False)
-        tau = fit_tangents(self, X, tau, weights)
+        tau = fit_tangents(self, X, given, weights)
         scale = TargetScale.of(Y, weights)
         targets = scale.scaled(Y)
         error = make_error(covariance, prior, scale.scale, targets, total_weight)

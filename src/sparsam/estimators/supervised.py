@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from sparsam.estimators import fitting
 from sparsam.estimators.early_stopping import EarlyStopping, Split
 from sparsam.estimators.rows import merge_repeated_parts
+from sparsam.estimators.tangents import MadeTangents
 from sparsam.objective import Objective
 from sparsam.samples import Samples
+from sparsam.stream import Stream
 from sparsam.train import Training
 
 __all__ = ["Rows", "Supervised", "canonical_rows", "train_on_targets"]
@@ -75,7 +77,7 @@ def train_on_targets(
     *,
     widths: tuple[int, ...],
     split: Split | None,
-    tangents: NDArray[np.floating] | None = None,
+    tangents: NDArray[np.floating] | MadeTangents | None = None,
 ) -> Supervised:
     """Train from theta as the estimator's hyperparameters say, with early stopping where there is a split.
 
@@ -84,19 +86,26 @@ def train_on_targets(
 
     def samples_of(rows: Selection, dtype: str) -> Samples:
         weights = None if sample_weight is None else sample_weight[rows]
-        tau = None if tangents is None else tangents[rows]
+        tau = tangents[rows] if isinstance(tangents, np.ndarray) else None
         return fitting.samples_of(
             X[rows], targets[rows], weights, tau, dtype=dtype, layer_sizes=widths, chunk_size=estimator.chunk_size
         )
 
+    def training_data(rows: Selection, dtype: str) -> Samples | Stream:
+        if not isinstance(tangents, MadeTangents):
+            return samples_of(rows, dtype)
+        weights = None if sample_weight is None else sample_weight[rows]
+        return fitting.stream_of(X[rows], targets[rows], weights, tangents, tangents.piece(X), dtype=dtype)
+
     if split is None:
-        training = fitting.minimize(estimator, objective, theta, lambda dtype: samples_of(slice(None), dtype))
+        training = fitting.minimize(estimator, objective, theta, lambda dtype: training_data(slice(None), dtype))
         return Supervised(training, slice(None), np.array([], dtype=np.intp), [])
     rows, held_out = split
-    samples_in = cache(lambda dtype: samples_of(rows, dtype))
+    samples_in = cache(lambda dtype: training_data(rows, dtype))
+    resident = samples_in(estimator.dtype)
     stopping = EarlyStopping(
         objective,
-        samples_in(estimator.dtype),
+        resident if isinstance(resident, Samples) else samples_of(rows, estimator.dtype),
         samples_of(held_out, estimator.dtype),
         estimator.dtype,
         estimator.n_iter_no_change,

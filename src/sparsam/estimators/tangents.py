@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sparsam.estimators import validation
 from sparsam.penalties import TangentPropagation
 
 __all__ = [
+    "MadeTangents",
     "Tangents",
     "check_tangent_hyperparameters",
     "checked_tangents",
@@ -82,19 +84,64 @@ def given_tangents(estimator: Any, X: Array, tangents: ArrayLike | None) -> Arra
     return checked if estimator.tangent_weight > 0 else None
 
 
-def fit_tangents(estimator: Any, X: Array, given: Array | None, sample_weight: NDArray[np.float64]) -> Array | None:
+def fit_tangents(
+    estimator: Any, X: Array, given: Array | None, sample_weight: NDArray[np.float64]
+) -> Array | MadeTangents | None:
     """Return the tangents to train with, or None: those given, or what the callable makes of X, and their length.
+
+    Where all that the callable makes would take more than `RESIDENT_BYTES`, it is asked again in every pass over the
+    data, a piece at a time.
 
     Raises
     ------
     ValueError
         If what the callable returns does not fit X.
     """
-    if estimator.tangents is not None and estimator.tangent_weight > 0:
-        given = checked_tangents(estimator.tangents(X), X, "what the parameter tangents returns")
-    if given is None or not estimator.normalize_tangents:
-        return given
-    return normalized(given, X, sample_weight)
+    if estimator.tangents is None or estimator.tangent_weight == 0:
+        return normalized(given, X, sample_weight) if given is not None and estimator.normalize_tangents else given
+    first = _made(estimator.tangents, X[:PROBE])
+    n_tangents = first.shape[1]
+    if len(X) * first[0].size * X.itemsize <= RESIDENT_BYTES:
+        tangents = first if len(X) <= PROBE else _made(estimator.tangents, X)
+        return normalized(tangents, X, sample_weight) if estimator.normalize_tangents else tangents
+    made = MadeTangents(estimator.tangents, np.ones(n_tangents))
+    if not estimator.normalize_tangents:
+        return made
+    size = made.piece(X)
+    pieces = [slice(start, start + size) for start in range(0, len(X), size)]
+    squares = [sample_weight[piece] @ _squared_lengths(made(X[piece])) for piece in pieces]
+    return replace(made, factors=_factors(sum(squares) / sample_weight.sum(), X, sample_weight))
+
+
+PROBE = 64  # samples whose tangents say how many there are
+RESIDENT_BYTES = 2**30  # most that the tangents of all samples may take
+PIECE_BYTES = 2**25  # and those of a piece
+
+
+@dataclass(frozen=True)
+class MadeTangents:
+    """Tangents that are made a piece at a time, and multiplied by factors (n_tangents,)."""
+
+    function: Tangents
+    factors: NDArray[np.float64]
+
+    def __call__(self, X: Array) -> Array:
+        """Make those of some samples."""
+        tangents = _made(self.function, X)
+        if tangents.shape[1] != len(self.factors):
+            raise ValueError(
+                f"the parameter tangents returned {tangents.shape[1]} tangents a sample, and {len(self.factors)} of "
+                "others: their number must be the same"
+            )
+        return tangents * self.factors[:, None].astype(tangents.dtype)
+
+    def piece(self, X: Array) -> int:
+        """How many samples make a piece."""
+        return max(PIECE_BYTES // (len(self.factors) * X.shape[1] * X.itemsize), 1)
+
+
+def _made(function: Tangents, X: Array) -> Array:
+    return checked_tangents(function(X), X, "what the parameter tangents returns")
 
 
 def normalized(tangents: Array, X: Array, sample_weight: NDArray[np.float64]) -> Array:
@@ -108,13 +155,20 @@ def normalized(tangents: Array, X: Array, sample_weight: NDArray[np.float64]) ->
     A step along it is then as long as the way from one sample to a typical other: 1/2 |Jac tau|^2 means the same
     whatever the unit of X is, the size of its images, and the unit in which a transform is counted.
     """
+    mean_squares = sample_weight @ _squared_lengths(tangents) / sample_weight.sum()
+    return tangents * _factors(mean_squares, X, sample_weight)[:, None].astype(tangents.dtype)
+
+
+def _squared_lengths(tangents: Array) -> NDArray[np.float64]:
+    return np.einsum("nld,nld->nl", tangents, tangents, dtype=np.float64)
+
+
+def _factors(mean_squares: Any, X: Array, sample_weight: NDArray[np.float64]) -> NDArray[np.float64]:
     s = sample_weight / sample_weight.sum()
     deviation = s @ np.sum((X - s @ X) ** 2, axis=1, dtype=np.float64)
-    lengths = s @ np.einsum("nld,nld->nl", tangents, tangents, dtype=np.float64)
-    factors = np.sqrt(deviation / np.where(lengths > 0, lengths, 1.0))
-    return tangents * factors[:, None].astype(tangents.dtype)
+    return np.asarray(np.sqrt(deviation / np.where(mean_squares > 0, mean_squares, 1.0)))
 
 
-def penalties(estimator: Any, tangents: Array | None, of: str = "outputs") -> tuple[TangentPropagation, ...]:
+def penalties(estimator: Any, tangents: Any, of: str = "outputs") -> tuple[TangentPropagation, ...]:
     """Return the term of J, if there are tangents."""
     return () if tangents is None else (TangentPropagation(float(estimator.tangent_weight), of),)

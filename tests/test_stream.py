@@ -1,0 +1,111 @@
+"""Data that are not held: the same J, gradient, factors and minimum as of the same data on the device."""
+
+import threading
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparsam.curvature import input_moments, kronecker_factors
+from sparsam.samples import Chunk
+from sparsam.stream import Stream, evaluate_stream, stream_factors, stream_input_moments
+from sparsam.train import precision, train
+
+few = settings(max_examples=3, deadline=None, derandomize=True)
+factorize = jax.jit(kronecker_factors)
+
+
+def stream_of(samples, dtype):
+    """The chunks of samples, from the host again."""
+    host = jax.device_get(samples)
+
+    def chunks():
+        for k in range(int(host.n_chunks)):
+            inputs = host.inputs[k]
+            targets = inputs if host.targets is None else host.targets[k]
+            yield Chunk(inputs, targets, host.sample_weight[k], None if host.tangents is None else host.tangents[k])
+
+    return Stream(chunks, float(host.total_weight), dtype)
+
+
+@few
+@given(data=st.data())
+def test_a_streamed_evaluation_is_that_of_samples(case, data):
+    problem = data.draw(case.problems())
+    with precision(case.dtype):
+        theta = jnp.asarray(problem.theta, case.dtype)
+        value, gradient, _ = jax.device_get(
+            evaluate_stream(problem.objective(), theta, stream_of(problem.samples(), case.dtype))
+        )
+    streamed = float(value), np.asarray(gradient, float)
+    assert problem.difference(streamed, problem.evaluate(), by_block=False) < case.tolerance(1e-12, 1e-5)
+
+
+@pytest.mark.slow
+def test_streamed_factors_are_those_of_samples(float64_case):
+    problem = float64_case.problem(beta=1.0 if float64_case.sparse else 0.0)
+    with precision("float64"):
+        objective, theta, samples = problem.objective(), jnp.asarray(problem.theta), problem.samples()
+        stream = stream_of(samples, "float64")
+        vector = jnp.asarray(np.random.default_rng(0).normal(size=len(problem.theta)))
+        expected = factorize(objective, theta, samples, input_moments(samples), 1000).damped(0.1).product(vector)
+        got = stream_factors(objective, theta, stream, stream_input_moments(stream)).damped(0.1).product(vector)
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("solver", ["kronecker-lbfgs", "lbfgs"])
+def test_a_streamed_training_ends_in_the_same_minimum(training_job, dtype, solver):
+    objective, samples, theta = training_job(dtype)
+    seen = []
+    options = {"dtype": dtype, "solver": solver, "tol": 1e-4}
+    expected = train(objective, samples, theta, **options)
+    streamed = train(
+        objective, stream_of(samples, dtype), theta, callback=lambda p: seen.append(p) and False, **options
+    )
+    assert streamed.stop_reason == expected.stop_reason == "converged"
+    assert streamed.history[-1].J == pytest.approx(expected.history[-1].J, rel=1e-4)
+    assert [p.iteration for p in streamed.history] == list(range(len(streamed.history)))
+    assert streamed.history[0].J == pytest.approx(expected.history[0].J, rel=1e-5)
+    assert len(seen) >= len(streamed.history)
+
+
+def test_the_next_chunk_is_fetched_in_another_thread_while_one_is_used():
+    threads = []
+
+    def chunks():
+        for k in range(3):
+            threads.append(threading.get_ident())
+            array = np.full((2, 4), float(k))
+            yield Chunk(array, array, np.ones(4))
+
+    stream = Stream(chunks, 12.0, "float32")
+    for count, _ in enumerate(stream, start=1):
+        assert len(threads) >= count
+    assert set(threads) != {threading.get_ident()}
+    total, last = stream.sum(lambda chunk: chunk.inputs)
+    np.testing.assert_array_equal(total, np.full((2, 4), 3.0))
+    assert last.inputs[0, 0] == 2
+
+
+def test_what_goes_wrong_while_a_chunk_is_made_is_told():
+    def chunks():
+        yield Chunk(np.ones((2, 4)), np.ones((2, 4)), np.ones(4))
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(Stream(chunks, 8.0, "float32"))
+    with pytest.raises(ValueError, match="no chunks"):
+        Stream(lambda: iter(()), 8.0, "float32").sum(lambda chunk: chunk)
+
+
+def test_values_that_are_not_finite_end_a_streamed_training(training_job):
+    objective, samples, theta = training_job("float32")
+    stream = stream_of(samples, "float32")
+    broken = replace(stream, chunks=lambda: (c._replace(inputs=c.inputs * np.inf) for c in stream.chunks()))
+    training = train(objective, broken, theta)
+    assert training.stop_reason == "not_finite"
+    assert training.broken_terms
