@@ -105,42 +105,43 @@ def chosen(method: str, X: Array, y: Array, seed: int) -> tuple[float, float]:
     return max(SETTINGS[method], key=held_out)
 
 
-def measure(n: int, draw: int, seconds_of: Callable[[str], float]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Measure each method at one draw of n training digits."""
+def timed(method: str, setting: tuple[float, float], X: Array, y: Array, seed: int, budget: float | None = None) -> Any:
+    """Train until converged, or for so many seconds, with its programs compiled before; return model and seconds."""
+    fit(method, setting, X, y, seed, max_iter=25)
+    start = time.perf_counter()
+    model = fit(method, setting, X, y, seed, max_iter=500, time_budget=budget)
+    return model, time.perf_counter() - start
+
+
+def measure(method: str, n: int, draw: int, tangents_setting: Callable[[], tuple[float, float]]) -> dict[str, Any]:
+    """Measure a method at one draw of n training digits."""
     data = mnist()
     X, _, y, _ = train_test_split(data["X"], data["y"], train_size=n, stratify=data["y"], random_state=draw)
-    for method in METHODS:
-        start = time.perf_counter()
-        setting = chosen(method, X, y, draw)
-        tuning = time.perf_counter() - start
-        # The copies may take the wall time of the tangents; the others train until they have converged.
-        budget = seconds_of("image tangents") if method == "moved copies" else None
-        start = time.perf_counter()
-        model = fit(method, setting, X, y, draw, max_iter=500, time_budget=budget)
-        yield (
-            method,
-            {
-                "error": 1 - model.score(data["X_test"], data["y_test"]),
-                "setting": setting,
-                "seconds": time.perf_counter() - start,
-                "tuning_seconds": tuning,
-                "stop_reason": model.stop_reason_,
-                "n_iter": model.n_iter_,
-            },
-        )
+    start = time.perf_counter()
+    setting = chosen(method, X, y, draw)
+    tuning = time.perf_counter() - start
+    # The copies may take the wall time of the tangents; the others train until they have converged.
+    budget = timed("image tangents", tangents_setting(), X, y, draw)[1] if method == "moved copies" else None
+    model, seconds = timed(method, setting, X, y, draw, budget)
+    return {
+        "error": 1 - model.score(data["X_test"], data["y_test"]),
+        "setting": setting,
+        "seconds": seconds,
+        "tuning_seconds": tuning,
+        "stop_reason": model.stop_reason_,
+        "n_iter": model.n_iter_,
+    }
 
 
 def study(records: Records) -> None:
     """Run what is not in the records yet."""
-    for n, draw in product(SIZES, range(N_DRAWS)):
-        keys = {method: f"{method}/{n}/{draw}" for method in METHODS}
-        if all(key in records for key in keys.values()):
+    for n, draw, method in product(SIZES, range(N_DRAWS), METHODS):
+        key = f"{method}/{n}/{draw}"
+        if key in records:
             continue
-        seconds: dict[str, float] = {}
+        of_tangents = f"image tangents/{n}/{draw}"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for method, row in measure(n, draw, seconds.__getitem__):
-                seconds[method] = row["seconds"]
-                if keys[method] not in records:
-                    records.add(keys[method], section="tangents", method=method, n=n, draw=draw, **row)
-                say(f"{keys[method]}: error {row['error']:.4f}, {row['tuning_seconds']:.0f} + {row['seconds']:.0f} s")
+            row = measure(method, n, draw, lambda key=of_tangents: tuple(records.rows[key]["setting"]))  # type: ignore[misc]
+        records.add(key, section="tangents", method=method, n=n, draw=draw, **row)
+        say(f"{key}: error {row['error']:.4f}, {row['tuning_seconds']:.0f} + {row['seconds']:.0f} s")

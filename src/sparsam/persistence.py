@@ -62,7 +62,8 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
 
     Notes
     -----
-    A ``callback`` and a `RandomState` object are not saved; they come back as None. An integer ``random_state`` is.
+    A ``callback``, a callable ``tangents`` and a `RandomState` object are not saved; they come back as None, and to fit
+    the loaded model again they must be set. An integer ``random_state`` is saved.
 
     Examples
     --------

@@ -122,6 +122,19 @@ def test_classify_finds_the_labels_that_are_wrong(run, files, table):
     np.testing.assert_allclose(frame["P(big)"] + frame["P(small)"], 1)
 
 
+@pytest.mark.parametrize(("values", "classes"), [([0, 1], [0, 1]), ([True, False], [False, True])])
+def test_a_gap_does_not_change_what_labels_are(run, tmp_path, values, classes):
+    x = np.linspace(-1, 1, 40)
+    labels = pd.Series([values[0]] * 20 + [values[1]] * 20, dtype=object)
+    labels[3] = None
+    pd.DataFrame({"x": x, "label": labels}).to_csv(tmp_path / "gap.csv", index=False)
+    result = run(
+        "classify", tmp_path / "gap.csv", "--label", "label", "--epsilon", 0.1, *FAST, "--out", tmp_path / "out"
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["classes"] == classes
+
+
 def test_classify_estimates_epsilon(run, files):
     out = files / "estimated"
     result = run("classify", files / "arrays.npz", "--label", "label", "--ignore", "Y", *FAST, "--out", out)

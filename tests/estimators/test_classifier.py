@@ -189,3 +189,57 @@ def test_ctrl_c_ends_the_estimation_at_once(planted):
     with pytest.raises(KeyboardInterrupt):
         NoisyLabelClassifier((), callback=interrupt, random_state=0).fit(X, labels)
     assert len(calls) == 1
+
+
+# What is held out, where rows stand for several samples
+
+
+def test_of_repeated_rows_some_samples_are_held_out_and_not_rows():
+    rng = np.random.default_rng(0)
+    X = rng.integers(2, size=(1000, 2)).astype(float)
+    truth = X[:, 0] > 0
+    given = truth ^ (rng.random(1000) < 0.2)
+    model = NoisyLabelClassifier((), random_state=0, tol=1e-4).fit(X, given)
+    assert model.likelihood_profile_.n_held_out == pytest.approx(100, abs=4)
+    assert model.epsilon_ == pytest.approx(0.2, abs=0.08)
+
+
+def test_counts_as_weights_hold_out_the_same_as_copies():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(200, 2))
+    given = (X[:, 0] > 0) ^ (rng.random(200) < 0.2)
+    counts = rng.integers(1, 4, size=200)
+    model = NoisyLabelClassifier((), random_state=0, tol=1e-3)
+    weighted = model.fit(X, given, sample_weight=counts).likelihood_profile_
+    copies = model.fit(np.repeat(X, counts, axis=0), np.repeat(given, counts)).likelihood_profile_
+    np.testing.assert_array_equal(weighted.held_out, copies.held_out)
+    assert weighted.n_held_out == copies.n_held_out
+
+
+def test_an_estimate_does_not_depend_on_an_earlier_fit():
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(300, 2))
+    given = (X[:, 0] > 0) ^ (rng.random(300) < 0.2)
+    model = NoisyLabelClassifier((10,), warm_start=True, random_state=0, tol=1e-3)
+    first = model.fit(X, given).epsilon_
+    assert model.fit(X, given).epsilon_ == first
+
+
+def test_what_is_too_little_to_hold_out_is_said():
+    X, y = np.arange(40.0)[:, None], np.repeat(["a", "b", "c"], [20, 19, 1])
+    with pytest.raises(ValueError, match="of the label 'c' there are fewer samples"):
+        NoisyLabelClassifier((), epsilon="estimate_matrix").fit(X, y)
+    with pytest.raises(ValueError, match=r"validation_fraction = 0.1 of 8 samples with 2 labels leaves 0 to hold out"):
+        NoisyLabelClassifier(()).fit(X[:8], y[[0, 1, 2, 3, 20, 21, 22, 23]])
+
+
+def test_weights_kept_before_the_end_are_not_called_converged():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(60, 2))
+    y = (X[:, 0] > 0) ^ (rng.random(60) < 0.3)
+    model = NoisyLabelClassifier(
+        (10,), epsilon=0.0, early_stopping=True, validation_fraction=0.5, n_iter_no_change=500, random_state=0
+    ).fit(X, y)
+    assert model.n_iter_ < model.validation_scores_[-1][0]
+    assert model.stop_reason_ == "held_out"
+    assert not model.converged_

@@ -311,9 +311,10 @@ def test_early_stopping_keeps_the_weights_of_the_greatest_held_out_likelihood():
     assert model.stop_reason_ == "held_out"
     assert model.n_iter_ == iterations[np.argmax(scores)] == len(model.loss_curve_) - 1
     assert iterations[-1] - model.n_iter_ >= 20
-    rows, targets, _ = canonical_rows(X, Y, None)
-    held_out = hold_out(60, 0.3, np.random.RandomState(0).randint(2**31 - 1))[1]
-    assert max(scores) == pytest.approx(model.mean_log_likelihood(rows[held_out], targets[held_out]), abs=1e-9)
+    rows = canonical_rows(X, Y, None)
+    held_out = hold_out(rows.counts, 0.3, np.random.RandomState(0).randint(2**31 - 1)).held_out.rows
+    assert len(held_out) == 18
+    assert max(scores) == pytest.approx(model.mean_log_likelihood(rows.X[held_out], rows.targets[held_out]), abs=1e-9)
     again = [coef.copy() for coef in model.coefs_]
     build.fit(X, Y)
     assert all(np.array_equal(one, other) for one, other in zip(again, build.coefs_, strict=True))

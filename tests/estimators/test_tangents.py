@@ -4,11 +4,14 @@ import warnings
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -89,7 +92,8 @@ def test_a_callable_gives_the_same_model_as_the_array(make, data, along):
 
 def test_weight_zero_is_no_penalty_to_the_bit(make, data, along):
     X, y = data
-    np.testing.assert_array_equal(make().fit(X, y).coefs_[0], make().fit(X, y, tangents=along).coefs_[0])
+    without = make(tangent_weight=0.0).fit(X, y, tangents=along)
+    np.testing.assert_array_equal(make().fit(X, y).coefs_[0], without.coefs_[0])
 
 
 def test_weights_are_repetitions_and_order_is_no_matter(make, data):
@@ -366,3 +370,65 @@ def test_a_report_says_how_far_outputs_move():
         invariance_report(plain, X, image_shape=(8, 8), transforms=["thickness"])
     with pytest.raises(ValueError, match=r"image_shape = \(8, 9\) makes 72 pixels"):
         invariance_report(plain, X, image_shape=(8, 9))
+
+
+# Corners
+
+
+def test_of_a_direction_that_a_transformer_removes_nothing_is_left(data):
+    X, _ = data
+    pca = PCA(2).fit(X)
+    removed = np.linalg.svd(X - X.mean(axis=0))[2][2]
+    tangents = np.tile(removed, (80, 1, 1))
+    np.testing.assert_array_equal(transform_tangents(pca, X, tangents), 0)
+
+
+def test_steps_are_right_in_units_far_apart_and_for_every_sample():
+    rng = np.random.default_rng(6)
+    X = np.hstack([rng.uniform(0.5, 1, size=(50, 1)), 1e6 * rng.uniform(0.5, 1, size=(50, 1))])
+    tangents = np.stack([[1.0, 0.0] * np.ones((50, 2)), [0.0, 1e4] * np.geomspace(1e-3, 1e3, 50)[:, None]], axis=1)
+    got = transform_tangents(FunctionTransformer(np.log), X, tangents)
+    np.testing.assert_allclose(got, tangents / X[:, None], rtol=1e-4)
+
+
+def test_a_pipeline_hands_data_frames_and_gaps_to_its_transformer(data):
+    X, y = data
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    frame.loc[::7, "b"] = np.nan
+    columns = ColumnTransformer([("impute", SimpleImputer(), ["a", "b"]), ("keep", "passthrough", ["c"])])
+    model = TangentPipeline(columns, make_classifier()).fit(frame, y)
+    assert model.predict(frame).shape == (80,)
+    assert model.label_error_proba(frame, y).shape == (80,)
+    assert not hasattr(model, "predict_conditional")
+    assert hasattr(TangentPipeline(columns, make_regressor()), "predict_conditional")
+    full = pd.DataFrame(X, columns=["a", "b", "c"])
+    tangents = np.random.default_rng(7).normal(size=(80, 1, 3))
+    np.testing.assert_allclose(transform_tangents(columns.fit(full), full, tangents), tangents, atol=1e-9)
+
+
+def test_tangents_count_without_a_weight_and_weight_zero_switches_them_off(make, data, along):
+    X, y = data
+    assert "tangent_propagation" in make().fit(X, y, tangents=along).history_
+    assert "tangent_propagation" in make(tangents=partial(constant, along=along[0])).fit(X, y).history_
+    assert "tangent_propagation" not in make(tangent_weight=0.0).fit(X, y, tangents=along).history_
+
+
+def test_a_callable_that_knows_one_array_only_is_found_out(make, data, along):
+    X, y = data
+    with pytest.raises(ValueError, match="what the parameter tangents returns must be"):
+        make(tangents=lambda X: along).fit(X, y)
+
+
+def test_learned_tangents_beyond_the_rank_are_zero():
+    rng = np.random.default_rng(8)
+    X = np.hstack([rng.uniform(0.2, 0.8, size=(100, 2)), np.full((100, 4), 0.5)])
+    model = SparseAutoencoder(5, beta=0.0, random_state=0, max_iter=5, tol=1e-2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X)
+    model.coefs_[0][2:] = 0.0  # deaf to the others
+    vectors = encoder_tangents(X[:3], model, 4)
+    expected = np.zeros((4, 4))
+    expected[[0, 1], [0, 1]] = 1
+    for of_sample in vectors:
+        np.testing.assert_allclose(of_sample @ of_sample.T, expected, atol=1e-6)

@@ -51,7 +51,8 @@ def classify(
     Imputes, standardizes and encodes the other columns, trains a network by the likelihood of labels that are wrong
     with probability epsilon (PRML exercise 5.4), scores rows that it has not seen, and writes into the output folder:
     label-errors.csv (the labels that are probably wrong), likelihood-profile.png (where epsilon is estimated),
-    cost.png, model.skops, metrics.json. Ctrl-C ends the training and keeps the model so far.
+    cost.png, model.skops, metrics.json. Ctrl-C ends the training and keeps the model so far; while epsilon is still
+    being estimated there is none to keep.
     """
     wanted = _epsilon(epsilon)
     files = (*((PROFILE,) if wanted == "estimate" else ()), COST, ERRORS, MODEL_FILE, supervised.METRICS_FILE)
@@ -79,14 +80,17 @@ def classify(
     known = table[label].notna()
     if not known.all():
         say(f"Left out: {int((~known).sum())} rows without a label")
-        table = table[known]
+        # A gap has made floats of whole numbers, and objects of truth values.
+        table = table[known].assign(**{label: _without_gaps(table[label][known])})
     counts = table[label].value_counts()
     if len(counts) < 2:
-        raise ValueError(f"the label {label!r} is constant, {counts.index[0]!r}: nothing is left to predict")
+        only = str(counts.index[0])
+        raise ValueError(f"the label {label!r} is constant, {only!r}: nothing is left to predict")
     if counts.iloc[-1] < 2:
+        rarest = str(counts.index[-1])
         raise ValueError(
-            f"the label {label!r} has the class {counts.index[-1]!r} once only; a class needs rows to train on and "
-            "to score (or is this a number, for `sparsam regress`?)"
+            f"the label {label!r} has the class {rarest!r} once only; a class needs rows to train on and to score (or "
+            "is this a number, for `sparsam regress`?)"
         )
     labels = table[label].to_numpy()
     inputs = table.drop(columns=[label, *take_columns(table, ignore or [])])
@@ -183,3 +187,11 @@ def _write(model: Any, suspects: pd.DataFrame, out: Path, overwrite: bool) -> No
     if model.likelihood_profile_ is not None:
         display.plot_likelihood_profile(model.likelihood_profile_, save=out / PROFILE)
     plt.close("all")
+
+
+def _without_gaps(labels: pd.Series) -> pd.Series:
+    """Labels of the type that they would have had without the missing ones."""
+    labels = labels.infer_objects()
+    if labels.dtype.kind == "f" and (labels == labels.round()).all():
+        return labels.astype(int)
+    return labels

@@ -78,11 +78,13 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         h of the hidden units.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
-        Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26), made of
-        the X that `fit` gets: for images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. An array
-        goes to `fit`. None for none.
-    tangent_weight : float, default 0.0
-        Weight of 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, Jac the Jacobian of the outputs by the inputs.
+        Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26): for
+        images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X that
+        `fit` gets, in any number and order, and must make each sample's tangents of its row alone. An array goes to
+        `fit`. None for none.
+    tangent_weight : float or None, default None
+        Weight of 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, Jac the Jacobian of the outputs (see ``tangents_of``) by the
+        inputs. None is 1e-3 where there are tangents. 0 switches them off.
     normalize_tangents : bool, default True
         Whether to give all samples' first tangents, their second, and so on, the root-mean-square length of X's
         deviation from its mean, so that tangent_weight means the same in any unit and at any image size.
@@ -155,7 +157,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         alpha: float | tuple[float, ...] = 1e-4,
         hidden_activation: str = "tanh",
         tangents: Tangents | None = None,
-        tangent_weight: float = 0.0,
+        tangent_weight: float | None = None,
         normalize_tangents: bool = True,
         tangents_of: str = "log_odds",
         early_stopping: bool = False,
@@ -250,7 +252,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         n_classes = len(classes)
         binary = n_classes == 2
         given = given_tangents(self, X, tangents)
-        X, column, weights, given = canonical_rows(X, index[:, None].astype(X.dtype), weights, given)
+        X, column, weights, given, counts = canonical_rows(X, index[:, None].astype(X.dtype), weights, given)
         tau = fit_tangents(self, X, given, weights)
         index = column[:, 0].astype(np.intp)
         targets: NDArray[np.floating] = (
@@ -260,7 +262,12 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         theta = fitting.initial_weights(self, network)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
 
-        def trained(estimator: Self, T: Array, alpha: float, split: Split | None) -> Supervised:
+        # Weights that were trained on labels must not judge them: what is to be held out is estimated from new ones.
+        new = network.initialize(check_random_state(self.random_state)) if warm else theta
+
+        def trained(
+            estimator: Self, T: Array, alpha: float, split: Split | None, theta: NDArray[np.floating] = new
+        ) -> Supervised:
             error = NoisyCrossEntropy(T)  # type: ignore[arg-type]
             of = TANGENTS_OF[self.tangents_of]
             objective = Objective(network, (error, WeightDecay(float(alpha)), *penalties(self, tau, of)))
@@ -272,18 +279,28 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         quiet = type(self)(**self.get_params() | {"verbose": 0, "polish": False})
 
         def held_out_at(alpha: float, splits: list[Split], T: Array) -> HeldOut:
-            parts = [self._held_out(trained(quiet, T, alpha, split), network, X, index, weights) for split in splits]
+            parts = [
+                self._held_out(trained(quiet, T, alpha, split), network, X, index, weights, counts) for split in splits
+            ]
             return joined(parts)
 
         def split() -> Split:
-            return hold_out(len(X), self.validation_fraction, seed, index)
+            return hold_out(counts, self.validation_fraction, seed, index)
 
         def in_folds() -> list[Split]:
-            return folds(N_FOLDS, seed, index)
+            few = np.bincount(index, counts) < N_FOLDS
+            if few.any():
+                rare = classes.tolist()[few.argmax()]
+                raise ValueError(
+                    f"epsilon='estimate_matrix' holds each label out in {N_FOLDS} folds, but of the label {rare!r} "
+                    "there are fewer samples: leave it out, or use epsilon='estimate' or a number"
+                )
+            return folds(N_FOLDS, counts, seed, index)
 
         T, alpha, profile = self._noise_and_alpha(held_out_at, split, in_folds, n_classes)
         alpha = float(alpha)
-        training, _, _, self.validation_scores_ = trained(self, T, alpha, split() if self.early_stopping else None)
+        kept = split() if self.early_stopping else None
+        training, _, _, self.validation_scores_ = trained(self, T, alpha, kept, theta)
         if training.history:
             self.classes_ = classes
             self.alpha_ = alpha
@@ -458,9 +475,10 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         X: NDArray[np.floating],
         labels: NDArray[np.intp],
         weights: Array,
+        counts: NDArray[np.int64],
     ) -> HeldOut:
         """What a training with a part held out says of that part."""
-        rows, training = fitted.held_out, fitted.training
+        (rows, shares), training = fitted.held_out, fitted.training
         if training.stop_reason == "interrupted":
             raise KeyboardInterrupt  # of many trainings one has ended: there is no estimate to keep
         if not training.history:
@@ -471,7 +489,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         return HeldOut(
             self._probabilities(network, parameters, X[rows]),
             labels[rows],
-            weights[rows],
+            weights[rows] * shares,
+            int(np.round(counts[rows] * shares).sum()),
             max(score for _, score in fitted.held_out_scores),
             -training.history[-1].terms[NoisyCrossEntropy.name],
         )

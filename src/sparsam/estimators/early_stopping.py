@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from sparsam.compilation import quick_jit
 from sparsam.error_functions import ProfileGaussianError
@@ -17,35 +16,81 @@ from sparsam.objective import Objective, Term
 from sparsam.samples import Chunk, Samples
 from sparsam.train import Training, precision
 
-__all__ = ["EarlyStopping", "Split", "folds", "hold_out"]
-
-Split = tuple[NDArray[np.intp], NDArray[np.intp]]
-"""The rows to train on, and those held out."""
+__all__ = ["EarlyStopping", "Part", "Split", "folds", "hold_out"]
 
 
-def hold_out(n_samples: int, fraction: float, seed: int, labels: NDArray[Any] | None = None) -> Split:
-    """Hold out a part, of which each label has its share.
+class Part(NamedTuple):
+    """Some of the rows, and for each of them the share of its weight that belongs to the part."""
+
+    rows: NDArray[np.intp]
+    shares: NDArray[np.float64]
+
+
+class Split(NamedTuple):
+    """What to train on, and what is held out. A row that stands for several samples may be in both, with its shares."""
+
+    training: Part
+    held_out: Part
+
+    @classmethod
+    def of(cls, held_out: NDArray[np.int64], counts: NDArray[np.int64]) -> Self:
+        """Hold out so many of the samples that each row stands for."""
+        parts = []
+        for taken in (counts - held_out, held_out):
+            rows = np.flatnonzero(taken)
+            parts.append(Part(rows, taken[rows] / counts[rows]))
+        return cls(*parts)
+
+
+def hold_out(counts: NDArray[np.int64], fraction: float, seed: int, labels: NDArray[Any] | None = None) -> Split:
+    """Hold out a part of the samples, of which each label has its share.
+
+    ``counts`` (n_rows,) says how many samples a row stands for. Of a label's samples the nearest whole number to its
+    share is held out, but one at least is left to train on.
 
     Raises
     ------
     ValueError
         If nothing would be held out, or nothing left.
     """
-    n_held_out = round(fraction * n_samples)
+    generator = np.random.default_rng(seed)
+    held_out = np.zeros_like(counts)
+    for rows in _groups(labels, len(counts)):
+        n_samples = int(counts[rows].sum())
+        n_held_out = min(round(fraction * n_samples), n_samples - (1 if labels is not None else 0))
+        held_out[rows] = _draw(generator, counts[rows], n_held_out)
+    n_samples, n_held_out = int(counts.sum()), int(held_out.sum())
     if not 0 < n_held_out < n_samples:
+        of_labels = "" if labels is None else f" with {len(np.unique(labels))} labels"
         raise ValueError(
-            f"validation_fraction = {fraction} of {n_samples} samples leaves {n_held_out} to hold out and "
-            f"{n_samples - n_held_out} to train on; both must be some"
+            f"validation_fraction = {fraction} of {n_samples} samples{of_labels} leaves {n_held_out} to hold out and "
+            f"{n_samples - n_held_out} to train on; both must be some. Use another fraction, or more samples"
         )
-    training, held_out = train_test_split(
-        np.arange(n_samples), test_size=n_held_out, random_state=seed, stratify=labels
-    )
-    return np.sort(training), np.sort(held_out)
+    return Split.of(held_out, counts)
 
 
-def folds(n_folds: int, seed: int, labels: NDArray[Any]) -> list[Split]:
-    """Hold out each row once, each label in equal shares."""
-    return list(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(labels, labels))
+def folds(n_folds: int, counts: NDArray[np.int64], seed: int, labels: NDArray[Any]) -> list[Split]:
+    """Hold out each sample once, each label in equal shares."""
+    generator = np.random.default_rng(seed)
+    left, splits = counts.copy(), []
+    for fold in range(n_folds):
+        held_out = np.zeros_like(counts)
+        for rows in _groups(labels, len(counts)):
+            held_out[rows] = _draw(generator, left[rows], round(int(left[rows].sum()) / (n_folds - fold)))
+        left -= held_out
+        splits.append(Split.of(held_out, counts))
+    return splits
+
+
+def _groups(labels: NDArray[Any] | None, n_rows: int) -> list[NDArray[np.intp]]:
+    if labels is None:
+        return [np.arange(n_rows)]
+    return [np.flatnonzero(labels == label) for label in np.unique(labels)]
+
+
+def _draw(generator: np.random.Generator, counts: NDArray[np.int64], n_samples: int) -> NDArray[np.int64]:
+    """Draw so many of the samples without putting them back: how many of each row."""
+    return generator.multivariate_hypergeometric(counts, n_samples, method="marginals")
 
 
 @dataclass
@@ -88,7 +133,12 @@ class EarlyStopping:
         if self.best is None or training.stop_reason == "not_finite":
             return training
         iteration, _, theta = self.best
-        return replace(training, theta=theta, history=training.history[: iteration + 1])
+        history = training.history[: iteration + 1]
+        # What ended there has not ended here.
+        ended = len(history) < len(training.history) and training.stop_reason in ("converged", "precision")
+        return replace(
+            training, theta=theta, history=history, stop_reason="held_out" if ended else training.stop_reason
+        )
 
 
 @quick_jit

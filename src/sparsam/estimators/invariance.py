@@ -72,7 +72,8 @@ def invariance_report(
     [['translate_x', 1.0], ['rotate', 0.0]]
     """
     named = dict(estimators) if isinstance(estimators, Mapping) else {type(estimators).__name__: estimators}
-    amounts = dict(transforms) if isinstance(transforms, Mapping) else {name: _amounts(name) for name in transforms}
+    names = (transforms,) if isinstance(transforms, str) else transforms
+    amounts = dict(transforms) if isinstance(transforms, Mapping) else {name: _amounts(name) for name in names}
     before = {name: _outputs(estimator, X) for name, estimator in named.items()}
     rows = []
     for transform, steps in amounts.items():

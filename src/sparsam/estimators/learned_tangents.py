@@ -44,7 +44,8 @@ def encoder_tangents(
     Returns
     -------
     array of shape (n_samples, n_tangents, n_features)
-        Orthonormal, in the order of falling singular values; the sign of each means nothing. For
+        Orthonormal, in the order of falling singular values; 0 for those beyond the Jacobian's rank. The sign of each
+        means nothing. For
         ``fit(..., tangents=)``, or, with `functools.partial`, for the parameter ``tangents``.
 
     Raises
@@ -77,9 +78,9 @@ def encoder_tangents(
         network,
         parameters,
         inputs,
-        dtype=inputs.dtype,
+        dtype=np.float64,  # the products square the singular values
         chunk_size=chunk_size,
-    )
+    ).astype(inputs.dtype, copy=False)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -90,7 +91,8 @@ def _singular_vectors(n_tangents: int, network: Network, parameters: Parameters,
     # The eigenvectors u of J J' = diag(h') W'W diag(h'), (n_components, n_components), cost less than J's own
     # decomposition; v = J' u / |J' u|.
     products = slopes.T[:, :, None] * (W.T @ W) * slopes.T[:, None, :]
-    u = jnp.linalg.eigh(products)[1][:, :, ::-1][:, :, :n_tangents]  # (n_samples, n_components, n_tangents)
-    vectors = jnp.einsum("dm,mn,nmk->nkd", W, slopes, u)
-    norms = jnp.linalg.norm(vectors, axis=2, keepdims=True)
-    return vectors / jnp.where(norms > 0, norms, 1)
+    values, u = jnp.linalg.eigh(products)
+    values, u = values[:, ::-1][:, :n_tangents], u[:, :, ::-1][:, :, :n_tangents]
+    vectors = jnp.einsum("dm,mn,nmk->nkd", W, slopes, u) / jnp.sqrt(jnp.where(values > 0, values, 1.0))[:, :, None]
+    felt = values > jnp.finfo(values.dtype).eps * len(W) * values[:, :1]
+    return jnp.where(felt[:, :, None], vectors, 0.0)

@@ -94,6 +94,8 @@ class HeldOut(NamedTuple):
     labels : array of int, (n_held_out,)
         As given.
     sample_weight : array of shape (n_held_out,)
+    n_samples : int
+        For which the rows stand.
     likelihood, training_likelihood : float
         Mean log-likelihood of the given labels, held out and trained on.
     """
@@ -101,6 +103,7 @@ class HeldOut(NamedTuple):
     probabilities: NDArray[np.float64]
     labels: NDArray[np.intp]
     sample_weight: NDArray[np.float64]
+    n_samples: int
     likelihood: float
     training_likelihood: float
 
@@ -140,7 +143,7 @@ def profile_likelihood(held_out_at: Mapping[float, HeldOutAt], n_classes: int) -
         np.array([found[e].likelihood for e in epsilon]),
         np.array([found[e].training_likelihood for e in epsilon]),
         ((epsilon >= low) & (epsilon <= high)).astype(float),
-        len(found[0.0].labels),
+        found[0.0].n_samples,
     )
     return alpha, profile
 
@@ -191,6 +194,7 @@ def joined(parts: list[HeldOut]) -> HeldOut:
         np.concatenate([part.probabilities for part in parts]),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.sample_weight for part in parts]),
+        sum(part.n_samples for part in parts),
         float(np.average([part.likelihood for part in parts], weights=weights)),
         float(np.average([part.training_likelihood for part in parts], weights=weights)),
     )

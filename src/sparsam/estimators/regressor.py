@@ -80,11 +80,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         h of the hidden units. tanh is smooth, which the solver likes, and has zero mean.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
-        Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26), made of
-        the X that `fit` gets: for images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. An array
-        goes to `fit`. None for none.
-    tangent_weight : float, default 0.0
-        Weight of 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, Jac the Jacobian of the outputs by the inputs.
+        Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26): for
+        images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X that
+        `fit` gets, in any number and order, and must make each sample's tangents of its row alone. An array goes to
+        `fit`. None for none.
+    tangent_weight : float or None, default None
+        Weight of 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, Jac the Jacobian of the outputs, targets scaled, by the
+        inputs. None is 1e-3 where there are tangents. 0 switches them off.
     normalize_tangents : bool, default True
         Whether to give all samples' first tangents, their second, and so on, the root-mean-square length of X's
         deviation from its mean, so that tangent_weight means the same in any unit and at any image size.
@@ -143,7 +145,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         alpha: float = 1e-3,
         hidden_activation: str = "tanh",
         tangents: Tangents | None = None,
-        tangent_weight: float = 0.0,
+        tangent_weight: float | None = None,
         normalize_tangents: bool = True,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -233,7 +235,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         network = self._network_of(X.shape[1], n_outputs)
 
         total_weight = float(len(X) if weights is None else weights.sum())
-        X, rows_of_Y, weights, given = canonical_rows(X, Y, weights, given_tangents(self, X, tangents))
+        X, rows_of_Y, weights, given, counts = canonical_rows(X, Y, weights, given_tangents(self, X, tangents))
         Y = rows_of_Y.astype(np.float64, copy=False)
         tau = fit_tangents(self, X, given, weights)
         scale = TargetScale.of(Y, weights)
@@ -245,8 +247,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         split = None
         if self.early_stopping:
             seed = check_random_state(self.random_state).randint(2**31 - 1)
-            split = hold_out(len(X), self.validation_fraction, seed)
-        training, rows, held_out, scores = train_on_targets(
+            split = hold_out(counts, self.validation_fraction, seed)
+        training, trained_on, held_out, scores = train_on_targets(
             self,
             objective,
             X,
@@ -265,12 +267,15 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
 
         if training.history:
             self.n_outputs_ = n_outputs
-            jacobian = scale.mean_log_jacobian(Y[held_out], weights[held_out]) if len(held_out) else 0.0
-            self.validation_scores_ = [(iteration, score + jacobian) for iteration, score in scores]
+            if scores:
+                jacobian = scale.mean_log_jacobian(Y[held_out.rows], weights[held_out.rows] * held_out.shares)
+                scores = [(iteration, score + jacobian) for iteration, score in scores]
+            self.validation_scores_ = scores
             self._one_dimensional = one_dimensional
             parameters = in_units_of_y(network.unravel(training.theta))  # type: ignore[arg-type]
+            rows = trained_on.rows
             residuals = (self._means(X[rows], network, parameters) - Y[rows]) / scale.scale
-            scaled = fitted_covariance(error, residuals, weights[rows])
+            scaled = fitted_covariance(error, residuals, weights[rows] * trained_on.shares)
             self.covariance_ = scaled * np.outer(scale.scale, scale.scale)
             if isinstance(covariance, str):
                 warn_if_degenerate(scaled, self.dtype)
@@ -339,9 +344,20 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         return multivariate_normal.log_density(Y, means, self.covariance_)
 
     def mean_log_likelihood(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Mean of `score_samples`: nats per sample, greater is better."""
-        scores = self.score_samples(X, y)
-        return float(np.average(scores, weights=validation.check_sample_weight(sample_weight, scores)))
+        """Mean of `score_samples` over the samples with any target: nats per sample, greater is better.
+
+        Raises
+        ------
+        ValueError
+            If no sample has a target.
+        """
+        means, Y = self._predicted_and_given(X, y)
+        observed = ~np.isnan(Y).all(axis=1)
+        if not observed.any():
+            raise ValueError("Y contains NaN alone: there is no target whose likelihood could be told")
+        scores = multivariate_normal.log_density(Y[observed], means[observed], self.covariance_)
+        weights = validation.check_sample_weight(sample_weight, means)
+        return float(np.average(scores, weights=None if weights is None else weights[observed]))
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R^2 of the predictions, the mean over the outputs; missing targets do not count.

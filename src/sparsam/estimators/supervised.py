@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam.estimators import fitting
-from sparsam.estimators.early_stopping import EarlyStopping, Split
+from sparsam.estimators.early_stopping import EarlyStopping, Part, Split
 from sparsam.estimators.rows import merge_repeated_parts
 from sparsam.estimators.tangents import MadeTangents
 from sparsam.objective import Objective
@@ -19,16 +19,24 @@ from sparsam.train import Training
 
 __all__ = ["Rows", "Supervised", "canonical_rows", "train_on_targets"]
 
-Selection = NDArray[np.intp] | slice
-
 
 class Rows(NamedTuple):
-    """Distinct samples, and their relative weights."""
+    """Distinct samples.
+
+    Attributes
+    ----------
+    X, targets, tangents : arrays
+    weights : array of shape (n_rows,)
+        Relative.
+    counts : int array of shape (n_rows,)
+        How many samples a row stands for, if weights are whole numbers; else 1.
+    """
 
     X: NDArray[np.floating]
     targets: NDArray[np.floating]
     weights: NDArray[np.float64]
     tangents: NDArray[np.floating] | None
+    counts: NDArray[np.int64]
 
 
 def canonical_rows(
@@ -40,10 +48,14 @@ def canonical_rows(
     """Return distinct samples, inputs, targets and tangents, and their relative weights: see `merge_repeated_rows`.
 
     With them everything that is computed, scales and the part held out among it, is the same to the bit for weights and
-    for repeated rows; and a row is never trained on and held out at once.
+    for repeated rows.
     """
     parts, weights = merge_repeated_parts((X, targets, tangents), sample_weight)
-    return Rows(parts[0], parts[1], weights, parts[2])  # type: ignore[arg-type]
+    counts = np.ones(len(weights), dtype=np.int64)
+    if sample_weight is None or np.all(sample_weight == np.round(sample_weight)):
+        total = len(X) if sample_weight is None else sample_weight.sum()
+        counts = np.round(weights / weights.sum() * total).astype(np.int64)
+    return Rows(parts[0], parts[1], weights, parts[2], counts)  # type: ignore[arg-type]
 
 
 class Supervised(NamedTuple):
@@ -53,17 +65,15 @@ class Supervised(NamedTuple):
     ----------
     training : Training
         With early stopping it ends at the weights that were kept.
-    rows : array of int, or slice
-        The rows trained on.
-    held_out : array of int
-        The rows held out.
+    trained_on, held_out : Part
+        The latter of no rows where nothing is held out.
     held_out_scores : list of (int, float)
-        Iteration and mean log-likelihood of the rows held out; empty where none are.
+        Iteration and mean log-likelihood of what is held out; empty where nothing is.
     """
 
     training: Training
-    rows: Selection
-    held_out: NDArray[np.intp]
+    trained_on: Part
+    held_out: Part
     held_out_scores: list[tuple[int, float]]
 
 
@@ -72,7 +82,7 @@ def train_on_targets(
     objective: Objective,
     X: NDArray[np.floating],
     targets: NDArray[np.floating],
-    sample_weight: NDArray[np.float64] | None,
+    sample_weight: NDArray[np.float64],
     theta: NDArray[np.floating],
     *,
     widths: tuple[int, ...],
@@ -84,31 +94,30 @@ def train_on_targets(
     ``widths`` are the numbers that a sample takes in the parts of a pass, for the choice of a chunk.
     """
 
-    def samples_of(rows: Selection, dtype: str) -> Samples:
-        weights = None if sample_weight is None else sample_weight[rows]
-        tau = tangents[rows] if isinstance(tangents, np.ndarray) else None
-        return fitting.samples_of(
-            X[rows], targets[rows], weights, tau, dtype=dtype, layer_sizes=widths, chunk_size=estimator.chunk_size
-        )
+    def samples_of(part: Part, dtype: str) -> Samples:
+        tau = tangents[part.rows] if isinstance(tangents, np.ndarray) else None
+        return fitting.samples_of(*rows_of(part), tau, dtype=dtype, layer_sizes=widths, chunk_size=estimator.chunk_size)
 
-    def training_data(rows: Selection, dtype: str) -> Samples | Stream:
+    def rows_of(part: Part) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.float64]]:
+        return X[part.rows], targets[part.rows], sample_weight[part.rows] * part.shares
+
+    def training_data(part: Part, dtype: str) -> Samples | Stream:
         if not isinstance(tangents, MadeTangents):
-            return samples_of(rows, dtype)
-        weights = None if sample_weight is None else sample_weight[rows]
-        return fitting.stream_of(X[rows], targets[rows], weights, tangents, tangents.piece(X), dtype=dtype)
+            return samples_of(part, dtype)
+        return fitting.stream_of(*rows_of(part), tangents, tangents.piece(X), dtype=dtype)
 
     if split is None:
-        training = fitting.minimize(estimator, objective, theta, lambda dtype: training_data(slice(None), dtype))
-        return Supervised(training, slice(None), np.array([], dtype=np.intp), [])
-    rows, held_out = split
-    samples_in = cache(lambda dtype: training_data(rows, dtype))
+        everything = Part(np.arange(len(X)), np.ones(len(X)))
+        training = fitting.minimize(estimator, objective, theta, lambda dtype: training_data(everything, dtype))
+        return Supervised(training, everything, Part(np.array([], dtype=np.intp), np.array([])), [])
+    samples_in = cache(lambda dtype: training_data(split.training, dtype))
     resident = samples_in(estimator.dtype)
     stopping = EarlyStopping(
         objective,
-        resident if isinstance(resident, Samples) else samples_of(rows, estimator.dtype),
-        samples_of(held_out, estimator.dtype),
+        resident if isinstance(resident, Samples) else samples_of(split.training, estimator.dtype),
+        samples_of(split.held_out, estimator.dtype),
         estimator.dtype,
         estimator.n_iter_no_change,
     )
     training = stopping.keep_best(fitting.minimize(estimator, objective, theta, samples_in, stopping))
-    return Supervised(training, rows, held_out, [(iteration, -error) for iteration, error in stopping.scores])
+    return Supervised(training, *split, [(iteration, -error) for iteration, error in stopping.scores])

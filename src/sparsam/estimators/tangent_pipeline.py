@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsam.estimators.tangents import Tangents, checked_tangents
-from sparsam.estimators.validation import validate_inputs
 
 __all__ = ["TangentPipeline", "transform_tangents"]
 
 RELATIVE_STEP = 1e-3  # of a typical deviation
+ROUNDING = 256  # units in the last place of a sample's largest number that a difference must exceed
 
 
 def _estimator_has(name: str) -> Any:
@@ -49,6 +50,11 @@ class TangentPipeline(MetaEstimatorMixin, BaseEstimator):
     transformer_, estimator_ : estimators
         Fitted.
     n_features_in_ : int
+
+    Notes
+    -----
+    The transformer gets X as it is, a data frame as a data frame. With tangents X must be numeric, and without gaps
+    where the transformer has no place for them. `sparsam.save` takes ``estimator_``, not the whole.
 
     Examples
     --------
@@ -96,7 +102,7 @@ class TangentPipeline(MetaEstimatorMixin, BaseEstimator):
         ValueError
             If tangents are given twice, or do not fit X; and whatever the two parts raise.
         """
-        inputs = validate_inputs(self, X, reset=True)
+        _check_shape(self, X, reset=True)
         own = getattr(self.estimator, "tangents", None)
         if sum(source is not None for source in (tangents, self.tangents, own)) > 1:
             raise ValueError("tangents are given twice: to fit, to the TangentPipeline, or to its estimator; leave one")
@@ -105,12 +111,12 @@ class TangentPipeline(MetaEstimatorMixin, BaseEstimator):
                 "the estimator's own parameter tangents would be called with transformed inputs: give it to the "
                 "TangentPipeline instead"
             )
-        tau = self.tangents(inputs) if self.tangents is not None else tangents
-        self.transformer_ = clone(self.transformer).fit(inputs, y)
-        transformed = self.transformer_.transform(inputs)
+        tau = self.tangents(np.asarray(X)) if self.tangents is not None else tangents
+        self.transformer_ = clone(self.transformer).fit(X, y)
+        transformed = self.transformer_.transform(X)
         options: dict[str, Any] = {}
         if tau is not None:
-            options["tangents"] = transform_tangents(self.transformer_, inputs, checked_tangents(tau, inputs))
+            options["tangents"] = transform_tangents(self.transformer_, X, checked_tangents(tau, np.asarray(X)))
         if sample_weight is not None:
             options["sample_weight"] = sample_weight
         self.estimator_ = clone(self.estimator).fit(transformed, y, **options)
@@ -118,36 +124,68 @@ class TangentPipeline(MetaEstimatorMixin, BaseEstimator):
 
     @_estimator_has("predict")  # type: ignore[untyped-decorator]
     def predict(self, X: ArrayLike, **options: Any) -> Any:
-        """Transform X and let the network predict."""
-        transformed = self._transformed(X)
-        return self.estimator_.predict(transformed, **options)
+        """Transform X and call the network's method."""
+        return self._call("predict", X, **options)
 
     @_estimator_has("predict_proba")  # type: ignore[untyped-decorator]
-    def predict_proba(self, X: ArrayLike) -> Any:
-        """Transform X and let the network predict probabilities."""
-        transformed = self._transformed(X)
-        return self.estimator_.predict_proba(transformed)
+    def predict_proba(self, X: ArrayLike, **options: Any) -> Any:
+        """Transform X and call the network's method."""
+        return self._call("predict_proba", X, **options)
 
-    @_estimator_has("score")  # type: ignore[untyped-decorator]
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Transform X and let the network score it."""
-        transformed = self._transformed(X)
-        return float(self.estimator_.score(transformed, y, sample_weight=sample_weight))
+    @_estimator_has("predict_log_proba")  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: ArrayLike, **options: Any) -> Any:
+        """Transform X and call the network's method."""
+        return self._call("predict_log_proba", X, **options)
+
+    @_estimator_has("predict_noisy_proba")  # type: ignore[untyped-decorator]
+    def predict_noisy_proba(self, X: ArrayLike, **options: Any) -> Any:
+        """Transform X and call the network's method."""
+        return self._call("predict_noisy_proba", X, **options)
+
+    @_estimator_has("label_error_proba")  # type: ignore[untyped-decorator]
+    def label_error_proba(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
+        """Transform X and call the network's method."""
+        return self._call("label_error_proba", X, y, **options)
+
+    @_estimator_has("find_label_errors")  # type: ignore[untyped-decorator]
+    def find_label_errors(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
+        """Transform X and call the network's method."""
+        return self._call("find_label_errors", X, y, **options)
+
+    @_estimator_has("predict_conditional")  # type: ignore[untyped-decorator]
+    def predict_conditional(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
+        """Transform X and call the network's method."""
+        return self._call("predict_conditional", X, y, **options)
+
+    @_estimator_has("score_samples")  # type: ignore[untyped-decorator]
+    def score_samples(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
+        """Transform X and call the network's method."""
+        return self._call("score_samples", X, y, **options)
 
     @_estimator_has("mean_log_likelihood")  # type: ignore[untyped-decorator]
-    def mean_log_likelihood(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Transform X and ask the network for its mean log-likelihood."""
-        transformed = self._transformed(X)
-        return float(self.estimator_.mean_log_likelihood(transformed, y, sample_weight))
+    def mean_log_likelihood(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
+        """Transform X and call the network's method."""
+        return self._call("mean_log_likelihood", X, y, **options)
+
+    @_estimator_has("score")  # type: ignore[untyped-decorator]
+    def score(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
+        """Transform X and call the network's method."""
+        return self._call("score", X, y, **options)
+
+    @_estimator_has("sample")  # type: ignore[untyped-decorator]
+    def sample(self, X: ArrayLike, **options: Any) -> Any:
+        """Transform X and call the network's method."""
+        return self._call("sample", X, **options)
+
+    def _call(self, name: str, X: ArrayLike, *arguments: Any, **options: Any) -> Any:
+        check_is_fitted(self)
+        _check_shape(self, X, reset=False)
+        return getattr(self.estimator_, name)(self.transformer_.transform(X), *arguments, **options)
 
     @property
     def classes_(self) -> NDArray[Any]:
         """Of a classifier."""
         return self.estimator_.classes_
-
-    def _transformed(self, X: ArrayLike) -> Any:
-        check_is_fitted(self)
-        return self.transformer_.transform(validate_inputs(self, X, reset=False))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_")
@@ -159,16 +197,31 @@ class TangentPipeline(MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
-def transform_tangents(transformer: Any, X: NDArray[np.floating], tangents: NDArray[np.floating]) -> NDArray[Any]:
+def _check_shape(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> None:
+    """Learn the number and names of the features, or compare them; what is in them is the transformer's business."""
+    validate_data(estimator, X, dtype=None, ensure_all_finite=False, reset=reset)
+
+
+def transform_tangents(transformer: Any, X: ArrayLike, tangents: NDArray[np.floating]) -> NDArray[Any]:
     """Take tangents (n_samples, n_tangents, n_features) at X through a fitted transformer, by central differences.
 
-    The step is a thousandth of a typical deviation of X along them, in float64.
+    The step is a thousandth of a typical deviation of X along each tangent, every feature in its own unit, in float64.
+    Differences that rounding could have made are 0: where a transformer removes a direction, nothing of it is left.
     """
-    x, tau = X.astype(np.float64), tangents.astype(np.float64)
-    length = np.sqrt(np.mean(tau**2))
-    step = RELATIVE_STEP * (x.std(axis=0).mean() or 1.0) / (length or 1.0)
-    images = [
-        (transformer.transform(x + step * along) - transformer.transform(x - step * along)) / (2 * step)
-        for along in np.moveaxis(tau, 1, 0)
-    ]
+    x, tau = np.asarray(X, dtype=np.float64), np.asarray(tangents, dtype=np.float64)
+    deviations = np.nanstd(x, axis=0)
+    deviations = np.where(deviations > 0, deviations, 1.0)
+    lengths = np.linalg.norm(tau / deviations, axis=2)  # (n_samples, n_tangents)
+    steps = RELATIVE_STEP / np.where(lengths > 0, lengths, 1.0)
+
+    def transformed(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        table = pd.DataFrame(rows, columns=X.columns, index=X.index) if isinstance(X, pd.DataFrame) else rows
+        return np.asarray(transformer.transform(table), dtype=np.float64)
+
+    images = []
+    for along, step in zip(np.moveaxis(tau, 1, 0), steps.T[:, :, None], strict=True):
+        ahead, behind = transformed(x + step * along), transformed(x - step * along)
+        rounding = ROUNDING * np.finfo(float).eps * np.maximum(1.0, np.abs(np.stack([ahead, behind])).max(axis=(0, 2)))
+        difference = ahead - behind
+        images.append(np.where(np.abs(difference) > rounding[:, None], difference, 0.0) / (2 * step))
     return np.stack(images, axis=1)

@@ -25,12 +25,13 @@ __all__ = [
 
 Array = NDArray[np.floating]
 Tangents = Callable[[NDArray[np.floating]], ArrayLike]
-"""X (n_samples, n_features) -> tangents (n_samples, n_tangents, n_features)."""
+"""X (n_samples, n_features) -> tangents (n_samples, n_tangents, n_features), each sample's from its row of X alone."""
 
 
 def check_tangent_hyperparameters(estimator: Any) -> None:
     """Raise TypeError or ValueError unless the hyperparameters about tangents can be used."""
-    validation.check_weight("tangent_weight", estimator.tangent_weight)
+    if estimator.tangent_weight is not None:
+        validation.check_weight("tangent_weight", estimator.tangent_weight)
     validation.check_flag("normalize_tangents", estimator.normalize_tangents)
     if estimator.tangents is not None and not callable(estimator.tangents):
         raise TypeError(
@@ -75,13 +76,22 @@ def given_tangents(estimator: Any, X: Array, tangents: ArrayLike | None) -> Arra
     """
     if tangents is not None and estimator.tangents is not None:
         raise ValueError("tangents are given twice, to fit and as the parameter tangents: leave one of them out")
-    if tangents is None and estimator.tangents is None and estimator.tangent_weight > 0:
+    if tangents is None and estimator.tangents is None and estimator.tangent_weight:
         raise ValueError(
             f"tangent_weight = {estimator.tangent_weight} needs tangents: give fit(X, y, tangents=array), or the "
-            "parameter tangents, for example functools.partial(sparsam.images.image_tangents, image_shape=(28, 28))"
+            "parameter tangents (of a TangentPipeline its own), for example "
+            "functools.partial(sparsam.images.image_tangents, image_shape=(28, 28))"
         )
     checked = None if tangents is None else checked_tangents(tangents, X)
-    return checked if estimator.tangent_weight > 0 else None
+    return checked if weight_of(estimator) > 0 else None
+
+
+def weight_of(estimator: Any) -> float:
+    """tangent_weight, or what None stands for."""
+    return STANDARD_WEIGHT if estimator.tangent_weight is None else float(estimator.tangent_weight)
+
+
+STANDARD_WEIGHT = 1e-3
 
 
 def fit_tangents(
@@ -97,12 +107,13 @@ def fit_tangents(
     ValueError
         If what the callable returns does not fit X.
     """
-    if estimator.tangents is None or estimator.tangent_weight == 0:
+    if estimator.tangents is None or weight_of(estimator) == 0:
         return normalized(given, X, sample_weight) if given is not None and estimator.normalize_tangents else given
-    first = _made(estimator.tangents, X[:PROBE])
+    # Fewer than all: a callable that knows one array only, whatever X is, shows itself.
+    first = _made(estimator.tangents, X[: max(min(PROBE, len(X) - 1), 1)])
     n_tangents = first.shape[1]
     if len(X) * first[0].size * X.itemsize <= RESIDENT_BYTES:
-        tangents = first if len(X) <= PROBE else _made(estimator.tangents, X)
+        tangents = _made(estimator.tangents, X)
         return normalized(tangents, X, sample_weight) if estimator.normalize_tangents else tangents
     made = MadeTangents(estimator.tangents, np.ones(n_tangents))
     if not estimator.normalize_tangents:
@@ -171,4 +182,4 @@ def _factors(mean_squares: Any, X: Array, sample_weight: NDArray[np.float64]) ->
 
 def penalties(estimator: Any, tangents: Any, of: str = "outputs") -> tuple[TangentPropagation, ...]:
     """Return the term of J, if there are tangents."""
-    return () if tangents is None else (TangentPropagation(float(estimator.tangent_weight), of),)
+    return () if tangents is None else (TangentPropagation(weight_of(estimator), of),)

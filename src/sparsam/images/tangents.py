@@ -63,7 +63,8 @@ def image_tangents(
     Raises
     ------
     ValueError
-        If image_shape does not multiply to n_features, a transform is unknown, or there is none.
+        If image_shape does not multiply to n_features, a transform is unknown, or there is none, or smoothing is not
+        positive.
 
     References
     ----------
@@ -83,6 +84,8 @@ def image_tangents(
     rows = rows if np.issubdtype(rows.dtype, np.floating) else rows.astype(np.float64)
     height, width, *channels = checked_image_shape(rows, image_shape)
     names = _checked_transforms(transforms)
+    if not 0 < smoothing < np.inf:
+        raise ValueError(f"smoothing must be positive and finite, got {smoothing!r}")
     images = rows.reshape(len(rows), height, width, *channels)
     x = (np.arange(width) - (width - 1) / 2).reshape(1, width, *[1] * len(channels))
     y = (np.arange(height) - (height - 1) / 2).reshape(height, 1, *[1] * len(channels))
