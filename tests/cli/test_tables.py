@@ -9,7 +9,7 @@ from PIL import Image
 
 pytestmark = pytest.mark.slow
 
-FAST = ("--max-iter", 30, "--hidden-layer-sizes", 4)
+FAST = ("--max-iter", 30, "--hidden-layer-sizes", 4, "--no-early-stopping")
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ def test_estimated_noise_is_the_planted_one(blobs):
     X, labels = blobs
     for planted in (0.0, 0.3):
         given = flipped(labels, symmetric(planted, 4), np.random.default_rng(4))
-        model = NoisyLabelClassifier((10,), validation_fraction=0.3, random_state=0).fit(X, given)
+        model = NoisyLabelClassifier((), validation_fraction=0.3, random_state=0).fit(X, given)
         low, high = model.likelihood_profile_.interval
         assert low <= planted + 0.02
         assert high >= planted - 0.02
