@@ -109,6 +109,9 @@ def layers_of(network):
 
 @pytest.mark.slow
 def test_of_one_sample_the_factors_are_its_gauss_newton_matrix_layer_by_layer(float64_case):
+    if float64_case.n_tangents:
+        pytest.skip("two products are inverted in a basis in which they are nearly diagonal only")
+
     @few
     @given(problem=float64_case.problems(weighted=False), damping=st.sampled_from([1e-2, 1.0]))
     def check(problem, damping):
@@ -124,7 +127,7 @@ def test_of_one_sample_they_are_exact_in_a_quick_case_too(double_sparse_case, cr
 
 def check_one_sample(problem, damping):
     problem = problem.rows([0])
-    problem.hyperparameters.update(beta=0.0, tangent_weight=0.0)
+    problem.hyperparameters.update(beta=0.0)
     options = problem.case.error.options
     if isinstance(options.get("covariance"), str) and "covariance_prior" not in options:
         pytest.skip("the covariance of one residual is singular")

@@ -132,10 +132,10 @@ def test_with_it_the_minimizer_needs_fewer_evaluations(monkeypatch):
     theta = network.initialize(rng)
 
     def evaluations():
-        objective = Objective(network, (CrossEntropy(), WeightDecay(1e-4), TangentPropagation(1e-2, "pre_activations")))
+        objective = Objective(network, (CrossEntropy(), WeightDecay(1e-3), TangentPropagation(1e-2, "pre_activations")))
         with precision("float64"):
             samples = Samples.from_arrays(X, labels, None, tangents, chunk_size=128, dtype="float64")
-        training = train(objective, samples, theta, dtype="float64", tol=1e-6, max_iter=1000)
+        training = train(objective, samples, theta, dtype="float64", tol=1e-5, max_iter=1000)
         return training.stop_reason, training.history[-1].evaluations
 
     stop_reason, with_curvature = evaluations()
@@ -143,5 +143,5 @@ def test_with_it_the_minimizer_needs_fewer_evaluations(monkeypatch):
     jax.clear_caches()
     monkeypatch.delattr(TangentPropagation, "tangent_curvature")
     _, without = evaluations()
-    assert with_curvature < 0.8 * without
+    assert with_curvature < 0.6 * without
     jax.clear_caches()

@@ -10,8 +10,8 @@ import typer
 
 from benchmarks.progress import say
 from benchmarks.records import Records
-from benchmarks.tangents.report import write_report
-from benchmarks.tangents.study import study
+from benchmarks.tangents.report import draw_tangents, write_report
+from benchmarks.tangents.study import invariance, study
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -30,6 +30,8 @@ def main(
         if "SPARSAM_DATA" not in os.environ:
             raise typer.BadParameter("set the environment variable SPARSAM_DATA to the folder of the data")
         study(records)
+        invariance(records)
+        draw_tangents(folder)
     for file in write_report(records, folder):
         say(f"wrote {file}")
 

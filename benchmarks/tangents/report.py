@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.records import Records
 from benchmarks.report.markdown import table
-from benchmarks.tangents.study import METHODS, N_COPIES, N_UNLABELED, SIZES
+from benchmarks.tangents.study import METHODS, N_COPIES, N_UNLABELED, SHAPE, SIZES, autoencoder, mnist
+from sparsam import encoder_tangents
+from sparsam.display import plot_invariance, plot_tangents
+from sparsam.images import image_tangents
+from sparsam.images.tangents import TRANSFORMS
 
-__all__ = ["write_report"]
+__all__ = ["draw_tangents", "write_report"]
 
 COLORS = ("#555555", "#D55E00", "#009E73", "#0072B2")
 MARKERS = "sov^"
@@ -59,6 +64,13 @@ tangents took.
 
 ![Test error against the number of training digits, for the four methods.](tangents.png)
 
+![Five digits, their seven image tangents, and their first three learned ones.](tangent-vectors.png)
+
+How often 2,000 test digits are recognized when they really are moved, with 1,000 digits to train on
+(`invariance_report`):
+
+![Accuracy against the amount of each transform, with and without tangents.](invariance.png)
+
 ## Test error / %
 
 {table(head, errors)}
@@ -76,7 +88,20 @@ tangents took.
 {table(head, chosen)}
 """)
     _plot(rows, plot)
-    return [page, plot]
+    files = [page, plot]
+    if reports := records.of("invariance"):
+        file = folder / "invariance.png"
+        plot_invariance(pd.DataFrame(reports[0]["report"]), quantity="score", save=file)
+        files.append(file)
+    return files
+
+
+def draw_tangents(folder: Path) -> None:
+    """Digits, their image tangents, and three of their learned ones."""
+    X = mnist()["X"][:5]
+    tangents = np.concatenate([image_tangents(X, SHAPE), encoder_tangents(X, autoencoder(), 3)], axis=1)
+    names = [*TRANSFORMS, "learned 1", "learned 2", "learned 3"]
+    plot_tangents(X, tangents, SHAPE, names=names, save=folder / "tangent-vectors.png")
 
 
 def _plot(rows: list[dict[str, Any]], file: Path) -> None:

@@ -16,11 +16,11 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from benchmarks.progress import say
 from benchmarks.records import Records
-from sparsam import NoisyLabelClassifier, SparseAutoencoder, encoder_tangents
+from sparsam import NoisyLabelClassifier, SparseAutoencoder, encoder_tangents, invariance_report
 from sparsam.images import image_tangents
 from sparsam.images.transforms import transform_images
 
-__all__ = ["METHODS", "SIZES", "study"]
+__all__ = ["METHODS", "N_COPIES", "N_UNLABELED", "SHAPE", "SIZES", "autoencoder", "invariance", "mnist", "study"]
 
 SIZES = (100, 320, 1000, 3200)
 N_DRAWS = 5
@@ -145,3 +145,22 @@ def study(records: Records) -> None:
             row = measure(method, n, draw, lambda key=of_tangents: tuple(records.rows[key]["setting"]))  # type: ignore[misc]
         records.add(key, section="tangents", method=method, n=n, draw=draw, **row)
         say(f"{key}: error {row['error']:.4f}, {row['tuning_seconds']:.0f} + {row['seconds']:.0f} s")
+
+
+def invariance(records: Records) -> None:
+    """How far the outputs of networks of 1000 digits move when test digits really are moved."""
+    key = "invariance/1000/0"
+    settings = {method: f"{method}/1000/0" for method in ("without", "image tangents")}
+    if key in records or any(of not in records for of in settings.values()):
+        return
+    data = mnist()
+    X, _, y, _ = train_test_split(data["X"], data["y"], train_size=1000, stratify=data["y"], random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        models = {
+            method: fit(method, tuple(records.rows[of]["setting"]), X, y, 0, max_iter=500)
+            for method, of in settings.items()
+        }
+    report = invariance_report(models, data["X_test"][:2000], data["y_test"][:2000], image_shape=SHAPE)
+    records.add(key, section="invariance", report=report.to_dict("list"))
+    say(f"{key}: done")
