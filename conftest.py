@@ -1,6 +1,27 @@
 """Settings of every test, doctests included."""
 
 import os
+from itertools import count
+from pathlib import Path
+
+import pytest
 
 # No windows; before Matplotlib is imported for the first time.
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+MAPS = Path("/proc/self/maps")
+MOST_MAPS = 25_000  # of 65,530 that Linux grants a process; every compiled program takes a few, and then it crashes
+tests_done = count(1)
+
+
+@pytest.fixture(autouse=True)
+def no_more_programs_than_a_process_may_hold():
+    """Forget compiled programs in time; a suite makes more than any user."""
+    yield
+    if next(tests_done) % 16 == 0 and MAPS.exists():
+        with MAPS.open("rb") as lines:
+            n_maps = sum(1 for _ in lines)
+        if n_maps > MOST_MAPS:
+            import jax
+
+            jax.clear_caches()
