@@ -91,7 +91,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
     tangents_of : {"log_odds", "probabilities"}, default "log_odds"
         What should not change along the tangents. PRML's outputs are the probabilities; but these stand still wherever
         the network is sure of its answer, however wrong that is nearby, so that the penalty is paid off by being sure.
-        Of 320 digits it takes a tenth of the errors away, and on the log-odds a third.
+        Of 320 digits it takes a tenth of the errors away, and on the log-odds more than a quarter.
     early_stopping : bool, default False
         Whether to hold out a part of the data, and to keep the weights under which its (noisy) labels are the most
         likely. The trainings that estimate epsilon always do so.
