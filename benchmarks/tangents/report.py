@@ -81,6 +81,8 @@ How often 2,000 test digits are recognized when they really are moved, with 1,00
 
 ## Seconds of the final training
 
+On a machine that had other work: to compare roughly only.
+
 {table(head, seconds)}
 
 ## What was chosen: (alpha, tangent_weight or size of the moves), draw by draw

@@ -137,12 +137,12 @@ def joint_basis(A: jax.Array, A_dot: jax.Array) -> tuple[jax.Array, jax.Array, j
 
 
 def one_product(p: jax.Array, q: jax.Array, c: jax.Array, d: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Two vectors whose product p' q'' stands in for p q' + c d', where penalties on means need a single one.
+    """Two vectors u and v, where u v' stands in for p q' + c d': penalties on means need a single product.
 
     Each is the mean of the two at their shares of the sum of all elements, t = sum p sum q + sum c sum d ::
 
-        p' = theta p + (1 - theta) sum p/sum c c                theta = sum p sum q / t
-        q' = t/sum p [theta q/sum q + (1 - theta) d/sum d]
+        u = theta p + (1 - theta) sum p/sum c c                theta = sum p sum q / t
+        v = t/sum p [theta q/sum q + (1 - theta) d/sum d]
 
     which is the sum itself where c is like p, or d like q, and has its trace always.
     """

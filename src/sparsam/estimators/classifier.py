@@ -96,7 +96,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         Whether to hold out a part of the data, and to keep the weights under which its (noisy) labels are the most
         likely. The trainings that estimate epsilon always do so.
     validation_fraction : float, default 0.1
-        The part held out, in (0, 1), stratified by label.
+        The part held out, in (0, 1), stratified by label. A sample with a whole number for its weight counts as so
+        many copies, some of which may be held out and the others not.
     n_iter_no_change : int, default 20
         Iterations without a new best after which early stopping gives up.
     solver, max_iter, tol, time_budget, chunk_size, dtype, polish, warm_start, random_state, callback, verbose

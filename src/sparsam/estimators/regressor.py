@@ -93,7 +93,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
     early_stopping : bool, default False
         Whether to hold out a part of the data, and to keep the weights of the greatest held-out likelihood.
     validation_fraction : float, default 0.1
-        The part held out, in (0, 1).
+        The part held out, in (0, 1). A sample with a whole number for its weight counts as so many copies, some of
+        which may be held out and the others not.
     n_iter_no_change : int, default 20
         Iterations without a new best after which early stopping gives up.
     max_iter : int, default 5000

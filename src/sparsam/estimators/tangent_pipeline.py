@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,13 @@ from sparsam.estimators.tangents import Tangents, checked_tangents
 
 __all__ = ["TangentPipeline", "transform_tangents"]
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
 RELATIVE_STEP = 1e-3  # of a typical deviation
 ROUNDING = 256  # units in the last place of a sample's largest number that a difference must exceed
 
 
-def _estimator_has(name: str) -> Any:
+def _estimator_has(name: str) -> Callable[[Method], Method]:
     return available_if(lambda self: hasattr(getattr(self, "estimator_", self.estimator), name))
 
 
@@ -122,57 +125,57 @@ class TangentPipeline(MetaEstimatorMixin, BaseEstimator):
         self.estimator_ = clone(self.estimator).fit(transformed, y, **options)
         return self
 
-    @_estimator_has("predict")  # type: ignore[untyped-decorator]
+    @_estimator_has("predict")
     def predict(self, X: ArrayLike, **options: Any) -> Any:
         """Transform X and call the network's method."""
         return self._call("predict", X, **options)
 
-    @_estimator_has("predict_proba")  # type: ignore[untyped-decorator]
+    @_estimator_has("predict_proba")
     def predict_proba(self, X: ArrayLike, **options: Any) -> Any:
         """Transform X and call the network's method."""
         return self._call("predict_proba", X, **options)
 
-    @_estimator_has("predict_log_proba")  # type: ignore[untyped-decorator]
+    @_estimator_has("predict_log_proba")
     def predict_log_proba(self, X: ArrayLike, **options: Any) -> Any:
         """Transform X and call the network's method."""
         return self._call("predict_log_proba", X, **options)
 
-    @_estimator_has("predict_noisy_proba")  # type: ignore[untyped-decorator]
+    @_estimator_has("predict_noisy_proba")
     def predict_noisy_proba(self, X: ArrayLike, **options: Any) -> Any:
         """Transform X and call the network's method."""
         return self._call("predict_noisy_proba", X, **options)
 
-    @_estimator_has("label_error_proba")  # type: ignore[untyped-decorator]
+    @_estimator_has("label_error_proba")
     def label_error_proba(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
         """Transform X and call the network's method."""
         return self._call("label_error_proba", X, y, **options)
 
-    @_estimator_has("find_label_errors")  # type: ignore[untyped-decorator]
+    @_estimator_has("find_label_errors")
     def find_label_errors(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
         """Transform X and call the network's method."""
         return self._call("find_label_errors", X, y, **options)
 
-    @_estimator_has("predict_conditional")  # type: ignore[untyped-decorator]
+    @_estimator_has("predict_conditional")
     def predict_conditional(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
         """Transform X and call the network's method."""
         return self._call("predict_conditional", X, y, **options)
 
-    @_estimator_has("score_samples")  # type: ignore[untyped-decorator]
+    @_estimator_has("score_samples")
     def score_samples(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
         """Transform X and call the network's method."""
         return self._call("score_samples", X, y, **options)
 
-    @_estimator_has("mean_log_likelihood")  # type: ignore[untyped-decorator]
+    @_estimator_has("mean_log_likelihood")
     def mean_log_likelihood(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
         """Transform X and call the network's method."""
         return self._call("mean_log_likelihood", X, y, **options)
 
-    @_estimator_has("score")  # type: ignore[untyped-decorator]
+    @_estimator_has("score")
     def score(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
         """Transform X and call the network's method."""
         return self._call("score", X, y, **options)
 
-    @_estimator_has("sample")  # type: ignore[untyped-decorator]
+    @_estimator_has("sample")
     def sample(self, X: ArrayLike, **options: Any) -> Any:
         """Transform X and call the network's method."""
         return self._call("sample", X, **options)
