@@ -14,6 +14,13 @@ MOST_MAPS = 25_000  # of 65,530 that Linux grants a process; every compiled prog
 tests_done = count(1)
 
 
+def pytest_collection_modifyitems(items):
+    """Count the README, a program of its own, among the slow tests."""
+    for item in items:
+        if item.path.name == "README.md":
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def no_more_programs_than_a_process_may_hold():
     """Forget compiled programs in time; a suite makes more than any user."""

@@ -120,6 +120,7 @@ def test_of_one_sample_the_factors_are_its_gauss_newton_matrix_layer_by_layer(fl
     check()
 
 
+@pytest.mark.slow
 def test_of_one_sample_they_are_exact_in_a_quick_case_too(double_sparse_case, cross_entropy):
     case = type(double_sparse_case)(Network((4, 5, 4, 3), "tanh", "softmax"), error=cross_entropy)
     check_one_sample(case.problem(), 0.1)

@@ -76,6 +76,7 @@ def test_logistic_cross_entropy_keeps_the_small_errors_of_confident_outputs(dtyp
     np.testing.assert_allclose(E, 40 + 4 * np.log1p(np.exp(-20)), rtol=4 * EPS[dtype])
 
 
+@pytest.mark.slow
 def test_two_classes_of_softmax_on_logits_a_and_0_are_one_logistic_output(dtype):
     a = np.linspace(-50, 50, 101)[:, None]
     t = np.random.default_rng(0).integers(257, size=a.shape) / 256  # 1 - t is exact

@@ -182,6 +182,7 @@ def test_trial_too_high_yet_descending_is_interpolated_by_the_values():
     np.testing.assert_allclose(asked, [[0, 0], [1, 0], [0.25, 0]], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_failed_search_starts_again_down_the_gradient_without_the_pairs():
     state = minimize(rosenbrock, START)[15]
     assert state.pairs.stored > 0
@@ -207,6 +208,7 @@ def test_pair_without_positive_curvature_is_skipped(curvature):
         np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", [np.nan, *(pytest.param(b, marks=pytest.mark.slow) for b in (np.inf, -1.0))])
 def test_minimum_is_found_whatever_the_factors_are_worth(broken):
     """Down the gradient where H0 is not finite, or points uphill."""
@@ -256,6 +258,7 @@ def test_iterations_and_evaluations_count_steps_and_calls():
     np.testing.assert_array_equal([state.iteration for state in states[1:]], accepted[1:] - 1)
 
 
+@pytest.mark.slow
 def test_start_at_the_minimum_needs_one_evaluation(dtype):
     states = minimize(rosenbrock, [1.0, 1.0], dtype)
     assert states[-1].status == CONVERGED

@@ -65,6 +65,7 @@ def test_initial_weights_are_uniform_within_the_bounds_of_each_layer_and_biases_
     assert np.any(network.initialize(source(1)) != theta)
 
 
+@pytest.mark.slow
 def test_forward_pass_equals_the_one_by_hand(float64_case):
     problem, network = float64_case.problem(), float64_case.network
     h = reference.ACTIVATIONS[network.hidden_activation][0]

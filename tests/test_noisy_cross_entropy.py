@@ -35,6 +35,7 @@ def errors_slopes_and_curvature(error, output, a, t, dtype):
         return jax.device_get(evaluate(network, error, jnp.asarray(a.T, dtype), jnp.asarray(t.T, dtype)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["softmax", "logistic"])
 def test_without_noise_it_is_the_cross_entropy_to_the_last_digit(output, dtype):
     a = np.random.default_rng(0).normal(scale=[[1], [1], [1], [10], [10], [30], [100], [1e4]], size=(8, 3))

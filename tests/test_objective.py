@@ -92,6 +92,7 @@ def test_one_chunk_equals_many_in_every_objective(case, data):
     assert problem.difference(one, many, by_block=False) < case.tolerance(1e-13, 1e-6)
 
 
+@pytest.mark.slow
 @few
 @given(data=st.data(), seed=seeds)
 def test_rows_and_chunks_that_fill_up_change_no_bit(case, data, seed):
@@ -117,6 +118,7 @@ def test_rows_and_chunks_that_fill_up_change_no_bit(case, data, seed):
     np.testing.assert_array_equal(gradient, expected_gradient)
 
 
+@pytest.mark.slow
 @few
 @given(data=st.data())
 def test_sums_end_at_the_last_chunk_that_holds_data(case, data):

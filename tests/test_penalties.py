@@ -80,6 +80,7 @@ def test_divergence_near_its_minimum_loses_nothing_to_cancellation(mean, excess,
     assert abs(value - exact) <= 4 * EPS * (abs(d) + exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["logistic", "tanh"])
 @pytest.mark.parametrize("excess", [0.0, 1e-6, -1e-4, 0.01])
 def test_sparsity_near_its_minimum_is_as_precise_in_float32_as_in_float64(activation, excess):

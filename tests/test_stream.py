@@ -32,6 +32,7 @@ def stream_of(samples, dtype):
     return Stream(chunks, float(host.total_weight), dtype)
 
 
+@pytest.mark.slow
 @few
 @given(data=st.data())
 def test_a_streamed_evaluation_is_that_of_samples(streamed_case, data):
@@ -61,6 +62,7 @@ def test_streamed_factors_are_those_of_samples(streamed_case):
     np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["kronecker-lbfgs", "lbfgs"])
 def test_a_streamed_training_ends_in_the_same_minimum(training_job, dtype, solver):
     objective, samples, theta = training_job(dtype)
@@ -106,6 +108,7 @@ def test_what_goes_wrong_while_a_chunk_is_made_is_told():
         Stream(lambda: iter(()), 8.0, "float32").sum(lambda chunk: chunk)
 
 
+@pytest.mark.slow
 def test_values_that_are_not_finite_end_a_streamed_training(training_job):
     objective, samples, theta = training_job("float32")
     stream = stream_of(samples, "float32")

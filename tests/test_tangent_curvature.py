@@ -33,7 +33,10 @@ def slopes_by_autodiff(network, parameters, x, tau, layer):
     return jax.jacobian(y_dot, 1)(zeros, zeros), jax.jacobian(y_dot, 0)(zeros, zeros)
 
 
-@pytest.mark.parametrize("output", ["identity", "logistic", "tanh", "softmax"])
+@pytest.mark.parametrize(
+    "output",
+    ["identity", *(pytest.param(output, marks=pytest.mark.slow) for output in ("logistic", "tanh", "softmax"))],
+)
 def test_of_the_outputs_they_are_the_gauss_newton_matrices(output):
     network = Network((4, 3), output_activation=output)
     rng = np.random.default_rng(0)
@@ -54,6 +57,7 @@ def test_of_the_outputs_they_are_the_gauss_newton_matrices(output):
     np.testing.assert_allclose(as_matrix(P), expected_P, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_of_pre_activations_only_the_way_by_a_dot_is_left():
     network = Network((4, 3), output_activation="softmax")
     with precision("float64"):

@@ -63,6 +63,7 @@ def test_history_has_a_row_for_every_iteration(dtype, run, check_last_row):
     check_last_row(training, dtype)
 
 
+@pytest.mark.slow
 def test_first_row_describes_the_initial_weights(dtype, training_job, check_last_row):
     objective, samples, theta = training_job(dtype)
     training = train.train(objective, samples, theta, dtype=dtype, max_iter=0)
@@ -72,6 +73,7 @@ def test_first_row_describes_the_initial_weights(dtype, training_job, check_last
     check_last_row(training, dtype)
 
 
+@pytest.mark.slow
 def test_converged_means_that_no_component_of_the_gradient_exceeds_tol(dtype, run):
     tol = {"float32": 1e-4, "float64": 1e-8}[dtype]
     training = run(dtype, options={"tol": tol})
@@ -151,7 +153,8 @@ def compilations():
     jax.monitoring.unregister_event_duration_listener(listen)
 
 
-@pytest.mark.parametrize("solver", ["kronecker-lbfgs", pytest.param("lbfgs", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", ["kronecker-lbfgs", "lbfgs"])
 def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run, compilations, solver):
     jax.clear_caches()
     beta = jnp.float32(2)

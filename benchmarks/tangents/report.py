@@ -58,7 +58,8 @@ Digits of MNIST, a network 784-100-10 of tanh units, softmax outputs; error on t
 deviation over draws of the training digits. Weights of the penalties, or the size of the moves, are chosen by the
 likelihood of digits held out inside the training part (four folds up to 320 digits, a quarter of more). Image tangents
 are all seven of `sparsam.images.image_tangents`, on the log-odds; learned ones the eight leading singular vectors of
-the encoder of a sparse autoencoder of 100 units that saw {N_UNLABELED:,} digits without their labels. Moved copies:
+the encoder of a sparse autoencoder of 400 units that saw {N_UNLABELED:,} digits without their labels (its parameters
+were chosen by hand, at draw 0 of 320 digits). Moved copies:
 {N_COPIES} of each digit, shifted, turned, scaled and sheared at random, in the wall time that the training with image
 tangents took.
 

@@ -33,7 +33,7 @@ FEW = 320  # up to so many samples are cross-validated in four folds; of more a 
 SETTINGS: dict[str, tuple[tuple[float, float], ...]] = {
     "without": tuple((alpha, 0.0) for alpha in (1e-5, 1e-4, 1e-3, 1e-2, 3e-2)),
     "image tangents": ((3e-5, 3e-4), (1e-4, 3e-4), (1e-4, 1e-3), (3e-4, 1e-3), (3e-4, 3e-3)),
-    "learned tangents": ((3e-5, 3e-4), (1e-4, 3e-4), (1e-4, 1e-3), (3e-4, 1e-3), (3e-4, 3e-3)),
+    "learned tangents": ((1e-3, 1e-3), (3e-4, 1e-3), (3e-4, 3e-3), (3e-4, 1e-2), (1e-3, 1e-2)),
     "moved copies": ((1e-4, 1.0), (1e-3, 1.0), (1e-4, 2.0), (1e-3, 2.0), (3e-3, 2.0)),
 }
 METHODS = tuple(SETTINGS)
@@ -58,9 +58,14 @@ def mnist() -> dict[str, Array]:
 
 @cache
 def autoencoder() -> SparseAutoencoder:
-    """Learn of digits without their labels."""
+    """Learn of digits without their labels.
+
+    Many sparse units: each digit excites a few, and its leading tangents are its own. With 100 units and more weight
+    decay they turn into a few directions for all digits, and made errors more. The parameters were chosen by hand, at
+    draw 0 of 320 digits.
+    """
     rows = np.random.default_rng(12345).permutation(60_000)[:N_UNLABELED]
-    return SparseAutoencoder(100, rho=0.1, beta=0.3, alpha=1e-5, random_state=0, max_iter=300).fit(mnist()["X"][rows])
+    return SparseAutoencoder(400, rho=0.05, beta=3.0, alpha=1e-4, random_state=0, max_iter=150).fit(mnist()["X"][rows])
 
 
 def moved_copies(X: Array, size: float, seed: int) -> Array:

@@ -40,7 +40,7 @@ def sample_weight():
 
 @pytest.fixture(
     scope="session",
-    params=["float32", "float64", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("tanh", "relu"))],
+    params=["float32", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("float64", "tanh", "relu"))],
 )
 def fitted(request, X):
     """Fitted models of several kinds; not to be changed (`copy.deepcopy` them)."""

@@ -34,6 +34,7 @@ def blobs():
     return 3 * np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]])[labels] / 2 + 0.5 * rng.normal(size=(2000, 2)), labels
 
 
+@pytest.mark.slow
 def test_without_noise_it_is_logistic_regression(planted):
     X, _, labels = planted
     model = NoisyLabelClassifier((), epsilon=0, **exact).fit(X, labels)
@@ -130,6 +131,7 @@ def test_string_labels_and_weights(blobs):
     np.testing.assert_array_equal(coef, repeated.coefs_[0])
 
 
+@pytest.mark.slow
 def test_two_classes_of_softmax_and_of_the_logistic_output_have_the_same_likelihood(planted):
     X, _, labels = planted
     model = NoisyLabelClassifier((), epsilon=(0.1, 0.3), max_iter=10, tol=1e-2).fit(X, labels)
@@ -178,6 +180,7 @@ def test_labels_it_does_not_know_and_single_classes_are_refused(planted):
         model.label_error_proba(X, labels + 1)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_estimation_at_once(planted):
     X, _, labels = planted
     calls = []
@@ -194,6 +197,7 @@ def test_ctrl_c_ends_the_estimation_at_once(planted):
 # What is held out, where rows stand for several samples
 
 
+@pytest.mark.slow
 def test_of_repeated_rows_some_samples_are_held_out_and_not_rows():
     rng = np.random.default_rng(0)
     X = rng.integers(2, size=(1000, 2)).astype(float)
@@ -204,6 +208,7 @@ def test_of_repeated_rows_some_samples_are_held_out_and_not_rows():
     assert model.epsilon_ == pytest.approx(0.2, abs=0.08)
 
 
+@pytest.mark.slow
 def test_counts_as_weights_hold_out_the_same_as_copies():
     rng = np.random.default_rng(1)
     X = rng.normal(size=(200, 2))
@@ -216,6 +221,7 @@ def test_counts_as_weights_hold_out_the_same_as_copies():
     assert weighted.n_held_out == copies.n_held_out
 
 
+@pytest.mark.slow
 def test_an_estimate_does_not_depend_on_an_earlier_fit():
     rng = np.random.default_rng(2)
     X = rng.normal(size=(300, 2))
@@ -233,6 +239,7 @@ def test_what_is_too_little_to_hold_out_is_said():
         NoisyLabelClassifier(()).fit(X[:8], y[[0, 1, 2, 3, 20, 21, 22, 23]])
 
 
+@pytest.mark.slow
 def test_weights_kept_before_the_end_are_not_called_converged():
     rng = np.random.default_rng(3)
     X = rng.normal(size=(60, 2))

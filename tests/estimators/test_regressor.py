@@ -45,7 +45,10 @@ def least_squares(X, Y):
     return np.linalg.lstsq(np.hstack([X, np.ones((len(X), 1))]), Y, rcond=None)[0]
 
 
-@pytest.mark.parametrize("covariance", ["full", "diag", "spherical", NOISE * np.outer(UNITS, UNITS)])
+@pytest.mark.parametrize(
+    "covariance",
+    ["full", *(pytest.param(c, marks=pytest.mark.slow) for c in ("diag", "spherical", NOISE * np.outer(UNITS, UNITS)))],
+)
 def test_linear_and_complete_it_is_least_squares_whatever_the_covariance(linear, covariance):
     X, Y = linear
     model = MultivariateNormalRegressor((), covariance=covariance, **exact).fit(X, Y)
@@ -56,6 +59,7 @@ def test_linear_and_complete_it_is_least_squares_whatever_the_covariance(linear,
         np.testing.assert_allclose(model.covariance_, covariance)
 
 
+@pytest.mark.slow
 def test_the_covariance_is_the_mean_product_of_the_residuals(linear):
     X, Y = linear
     r = Y - np.hstack([X, np.ones((300, 1))]) @ least_squares(X, Y)
@@ -95,6 +99,7 @@ def test_masked_it_is_iterated_seemingly_unrelated_regression():
     assert np.all(coef_errors[~mask] == 0)
 
 
+@pytest.mark.slow
 def test_it_recovers_the_mean_and_the_covariance(curved, curved_model):
     X, _, mean = curved
     np.testing.assert_allclose(curved_model.covariance_, 0.04 * NOISE, atol=0.005)
@@ -115,6 +120,7 @@ def test_likelihood_of_a_full_covariance_gains_what_the_correlation_is_worth(cur
     assert gain == pytest.approx(-0.5 * np.linalg.slogdet(R)[1], rel=0.1)
 
 
+@pytest.mark.slow
 def test_densities_are_those_of_the_normal_distribution(curved, curved_model):
     X, Y, _ = curved
     expected = [
@@ -207,6 +213,7 @@ def test_with_missing_targets_no_other_weights_or_covariance_are_more_likely(gap
         assert other.mean_log_likelihood(X, Y) < best
 
 
+@pytest.mark.slow
 def test_missing_targets_of_independent_outputs_are_as_if_each_had_its_own_regression(gaps):
     X, Y = gaps
     model = MultivariateNormalRegressor((), covariance="diag", **exact).fit(X, Y)
@@ -228,7 +235,8 @@ def test_a_row_or_an_output_without_any_target_is_an_error(linear):
         MultivariateNormalRegressor(()).fit(X, empty_output)
 
 
-@pytest.mark.parametrize("covariance", [pytest.param("full", marks=pytest.mark.slow), "spherical"])
+@pytest.mark.slow
+@pytest.mark.parametrize("covariance", ["full", "spherical"])
 def test_weights_are_repetitions(gaps, covariance):
     X, Y = gaps
     weights = np.random.default_rng(0).integers(0, 4, size=len(X))
@@ -256,7 +264,7 @@ def fitted_despite(X, Y, match, **parameters):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_collinear_outputs_are_said(linear, dtype):
     X, Y = linear
     Y = np.hstack([Y / UNITS, Y[:, :1] / UNITS[0] - Y[:, 1:2] / UNITS[1]])

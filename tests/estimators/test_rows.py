@@ -129,6 +129,7 @@ def counts():
     return np.random.default_rng(6).integers(0, 4, size=60)
 
 
+@pytest.mark.slow
 def test_fit_does_not_depend_on_the_order_of_the_rows(fit, X, sample_weight, order, same_bits):
     assert same_bits(fit(X[order]), fit(X))
     assert same_bits(fit(X[order], sample_weight[order]), fit(X, sample_weight))
@@ -162,6 +163,7 @@ def test_fit_does_not_depend_on_the_scale_of_the_weights(fit, X, sample_weight):
     assert other.cost_ == pytest.approx(one.cost_, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["score", "cost"])
 def test_scores_take_weights_as_repetitions(model, X, counts, score):
     method = getattr(model, score)

@@ -42,7 +42,13 @@ def make_regressor(**parameters):
     return MultivariateNormalRegressor(**(standard | parameters))
 
 
-@pytest.fixture(scope="module", params=[make_classifier, make_regressor], ids=["classifier", "regressor"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(make_classifier, id="classifier"),
+        pytest.param(make_regressor, id="regressor", marks=pytest.mark.slow),
+    ],
+)
 def make(request):
     return request.param
 
@@ -129,7 +135,8 @@ def test_early_stopping_takes_the_tangents_of_its_part(make, data, along):
     assert movement(model, X, along) < movement(make(early_stopping=True, validation_fraction=0.3).fit(X, y), X, along)
 
 
-@pytest.mark.parametrize("early_stopping", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("early_stopping", [False, True])
 def test_tangents_too_many_to_keep_are_made_again_in_every_pass(make, data, monkeypatch, early_stopping):
     X, y = data
     sizes = []
@@ -191,6 +198,7 @@ def test_normalized_tangents_have_the_length_of_a_deviation(data):
 # scikit-learn around them
 
 
+@pytest.mark.slow
 def test_cross_validation_slices_the_array_that_fit_gets(make, data, along):
     X, y = data
     seen = []
@@ -317,6 +325,7 @@ def autoencoder():
         return X, SparseAutoencoder(20, beta=0.0, random_state=0, max_iter=100).fit(X)
 
 
+@pytest.mark.slow
 def test_learned_tangents_are_the_leading_singular_vectors_of_the_encoder(autoencoder):
     X, model = autoencoder
     tangents = encoder_tangents(X[:5].astype(np.float64), model, 4)
@@ -339,6 +348,7 @@ def test_learned_tangents_fit_a_classifier_as_array_and_as_callable(autoencoder)
     np.testing.assert_allclose(made.fit(X, y).predict_proba(X), given.predict_proba(X), atol=0.05)
 
 
+@pytest.mark.slow
 def test_bad_requests_for_learned_tangents_are_named(autoencoder):
     X, model = autoencoder
     with pytest.raises(ValueError, match=r"n_tangents must be in \[1, 20\], got 21"):
@@ -419,6 +429,7 @@ def test_a_callable_that_knows_one_array_only_is_found_out(make, data, along):
         make(tangents=lambda X: along).fit(X, y)
 
 
+@pytest.mark.slow
 def test_learned_tangents_beyond_the_rank_are_zero():
     rng = np.random.default_rng(8)
     X = np.hstack([rng.uniform(0.2, 0.8, size=(100, 2)), np.full((100, 4), 0.5)])
