@@ -127,7 +127,7 @@ def test_sums_end_at_the_last_chunk_that_holds_data(case, data):
         samples = problem.samples()
         weight = samples.sample_weight.at[2].set(0)
         weightless = replace(samples, sample_weight=weight, total_weight=weight.sum())
-        beyond_the_end = replace(weightless, inputs=samples.inputs.at[2].set(jnp.nan), n_chunks=jnp.int32(2))
+        beyond_the_end = replace(weightless, inputs=samples.inputs.at[2].set(jnp.nan), n_chunks=jnp.int32([2]))
     value, gradient = problem.evaluate(samples=beyond_the_end)
     expected, expected_gradient = problem.evaluate(samples=weightless)
     assert value == expected
@@ -233,7 +233,7 @@ def test_mean_activation_is_that_of_all_the_data_not_of_a_chunk():
         samples = Samples.from_arrays(inputs, chunk_size=8, dtype="float64")
         objective = Objective(network, (SquaredError(), KLSparsity(0.5, 1.0)))
         assert abs(evaluate(objective, theta, samples).terms[1]) < 1e-15
-        alone = replace(samples, n_chunks=jnp.int32(1), total_weight=jnp.asarray(8.0))
+        alone = replace(samples, n_chunks=jnp.int32([1]), total_weight=jnp.asarray(8.0))
         assert evaluate(objective, theta, alone).terms[1] > 0.2  # what an average over chunks would come to
 
 

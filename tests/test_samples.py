@@ -20,7 +20,7 @@ def rows(n_samples, n_columns=2):
 
 def read_back(samples):
     """Inputs, targets and weights of all chunks that hold data, samples in rows."""
-    n_chunks = int(samples.n_chunks)
+    n_chunks = int(samples.n_chunks[0])
     targets = samples.inputs if samples.targets is None else samples.targets
     buffers = (samples.inputs, targets, samples.sample_weight)
     return [np.concatenate(np.moveaxis(np.asarray(buffer)[:n_chunks], -1, 1)) for buffer in buffers]
@@ -48,7 +48,7 @@ def test_chunks_hold_every_row_once_and_fill_up_with_weight_zero(n_samples, chun
 def test_buffer_is_at_most_a_quarter_longer_than_needed_and_of_few_lengths(n_samples, chunk_size):
     samples = Samples.from_arrays(np.ones((n_samples, 1)), chunk_size=chunk_size, dtype="float32")
     n_chunks, n_buffered = -(-n_samples // chunk_size), len(samples.inputs)
-    assert samples.n_chunks == n_chunks
+    assert samples.n_chunks.tolist() == [n_chunks]
     assert n_chunks <= n_buffered <= 1.25 * n_chunks
     assert n_buffered % 2 ** max(n_buffered.bit_length() - 3, 0) == 0  # three significant bits
 

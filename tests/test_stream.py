@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsam.curvature import input_moments, kronecker_factors
-from sparsam.samples import Chunk
-from sparsam.stream import Stream, evaluate_stream, stream_factors, stream_input_moments
+from sparsam.stream import Piece, Stream, evaluate_stream, stream_factors, stream_input_moments, summed
 from sparsam.train import precision, train
 
 few = settings(max_examples=3, deadline=None, derandomize=True)
@@ -20,16 +19,16 @@ factorize = jax.jit(kronecker_factors)
 
 
 def stream_of(samples, dtype):
-    """The chunks of samples, from the host again."""
+    """The rows of samples from the host again, in pieces of 7 where the chunks take 4."""
     host = jax.device_get(samples)
+    parts = (host.inputs, host.targets, host.sample_weight, host.tangents)
+    rows = [None if part is None else np.concatenate([chunk.T for chunk in part]) for part in parts]
 
-    def chunks():
-        for k in range(int(host.n_chunks)):
-            inputs = host.inputs[k]
-            targets = inputs if host.targets is None else host.targets[k]
-            yield Chunk(inputs, targets, host.sample_weight[k], None if host.tangents is None else host.tangents[k])
+    def pieces():
+        for start in range(0, len(rows[0]), 7):
+            yield Piece(*(None if part is None else part[start : start + 7] for part in rows))
 
-    return Stream(chunks, float(host.total_weight), dtype)
+    return Stream(pieces, 7, 4, float(host.total_weight), dtype)
 
 
 @pytest.mark.slow
@@ -73,46 +72,48 @@ def test_a_streamed_training_ends_in_the_same_minimum(training_job, dtype, solve
         objective, stream_of(samples, dtype), theta, callback=lambda p: seen.append(p) and False, **options
     )
     assert streamed.stop_reason == expected.stop_reason == "converged"
-    assert streamed.history[-1].J == pytest.approx(expected.history[-1].J, rel=1e-4)
+    # In float32 the two come apart on the way, and each ends where tol lets it.
+    assert streamed.history[-1].J == pytest.approx(expected.history[-1].J, rel=1e-3 if dtype == "float32" else 1e-4)
     assert [p.iteration for p in streamed.history] == list(range(len(streamed.history)))
     assert streamed.history[0].J == pytest.approx(expected.history[0].J, rel=1e-5)
     assert len(seen) >= len(streamed.history)
 
 
-def test_the_next_chunk_is_fetched_in_another_thread_while_one_is_used():
+def test_the_next_piece_is_fetched_in_another_thread_while_one_is_used():
     threads = []
 
-    def chunks():
+    def pieces():
         for k in range(3):
             threads.append(threading.get_ident())
-            array = np.full((2, 4), float(k))
-            yield Chunk(array, array, np.ones(4))
+            yield Piece(np.full((4, 2), float(k)))
 
-    stream = Stream(chunks, 12.0, "float32")
+    stream = Stream(pieces, 4, 4, 12.0, "float32")
     for count, _ in enumerate(stream, start=1):
         assert len(threads) >= count
     assert set(threads) != {threading.get_ident()}
-    total, last = stream.sum(lambda chunk: chunk.inputs)
+    total = summed(lambda chunk: chunk.inputs)(stream)
     np.testing.assert_array_equal(total, np.full((2, 4), 3.0))
-    assert last.inputs[0, 0] == 2
 
 
-def test_what_goes_wrong_while_a_chunk_is_made_is_told():
-    def chunks():
-        yield Chunk(np.ones((2, 4)), np.ones((2, 4)), np.ones(4))
+def test_what_goes_wrong_while_a_piece_is_made_is_told():
+    def pieces():
+        yield Piece(np.ones((4, 2)))
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        list(Stream(chunks, 8.0, "float32"))
-    with pytest.raises(ValueError, match="no chunks"):
-        Stream(lambda: iter(()), 8.0, "float32").sum(lambda chunk: chunk)
+        list(Stream(pieces, 4, 4, 8.0, "float32"))
+    nothing = Stream(lambda: iter(()), 4, 4, 8.0, "float32")
+    with pytest.raises(ValueError, match="no pieces"):
+        nothing.sum(lambda samples: samples)
+    with pytest.raises(ValueError, match="no pieces"):
+        nothing.blank  # noqa: B018
 
 
 @pytest.mark.slow
 def test_values_that_are_not_finite_end_a_streamed_training(training_job):
     objective, samples, theta = training_job("float32")
     stream = stream_of(samples, "float32")
-    broken = replace(stream, chunks=lambda: (c._replace(inputs=c.inputs * np.inf) for c in stream.chunks()))
+    broken = replace(stream, pieces=lambda: (p._replace(inputs=p.inputs * np.inf) for p in stream.pieces()))
     training = train(objective, broken, theta)
     assert training.stop_reason == "not_finite"
     assert training.broken_terms

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparsam import lbfgs, train
+from sparsam import lbfgs, passes, train
 from sparsam.curvature import input_moments, kronecker_factors
 from sparsam.objective import Objective
 from sparsam.train import STOP_REASONS, precision
@@ -179,7 +179,7 @@ def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run, compi
 def test_every_matrix_product_keeps_its_full_precision(training_job):
     objective, samples, theta = training_job()
     state = lbfgs.initialize(jnp.asarray(theta, "float32"))
-    program = jax.jit(train.run_burst).lower(objective, samples, state, 1, 1).as_text()
+    program = jax.jit(passes.run_burst).lower(objective, samples, state, 1, 1).as_text()
     products = re.findall(r"dot_general.*", program)
     assert len(products) > 10
     assert all("precision = [HIGHEST, HIGHEST]" in product for product in products)
@@ -236,13 +236,13 @@ def test_interrupt_before_there_is_anything_is_passed_on(monkeypatch, run):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "_burst", interrupt)
+    monkeypatch.setattr(passes, "_burst", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run()
 
 
 def test_interrupt_in_a_later_burst_leaves_the_iterate_of_the_one_before(monkeypatch, run, check_last_row):
-    genuine, calls = train._burst, []
+    genuine, calls = passes._burst, []
 
     def interrupted(*arguments):
         calls.append(arguments)
@@ -250,7 +250,7 @@ def test_interrupt_in_a_later_burst_leaves_the_iterate_of_the_one_before(monkeyp
             raise KeyboardInterrupt
         return genuine(*arguments)
 
-    monkeypatch.setattr(train, "_burst", interrupted)
+    monkeypatch.setattr(passes, "_burst", interrupted)
     training = run()
     assert training.stop_reason == "interrupted"
     check_last_row(training)

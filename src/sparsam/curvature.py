@@ -33,7 +33,7 @@ from sparsam.error_functions import ErrorFunction
 from sparsam.kronecker import KroneckerFactors, Layer, Spectrum
 from sparsam.network import FULL_PRECISION, Network, Parameters
 from sparsam.objective import Objective
-from sparsam.samples import Chunk, Samples
+from sparsam.samples import Chunk, Samples, on_every_device
 from sparsam.tangent_curvature import (
     OutputCurvature,
     TangentMoments,
@@ -140,6 +140,7 @@ class InputMoments(NamedTuple):
 
 
 @jax.jit
+@on_every_device
 def input_moments(samples: Samples) -> InputMoments:
     """Make the factors of the inputs: once is enough."""
     sums = samples.sum_over_chunks(input_products)
@@ -164,6 +165,7 @@ def _jointly(A: jax.Array, A_dot: jax.Array) -> tuple[Spectrum, jax.Array]:
 
 
 @jax.jit
+@on_every_device
 def kronecker_factors(
     objective: Objective, theta: jax.Array, samples: Samples, inputs: InputMoments, iteration: jax.Array
 ) -> KroneckerFactors:

@@ -25,8 +25,9 @@ from sparsam.burst import run_burst
 from sparsam.compilation import quick_jit
 from sparsam.curvature import kronecker_factors
 from sparsam.objective import Objective
+from sparsam.passes import compiled_input_moments, passes_over
 from sparsam.samples import Samples
-from sparsam.train import Training, begin, compiled_input_moments, next_steps, precision, record, train
+from sparsam.train import Training, begin, next_steps, precision, record, train
 
 __all__ = ["train_lanes", "train_many", "train_side_by_side"]
 
@@ -105,7 +106,8 @@ def train_lanes(
     with precision(dtype):
         stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf, dtype) for leaf in leaves]), *objectives)
         inputs = compiled_input_moments(samples) if solver == "kronecker-lbfgs" else None
-        first = begin(objectives[0], samples, cast(jax.Array, trainings[0].theta), solver, tol=tol, max_iter=max_iter)
+        theta = cast(jax.Array, trainings[0].theta)
+        first = begin(passes_over(objectives[0], samples), theta, solver, tol=tol, max_iter=max_iter)
         states = _begin_lanes(stacked, samples, first, np.stack([t.theta for t in trainings]), inputs)
     lanes = np.arange(len(trainings))  # which training each lane is
     steps, elapsed = 1, 0.0

@@ -4,22 +4,29 @@ A chunk is small enough for its intermediates to stay in the processor's cache; 
 gradient. All chunks have one shape, with samples in columns (see `sparsam.network`). Samples that fill up the last
 chunk have weight 0, and so do whole chunks that fill up the buffer: its length is rounded to a coarse step so that data
 of another length meets a program already compiled, while the loop runs only over the chunks that hold data.
+
+On several devices (`sparsam.devices`) each holds a buffer of as many chunks, with samples of its own, and sums over
+these; then the devices' sums are added.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
+from functools import wraps
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 from jax.typing import DTypeLike
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Chunk", "Samples", "choose_chunk_size"]
+from sparsam.devices import from_local, local_devices, max_of_processes, replicated, spread, sum_of_processes
+
+__all__ = ["Chunk", "Samples", "choose_chunk_size", "on_every_device"]
 
 Sums = TypeVar("Sums")
 
@@ -57,11 +64,13 @@ class Samples:
         None where the inputs are their own targets, as in an autoencoder: then no copy is held.
     sample_weight : array of shape (n_buffered, chunk_size)
         s_n; 0 of samples that only fill up.
-    n_chunks : int array of shape ()
+    n_chunks : int array of shape (1,)
         How many chunks hold data.
     total_weight : array of shape ()
         S = sum_n s_n.
     tangents : array of shape (n_buffered, n_features, n_tangents, chunk_size) or None
+    mesh : jax.sharding.Mesh or None
+        Over whose devices the first axis of every array is divided, that of n_chunks too; None for one device.
     """
 
     inputs: jax.Array
@@ -70,6 +79,7 @@ class Samples:
     n_chunks: jax.Array
     total_weight: jax.Array
     tangents: jax.Array | None = None
+    mesh: Mesh | None = field(default=None, metadata={"static": True})
 
     @classmethod
     def from_arrays(
@@ -81,35 +91,45 @@ class Samples:
         *,
         chunk_size: int,
         dtype: DTypeLike,
+        mesh: Mesh | None = None,
+        n_buffered: int | None = None,
+        total_weight: float | None = None,
     ) -> Samples:
-        """Copy host arrays (n_samples, ...), samples in rows, into chunks on the default device.
+        """Copy host arrays (n_samples, ...), samples in rows, into chunks on the default device, or those of a mesh.
 
-        Tangents are (n_samples, n_tangents, n_features).
+        Tangents are (n_samples, n_tangents, n_features). Of a mesh over several processes each brings its own rows.
+        Of a piece of the data, the chunks for which there is room on a device, and S of all data, are told.
 
         Called within the scope of the precision asked for (see `sparsam.train.precision`).
         """
         n_samples = len(inputs)
         weights = np.ones(n_samples) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        n_chunks = -(-n_samples // chunk_size)
-        n_buffered = _round_up(n_chunks, 3)
+        n_devices = 1 if mesh is None else len(local_devices(mesh))
+        cuts = [n_samples * k // n_devices for k in range(n_devices + 1)]
+        n_chunks = -(-np.diff(cuts) // chunk_size)
+        if n_buffered is None:
+            n_buffered = _round_up(int(max_of_processes(max(n_chunks.max(), 1), mesh)), 3)
+        if total_weight is None:
+            total_weight = float(sum_of_processes(weights.sum(), mesh))
+
+        def put(array: NDArray[Any]) -> jax.Array:
+            return jax.device_put(array) if mesh is None else from_local(array, mesh)
 
         def chunked(rows: NDArray[np.floating]) -> jax.Array:
-            buffer = np.zeros((n_buffered, *rows.shape[:0:-1], chunk_size), dtype=dtype)
-            for chunk, begin in zip(buffer, range(0, n_samples, chunk_size), strict=False):
-                of_chunk = rows[begin : begin + chunk_size]
-                # A few at a time, which stay in cache while they are transposed: as a whole it takes six times as long.
-                for start in range(0, len(of_chunk), 64):
-                    few = of_chunk[start : start + 64]
-                    chunk[..., start : start + len(few)] = few.T
-            return jax.device_put(buffer)
+            buffer = np.zeros((n_devices, n_buffered, *rows.shape[:0:-1], chunk_size), dtype=dtype)
+            for k in range(n_devices):
+                _fill(buffer[k], rows[cuts[k] : cuts[k + 1]])
+            return put(buffer.reshape(-1, *buffer.shape[2:]))
 
+        total = np.asarray(total_weight, dtype)
         return cls(
             inputs=chunked(inputs),
             targets=None if targets is None else chunked(targets),
             sample_weight=chunked(weights),
-            n_chunks=jax.device_put(np.asarray(n_chunks, np.int32)),
-            total_weight=jax.device_put(np.asarray(weights.sum(), dtype)),
+            n_chunks=put(n_chunks.astype(np.int32)),
+            total_weight=jax.device_put(total) if mesh is None else replicated(total, mesh),
             tangents=None if tangents is None else chunked(tangents),
+            mesh=mesh,
         )
 
     def chunk(self, index: int | jax.Array) -> Chunk:
@@ -150,7 +170,7 @@ class Samples:
             return jax.tree.map(jnp.add, total, function(part(index)))
 
         sums = jax.eval_shape(lambda: function(part(0)))
-        return jax.lax.fori_loop(0, self.n_chunks * n_parts, add_part, _zeros(sums))
+        return self._of_all_devices(jax.lax.fori_loop(0, self.n_chunks[0] * n_parts, add_part, _zeros(sums)))
 
     def sum_and_keep(self, function: Callable[..., tuple[Sums, Any]], *kept: Any) -> tuple[Sums, Any]:
         """Sum the first result of a function of the chunk, and keep the second of each chunk for another pass."""
@@ -168,7 +188,56 @@ class Samples:
                 jax.tree.map(lambda buffer, part: buffer.at[index].set(part), carry[1], keep),
             )
 
-        return jax.lax.fori_loop(0, self.n_chunks, add_chunk, (_zeros(sums), _zeros(keep, n_buffered)))
+        total, keep = jax.lax.fori_loop(0, self.n_chunks[0], add_chunk, (_zeros(sums), _zeros(keep, n_buffered)))
+        return self._of_all_devices(total), keep
+
+    def _of_all_devices(self, sums: Sums) -> Sums:
+        return sums if self.mesh is None else jax.lax.psum(sums, self.mesh.axis_names)
+
+
+def on_every_device(function: Callable[..., Any], *, add: bool = True) -> Callable[..., Any]:
+    """Make a function of samples, among its arguments, run on every device of their mesh, each with its own samples.
+
+    All other arguments, and the result, are the same on every device. Without ``add`` the devices' sums are not added:
+    a leading axis of the results is divided over the devices, an entry for each.
+    """
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        mesh = next(argument.mesh for argument in arguments if isinstance(argument, Samples))
+        if mesh is None:
+            return function(*arguments)
+
+        def alone(*arguments: Any) -> Any:
+            own = [replace(part, mesh=None) if isinstance(part, Samples) else part for part in arguments]
+            return jax.tree.map(lambda leaf: leaf[None], function(*own))
+
+        def specification(argument: Any) -> Any:
+            if not isinstance(argument, Samples):
+                return PartitionSpec()
+            divided: Any = {part.name: spread(mesh) for part in fields(Samples)}
+            return Samples(**divided | {"total_weight": PartitionSpec(), "mesh": mesh})
+
+        return jax.shard_map(
+            function if add else alone,
+            mesh=mesh,
+            in_specs=tuple(map(specification, arguments)),
+            out_specs=PartitionSpec() if add else spread(mesh),
+            check_vma=False,  # the minimizer's decisions are the same everywhere, which no compiler can see
+        )(*arguments)
+
+    return call
+
+
+def _fill(chunks: NDArray[np.floating], rows: NDArray[np.floating]) -> None:
+    """Write rows into the columns of chunks, one after the other."""
+    chunk_size = chunks.shape[-1]
+    for chunk, begin in zip(chunks, range(0, len(rows), chunk_size), strict=False):
+        of_chunk = rows[begin : begin + chunk_size]
+        # A few at a time, which stay in cache while they are transposed: as a whole it takes six times as long.
+        for start in range(0, len(of_chunk), 64):
+            few = of_chunk[start : start + 64]
+            chunk[..., start : start + len(few)] = few.T
 
 
 def _zeros(shapes: Any, *leading: int) -> Any:

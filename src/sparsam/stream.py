@@ -1,7 +1,10 @@
-"""Data that are not held: chunks that are made or read again for every pass.
+"""Data that are not held: pieces that are read or made again in every pass.
 
-The same steps as of samples that reside on the device, taken from a Python loop: while one chunk is computed, the next
-is fetched in another thread and moved to the device. Memory is set by the chunk, not by the number of samples.
+A piece is some thousands of rows, which become `sparsam.samples.Samples` for a moment. While one piece is computed, the
+next is fetched in another thread and moved to the device. Memory is set by the piece, not by the number of samples.
+
+The sums over the pieces are those of an evaluation of `sparsam.objective`, taken one by one. Each device adds up its
+own, and each process reads its own pieces, as many as it has; at the end of a pass the sums of all are added once.
 """
 
 from __future__ import annotations
@@ -9,121 +12,239 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeVar
+from functools import cache, cached_property, partial
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
+from numpy.typing import NDArray
 
 from sparsam.compilation import quick_jit
 from sparsam.curvature import InputMoments, assemble, input_moments_of, input_products, moments
+from sparsam.devices import local_devices, n_processes, spread
 from sparsam.kronecker import KroneckerFactors
 from sparsam.network import Parameters
 from sparsam.objective import Evaluation, Objective, Slopes
-from sparsam.samples import Chunk
+from sparsam.samples import Chunk, Samples, on_every_device
 
-__all__ = ["Stream", "evaluate_stream", "stream_factors", "stream_input_moments"]
+__all__ = ["Piece", "Stream", "evaluate_stream", "stream_factors", "stream_input_moments", "summed"]
 
-Sums = TypeVar("Sums")
+
+class Piece(NamedTuple):
+    """Consecutive samples on the host, in rows.
+
+    Attributes
+    ----------
+    inputs : array of shape (n_samples, n_features)
+    targets : array of shape (n_samples, n_outputs) or None
+        None where the inputs are their own targets.
+    sample_weight : array of shape (n_samples,) or None
+        None for ones.
+    tangents : array of shape (n_samples, n_tangents, n_features) or None
+    """
+
+    inputs: NDArray[np.floating]
+    targets: NDArray[np.floating] | None = None
+    sample_weight: NDArray[np.floating] | None = None
+    tangents: NDArray[np.floating] | None = None
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Chunks of host arrays, all of one shape, the same in every pass.
+    """Pieces of the data, the same in every pass.
 
     Attributes
     ----------
-    chunks : callable
-        Returns an iterator over `sparsam.samples.Chunk` of NumPy arrays, samples in the last axis; those that only fill
-        up have weight 0.
+    pieces : callable
+        Returns an iterator over `Piece`, of at most ``piece_size`` samples each.
+    piece_size, chunk_size : int
+        Samples of a piece, and of a chunk of it on a device.
     total_weight : float
-        S, the sum of all weights.
+        S, the sum of all weights, of all processes.
     dtype : {"float32", "float64"}
-        Precision in which chunks reach the device.
+        Precision in which pieces reach the device.
+    mesh : jax.sharding.Mesh or None
+        Over whose devices each piece is divided. Of several processes each has pieces of its own.
     """
 
-    chunks: Callable[[], Iterator[Chunk]]
+    pieces: Callable[[], Iterator[Piece]]
+    piece_size: int
+    chunk_size: int
     total_weight: float
     dtype: DTypeLike
+    mesh: Mesh | None = None
 
     @property
     def weight(self) -> jax.Array:
-        """S in the precision of the training."""
-        return jnp.asarray(self.total_weight, self.dtype)
+        """S in the precision of the training; of NumPy, for the devices of whatever process."""
+        return cast(jax.Array, np.asarray(self.total_weight, self.dtype))
 
-    def __iter__(self) -> Iterator[Chunk]:
-        source = iter(self.chunks())
+    @cached_property
+    def blank(self) -> Chunk:
+        """A chunk of zeros, for shapes."""
+        first = next(iter(self.pieces()), None)
+        if first is None:
+            raise ValueError("the stream has no pieces")
+        rows = (first.inputs, first.inputs if first.targets is None else first.targets, np.ones(1), first.tangents)
+        zeros = [None if a is None else np.zeros((*a.shape[:0:-1], self.chunk_size), self.dtype) for a in rows]
+        return Chunk(*zeros)  # type: ignore[arg-type]
 
-        def fetch() -> Chunk | None:
-            chunk = next(source, None)
+    def __iter__(self) -> Iterator[Samples]:
+        source = iter(self.pieces())
+
+        def fetch() -> Samples | None:
+            piece = next(source, None)
             # The precision is a setting of the thread.
             with jax.enable_x64(np.dtype(self.dtype) == np.float64):
-                return chunk and jax.tree.map(lambda array: jax.device_put(np.asarray(array, self.dtype)), chunk)
+                return piece and self._samples(piece)
 
-        with ThreadPoolExecutor(1) as other:
-            ahead = other.submit(fetch)
-            while (chunk := ahead.result()) is not None:
-                ahead = other.submit(fetch)
-                yield chunk
+        ahead = self._reader.submit(fetch)
+        while (samples := ahead.result()) is not None:
+            ahead = self._reader.submit(fetch)
+            yield samples
 
-    def sum(self, function: Callable[[Chunk], Sums]) -> tuple[Sums, Chunk]:
-        """Sum a compiled function of the chunk, a pytree of arrays, over all chunks; return the last chunk, too.
+    @cached_property
+    def _reader(self) -> ThreadPoolExecutor:
+        """The thread that fetches: one for all passes, since each thread has a heap of its own."""
+        return ThreadPoolExecutor(1, thread_name_prefix="sparsam-stream")
+
+    def _samples(self, piece: Piece) -> Samples:
+        return Samples.from_arrays(
+            *piece,
+            chunk_size=self.chunk_size,
+            dtype=self.dtype,
+            mesh=self._local,
+            n_buffered=-(-self.piece_size // (self.chunk_size * (1 if self._local is None else self._local.size))),
+            total_weight=self.total_weight,
+        )
+
+    @cached_property
+    def _local(self) -> Mesh | None:
+        """The part of the mesh that is this process's own; None for a single device."""
+        devices = [] if self.mesh is None else local_devices(self.mesh)
+        return Mesh(np.array(devices), ("samples",)) if len(devices) > 1 else None
+
+    def sum(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Sum a compiled function (*arguments, samples), a pytree of arrays, over all pieces: see `summed`.
 
         Raises
         ------
         ValueError
-            If there are no chunks.
+            If there are no pieces.
         """
+        arguments = self._on_local_devices(arguments)
         total: Any = None
-        for chunk in self:
-            part = function(chunk)
+        for samples in self:
+            jax.block_until_ready(total)  # devices are given work, not waited for: pieces would heap up before them
+            part = function(*arguments, samples)
             total = part if total is None else _added(total, part)
         if total is None:
-            raise ValueError("the stream has no chunks")
-        return total, chunk
+            raise ValueError("the stream has no pieces")
+        return total if self.mesh is None else self._of_all_devices(total)
+
+    def _on_local_devices(self, tree: Any) -> Any:
+        """Give what is the same on all devices to those of this process."""
+        if n_processes(self.mesh) == 1:
+            return tree
+
+        def local(leaf: Any) -> Any:
+            if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable:
+                return leaf
+            shards = [shard.data for shard in leaf.addressable_shards]
+            if self._local is None:
+                return shards[0]
+            everywhere = NamedSharding(self._local, PartitionSpec())
+            return jax.make_array_from_single_device_arrays(leaf.shape, everywhere, shards)
+
+        return jax.tree.map(local, tree)
+
+    def _of_all_devices(self, sums: Any) -> Any:
+        """Add the sums of all devices, of which those of this process are given."""
+        mesh = cast(Mesh, self.mesh)
+        over = NamedSharding(mesh, spread(mesh))
+
+        def everywhere(leaf: jax.Array) -> jax.Array:
+            own = leaf[None] if self._local is None else leaf
+            shards = [shard.data for shard in own.addressable_shards]
+            return jax.make_array_from_single_device_arrays((mesh.size, *own.shape[1:]), over, shards)
+
+        return _summed_everywhere(mesh)(jax.tree.map(everywhere, sums))
 
 
 def evaluate_stream(objective: Objective, theta: jax.Array, stream: Stream) -> Evaluation:
     """J, its gradient and its terms, as `Objective.evaluate` has them."""
     parameters = _parameters(objective, theta)
-    sums: Any = ()
-    if all(term.linear for term in objective.terms):
-        chunk = next(iter(stream))
-    else:
-        sums, chunk = stream.sum(partial(_nonlinear_sums, objective, parameters))
-    slopes = _slopes(objective, parameters, sums, stream.weight, chunk)
-    (gradient, sums), _ = stream.sum(partial(_gradient_sums, objective, parameters, slopes))
+    linear = all(term.linear for term in objective.terms)
+    sums = () if linear else _nonlinear_sums(objective, parameters, stream)
+    slopes = _slopes(objective, parameters, sums, stream.weight, stream.blank)
+    gradient, sums = _gradient_sums(objective, parameters, slopes, stream)
     return _evaluation(objective, parameters, gradient, sums, slopes, stream.weight)
 
 
 def stream_input_moments(stream: Stream) -> InputMoments:
     """Do what `sparsam.curvature.input_moments` does."""
-    sums, _ = stream.sum(_input_products)
-    return _input_moments_of(sums, stream.weight)
+    return _input_moments_of(_input_products(stream), stream.weight)
 
 
 def stream_factors(objective: Objective, theta: jax.Array, stream: Stream, inputs: InputMoments) -> KroneckerFactors:
     """Do what `sparsam.curvature.kronecker_factors` does, of all samples always: the pass costs more than they do."""
     parameters = _parameters(objective, theta)
-    sums, _ = stream.sum(partial(_moments, objective, parameters))
+    sums = _moments(objective, parameters, stream)
     return _assemble(objective, parameters, sums, inputs, stream.weight)
 
 
 # The compiled steps.
 
+
+def summed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function (*arguments, chunk) as one of (*arguments, data) that sums over the data's chunks.
+
+    The data are samples, or a stream of them; the arguments, and the sums, are the same on all devices.
+    """
+
+    def over_chunks(*arguments: Any) -> Any:
+        *others, samples = arguments
+        return samples.sum_over_chunks(partial(function, *others))
+
+    def is_large(*arguments: Any) -> bool:
+        return len(arguments[-1].inputs) > 1
+
+    of_samples = quick_jit(on_every_device(over_chunks), thorough=is_large)
+    of_piece = quick_jit(on_every_device(over_chunks, add=False), thorough=is_large)
+
+    def of_data(*arguments: Any) -> Any:
+        *others, data = arguments
+        return data.sum(of_piece, *others) if isinstance(data, Stream) else of_samples(*arguments)
+
+    return of_data
+
+
+def _gradient(objective: Objective, parameters: Parameters, slopes: Slopes, chunk: Chunk) -> Any:
+    return objective.gradient_sums(parameters, slopes, chunk)
+
+
 _parameters = quick_jit(Objective.parameters)
-_nonlinear_sums = quick_jit(Objective.nonlinear_sums)
+_nonlinear_sums = summed(Objective.nonlinear_sums)
 _slopes = quick_jit(Objective.slopes)
-_gradient_sums = quick_jit(Objective.gradient_sums)
-_moments = quick_jit(moments)
-_input_products = quick_jit(input_products)
+_gradient_sums = summed(_gradient)
+_moments = summed(moments)
+_input_products = summed(input_products)
 
 
 @jax.jit
-def _added(total: Sums, part: Sums) -> Sums:
+def _added(total: Any, part: Any) -> Any:
     return jax.tree.map(jnp.add, total, part)
+
+
+@cache
+def _summed_everywhere(mesh: Mesh) -> Callable[[Any], Any]:
+    return jax.jit(
+        lambda sums: jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), sums),
+        out_shardings=NamedSharding(mesh, PartitionSpec()),
+    )
 
 
 @quick_jit

@@ -21,22 +21,12 @@ from jax.typing import DTypeLike
 from numpy.typing import NDArray
 
 from sparsam import lbfgs
-from sparsam.burst import LONGEST_BURST, Records, run_burst, tell_and_record
-from sparsam.compilation import quick_jit
-from sparsam.curvature import (
-    InputMoments,
-    assemble,
-    input_moments,
-    input_moments_of,
-    input_products,
-    kronecker_factors,
-    moments,
-)
-from sparsam.kronecker import KroneckerFactors
+from sparsam.burst import LONGEST_BURST, Records
 from sparsam.line_search import host_array
 from sparsam.objective import Objective
-from sparsam.samples import Chunk, Samples
-from sparsam.stream import Stream, evaluate_stream, stream_factors, stream_input_moments
+from sparsam.passes import Passes, passes_over
+from sparsam.samples import Samples
+from sparsam.stream import Stream
 
 __all__ = [
     "SOLVERS",
@@ -46,7 +36,6 @@ __all__ = [
     "Progress",
     "Training",
     "begin",
-    "compiled_input_moments",
     "next_steps",
     "precision",
     "record",
@@ -198,25 +187,20 @@ def train(
     pause = 0 if monitor else max_iter
     with precision(dtype):
         objective = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), objective)
-        inputs = None
-        state = begin(objective, samples, cast(jax.Array, training.theta), solver, tol=tol, max_iter=max_iter)
+        passes = passes_over(objective, samples)
+        state = begin(passes, cast(jax.Array, training.theta), solver, tol=tol, max_iter=max_iter)
         if solver == "kronecker-lbfgs":
             with ThreadPoolExecutor(1) as other:
-                # Where the burst is not compiled yet, a burst of no steps has it compiled beside the factors.
-                if isinstance(samples, Samples):
-                    other.submit(_compile_burst, objective, samples, state)
-                inputs = _input_moments(samples)
-                state = _refresh(objective, samples, state, inputs)
+                # What is not compiled yet is so beside the factors.
+                other.submit(_compile, passes, state)
+                state = lbfgs.tell_factors(state, passes.factors(state))
     try:
         while not training.stop_reason:
             with precision(dtype):
-                if isinstance(samples, Stream):
-                    state, records = _streamed_step(objective, samples, state)
-                else:
-                    state, records = _burst(objective, samples, state, steps, pause)
+                state, records = passes.steps(state, steps, pause)
                 records, reached, status = jax.device_get((records, state.theta, state.status))
                 if records.needs_factors:
-                    state = _refresh(objective, samples, state, inputs)
+                    state = lbfgs.tell_factors(state, passes.factors(state))
             before, elapsed = elapsed, time.perf_counter() - start
             steps = next_steps(steps, elapsed - before)
             record(training, names, records, reached, int(status), before, elapsed)
@@ -239,19 +223,11 @@ def train(
     return training
 
 
-def begin(
-    objective: Objective, samples: Samples | Stream, theta: jax.Array, solver: str, **options: Any
-) -> lbfgs.LBFGSState:
+def begin(passes: Passes, theta: jax.Array, solver: str, **options: Any) -> lbfgs.LBFGSState:
     """Make the minimizer's first state, which waits for its factors, if the solver uses any."""
     if solver == "lbfgs":
         return lbfgs.initialize(theta, **options)
-    if isinstance(samples, Stream):
-        chunk = next(iter(samples))
-        inputs = jax.eval_shape(lambda: input_moments_of(input_products(chunk)))
-        shapes = jax.eval_shape(_assembled_from_chunk, objective, theta, chunk, inputs)
-    else:
-        inputs = jax.eval_shape(input_moments, samples)
-        shapes = jax.eval_shape(kronecker_factors, objective, theta, samples, inputs, 0)
+    shapes = passes.factor_shapes(theta)
     factors = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), shapes)
     return lbfgs.initialize(theta, factors=factors, **options)
 
@@ -276,35 +252,9 @@ def record(
         training.stop_reason = _REASON_OF_STATUS[status]
 
 
-def _assembled_from_chunk(
-    objective: Objective, theta: jax.Array, chunk: Chunk, inputs: InputMoments
-) -> KroneckerFactors:
-    parameters = objective.parameters(theta)
-    return assemble(objective, parameters, moments(objective, parameters, chunk), inputs)
-
-
-def _input_moments(samples: Samples | Stream) -> InputMoments:
-    return stream_input_moments(samples) if isinstance(samples, Stream) else compiled_input_moments(samples)
-
-
-def _refresh(
-    objective: Objective, samples: Samples | Stream, state: lbfgs.LBFGSState, inputs: InputMoments | None
-) -> lbfgs.LBFGSState:
-    if isinstance(samples, Stream):
-        assert inputs is not None  # made when the training began
-        return lbfgs.tell_factors(state, stream_factors(objective, state.theta, samples, inputs))
-    return lbfgs.tell_factors(state, _factors(objective, state.theta, samples, inputs, state.iteration))
-
-
-def _streamed_step(objective: Objective, samples: Stream, state: lbfgs.LBFGSState) -> tuple[lbfgs.LBFGSState, Records]:
-    """Do a burst of one evaluation."""
-    evaluation = evaluate_stream(objective, _ask(state), samples)
-    return _tell(state, evaluation)
-
-
-def _compile_burst(objective: Objective, samples: Samples, state: lbfgs.LBFGSState) -> None:
+def _compile(passes: Passes, state: lbfgs.LBFGSState) -> None:
     with precision(state.theta.dtype):
-        _burst(objective, samples, state, 0, 0)
+        passes.compile(state)
 
 
 def _progress(records: Records, names: list[str], first: int, before: float, now: float) -> list[Progress]:
@@ -338,13 +288,3 @@ def next_steps(steps: int, seconds: float) -> int:
     if seconds < BURST_SECONDS / 2:
         return min(2 * steps, LONGEST_BURST)
     return max(steps // 2, 1) if seconds > 2 * BURST_SECONDS else steps
-
-
-# The compiled programs.
-
-_ask = quick_jit(lbfgs.ask)
-_tell = quick_jit(tell_and_record)
-
-_burst = quick_jit(run_burst, thorough=lambda objective, samples, *_: len(samples.inputs) > 1, donate_argnames="state")
-_factors = quick_jit(kronecker_factors)
-compiled_input_moments = quick_jit(input_moments)

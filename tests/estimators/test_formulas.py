@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from sparsam import reference
 from sparsam.estimators import autoencoder
-from sparsam.samples import Chunk
 
 FUNCTIONS = {
     "logistic": lambda a: 1 / (1 + np.exp(-a)),
@@ -183,20 +182,25 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(model, X, start, count):
         ("inverse_transform", "_decode", 3),
         ("predict", "_reconstruct", 6),
         ("score_samples", "_negative_error", 6),
-        ("cost", "_sums", 6),
     ],
 )
 def test_compiled_programs_see_one_chunk_at_a_time(model, X, monkeypatch, method, program, columns):
     shapes, original = [], getattr(autoencoder, program)
 
     def watched(*arguments):
-        rows = arguments[-1]
-        shapes.append(rows.inputs.T.shape if isinstance(rows, Chunk) else rows.shape)
+        shapes.append(arguments[-1].shape)
         return original(*arguments)
 
     monkeypatch.setattr(autoencoder, program, watched)
     getattr(chunked(model, 7), method)(X[:, :columns])
     assert shapes == [(7, columns)] * 9
+
+
+def test_cost_sums_over_one_chunk_at_a_time(model, X, monkeypatch):
+    seen, original = [], autoencoder._sums
+    monkeypatch.setattr(autoencoder, "_sums", lambda *arguments: seen.append(arguments[-1]) or original(*arguments))
+    chunked(model, 7).cost(X)
+    assert [stream.chunk_size for stream in seen] == [7]
 
 
 def test_memory_beyond_the_result_does_not_grow_with_the_data(model, X):

@@ -10,20 +10,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam.activations import get_activation
-from sparsam.compilation import quick_jit
 from sparsam.error_functions import SquaredError
 from sparsam.estimators import fitting, validation
+from sparsam.estimators.data import Data, HeldRows, data_of
 from sparsam.estimators.validation import LARGEST_WEIGHT
 from sparsam.network import Network, Parameters, affine, weighted_sum
 from sparsam.objective import Objective, Term
 from sparsam.penalties import KLSparsity, WeightDecay
-from sparsam.samples import Chunk, Samples, choose_chunk_size
+from sparsam.samples import Chunk, Samples
+from sparsam.stream import Stream, summed
 from sparsam.train import Callback, precision
 
 __all__ = ["SparseAutoencoder"]
@@ -76,6 +78,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Whether `fit` goes on from the fitted weights, if there are any.
     random_state : int, RandomState instance or None, default None
         Draws the initial weights, U(-r, r) with r = sqrt(6 / (n_in + n_out + 1)).
+    mesh : jax.sharding.Mesh or None, default None
+        Devices to train on; the samples are divided among them. None takes all of this process.
+        `sparsam.devices.all_devices()` takes those of all processes of a distributed run, each of which brings its own
+        rows.
     callback : callable or None, default None
         Called about ten times a second with a `sparsam.train.Progress`; returning True stops the training.
     verbose : int, default 0
@@ -145,6 +151,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         polish: bool = False,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
+        mesh: Mesh | None = None,
         callback: Callback | None = None,
         verbose: int = 0,
     ) -> None:
@@ -163,6 +170,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self.polish = polish
         self.warm_start = warm_start
         self.random_state = random_state
+        self.mesh = mesh
         self.callback = callback
         self.verbose = verbose
 
@@ -172,7 +180,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            In [0, 1] for logistic outputs.
+            In [0, 1] for logistic outputs. Or rows that are not in memory: a memory-mapped array (``np.load(file,
+            mmap_mode="r")``), an h5py, Zarr or Dask array, or an object whose ``__iter__`` yields chunks of rows, the
+            same ones whenever it is asked (or tuples of rows and weights). They are read again in every step, a piece
+            at a time, and repeated rows are not merged; stored arrays below 64 MiB are read once and held.
         y : ignored
         sample_weight : array-like of shape (n_samples,), optional
             s_n, not negative; an integer weight gives the very bits that so many copies of the row would.
@@ -198,47 +209,45 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             interrupt ends here: in a loop over fits, look at ``stop_reason_``.
         """
         self.check_hyperparameters()
-        X = validation.validate_inputs(self, X, reset=True)
-        weights = validation.check_sample_weight(sample_weight, X)
-        if self.output_activation == "logistic":
-            validation.check_unit_range(X)
-
+        in_range = validation.check_unit_range if self.output_activation == "logistic" else None
+        data = data_of(self, X, sample_weight, in_range)
         network = Network(
-            (X.shape[1], int(self.n_components), X.shape[1]), self.hidden_activation, self.output_activation
+            (data.n_features, int(self.n_components), data.n_features), self.hidden_activation, self.output_activation
         )
 
         @cache
-        def samples_in(dtype: str) -> Samples:
-            return fitting.samples_of(
-                X, None, weights, dtype=dtype, layer_sizes=network.layer_sizes, chunk_size=self.chunk_size
-            )
+        def data_in(dtype: str) -> Samples | Stream:
+            return data.for_engine(dtype, network.layer_sizes, self.chunk_size)
 
         theta = fitting.initial_weights(self, network)
-        training = fitting.minimize(self, self._objective(network), theta, samples_in)
+        objective = self._objective(network)
+        training = fitting.minimize(self, objective, theta, data_in)
         if training.history:
             with precision(self.dtype):
-                rho_hat = _mean_activation(
-                    network, jax.device_put(training.theta.astype(self.dtype)), samples_in(self.dtype)
-                )
-                self.mean_activation_ = np.asarray(rho_hat)
+                weights = network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
+                self.mean_activation_ = np.asarray(_mean_activation(objective, weights, data_in(self.dtype)))
             self._n_features_out = network.layer_sizes[1]
         fitting.set_fitted_attributes(self, network, training)
         if self.verbose:
             print(fitting.summary_line(self), flush=True)
         return self
 
-    def transform(self, X: ArrayLike) -> NDArray[np.floating]:
+    def transform(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
         """Activations of the hidden units, z = h(x W_1 + b_1).
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Or rows that are not in memory, as in `fit`.
+        out : array of shape (n_samples, n_components), optional
+            Where to write the result, a piece at a time: anything that takes slices of rows, such as a memory-mapped
+            file, an HDF5 or a Zarr dataset.
 
         Returns
         -------
-        Z : array of shape (n_samples, n_components), of type ``dtype``
+        Z : array of shape (n_samples, n_components), of type ``dtype``; or ``out``
         """
-        return self._apply(_encode, self._validated(X))
+        return self._apply(_encode, X, out)
 
     def inverse_transform(self, Z: ArrayLike) -> NDArray[np.floating]:
         """Reconstruct inputs from hidden activations, y = h_out(z W_2 + b_2).
@@ -261,20 +270,23 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 f"Z has {activations.shape[1]} columns, but there are {self._n_features_out} hidden units: pass what "
                 "transform returned"
             )
-        return self._apply(_decode, activations)
+        return self._apply_to(_decode, HeldRows(activations, None, None))
 
-    def predict(self, X: ArrayLike) -> NDArray[np.floating]:
+    def predict(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
         """Reconstruction y of each sample: `inverse_transform` of `transform`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Or rows that are not in memory, as in `fit`.
+        out : array of shape (n_samples, n_features), optional
+            Where to write the result, as in `transform`.
 
         Returns
         -------
-        Y : array of shape (n_samples, n_features), of type ``dtype``
+        Y : array of shape (n_samples, n_features), of type ``dtype``; or ``out``
         """
-        return self._apply(_reconstruct, self._validated(X))
+        return self._apply(_reconstruct, X, out)
 
     def cost(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """J of the fitted weights on X, in float64.
@@ -290,22 +302,16 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         float
             On the training data about `cost_`; it depends on alpha, rho and beta. Use `score` to compare settings.
         """
-        X = self._validated(X)
+        check_is_fitted(self)
         self.check_hyperparameters()  # they may have been set since the fit
-        weights = validation.check_sample_weight(sample_weight, X)
-        s = np.ones(len(X)) if weights is None else weights
-        network, parameters = self._network(), fitting.fitted_parameters(self)
-        size = choose_chunk_size(len(X), network.layer_sizes, self.chunk_size)
+        data = data_of(self, X, sample_weight, reset=False)
+        network = self._network()
         with precision(np.float64):
             objective = self._objective(network)
-            parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), parameters)
-            sums: Any = None
-            for start in range(0, len(X), size):
-                piece = slice(start, start + size)
-                rows, row_weights = (jnp.asarray(fitting.filled(array[piece], size, np.float64)) for array in (X, s))
-                more = _sums(objective, parameters, Chunk(rows.T, rows.T, row_weights))
-                sums = more if sums is None else jax.tree.map(jnp.add, sums, more)
-            return float(jnp.sum(objective.values(sums, jnp.asarray(s.sum()), parameters)))
+            parameters = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), fitting.fitted_parameters(self))
+            stream = data.streamed(np.float64, network.layer_sizes, self.chunk_size)
+            sums = _sums(objective, parameters, stream)
+            return float(jnp.sum(objective.values(sums, jnp.asarray(stream.total_weight), parameters)))
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Minus the mean of E_n = 1/2 |y_n - x_n|^2: greater is better, comparable across settings.
@@ -334,7 +340,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         -------
         array of shape (n_samples,), float64
         """
-        return self._apply(_negative_error, self._validated(X)).astype(np.float64)
+        return self._apply(_negative_error, X).astype(np.float64)
 
     @property
     def components_(self) -> NDArray[np.floating]:
@@ -385,18 +391,19 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         n_features, n_components = self.coefs_[0].shape
         return Network((n_features, n_components, n_features), self.hidden_activation, self.output_activation)
 
-    def _validated(self, X: ArrayLike) -> NDArray[np.floating]:
+    def _apply(self, function: Any, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
         check_is_fitted(self)
-        return validation.validate_inputs(self, X, reset=False)
+        return self._apply_to(function, data_of(self, X, None, reset=False), out)
 
-    def _apply(self, function: Any, rows: NDArray[np.floating]) -> NDArray[np.floating]:
-        return fitting.apply_in_chunks(
+    def _apply_to(self, function: Any, data: Data, out: Any = None) -> NDArray[np.floating]:
+        return fitting.apply_to_data(
             function,
             self._network(),
             fitting.fitted_parameters(self),
-            rows,
+            data,
             dtype=self.coefs_[0].dtype,
             chunk_size=self.chunk_size,
+            out=out,
         )
 
 
@@ -425,19 +432,16 @@ def _negative_error(network: Network, parameters: Parameters, X: jax.Array) -> j
     return -SquaredError().per_sample(network, network.forward(parameters, X.T), X.T)
 
 
-@partial(quick_jit, static_argnums=0)
-def _mean_activation(network: Network, theta: jax.Array, samples: Samples) -> jax.Array:
-    parameters = network.unravel(theta)
-    hidden = get_activation(network.hidden_activation)
-
-    def activation_sums(chunk: Chunk) -> jax.Array:
-        a = network.forward(parameters, chunk.inputs).pre_activations[0]
-        z = hidden.probabilities(a)[0] if hidden.probabilities else hidden.function(a)
-        return weighted_sum(z, chunk.sample_weight)
-
-    return samples.sum_over_chunks(activation_sums) / samples.total_weight
+def _activations(objective: Objective, parameters: Parameters, chunk: Chunk) -> jax.Array:
+    hidden = get_activation(objective.network.hidden_activation)
+    a = objective.network.forward(parameters, chunk.inputs).pre_activations[0]
+    z = hidden.probabilities(a)[0] if hidden.probabilities else hidden.function(a)
+    return weighted_sum(z, chunk.sample_weight)
 
 
-@jax.jit
-def _sums(objective: Objective, parameters: Parameters, chunk: Chunk) -> tuple[Any, ...]:
-    return objective.sums(parameters, chunk)
+_activation_sums = summed(_activations)
+_sums = summed(Objective.sums)
+
+
+def _mean_activation(objective: Objective, parameters: Parameters, data: Samples | Stream) -> jax.Array:
+    return _activation_sums(objective, parameters, data) / np.asarray(data.total_weight)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state, column_or_1d
@@ -100,7 +101,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         many copies, some of which may be held out and the others not.
     n_iter_no_change : int, default 20
         Iterations without a new best after which early stopping gives up.
-    solver, max_iter, tol, time_budget, chunk_size, dtype, polish, warm_start, random_state, callback, verbose
+    solver, max_iter, tol, time_budget, chunk_size, dtype, polish, warm_start, random_state, mesh, callback, verbose
         As for `SparseAutoencoder`; ``random_state`` draws the held-out part too.
 
     Attributes
@@ -173,6 +174,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         polish: bool = False,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
+        mesh: Mesh | None = None,
         callback: Callback | None = None,
         verbose: int = 0,
     ) -> None:
@@ -196,6 +198,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         self.polish = polish
         self.warm_start = warm_start
         self.random_state = random_state
+        self.mesh = mesh
         self.callback = callback
         self.verbose = verbose
 

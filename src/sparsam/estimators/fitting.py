@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import jax
@@ -15,67 +15,25 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from sparsam.estimators.rows import merge_repeated_parts
+from sparsam.estimators.data import Data
 from sparsam.network import Network, Parameters
 from sparsam.objective import Objective
 from sparsam.polish import polish
-from sparsam.samples import Chunk, Samples, choose_chunk_size
+from sparsam.samples import Samples, choose_chunk_size
 from sparsam.stream import Stream
 from sparsam.train import STOP_REASONS, Callback, Monitor, Progress, Training, precision, train
 
 __all__ = [
     "apply_in_chunks",
+    "apply_to_data",
     "filled",
     "fitted_parameters",
     "history_frame",
     "initial_weights",
     "minimize",
     "reporting",
-    "samples_of",
     "set_fitted_attributes",
-    "stream_of",
 ]
-
-
-def samples_of(
-    X: NDArray[np.floating],
-    targets: NDArray[np.floating] | None,
-    sample_weight: NDArray[np.float64] | None,
-    tangents: NDArray[np.floating] | None = None,
-    *,
-    dtype: DTypeLike,
-    layer_sizes: tuple[int, ...],
-    chunk_size: int | None,
-) -> Samples:
-    """Bring rows into their canonical form, and then to the engine; targets None are the inputs themselves."""
-    parts = [None if part is None else part.astype(dtype, copy=False) for part in (X, targets, tangents)]
-    (inputs, targets, tangents), weights = merge_repeated_parts(parts, sample_weight)
-    size = choose_chunk_size(len(weights), layer_sizes, chunk_size, 0 if tangents is None else tangents.shape[1])
-    with precision(dtype):
-        return Samples.from_arrays(inputs, targets, weights, tangents, chunk_size=size, dtype=dtype)  # type: ignore[arg-type]
-
-
-def stream_of(
-    X: NDArray[np.floating],
-    targets: NDArray[np.floating],
-    sample_weight: NDArray[np.float64] | None,
-    tangents: Callable[[NDArray[np.floating]], NDArray[np.floating]],
-    chunk_size: int,
-    *,
-    dtype: DTypeLike,
-) -> Stream:
-    """Bring rows into their canonical form, and make their tangents in every pass, a chunk at a time."""
-    (inputs, t), weights = merge_repeated_parts([X.astype(dtype), targets.astype(dtype)], sample_weight)
-    assert inputs is not None
-    assert t is not None
-
-    def chunks() -> Iterator[Chunk]:
-        for start in range(0, len(inputs), chunk_size):
-            piece = slice(start, start + chunk_size)
-            parts = (inputs[piece], t[piece], weights[piece], tangents(inputs[piece]))
-            yield Chunk(*(filled(part, chunk_size, dtype).T for part in parts))  # type: ignore[arg-type]
-
-    return Stream(chunks, float(weights.sum()), dtype)
 
 
 def initial_weights(estimator: Any, network: Network) -> NDArray[np.floating]:
@@ -247,6 +205,42 @@ def apply_in_chunks(
             result[start : start + count] = piece
     assert result is not None  # validation refuses empty data
     return result
+
+
+def apply_to_data(
+    function: Callable[..., jax.Array],
+    network: Network,
+    parameters: Parameters,
+    data: Data,
+    *,
+    dtype: DTypeLike,
+    chunk_size: int | None = None,
+    out: Any = None,
+) -> Any:
+    """Do `apply_in_chunks` for the inputs of data, in memory or not; the result goes into ``out``, where that is given.
+
+    Raises
+    ------
+    ValueError
+        If ``out`` is of another shape than the result.
+    """
+    results, row, width = [], 0, None
+    for rows in data.pieces():
+        piece = apply_in_chunks(function, network, parameters, rows.X, dtype=dtype, chunk_size=chunk_size)
+        if out is None:
+            results.append(piece)
+            continue
+        if width is None:
+            width = piece.shape[1:]
+            if tuple(out.shape) != (data.n_rows, *width):
+                raise ValueError(
+                    f"out must be of shape {(data.n_rows, *width)}, got an array of shape {tuple(out.shape)}"
+                )
+        out[row : row + len(piece)] = piece
+        row += len(piece)
+    if out is not None:
+        return out
+    return results[0] if len(results) == 1 else np.concatenate(results)
 
 
 def filled(rows: NDArray[np.floating], size: int, dtype: DTypeLike) -> NDArray[np.floating]:

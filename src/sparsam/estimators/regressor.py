@@ -9,6 +9,7 @@ from typing import Any, Self
 import jax
 import numpy as np
 import pandas as pd
+from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
@@ -102,7 +103,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
     dtype : {"float32", "float64"}, default "float64"
         Precision of the training. C^-1 magnifies rounding: where noise is a hundredth of the targets' variance, or
         correlations are high, float32 ends at gradients of 1e-4 to 1e-2.
-    solver, tol, time_budget, chunk_size, polish, warm_start, random_state, callback, verbose
+    solver, tol, time_budget, chunk_size, polish, warm_start, random_state, mesh, callback, verbose
         As for `SparseAutoencoder`; ``random_state`` draws the held-out part too.
 
     Attributes
@@ -160,6 +161,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         polish: bool = False,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
+        mesh: Mesh | None = None,
         callback: Callback | None = None,
         verbose: int = 0,
     ) -> None:
@@ -184,6 +186,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         self.polish = polish
         self.warm_start = warm_start
         self.random_state = random_state
+        self.mesh = mesh
         self.callback = callback
         self.verbose = verbose
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.estimators import fitting
+from sparsam.estimators import data, fitting, validation
 from sparsam.estimators.early_stopping import EarlyStopping, Part, Split
 from sparsam.estimators.rows import merge_repeated_parts
 from sparsam.estimators.tangents import MadeTangents
@@ -93,10 +93,12 @@ def train_on_targets(
 
     ``widths`` are the numbers that a sample takes in the parts of a pass, for the choice of a chunk.
     """
+    mesh = validation.checked_mesh(estimator.mesh)
+    options: Any = {"layer_sizes": widths, "chunk_size": estimator.chunk_size, "mesh": mesh}
 
     def samples_of(part: Part, dtype: str) -> Samples:
         tau = tangents[part.rows] if isinstance(tangents, np.ndarray) else None
-        return fitting.samples_of(*rows_of(part), tau, dtype=dtype, layer_sizes=widths, chunk_size=estimator.chunk_size)
+        return data.samples_of(*rows_of(part), tau, **options, dtype=dtype)
 
     def rows_of(part: Part) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.float64]]:
         return X[part.rows], targets[part.rows], sample_weight[part.rows] * part.shares
@@ -104,7 +106,8 @@ def train_on_targets(
     def training_data(part: Part, dtype: str) -> Samples | Stream:
         if not isinstance(tangents, MadeTangents):
             return samples_of(part, dtype)
-        return fitting.stream_of(*rows_of(part), tangents, tangents.piece(X), dtype=dtype)
+        made = (tangents, tangents.piece(X), len(tangents.factors))
+        return data.stream_of(*rows_of(part), *made, **options, dtype=dtype)
 
     if split is None:
         everything = Part(np.arange(len(X)), np.ones(len(X)))

@@ -6,12 +6,15 @@ from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
 
+import jax
 import numpy as np
+from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
+from sparsam.devices import default_mesh, local_devices, n_processes
 from sparsam.train import SOLVERS
 
 __all__ = [
@@ -20,10 +23,13 @@ __all__ = [
     "check_flag",
     "check_hyperparameters",
     "check_number",
+    "check_piece",
     "check_sample_weight",
     "check_supervised_hyperparameters",
     "check_unit_range",
     "check_weight",
+    "check_width",
+    "checked_mesh",
     "layer_sizes",
     "validate_inputs",
 ]
@@ -71,6 +77,7 @@ def check_hyperparameters(estimator: Any) -> None:
         check_number("chunk_size", estimator.chunk_size, Integral, low=1)
     for name in ("polish", "warm_start"):
         check_flag(name, getattr(estimator, name))
+    checked_mesh(estimator.mesh)
     if estimator.callback is not None and not callable(estimator.callback):
         raise TypeError(f"callback must be callable or None, got {estimator.callback!r}")
     if not isinstance(estimator.verbose, Integral | np.bool_):
@@ -91,6 +98,27 @@ def check_supervised_hyperparameters(estimator: Any) -> None:
 def check_weight(name: str, value: Any) -> None:
     """Check the weight of a penalty."""
     check_number(name, value, low=0, high=LARGEST_WEIGHT)
+
+
+def checked_mesh(mesh: Any) -> Mesh | None:
+    """Return the mesh to train on: of None all devices of this process.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no mesh, or some processes of a distributed run have no part in it.
+    """
+    if mesh is None:
+        return default_mesh()
+    if not isinstance(mesh, Mesh):
+        raise TypeError(f"mesh must be None or a jax.sharding.Mesh, got {type(mesh).__name__}")
+    count = n_processes(mesh)
+    if not local_devices(mesh) or count not in (1, jax.process_count()):
+        raise ValueError(
+            f"mesh holds devices of {count} of {jax.process_count()} processes: give devices of this process alone, or "
+            "of all processes (sparsam.devices.all_devices())"
+        )
+    return mesh
 
 
 def check_flag(name: str, value: Any) -> None:
@@ -121,7 +149,35 @@ def validate_inputs(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> N
     return checked
 
 
-def check_finite(X: NDArray[np.floating], name: str) -> None:
+def check_width(estimator: Any, n_features: int, *, reset: bool) -> None:
+    """Do what `validate_inputs` does about features, for data that have no names.
+
+    Raises
+    ------
+    ValueError
+        Without ``reset``, if there are not as many as the estimator was fitted on.
+    """
+    if not reset and n_features != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {n_features} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
+            "features as input"
+        )
+    if reset:
+        estimator.n_features_in_ = n_features
+        if hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
+
+
+def check_piece(X: ArrayLike, row: int) -> NDArray[np.floating]:
+    """Return some consecutive samples, the first of them number ``row``, as a dense, finite float array."""
+    checked: NDArray[np.floating] = check_array(
+        X, dtype=(np.float64, np.float32), ensure_all_finite=False, input_name="X"
+    )
+    check_finite(checked, "X", row)
+    return checked
+
+
+def check_finite(X: NDArray[np.floating], name: str, first_row: int = 0) -> None:
     """Raise ValueError naming the first row that holds NaN or infinity."""
     # A sum is finite only if every summand is, and needs no array of flags; it can overflow, so look then.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -132,13 +188,15 @@ def check_finite(X: NDArray[np.floating], name: str) -> None:
         row, column = int(rows[0]), int(columns[0])
         kind = "NaN" if np.isnan(X[row, column]) else "infinity"
         raise ValueError(
-            f"Input {name} contains {kind}: first in row {row}, column {column}; {len(np.unique(rows))} of "
+            f"Input {name} contains {kind}: first in row {first_row + row}, column {column}; {len(np.unique(rows))} of "
             f"{len(X)} rows have NaN or infinity. Remove these rows or impute them (sklearn.impute)."
         )
 
 
-def check_sample_weight(sample_weight: ArrayLike | None, X: NDArray[np.floating]) -> NDArray[np.float64] | None:
-    """Return the weights as float64 (n_samples,); they must be finite, not negative, and not all zero."""
+def check_sample_weight(
+    sample_weight: ArrayLike | None, X: NDArray[np.floating], *, some: bool = True
+) -> NDArray[np.float64] | None:
+    """Return the weights as float64 (n_samples,): finite, not negative, and, where ``some``, not all zero."""
     if sample_weight is None:
         return None
     weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
@@ -147,16 +205,16 @@ def check_sample_weight(sample_weight: ArrayLike | None, X: NDArray[np.floating]
     check_consistent_length(X, weights)
     if np.any(weights < 0):
         raise ValueError(f"sample_weight must not be negative: it is in row {int(np.argmax(weights < 0))}")
-    if not weights.sum() > 0:
+    if some and not weights.sum() > 0:
         raise ValueError("sample_weight is zero for every sample: nothing is left to fit")
     return np.asarray(weights)
 
 
-def check_unit_range(X: NDArray[np.floating]) -> None:
+def check_unit_range(X: NDArray[np.floating], first_row: int = 0) -> None:
     """Raise ValueError unless X lies in [0, 1], the range of a logistic output, up to rounding."""
     low, high = float(X.min()), float(X.max())
     if low < -UNIT_RANGE_SLACK or high > 1 + UNIT_RANGE_SLACK:
-        row = int(np.argmax(np.any((X < -UNIT_RANGE_SLACK) | (X > 1 + UNIT_RANGE_SLACK), axis=1)))
+        row = first_row + int(np.argmax(np.any((X < -UNIT_RANGE_SLACK) | (X > 1 + UNIT_RANGE_SLACK), axis=1)))
         raise ValueError(
             f"X ranges from {low:.6g} to {high:.6g} (first outside [0, 1] in row {row}), but logistic outputs can only "
             "reach (0, 1). Normalize X (sparsam.images.normalize_patches for image patches, "

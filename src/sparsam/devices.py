@@ -1,0 +1,98 @@
+"""Devices and processes: samples are spread over them, and everything else is on each.
+
+A mesh is JAX's own. Along all of its axes together the samples are divided: each device holds some of them, sums over
+these alone, and only the sums cross the wires (`jax.lax.psum`). Weights, the minimizer's state and its decisions are
+the same everywhere, so no device ever waits for another's but in these sums.
+
+The processes of a distributed run (`jax.distributed`) bring their own rows each, as many as they have; what all must
+know of them together, a sum or the largest of something, goes through `sum_of_processes` and `max_of_processes`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "all_devices",
+    "default_mesh",
+    "from_local",
+    "local_devices",
+    "max_of_processes",
+    "n_processes",
+    "replicated",
+    "spread",
+    "sum_of_processes",
+]
+
+
+def default_mesh() -> Mesh | None:
+    """All devices of this process; None for a single one, which needs no mesh."""
+    devices = jax.local_devices()
+    return Mesh(np.array(devices), ("samples",)) if len(devices) > 1 else None
+
+
+def all_devices() -> Mesh:
+    """All devices of all processes of a distributed run, for the parameter ``mesh`` of an estimator.
+
+    Returns
+    -------
+    jax.sharding.Mesh
+        One axis, "samples".
+
+    Examples
+    --------
+    >>> from sparsam.devices import all_devices
+    >>> all_devices().axis_names
+    ('samples',)
+    """
+    return Mesh(np.array(jax.devices()), ("samples",))
+
+
+def spread(mesh: Mesh) -> PartitionSpec:
+    """Divided over all devices, along the first axis."""
+    return PartitionSpec(mesh.axis_names)
+
+
+def local_devices(mesh: Mesh) -> list[Any]:
+    """Devices of the mesh that are this process's, in their order."""
+    return [device for device in mesh.devices.flat if device.process_index == jax.process_index()]
+
+
+def n_processes(mesh: Mesh | None) -> int:
+    """How many processes take part."""
+    return 1 if mesh is None else len({device.process_index for device in mesh.devices.flat})
+
+
+def from_local(array: NDArray[Any], mesh: Mesh) -> jax.Array:
+    """Put a host array, equal parts of its first axis for each local device, on the devices."""
+    return jax.make_array_from_process_local_data(NamedSharding(mesh, spread(mesh)), array)
+
+
+def replicated(array: NDArray[Any], mesh: Mesh) -> jax.Array:
+    """Put a host array, the same in every process, on every device."""
+    return jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec()), array, array.shape)
+
+
+def sum_of_processes(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
+    """Sum over the processes of the mesh, in the precision of the host."""
+    return _of_processes(value, mesh).sum(axis=0)
+
+
+def max_of_processes(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
+    """Largest over the processes of the mesh."""
+    return np.asarray(_of_processes(value, mesh).max(axis=0))
+
+
+def _of_processes(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
+    array = np.asarray(value)
+    if n_processes(mesh) == 1:
+        return array[None]
+    from jax.experimental import multihost_utils
+
+    with jax.enable_x64(True):  # 64 bits stay 64 bits
+        return np.asarray(multihost_utils.process_allgather(array)).reshape(-1, *array.shape)

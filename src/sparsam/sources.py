@@ -1,0 +1,226 @@
+"""Rows that are not in memory: mapped files, HDF5, Zarr, Dask, and objects that yield chunks of rows.
+
+A `Source` reads them in pieces, in order, as often as it is asked. What a stored array keeps together, a block of a
+compressed file, is read at once. A read that fails is tried again; what fails for good is named by chunk and row.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["HELD_BYTES", "Source", "is_stored", "source_of"]
+
+HELD_BYTES = 2**26
+"""Stored arrays up to this size are read whole: nothing is saved by streaming them."""
+
+READ_BYTES = 2**24  # of one read, where the array has no blocks of its own
+PAUSES = (0.1, 0.5)  # seconds before a read is tried again
+
+STORED = ("h5py", "zarr", "dask")  # packages whose arrays are read as they are sliced
+
+
+def is_stored(X: Any) -> bool:
+    """Whether X is an array on disk (or to be computed), or an object that yields chunks."""
+    return _is_stored_array(X) or _yields_chunks(X)
+
+
+def _is_stored_array(X: Any) -> bool:
+    package = type(X).__module__.partition(".")[0]
+    mapped = isinstance(X, np.memmap) and getattr(X, "_mmap", None) is not None
+    return mapped or (package in STORED and hasattr(X, "shape") and hasattr(X, "__getitem__"))
+
+
+def _yields_chunks(X: Any) -> bool:
+    arrays = ("shape", "__array__", "__getitem__", "__dataframe__", "__arrow_c_stream__")
+    return isinstance(X, Iterable) and not any(hasattr(X, name) for name in arrays) and not isinstance(X, set)
+
+
+def source_of(X: Any, *others: Any) -> Source:
+    """Make a source of X and, row by row, of what belongs to it: targets, weights; None where there is none.
+
+    Chunks that X yields may be tuples (x, targets) or (x, targets, weights), which take the place of ``others``.
+
+    Raises
+    ------
+    ValueError
+        If X yields its chunks only once, or if arrays differ in length.
+    """
+    if _yields_chunks(X):
+        if iter(X) is X:
+            raise ValueError(
+                "X is an iterator, which yields its chunks only once, and a fit reads them in every step: give an "
+                "object whose __iter__ begins anew, such as a class with a generator __iter__"
+            )
+        if any(other is not None for other in others):
+            raise ValueError("an object that yields chunks yields targets and weights too, as tuples (x, y, weights)")
+        return Source((_Yielded(X),), 1 + len(others), None)
+    columns = [
+        None if array is None else _Stored(array, name) for array, name in zip((X, *others), NAMES, strict=False)
+    ]
+    lengths = {len(column.array) for column in columns if column is not None}
+    if len(lengths) > 1:
+        raise ValueError(f"Found input variables with inconsistent numbers of samples: {sorted(lengths)}")
+    if lengths == {0}:
+        raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+    return Source(tuple(columns), 1 + len(others), lengths.pop())
+
+
+NAMES = ("X", "y", "sample_weight")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows in pieces.
+
+    Attributes
+    ----------
+    columns : tuple
+        What is read side by side.
+    n_parts : int
+        Parts of a piece: x, targets, ...
+    n_samples : int or None
+        None where only reading tells.
+    """
+
+    columns: tuple[Any, ...]
+    n_parts: int
+    n_samples: int | None
+
+    def pieces(self, size: int) -> Iterator[tuple[NDArray[Any] | None, ...]]:
+        """Read all rows, so many at a time; of a piece the parts x, targets, ..., None where there are none."""
+        if isinstance(self.columns[0], _Yielded):
+            return self._padded(_regrouped(self.columns[0].chunks(), size))
+        readers = [None if c is None else _regrouped(c.chunks(), size) for c in self.columns]
+        present = [reader for reader in readers if reader is not None]
+
+        def side_by_side() -> Iterator[tuple[NDArray[Any] | None, ...]]:
+            for parts in zip(*present, strict=True):
+                of = iter(parts)
+                yield tuple(None if reader is None else next(of)[0] for reader in readers)
+
+        return side_by_side()
+
+    def _padded(self, pieces: Iterator[tuple[NDArray[Any], ...]]) -> Iterator[tuple[NDArray[Any] | None, ...]]:
+        for parts in pieces:
+            if len(parts) > self.n_parts:
+                raise ValueError(f"X yields chunks of {len(parts)} parts, of which this takes at most {self.n_parts}")
+            yield parts + (None,) * (self.n_parts - len(parts))
+
+
+Chunks = Iterator[tuple[NDArray[Any], ...]]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """An array that is read by slices, those in memory among them."""
+
+    array: Any
+    name: str
+
+    def chunks(self) -> Chunks:
+        n_samples, rows = len(self.array), self._rows_at_once()
+        for k, start in enumerate(range(0, n_samples, rows)):
+            stop = min(start + rows, n_samples)
+
+            def read(start: int = start, stop: int = stop) -> NDArray[Any]:
+                return np.asarray(self.array[start:stop])
+
+            yield (_persistently(read, f"chunk {k} of {self.name} (rows {start} to {stop - 1})"),)
+
+    def _rows_at_once(self) -> int:
+        """A whole number of blocks, where it has any; else what makes a read worth its while."""
+        shape, dtype = self.array.shape, np.dtype(self.array.dtype)
+        row_bytes = max(int(np.prod(shape[1:], dtype=np.int64)) * max(dtype.itemsize, 1), 1)
+        many = max(READ_BYTES // row_bytes, 1)
+        blocks = getattr(self.array, "chunks", None)
+        if not blocks:
+            return many
+        first = blocks[0] if isinstance(blocks[0], int) else max(blocks[0])
+        return max(many - many % first, int(first))
+
+
+@dataclass(frozen=True)
+class _Yielded:
+    """An object that yields chunks."""
+
+    source: Iterable[Any]
+
+    def chunks(self) -> Chunks:
+        done, row, iterator = 0, 0, iter(self.source)
+
+        def following() -> Any:
+            nonlocal iterator
+            if iterator is None:  # after a failure from the beginning again
+                iterator = islice(iter(self.source), done, None)
+            try:
+                return next(iterator, None)
+            except BaseException:
+                iterator = None  # type: ignore[assignment]
+                raise
+
+        while (chunk := _persistently(following, f"chunk {done} of X (from row {row} on)")) is not None:
+            parts = tuple(np.asarray(part) for part in (chunk if isinstance(chunk, tuple) else (chunk,)))
+            lengths = {len(part) if part.ndim else -1 for part in parts}
+            if len(lengths) > 1 or -1 in lengths:
+                raise ValueError(f"chunk {done} of X has parts of different lengths: {[part.shape for part in parts]}")
+            yield parts
+            done, row = done + 1, row + len(parts[0])
+
+
+def _persistently(read: Callable[[], Any], what: str) -> Any:
+    """Read, and where that fails pause and try again.
+
+    Raises
+    ------
+    OSError
+        If it fails for good; it says what could not be read.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            return read()
+        except Exception as error:
+            if pause is None:
+                tries = len(PAUSES) + 1
+                raise OSError(f"{what} cannot be read, tried {tries} times: {error or type(error).__name__}") from error
+            time.sleep(pause)
+    raise AssertionError  # the last try returns or raises
+
+
+def _regrouped(chunks: Chunks, size: int) -> Chunks:
+    """Chunks of any number of rows as chunks of so many each, the last one apart."""
+    held: list[Sequence[NDArray[Any]]] = []
+    count = 0
+    for chunk in chunks:
+        held.append(chunk)
+        count += len(chunk[0])
+        while count >= size:
+            held, whole = _split(held, size)
+            count -= size
+            yield whole
+    if count:
+        yield _split(held, count)[1]
+
+
+def _split(
+    held: list[Sequence[NDArray[Any]]], size: int
+) -> tuple[list[Sequence[NDArray[Any]]], tuple[NDArray[Any], ...]]:
+    """Take so many rows off the front of the chunks held."""
+    taken: list[Sequence[NDArray[Any]]] = []
+    rest = list(held)
+    missing = size
+    while missing:
+        first = rest.pop(0)
+        taken.append([part[:missing] for part in first])
+        if len(first[0]) > missing:
+            rest.insert(0, [part[missing:] for part in first])
+        missing -= len(taken[-1][0])
+    if len(taken) == 1:
+        return rest, tuple(taken[0])
+    return rest, tuple(np.concatenate(parts) for parts in zip(*taken, strict=True))
