@@ -21,6 +21,7 @@ __all__ = [
     "all_devices",
     "default_mesh",
     "from_local",
+    "gathered",
     "local_devices",
     "max_of_processes",
     "n_processes",
@@ -80,15 +81,16 @@ def replicated(array: NDArray[Any], mesh: Mesh) -> jax.Array:
 
 def sum_of_processes(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
     """Sum over the processes of the mesh, in the precision of the host."""
-    return _of_processes(value, mesh).sum(axis=0)
+    return gathered(value, mesh).sum(axis=0)
 
 
 def max_of_processes(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
     """Largest over the processes of the mesh."""
-    return np.asarray(_of_processes(value, mesh).max(axis=0))
+    return np.asarray(gathered(value, mesh).max(axis=0))
 
 
-def _of_processes(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
+def gathered(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
+    """What each process of the mesh has, (n_processes, ...), in their order."""
     array = np.asarray(value)
     if n_processes(mesh) == 1:
         return array[None]

@@ -41,7 +41,12 @@ class Layout:
     results: Mapping[str, type]  # attributes that are one number, string or truth value
     check: Callable[[Any], None]  # raises ValueError or TypeError unless parameters and fitted attributes fit together
     labels: tuple[str, ...] = ()  # attributes that are labels: numbers or strings
-    not_saved: tuple[str, ...] = ("callback", "random_state", "mesh")  # what JSON cannot hold; comes back as None
+    not_saved: tuple[str, ...] = (
+        "callback",
+        "random_state",
+        "mesh",
+        "checkpoint",
+    )  # what JSON cannot hold; comes back as None
     encode: Callable[[Any], Arrays] = _nothing  # other attributes to arrays
     decode: Callable[[Any, Mapping[str, NDArray[Any]]], None] = _no_more  # and back
 
@@ -125,7 +130,7 @@ def _decode_classifier(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         model.likelihood_profile_ = LikelihoodProfile(epsilon, held_out, training, near, int(arrays["n_held_out"][0]))
 
 
-OF_SUPERVISED = ("callback", "random_state", "mesh", "tangents")
+OF_SUPERVISED = ("callback", "random_state", "mesh", "checkpoint", "tangents")
 LAYOUTS = {
     "SparseAutoencoder": Layout(
         estimator=SparseAutoencoder, arrays=("mean_activation_",), results=RESULTS, check=_check_autoencoder

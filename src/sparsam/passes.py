@@ -11,6 +11,8 @@ from functools import cached_property
 from typing import Protocol
 
 import jax
+import numpy as np
+from jax.sharding import Mesh
 
 from sparsam import lbfgs
 from sparsam.burst import Records, run_burst, tell_and_record
@@ -24,6 +26,7 @@ from sparsam.curvature import (
     kronecker_factors,
     moments,
 )
+from sparsam.devices import gathered, n_processes
 from sparsam.kronecker import KroneckerFactors
 from sparsam.objective import Objective
 from sparsam.samples import Chunk, Samples, on_every_device
@@ -46,6 +49,9 @@ class Passes(Protocol):
 
     def compile(self, state: lbfgs.LBFGSState) -> None:
         """Compile what the steps will need, where that can be done ahead."""
+
+    def agreed(self, steps: int, stop_reason: str) -> tuple[int, str]:
+        """Return the length of the next burst and why to stop, the same in all processes."""
 
 
 def passes_over(objective: Objective, data: Samples | Stream) -> Passes:
@@ -77,6 +83,10 @@ class ResidentPasses:
         """Do a burst of no steps."""
         self.steps(state, 0, 0)
 
+    def agreed(self, steps: int, stop_reason: str) -> tuple[int, str]:
+        """Return the shortest burst, and why the first process that wants to stop does."""
+        return _agreed(self.samples.mesh, steps, stop_reason)
+
     @cached_property
     def _inputs(self) -> InputMoments:
         return compiled_input_moments(self.samples)
@@ -105,9 +115,25 @@ class StreamPasses:
     def compile(self, state: lbfgs.LBFGSState) -> None:
         """Do nothing: its programs are several, and small."""
 
+    def agreed(self, steps: int, stop_reason: str) -> tuple[int, str]:
+        """Return why the first process that wants to stop does."""
+        return _agreed(self.stream.mesh, steps, stop_reason)
+
     @cached_property
     def _inputs(self) -> InputMoments:
         return stream_input_moments(self.stream)
+
+
+def _agreed(mesh: Mesh | None, steps: int, stop_reason: str) -> tuple[int, str]:
+    """Agree on what follows: clocks, callbacks and signals are not the same everywhere, and all must do the same."""
+    if n_processes(mesh) == 1:
+        return steps, stop_reason
+    votes = gathered([steps, *stop_reason.encode().ljust(LONGEST_REASON)], mesh)
+    reasons = [bytes(vote[1:].astype(np.uint8)).decode().rstrip() for vote in votes]
+    return int(votes[:, 0].min()), next((reason for reason in reasons if reason), "")
+
+
+LONGEST_REASON = 16
 
 
 def _factors_of_chunk(objective: Objective, theta: jax.Array, chunk: Chunk) -> KroneckerFactors:

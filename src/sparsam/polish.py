@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from sparsam.keeping import Keeper, Progress
 from sparsam.objective import Objective
 from sparsam.samples import Samples
 from sparsam.stream import Stream
-from sparsam.train import Callback, Progress, Training, train
+from sparsam.train import Callback, Training, train
 
 __all__ = ["POLISHED_TOL", "polish"]
 
@@ -24,6 +25,7 @@ def polish(
     training: Training,
     objective: Objective,
     samples: Callable[[], Samples | Stream],
+    keeper: Callable[[], Keeper | None] = lambda: None,
     *,
     solver: str = "kronecker-lbfgs",
     max_iter: int = 1000,
@@ -40,6 +42,8 @@ def polish(
         The same.
     samples : callable
         Returns the same samples, made in the scope `precision("float64")`.
+    keeper : callable
+        Returns where to save this training, if anywhere.
     solver, max_iter, time_budget, callback
         As for `sparsam.train.train`; iterations and seconds count from the start of the first training.
 
@@ -67,6 +71,7 @@ def polish(
         solver=solver,
         dtype="float64",
         tol=POLISHED_TOL,
+        keeper=keeper(),
         max_iter=max(max_iter - last.iteration, 1),
         time_budget=None if time_budget is None else max(time_budget - last.seconds, 0.0),
         callback=None if callback is None else lambda progress: callback(continued(progress)),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import jax
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from sparsam import lbfgs
 from sparsam.burst import LONGEST_BURST, Records
+from sparsam.keeping import Keeper, NoKeeper, Progress, Saved, restored, saved_leaves
 from sparsam.line_search import host_array
 from sparsam.objective import Objective
 from sparsam.passes import Passes, passes_over
@@ -61,45 +62,30 @@ _REASON_OF_STATUS = {
     lbfgs.NOT_FINITE: "not_finite",
 }
 
+FINAL = ("converged", "precision", "max_iter", "held_out")
+"""Reasons after which there is nothing to go on with."""
+
 SOLVERS = ("kronecker-lbfgs", "lbfgs")
 """L-BFGS from Kronecker factors of the curvature (`sparsam.curvature`), or from a multiple of the identity."""
 
 BURST_SECONDS = 0.1  # aimed at: short enough for Ctrl-C and progress, long enough to hide the host
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a training has come; what callbacks are given.
-
-    Attributes
-    ----------
-    iteration, evaluations : int
-        Steps accepted; evaluations of J and its gradient.
-    seconds : float
-        Wall time since the training began, compilation included.
-    J : float
-        The objective.
-    terms : dict of str to float
-        The terms J is the sum of.
-    gradient_norm : float
-        Max-norm of the gradient.
-    """
-
-    iteration: int
-    evaluations: int
-    seconds: float
-    J: float
-    terms: Mapping[str, float]
-    gradient_norm: float
-
-
 Callback = Callable[[Progress], bool | None]
 """Called after each burst (about ten times a second), outside JAX's precision scope; True stops the training."""
 
 
-Monitor = Callable[[int, NDArray[np.floating]], bool]
-"""Called with the iteration and the weights at the start and after every iteration; True stops the training with the
-reason "held_out"."""
+class Monitor(Protocol):
+    """Watches the weights."""
+
+    def __call__(self, iteration: int, theta: NDArray[np.floating]) -> bool:
+        """Look at the weights, at the start and after every iteration; True stops with the reason "held_out"."""
+
+    def remember(self) -> Mapping[str, NDArray[Any]]:
+        """Return what a checkpoint must hold for the monitor to go on."""
+
+    def recall(self, remembered: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from there."""
 
 
 @dataclass
@@ -149,6 +135,7 @@ def train(
     time_budget: float | None = None,
     callback: Callback | None = None,
     monitor: Monitor | None = None,
+    keeper: Keeper | None = None,
 ) -> Training:
     """Minimize an objective over samples from the weights theta.
 
@@ -171,8 +158,9 @@ def train(
         Seconds after which to stop; checked between bursts.
     callback : callable or None
         See `Callback`.
-    monitor : callable or None
-        See `Monitor`.
+    monitor : Monitor or None
+    keeper : Keeper or None
+        Where to save the training between bursts, and to go on from where something was saved.
 
     Returns
     -------
@@ -183,17 +171,34 @@ def train(
     start = time.perf_counter()
     names = [term.name for term in objective.terms]
     training = Training(theta=np.asarray(theta, dtype), stop_reason="", tol=tol)
-    steps, elapsed = 1, 0.0
-    pause = 0 if monitor else max_iter
+    keeper = keeper or NoKeeper()
     with precision(dtype):
         objective = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), objective)
         passes = passes_over(objective, samples)
         state = begin(passes, cast(jax.Array, training.theta), solver, tol=tol, max_iter=max_iter)
-        if solver == "kronecker-lbfgs":
+        saved = keeper.load()
+        if saved is not None:
+            state = restored(saved, state)
+            start -= saved.seconds
+            training.theta, training.history = np.asarray(state.theta), saved.history
+            if monitor is not None:
+                monitor.recall(saved.monitor)
+            if saved.stop_reason in FINAL:
+                training.stop_reason = saved.stop_reason
+                return training
+        elif solver == "kronecker-lbfgs":
             with ThreadPoolExecutor(1) as other:
                 # What is not compiled yet is so beside the factors.
                 other.submit(_compile, passes, state)
                 state = lbfgs.tell_factors(state, passes.factors(state))
+    steps, elapsed = 1, time.perf_counter() - start
+    resumed = saved.history[-1].resumed + 1 if saved is not None and saved.history else 0
+    pause = len(training.history) if monitor else max_iter
+
+    def so_far() -> Saved:
+        remembered = {} if monitor is None else monitor.remember()
+        return Saved(saved_leaves(state), training.history, elapsed, training.stop_reason, remembered)
+
     try:
         while not training.stop_reason:
             with precision(dtype):
@@ -202,25 +207,33 @@ def train(
                 if records.needs_factors:
                     state = lbfgs.tell_factors(state, passes.factors(state))
             before, elapsed = elapsed, time.perf_counter() - start
-            steps = next_steps(steps, elapsed - before)
-            record(training, names, records, reached, int(status), before, elapsed)
-            if training.stop_reason:
-                break
+            record(training, names, records, reached, int(status), before, elapsed, resumed)
             iteration = len(training.history) - 1
-            if monitor is not None and iteration == pause:
+            if monitor is not None and iteration == pause and not training.stop_reason:
                 pause += 1
                 if monitor(iteration, training.theta):
                     training.stop_reason = "held_out"
-                    break
-            if callback is not None and training.history and callback(training.history[-1]):
-                training.stop_reason = "callback"
-            elif time_budget is not None and elapsed >= time_budget:
-                training.stop_reason = "time_budget"
+            reason = training.stop_reason or _asked_to_stop(training, callback, keeper, time_budget, elapsed)
+            steps, training.stop_reason = passes.agreed(next_steps(steps, elapsed - before), reason)
+            lasting = training.history and training.stop_reason != "not_finite"
+            if lasting and (training.stop_reason or keeper.due(elapsed)):
+                keeper.save(so_far)
     except KeyboardInterrupt:
         if not training.history:
             raise
         training.stop_reason = "interrupted"
     return training
+
+
+def _asked_to_stop(
+    training: Training, callback: Callback | None, keeper: Keeper, time_budget: float | None, elapsed: float
+) -> str:
+    """Why to stop after a burst that the minimizer would go on from; empty if nobody asks to."""
+    if callback is not None and training.history and callback(training.history[-1]):
+        return "callback"
+    if keeper.stop:
+        return "interrupted"
+    return "time_budget" if time_budget is not None and elapsed >= time_budget else ""
 
 
 def begin(passes: Passes, theta: jax.Array, solver: str, **options: Any) -> lbfgs.LBFGSState:
@@ -240,9 +253,10 @@ def record(
     status: int,
     before: float,
     now: float,
+    resumed: int = 0,
 ) -> None:
     """Enter what a burst reports, which ran between two times."""
-    more = _progress(records, names, len(training.history), before, now)
+    more = _progress(records, names, len(training.history), before, now, resumed)
     # At one stroke, lest Ctrl-C leave a history that is ahead of the weights.
     training.theta, training.history = theta, training.history + more
     if status == lbfgs.NOT_FINITE:
@@ -257,7 +271,9 @@ def _compile(passes: Passes, state: lbfgs.LBFGSState) -> None:
         passes.compile(state)
 
 
-def _progress(records: Records, names: list[str], first: int, before: float, now: float) -> list[Progress]:
+def _progress(
+    records: Records, names: list[str], first: int, before: float, now: float, resumed: int
+) -> list[Progress]:
     """Iterations of a burst that ran between two times, counted from ``first``."""
     accepted = slice(int(records.n_accepted))
     share = (records.evaluations[accepted] - records.evaluations_before) / records.steps
@@ -269,6 +285,7 @@ def _progress(records: Records, names: list[str], first: int, before: float, now
             J=float(terms.sum()),
             terms=dict(zip(names, terms.tolist(), strict=True)),
             gradient_norm=float(gradient_norm),
+            resumed=resumed,
         )
         for iteration, (evaluations, seconds, terms, gradient_norm) in enumerate(
             zip(

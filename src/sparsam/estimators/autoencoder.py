@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache, partial
 from numbers import Integral
 from typing import Any, Self
@@ -82,6 +83,14 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Devices to train on; the samples are divided among them. None takes all of this process.
         `sparsam.devices.all_devices()` takes those of all processes of a distributed run, each of which brings its own
         rows.
+    checkpoint : path or None, default None
+        Folder in which the training is saved on the way, so that a fit that was killed can go on: to the same bits, on
+        the same machine. The last two checkpoints are kept. SIGTERM and Ctrl-C then end the fit after a last one.
+    checkpoint_every : float or str, default "60s"
+        Seconds between checkpoints, or text such as "60s", "5min", "1h".
+    resume : bool, default False
+        Whether to go on from the folder's checkpoint, which must be of the same data, model and options; of a folder
+        without one the fit begins anew. If False, a folder that holds a checkpoint is refused.
     callback : callable or None, default None
         Called about ten times a second with a `sparsam.train.Progress`; returning True stops the training.
     verbose : int, default 0
@@ -152,6 +161,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         mesh: Mesh | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float | str = "60s",
+        resume: bool = False,
         callback: Callback | None = None,
         verbose: int = 0,
     ) -> None:
@@ -171,6 +183,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self.warm_start = warm_start
         self.random_state = random_state
         self.mesh = mesh
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
+        self.resume = resume
         self.callback = callback
         self.verbose = verbose
 
@@ -221,7 +236,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
         theta = fitting.initial_weights(self, network)
         objective = self._objective(network)
-        training = fitting.minimize(self, objective, theta, data_in)
+        with fitting.checkpoints_of(self) as checkpoints:
+            training = fitting.minimize(self, objective, theta, data_in, checkpoints=checkpoints)
         if training.history:
             with precision(self.dtype):
                 weights = network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Self
@@ -101,7 +102,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         many copies, some of which may be held out and the others not.
     n_iter_no_change : int, default 20
         Iterations without a new best after which early stopping gives up.
-    solver, max_iter, tol, time_budget, chunk_size, dtype, polish, warm_start, random_state, mesh, callback, verbose
+    solver, max_iter, tol, time_budget, chunk_size, dtype, polish, warm_start, random_state, mesh, checkpoint,
+    checkpoint_every, resume, callback, verbose
         As for `SparseAutoencoder`; ``random_state`` draws the held-out part too.
 
     Attributes
@@ -175,6 +177,9 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         mesh: Mesh | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float | str = "60s",
+        resume: bool = False,
         callback: Callback | None = None,
         verbose: int = 0,
     ) -> None:
@@ -199,6 +204,9 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         self.warm_start = warm_start
         self.random_state = random_state
         self.mesh = mesh
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
+        self.resume = resume
         self.callback = callback
         self.verbose = verbose
 
@@ -276,11 +284,10 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
             of = TANGENTS_OF[self.tangents_of]
             objective = Objective(network, (error, WeightDecay(float(alpha)), *penalties(self, tau, of)))
             widths = network.layer_sizes
-            return train_on_targets(
-                estimator, objective, X, targets, weights, theta, widths=widths, split=split, tangents=tau
-            )
+            options: Any = {"widths": widths, "split": split, "tangents": tau, "checkpoints": checkpoints}
+            return train_on_targets(estimator, objective, X, targets, weights, theta, **options)
 
-        quiet = type(self)(**self.get_params() | {"verbose": 0, "polish": False})
+        quiet = type(self)(**self.get_params(deep=False) | {"verbose": 0, "polish": False})
 
         def held_out_at(alpha: float, splits: list[Split], T: Array) -> HeldOut:
             parts = [
@@ -301,10 +308,11 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
                 )
             return folds(N_FOLDS, counts, seed, index)
 
-        T, alpha, profile = self._noise_and_alpha(held_out_at, split, in_folds, n_classes)
-        alpha = float(alpha)
-        kept = split() if self.early_stopping else None
-        training, _, _, self.validation_scores_ = trained(self, T, alpha, kept, theta)
+        with fitting.checkpoints_of(self) as checkpoints:
+            T, alpha, profile = self._noise_and_alpha(held_out_at, split, in_folds, n_classes)
+            alpha = float(alpha)
+            kept = split() if self.early_stopping else None
+            training, _, _, self.validation_scores_ = trained(self, T, alpha, kept, theta)
         if training.history:
             self.classes_ = classes
             self.alpha_ = alpha

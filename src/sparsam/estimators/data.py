@@ -26,7 +26,18 @@ from sparsam.sources import HELD_BYTES, Source, is_stored, source_of
 from sparsam.stream import Piece, Stream
 from sparsam.train import precision
 
-__all__ = ["Data", "HeldRows", "ReadRows", "Rows", "data_of", "samples_of", "stream_of", "total"]
+__all__ = [
+    "Data",
+    "HeldRows",
+    "ReadRows",
+    "Rows",
+    "data_of",
+    "digest",
+    "fingerprint_of",
+    "samples_of",
+    "stream_of",
+    "total",
+]
 
 PIECE_BYTES = 2**24
 """Inputs of a piece in float32: two pieces at a time, and what is computed of them, are all that is held."""
@@ -283,25 +294,38 @@ class ReadRows:
         row, known = 0, bool(self.digests)
         k = -1
         for k, parts in enumerate(self.source.pieces(self.piece_size)):
-            digest = (len(parts[0]), _digest(parts))  # type: ignore[arg-type]
+            read = (len(parts[0]), digest(*parts))  # type: ignore[arg-type]
             if not known:
-                self.digests.append(digest)
-            elif k >= len(self.digests) or self.digests[k] != digest:
+                self.digests.append(read)
+            elif k >= len(self.digests) or self.digests[k] != read:
                 raise ValueError(
-                    f"rows {row} to {row + digest[0] - 1} of X are not those that were read before: a fit reads the "
+                    f"rows {row} to {row + read[0] - 1} of X are not those that were read before: a fit reads the "
                     "data in every step, and they must stay the same (no shuffling, no random changes, nobody who "
                     "writes to the file)"
                 )
             yield prepare(parts, row)
-            row += digest[0]
+            row += read[0]
         if k + 1 < len(self.digests):
             raise ValueError(
                 f"X ended after {row} rows, and had {sum(count for count, _ in self.digests)} when it was read before"
             )
 
 
-def _digest(parts: tuple[NDArray[Any] | None, ...]) -> int:
-    """A checksum of the bits of a piece: of sums over blocks of words, which are fast."""
+def fingerprint_of(data: Samples | Stream) -> int:
+    """A checksum of all the data, of all processes."""
+    if isinstance(data, Stream):
+        own = 0
+        for piece in data.pieces():
+            own = zlib.crc32(digest(*piece).to_bytes(4), own)
+    else:
+        arrays = (data.inputs, data.targets, data.sample_weight, data.tangents)
+        shards = [shard.data for array in arrays if array is not None for shard in array.addressable_shards]
+        own = digest(*map(np.asarray, shards))
+    return int(sum_of_processes(own, data.mesh))
+
+
+def digest(*parts: NDArray[Any] | None) -> int:
+    """A checksum of the bits of some arrays: of sums over blocks of words, which are fast."""
     check = 0
     for part in parts:
         if part is None:

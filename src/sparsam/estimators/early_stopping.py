@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
@@ -127,6 +128,20 @@ class EarlyStopping:
         if self.best is None or score < self.best[1]:
             self.best = (iteration, score, theta)
         return iteration - self.best[0] >= self.patience
+
+    def remember(self) -> Mapping[str, NDArray[Any]]:
+        """Return the scores and the best weights."""
+        scores = np.array(self.scores, dtype=np.float64).reshape(-1, 2)
+        if self.best is None:
+            return {"scores": scores}
+        return {"scores": scores, "best": np.array(self.best[:2], dtype=np.float64), "theta": self.best[2]}
+
+    def recall(self, remembered: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from there."""
+        self.scores = [(int(iteration), float(score)) for iteration, score in remembered["scores"]]
+        if "best" in remembered:
+            iteration, score = remembered["best"]
+            self.best = (int(iteration), float(score), remembered["theta"])
 
     def keep_best(self, training: Training) -> Training:
         """Return the training as if it had ended at the best weights."""

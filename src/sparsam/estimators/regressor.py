@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from numbers import Integral
 from typing import Any, Self
@@ -103,7 +104,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
     dtype : {"float32", "float64"}, default "float64"
         Precision of the training. C^-1 magnifies rounding: where noise is a hundredth of the targets' variance, or
         correlations are high, float32 ends at gradients of 1e-4 to 1e-2.
-    solver, tol, time_budget, chunk_size, polish, warm_start, random_state, mesh, callback, verbose
+    solver, tol, time_budget, chunk_size, polish, warm_start, random_state, mesh, checkpoint,
+    checkpoint_every, resume, callback, verbose
         As for `SparseAutoencoder`; ``random_state`` draws the held-out part too.
 
     Attributes
@@ -162,6 +164,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         mesh: Mesh | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float | str = "60s",
+        resume: bool = False,
         callback: Callback | None = None,
         verbose: int = 0,
     ) -> None:
@@ -187,6 +192,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         self.warm_start = warm_start
         self.random_state = random_state
         self.mesh = mesh
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
+        self.resume = resume
         self.callback = callback
         self.verbose = verbose
 
@@ -252,17 +260,19 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         if self.early_stopping:
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             split = hold_out(counts, self.validation_fraction, seed)
-        training, trained_on, held_out, scores = train_on_targets(
-            self,
-            objective,
-            X,
-            targets,
-            weights,
-            self._initial_weights(network, scale),
-            widths=self._widths(network, error),
-            split=split,
-            tangents=tau,
-        )
+        with fitting.checkpoints_of(self) as checkpoints:
+            training, trained_on, held_out, scores = train_on_targets(
+                self,
+                objective,
+                X,
+                targets,
+                weights,
+                self._initial_weights(network, scale),
+                widths=self._widths(network, error),
+                split=split,
+                tangents=tau,
+                checkpoints=checkpoints,
+            )
 
         def in_units_of_y(parameters: Parameters) -> Parameters:
             if mask is not None:

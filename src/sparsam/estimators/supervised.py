@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsam.checkpoints import Checkpoints
 from sparsam.estimators import data, fitting, validation
 from sparsam.estimators.early_stopping import EarlyStopping, Part, Split
 from sparsam.estimators.rows import merge_repeated_parts
@@ -88,6 +89,7 @@ def train_on_targets(
     widths: tuple[int, ...],
     split: Split | None,
     tangents: NDArray[np.floating] | MadeTangents | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Supervised:
     """Train from theta as the estimator's hyperparameters say, with early stopping where there is a split.
 
@@ -111,7 +113,8 @@ def train_on_targets(
 
     if split is None:
         everything = Part(np.arange(len(X)), np.ones(len(X)))
-        training = fitting.minimize(estimator, objective, theta, lambda dtype: training_data(everything, dtype))
+        samples_in = cache(lambda dtype: training_data(everything, dtype))
+        training = fitting.minimize(estimator, objective, theta, samples_in, checkpoints=checkpoints)
         return Supervised(training, everything, Part(np.array([], dtype=np.intp), np.array([])), [])
     samples_in = cache(lambda dtype: training_data(split.training, dtype))
     resident = samples_in(estimator.dtype)
@@ -122,5 +125,5 @@ def train_on_targets(
         estimator.dtype,
         estimator.n_iter_no_change,
     )
-    training = stopping.keep_best(fitting.minimize(estimator, objective, theta, samples_in, stopping))
+    training = stopping.keep_best(fitting.minimize(estimator, objective, theta, samples_in, stopping, checkpoints))
     return Supervised(training, *split, [(iteration, -error) for iteration, error in stopping.scores])

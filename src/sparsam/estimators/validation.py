@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
@@ -14,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
+from sparsam.checkpoints import parse_interval
 from sparsam.devices import default_mesh, local_devices, n_processes
 from sparsam.train import SOLVERS
 
@@ -75,7 +77,10 @@ def check_hyperparameters(estimator: Any) -> None:
         check_number("time_budget", estimator.time_budget, low=np.finfo(float).tiny, interval="positive and finite")
     if estimator.chunk_size is not None:
         check_number("chunk_size", estimator.chunk_size, Integral, low=1)
-    for name in ("polish", "warm_start"):
+    if estimator.checkpoint is not None and not isinstance(estimator.checkpoint, str | os.PathLike):
+        raise TypeError(f"checkpoint must be the path of a folder, or None, got {estimator.checkpoint!r}")
+    parse_interval(estimator.checkpoint_every)
+    for name in ("polish", "warm_start", "resume"):
         check_flag(name, getattr(estimator, name))
     checked_mesh(estimator.mesh)
     if estimator.callback is not None and not callable(estimator.callback):
