@@ -64,7 +64,7 @@ def source_of(X: Any, *others: Any) -> Source:
     columns = [
         None if array is None else _Stored(array, name) for array, name in zip((X, *others), NAMES, strict=False)
     ]
-    lengths = {len(column.array) for column in columns if column is not None}
+    lengths = {_length(column.array) for column in columns if column is not None}
     if len(lengths) > 1:
         raise ValueError(f"Found input variables with inconsistent numbers of samples: {sorted(lengths)}")
     if lengths == {0}:
@@ -114,6 +114,10 @@ class Source:
             yield parts + (None,) * (self.n_parts - len(parts))
 
 
+def _length(array: Any) -> int:
+    return int(array.shape[0]) if hasattr(array, "shape") else len(array)
+
+
 Chunks = Iterator[tuple[NDArray[Any], ...]]
 
 
@@ -125,7 +129,7 @@ class _Stored:
     name: str
 
     def chunks(self) -> Chunks:
-        n_samples, rows = len(self.array), self._rows_at_once()
+        n_samples, rows = _length(self.array), self._rows_at_once()
         for k, start in enumerate(range(0, n_samples, rows)):
             stop = min(start + rows, n_samples)
 

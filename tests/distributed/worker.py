@@ -1,0 +1,44 @@
+"""A process of a distributed run: fits its part of the rows, and the first one writes down what came out.
+
+Run as ``python worker.py FOLDER ADDRESS N_PROCESSES PROCESS_ID``; job.json and rows.npz lie in the folder.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import jax
+import numpy as np
+
+
+def main(folder, address, n_processes, process_id):
+    job = json.loads((folder / "job.json").read_text())
+    if n_processes > 1:
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        jax.distributed.initialize(address, n_processes, process_id)
+    from sparsam import SparseAutoencoder
+    from sparsam.devices import all_devices
+    from sparsam.estimators import data
+
+    warnings.simplefilter("ignore")
+    X = np.load(folder / "rows.npy")
+    held = X[job["cuts"][process_id] : job["cuts"][process_id + 1]]
+    file = folder / f"rows-{process_id}.npy"
+    np.save(file, held)
+    results = {"n_devices": jax.device_count()}
+    for variant in job["variants"]:
+        data.HELD_BYTES, data.PIECE_BYTES = 0, 25 * 4 * X.shape[1]
+        own = np.load(file, mmap_mode="r") if variant["stored"] else held
+        model = SparseAutoencoder(**job["parameters"], dtype=variant["dtype"], mesh=all_devices()).fit(own)
+        results[json.dumps(variant)] = {
+            "J": model.loss_curve_,
+            "gradient_norm": model.history_["gradient_norm"].tolist(),
+            "mean_activation": model.mean_activation_.tolist(),
+        }
+    if process_id == 0:
+        (folder / "result.json").write_text(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
