@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from sparsam import lbfgs
 from sparsam.burst import LONGEST_BURST, Records
+from sparsam.forks import refuse_after_fork
 from sparsam.keeping import Keeper, NoKeeper, Progress, Saved, restored, saved_leaves
 from sparsam.line_search import host_array
 from sparsam.objective import Objective
@@ -118,7 +119,13 @@ def precision(dtype: DTypeLike) -> Iterator[None]:
     """Scope in which JAX computes in ``dtype``, float32 or float64, whatever the user's global setting.
 
     The setting is the thread's own and is restored at the end.
+
+    Raises
+    ------
+    RuntimeError
+        In a process that was forked after JAX had started.
     """
+    refuse_after_fork()
     with jax.enable_x64(np.dtype(dtype) == np.float64):
         yield
 

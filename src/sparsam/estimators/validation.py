@@ -17,6 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from sparsam.checkpoints import parse_interval
 from sparsam.devices import default_mesh, local_devices, n_processes
+from sparsam.forks import refuse_after_fork
 from sparsam.train import SOLVERS
 
 __all__ = [
@@ -113,6 +114,7 @@ def checked_mesh(mesh: Any) -> Mesh | None:
     TypeError, ValueError
         If it is no mesh, or some processes of a distributed run have no part in it.
     """
+    refuse_after_fork()
     if mesh is None:
         return default_mesh()
     if not isinstance(mesh, Mesh):

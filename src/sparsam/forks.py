@@ -1,0 +1,37 @@
+"""A process that was forked after JAX had started cannot use it: the threads that do the work were not forked along.
+
+It would wait for them for ever. So a fork is noticed, and the first use of JAX in the child says what to do instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["refuse_after_fork"]
+
+_started_before_fork = False
+
+
+def refuse_after_fork() -> None:
+    """Raise RuntimeError in a process that was forked after JAX had started."""
+    if _started_before_fork:
+        raise RuntimeError(
+            "this process was forked from one in which JAX had started, and would hang: JAX's threads do not survive a "
+            "fork. Start processes afresh: joblib's default (loky), multiprocessing.get_context('spawn') or "
+            "'forkserver', or fork before anything is fitted or computed"
+        )
+
+
+def _has_started() -> bool:
+    bridge = sys.modules.get("jax._src.xla_bridge")  # JAX has no public way to ask, and asking otherwise would start it
+    return bool(getattr(bridge, "_backends", None))
+
+
+def _in_child() -> None:
+    global _started_before_fork
+    _started_before_fork = _started_before_fork or _has_started()
+
+
+if hasattr(os, "register_at_fork"):  # there is no fork on Windows
+    os.register_at_fork(after_in_child=_in_child)
