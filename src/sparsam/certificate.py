@@ -1,80 +1,35 @@
 """The gradient certificate: three derivations of one gradient, side by side.
 
 By hand (`sparsam.reference`), by automatic differentiation (the engine), and numerically. Each knows nothing of the
-others; where they agree, the gradient is right.
+others; where they agree, the gradient is right. And the engine evaluates it in several ways, which must agree too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 
 from sparsam import reference
-from sparsam.error_functions import ErrorFunction, NoisyCrossEntropy, ProfileGaussianError, SquaredError
-from sparsam.gradcheck import blockwise_differences, numerical_gradient, relative_difference
+from sparsam.comparisons import BOUNDS, Comparison, compare, compare_engine, random_weights
+from sparsam.error_functions import NoisyCrossEntropy, ProfileGaussianError, SquaredError
+from sparsam.gradcheck import numerical_gradient, relative_difference
+from sparsam.keeping import Saved
 from sparsam.network import Network
-from sparsam.objective import Objective, Term
+from sparsam.objective import Evaluation, Objective, Term
 from sparsam.penalties import KLSparsity, TangentPropagation, WeightDecay
-from sparsam.samples import Samples
-from sparsam.train import precision
+from sparsam.samples import Samples, on_every_device
+from sparsam.stream import Piece, Stream, evaluate_stream
+from sparsam.train import train
 
 __all__ = ["BOUNDS", "Comparison", "certificate"]
 
-BOUNDS = {
-    "notes_step": 1e-9,
-    "hand_numerical": 1e-9,
-    "autodiff_numerical": 1e-9,
-    "autodiff_hand": 1e-12,
-    "float32_hand": 1e-5,
-}
-"""Largest difference allowed in each column of the certificate."""
-
 MOST_ROWS = 100  # more rows make numerical gradients slower, not better
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One line of the certificate: a function, and how far its gradients are apart.
-
-    All are relative differences |g - h| / |g + h| (see `sparsam.gradcheck`); None where there is nothing to compare.
-
-    Attributes
-    ----------
-    name : str
-        What was differentiated.
-    notes_step : float or None
-        By hand against numerical as the notes have it: central differences of step 1e-4, the vector as a whole.
-    truncation : float
-        How far that formula is from the fourth-order one: its own truncation error, whatever the gradient under test.
-        On J without sparsity it reaches 1.4e-9 for small nets, so the bound of the notes' column is twice this where
-        that is more.
-    hand_numerical, autodiff_numerical : float or None
-        Against the fourth-order formula with step 1e-3, the worst parameter block.
-    autodiff_hand : float or None
-        Engine in float64 against by hand, value and gradient, the worst block.
-    float32_hand : float or None
-        The same in float32, the default precision of training.
-    """
-
-    name: str
-    notes_step: float | None = None
-    truncation: float = 0.0
-    hand_numerical: float | None = None
-    autodiff_numerical: float | None = None
-    autodiff_hand: float | None = None
-    float32_hand: float | None = None
-
-    @property
-    def exceeded(self) -> tuple[str, ...]:
-        """The columns that exceed their bound (NaN does)."""
-        bounds = BOUNDS | {"notes_step": max(BOUNDS["notes_step"], 2 * self.truncation)}
-        values = {column: getattr(self, column) for column in BOUNDS}
-        return tuple(name for name, value in values.items() if value is not None and not value <= bounds[name])
+PIECE_ROWS = 30
 
 
 def certificate(
@@ -89,7 +44,8 @@ def certificate(
     """Compare the gradients of J and of each of its terms, one comparison at a time.
 
     The order is the notes': the quadratic x1^2 + 3 x1 x2 at (4, 10), where the difference is known to be 2.1452e-12;
-    then the sparse autoencoder's J, each term alone and one after the other together; then a deeper network with tanh
+    then the sparse autoencoder's J, each term alone and one after the other together; then J of rows that are read in
+    pieces, of rows divided among devices, and of a training that was resumed; then a deeper network with tanh
     units, a linear output and sample weights; then noise of unknown covariance with missing targets, noisy labels, and
     tangent propagation.
 
@@ -129,16 +85,18 @@ def certificate(
         "error + weight decay + sparsity": (error, decay, sparsity),
     }
     network = Network((x.shape[1], n_components, x.shape[1]))
-    theta = _random_weights(network, generator)
+    theta = random_weights(network, generator)
     for name, terms in combinations.items():
-        yield _compare(name, Objective(network, terms), theta, x, x, None, notes_step=True)
+        yield compare(name, Objective(network, terms), theta, x, x, None, notes_step=True)
+
+    yield from other_ways(Objective(network, combinations["error + weight decay + sparsity"]), theta, x)
 
     outputs = generator.normal(size=(len(x), 3))
     deep = Network((x.shape[1], 5, 4, 3), hidden_activation="tanh", output_activation="identity")
-    yield _compare(
+    yield compare(
         "the same, 2 tanh layers, s_n",
         Objective(deep, (error, decay, sparsity)),
-        _random_weights(deep, generator),
+        random_weights(deep, generator),
         x,
         outputs,
         generator.uniform(0.5, 2.0, size=len(x)),
@@ -147,10 +105,10 @@ def certificate(
 
     outputs[::3, 0] = np.nan
     patterns = np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
-    yield _compare(
+    yield compare(
         "Gaussian, C unknown, gaps in t",
         Objective(deep, (ProfileGaussianError("full", patterns), decay)),  # type: ignore[arg-type]
-        _random_weights(deep, generator),
+        random_weights(deep, generator),
         x,
         outputs,
         None,
@@ -160,12 +118,12 @@ def certificate(
     classes = Network((x.shape[1], 5, 3), hidden_activation="tanh", output_activation="softmax")
     transition = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.0, 0.3, 0.7]])
     noisy: tuple[Term, ...] = (NoisyCrossEntropy(transition), decay)  # type: ignore[arg-type]
-    theta = _random_weights(classes, generator)
+    theta = random_weights(classes, generator)
     labels = np.eye(3)[generator.integers(3, size=len(x))]
-    yield _compare("noisy labels, 3 classes", Objective(classes, noisy), theta, x, labels, None, notes_step=False)
+    yield compare("noisy labels, 3 classes", Objective(classes, noisy), theta, x, labels, None, notes_step=False)
 
     tangents = generator.normal(size=(len(x), 2, x.shape[1])) / np.sqrt(x.shape[1])
-    yield _compare(
+    yield compare(
         "the same + tangents, 2 a sample",
         Objective(classes, (*noisy, TangentPropagation(1.0))),
         theta,
@@ -177,87 +135,64 @@ def certificate(
     )
 
 
-def _random_weights(network: Network, generator: np.random.Generator) -> NDArray[np.float64]:
-    theta = network.initialize(generator)
-    biases = theta == 0
-    theta[biases] = generator.uniform(-0.5, 0.5, size=np.count_nonzero(biases))
-    return theta
+def other_ways(objective: Objective, theta: NDArray[np.float64], x: NDArray[np.float64]) -> Iterator[Comparison]:
+    """Compare J of rows that are read, of rows that are divided among devices, and of a training that was resumed."""
+
+    def read(objective: Objective, dtype: str) -> tuple[NDArray[np.floating], tuple[float, NDArray[np.float64]]]:
+        def pieces() -> Iterator[Piece]:
+            return (Piece(x[start : start + PIECE_ROWS]) for start in range(0, len(x), PIECE_ROWS))
+
+        stream = Stream(pieces, PIECE_ROWS, 8, float(len(x)), dtype)
+        return theta, _on_host(evaluate_stream(objective, jnp.asarray(theta, dtype), stream))
+
+    def divided(objective: Objective, dtype: str) -> tuple[NDArray[np.floating], tuple[float, NDArray[np.float64]]]:
+        mesh = Mesh(np.array(jax.local_devices()), ("samples",))
+        samples = Samples.from_arrays(x, chunk_size=8, dtype=dtype, mesh=mesh)
+        evaluate = jax.jit(on_every_device(Objective.evaluate))
+        return theta, _on_host(evaluate(objective, jnp.asarray(theta, dtype), samples))
+
+    def resumed(objective: Objective, dtype: str) -> tuple[NDArray[np.floating], tuple[float, NDArray[np.float64]]]:
+        samples = Samples.from_arrays(x, chunk_size=32, dtype=dtype)
+        keeper = _Memory()
+        train(
+            objective,
+            samples,
+            theta,
+            dtype=dtype,
+            tol=0.0,
+            max_iter=6,
+            keeper=keeper,
+            callback=lambda p: p.iteration > 1,
+        )
+        training = train(objective, samples, theta, dtype=dtype, tol=0.0, max_iter=6, keeper=keeper)
+        reached = jnp.asarray(training.theta)
+        # What it reports of its last iterate, and the gradient there.
+        evaluation = jax.jit(Objective.evaluate)(objective, reached, samples)
+        return training.theta, (training.history[-1].J, _on_host(evaluation)[1])
+
+    n_devices = jax.local_device_count()
+    yield compare_engine("the same, read in pieces", objective, x, read)
+    yield compare_engine(f"the same, on {n_devices} device{'s' * (n_devices > 1)} of a mesh", objective, x, divided)
+    yield compare_engine("the same, a resumed training", objective, x, resumed)
 
 
-def _compare(
-    name: str,
-    objective: Objective,
-    theta: NDArray[np.float64],
-    x: NDArray[np.float64],
-    t: NDArray[np.float64],
-    sample_weight: NDArray[np.float64] | None,
-    *,
-    notes_step: bool,
-    tangents: NDArray[np.float64] | None = None,
-) -> Comparison:
-    blocks = objective.network.blocks
-
-    def by_hand(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        return _reference_cost(objective, theta, x, t, sample_weight, tangents)
-
-    def by_engine(dtype: str) -> tuple[float, NDArray[np.float64]]:
-        with precision(dtype):
-            samples = Samples.from_arrays(x, t, sample_weight, tangents, chunk_size=32, dtype=dtype)
-            typed = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
-            evaluation = jax.jit(Objective.evaluate)(typed, jnp.asarray(theta, dtype), samples)
-            return float(evaluation.value), np.asarray(evaluation.gradient, dtype=float)
-
-    def apart(engine: tuple[float, NDArray[np.float64]]) -> float:
-        of_value = abs(engine[0] - value) / abs(engine[0] + value)
-        return max(of_value, *blockwise_differences(engine[1], gradient, blocks).values())
-
-    value, gradient = by_hand(theta)
-    double, single = by_engine("float64"), by_engine("float32")
-    fine = numerical_gradient(lambda point: by_hand(point)[0], theta, 1e-3, order=4)
-    as_notes = numerical_gradient(lambda point: by_hand(point)[0], theta) if notes_step else None
-    return Comparison(
-        name,
-        notes_step=None if as_notes is None else relative_difference(gradient, as_notes),
-        truncation=0.0 if as_notes is None else relative_difference(as_notes, fine),
-        hand_numerical=max(blockwise_differences(gradient, fine, blocks).values()),
-        autodiff_numerical=max(blockwise_differences(double[1], fine, blocks).values()),
-        autodiff_hand=apart(double),
-        float32_hand=apart(single),
-    )
+def _on_host(evaluation: Evaluation) -> tuple[float, NDArray[np.float64]]:
+    return float(evaluation.value), np.asarray(evaluation.gradient, dtype=float)
 
 
-def _reference_cost(
-    objective: Objective,
-    theta: NDArray[np.float64],
-    x: NDArray[np.float64],
-    t: NDArray[np.float64],
-    sample_weight: NDArray[np.float64] | None,
-    tangents: NDArray[np.float64] | None,
-) -> tuple[float, NDArray[np.float64]]:
-    """J of the same terms by hand, at flat weights."""
-    network = objective.network
-    error = next((term for term in objective.terms if isinstance(term, ErrorFunction)), None)
-    decay = next((term for term in objective.terms if isinstance(term, WeightDecay)), WeightDecay(0.0))
-    sparsity = next((term for term in objective.terms if isinstance(term, KLSparsity)), KLSparsity(0.5, 0.0))
-    along = next((term for term in objective.terms if isinstance(term, TangentPropagation)), TangentPropagation(0.0))
-    parameters = [theta[block] for block in network.blocks.values()]
-    n_layers = len(network.shapes)
-    cost, coef_gradients, intercept_gradients = reference.network_cost(
-        [coef.reshape(shape) for coef, shape in zip(parameters[:n_layers], network.shapes, strict=True)],
-        parameters[n_layers:],
-        x,
-        None if error is None else t,
-        hidden_activation=network.hidden_activation,
-        output_activation=network.output_activation,
-        error="squared_error" if error is None else error.name,
-        transition=error.transition if isinstance(error, NoisyCrossEntropy) else None,
-        covariance=error.structure if isinstance(error, ProfileGaussianError) else "full",
-        alpha=float(decay.alpha),
-        rho=float(sparsity.rho),
-        beta=float(sparsity.beta),
-        sample_weight=sample_weight,
-        tangents=tangents,
-        tangent_weight=float(along.tangent_weight),
-        tangents_of=along.of,
-    )
-    return cost, np.concatenate([array.ravel() for array in (*coef_gradients, *intercept_gradients)])
+class _Memory:
+    """Keeps a training in memory."""
+
+    stop = False
+
+    def __init__(self) -> None:
+        self.saved: Saved | None = None
+
+    def load(self) -> Saved | None:
+        return self.saved
+
+    def due(self, seconds: float) -> bool:
+        return True
+
+    def save(self, make: Callable[[], Saved]) -> None:
+        self.saved = make()
