@@ -23,6 +23,7 @@ __all__ = [
     "from_local",
     "gathered",
     "local_devices",
+    "lost_processes",
     "max_of_processes",
     "n_processes",
     "replicated",
@@ -98,3 +99,22 @@ def gathered(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
 
     with jax.enable_x64(True):  # 64 bits stay 64 bits
         return np.asarray(multihost_utils.process_allgather(array)).reshape(-1, *array.shape)
+
+
+def lost_processes(mesh: Mesh | None) -> list[int]:
+    """Which processes of a distributed run are no longer there, once something has failed.
+
+    It waits until the runtime knows, a heartbeat's timeout at most. Where process 0 is lost, which holds the runtime
+    together, this one is ended too.
+    """
+    count = n_processes(mesh)
+    if count == 1:
+        return []
+    from jax._src import distributed  # the runtime's own; JAX shows it only in part
+
+    client: Any = distributed.global_state.client
+    try:
+        living = client.get_live_nodes(list(range(count)))
+    except (AttributeError, RuntimeError):
+        return []
+    return sorted(set(range(count)) - set(living))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +13,6 @@ WORKER = Path(__file__).with_name("worker.py")
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def rows():
     return np.random.default_rng(0).uniform(0.1, 0.9, (203, 8))
@@ -28,13 +21,13 @@ def rows():
 VARIANTS = [{"dtype": dtype, "stored": stored} for dtype in TOLERANCES for stored in (False, True)]
 
 
-def run(folder, rows, cuts, n_devices=1):
+def run(folder, rows, cuts, port, n_devices=1):
     """Fit in as many processes as there are parts, each with so many devices, in both precisions, held and stored."""
     parameters = {"n_components": 3, "rho": 0.2, "beta": 0.5, "random_state": 0, "max_iter": 40}
     np.save(folder / "rows.npy", rows)
     (folder / "job.json").write_text(json.dumps({"cuts": cuts, "variants": VARIANTS, "parameters": parameters}))
     environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={n_devices}"}
-    n_processes, address = len(cuts) - 1, f"127.0.0.1:{free_port()}"
+    n_processes, address = len(cuts) - 1, f"127.0.0.1:{port}"
     processes = [
         subprocess.Popen(
             [sys.executable, WORKER, folder, address, str(n_processes), str(k)],
@@ -51,8 +44,8 @@ def run(folder, rows, cuts, n_devices=1):
 
 
 @pytest.fixture(scope="module")
-def alone(rows, tmp_path_factory):
-    return run(tmp_path_factory.mktemp("alone"), rows, [0, 203])
+def alone(rows, tmp_path_factory, free_port):
+    return run(tmp_path_factory.mktemp("alone"), rows, [0, 203], free_port())
 
 
 @pytest.mark.slow
@@ -61,8 +54,8 @@ def alone(rows, tmp_path_factory):
     [([0, 203], 4), ([0, 120, 203], 2), ([0, 1, 150, 203], 1)],
     ids=["4 devices", "2 processes of 2 devices", "3 processes"],
 )
-def test_the_result_is_that_of_one_device(rows, tmp_path, alone, cuts, n_devices):
-    got = run(tmp_path, rows, cuts, n_devices)
+def test_the_result_is_that_of_one_device(rows, tmp_path, alone, free_port, cuts, n_devices):
+    got = run(tmp_path, rows, cuts, free_port(), n_devices)
     assert got["n_devices"] == n_devices * (len(cuts) - 1)
     for variant in VARIANTS:
         dtype, found, expected = variant["dtype"], got[json.dumps(variant)], alone[json.dumps(variant)]

@@ -19,7 +19,7 @@ def main(folder, address, n_processes, process_id):
         jax.distributed.initialize(address, n_processes, process_id)
     from sparsam import SparseAutoencoder
     from sparsam.devices import all_devices
-    from sparsam.estimators import data
+    from sparsam.estimators import read_rows
 
     warnings.simplefilter("ignore")
     X = np.load(folder / "rows.npy")
@@ -28,7 +28,7 @@ def main(folder, address, n_processes, process_id):
     np.save(file, held)
     results = {"n_devices": jax.device_count()}
     for variant in job["variants"]:
-        data.HELD_BYTES, data.PIECE_BYTES = 0, 25 * 4 * X.shape[1]
+        read_rows.HELD_BYTES, read_rows.PIECE_BYTES = 0, 25 * 4 * X.shape[1]
         own = np.load(file, mmap_mode="r") if variant["stored"] else held
         model = SparseAutoencoder(**job["parameters"], dtype=variant["dtype"], mesh=all_devices()).fit(own)
         results[json.dumps(variant)] = {

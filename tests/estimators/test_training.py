@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
+from sparsam import passes
 from sparsam.estimators import fitting
 from sparsam.train import Progress
 
@@ -286,3 +287,43 @@ def test_fits_of_two_precisions_in_two_threads_give_the_bits_they_give_alone(bui
         assert same_bits(together[dtype], alone[dtype])
         np.testing.assert_array_equal(outputs[dtype], alone[dtype].transform(X))
         assert outputs[dtype].dtype == dtype
+
+
+# Where memory is short
+
+
+@pytest.fixture
+def short_of_memory(monkeypatch):
+    """Devices that have no memory for so many bursts of a training."""
+
+    def make(n_failures):
+        genuine, sizes = passes._burst, []
+
+        def burst(objective, samples, state, steps, pause):
+            if steps:
+                sizes.append(samples.inputs.shape[-1])
+                if len(sizes) <= n_failures:
+                    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 3 bytes")
+            return genuine(objective, samples, state, steps, pause)
+
+        monkeypatch.setattr(passes, "_burst", burst)
+        return sizes
+
+    return make
+
+
+def test_out_of_memory_halves_the_chunks_once_and_says_so(build, X, short_of_memory):
+    sizes = short_of_memory(1)
+    with pytest.warns(
+        UserWarning, match="too little memory for chunks of 64 samples; trying once more with chunks of 32"
+    ):
+        model = build().fit(X)
+    assert sizes[0] == 64
+    assert set(sizes[1:]) == {32}
+    assert model.converged_
+
+
+def test_out_of_memory_a_second_time_is_an_error(build, X, short_of_memory):
+    short_of_memory(2)
+    with pytest.warns(UserWarning, match="trying once more"), pytest.raises(RuntimeError, match="Out of memory"):
+        build().fit(X)

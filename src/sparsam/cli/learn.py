@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from sparsam.cli.distributed import Processes
 from sparsam.cli.output import check_output_folder
-from sparsam.cli.terminal import INTERRUPTED, print_json, say, training_progress
+from sparsam.cli.terminal import FAILED, INTERRUPTED, print_json, say, training_progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sparsam.estimators.autoencoder import SparseAutoencoder
 
 DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"
+SAFETY, SEVERAL = "Checkpoints", "Several processes"
 
 MODEL_FILE, METRICS_FILE = "model.safetensors", "metrics.json"
 PICTURES = ("filters.png", "patches.png", "reconstructions.png", "cost.png")
@@ -109,6 +111,31 @@ def learn(
             help="Seed of the patches and of the initial weights.", min=0, max=2**32 - 1, rich_help_panel=TRAINING
         ),
     ] = 0,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Folder to save the training in on the way.", show_default="none", rich_help_panel=SAFETY),
+    ] = None,
+    checkpoint_every: Annotated[
+        str, typer.Option(help="Time between checkpoints: 60s, 5min, 1h.", rich_help_panel=SAFETY)
+    ] = "60s",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint, if there is one.", rich_help_panel=SAFETY)
+    ] = False,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT at which process 0 of several meets the others.",
+            show_default="none",
+            rich_help_panel=SEVERAL,
+        ),
+    ] = None,
+    num_processes: Annotated[
+        int | None, typer.Option(help="How many processes there are.", show_default="1", rich_help_panel=SEVERAL)
+    ] = None,
+    process_id: Annotated[
+        int | None,
+        typer.Option(help="Which of them this is, from 0 on; 0 writes.", show_default="0", rich_help_panel=SEVERAL),
+    ] = None,
     verbose: Annotated[int, typer.Option(help="0: no progress line.", rich_help_panel=OUTPUT)] = 1,
     out: Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel=OUTPUT)] = Path("sparsam-out"),
     overwrite: Annotated[
@@ -123,8 +150,17 @@ def learn(
     Cuts patches from the images, normalizes them to [0.1, 0.9], minimizes squared error + weight decay + KL sparsity
     (CS294A) until the gradient vanishes, and writes into the output folder: filters.png, patches.png,
     reconstructions.png, cost.png, model.safetensors, metrics.json. Ctrl-C ends the training and keeps the model so far.
+
+    With --checkpoint a training that was killed goes on with --resume. With --coordinator, --num-processes and
+    --process-id each of several processes, started with the same other flags, trains on its part of the patches.
     """
-    check_output_folder(out, (*PICTURES, MODEL_FILE, METRICS_FILE), overwrite)
+    processes = Processes.of_flags(coordinator, num_processes, process_id)
+    if processes.is_first:
+        check_output_folder(out, (*PICTURES, MODEL_FILE, METRICS_FILE), overwrite)
+    processes.watch()
+    mesh = processes.join()
+    from sklearn.exceptions import ConvergenceWarning
+
     from sparsam.estimators.autoencoder import SparseAutoencoder
     from sparsam.estimators.fitting import summary_line
     from sparsam.images import normalize_patches, sample_patches
@@ -144,6 +180,10 @@ def learn(
         dtype=dtype,
         polish=polish,
         random_state=random_state,
+        mesh=mesh,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        resume=resume,
     )
     model.check_hyperparameters()
     if warm_start is not None:
@@ -152,12 +192,22 @@ def learn(
     loaded, data = _images(images, whiten, border)
     patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=data["border"]))
     say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images; compiling")
-    out.mkdir(parents=True, exist_ok=True)
+    if processes.is_first:
+        out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    with training_progress(max_iter, quiet=verbose == 0) as callback, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # why it stopped is said below
-        model.set_params(callback=callback).fit(patches)
-    model.set_params(callback=None)
+    quiet = verbose == 0 or not processes.is_first
+    try:
+        with training_progress(max_iter, quiet=quiet) as callback, warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # why it stopped is said below
+            warnings.filterwarnings("ignore", message="Training interrupted")
+            model.set_params(callback=callback).fit(processes.share(patches))
+    except ConnectionError as error:
+        say(f"Error: {error}")
+        processes.leave_at_once(FAILED)
+    if not processes.is_first:
+        return
+    # What follows is about the model alone.
+    model.set_params(callback=None, mesh=None, checkpoint=None, resume=False)
     seconds = time.perf_counter() - start
     say(f"Stopped: {summary_line(model)}, {seconds:.1f} s")
 
@@ -219,7 +269,7 @@ def _metrics(
     model: SparseAutoencoder, patches: NDArray[np.float64], seconds: float, data: dict[str, Any]
 ) -> dict[str, Any]:
     last = model.history_.iloc[-1]
-    of_progress = ("iteration", "evaluations", "seconds", "J", "gradient_norm")
+    of_progress = ("iteration", "evaluations", "seconds", "J", "gradient_norm", "resumed")
     parameters = {name: value for name, value in model.get_params().items() if name != "callback"}
     return {
         "data": data,

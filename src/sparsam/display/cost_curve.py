@@ -33,7 +33,7 @@ X_LABELS = {
     "evaluations": r"evaluations of $J$ and $\nabla J$",
     "seconds": "time / s",
 }
-NO_TERMS = {*X_LABELS, "J", "gradient_norm"}
+NO_TERMS = {*X_LABELS, "J", "gradient_norm", "resumed"}
 
 
 class Style(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cache, partial
+from functools import partial
 from numbers import Integral
 from typing import Any, Self
 
@@ -20,7 +20,9 @@ from sklearn.utils.validation import check_is_fitted
 from sparsam.activations import get_activation
 from sparsam.error_functions import SquaredError
 from sparsam.estimators import fitting, validation
-from sparsam.estimators.data import Data, HeldRows, data_of
+from sparsam.estimators.data import Data, HeldRows
+from sparsam.estimators.minimizing import OnDevices, checkpoints_of, minimize
+from sparsam.estimators.read_rows import data_of
 from sparsam.estimators.validation import LARGEST_WEIGHT
 from sparsam.network import Network, Parameters, affine, weighted_sum
 from sparsam.objective import Objective, Term
@@ -230,19 +232,19 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             (data.n_features, int(self.n_components), data.n_features), self.hidden_activation, self.output_activation
         )
 
-        @cache
-        def data_in(dtype: str) -> Samples | Stream:
-            return data.for_engine(dtype, network.layer_sizes, self.chunk_size)
+        def make(dtype: str, chunk_size: int | None) -> Samples | Stream:
+            return data.for_engine(dtype, network.layer_sizes, chunk_size)
 
+        on_devices = OnDevices(make, self.chunk_size)
         theta = fitting.initial_weights(self, network)
         objective = self._objective(network)
-        with fitting.checkpoints_of(self) as checkpoints:
-            training = fitting.minimize(self, objective, theta, data_in, checkpoints=checkpoints)
-        if training.history:
-            with precision(self.dtype):
-                weights = network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
-                self.mean_activation_ = np.asarray(_mean_activation(objective, weights, data_in(self.dtype)))
-            self._n_features_out = network.layer_sizes[1]
+        with checkpoints_of(self) as checkpoints:
+            training = minimize(self, objective, theta, on_devices, checkpoints=checkpoints)
+            if training.history:
+                with precision(self.dtype):
+                    weights = network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
+                    self.mean_activation_ = np.asarray(_mean_activation(objective, weights, on_devices(self.dtype)))
+                self._n_features_out = network.layer_sizes[1]
         fitting.set_fitted_attributes(self, network, training)
         if self.verbose:
             print(fitting.summary_line(self), flush=True)

@@ -22,6 +22,7 @@ from sparsam.activations import complementary_logistics
 from sparsam.error_functions import NoisyCrossEntropy
 from sparsam.estimators import fitting, validation
 from sparsam.estimators.early_stopping import Split, folds, hold_out
+from sparsam.estimators.minimizing import checkpoints_of
 from sparsam.estimators.noise_rate import (
     N_FOLDS,
     HeldOut,
@@ -308,7 +309,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
                 )
             return folds(N_FOLDS, counts, seed, index)
 
-        with fitting.checkpoints_of(self) as checkpoints:
+        with checkpoints_of(self) as checkpoints:
             T, alpha, profile = self._noise_and_alpha(held_out_at, split, in_folds, n_classes)
             alpha = float(alpha)
             kept = split() if self.early_stopping else None

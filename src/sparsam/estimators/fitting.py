@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import jax
@@ -18,27 +15,19 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from sparsam.checkpoints import Checkpoints, parse_interval
-from sparsam.devices import n_processes
-from sparsam.estimators import validation
-from sparsam.estimators.data import Data, digest, fingerprint_of
-from sparsam.keeping import Keeper, Progress
+from sparsam.estimators.data import Data
+from sparsam.keeping import Progress
 from sparsam.network import Network, Parameters
-from sparsam.objective import Objective
-from sparsam.polish import polish
-from sparsam.samples import Samples, choose_chunk_size
-from sparsam.stream import Stream
-from sparsam.train import STOP_REASONS, Callback, Monitor, Training, precision, train
+from sparsam.samples import choose_chunk_size
+from sparsam.train import STOP_REASONS, Callback, Training, precision
 
 __all__ = [
     "apply_in_chunks",
     "apply_to_data",
-    "checkpoints_of",
     "filled",
     "fitted_parameters",
     "history_frame",
     "initial_weights",
-    "minimize",
     "reporting",
     "set_fitted_attributes",
 ]
@@ -59,83 +48,6 @@ def initial_weights(estimator: Any, network: Network) -> NDArray[np.floating]:
             f"fit asks for {sizes(network.shapes)}: set warm_start=False, or fit a clone"
         )
     return np.concatenate([array.ravel() for array in (*estimator.coefs_, *estimator.intercepts_)])
-
-
-def minimize(
-    estimator: Any,
-    objective: Objective,
-    theta: NDArray[np.floating],
-    samples_in: Callable[[str], Samples | Stream],
-    monitor: Monitor | None = None,
-    checkpoints: Checkpoints | None = None,
-) -> Training:
-    """Train from theta as the estimator's hyperparameters say, on the samples in the precision asked for."""
-
-    def keeper(dtype: str) -> Keeper | None:
-        return None if checkpoints is None else checkpoints.stage({"data": fingerprint_of(samples_in(dtype))})
-
-    options: dict[str, Any] = {
-        "solver": estimator.solver,
-        "max_iter": estimator.max_iter,
-        "time_budget": estimator.time_budget,
-        "callback": reporting(estimator.verbose, estimator.callback),
-    }
-    training = train(
-        objective,
-        samples_in(estimator.dtype),
-        theta,
-        dtype=estimator.dtype,
-        tol=estimator.tol,
-        monitor=monitor,
-        keeper=keeper(estimator.dtype),
-        **options,
-    )
-    if estimator.polish:
-        training = polish(training, objective, lambda: samples_in("float64"), lambda: keeper("float64"), **options)
-    return training
-
-
-@contextmanager
-def checkpoints_of(estimator: Any) -> Iterator[Checkpoints | None]:
-    """Keep checkpoints of a fit as the estimator's hyperparameters say."""
-    if estimator.checkpoint is None:
-        if estimator.resume:
-            raise ValueError("resume=True needs the folder to go on from: give checkpoint")
-        yield None
-        return
-    options = {
-        name: _plain(value) for name, value in estimator.get_params(deep=False).items() if name not in NO_INFLUENCE
-    }
-    mesh = validation.checked_mesh(estimator.mesh)
-    model = {
-        "class": type(estimator).__name__,
-        "sparsam": version("sparsam"),
-        "devices": 1 if mesh is None else mesh.size,
-        "processes": n_processes(mesh),
-    }
-    folder, every = Path(estimator.checkpoint), parse_interval(estimator.checkpoint_every)
-    checkpoints = Checkpoints(folder, every, estimator.resume, model | options, mesh)
-    with checkpoints.listening():
-        yield checkpoints
-
-
-NO_INFLUENCE = frozenset(
-    ("verbose", "callback", "checkpoint", "checkpoint_every", "resume", "time_budget", "mesh", "warm_start")
-)
-"""Hyperparameters that a resumed fit may change: they say what else is done, or when it ends."""
-
-
-def _plain(value: Any) -> Any:
-    """What JSON holds of a hyperparameter: enough to see whether it is the same."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, tuple | list):
-        return [_plain(part) for part in value]
-    if isinstance(value, np.ndarray):
-        return [list(value.shape), value.dtype.str, digest(value)]
-    return getattr(value, "__qualname__", type(value).__qualname__)
 
 
 class FittedNetwork(Protocol):

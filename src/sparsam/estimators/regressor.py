@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from sparsam import multivariate_normal
 from sparsam.estimators import fitting, validation
 from sparsam.estimators.early_stopping import hold_out
+from sparsam.estimators.minimizing import checkpoints_of
 from sparsam.estimators.noise_covariance import (
     check_covariance,
     check_prior,
@@ -260,7 +261,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         if self.early_stopping:
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             split = hold_out(counts, self.validation_fraction, seed)
-        with fitting.checkpoints_of(self) as checkpoints:
+        with checkpoints_of(self) as checkpoints:
             training, trained_on, held_out, scores = train_on_targets(
                 self,
                 objective,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparsam.checkpoints import Checkpoints
-from sparsam.estimators import data, fitting, validation
+from sparsam.estimators import data, validation
 from sparsam.estimators.early_stopping import EarlyStopping, Part, Split
+from sparsam.estimators.minimizing import OnDevices, minimize
 from sparsam.estimators.rows import merge_repeated_parts
 from sparsam.estimators.tangents import MadeTangents
 from sparsam.objective import Objective
@@ -96,28 +97,28 @@ def train_on_targets(
     ``widths`` are the numbers that a sample takes in the parts of a pass, for the choice of a chunk.
     """
     mesh = validation.checked_mesh(estimator.mesh)
-    options: Any = {"layer_sizes": widths, "chunk_size": estimator.chunk_size, "mesh": mesh}
+    options: Any = {"layer_sizes": widths, "mesh": mesh}
 
-    def samples_of(part: Part, dtype: str) -> Samples:
+    def samples_of(part: Part, dtype: str, chunk_size: int | None = estimator.chunk_size) -> Samples:
         tau = tangents[part.rows] if isinstance(tangents, np.ndarray) else None
-        return data.samples_of(*rows_of(part), tau, **options, dtype=dtype)
+        return data.samples_of(*rows_of(part), tau, **options, dtype=dtype, chunk_size=chunk_size)
 
     def rows_of(part: Part) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.float64]]:
         return X[part.rows], targets[part.rows], sample_weight[part.rows] * part.shares
 
-    def training_data(part: Part, dtype: str) -> Samples | Stream:
+    def training_data(part: Part, dtype: str, chunk_size: int | None) -> Samples | Stream:
         if not isinstance(tangents, MadeTangents):
-            return samples_of(part, dtype)
+            return samples_of(part, dtype, chunk_size)
         made = (tangents, tangents.piece(X), len(tangents.factors))
-        return data.stream_of(*rows_of(part), *made, **options, dtype=dtype)
+        return data.stream_of(*rows_of(part), *made, **options, dtype=dtype, chunk_size=chunk_size)
 
     if split is None:
         everything = Part(np.arange(len(X)), np.ones(len(X)))
-        samples_in = cache(lambda dtype: training_data(everything, dtype))
-        training = fitting.minimize(estimator, objective, theta, samples_in, checkpoints=checkpoints)
+        on_devices = OnDevices(partial(training_data, everything), estimator.chunk_size)
+        training = minimize(estimator, objective, theta, on_devices, checkpoints=checkpoints)
         return Supervised(training, everything, Part(np.array([], dtype=np.intp), np.array([])), [])
-    samples_in = cache(lambda dtype: training_data(split.training, dtype))
-    resident = samples_in(estimator.dtype)
+    on_devices = OnDevices(partial(training_data, split.training), estimator.chunk_size)
+    resident = on_devices(estimator.dtype)
     stopping = EarlyStopping(
         objective,
         resident if isinstance(resident, Samples) else samples_of(split.training, estimator.dtype),
@@ -125,5 +126,5 @@ def train_on_targets(
         estimator.dtype,
         estimator.n_iter_no_change,
     )
-    training = stopping.keep_best(fitting.minimize(estimator, objective, theta, samples_in, stopping, checkpoints))
+    training = stopping.keep_best(minimize(estimator, objective, theta, on_devices, stopping, checkpoints))
     return Supervised(training, *split, [(iteration, -error) for iteration, error in stopping.scores])

@@ -1,0 +1,17 @@
+"""What tests of several processes share."""
+
+import socket
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def free_port():
+    """Find a port that nobody listens at."""
+
+    def find():
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
+    return find

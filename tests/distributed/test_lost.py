@@ -1,0 +1,108 @@
+"""The command as several processes: it trains on all patches, and when a process is lost the others say which."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ENDLESS = ["--max-iter", "1000000", "--tol", "0", "--n-patches", "3000", "--n-components", "9"]
+
+
+@pytest.fixture
+def start(free_port):
+    """Start the command in so many processes; each one's messages go to a file. None outlives the test."""
+    started = []
+
+    def begin(folder, count, *flags):
+        address = f"127.0.0.1:{free_port()}"
+        processes = [process_of(folder, count, k, address, flags) for k in range(count)]
+        started.extend(processes)
+        return processes
+
+    yield begin
+    for process in started:
+        process.kill()
+
+
+def process_of(folder, count, k, address, flags):
+    which = ["--coordinator", address, "--num-processes", str(count), "--process-id", str(k)]
+    command = [sys.executable, "-m", "sparsam", "learn", *flags, *which, "--out", str(folder / "out")]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=(folder / f"messages-{k}").open("w"))
+
+
+def messages(folder, k):
+    return (folder / f"messages-{k}").read_text()
+
+
+def child_of(process):
+    return int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
+
+
+def wait_until(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_the_command_in_two_processes_learns_what_it_learns_in_one(tmp_path, start):
+    flags = ["--max-iter", "10", "--n-patches", "1000", "--n-components", "4", "--dtype", "float64"]
+    processes = start(tmp_path, 2, *flags)
+    assert [process.wait(timeout=200) for process in processes] == [0, 0], messages(tmp_path, 0)
+    alone = [sys.executable, "-m", "sparsam", "learn", *flags, "--out", str(tmp_path / "alone")]
+    subprocess.run(alone, check=True, capture_output=True)
+    two, one = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("out", "alone"))
+    assert two["J"] == pytest.approx(one["J"], rel=1e-9)
+    assert two["J_float64"] == pytest.approx(two["J"], rel=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes as Linux does")
+@pytest.mark.parametrize("lost", [1, 0])
+def test_the_others_end_within_a_minute_and_say_which_process_was_lost(tmp_path, start, lost):
+    processes = start(tmp_path, 3, *ENDLESS, "--checkpoint", str(tmp_path / "run"), "--checkpoint-every", "1s")
+    wait_until(lambda: (tmp_path / "run").exists() and any((tmp_path / "run").iterdir()))
+    killed = time.monotonic()
+    subprocess.run(["kill", f"-{int(signal.SIGKILL)}", str(child_of(processes[lost]))], check=True)
+    assert [process.wait(timeout=90) for process in processes] == [1, 1, 1]
+    assert time.monotonic() - killed < 60
+    assert f"process {lost} of 3 was lost: signal 9 ended it" in messages(tmp_path, lost)
+    for k in {0, 1, 2} - {lost}:
+        said = messages(tmp_path, k)
+        assert f"process {lost} of 3 was lost" in said or (lost == 0 and "process 0, at 127.0.0.1" in said)
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_process_ends_all_after_a_checkpoint(tmp_path, start):
+    processes = start(tmp_path, 2, *ENDLESS, "--checkpoint", str(tmp_path / "run"), "--checkpoint-every", "1s")
+    wait_until(lambda: (tmp_path / "run").exists() and any((tmp_path / "run").iterdir()))
+    processes[1].send_signal(signal.SIGTERM)
+    assert processes[1].wait(timeout=60) == 143
+    assert processes[0].wait(timeout=60) == 130  # it ends as if interrupted, and writes what it has
+    assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--coordinator", "127.0.0.1:1234"], "belong together"),
+        (["--coordinator", "here", "--num-processes", "2", "--process-id", "0"], "must be HOST:PORT"),
+        (
+            ["--coordinator", "here:1234", "--num-processes", "2", "--process-id", "2"],
+            "--process-id must be from 0 to 1",
+        ),
+    ],
+)
+def test_flags_that_do_not_fit_together_are_refused(flags, message):
+    from typer.testing import CliRunner
+
+    from sparsam.cli.app import app
+
+    result = CliRunner().invoke(app, ["learn", *flags])
+    assert result.exit_code == 1
+    assert message in result.output
