@@ -6,16 +6,18 @@ compressed file, is read at once. A read that fails is tried again; what fails f
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HELD_BYTES", "Source", "is_stored", "source_of"]
+__all__ = ["HELD_BYTES", "Source", "is_stored", "map_rows", "source_of"]
 
 HELD_BYTES = 2**26
 """Stored arrays up to this size are read whole: nothing is saved by streaming them."""
@@ -24,6 +26,47 @@ READ_BYTES = 2**24  # of one read, where the array has no blocks of its own
 PAUSES = (0.1, 0.5)  # seconds before a read is tried again
 
 STORED = ("h5py", "zarr", "dask")  # packages whose arrays are read as they are sliced
+
+
+def map_rows(path: str | os.PathLike[str]) -> np.memmap:
+    """Map a ``.npy`` file of rows: nothing of it is read yet, and nothing executed.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    memmap of shape (n_samples, n_features)
+        Read-only.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged, or holds anything but real numbers in two dimensions.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "rows.npy"
+    >>> np.save(path, np.zeros((5, 2)))
+    >>> map_rows(path).shape
+    (5, 2)
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        # np.load would turn to zip archives and pickles where the magic number says so; this reads .npy only.
+        rows = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # of a damaged header it may be any
+        raise ValueError(f"{path}: cannot be read: {error}") from error
+    if rows.dtype.kind not in "fiub":
+        raise ValueError(f"{path}: real numbers are needed, not {rows.dtype}")
+    if rows.ndim != 2 or len(rows) == 0:
+        raise ValueError(f"{path}: a table (n_samples, n_features) with rows is needed, not an array {rows.shape}")
+    return rows
 
 
 def is_stored(X: Any) -> bool:

@@ -53,20 +53,18 @@ def encode(
 
 def _read(path: Path) -> Any:
     """Open the table: a memory-mapped array, or a data frame."""
-    import numpy as np
+    if path.suffix.lower() == ".npy":
+        from sparsam.sources import map_rows
+
+        return map_rows(path)
     import pandas as pd
 
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     try:
-        if path.suffix.lower() == ".csv":
-            return pd.read_csv(path)
-        rows = np.lib.format.open_memmap(path, mode="r")
+        return pd.read_csv(path)
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: cannot be read: {error}") from error
-    if rows.dtype.kind not in "fiub":
-        raise ValueError(f"{path}: real numbers are needed, not {rows.dtype}")
-    return rows
 
 
 def _pieces(rows: Any) -> Any:

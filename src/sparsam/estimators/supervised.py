@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam.checkpoints import Checkpoints
+from sparsam.devices import n_processes
 from sparsam.estimators import data, validation
 from sparsam.estimators.early_stopping import EarlyStopping, Part, Split
 from sparsam.estimators.minimizing import OnDevices, minimize
@@ -97,6 +98,8 @@ def train_on_targets(
     ``widths`` are the numbers that a sample takes in the parts of a pass, for the choice of a chunk.
     """
     mesh = validation.checked_mesh(estimator.mesh)
+    if n_processes(mesh) > 1:
+        raise ValueError("with targets the rows must be in one process: give a mesh of this process's devices")
     options: Any = {"layer_sizes": widths, "mesh": mesh}
 
     def samples_of(part: Part, dtype: str, chunk_size: int | None = estimator.chunk_size) -> Samples:

@@ -1,0 +1,232 @@
+"""Thousands of damaged files are loaded, and what comes of each is looked at; prints a summary.
+
+Run as ``python fuzz.py FOLDER N_FILES SEED``. Of files that are whole, one of each kind, copies are made and mutated:
+bits and bytes, lengths and counts, pieces cut out, repeated or put in from another file. Model files and checkpoints are
+signed anew where the mutation leaves them readable, so that more than the digest is tried.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+import scipy.io
+from PIL import Image
+
+from sparsam import (
+    MultivariateNormalRegressor,
+    NoisyLabelClassifier,
+    SparseAutoencoder,
+    checkpoints,
+    load,
+    persistence,
+    save,
+)
+from sparsam.estimators import read_rows as read_rows_module
+from sparsam.estimators.read_rows import data_of
+from sparsam.estimators.validation import check_unit_range
+from sparsam.images import load_images
+from sparsam.sources import map_rows
+
+SECONDS = 20  # within which a file must be done with
+EXTREMES = [
+    b"\x00" * 4,
+    b"\xff" * 4,
+    b"\xff\xff\xff\x7f",
+    b"\x00\x00\x00\x80",
+    b"\x01\x00\x00\x00",
+    b"\x00\x00\x01\x00",
+]
+FORBIDDEN = (
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "pickle.find_class",
+    "socket.connect",
+)
+
+events, watching, folder = Counter(), False, Path()
+
+
+def watch(event, arguments):
+    """Count what no loader may do: start programs, unpickle, connect, run code of the file, write elsewhere."""
+    if not watching:
+        return
+    if event in FORBIDDEN or (event == "exec" and arguments[0].co_filename in ("<string>", "<stdin>")):
+        events[event] += 1
+    if event == "open" and isinstance(arguments[1], str) and set("wax+") & set(arguments[1]):
+        where = os.path.realpath(os.fspath(arguments[0])) if not isinstance(arguments[0], int) else ""
+        if where and not where.startswith(str(folder)):
+            events[f"writes {where}"] += 1
+
+
+def whole_files(folder):
+    """Make one file of each kind; return the loader of each."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0.1, 0.9, (40, 4))
+    settings = {"max_iter": 3, "random_state": 0}
+    models = {
+        "autoencoder": SparseAutoencoder(2, checkpoint=folder / "run", checkpoint_every=0, **settings).fit(X),
+        "regressor": MultivariateNormalRegressor((2,), early_stopping=True, **settings).fit(X, X[:, :2]),
+        "classifier": NoisyLabelClassifier((2,), epsilon=0.1, **settings).fit(
+            X, np.array(["a", "b"])[(X[:, 0] > 0.5) * 1]
+        ),
+    }
+    files = {}
+    for name, model in models.items():
+        save(model, folder / f"{name}.safetensors")
+        files[folder / f"{name}.safetensors"] = load
+    files[next((folder / "run").iterdir())] = checkpoints._read
+    gray, color = (
+        (255 * rng.uniform(size=(12, 10))).astype(np.uint8),
+        (255 * rng.uniform(size=(9, 8, 3))).astype(np.uint8),
+    )
+    for name, picture in {"gray.png": gray, "color.png": color, "color.jpg": color, "gray.tiff": gray}.items():
+        Image.fromarray(picture).save(folder / name)
+        files[folder / name] = load_images
+    Image.fromarray(color).save(folder / "packed.tiff", compression="tiff_lzw")
+    Image.fromarray(gray).quantize(8).save(folder / "palette.png")
+    scipy.io.savemat(folder / "four.mat", {"IMAGES": X[:12]}, format="4")
+    scipy.io.savemat(folder / "five.mat", {"IMAGES": X[:12], "note": "text"})
+    scipy.io.savemat(folder / "packed.mat", {"IMAGES": X[:12], "cell": np.array([1, "a"], object)}, do_compression=True)
+    np.save(folder / "images.npy", rng.normal(size=(3, 10, 11)))
+    np.save(folder / "rows.npy", X.astype(np.float32))
+    for name in ("packed.tiff", "palette.png", "four.mat", "five.mat", "packed.mat", "images.npy"):
+        files[folder / name] = load_images
+    files[folder / "rows.npy"] = read_rows
+    read_rows_module.HELD_BYTES = 0  # small files are streamed too
+    return files
+
+
+def read_rows(path):
+    """Read a mapped file as a fit does at first."""
+    return data_of(SparseAutoencoder(), map_rows(path), None, check_unit_range).n_features
+
+
+def mutated(content, others, rng):
+    """A copy with one to four things wrong."""
+    content = bytearray(content)
+    for _ in range(rng.integers(1, 5)):
+        if not content:
+            break
+        at, length = int(rng.integers(len(content))), int(rng.integers(1, 64))
+        if rng.uniform() < 0.5:
+            at = min(at, int(rng.integers(1, 400)), len(content) - 1)  # headers are at the beginning
+        match rng.integers(8):
+            case 0:
+                content[at] ^= 1 << int(rng.integers(8))
+            case 1:
+                content[at] = int(rng.integers(256))
+            case 2:
+                content[at : at + 4] = EXTREMES[rng.integers(len(EXTREMES))]
+            case 3:
+                del content[at:]
+            case 4:
+                del content[at : at + length]
+            case 5:
+                content[at:at] = content[at : at + length]
+            case 6:
+                content[at:at] = rng.bytes(length)
+            case 7:
+                other = others[rng.integers(len(others))]
+                start = int(rng.integers(len(other)))
+                content[at : at + length] = other[start : start + length]
+    return bytes(content)
+
+
+def signed(content, rng):
+    """A safetensors file with a value of its header or an array exchanged, and the digest made right again."""
+    for module, key in ((persistence, persistence.HEADER_KEY), (checkpoints, checkpoints.HEADER_KEY)):
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+        if key not in metadata:
+            continue
+        header, arrays = json.loads(metadata[key]), safetensors.numpy.load(content)
+        header.pop("digest")
+        if rng.uniform() < 0.7:
+            exchange(header, rng)
+        else:
+            name = list(arrays)[rng.integers(len(arrays))]
+            choice = [
+                np.array([]),
+                arrays[name].astype(np.int8),
+                arrays[name].ravel()[:1],
+                np.full(3, np.nan),
+                np.zeros((0, 7)),
+            ]
+            arrays[name] = np.ascontiguousarray(choice[rng.integers(len(choice))])
+        header["digest"] = module._digest(header, arrays)
+        return safetensors.numpy.save(arrays, metadata={key: json.dumps(header)})
+    return content
+
+
+def exchange(tree, rng):
+    """Put something else in the place of one value of nested objects and lists."""
+    keys = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
+    if not keys:
+        return
+    key = keys[rng.integers(len(keys))]
+    if isinstance(tree[key], dict | list) and rng.uniform() < 0.8:
+        exchange(tree[key], rng)
+        return
+    values = [None, -1, 10**30, 1e308, "", "os.system", [], {}, [[]] * 3, True, {"array": [[1], [2, 3]]}, {"tuple": 3}]
+    tree[key] = values[rng.integers(len(values))]
+
+
+def main(n_files, seed):
+    global watching
+    rng = np.random.default_rng(seed)
+    warnings.simplefilter("ignore")
+    files = whole_files(folder)
+    contents = {path: path.read_bytes() for path in files}
+    for path, loader in files.items():
+        loader(path)  # whatever is imported late is imported now
+    Image.init()
+    outcomes, failures, slowest = Counter(), [], 0.0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    names_before = {path.name for path in Path.cwd().iterdir()}
+    sys.addaudithook(watch)
+
+    def too_long(number, frame):
+        raise BaseException("hangs")
+
+    signal.signal(signal.SIGALRM, too_long)
+    paths = list(files)
+    for k in range(n_files):
+        path = paths[k % len(paths)]
+        content = contents[path]
+        resign = path.suffix == ".safetensors" and rng.uniform() < 0.6
+        content = signed(content, rng) if resign else mutated(content, list(contents.values()), rng)
+        file = folder / f"mutant{path.suffix}"
+        file.write_bytes(content)
+        signal.alarm(SECONDS)
+        start, watching = time.monotonic(), True
+        try:
+            files[path](file)
+            outcomes["loaded"] += 1
+        except ValueError:
+            outcomes["refused"] += 1
+        except BaseException as error:
+            failures.append(f"{path.name}, mutant {k}: {type(error).__name__}: {error}"[:300])
+        finally:
+            watching = False
+            signal.alarm(0)
+        slowest = max(slowest, time.monotonic() - start)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    strays = sorted({path.name for path in Path.cwd().iterdir()} - names_before)
+    summary = {"slowest": slowest, "grown_mib": grown, "failures": failures, "events": dict(events), "strays": strays}
+    print(json.dumps(dict(outcomes) | summary))
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1]).resolve()
+    main(int(sys.argv[2]), int(sys.argv[3]))

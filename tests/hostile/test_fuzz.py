@@ -1,0 +1,28 @@
+"""Twenty thousand damaged and forged files: refused with a ValueError, or loaded; nothing else happens."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_ten_thousand_hostile_files(tmp_path, seed):
+    command = [sys.executable, Path(__file__).with_name("fuzz.py"), tmp_path, "10000", str(seed)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=500)
+    assert done.returncode == 0, done.stderr[-2000:]
+    summary = json.loads(done.stdout)
+    assert summary["failures"] == []
+    assert summary["refused"] + summary["loaded"] == 10_000
+    assert summary["refused"] > 7_000
+    assert summary["loaded"] > 300  # the mutations are not all so coarse that the first check sees them
+    assert summary["events"] == {}
+    assert set(summary["strays"]) <= {f"mutant{suffix}" for suffix in (".safetensors", *PICTURES)}
+    assert summary["slowest"] < 5
+    assert summary["grown_mib"] < 1024  # a picture may have 100 million pixels
+
+
+PICTURES = (".png", ".jpg", ".tiff", ".npy", ".mat")
