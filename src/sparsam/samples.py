@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, PartitionSpec
 from jax.typing import DTypeLike
 from numpy.typing import ArrayLike, NDArray
@@ -192,7 +193,10 @@ class Samples:
         return self._of_all_devices(total), keep
 
     def _of_all_devices(self, sums: Sums) -> Sums:
-        return sums if self.mesh is None else jax.lax.psum(sums, self.mesh.axis_names)
+        if self.mesh is None:
+            return sums
+        together, apart = ravel_pytree(sums)  # one message, for each takes its time whatever its length
+        return apart(jax.lax.psum(together, self.mesh.axis_names)) if together.size else sums
 
 
 def on_every_device(function: Callable[..., Any], *, add: bool = True) -> Callable[..., Any]:

@@ -1,8 +1,8 @@
 """Thousands of damaged files are loaded, and what comes of each is looked at; prints a summary.
 
 Run as ``python fuzz.py FOLDER N_FILES SEED``. Of files that are whole, one of each kind, copies are made and mutated:
-bits and bytes, lengths and counts, pieces cut out, repeated or put in from another file. Model files and checkpoints are
-signed anew where the mutation leaves them readable, so that more than the digest is tried.
+bits and bytes, lengths and counts, pieces cut out, repeated or put in from another file. Model files and checkpoints
+are signed anew where the mutation leaves them readable, so that more than the digest is tried.
 """
 
 import json
