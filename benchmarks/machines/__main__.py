@@ -90,9 +90,9 @@ So machines pay where c N / n is more than the wires cost. At 64-25-64 (P = {Net
 {n_bytes / 1024:.0f} KiB) c is {1e9 * per_row:.0f} ns, measured here on one core; two messages between machines, of a
 millisecond each, are the work of {2e-3 / per_row:,.0f} rows.
 
-Checked with {n_rows:,} rows in all, and processes of one core each on a machine of {n_cores} cores, over loopback
-with gloo (whose messages take milliseconds while a core is busy). The wires' share is measured by itself, with 6 rows. Processes
-that share a core take turns.
+Checked with {n_rows:,} rows in all, and processes of one core each on a machine of {n_cores} cores, over loopback with
+gloo, whose messages take milliseconds while a core is busy. The wires' share is measured by itself, with 6 rows.
+Processes that share a core take turns.
 
 {table(head, rows)}
 """
