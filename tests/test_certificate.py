@@ -1,5 +1,7 @@
 """The certificate notices a wrong gradient, and passes a right one."""
 
+from itertools import islice
+
 import jax
 import numpy as np
 import pytest
@@ -54,14 +56,14 @@ def test_the_other_ways_of_evaluating_are_compared(comparisons, inputs, monkeypa
         return evaluation._replace(value=evaluation.value * (1 + 1e-7))
 
     monkeypatch.setattr(certificates, "evaluate_stream", wrong)
-    assert list(certificate(inputs, n_components=4))[6].exceeded == ("autodiff_hand",)
+    assert next(islice(certificate(inputs, n_components=4), 6, None)).exceeded == ("autodiff_hand",)
 
 
 def test_only_the_first_100_rows_are_used():
     inputs = np.random.default_rng(1).uniform(size=(101, 3))
     changed = inputs.copy()
     changed[100] = 0.5
-    one, other = (list(certificate(rows, n_components=2)) for rows in (inputs, changed))
+    one, other = (list(islice(certificate(rows, n_components=2), 4)) for rows in (inputs, changed))
     assert one == other
 
 
@@ -76,7 +78,7 @@ def test_a_wrong_hand_derived_gradient_is_noticed(inputs, monkeypatch, block):
         return cost, coef_gradients, intercept_gradients
 
     monkeypatch.setattr(reference, "network_cost", wrong)
-    last = list(certificate(inputs, n_components=4))[5]
+    last = next(islice(certificate(inputs, n_components=4), 5, None))
     assert {"hand_numerical", "autodiff_hand"} <= set(last.exceeded)
 
 
@@ -87,7 +89,7 @@ def test_a_wrong_engine_is_noticed(inputs, monkeypatch):
             return mean * (1 + 1e-7)
 
     monkeypatch.setattr(certificates, "SquaredError", WrongError)
-    comparison = list(certificate(inputs, n_components=4))[1]
+    comparison = next(islice(certificate(inputs, n_components=4), 1, None))
     assert {"autodiff_numerical", "autodiff_hand"} <= set(comparison.exceeded)
 
 

@@ -67,6 +67,8 @@ def test_initial_weights_are_uniform_within_the_bounds_of_each_layer_and_biases_
 
 @pytest.mark.slow
 def test_forward_pass_equals_the_one_by_hand(float64_case):
+    if float64_case.error.name not in ("squared_error", "cross_entropy"):
+        return  # of the same networks
     problem, network = float64_case.problem(), float64_case.network
     h = reference.ACTIVATIONS[network.hidden_activation][0]
     h_out = reference.OUTPUT_ACTIVATIONS[network.output_activation]

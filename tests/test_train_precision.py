@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sparsam import lbfgs, train
+from sparsam.burst import run_burst
 from sparsam.error_functions import SquaredError
 from sparsam.network import Network
 from sparsam.objective import Objective
@@ -53,7 +54,7 @@ def test_program_is_of_one_precision_throughout(users_x64, dtype, training_job):
     with precision(dtype):
         objective = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
         state = lbfgs.initialize(jnp.asarray(theta, dtype))
-        program = jax.jit(train.run_burst).lower(objective, samples, state, 1, 1).as_text()
+        program = jax.jit(run_burst).lower(objective, samples, state, 1, 1).as_text()
     assert set(re.findall(r"\bf(?:16|32|64)\b|(?<=x)f(?:16|32|64)\b", program)) == {f"f{dtype[5:]}"}
 
 

@@ -18,12 +18,12 @@ def rows():
     return np.random.default_rng(0).uniform(0.1, 0.9, (203, 8))
 
 
-VARIANTS = [{"dtype": dtype, "stored": stored} for dtype in TOLERANCES for stored in (False, True)]
+VARIANTS = [{"dtype": "float64", "stored": False}, {"dtype": "float32", "stored": True}]
 
 
 def run(folder, rows, cuts, port, n_devices=1):
-    """Fit in as many processes as there are parts, each with so many devices, in both precisions, held and stored."""
-    parameters = {"n_components": 3, "rho": 0.2, "beta": 0.5, "random_state": 0, "max_iter": 40}
+    """Fit in as many processes as there are parts, each with so many devices, held in float64 and stored in float32."""
+    parameters = {"n_components": 3, "rho": 0.2, "beta": 0.5, "random_state": 0, "max_iter": 20}
     np.save(folder / "rows.npy", rows)
     (folder / "job.json").write_text(json.dumps({"cuts": cuts, "variants": VARIANTS, "parameters": parameters}))
     environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={n_devices}"}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from sparsam.estimators import fitting
+from sparsam.estimators import minimizing
 
 METHODS_OF_X = ("transform", "predict", "score", "score_samples", "cost")
 
@@ -19,7 +19,7 @@ def nothing_is_trained(model, monkeypatch):
     def train(*arguments, **keywords):
         raise AssertionError("trained with what cannot be used")
 
-    monkeypatch.setattr(fitting, "train", train)
+    monkeypatch.setattr(minimizing, "train", train)
 
 
 # Hyperparameters
