@@ -29,7 +29,7 @@ import safetensors.numpy
 from jax.sharding import Mesh
 
 from sparsam.atomic import atomic_write
-from sparsam.devices import gathered
+from sparsam.devices import gathered, n_processes
 from sparsam.keeping import Progress, Saved
 
 __all__ = ["Checkpoints", "Stage", "parse_interval"]
@@ -101,9 +101,14 @@ class Checkpoints:
                 f"the folder {self.folder} holds the checkpoint {found[-1]} of another run: give resume=True to go on "
                 "with that run, or another folder"
             )
-        if jax.process_index() == 0:
+        if self.writes:
             for leftover in self.folder.glob(".checkpoint-*.tmp"):  # of a run that was killed while it wrote
                 leftover.unlink(missing_ok=True)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it is this process that writes."""
+        return n_processes(self.mesh) == 1 or jax.process_index() == 0
 
     def stage(self, data: Mapping[str, Any]) -> Stage:
         """Begin the next training of the fit, on data with some fingerprint."""
@@ -212,7 +217,7 @@ class Stage:
 
     def save(self, make: Callable[[], Saved]) -> None:
         """Write a checkpoint, and delete all but the last good ones. Where that fails, warn; the training goes on."""
-        if jax.process_index() != 0:
+        if not self.run.writes:
             return
         saved = make()
         path = self.run.folder / f"checkpoint-{self.number:04d}-{self.sequence + 1:08d}.safetensors"

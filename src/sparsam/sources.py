@@ -158,6 +158,8 @@ class Source:
 
 
 def _length(array: Any) -> int:
+    if hasattr(array, "shape") and array.shape[0] != array.shape[0]:  # NaN, as Dask has it
+        raise ValueError("X does not know how many rows it has: call its compute_chunk_sizes() before")
     return int(array.shape[0]) if hasattr(array, "shape") else len(array)
 
 

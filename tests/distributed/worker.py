@@ -30,6 +30,8 @@ def main(folder, address, n_processes, process_id):
     for variant in job["variants"]:
         read_rows.HELD_BYTES, read_rows.PIECE_BYTES = 0, 25 * 4 * X.shape[1]
         own = np.load(file, mmap_mode="r") if variant["stored"] else held
+        if process_id:
+            job["parameters"]["random_state"] = None  # the first process draws the weights for all
         model = SparseAutoencoder(**job["parameters"], dtype=variant["dtype"], mesh=all_devices()).fit(own)
         results[json.dumps(variant)] = {
             "J": model.loss_curve_,

@@ -190,6 +190,13 @@ def test_other_bad_data_are_refused(rows, tmp_path, small_pieces):
         model.transform(Chunks(rows[:, :4]))
 
 
+@pytest.mark.slow
+def test_rows_that_nobody_has_counted_are_refused(rows):
+    array = pytest.importorskip("dask.array").from_array(rows, chunks=(19, 6))
+    with pytest.raises(ValueError, match="compute_chunk_sizes"):
+        build().fit(array[array[:, 0] > 0.2])
+
+
 def anonymous_bytes():
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))

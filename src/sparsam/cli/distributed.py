@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = ["Processes"]
 
 CHILD = "SPARSAM_CHILD"
 HEARTBEAT_SECONDS = 20  # after which a process that is silent is lost; the others then end within a minute
+FAREWELL_SECONDS = 5  # for which process 0, which knows who is lost, stays to answer the others
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ class Processes:
     def leave_at_once(self, code: int) -> None:
         """End without the others, which waiting for them would never do after a failure."""
         if self.are_several:
+            if self.is_first:
+                time.sleep(FAREWELL_SECONDS)
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)

@@ -18,6 +18,7 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam.activations import get_activation
+from sparsam.devices import gathered
 from sparsam.error_functions import SquaredError
 from sparsam.estimators import fitting, validation
 from sparsam.estimators.data import Data, HeldRows
@@ -92,7 +93,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Seconds between checkpoints, or text such as "60s", "5min", "1h".
     resume : bool, default False
         Whether to go on from the folder's checkpoint, which must be of the same data, model and options; of a folder
-        without one the fit begins anew. If False, a folder that holds a checkpoint is refused.
+        without one the fit begins anew. If False, a folder that holds a checkpoint is refused. A time_budget counts
+        from the first start.
     callback : callable or None, default None
         Called about ten times a second with a `sparsam.train.Progress`; returning True stops the training.
     verbose : int, default 0
@@ -236,7 +238,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             return data.for_engine(dtype, network.layer_sizes, chunk_size)
 
         on_devices = OnDevices(make, self.chunk_size)
-        theta = fitting.initial_weights(self, network)
+        theta = gathered(fitting.initial_weights(self, network), data.mesh)[0]  # those of the first process
         objective = self._objective(network)
         with checkpoints_of(self) as checkpoints:
             training = minimize(self, objective, theta, on_devices, checkpoints=checkpoints)
