@@ -160,7 +160,10 @@ class Stage:
 
     def files(self) -> list[Path]:
         """Checkpoints of this stage, the newest first."""
-        found = [(NAME.fullmatch(path.name), path) for path in self.run.folder.iterdir()]
+        try:
+            found = [(NAME.fullmatch(path.name), path) for path in self.run.folder.iterdir()]
+        except OSError:  # somebody has taken the folder away
+            return []
         own = [(int(name[2]), path) for name, path in found if name is not None and int(name[1]) == self.number]
         return [path for _, path in sorted(own, reverse=True)]
 
@@ -236,7 +239,8 @@ class Stage:
         else:
             self.sequence += 1
             for old in self.files()[KEPT:]:
-                old.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    old.unlink()
         self.saved_at = saved.seconds
 
 

@@ -104,6 +104,9 @@ def source_of(X: Any, *others: Any) -> Source:
         if any(other is not None for other in others):
             raise ValueError("an object that yields chunks yields targets and weights too, as tuples (x, y, weights)")
         return Source((_Yielded(X),), 1 + len(others), None)
+    others = tuple(other if other is None or is_stored(other) else np.asarray(other) for other in others)
+    if any(other is not None and np.ndim(other) == 0 for other in others):
+        raise ValueError("targets and weights must have an entry a row, not a single number")
     columns = [
         None if array is None else _Stored(array, name) for array, name in zip((X, *others), NAMES, strict=False)
     ]
@@ -215,7 +218,8 @@ class _Yielded:
                 raise
 
         while (chunk := _persistently(following, f"chunk {done} of X (from row {row} on)")) is not None:
-            parts = tuple(np.asarray(part) for part in (chunk if isinstance(chunk, tuple) else (chunk,)))
+            # Copies, for the next chunk may come in the same buffer.
+            parts = tuple(np.array(part) for part in (chunk if isinstance(chunk, tuple) else (chunk,)))
             lengths = {len(part) if part.ndim else -1 for part in parts}
             if len(lengths) > 1 or -1 in lengths:
                 raise ValueError(f"chunk {done} of X has parts of different lengths: {[part.shape for part in parts]}")

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -267,6 +268,12 @@ def test_a_full_disk_does_not_end_the_training(broken_off, monkeypatch, whole, s
     assert names(broken_off) == before
     monkeypatch.undo()
     same_bits(build(broken_off, resume=True).fit(X), whole)
+
+
+def test_a_folder_that_is_taken_away_does_not_end_the_training(tmp_path, whole, same_bits):
+    folder = tmp_path / "run"
+    with pytest.warns(UserWarning, match="could not be written"):
+        same_bits(build(folder, callback=lambda p: shutil.rmtree(folder, ignore_errors=True)).fit(X), whole)
 
 
 def test_a_quota_does_not_end_the_training(broken_off, whole, same_bits):

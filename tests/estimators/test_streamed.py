@@ -99,6 +99,26 @@ def test_weights_come_with_the_rows(rows, tmp_path, small_pieces):
         assert streamed.cost_ == pytest.approx(held.cost_, rel=1e-9)
 
 
+@pytest.mark.slow
+def test_scores_take_the_weights_that_come_with_the_rows(rows, small_pieces):
+    weights = np.random.default_rng(1).uniform(size=len(rows))
+    model = build(max_iter=5, tol=1.0).fit(rows)
+    assert model.score(Chunks(rows, weights)) == pytest.approx(model.score(rows, sample_weight=weights), rel=1e-12)
+
+
+@pytest.mark.slow
+def test_chunks_may_come_in_one_buffer(rows, small_pieces):
+    class OneBuffer:
+        def __iter__(self):
+            buffer = np.empty((10, 6))
+            for start in range(0, len(rows), 10):
+                buffer[:] = rows[start : start + 10]
+                yield buffer
+
+    model = build(max_iter=5, tol=1.0).fit(rows)
+    np.testing.assert_allclose(model.transform(OneBuffer()), model.transform(rows), rtol=1e-12)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_model_says_of_stored_rows_is_what_it_says_of_them_in_memory(kind, rows, tmp_path, small_pieces):
     model, stored = build(max_iter=5, tol=1.0).fit(rows), kind(rows, tmp_path)
@@ -152,10 +172,12 @@ def one_bit(rows):
     [
         (one_bit, "rows 50 to 74 of X are not those that were read before"),
         (lambda rows: rows[np.random.default_rng(0).permutation(80)], "are not those that were read before"),
+        (lambda rows: 1 - rows, "are not those that were read before"),
+        (lambda rows: rows[:, ::-1], "are not those that were read before"),
         (lambda rows: rows[:50], "X ended after 50 rows, and had 80"),
         (lambda rows: np.vstack([rows, rows[:3]]), "are not those that were read before"),
     ],
-    ids=["one bit", "shuffled", "shorter", "longer"],
+    ids=["one bit", "shuffled", "other values", "other columns", "shorter", "longer"],
 )
 def test_rows_that_change_are_noticed(rows, small_pieces, change, message):
     with pytest.raises(ValueError, match=message):

@@ -346,8 +346,13 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         -------
         float
         """
-        scores = self.score_samples(X)
-        return float(np.average(scores, weights=validation.check_sample_weight(sample_weight, scores)))
+        check_is_fitted(self)
+        data = data_of(self, X, sample_weight, reset=False)
+        scores = self._apply_to(_negative_error, data).astype(np.float64)
+        weights = [rows.weights for rows in data.pieces()]
+        if weights[0] is None:
+            return float(np.average(scores))
+        return float(np.average(scores, weights=np.concatenate(weights)))  # type: ignore[arg-type]
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.floating]:
         """-E_n of each sample: the lower, the less it resembles the training data (an anomaly).
