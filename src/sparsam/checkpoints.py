@@ -10,7 +10,6 @@ a stage that has ended leaves one file, and when the fit is run again it is not 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import re
 import signal
@@ -24,13 +23,12 @@ from typing import Any
 
 import jax
 import numpy as np
-import safetensors
-import safetensors.numpy
 from jax.sharding import Mesh
 
 from sparsam.atomic import atomic_write
 from sparsam.devices import gathered, n_processes
 from sparsam.keeping import Progress, Saved
+from sparsam.signed import read_signed, signed
 
 __all__ = ["Checkpoints", "Stage", "parse_interval"]
 
@@ -164,8 +162,7 @@ class Stage:
             found = [(NAME.fullmatch(path.name), path) for path in self.run.folder.iterdir()]
         except OSError:  # somebody has taken the folder away
             return []
-        own = [(int(name[2]), path) for name, path in found if name is not None and int(name[1]) == self.number]
-        return [path for _, path in sorted(own, reverse=True)]
+        return sorted((path for name, path in found if name and int(name[1]) == self.number), reverse=True)
 
     def load(self) -> Saved | None:
         """Return the newest checkpoint that is whole.
@@ -191,7 +188,7 @@ class Stage:
                 failures.append(f"{path.name}: {error}")
                 continue
             self.check(header["fingerprint"], path)
-            self.sequence = int(path.name[16:24])
+            self.sequence = int(path.stem.rpartition("-")[2])
             self.saved_at = saved.seconds
             if failures:
                 warnings.warn(f"passed over a damaged checkpoint ({failures[0]})", UserWarning, stacklevel=2)
@@ -246,15 +243,12 @@ class Stage:
 
 def _content(saved: Saved, fingerprint: Mapping[str, Any]) -> bytes:
     names = list(saved.history[0].terms)
+    rows = [
+        [*(float(getattr(row, name)) for name in COLUMNS), *(row.terms[name] for name in names)]
+        for row in saved.history
+    ]
     arrays = {f"state.{k:04d}": leaf for k, leaf in enumerate(saved.leaves)}
     arrays |= {f"monitor.{name}": array for name, array in saved.monitor.items()}
-    arrays["history"] = np.array(
-        [
-            [*(float(getattr(row, name)) for name in COLUMNS), *(row.terms[name] for name in names)]
-            for row in saved.history
-        ]
-    )
-    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     header = {
         "format": FORMAT,
         "fingerprint": fingerprint,
@@ -262,42 +256,21 @@ def _content(saved: Saved, fingerprint: Mapping[str, Any]) -> bytes:
         "seconds": saved.seconds,
         "stop_reason": saved.stop_reason,
     }
-    header["digest"] = _digest(header, arrays)
-    return safetensors.numpy.save(arrays, metadata={HEADER_KEY: json.dumps(header)})
+    return signed(HEADER_KEY, header, arrays | {"history": np.array(rows)})
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Saved]:
+    header, arrays = read_signed(path, HEADER_KEY, FORMAT)
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (safetensors.SafetensorError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"it is damaged ({error})") from error
-    try:
-        header = json.loads(metadata.get(HEADER_KEY, ""))
-        digest = header.pop("digest")
-        if header["format"] != FORMAT:
-            raise ValueError(f"its format is {header['format']!r}, this version of sparsam reads {FORMAT}")
-        if digest != _digest(header, arrays):
-            raise ValueError("it is damaged (the digest does not match)")
         leaves = [arrays[name] for name in sorted(arrays) if name.startswith("state.")]
         monitor = {name[8:]: array for name, array in arrays.items() if name.startswith("monitor.")}
         history = [_row(row, header["terms"]) for row in arrays["history"]]
-        saved = Saved(leaves, history, float(header["seconds"]), str(header["stop_reason"]), monitor)
-        return header, saved
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"it is damaged ({error!r})") from error
+        return header, Saved(leaves, history, float(header["seconds"]), str(header["stop_reason"]), monitor)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"its content is not as saved ({error!r})") from error
 
 
 def _row(numbers: np.ndarray[Any, Any], terms: list[str]) -> Progress:
     values = dict(zip(COLUMNS, numbers.tolist(), strict=False))
     whole: Any = {name: int(values[name]) for name in ("iteration", "evaluations", "resumed")}
     return Progress(**values | whole, terms=dict(zip(terms, numbers[len(COLUMNS) :].tolist(), strict=True)))
-
-
-def _digest(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
-    sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(arrays):
-        sha.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
-        sha.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return sha.hexdigest()

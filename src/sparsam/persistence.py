@@ -6,17 +6,12 @@ its parameters, scalar results, versions, and a SHA-256 digest of it all, so tha
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
@@ -24,14 +19,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsam.atomic import atomic_write
 from sparsam.layouts import LAYOUTS
+from sparsam.signed import Arrays, read_signed, signed
 
 __all__ = ["load", "save"]
 
 FORMAT = 1
 HEADER_KEY = "sparsam"
-
-Arrays = dict[str, NDArray[Any]]
-ArrayMap = Mapping[str, NDArray[Any]]
 
 LABELS = {"b": "bool", "i": "int64", "u": "uint64", "f": "float64", "U": "str", "O": "object"}
 """Kinds of labels that a header holds, and their types again; of objects, strings alone."""
@@ -88,7 +81,6 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
     for name in ("coefs_", "intercepts_"):
         arrays |= {f"{name}{layer}": array for layer, array in enumerate(getattr(model, name))}
     arrays |= {f"history.{column}": np.asarray(values) for column, values in model._history.items()}
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     parameters = model.get_params(deep=False)
     for name in layout.not_saved:
@@ -104,10 +96,8 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
         "versions": {package: importlib.metadata.version(package) for package in ("sparsam", "jax", "numpy")},
     }
-    header["digest"] = _digest(header, arrays)
-    content = safetensors.numpy.save(arrays, metadata={HEADER_KEY: json.dumps(header)})
     with atomic_write(path, overwrite=overwrite) as file:
-        file.write(content)
+        file.write(signed(HEADER_KEY, header, arrays))
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -139,34 +129,10 @@ def load(path: str | os.PathLike[str]) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"no model file at {path}")
     try:
-        header, arrays = _read(path)
+        header, arrays = read_signed(path, HEADER_KEY, FORMAT)
         return _rebuild(header, arrays)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"cannot load {path}: {_reason(error)}") from error
-
-
-def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if HEADER_KEY not in metadata:
-                raise ValueError("it is a safetensors file, but sparsam did not write it")
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(f"it is no safetensors file, or a truncated one ({error})") from error
-    try:
-        header = json.loads(metadata[HEADER_KEY])
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"it was edited or damaged after it was saved ({error})") from error
-    if not isinstance(header, dict):
-        raise ValueError("its header is not a JSON object")
-    if header.get("format") != FORMAT:
-        raise ValueError(
-            f"its format is {header.get('format')!r}, this version of sparsam reads {FORMAT}: update sparsam"
-        )
-    if header.pop("digest", None) != _digest(header, arrays):
-        raise ValueError("it was edited or damaged after it was saved (the digest does not match)")
-    return header, arrays
 
 
 def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
@@ -204,16 +170,6 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
     layout.decode(model, arrays)
     layout.check(model)
     return model
-
-
-def _digest(header: Mapping[str, Any], arrays: ArrayMap) -> str:
-    """SHA-256 of the header (without the digest itself) and of each array with its name, type and shape."""
-    sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        sha.update(array.tobytes())
-    return sha.hexdigest()
 
 
 def _as_json(value: Any) -> Any:

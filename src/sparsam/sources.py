@@ -103,7 +103,7 @@ def source_of(X: Any, *others: Any) -> Source:
             )
         if any(other is not None for other in others):
             raise ValueError("an object that yields chunks yields targets and weights too, as tuples (x, y, weights)")
-        return Source((_Yielded(X),), 1 + len(others), None)
+        return Source((_Yielded(X),), 1 + len(others))
     others = tuple(other if other is None or is_stored(other) else np.asarray(other) for other in others)
     if any(other is not None and np.ndim(other) == 0 for other in others):
         raise ValueError("targets and weights must have an entry a row, not a single number")
@@ -115,7 +115,7 @@ def source_of(X: Any, *others: Any) -> Source:
         raise ValueError(f"Found input variables with inconsistent numbers of samples: {sorted(lengths)}")
     if lengths == {0}:
         raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
-    return Source(tuple(columns), 1 + len(others), lengths.pop())
+    return Source(tuple(columns), 1 + len(others))
 
 
 NAMES = ("X", "y", "sample_weight")
@@ -131,13 +131,10 @@ class Source:
         What is read side by side.
     n_parts : int
         Parts of a piece: x, targets, ...
-    n_samples : int or None
-        None where only reading tells.
     """
 
     columns: tuple[Any, ...]
     n_parts: int
-    n_samples: int | None
 
     def pieces(self, size: int) -> Iterator[tuple[NDArray[Any] | None, ...]]:
         """Read all rows, so many at a time; of a piece the parts x, targets, ..., None where there are none."""
@@ -206,6 +203,7 @@ class _Yielded:
 
     def chunks(self) -> Chunks:
         done, row, iterator = 0, 0, iter(self.source)
+        first: list[Any] = []
 
         def following() -> Any:
             nonlocal iterator
@@ -220,9 +218,14 @@ class _Yielded:
         while (chunk := _persistently(following, f"chunk {done} of X (from row {row} on)")) is not None:
             # Copies, for the next chunk may come in the same buffer.
             parts = tuple(np.array(part) for part in (chunk if isinstance(chunk, tuple) else (chunk,)))
-            lengths = {len(part) if part.ndim else -1 for part in parts}
-            if len(lengths) > 1 or -1 in lengths:
-                raise ValueError(f"chunk {done} of X has parts of different lengths: {[part.shape for part in parts]}")
+            of_part = [part.shape[1:] if part.ndim else "nothing" for part in parts]
+            if done == 0:
+                first = of_part
+            where = f"chunk {done} of X (from row {row} on)"
+            if len({part.shape[:1] for part in parts}) > 1 or "nothing" in of_part:
+                raise ValueError(f"{where} has parts of different lengths: {[part.shape for part in parts]}")
+            if of_part != first:
+                raise ValueError(f"{where} has rows of shapes {of_part}, and the first chunk had {first}")
             yield parts
             done, row = done + 1, row + len(parts[0])
 

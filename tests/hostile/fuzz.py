@@ -33,6 +33,7 @@ from sparsam.estimators import read_rows as read_rows_module
 from sparsam.estimators.read_rows import data_of
 from sparsam.estimators.validation import check_unit_range
 from sparsam.images import load_images
+from sparsam.signed import signed
 from sparsam.sources import map_rows
 
 SECONDS = 20  # within which a file must be done with
@@ -143,30 +144,20 @@ def mutated(content, others, rng):
     return bytes(content)
 
 
-def signed(content, rng):
-    """A safetensors file with a value of its header or an array exchanged, and the digest made right again."""
-    for module, key in ((persistence, persistence.HEADER_KEY), (checkpoints, checkpoints.HEADER_KEY)):
-        length = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-        if key not in metadata:
-            continue
-        header, arrays = json.loads(metadata[key]), safetensors.numpy.load(content)
-        header.pop("digest")
-        if rng.uniform() < 0.7:
-            exchange(header, rng)
-        else:
-            name = list(arrays)[rng.integers(len(arrays))]
-            choice = [
-                np.array([]),
-                arrays[name].astype(np.int8),
-                arrays[name].ravel()[:1],
-                np.full(3, np.nan),
-                np.zeros((0, 7)),
-            ]
-            arrays[name] = np.ascontiguousarray(choice[rng.integers(len(choice))])
-        header["digest"] = module._digest(header, arrays)
-        return safetensors.numpy.save(arrays, metadata={key: json.dumps(header)})
-    return content
+def forged(content, rng):
+    """A file with a value of its header or an array exchanged, and the digest made right again."""
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    key = next(key for key in (persistence.HEADER_KEY, checkpoints.HEADER_KEY) if key in metadata)
+    header, arrays = json.loads(metadata[key]), safetensors.numpy.load(content)
+    if rng.uniform() < 0.7:
+        exchange(header, rng)
+    else:
+        name = list(arrays)[rng.integers(len(arrays))]
+        values = arrays[name]
+        others = [np.array([]), values.astype(np.int8), values.ravel()[:1], np.full(3, np.nan), np.zeros((0, 7))]
+        arrays[name] = others[rng.integers(len(others))]
+    return signed(key, header, arrays)
 
 
 def exchange(tree, rng):
@@ -205,7 +196,7 @@ def main(n_files, seed):
         path = paths[k % len(paths)]
         content = contents[path]
         resign = path.suffix == ".safetensors" and rng.uniform() < 0.6
-        content = signed(content, rng) if resign else mutated(content, list(contents.values()), rng)
+        content = forged(content, rng) if resign else mutated(content, list(contents.values()), rng)
         file = folder / f"mutant{path.suffix}"
         file.write_bytes(content)
         signal.alarm(SECONDS)

@@ -290,7 +290,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 f"Z has {activations.shape[1]} columns, but there are {self._n_features_out} hidden units: pass what "
                 "transform returned"
             )
-        return self._apply_to(_decode, HeldRows(activations, None, None))
+        return self._apply_to(_decode, HeldRows(activations))
 
     def predict(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
         """Reconstruction y of each sample: `inverse_transform` of `transform`.
@@ -348,11 +348,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """
         check_is_fitted(self)
         data = data_of(self, X, sample_weight, reset=False)
-        scores = self._apply_to(_negative_error, data).astype(np.float64)
-        weights = [rows.weights for rows in data.pieces()]
-        if weights[0] is None:
-            return float(np.average(scores))
-        return float(np.average(scores, weights=np.concatenate(weights)))  # type: ignore[arg-type]
+        scores, weights = [], []
+        for rows in data.pieces():
+            scores.append(self._apply_to(_negative_error, HeldRows(rows.X)).astype(np.float64))
+            weights.append(np.ones(len(rows.X)) if rows.weights is None else rows.weights)
+        return float(np.average(np.concatenate(scores), weights=np.concatenate(weights)))
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.floating]:
         """-E_n of each sample: the lower, the less it resembles the training data (an anomaly).

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ from sparsam.samples import Samples, choose_chunk_size
 from sparsam.stream import Piece, Stream
 from sparsam.train import precision
 
-__all__ = ["PIECE_BYTES", "Data", "HeldRows", "Rows", "chunk_for", "samples_of", "stream_of", "total"]
+__all__ = ["PIECE_BYTES", "Data", "HeldRows", "Rows", "chunk_for", "samples_of", "stream_of"]
 
 PIECE_BYTES = 2**24
 """Inputs of a piece in float32: two pieces at a time, and what is computed of them, are all that is held."""
@@ -33,19 +34,17 @@ class Rows(NamedTuple):
     Attributes
     ----------
     X : array of shape (n_rows, n_features)
-    targets : array of shape (n_rows, n_outputs) or None
     weights : array of shape (n_rows,) or None
         None for ones.
     """
 
     X: NDArray[np.floating]
-    targets: NDArray[Any] | None
     weights: NDArray[np.float64] | None
 
     @property
     def total_weight(self) -> float:
         """Sum of the weights."""
-        return float(len(self.X) if self.weights is None else self.weights.sum())
+        return float(len(self.X) if self.weights is None else np.sum(self.weights, dtype=np.float64))
 
 
 class Data(Protocol):
@@ -73,19 +72,12 @@ class Data(Protocol):
         """Make what the engine passes over once, in pieces."""
 
 
-def total(data: Data, function: Callable[[Rows], Any]) -> NDArray[np.float64]:
-    """Sum an array that is made of each piece over all pieces, of all processes."""
-    own = sum(np.asarray(function(rows), dtype=np.float64) for rows in data.pieces())
-    return sum_of_processes(own, data.mesh)
-
-
 @dataclass(frozen=True)
 class HeldRows:
     """Rows in memory."""
 
     X: NDArray[np.floating]
-    targets: NDArray[Any] | None
-    weights: NDArray[np.float64] | None
+    weights: NDArray[np.float64] | None = None
     mesh: Mesh | None = None
 
     @property
@@ -100,25 +92,34 @@ class HeldRows:
 
     def pieces(self) -> Iterator[Rows]:
         """All of them at once."""
-        yield Rows(self.X, self.targets, self.weights)
+        yield Rows(self.X, self.weights)
 
     def for_engine(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> Samples:
         """Bring them into their canonical form, and to the devices."""
         options: Any = {"dtype": dtype, "layer_sizes": layer_sizes, "chunk_size": chunk_size, "mesh": self.mesh}
-        return samples_of(self.X, self.targets, self.weights, **options)
+        return samples_of(self.X, None, self.weights, **options)
 
     def streamed(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> Stream:
         """Bring them to the devices a piece at a time, as they are."""
-        weights = np.ones(len(self.X)) if self.weights is None else self.weights
-        size = min(max(PIECE_BYTES // (4 * self.X[:1].size), 1), len(self.X))
-
-        def pieces() -> Iterator[Piece]:
-            for start in range(0, len(self.X), size):
-                rows = slice(start, start + size)
-                yield Piece(self.X[rows], None if self.targets is None else self.targets[rows], weights[rows])
-
+        size = min(max(PIECE_BYTES // (4 * self.n_features), 1), self.n_rows)
+        pieces = partial(_cut, size, self.X, None, self.weights)
         chunk = chunk_for(size, layer_sizes, chunk_size, mesh=self.mesh)
-        return Stream(pieces, size, chunk, float(sum_of_processes(weights.sum(), self.mesh)), dtype, self.mesh)
+        total = float(sum_of_processes(Rows(self.X, self.weights).total_weight, self.mesh))
+        return Stream(pieces, size, chunk, total, dtype, self.mesh)
+
+
+def _cut(
+    size: int,
+    X: NDArray[np.floating],
+    targets: NDArray[np.floating] | None,
+    weights: NDArray[np.float64] | None,
+    tangents: Callable[[NDArray[np.floating]], NDArray[np.floating]] | None = None,
+) -> Iterator[Piece]:
+    """Cut rows into pieces, whose tangents are made under way."""
+    for start in range(0, len(X), size):
+        rows = slice(start, start + size)
+        t, s = (None if part is None else part[rows] for part in (targets, weights))
+        yield Piece(X[rows], t, s, None if tangents is None else tangents(X[rows]))
 
 
 def samples_of(
@@ -160,12 +161,8 @@ def stream_of(
     assert t is not None
     piece_size = min(piece_size, len(inputs))
 
-    def pieces() -> Iterator[Piece]:
-        for start in range(0, len(inputs), piece_size):
-            rows = slice(start, start + piece_size)
-            yield Piece(inputs[rows], t[rows], weights[rows], tangents(inputs[rows]))
-
     chunk = chunk_for(piece_size, layer_sizes, chunk_size, n_tangents, mesh)
+    pieces = partial(_cut, piece_size, inputs, t, weights, tangents)
     return Stream(pieces, piece_size, chunk, float(sum_of_processes(weights.sum(), mesh)), dtype, mesh)
 
 

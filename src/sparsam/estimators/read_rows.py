@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import jax
 import numpy as np
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
@@ -30,17 +31,14 @@ class ReadRows:
     Attributes
     ----------
     source : Source
-        Of x, targets and weights.
+        Of x and weights.
     check : callable
-        Takes x, targets and weights of a piece as they are read, and the number of its first row; returns `Rows`, or
-        raises ValueError or TypeError. Called at the first reading of a piece.
-    prepare : callable
-        The same without checks, at every later reading.
+        Takes x and weights of a piece as they are read, and the number of its first row; raises ValueError or TypeError
+        if they cannot be used. Called at the first reading of a piece.
     """
 
     source: Source
-    check: Callable[[tuple[Any, ...], int], Rows]
-    prepare: Callable[[tuple[Any, ...], int], Rows]
+    check: Callable[[NDArray[Any], NDArray[Any] | None, int], None]
     mesh: Mesh | None = None
     digests: list[tuple[int, int]] = field(default_factory=list)
 
@@ -96,7 +94,7 @@ class ReadRows:
     def pieces(self) -> Iterator[Rows]:
         """Read them."""
         assert self.first  # all has been checked
-        yield from self._read(self.prepare)
+        yield from self._read()
 
     def for_engine(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> Stream:
         """Make a stream of them."""
@@ -104,7 +102,7 @@ class ReadRows:
 
         def pieces() -> Iterator[Piece]:
             for rows in self.pieces():
-                yield Piece(rows.X, rows.targets, rows.weights)
+                yield Piece(rows.X, None, rows.weights)
 
         n_rows = min(size, self.first[1])
         chunk = chunk_for(n_rows, layer_sizes, chunk_size, mesh=self.mesh)
@@ -112,11 +110,12 @@ class ReadRows:
 
     streamed = for_engine
 
-    def _read(self, prepare: Callable[[tuple[Any, ...], int], Rows]) -> Iterator[Rows]:
+    def _read(self, check: Callable[[NDArray[Any], NDArray[Any] | None, int], None] | None = None) -> Iterator[Rows]:
         row, known = 0, bool(self.digests)
         k = -1
-        for k, parts in enumerate(self.source.pieces(self.piece_size)):
-            read = (len(parts[0]), digest(*parts))  # type: ignore[arg-type]
+        for k, (x, weights) in enumerate(self.source.pieces(self.piece_size)):
+            assert x is not None  # what a source always has
+            read = (len(x), digest(x, weights))
             if not known:
                 self.digests.append(read)
             elif k >= len(self.digests) or self.digests[k] != read:
@@ -125,7 +124,9 @@ class ReadRows:
                     "data in every step, and they must stay the same (no shuffling, no random changes, nobody who "
                     "writes to the file)"
                 )
-            yield prepare(parts, row)
+            if check is not None:
+                check(x, weights, row)
+            yield Rows(x, weights)
             row += read[0]
         if k + 1 < len(self.digests):
             raise ValueError(
@@ -134,16 +135,23 @@ class ReadRows:
 
 
 def fingerprint_of(data: Samples | Stream) -> int:
-    """A checksum of all the data, of all processes."""
+    """A checksum of all the samples, of all processes, however they are cut into chunks."""
     if isinstance(data, Stream):
         own = 0
         for piece in data.pieces():
             own = zlib.crc32(digest(*piece).to_bytes(4), own)
-    else:
-        arrays = (data.inputs, data.targets, data.sample_weight, data.tangents)
-        shards = [shard.data for array in arrays if array is not None for shard in array.addressable_shards]
-        own = digest(*map(np.asarray, shards))
-    return int(sum_of_processes(own, data.mesh))
+        return int(sum_of_processes(own, data.mesh))
+
+    def in_rows(array: jax.Array) -> NDArray[Any]:
+        shards = sorted(array.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+        chunks = np.concatenate([np.asarray(shard.data) for shard in shards])
+        rows = np.moveaxis(chunks, -1, 1)
+        return rows.reshape(-1, *rows.shape[2:])
+
+    parts = [data.inputs, data.targets, data.sample_weight, data.tangents]
+    rows = [None if part is None else in_rows(part) for part in parts]
+    real = in_rows(data.sample_weight) > 0
+    return int(sum_of_processes(digest(*(None if part is None else part[real] for part in rows)), data.mesh))
 
 
 def digest(*parts: NDArray[Any] | None) -> int:
@@ -174,26 +182,23 @@ def data_of(
     ``check_range`` is given inputs, and the number of the first of them, and raises ValueError where they are not in
     range. With ``reset`` the estimator learns the number and names of the features; without, they must agree.
     """
-    mesh = validation.checked_mesh(estimator.mesh)
+    mesh = validation.checked_mesh(estimator.mesh) if reset else None  # what is asked of a model, one process asks
     stored = is_stored(X)
     if stored and getattr(X, "nbytes", HELD_BYTES + 1) <= HELD_BYTES:
         X, stored = np.asarray(X), False
     if not stored:
         inputs = validation.validate_inputs(estimator, X, reset=reset)
-        weights = validation.check_sample_weight(sample_weight, inputs)
+        checked = validation.check_sample_weight(sample_weight, inputs)
         if check_range is not None:
             check_range(inputs, 0)
-        return HeldRows(inputs, None, weights, mesh)
+        return HeldRows(inputs, checked, mesh)
 
-    def prepare(parts: tuple[Any, ...], row: int) -> Rows:
-        return Rows(parts[0], None, parts[1])
-
-    def check(parts: tuple[Any, ...], row: int) -> Rows:
-        x = validation.check_piece(parts[0], row)
+    def check(x: NDArray[Any], weights: NDArray[Any] | None, row: int) -> None:
+        rows = validation.check_piece(x, row)
+        validation.check_sample_weight(weights, rows, some=False)
         if check_range is not None:
-            check_range(x, row)
-        return prepare((x, validation.check_sample_weight(parts[1], x, some=False)), row)
+            check_range(rows, row)
 
-    data = ReadRows(source_of(X, sample_weight), check, prepare, mesh)
+    data = ReadRows(source_of(X, sample_weight), check, mesh)
     validation.check_width(estimator, data.n_features, reset=reset)
     return data

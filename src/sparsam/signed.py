@@ -1,0 +1,78 @@
+"""Arrays and a JSON header in one safetensors file, with a digest of both: an edited or damaged file is noticed.
+
+Nothing in such a file is executed. What model files and checkpoints share; each puts its header under a key of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+__all__ = ["Arrays", "read_signed", "signed"]
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def signed(key: str, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return the content of a file.
+
+    Parameters
+    ----------
+    key : str
+        Says who wrote it.
+    header : dict
+        What JSON holds; with an entry ``format``, a number.
+    arrays : dict of str to array
+    """
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    whole = {**header, "digest": _digest(header, arrays)}
+    return safetensors.numpy.save(arrays, metadata={key: json.dumps(whole)})
+
+
+def read_signed(path: Path, key: str, file_format: int) -> tuple[dict[str, Any], Arrays]:
+    """Read a file that `signed` made, its header without the digest.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, edited, foreign, or of another format.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if key not in metadata:
+                raise ValueError("it is a safetensors file, but sparsam did not write it")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(f"it is no safetensors file, or a truncated one ({error})") from error
+    try:
+        header = json.loads(metadata[key])
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it was edited or damaged after it was saved ({error})") from error
+    if not isinstance(header, dict):
+        raise ValueError("its header is not a JSON object")
+    if header.get("format") != file_format:
+        raise ValueError(
+            f"its format is {header.get('format')!r}, this version of sparsam reads {file_format}: update sparsam"
+        )
+    if header.pop("digest", None) != _digest(header, arrays):
+        raise ValueError("it was edited or damaged after it was saved (the digest does not match)")
+    return header, arrays
+
+
+def _digest(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of the header (without the digest itself) and of each array with its name, type and shape."""
+    sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()
