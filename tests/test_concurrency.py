@@ -1,6 +1,7 @@
 """Threads may share a fitted estimator, joblib's processes work, and a fork that cannot work says so."""
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
+from sparsam.devices import all_devices
 
 X = np.random.default_rng(0).uniform(0.1, 0.9, (200, 6))
 
@@ -55,6 +57,13 @@ def test_grid_search_in_two_processes_is_that_in_one():
 
     one, two = search(1), search(2)
     np.testing.assert_array_equal(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"])
+
+
+def test_an_estimator_with_a_mesh_can_be_pickled():
+    model = SparseAutoencoder(3, rho=0.2, tol=1.0, max_iter=3, random_state=0, mesh=all_devices()).fit(X)
+    again = pickle.loads(pickle.dumps(model))  # noqa: S301 (one's own)
+    assert again.mesh is None
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
 
 
 FORK = """

@@ -45,6 +45,16 @@ class Failing:
         return self.array[rows]
 
 
+class Several:
+    """Yields what it is given."""
+
+    def __init__(self, chunks):
+        self.chunks = chunks
+
+    def __iter__(self):
+        return iter(self.chunks)
+
+
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
     monkeypatch.setattr(sources, "PAUSES", (0.0, 0.0))
@@ -138,3 +148,9 @@ def test_bad_sources_are_refused():
         list(source_of(Chunks(X, X, lengths=[20])).pieces(5))
     with pytest.raises(ValueError, match="parts of different lengths"):
         list(source_of(Chunks(X, X[:9], lengths=[20]), None).pieces(5))
+    for second in (X[:, :2], (X, X[:, 0])):
+        with pytest.raises(ValueError, match=r"chunk 1 of X \(from row 20 on\) has rows of shapes"):
+            list(source_of(Several([X, second]), None).pieces(5))
+    with pytest.raises(ValueError, match="an entry a row, not a single number"):
+        source_of(Failing(X, 0, 0), 1.0)
+    assert len(list(source_of(Failing(X, 0, 0), [1.0] * 20).pieces(5))) == 4

@@ -12,13 +12,10 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import signal
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import jax
@@ -28,6 +25,7 @@ from jax.sharding import Mesh
 from sparsam.atomic import atomic_write
 from sparsam.devices import gathered, n_processes
 from sparsam.keeping import Progress, Saved
+from sparsam.signals import Signals
 from sparsam.signed import read_signed, signed
 
 __all__ = ["Checkpoints", "Stage", "parse_interval"]
@@ -76,6 +74,8 @@ class Checkpoints:
         What must be the same for a fit to be the same: the model, its options.
     mesh : jax.sharding.Mesh or None
         Of several processes the first one writes, and all read: the folder must be the same for all.
+    signals : Signals
+        Who may end the fit.
 
     Raises
     ------
@@ -88,8 +88,8 @@ class Checkpoints:
     resume: bool
     fingerprint: Mapping[str, Any]
     mesh: Mesh | None = None
+    signals: Signals = field(default_factory=Signals)
     n_stages: int = field(default=0, init=False)
-    asked_to_stop: int = field(default=0, init=False)  # the signal
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -108,37 +108,10 @@ class Checkpoints:
         """Whether it is this process that writes."""
         return n_processes(self.mesh) == 1 or jax.process_index() == 0
 
-    def stage(self, data: Mapping[str, Any]) -> Stage:
+    def stage(self, fingerprint_of_data: Callable[[], int]) -> Stage:
         """Begin the next training of the fit, on data with some fingerprint."""
         self.n_stages += 1
-        return Stage(self, self.n_stages - 1, {**self.fingerprint, **data})
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take SIGTERM and Ctrl-C as a wish to end after a last checkpoint; a second Ctrl-C ends at once.
-
-        After SIGTERM the process exits with 143, as one does that does not listen. Only the main thread can listen.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def wish(number: int, frame: FrameType | None) -> None:
-            if number == signal.SIGINT and self.asked_to_stop:
-                raise KeyboardInterrupt
-            self.asked_to_stop = number
-
-        before = {number: signal.signal(number, wish) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        except KeyboardInterrupt:
-            if self.asked_to_stop != signal.SIGTERM:
-                raise
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        if self.asked_to_stop == signal.SIGTERM:
-            raise SystemExit(128 + signal.SIGTERM)
+        return Stage(self, self.n_stages - 1, {**self.fingerprint, "data": fingerprint_of_data()})
 
 
 @dataclass
@@ -154,7 +127,7 @@ class Stage:
     @property
     def stop(self) -> bool:
         """Whether a signal came."""
-        return bool(self.run.asked_to_stop)
+        return bool(self.run.signals.asked)
 
     def files(self) -> list[Path]:
         """Checkpoints of this stage, the newest first."""

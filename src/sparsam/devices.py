@@ -10,6 +10,8 @@ know of them together, a sum or the largest of something, goes through `sum_of_p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -23,9 +25,9 @@ __all__ = [
     "from_local",
     "gathered",
     "local_devices",
-    "lost_processes",
     "max_of_processes",
     "n_processes",
+    "naming_lost",
     "replicated",
     "spread",
     "sum_of_processes",
@@ -101,7 +103,28 @@ def gathered(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
         return np.asarray(multihost_utils.process_allgather(array)).reshape(-1, *array.shape)
 
 
-def lost_processes(mesh: Mesh | None) -> list[int]:
+@contextmanager
+def naming_lost(mesh: Mesh | None) -> Iterator[None]:
+    """Say which process of a distributed run was lost, where one was.
+
+    Raises
+    ------
+    ConnectionError
+        In the place of what the runtime raises then.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        lost = _lost_processes(mesh)
+        if not lost:
+            raise
+        raise ConnectionError(
+            f"process {', '.join(map(str, lost))} of {n_processes(mesh)} was lost: it has died, or cannot be reached. "
+            "Start all processes again, with resume=True where there is a checkpoint"
+        ) from error
+
+
+def _lost_processes(mesh: Mesh | None) -> list[int]:
     """Which processes of a distributed run are no longer there, once something has failed.
 
     It waits until the runtime knows, a heartbeat's timeout at most. Where process 0 is lost, which holds the runtime

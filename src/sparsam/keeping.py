@@ -15,7 +15,9 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Keeper", "Progress", "Saved", "restored", "saved_leaves"]
+from sparsam.signals import Signals
+
+__all__ = ["Keeper", "NoKeeper", "Progress", "Saved", "restored", "saved_leaves"]
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,20 @@ class Keeper(Protocol):
         """Save what ``make`` returns."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class NoKeeper:
-    """Keeps nothing."""
+    """Keeps nothing, but may know of signals."""
 
-    stop: bool = field(default=False, init=False)
+    signals: Signals = field(default_factory=Signals)
+
+    @property
+    def stop(self) -> bool:
+        """Whether a signal came."""
+        return bool(self.signals.asked)
+
+    def stage(self, fingerprint_of_data: Callable[[], int]) -> NoKeeper:
+        """Begin the next training of a fit, as `sparsam.checkpoints.Checkpoints` would."""
+        return self
 
     def load(self) -> Saved | None:
         """Return None."""

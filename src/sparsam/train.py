@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from sparsam import lbfgs
 from sparsam.burst import LONGEST_BURST, Records
+from sparsam.devices import n_processes
 from sparsam.forks import refuse_after_fork
 from sparsam.keeping import Keeper, NoKeeper, Progress, Saved, restored, saved_leaves
 from sparsam.line_search import host_array
@@ -62,6 +63,8 @@ _REASON_OF_STATUS = {
     lbfgs.MAX_ITER: "max_iter",
     lbfgs.NOT_FINITE: "not_finite",
 }
+
+FAILED = "failed"  # a vote, never a reason that a user sees
 
 FINAL = ("converged", "precision", "max_iter", "held_out")
 """Reasons after which there is nothing to go on with."""
@@ -220,13 +223,21 @@ def train(
                 pause += 1
                 if monitor(iteration, training.theta):
                     training.stop_reason = "held_out"
-            reason = training.stop_reason or _asked_to_stop(training, callback, keeper, time_budget, elapsed)
+            failure, reason = None, training.stop_reason
+            try:
+                reason = reason or _asked_to_stop(training, callback, keeper, time_budget, elapsed)
+            except Exception as error:  # the callback's: other processes must not wait for this one
+                failure, reason = error, FAILED
             steps, training.stop_reason = passes.agreed(next_steps(steps, elapsed - before), reason)
+            if failure is not None:
+                raise failure
+            if training.stop_reason == FAILED:
+                raise RuntimeError("a callback has failed in another process of this run, which says how")
             lasting = training.history and training.stop_reason != "not_finite"
             if lasting and (training.stop_reason or keeper.due(elapsed)):
                 keeper.save(so_far)
     except KeyboardInterrupt:
-        if not training.history:
+        if not training.history or n_processes(samples.mesh) > 1:  # the others would wait for what follows
             raise
         training.stop_reason = "interrupted"
     return training

@@ -17,7 +17,12 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, load, save
+from sparsam import signals as signals_module
 from sparsam.checkpoints import parse_interval
+from sparsam.estimators.read_rows import fingerprint_of
+from sparsam.samples import Samples
+from sparsam.signals import Signals
+from sparsam.train import precision
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -197,6 +202,24 @@ def test_another_model_or_other_options_are_refused(broken_off, changes, message
         build(broken_off, resume=True, **changes).fit(X)
 
 
+def test_a_fit_that_draws_needs_a_seed(tmp_path):
+    model = MultivariateNormalRegressor((), early_stopping=True, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match="checkpoint needs an integer random_state here"):
+        model.fit(X, X[:, :2])
+    model = NoisyLabelClassifier((), checkpoint=tmp_path, random_state=np.random.RandomState(0))
+    with pytest.raises(ValueError, match="checkpoint needs an integer random_state here"):
+        model.fit(X, X[:, 0] > 0.5)
+
+
+def test_the_chunks_have_no_part_in_the_fingerprint():
+    def fingerprint(rows, **options):
+        with precision("float32"):
+            return fingerprint_of(Samples.from_arrays(rows, dtype="float32", **options))
+
+    assert fingerprint(X, chunk_size=64) == fingerprint(X, chunk_size=16) == fingerprint(X, chunk_size=7)
+    assert fingerprint(X, chunk_size=64) != fingerprint(X[::-1], chunk_size=64)
+
+
 def test_other_data_are_refused(broken_off):
     with pytest.raises(ValueError, match="what differs: the data"):
         build(broken_off, resume=True).fit(X + 1e-6)
@@ -299,6 +322,18 @@ def test_a_quota_does_not_end_the_training(broken_off, whole, same_bits):
 
 
 # Signals
+
+
+def test_a_signal_that_comes_twice_at_once_is_one(monkeypatch):
+    signals = Signals()
+    with signals.listening():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.asked == signal.SIGINT
+        monkeypatch.setattr(signals_module, "SAME_SECONDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) != signals._wish
 
 
 @pytest.mark.slow

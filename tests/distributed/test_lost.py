@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ENDLESS = ["--max-iter", "1000000", "--tol", "0", "--n-patches", "3000", "--n-components", "9"]
@@ -30,6 +31,7 @@ def start(free_port):
 
 def process_of(folder, count, k, address, flags):
     which = ["--coordinator", address, "--num-processes", str(count), "--process-id", str(k)]
+    flags = [flag.replace("{process}", str(k)) for flag in flags]
     command = [sys.executable, "-m", "sparsam", "learn", *flags, *which, "--out", str(folder / "out")]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=(folder / f"messages-{k}").open("w"))
 
@@ -85,6 +87,24 @@ def test_sigterm_to_one_process_ends_all_after_a_checkpoint(tmp_path, start):
     assert processes[1].wait(timeout=60) == 143
     assert processes[0].wait(timeout=60) == 130  # it ends as if interrupted, and writes what it has
     assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_one_process_ends_all_without_checkpoints_too(tmp_path, start):
+    processes = start(tmp_path, 2, *ENDLESS)
+    wait_until(lambda: "iteration" in messages(tmp_path, 0))
+    processes[1].send_signal(signal.SIGINT)
+    assert [process.wait(timeout=60) for process in processes] == [130, 130]
+    assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_by_itself_is_named(tmp_path, start):
+    np.save(tmp_path / "picture-0.npy", np.random.default_rng(0).normal(size=(60, 60)))
+    processes = start(tmp_path, 2, *ENDLESS, str(tmp_path / "picture-{process}.npy"))
+    assert [process.wait(timeout=90) for process in processes] == [1, 1]
+    assert "Error in process 1 of 2: no such file or folder" in messages(tmp_path, 1)
+    assert "process 1 of 2 was lost" in messages(tmp_path, 0)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import typer
 
-from sparsam.cli.terminal import FAILED, say
+from sparsam.cli.terminal import FAILED, message_of, say
 
 __all__ = ["Processes"]
 
@@ -93,22 +95,30 @@ class Processes:
             return None
         import jax
 
-        from sparsam.devices import all_devices
+        from sparsam.devices import all_devices, sum_of_processes
 
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(
             self.coordinator, self.count, self.process_id, heartbeat_timeout_seconds=HEARTBEAT_SECONDS
         )
-        return all_devices()
+        mesh = all_devices()
+        sum_of_processes(0, mesh)  # gloo gives them half a minute to meet, and what follows may take longer here
+        return mesh
 
-    def leave_at_once(self, code: int) -> None:
-        """End without the others, which waiting for them would never do after a failure."""
-        if self.are_several:
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Where this process fails, say which it is, and end without the others: waiting for them would never end."""
+        try:
+            yield
+        except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, MemoryError) as error:
+            if not self.are_several:
+                raise
+            say(f"Error in process {self.process_id} of {self.count}: {message_of(error)}")
             if self.is_first:
                 time.sleep(FAREWELL_SECONDS)
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(code)
+            os._exit(FAILED)
 
     def share(self, rows: Any) -> Any:
         """Return this process's part of the rows, which all of them have."""

@@ -12,7 +12,7 @@ import typer
 
 from sparsam.cli.distributed import Processes
 from sparsam.cli.output import check_output_folder
-from sparsam.cli.terminal import FAILED, INTERRUPTED, print_json, say, training_progress
+from sparsam.cli.terminal import INTERRUPTED, print_json, say, training_progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -185,27 +185,23 @@ def learn(
         checkpoint_every=checkpoint_every,
         resume=resume,
     )
-    model.check_hyperparameters()
-    if warm_start is not None:
-        _start_from(model, warm_start, n_features=patch_size**2)
-
-    loaded, data = _images(images, whiten, border)
-    patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=data["border"]))
-    say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images; compiling")
-    if processes.is_first:
-        out.mkdir(parents=True, exist_ok=True)
-    start = time.perf_counter()
-    quiet = verbose == 0 or not processes.is_first
-    try:
+    with processes.together():
+        model.check_hyperparameters()
+        if warm_start is not None:
+            _start_from(model, warm_start, n_features=patch_size**2)
+        loaded, data = _images(images, whiten, border)
+        patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=data["border"]))
+        say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images; compiling")
+        if processes.is_first:
+            out.mkdir(parents=True, exist_ok=True)
+        quiet = verbose == 0 or not processes.is_first
+        start = time.perf_counter()
         with training_progress(max_iter, quiet=quiet) as callback, warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # why it stopped is said below
             warnings.filterwarnings("ignore", message="Training interrupted")
             model.set_params(callback=callback).fit(processes.share(patches))
-    except ConnectionError as error:
-        say(f"Error: {error}")
-        processes.leave_at_once(FAILED)
     if not processes.is_first:
-        return
+        raise typer.Exit(INTERRUPTED if model.stop_reason_ == "interrupted" else 0)
     # What follows is about the model alone.
     model.set_params(callback=None, mesh=None, checkpoint=None, resume=False)
     seconds = time.perf_counter() - start

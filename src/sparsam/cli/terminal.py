@@ -40,7 +40,7 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
             typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-            say(_message(error))
+            say(message_of(error))
             raise typer.Exit(FAILED) from error
         except KeyboardInterrupt:
             say("Interrupted.")
@@ -49,7 +49,8 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
     return reporting
 
 
-def _message(error: Exception) -> str:
+def message_of(error: Exception) -> str:
+    """Say in a line what went wrong."""
     if isinstance(error, MemoryError):
         return f"not enough memory: {error}".removesuffix(": ")
     if isinstance(error, OSError) and error.filename is not None:

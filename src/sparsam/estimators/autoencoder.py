@@ -18,7 +18,7 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam.activations import get_activation
-from sparsam.devices import gathered
+from sparsam.devices import gathered, naming_lost
 from sparsam.error_functions import SquaredError
 from sparsam.estimators import fitting, validation
 from sparsam.estimators.data import Data, HeldRows
@@ -30,7 +30,7 @@ from sparsam.objective import Objective, Term
 from sparsam.penalties import KLSparsity, WeightDecay
 from sparsam.samples import Chunk, Samples
 from sparsam.stream import Stream, summed
-from sparsam.train import Callback, precision
+from sparsam.train import Callback, Training, precision
 
 __all__ = ["SparseAutoencoder"]
 
@@ -215,6 +215,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         ------
         ValueError, TypeError
             If a hyperparameter or the data cannot be used.
+        ConnectionError
+            If a process of a distributed run is lost.
         FloatingPointError
             If J overflows; the estimator then holds the last finite weights. Where J is not finite at the initial
             weights already there are none, and the estimator stays as it was.
@@ -228,6 +230,14 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             interrupt ends here: in a loop over fits, look at ``stop_reason_``.
         """
         self.check_hyperparameters()
+        with naming_lost(self.mesh):
+            network, training = self._trained(X, sample_weight)
+        fitting.set_fitted_attributes(self, network, training)
+        if self.verbose:
+            print(fitting.summary_line(self), flush=True)
+        return self
+
+    def _trained(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Network, Training]:
         in_range = validation.check_unit_range if self.output_activation == "logistic" else None
         data = data_of(self, X, sample_weight, in_range)
         network = Network(
@@ -247,10 +257,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                     weights = network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
                     self.mean_activation_ = np.asarray(_mean_activation(objective, weights, on_devices(self.dtype)))
                 self._n_features_out = network.layer_sizes[1]
-        fitting.set_fitted_attributes(self, network, training)
-        if self.verbose:
-            print(fitting.summary_line(self), flush=True)
-        return self
+        return network, training
 
     def transform(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
         """Activations of the hidden units, z = h(x W_1 + b_1).
@@ -378,6 +385,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """History of the fit: a row for the initial weights and for each iteration."""
         check_is_fitted(self)
         return fitting.history_frame(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"mesh": None}  # devices are of this process alone
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")

@@ -309,7 +309,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
                 )
             return folds(N_FOLDS, counts, seed, index)
 
-        with checkpoints_of(self) as checkpoints:
+        draws = self.early_stopping or isinstance(self.epsilon, str) or len(self._alphas()) > 1
+        with checkpoints_of(self, draws=draws) as checkpoints:
             T, alpha, profile = self._noise_and_alpha(held_out_at, split, in_folds, n_classes)
             alpha = float(alpha)
             kept = split() if self.early_stopping else None
@@ -436,6 +437,9 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         """History of the fit: a row for the initial weights and for each iteration."""
         check_is_fitted(self)
         return fitting.history_frame(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"mesh": None}  # devices are of this process alone
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")

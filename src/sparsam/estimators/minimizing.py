@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam.checkpoints import Checkpoints, parse_interval
-from sparsam.devices import lost_processes, n_processes
+from sparsam.devices import n_processes
 from sparsam.estimators import validation
 from sparsam.estimators.fitting import reporting
 from sparsam.estimators.read_rows import digest, fingerprint_of
-from sparsam.keeping import Keeper
+from sparsam.keeping import Keeper, NoKeeper
 from sparsam.objective import Objective
 from sparsam.polish import polish
 from sparsam.samples import Samples
@@ -66,20 +67,15 @@ def minimize(
     theta: NDArray[np.floating],
     data: OnDevices,
     monitor: Monitor | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: Checkpoints | NoKeeper | None = None,
 ) -> Training:
     """Train from theta as the estimator's hyperparameters say.
 
     Where a device has too little memory, it is tried once more with chunks of half the size.
-
-    Raises
-    ------
-    ConnectionError
-        If a process of a distributed run is lost.
     """
 
     def keeper(dtype: str) -> Keeper | None:
-        return None if checkpoints is None else checkpoints.stage({"data": fingerprint_of(data(dtype))})
+        return None if checkpoints is None else checkpoints.stage(lambda: fingerprint_of(data(dtype)))
 
     options: dict[str, Any] = {
         "solver": estimator.solver,
@@ -92,14 +88,8 @@ def minimize(
     try:
         training = train(objective, data(estimator.dtype), theta, keeper=keeps, **first)
     except jax.errors.JaxRuntimeError as error:
-        mesh = data(estimator.dtype).mesh
-        if lost := lost_processes(mesh):
-            named = ", ".join(map(str, lost))
-            raise ConnectionError(
-                f"process {named} of {n_processes(mesh)} was lost: it has died, or cannot be reached. Start all "
-                "processes again, with resume=True where there is a checkpoint"
-            ) from error
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        # Of several processes one alone would begin again while the others wait.
+        if "RESOURCE_EXHAUSTED" not in str(error) or n_processes(data(estimator.dtype).mesh) > 1:
             raise
         before, after = data.halve_chunks(estimator.dtype)
         warnings.warn(
@@ -114,17 +104,31 @@ def minimize(
 
 
 @contextmanager
-def checkpoints_of(estimator: Any) -> Iterator[Checkpoints | None]:
-    """Keep checkpoints of a fit as the estimator's hyperparameters say."""
+def checkpoints_of(estimator: Any, *, draws: bool = False) -> Iterator[Checkpoints | NoKeeper | None]:
+    """Keep checkpoints of a fit as the estimator's hyperparameters say, and listen to signals.
+
+    Without a folder only the processes of a distributed run listen, which must end together. ``draws`` is whether the
+    fit draws what it trains on, which a resumed fit must draw again.
+    """
+    mesh = validation.checked_mesh(estimator.mesh)
     if estimator.checkpoint is None:
         if estimator.resume:
             raise ValueError("resume=True needs the folder to go on from: give checkpoint")
-        yield None
+        if n_processes(mesh) == 1:
+            yield None
+            return
+        alone = NoKeeper()
+        with alone.signals.listening():
+            yield alone
         return
+    if draws and not isinstance(estimator.random_state, Integral):
+        raise ValueError(
+            "checkpoint needs an integer random_state here: the rows held out are drawn, and a fit that is resumed "
+            f"must draw the same again; random_state is {estimator.random_state!r}"
+        )
     options = {
         name: _plain(value) for name, value in estimator.get_params(deep=False).items() if name not in NO_INFLUENCE
     }
-    mesh = validation.checked_mesh(estimator.mesh)
     model = {
         "class": type(estimator).__name__,
         "sparsam": version("sparsam"),
@@ -133,7 +137,7 @@ def checkpoints_of(estimator: Any) -> Iterator[Checkpoints | None]:
     }
     folder, every = Path(estimator.checkpoint), parse_interval(estimator.checkpoint_every)
     checkpoints = Checkpoints(folder, every, estimator.resume, model | options, mesh)
-    with checkpoints.listening():
+    with checkpoints.signals.listening():
         yield checkpoints
 
 

@@ -61,23 +61,20 @@ class ReadRows:
         RuntimeError
             If those of another process cannot.
         """
-        failure, n_features, n_rows, weight = None, 0, 0, 0.0
-        try:
+        n_rows, weight = 0, 0.0
+
+        def look() -> int:
+            nonlocal n_rows, weight
+            n_features = 0
             for rows in self._read(self.check):
                 n_features = rows.X.shape[1]
                 n_rows += len(rows.X)
                 weight += rows.total_weight
-            if n_rows and not weight > 0:
+            if not weight > 0:
                 raise ValueError("sample_weight is zero for every sample: nothing is left to fit")
-        except (ValueError, TypeError, OSError) as error:
-            failure = error
-        if max_of_processes(int(failure is not None), self.mesh) and failure is None:
-            raise RuntimeError("the data of another process cannot be used: its own message says why")
-        if failure is not None:
-            raise failure
-        widths = max_of_processes([n_features, -n_features], self.mesh)
-        if widths[0] != -widths[1]:
-            raise ValueError(f"processes bring rows of {-widths[1]} to {widths[0]} features: they must be as long")
+            return n_features
+
+        n_features = _together(look, self.mesh)
         return n_features, int(sum_of_processes(n_rows, self.mesh)), float(sum_of_processes(weight, self.mesh))
 
     @property
@@ -134,6 +131,31 @@ class ReadRows:
             )
 
 
+def _together(look: Callable[[], int], mesh: Mesh | None) -> int:
+    """Look at the data of each process and return their number of features, or fail in all processes.
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        What looking raises here, or if processes have rows of different lengths.
+    RuntimeError
+        If it raises in another process.
+    """
+    failure, n_features = None, 0
+    try:
+        n_features = look()
+    except (ValueError, TypeError, OSError) as error:
+        failure = error
+    failed, widest, narrowest = max_of_processes([failure is not None, n_features, -n_features], mesh)
+    if failure is not None:
+        raise failure
+    if failed:
+        raise RuntimeError("the data of another process cannot be used: its own message says why")
+    if widest != -narrowest:
+        raise ValueError(f"processes bring rows of {-narrowest} to {widest} features: they must be as long")
+    return n_features
+
+
 def fingerprint_of(data: Samples | Stream) -> int:
     """A checksum of all the samples, of all processes, however they are cut into chunks."""
     if isinstance(data, Stream):
@@ -187,11 +209,17 @@ def data_of(
     if stored and getattr(X, "nbytes", HELD_BYTES + 1) <= HELD_BYTES:
         X, stored = np.asarray(X), False
     if not stored:
-        inputs = validation.validate_inputs(estimator, X, reset=reset)
-        checked = validation.check_sample_weight(sample_weight, inputs)
-        if check_range is not None:
-            check_range(inputs, 0)
-        return HeldRows(inputs, checked, mesh)
+        held: list[HeldRows] = []
+
+        def look() -> int:
+            inputs = validation.validate_inputs(estimator, X, reset=reset)
+            held.append(HeldRows(inputs, validation.check_sample_weight(sample_weight, inputs), mesh))
+            if check_range is not None:
+                check_range(inputs, 0)
+            return inputs.shape[1]
+
+        _together(look, mesh)
+        return held[0]
 
     def check(x: NDArray[Any], weights: NDArray[Any] | None, row: int) -> None:
         rows = validation.check_piece(x, row)

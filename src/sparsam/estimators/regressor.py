@@ -261,7 +261,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         if self.early_stopping:
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             split = hold_out(counts, self.validation_fraction, seed)
-        with checkpoints_of(self) as checkpoints:
+        with checkpoints_of(self, draws=self.early_stopping) as checkpoints:
             training, trained_on, held_out, scores = train_on_targets(
                 self,
                 objective,
@@ -464,6 +464,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         """History of the fit: a row for the initial weights and for each iteration."""
         check_is_fitted(self)
         return fitting.history_frame(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"mesh": None}  # devices are of this process alone
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")

@@ -15,6 +15,7 @@ from sparsam.estimators.early_stopping import EarlyStopping, Part, Split
 from sparsam.estimators.minimizing import OnDevices, minimize
 from sparsam.estimators.rows import merge_repeated_parts
 from sparsam.estimators.tangents import MadeTangents
+from sparsam.keeping import NoKeeper
 from sparsam.objective import Objective
 from sparsam.samples import Samples
 from sparsam.stream import Stream
@@ -91,7 +92,7 @@ def train_on_targets(
     widths: tuple[int, ...],
     split: Split | None,
     tangents: NDArray[np.floating] | MadeTangents | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: Checkpoints | NoKeeper | None = None,
 ) -> Supervised:
     """Train from theta as the estimator's hyperparameters say, with early stopping where there is a split.
 
