@@ -59,6 +59,7 @@ def test_grid_search_in_two_processes_is_that_in_one():
     np.testing.assert_array_equal(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"])
 
 
+@pytest.mark.slow
 def test_an_estimator_with_a_mesh_can_be_pickled():
     model = SparseAutoencoder(3, rho=0.2, tol=1.0, max_iter=3, random_state=0, mesh=all_devices()).fit(X)
     again = pickle.loads(pickle.dumps(model))  # noqa: S301 (one's own)

@@ -46,6 +46,7 @@ def test_without_noise_it_is_the_cross_entropy_to_the_last_digit(output, dtype):
     np.testing.assert_allclose(slope, plain_slope, rtol=2 * np.finfo(dtype).eps, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["softmax", "logistic"])
 @pytest.mark.parametrize("epsilon", [0.0, 1e-3, 0.4])
 def test_it_is_finite_at_any_logit(output, epsilon, dtype):

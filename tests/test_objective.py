@@ -74,7 +74,8 @@ def test_gradients_equal_the_numerical_one_of_the_notes(visible, hidden):
 # Chunks
 
 
-@pytest.mark.parametrize("chunk_size", [*(pytest.param(size, marks=pytest.mark.slow) for size in (1, 5, 23)), 32])
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk_size", [1, 5, 23, 32])
 @few
 @given(data=st.data())
 def test_chunks_change_nothing_but_the_rounding(sparse_case, chunk_size, data):

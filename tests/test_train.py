@@ -85,6 +85,7 @@ def test_converged_means_that_no_component_of_the_gradient_exceeds_tol(dtype, ru
 # What has no say in the result
 
 
+@pytest.mark.slow
 def test_result_does_not_depend_on_the_length_of_bursts(dtype, monkeypatch, run):
     options, lengths = {"max_iter": 60, "tol": 0.0}, []
 

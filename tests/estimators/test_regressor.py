@@ -153,6 +153,7 @@ def test_units_of_the_targets_change_nothing_but_units(curved, curved_model):
     assert shifted == pytest.approx(curved_model.mean_log_likelihood(X, Y) - np.log(UNITS).sum(), abs=5e-3)
 
 
+@pytest.mark.slow
 def test_predictions_of_what_is_missing_use_what_is_given(curved, curved_model):
     X, Y, _ = curved
     some = np.where(np.random.default_rng(0).random(Y.shape) < 0.5, np.nan, Y)

@@ -312,6 +312,7 @@ def short_of_memory(monkeypatch):
     return make
 
 
+@pytest.mark.slow
 def test_out_of_memory_halves_the_chunks_once_and_says_so(build, X, short_of_memory):
     sizes = short_of_memory(1)
     with pytest.warns(
@@ -323,6 +324,7 @@ def test_out_of_memory_halves_the_chunks_once_and_says_so(build, X, short_of_mem
     assert model.converged_
 
 
+@pytest.mark.slow
 def test_out_of_memory_a_second_time_is_an_error(build, X, short_of_memory):
     short_of_memory(2)
     with pytest.warns(UserWarning, match="trying once more"), pytest.raises(RuntimeError, match="Out of memory"):
