@@ -138,7 +138,7 @@ def test_a_read_that_fails_for_good_is_named_by_chunk_and_row(monkeypatch):
 def test_bad_sources_are_refused():
     with pytest.raises(ValueError, match="yields its chunks only once"):
         source_of(iter(Chunks(X, lengths=[20])))
-    with pytest.raises(ValueError, match="yields targets and weights too"):
+    with pytest.raises(ValueError, match="yields what belongs to them too"):
         source_of(Chunks(X, lengths=[20]), np.ones(20))
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[19, 20\]"):
         source_of(Failing(X, 0, 0), np.ones(19))

@@ -10,6 +10,7 @@ know of them together, a sum or the largest of something, goes through `sum_of_p
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "all_devices",
+    "all_rows",
     "default_mesh",
     "from_local",
     "gathered",
@@ -31,6 +33,7 @@ __all__ = [
     "replicated",
     "spread",
     "sum_of_processes",
+    "told",
 ]
 
 
@@ -101,6 +104,27 @@ def gathered(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
 
     with jax.enable_x64(True):  # 64 bits stay 64 bits
         return np.asarray(multihost_utils.process_allgather(array)).reshape(-1, *array.shape)
+
+
+def all_rows(array: NDArray[Any], mesh: Mesh | None) -> NDArray[Any]:
+    """Rows of all processes, one process's after another's; each has as many as it has."""
+    if n_processes(mesh) == 1:
+        return array
+    counts = gathered(len(array), mesh)
+    padded = np.zeros((int(counts.max()), *array.shape[1:]), array.dtype)
+    padded[: len(array)] = array
+    return np.concatenate([rows[:n] for rows, n in zip(gathered(padded, mesh), counts, strict=True)])
+
+
+def told(value: Any, mesh: Mesh | None) -> list[Any]:
+    """What each process of the mesh has to tell, anything that JSON knows, in their order."""
+    if n_processes(mesh) == 1:
+        return [value]
+    text = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    longest = int(max_of_processes(len(text), mesh))
+    padded = np.full(longest, ord(" "), np.uint8)
+    padded[: len(text)] = text
+    return [json.loads(row.tobytes()) for row in gathered(padded, mesh)]
 
 
 @contextmanager

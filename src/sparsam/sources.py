@@ -85,10 +85,10 @@ def _yields_chunks(X: Any) -> bool:
     return isinstance(X, Iterable) and not any(hasattr(X, name) for name in arrays) and not isinstance(X, set)
 
 
-def source_of(X: Any, *others: Any) -> Source:
+def source_of(X: Any, *others: Any, names: Sequence[str] = ("X", "y", "sample_weight", "tangents")) -> Source:
     """Make a source of X and, row by row, of what belongs to it: targets, weights; None where there is none.
 
-    Chunks that X yields may be tuples (x, targets) or (x, targets, weights), which take the place of ``others``.
+    Chunks that X yields may be tuples of x and some of the others, in their order. ``names`` are those of messages.
 
     Raises
     ------
@@ -102,13 +102,14 @@ def source_of(X: Any, *others: Any) -> Source:
                 "object whose __iter__ begins anew, such as a class with a generator __iter__"
             )
         if any(other is not None for other in others):
-            raise ValueError("an object that yields chunks yields targets and weights too, as tuples (x, y, weights)")
+            whole = f"({', '.join(names[: 1 + len(others)])})"
+            raise ValueError(f"an object that yields chunks yields what belongs to them too, as tuples {whole}")
         return Source((_Yielded(X),), 1 + len(others))
     others = tuple(other if other is None or is_stored(other) else np.asarray(other) for other in others)
     if any(other is not None and np.ndim(other) == 0 for other in others):
         raise ValueError("targets and weights must have an entry a row, not a single number")
     columns = [
-        None if array is None else _Stored(array, name) for array, name in zip((X, *others), NAMES, strict=False)
+        None if array is None else _Stored(array, name) for array, name in zip((X, *others), names, strict=False)
     ]
     lengths = {_length(column.array) for column in columns if column is not None}
     if len(lengths) > 1:
@@ -116,9 +117,6 @@ def source_of(X: Any, *others: Any) -> Source:
     if lengths == {0}:
         raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
     return Source(tuple(columns), 1 + len(others))
-
-
-NAMES = ("X", "y", "sample_weight")
 
 
 @dataclass(frozen=True)

@@ -85,12 +85,17 @@ class Stream:
     @cached_property
     def blank(self) -> Chunk:
         """A chunk of zeros, for shapes."""
+        no = self._no_rows
+        rows = (no.inputs, no.inputs if no.targets is None else no.targets, np.ones(0), no.tangents)
+        zeros = [None if a is None else np.zeros((*a.shape[:0:-1], self.chunk_size), self.dtype) for a in rows]
+        return Chunk(*zeros)  # type: ignore[arg-type]
+
+    @cached_property
+    def _no_rows(self) -> Piece:
         first = next(iter(self.pieces()), None)
         if first is None:
             raise ValueError("the stream has no pieces")
-        rows = (first.inputs, first.inputs if first.targets is None else first.targets, np.ones(1), first.tangents)
-        zeros = [None if a is None else np.zeros((*a.shape[:0:-1], self.chunk_size), self.dtype) for a in rows]
-        return Chunk(*zeros)  # type: ignore[arg-type]
+        return Piece(*(None if part is None else np.array(part[:0]) for part in first))  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Samples]:
         source = iter(self.pieces())
@@ -134,8 +139,27 @@ class Stream:
         ------
         ValueError
             If there are no pieces.
+        RuntimeError
+            If another process cannot read its own.
         """
         arguments = self._on_local_devices(arguments)
+        if self.mesh is None or n_processes(self.mesh) == 1:
+            total = self._own_sum(function, arguments)
+            return total if self.mesh is None else self._of_all_devices(total)
+        nothing, failure = self._samples(self._no_rows), None
+        try:
+            total = self._own_sum(function, arguments)
+        except Exception as error:  # the others must not wait for this process: what it says goes with the sums
+            total, failure = function(*arguments, nothing), error
+        flag = jnp.where(nothing.n_chunks >= 0, jnp.float32(failure is not None), 0)  # one a device
+        total, failures = self._of_all_devices((total, flag if self._local is not None else flag[0]))
+        if failure is not None:
+            raise failure
+        if float(failures) > 0:
+            raise RuntimeError("the data of another process cannot be read: its own message says why")
+        return total
+
+    def _own_sum(self, function: Callable[..., Any], arguments: Any) -> Any:
         total: Any = None
         for samples in self:
             jax.block_until_ready(total)  # devices are given work, not waited for: pieces would heap up before them
@@ -143,7 +167,7 @@ class Stream:
             total = part if total is None else _added(total, part)
         if total is None:
             raise ValueError("the stream has no pieces")
-        return total if self.mesh is None else self._of_all_devices(total)
+        return total
 
     def _on_local_devices(self, tree: Any) -> Any:
         """Give what is the same on all devices to those of this process."""

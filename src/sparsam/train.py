@@ -85,6 +85,9 @@ class Monitor(Protocol):
     def __call__(self, iteration: int, theta: NDArray[np.floating]) -> bool:
         """Look at the weights, at the start and after every iteration; True stops with the reason "held_out"."""
 
+    def forget(self) -> None:
+        """Begin again."""
+
     def remember(self) -> Mapping[str, NDArray[Any]]:
         """Return what a checkpoint must hold for the monitor to go on."""
 

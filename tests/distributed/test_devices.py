@@ -10,22 +10,74 @@ import numpy as np
 import pytest
 
 WORKER = Path(__file__).with_name("worker.py")
-TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 
 @pytest.fixture(scope="module")
 def rows():
-    return np.random.default_rng(0).uniform(0.1, 0.9, (203, 8))
+    """Rows some of which are repeated, with targets that are missing, and labels that are, in some parts alone."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0.1, 0.9, (203, 8))
+    X[160:170] = X[0]
+    Y = np.column_stack([X[:, 0] - X[:, 1], X[:, 2] ** 2]) + 0.1 * rng.normal(size=(203, 2))
+    Y[160:170] = Y[0]
+    Y[190:, 1] = np.nan
+    labels = np.digitize(X[:, 0], [0.4, 0.6])
+    labels[180:] = 3
+    return {"X": X, "Y": Y, "labels": np.array(list("abcd"))[labels], "weights": rng.integers(1, 40, 203) / 8}
 
 
-VARIANTS = [{"dtype": "float64", "stored": False}, {"dtype": "float32", "stored": True}]
+AUTOENCODER = {
+    "estimator": "SparseAutoencoder",
+    "parameters": {"n_components": 3, "rho": 0.2, "beta": 0.5, "random_state": 0, "max_iter": 20, "dtype": "float64"},
+}
+REGRESSOR = {
+    "estimator": "MultivariateNormalRegressor",
+    "targets": "Y",
+    "parameters": {"hidden_layer_sizes": (), "alpha": 0.01, "random_state": 0, "max_iter": 20},
+}
+CLASSIFIER = {
+    "estimator": "NoisyLabelClassifier",
+    "targets": "labels",
+    "parameters": {
+        "hidden_layer_sizes": (3,),
+        "epsilon": 0.1,
+        "alpha": 0.01,
+        "random_state": 0,
+        "max_iter": 20,
+        "dtype": "float64",
+    },
+}
 
 
-def run(folder, rows, cuts, port, n_devices=1):
-    """Fit in as many processes as there are parts, each with so many devices, held in float64 and stored in float32."""
-    parameters = {"n_components": 3, "rho": 0.2, "beta": 0.5, "random_state": 0, "max_iter": 20}
-    np.save(folder / "rows.npy", rows)
-    (folder / "job.json").write_text(json.dumps({"cuts": cuts, "variants": VARIANTS, "parameters": parameters}))
+def changed(variant, more=(), **parameters):
+    return variant | dict(more) | {"parameters": variant["parameters"] | parameters}
+
+
+SAME = {  # as in one process
+    "autoencoder": changed(AUTOENCODER, {"weights": True}),
+    "autoencoder, stored": changed(AUTOENCODER, {"stored": True}, dtype="float32"),
+    "regressor": changed(REGRESSOR, {"weights": True, "tangents": True}),
+    "regressor, stored": changed(REGRESSOR, {"stored": True, "tangents": True}),
+    "classifier": changed(CLASSIFIER, {"weights": True}),
+    "classifier, stored": changed(CLASSIFIER, {"stored": True}),
+}
+DRAWN = {  # each process holds rows of its own out
+    "early stopping": changed(REGRESSOR, early_stopping=True, validation_fraction=0.4),
+    "early stopping, stored": changed(CLASSIFIER, {"stored": True}, early_stopping=True, validation_fraction=0.4),
+    "matrix": changed(CLASSIFIER, epsilon="estimate_matrix", max_iter=5, dtype="float32"),
+    "rate, stored": changed(CLASSIFIER, {"stored": True}, epsilon="estimate", max_iter=5, dtype="float32"),
+}
+FAILING = {
+    "source": changed(AUTOENCODER, {"stored": True, "fails": 1}),
+    "alpha": changed(AUTOENCODER, {"others": {"alpha": 0.5, "n_components": 4}}),
+    "labels": changed(CLASSIFIER, {"targets": "Y"}),
+}
+
+
+def run(folder, rows, cuts, port, n_devices=1, variants=SAME):
+    """Fit in as many processes as there are parts, each with so many devices; return what each has found."""
+    np.savez(folder / "rows.npz", **rows)
+    (folder / "job.json").write_text(json.dumps({"cuts": cuts, "variants": variants}))
     environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={n_devices}"}
     n_processes, address = len(cuts) - 1, f"127.0.0.1:{port}"
     processes = [
@@ -38,32 +90,65 @@ def run(folder, rows, cuts, port, n_devices=1):
         )
         for k in range(n_processes)
     ]
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * n_processes, "\n".join(outputs)
-    return json.loads((folder / "result.json").read_text())
+    return [json.loads((folder / f"result-{k}.json").read_text()) for k in range(n_processes)]
 
 
 @pytest.fixture(scope="module")
 def alone(rows, tmp_path_factory, free_port):
-    return run(tmp_path_factory.mktemp("alone"), rows, [0, 203], free_port())
+    return run(tmp_path_factory.mktemp("alone"), rows, [0, 203], free_port())[0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("cuts", "n_devices"),
-    [([0, 203], 4), ([0, 120, 203], 2), ([0, 1, 150, 203], 1)],
+    ("cuts", "n_devices", "names"),
+    [
+        ([0, 203], 4, ["autoencoder", "regressor", "classifier, stored"]),
+        ([0, 120, 203], 2, ["autoencoder, stored", "regressor, stored", "classifier"]),
+        ([0, 1, 150, 203], 1, ["autoencoder", "regressor, stored", "classifier, stored"]),
+    ],
     ids=["4 devices", "2 processes of 2 devices", "3 processes"],
 )
-def test_the_result_is_that_of_one_device(rows, tmp_path, alone, free_port, cuts, n_devices):
-    got = run(tmp_path, rows, cuts, free_port(), n_devices)
-    assert got["n_devices"] == n_devices * (len(cuts) - 1)
-    for variant in VARIANTS:
-        dtype, found, expected = variant["dtype"], got[json.dumps(variant)], alone[json.dumps(variant)]
-        for name in ("J", "gradient_norm"):
-            np.testing.assert_allclose(found[name][0], expected[name][0], rtol=TOLERANCES[dtype])
-        np.testing.assert_allclose(found["J"][-1], expected["J"][-1], rtol={"float64": 1e-9, "float32": 1e-3}[dtype])
-        if dtype == "float64":
-            np.testing.assert_allclose(found["mean_activation"], expected["mean_activation"], rtol=1e-6)
+def test_the_result_is_that_of_one_device(rows, tmp_path, alone, free_port, cuts, n_devices, names):
+    variants = {name: SAME[name] for name in names}
+    got = run(tmp_path, rows, cuts, free_port(), n_devices, variants)
+    assert got[0]["n_devices"] == n_devices * (len(cuts) - 1)
+    for name, variant in variants.items():
+        found, expected = got[0][name], alone[name]
+        exact = variant["parameters"].get("dtype") != "float32"
+        for value in ("J", "gradient_norm"):
+            np.testing.assert_allclose(found[value][0], expected[value][0], rtol=1e-12 if exact else 1e-5, err_msg=name)
+        np.testing.assert_allclose(found["J"][-1], expected["J"][-1], rtol=1e-8 if exact else 1e-3)
+        for value in ("mean_activation_", "covariance_"):
+            if exact and value in expected:
+                np.testing.assert_allclose(found[value], expected[value], rtol=1e-5)
+        assert all(process[name] == found for process in got)
+
+
+@pytest.mark.slow
+def test_what_is_held_out_is_so_in_all_processes_and_all_end_with_the_same_model(rows, tmp_path, free_port):
+    got = run(tmp_path, rows, [0, 1, 150, 203], free_port(), variants=DRAWN)
+    for name in DRAWN:
+        assert "error" not in got[0][name], got[0][name]
+        assert got[0][name] == got[1][name] == got[2][name]
+    assert len(got[0]["early stopping"]["validation_scores_"]) > 1
+    assert 0 <= got[0]["rate, stored"]["epsilon_"] < 0.7
+
+
+@pytest.mark.slow
+def test_what_fails_in_one_process_fails_in_all_and_says_where(rows, tmp_path, free_port):
+    first, second = run(tmp_path, rows, [0, 100, 203], free_port(), variants=FAILING)
+    assert first["source"]["error"] == (
+        "RuntimeError: the data of another process cannot be read: its own message says why"
+    )
+    assert "chunk 2 of X" in second["source"]["error"]
+    assert "the disk is gone" in second["source"]["error"]
+    for process in (first, second):
+        assert process["alpha"]["error"] == (
+            "ValueError: processes of one run were given different hyperparameters: alpha, n_components"
+        )
+        assert "Error: " in process["labels"]["error"]
 
 
 VOLUME = """

@@ -1,4 +1,4 @@
-"""A process of a distributed run: fits its part of the rows, and the first one writes down what came out.
+"""A process of a distributed run: fits its part of the rows in several ways, and writes down what came out.
 
 Run as ``python worker.py FOLDER ADDRESS N_PROCESSES PROCESS_ID``; job.json and rows.npz lie in the folder.
 """
@@ -11,35 +11,68 @@ from pathlib import Path
 import jax
 import numpy as np
 
+ATTRIBUTES = ("mean_activation_", "covariance_", "epsilon_", "validation_scores_")
+
+
+class Failing:
+    """Chunks whose source breaks for good after some readings."""
+
+    def __init__(self, rows, readings):
+        self.rows, self.readings = rows, readings
+
+    def __iter__(self):
+        self.readings -= 1
+        for k, rows in enumerate(np.array_split(self.rows, 4)):
+            if k == 2 and self.readings < 0:
+                raise OSError("the disk is gone")
+            yield rows
+
+
+def tangents(X):
+    return X[:, None, ::-1] * 0.1
+
+
+def fit(variant, rows, file, process_id):
+    import sparsam
+    from sparsam.devices import all_devices
+
+    parameters = variant["parameters"] | {"mesh": all_devices()}
+    if process_id:  # the first process draws for all
+        parameters |= {"random_state": None} | variant.get("others", {})
+    if variant.get("tangents"):
+        parameters["tangents"] = tangents
+    X = np.load(file, mmap_mode="r") if variant.get("stored") else rows["X"]
+    if variant.get("fails") == process_id:
+        X = Failing(rows["X"], 5)
+    with_it = {"y": rows[variant["targets"]]} if "targets" in variant else {}
+    if variant.get("weights"):
+        with_it["sample_weight"] = rows["weights"]
+    model = getattr(sparsam, variant["estimator"])(**parameters).fit(X, **with_it)
+    found = {name: np.asarray(getattr(model, name)).tolist() for name in ATTRIBUTES if hasattr(model, name)}
+    last_layer = model.coefs_[-1].ravel().tolist()
+    return found | {"J": model.loss_curve_, "gradient_norm": model.history_["gradient_norm"].tolist(), "w": last_layer}
+
 
 def main(folder, address, n_processes, process_id):
     job = json.loads((folder / "job.json").read_text())
     if n_processes > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(address, n_processes, process_id)
-    from sparsam import SparseAutoencoder
-    from sparsam.devices import all_devices
     from sparsam.estimators import read_rows
 
     warnings.simplefilter("ignore")
-    X = np.load(folder / "rows.npy")
-    held = X[job["cuts"][process_id] : job["cuts"][process_id + 1]]
+    part = slice(job["cuts"][process_id], job["cuts"][process_id + 1])
+    rows = {name: array[part] for name, array in np.load(folder / "rows.npz").items()}
     file = folder / f"rows-{process_id}.npy"
-    np.save(file, held)
+    np.save(file, rows["X"])
+    read_rows.HELD_BYTES, read_rows.PIECE_BYTES = 0, 25 * 4 * rows["X"].shape[1]
     results = {"n_devices": jax.device_count()}
-    for variant in job["variants"]:
-        read_rows.HELD_BYTES, read_rows.PIECE_BYTES = 0, 25 * 4 * X.shape[1]
-        own = np.load(file, mmap_mode="r") if variant["stored"] else held
-        if process_id:
-            job["parameters"]["random_state"] = None  # the first process draws the weights for all
-        model = SparseAutoencoder(**job["parameters"], dtype=variant["dtype"], mesh=all_devices()).fit(own)
-        results[json.dumps(variant)] = {
-            "J": model.loss_curve_,
-            "gradient_norm": model.history_["gradient_norm"].tolist(),
-            "mean_activation": model.mean_activation_.tolist(),
-        }
-    if process_id == 0:
-        (folder / "result.json").write_text(json.dumps(results))
+    for name, variant in job["variants"].items():
+        try:
+            results[name] = fit(variant, rows, file, process_id)
+        except Exception as error:
+            results[name] = {"error": f"{type(error).__name__}: {error}"}
+    (folder / f"result-{process_id}.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from scipy.stats import multivariate_normal
 from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import MultivariateNormalRegressor
-from sparsam.estimators.early_stopping import hold_out
-from sparsam.estimators.supervised import canonical_rows
+from sparsam.estimators.data import HeldRows, Rows
+from sparsam.estimators.splits import hold_out
+from sparsam.estimators.supervised import canonical
 
 NOISE = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, -0.3], [0.0, -0.3, 0.5]])
 UNITS = np.array([100.0, 0.01, 1.0])
@@ -320,10 +321,10 @@ def test_early_stopping_keeps_the_weights_of_the_greatest_held_out_likelihood():
     assert model.stop_reason_ == "held_out"
     assert model.n_iter_ == iterations[np.argmax(scores)] == len(model.loss_curve_) - 1
     assert iterations[-1] - model.n_iter_ >= 20
-    rows = canonical_rows(X, Y, None)
-    held_out = hold_out(rows.counts, 0.3, np.random.RandomState(0).randint(2**31 - 1)).held_out.rows
-    assert len(held_out) == 18
-    assert max(scores) == pytest.approx(model.mean_log_likelihood(rows.X[held_out], rows.targets[held_out]), abs=1e-9)
+    data = canonical(HeldRows(Rows(X, None, Y)))
+    held_out = hold_out(data, 0.3, np.random.RandomState(0).randint(2**31 - 1)).held_out.rows
+    assert held_out.n_samples == 18
+    assert max(scores) == pytest.approx(model.mean_log_likelihood(held_out.X, held_out.targets), abs=1e-9)
     again = [coef.copy() for coef in model.coefs_]
     build.fit(X, Y)
     assert all(np.array_equal(one, other) for one, other in zip(again, build.coefs_, strict=True))

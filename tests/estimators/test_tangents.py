@@ -27,8 +27,9 @@ from sparsam import (
     save,
 )
 from sparsam.estimators import tangents as of_estimators
+from sparsam.estimators.data import HeldRows, Rows
 from sparsam.estimators.tangent_pipeline import transform_tangents
-from sparsam.estimators.tangents import normalized
+from sparsam.estimators.tangents import fit_tangents
 from sparsam.images import image_tangents
 
 
@@ -171,6 +172,11 @@ def test_a_callable_that_changes_the_number_of_tangents_is_found_out(data, monke
 
 
 # Their length
+
+
+def normalized(tangents, X, sample_weight):
+    data, _ = fit_tangents(make_classifier(), HeldRows(Rows(X, sample_weight, None, tangents)))
+    return data.rows.tangents
 
 
 def test_normalized_they_mean_the_same_in_any_unit(data):

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("h5py")
+pytest.importorskip("zarr")
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
@@ -21,8 +24,8 @@ def test_ten_thousand_hostile_files(tmp_path, seed):
     assert summary["loaded"] > 300  # the mutations are not all so coarse that the first check sees them
     assert summary["events"] == {}
     assert set(summary["strays"]) <= {f"mutant{suffix}" for suffix in (".safetensors", *PICTURES)}
-    assert summary["slowest"] < 5
+    assert summary["slowest"][0] < 5, summary["slowest"]
     assert summary["grown_mib"] < 1024  # a picture may have 100 million pixels
 
 
-PICTURES = (".png", ".jpg", ".tiff", ".npy", ".mat")
+PICTURES = (".png", ".jpg", ".tiff", ".npy", ".mat", ".h5", ".zip")

@@ -18,11 +18,11 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam.activations import get_activation
-from sparsam.devices import gathered, naming_lost
+from sparsam.devices import gathered
 from sparsam.error_functions import SquaredError
 from sparsam.estimators import fitting, validation
-from sparsam.estimators.data import Data, HeldRows
-from sparsam.estimators.minimizing import OnDevices, checkpoints_of, minimize
+from sparsam.estimators.data import PIECE_BYTES, Data, HeldRows, Rows, cut, stream_of
+from sparsam.estimators.minimizing import OnDevices, checkpoints_of, in_all_processes, minimize
 from sparsam.estimators.read_rows import data_of
 from sparsam.estimators.validation import LARGEST_WEIGHT
 from sparsam.network import Network, Parameters, affine, weighted_sum
@@ -230,7 +230,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             interrupt ends here: in a loop over fits, look at ``stop_reason_``.
         """
         self.check_hyperparameters()
-        with naming_lost(self.mesh):
+        with in_all_processes(self):
             network, training = self._trained(X, sample_weight)
         fitting.set_fitted_attributes(self, network, training)
         if self.verbose:
@@ -238,7 +238,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         return self
 
     def _trained(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Network, Training]:
-        in_range = validation.check_unit_range if self.output_activation == "logistic" else None
+        def in_range(rows: Rows, row: int) -> Rows:
+            if self.output_activation == "logistic":
+                validation.check_unit_range(rows.X, row)
+            return rows
+
         data = data_of(self, X, sample_weight, in_range)
         network = Network(
             (data.n_features, int(self.n_components), data.n_features), self.hidden_activation, self.output_activation
@@ -297,7 +301,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 f"Z has {activations.shape[1]} columns, but there are {self._n_features_out} hidden units: pass what "
                 "transform returned"
             )
-        return self._apply_to(_decode, HeldRows(activations))
+        return self._apply_to(_decode, HeldRows(Rows(activations)))
 
     def predict(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
         """Reconstruction y of each sample: `inverse_transform` of `transform`.
@@ -336,7 +340,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         with precision(np.float64):
             objective = self._objective(network)
             parameters = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), fitting.fitted_parameters(self))
-            stream = data.streamed(np.float64, network.layer_sizes, self.chunk_size)
+            few = max(PIECE_BYTES // (4 * data.n_features), 1)
+            stream = stream_of(cut(data, few), np.float64, network.layer_sizes, self.chunk_size)
             sums = _sums(objective, parameters, stream)
             return float(jnp.sum(objective.values(sums, jnp.asarray(stream.total_weight), parameters)))
 
@@ -357,8 +362,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         data = data_of(self, X, sample_weight, reset=False)
         scores, weights = [], []
         for rows in data.pieces():
-            scores.append(self._apply_to(_negative_error, HeldRows(rows.X)).astype(np.float64))
-            weights.append(np.ones(len(rows.X)) if rows.weights is None else rows.weights)
+            scores.append(self._apply_to(_negative_error, HeldRows(rows)).astype(np.float64))
+            weights.append(rows.s)
         return float(np.average(np.concatenate(scores), weights=np.concatenate(weights)))
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.floating]:

@@ -14,38 +14,40 @@ import pandas as pd
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from sparsam.activations import complementary_logistics
 from sparsam.error_functions import NoisyCrossEntropy
 from sparsam.estimators import fitting, validation
-from sparsam.estimators.early_stopping import Split, folds, hold_out
-from sparsam.estimators.minimizing import checkpoints_of
+from sparsam.estimators.data import Data, mapped
+from sparsam.estimators.labels import (
+    checked_labels,
+    classes_of,
+    for_network,
+    refuse_rare_labels,
+    validated_labels,
+    with_indices,
+)
+from sparsam.estimators.minimizing import checkpoints_of, in_all_processes
 from sparsam.estimators.noise_rate import (
     N_FOLDS,
     HeldOut,
     HeldOutAt,
     LikelihoodProfile,
     estimate_transitions,
-    joined,
+    likelihood,
     profile_likelihood,
 )
-from sparsam.estimators.supervised import Supervised, canonical_rows, train_on_targets
-from sparsam.estimators.tangents import (
-    Tangents,
-    check_tangent_hyperparameters,
-    fit_tangents,
-    given_tangents,
-    penalties,
-)
+from sparsam.estimators.splits import Split, folds, hold_out
+from sparsam.estimators.supervised import Supervised, canonical, inputs_of, seed_of, targeted, train_on_targets
+from sparsam.estimators.tangents import Tangents, check_tangent_hyperparameters, fit_tangents, penalties
 from sparsam.estimators.transitions import transition_matrix
 from sparsam.label_noise import given_probabilities, symmetric, wrong_probabilities
 from sparsam.network import Network, Parameters
 from sparsam.objective import Objective
 from sparsam.penalties import WeightDecay
-from sparsam.train import Callback
+from sparsam.train import Callback, Training
 
 __all__ = ["NoisyLabelClassifier"]
 
@@ -214,7 +216,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
     def fit(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         tangents: ArrayLike | None = None,
     ) -> Self:
@@ -223,6 +225,9 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Or rows that are not in memory, which are read again in every step, as in `SparseAutoencoder.fit`; what of
+            an object that yields chunks belongs to the rows it yields too, as tuples (X, y, sample_weight, tangents) of
+            which the last may be left out. Each such row is held out or not by a draw of its own, whatever its label.
         y : array-like of shape (n_samples,)
             The labels as given: numbers or strings.
         sample_weight : array-like of shape (n_samples,), optional
@@ -238,6 +243,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         ------
         ValueError, TypeError
             If a hyperparameter or the data cannot be used.
+        ConnectionError
+            If a process of a distributed run is lost.
         FloatingPointError
             If J overflows; the estimator then holds the last finite weights, if there are any.
 
@@ -247,115 +254,104 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
             If the training stopped before converging.
         """
         self.check_hyperparameters()
-        X = validation.validate_inputs(self, X, reset=True)
-        labels = self._validated_labels(X, y)
-        weights = validation.check_sample_weight(sample_weight, X)
-        classes, index = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(
-                f"y holds 1 class only, {classes[0]!r}: a classifier needs samples of at least two classes"
-            )
-        warm = self.warm_start and hasattr(self, "coefs_")
-        known = self.classes_ if warm else classes
-        if not np.array_equal(classes, known):
-            raise ValueError(
-                f"warm_start=True goes on with the classes {known.tolist()}, but y holds {classes.tolist()}: "
-                "set warm_start=False, or fit a clone"
-            )
-        n_classes = len(classes)
-        binary = n_classes == 2
-        given = given_tangents(self, X, tangents)
-        X, column, weights, given, counts = canonical_rows(X, index[:, None].astype(X.dtype), weights, given)
-        tau = fit_tangents(self, X, given, weights)
-        index = column[:, 0].astype(np.intp)
-        targets: NDArray[np.floating] = (
-            index[:, None].astype(float) if binary else np.eye(n_classes, dtype=self.dtype)[index]
-        )
-        network = self._network_of(X.shape[1], n_classes)
-        theta = fitting.initial_weights(self, network)
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        with in_all_processes(self):
+            network, training = self._trained(X, y, sample_weight, tangents)
+        fitting.set_fitted_attributes(self, network, training)
+        if self.verbose:
+            print(fitting.summary_line(self), flush=True)
+        return self
 
+    def _trained(
+        self, X: ArrayLike, y: ArrayLike | None, sample_weight: ArrayLike | None, tangents: ArrayLike | None
+    ) -> tuple[Network, Training]:
+        data = targeted(self, X, y, sample_weight, tangents, checked_labels)
+        warm = self.warm_start and hasattr(self, "coefs_")
+        classes = classes_of(data, self.classes_ if warm else None)
+        n_classes = len(classes)
+        data, made = fit_tangents(self, canonical(mapped(data, partial(with_indices, classes))))
+        has_tangents = made is not None or next(data.pieces()).tangents is not None
+        network = self._network_of(data.n_features, n_classes)
+        theta = fitting.initial_weights(self, network)
+        seed = seed_of(self, data)
         # Weights that were trained on labels must not judge them: what is to be held out is estimated from new ones.
         new = network.initialize(check_random_state(self.random_state)) if warm else theta
 
         def trained(
-            estimator: Self, T: Array, alpha: float, split: Split | None, theta: NDArray[np.floating] = new
+            estimator: Self, T: Array, alpha: float, rows: Data | Split, theta: NDArray[np.floating]
         ) -> Supervised:
-            error = NoisyCrossEntropy(T)  # type: ignore[arg-type]
             of = TANGENTS_OF[self.tangents_of]
-            objective = Objective(network, (error, WeightDecay(float(alpha)), *penalties(self, tau, of)))
-            widths = network.layer_sizes
-            options: Any = {"widths": widths, "split": split, "tangents": tau, "checkpoints": checkpoints}
-            return train_on_targets(estimator, objective, X, targets, weights, theta, **options)
+            terms: Any = (NoisyCrossEntropy(T), WeightDecay(float(alpha)), *penalties(self, has_tangents, of))  # type: ignore[arg-type]
+            options: Any = {"widths": network.layer_sizes, "made": made, "checkpoints": checkpoints}
+            rows = for_network(rows, n_classes, self.dtype)
+            return train_on_targets(estimator, Objective(network, terms), rows, theta, **options)
 
         quiet = type(self)(**self.get_params(deep=False) | {"verbose": 0, "polish": False})
 
-        def held_out_at(alpha: float, splits: list[Split], T: Array) -> HeldOut:
-            parts = [
-                self._held_out(trained(quiet, T, alpha, split), network, X, index, weights, counts) for split in splits
-            ]
-            return joined(parts)
+        def held_out_at(alpha: float, split: Split, T: Array) -> HeldOut:
+            fitted = trained(quiet, T, alpha, split, new)
+            parameters = network.unravel(_finished(fitted.training).theta)  # type: ignore[arg-type]
+
+            def probabilities(X: NDArray[np.floating]) -> Array:
+                return self._probabilities(network, parameters, X)
+
+            likelihood = max(score for _, score in fitted.held_out_scores)
+            training_likelihood = -fitted.training.history[-1].terms[NoisyCrossEntropy.name]
+            return HeldOut(split.held_out, probabilities, likelihood, training_likelihood)
 
         def split() -> Split:
-            return hold_out(counts, self.validation_fraction, seed, index)
+            return hold_out(data, self.validation_fraction, seed, by_label=True)
 
         def in_folds() -> list[Split]:
-            few = np.bincount(index, counts) < N_FOLDS
-            if few.any():
-                rare = classes.tolist()[few.argmax()]
-                raise ValueError(
-                    f"epsilon='estimate_matrix' holds each label out in {N_FOLDS} folds, but of the label {rare!r} "
-                    "there are fewer samples: leave it out, or use epsilon='estimate' or a number"
-                )
-            return folds(N_FOLDS, counts, seed, index)
+            refuse_rare_labels(data, classes)
+            return folds(N_FOLDS, data, seed)
 
         draws = self.early_stopping or isinstance(self.epsilon, str) or len(self._alphas()) > 1
         with checkpoints_of(self, draws=draws) as checkpoints:
             T, alpha, profile = self._noise_and_alpha(held_out_at, split, in_folds, n_classes)
             alpha = float(alpha)
-            kept = split() if self.early_stopping else None
-            training, _, _, self.validation_scores_ = trained(self, T, alpha, kept, theta)
+            kept = split() if self.early_stopping else data
+            training, self.validation_scores_ = trained(self, T, alpha, kept, theta)
         if training.history:
             self.classes_ = classes
             self.alpha_ = alpha
             self.transition_matrix_ = T
             self.epsilon_ = float(np.mean(1 - np.diag(T)))
             self.likelihood_profile_ = profile
-        fitting.set_fitted_attributes(self, network, training)
-        if self.verbose:
-            print(fitting.summary_line(self), flush=True)
-        return self
+        return network, training
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: ArrayLike, out: Any = None) -> NDArray[Any]:
         """Return the most probable true label of each sample.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Or rows that are not in memory, as in `fit`.
+        out : array of shape (n_samples,), optional
+            Where to write the result, a piece at a time: anything that takes slices of rows, such as a memory-mapped
+            file, an HDF5 or a Zarr dataset.
 
         Returns
         -------
-        array of shape (n_samples,)
+        array of shape (n_samples,); or ``out``
         """
-        probabilities = self.predict_proba(X)
-        return self.classes_[np.argmax(probabilities, axis=1)]
+        return self._apply(X, lambda probabilities: self.classes_[np.argmax(probabilities, axis=1)], out)
 
-    def predict_proba(self, X: ArrayLike) -> Array:
+    def predict_proba(self, X: ArrayLike, out: Any = None) -> Array:
         """Probability of each TRUE label, y.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Or rows that are not in memory, as in `fit`.
+        out : array of shape (n_samples, n_classes), optional
+            Where to write the result, as in `predict`.
 
         Returns
         -------
-        array of shape (n_samples, n_classes)
+        array of shape (n_samples, n_classes); or ``out``
             In the order of ``classes_``.
         """
-        check_is_fitted(self)
-        inputs = validation.validate_inputs(self, X, reset=False)
-        network = self._network_of(inputs.shape[1], len(self.classes_))
-        return self._probabilities(network, fitting.fitted_parameters(self), inputs)
+        return self._apply(X, lambda probabilities: probabilities, out)
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
         """Logarithm of `predict_proba`."""
@@ -459,7 +455,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _noise_and_alpha(
         self,
-        held_out_at: Callable[[float, list[Split], Array], HeldOut],
+        held_out_at: Callable[[float, Split, Array], HeldOut],
         split: Callable[[], Split],
         in_folds: Callable[[], list[Split]],
         n_classes: int,
@@ -468,7 +464,10 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         alphas = self._alphas()
 
         def at(splits: list[Split]) -> dict[float, HeldOutAt]:
-            return {alpha: partial(held_out_at, alpha, splits) for alpha in alphas}
+            def of(alpha: float) -> HeldOutAt:
+                return lambda T: [held_out_at(alpha, split, T) for split in splits]
+
+            return {alpha: of(alpha) for alpha in alphas}
 
         if isinstance(self.epsilon, str) and self.epsilon == "estimate":
             alpha, profile = profile_likelihood(at([split()]), n_classes)
@@ -480,37 +479,10 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         if len(alphas) == 1:
             return T, alphas[0], None
         with_T = at([split()])
-        return T, max(alphas, key=lambda alpha: with_T[alpha](T).likelihood), None
+        return T, max(alphas, key=lambda alpha: likelihood(with_T[alpha](T))), None
 
     def _alphas(self) -> tuple[float, ...]:
         return tuple(self.alpha) if isinstance(self.alpha, tuple | list) else (self.alpha,)
-
-    def _held_out(
-        self,
-        fitted: Supervised,
-        network: Network,
-        X: NDArray[np.floating],
-        labels: NDArray[np.intp],
-        weights: Array,
-        counts: NDArray[np.int64],
-    ) -> HeldOut:
-        """What a training with a part held out says of that part."""
-        (rows, shares), training = fitted.held_out, fitted.training
-        if training.stop_reason == "interrupted":
-            raise KeyboardInterrupt  # of many trainings one has ended: there is no estimate to keep
-        if not training.history:
-            raise FloatingPointError(
-                "J is not finite at the initial weights: look for extreme values in X, and standardize it"
-            )
-        parameters = network.unravel(training.theta)  # type: ignore[arg-type]
-        return HeldOut(
-            self._probabilities(network, parameters, X[rows]),
-            labels[rows],
-            weights[rows] * shares,
-            int(np.round(counts[rows] * shares).sum()),
-            max(score for _, score in fitted.held_out_scores),
-            -training.history[-1].terms[NoisyCrossEntropy.name],
-        )
 
     def _probabilities(self, network: Network, parameters: Parameters, X: NDArray[np.floating]) -> Array:
         return fitting.apply_in_chunks(
@@ -522,17 +494,16 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         sizes = (n_features, *validation.layer_sizes(self.hidden_layer_sizes), n_outputs)
         return Network(sizes, self.hidden_activation, output)
 
-    @staticmethod
-    def _validated_labels(X: NDArray[np.floating], y: ArrayLike) -> NDArray[Any]:
-        if y is None:
-            raise ValueError("This estimator requires y to be passed, but the target y is None")
-        labels = column_or_1d(y, warn=True)
-        check_consistent_length(X, labels)
-        check_classification_targets(labels)
-        return labels
+    def _apply(self, X: ArrayLike, then: Callable[[Array], NDArray[Any]], out: Any) -> NDArray[Any]:
+        check_is_fitted(self)
+        data = inputs_of(self, X)
+        network = self._network_of(self.coefs_[0].shape[0], len(self.classes_))
+        parameters = fitting.fitted_parameters(self)
+        options: Any = {"dtype": np.float64, "chunk_size": self.chunk_size, "then": then, "out": out}
+        return fitting.apply_to_data(_probabilities, network, parameters, data, **options)
 
     def _label_indices(self, X: NDArray[np.floating], y: ArrayLike) -> NDArray[np.intp]:
-        labels = self._validated_labels(X, y)
+        labels = validated_labels(y, X)
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
             raise ValueError(
@@ -540,6 +511,17 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
                 f"{self.classes_.tolist()}"
             )
         return np.searchsorted(self.classes_, labels)
+
+
+def _finished(training: Training) -> Training:
+    """Raise where one of many trainings has failed: there is no estimate to keep."""
+    if training.stop_reason == "interrupted":
+        raise KeyboardInterrupt
+    if not training.history:
+        raise FloatingPointError(
+            "J is not finite at the initial weights: look for extreme values in X, and standardize it"
+        )
+    return training
 
 
 @partial(jax.jit, static_argnums=0)

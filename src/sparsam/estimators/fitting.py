@@ -163,18 +163,18 @@ def apply_in_chunks(
     Memory beyond the result stays flat, and the last chunk is filled up, so that one program serves any number of rows.
     """
     n_samples = len(rows[0])
-    size = choose_chunk_size(n_samples, network.layer_sizes, chunk_size)
+    size = choose_chunk_size(max(n_samples, 1), network.layer_sizes, chunk_size)
     result: NDArray[np.floating] | None = None
     with precision(dtype):
         weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), parameters)
-        for start in range(0, n_samples, size):
+        for start in range(0, max(n_samples, 1), size):  # of no rows too the result has its columns
             pieces = [filled(array[start : start + size], size, dtype) for array in rows]
             count = min(size, n_samples - start)
             piece = np.asarray(function(network, weights, *pieces))[:count]
             if result is None:
                 result = np.empty((n_samples, *piece.shape[1:]), dtype=piece.dtype)
             result[start : start + count] = piece
-    assert result is not None  # validation refuses empty data
+    assert result is not None
     return result
 
 
@@ -186,9 +186,12 @@ def apply_to_data(
     *,
     dtype: DTypeLike,
     chunk_size: int | None = None,
+    then: Callable[[NDArray[np.floating]], NDArray[Any]] = lambda piece: piece,
     out: Any = None,
 ) -> Any:
     """Do `apply_in_chunks` for the inputs of data, in memory or not; the result goes into ``out``, where that is given.
+
+    ``then`` makes what is returned of a piece of the function's results.
 
     Raises
     ------
@@ -197,7 +200,7 @@ def apply_to_data(
     """
     results, row, width = [], 0, None
     for rows in data.pieces():
-        piece = apply_in_chunks(function, network, parameters, rows.X, dtype=dtype, chunk_size=chunk_size)
+        piece = then(apply_in_chunks(function, network, parameters, rows.X, dtype=dtype, chunk_size=chunk_size))
         if out is None:
             results.append(piece)
             continue

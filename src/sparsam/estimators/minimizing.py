@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam.checkpoints import Checkpoints, parse_interval
-from sparsam.devices import n_processes
+from sparsam.devices import n_processes, naming_lost, told
 from sparsam.estimators import validation
 from sparsam.estimators.fitting import reporting
 from sparsam.estimators.read_rows import digest, fingerprint_of
@@ -27,7 +27,7 @@ from sparsam.samples import Samples
 from sparsam.stream import Stream
 from sparsam.train import Monitor, Training, train
 
-__all__ = ["OnDevices", "checkpoints_of", "minimize"]
+__all__ = ["OnDevices", "checkpoints_of", "in_all_processes", "minimize"]
 
 
 @dataclass
@@ -40,10 +40,13 @@ class OnDevices:
         Takes a precision and the size of a chunk, or None to choose one; returns the data.
     chunk_size : int or None
         As the user asked for it.
+    others : tuple of OnDevices
+        What is cut into smaller chunks with them.
     """
 
     make: Callable[[str, int | None], Samples | Stream]
     chunk_size: int | None
+    others: tuple[OnDevices, ...] = ()
     made: dict[str, Samples | Stream] = field(default_factory=dict, init=False)
 
     def __call__(self, dtype: str) -> Samples | Stream:
@@ -56,9 +59,14 @@ class OnDevices:
         """Make them again in chunks of half the size; return the size before and after."""
         data = self(dtype)
         before = data.chunk_size if isinstance(data, Stream) else data.inputs.shape[-1]
-        self.chunk_size = max(before // 2, 1)
+        self._begin_again(max(before // 2, 1))
+        return before, max(before // 2, 1)
+
+    def _begin_again(self, chunk_size: int) -> None:
+        self.chunk_size = chunk_size
         self.made.clear()
-        return before, self.chunk_size
+        for other in self.others:
+            other._begin_again(chunk_size)
 
 
 def minimize(
@@ -97,10 +105,38 @@ def minimize(
             UserWarning,
             stacklevel=3,
         )
+        if monitor is not None:
+            monitor.forget()
         training = train(objective, data(estimator.dtype), theta, keeper=keeps, **first)
     if estimator.polish:
         training = polish(training, objective, lambda: data("float64"), lambda: keeper("float64"), **options)
     return training
+
+
+@contextmanager
+def in_all_processes(estimator: Any) -> Iterator[None]:
+    """Do a fit as one of the processes of the estimator's mesh, or as the only one.
+
+    Raises
+    ------
+    ValueError
+        If the processes were given different hyperparameters.
+    ConnectionError
+        If one of them is lost.
+    """
+    with naming_lost(estimator.mesh):
+        mesh = validation.checked_mesh(estimator.mesh)
+        if n_processes(mesh) > 1:
+            own = _options(estimator) | {
+                name: getattr(estimator, name) is None for name in ("checkpoint", "time_budget")
+            }
+            del own["random_state"]  # what is drawn, the first process draws for all
+            different = {name for other in told(own, mesh) for name in own if other.get(name) != own[name]}
+            if different:
+                raise ValueError(
+                    f"processes of one run were given different hyperparameters: {', '.join(sorted(different))}"
+                )
+        yield
 
 
 @contextmanager
@@ -126,9 +162,6 @@ def checkpoints_of(estimator: Any, *, draws: bool = False) -> Iterator[Checkpoin
             "checkpoint needs an integer random_state here: the rows held out are drawn, and a fit that is resumed "
             f"must draw the same again; random_state is {estimator.random_state!r}"
         )
-    options = {
-        name: _plain(value) for name, value in estimator.get_params(deep=False).items() if name not in NO_INFLUENCE
-    }
     model = {
         "class": type(estimator).__name__,
         "sparsam": version("sparsam"),
@@ -136,7 +169,7 @@ def checkpoints_of(estimator: Any, *, draws: bool = False) -> Iterator[Checkpoin
         "processes": n_processes(mesh),
     }
     folder, every = Path(estimator.checkpoint), parse_interval(estimator.checkpoint_every)
-    checkpoints = Checkpoints(folder, every, estimator.resume, model | options, mesh)
+    checkpoints = Checkpoints(folder, every, estimator.resume, model | _options(estimator), mesh)
     with checkpoints.signals.listening():
         yield checkpoints
 
@@ -145,6 +178,12 @@ NO_INFLUENCE = frozenset(
     ("verbose", "callback", "checkpoint", "checkpoint_every", "resume", "time_budget", "mesh", "warm_start")
 )
 """Hyperparameters that a resumed fit may change: they say what else is done, or when it ends."""
+
+
+def _options(estimator: Any) -> dict[str, Any]:
+    """Hyperparameters that have an influence on what is found."""
+    parameters = estimator.get_params(deep=False).items()
+    return {name: _plain(value) for name, value in parameters if name not in NO_INFLUENCE}
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sparsam.error_functions import GaussianError, ProfileGaussianError
 from sparsam.error_functions.covariance import STRUCTURES
+from sparsam.estimators.data import Data, Rows, sum_over
 from sparsam.estimators.validation import check_choice, check_number
-from sparsam.multivariate_normal import patterns_of
 from sparsam.train import precision
 
 __all__ = ["DegenerateCovarianceWarning", "check_covariance", "check_prior", "fitted_covariance", "make_error"]
@@ -65,10 +66,9 @@ def check_prior(prior: Any, n_outputs: int | None = None) -> Prior | None:
 
 
 def make_error(
-    covariance: str | Array, prior: Prior | None, scale: Array, Y: Array, total_weight: float
+    covariance: str | Array, prior: Prior | None, scale: Array, observed: NDArray[np.bool_], total_weight: float
 ) -> GaussianError | ProfileGaussianError:
-    """Make the error function of targets Y, scaled by ``scale``, with their patterns."""
-    observed = patterns_of(Y)[0]
+    """Make the error function of targets scaled by ``scale``, with the patterns in which they are observed."""
     patterns: Any = None if observed.all() else observed.astype(float)
     by_scale = np.outer(scale, scale)
     if not isinstance(covariance, str):
@@ -81,21 +81,31 @@ def make_error(
     return ProfileGaussianError(covariance, patterns, count, psi / by_scale / total_weight)  # type: ignore[arg-type]
 
 
-def fitted_covariance(error: GaussianError | ProfileGaussianError, residuals: Array, sample_weight: Array) -> Array:
-    """C in float64, of residuals that are NaN where a target is missing."""
+def fitted_covariance(
+    error: GaussianError | ProfileGaussianError,
+    residuals_of: Callable[[Rows], Array],
+    data: Data,
+    observed: NDArray[np.bool_],
+) -> Array:
+    """C in float64, of residuals that are NaN where a target is missing, in the patterns that all data have."""
     if isinstance(error, GaussianError):
         return np.asarray(error.covariance)
-    patterns, pattern_of_row = patterns_of(residuals)
-    s = sample_weight
-    filled = np.nan_to_num(residuals)
-    of_pattern = [pattern_of_row == p for p in range(len(patterns))]
-    counts = np.array([s[rows].sum() for rows in of_pattern]) / s.sum()
-    products = np.stack([(s[rows, None] * filled[rows]).T @ filled[rows] for rows in of_pattern]) / s.sum()
+
+    def moments(rows: Rows) -> tuple[Array, Array]:
+        r, s = residuals_of(rows), rows.s
+        seen, filled = ~np.isnan(r), np.nan_to_num(r)
+        of_pattern = [s * np.all(seen == pattern, axis=1) for pattern in observed]
+        products = [(weights[:, None] * filled).T @ filled for weights in of_pattern]
+        return np.array([weights.sum() for weights in of_pattern]), np.stack(products)
+
+    counts, products = (total / data.total_weight for total in sum_over(data, moments))
+    there = counts > 0  # not all patterns need be in a part of the data
+    patterns = observed[there]
     with precision(np.float64):
         patterns_here = None if patterns.all() else jnp.asarray(patterns, float)
         here = ProfileGaussianError(error.structure, patterns_here, error.prior_count, error.prior_product)
         here = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), here)
-        return np.asarray(_covariance(here, (jnp.asarray(counts), jnp.asarray(products))))
+        return np.asarray(_covariance(here, (jnp.asarray(counts[there]), jnp.asarray(products[there]))))
 
 
 @jax.jit

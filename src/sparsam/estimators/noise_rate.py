@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from sparsam.devices import all_rows
+from sparsam.estimators.data import Data, sum_over, together
+from sparsam.estimators.splits import n_samples
 from sparsam.label_noise import most_likely_transitions, symmetric
 
-__all__ = ["HeldOut", "HeldOutAt", "LikelihoodProfile", "estimate_transitions", "joined", "profile_likelihood"]
+__all__ = ["HeldOut", "HeldOutAt", "LikelihoodProfile", "estimate_transitions", "likelihood", "profile_likelihood"]
 
 GRID = 7  # points from 0 to nine tenths of what would make the labels meaningless
 FINER = 5  # more between the neighbors of the best of them
@@ -89,27 +92,61 @@ class HeldOut(NamedTuple):
 
     Attributes
     ----------
-    probabilities : array of shape (n_held_out, n_classes)
-        Of the true labels.
-    labels : array of int, (n_held_out,)
-        As given.
-    sample_weight : array of shape (n_held_out,)
-    n_samples : int
-        For which the rows stand.
+    data : Data
+        The samples, the numbers of their given labels for targets.
+    probabilities : callable
+        Takes inputs, and returns the probabilities of the true labels, (n_rows, n_classes).
     likelihood, training_likelihood : float
         Mean log-likelihood of the given labels, held out and trained on.
     """
 
-    probabilities: NDArray[np.float64]
-    labels: NDArray[np.intp]
-    sample_weight: NDArray[np.float64]
-    n_samples: int
+    data: Data
+    probabilities: Callable[[NDArray[np.floating]], NDArray[np.float64]]
     likelihood: float
     training_likelihood: float
 
 
-HeldOutAt = Callable[[NDArray[np.float64]], HeldOut]
-"""Trains a network with some transition matrix, and says what it makes of samples held out."""
+HeldOutAt = Callable[[NDArray[np.float64]], list[HeldOut]]
+"""Trains networks with some transition matrix, and says what each makes of samples held out."""
+
+
+def likelihood(parts: list[HeldOut]) -> float:
+    """Mean log-likelihood of held-out labels, of several networks for a part of them each."""
+    return float(np.average([part.likelihood for part in parts], weights=[part.data.total_weight for part in parts]))
+
+
+class Judged(NamedTuple):
+    """Held-out labels, of all processes, beside the probabilities of the true ones."""
+
+    probabilities: NDArray[np.float64]
+    labels: NDArray[np.intp]
+    weights: NDArray[np.float64]
+
+
+def judged(parts: list[HeldOut]) -> Judged:
+    """Take at most `MOST_JUDGED` held-out samples and their probabilities; of more, a part is drawn."""
+    mesh = parts[0].data.mesh
+    n_rows = sum(float(sum_over(part.data, lambda rows: np.float64(len(rows.X)))) for part in parts)
+    generator = np.random.default_rng(0)
+    found: list[tuple[NDArray[Any], ...]] = []
+
+    def look() -> None:
+        for part in parts:
+            for rows in part.data.pieces():
+                if n_rows > MOST_JUDGED:
+                    rows = rows.take(generator.random(len(rows.X)) < MOST_JUDGED / n_rows)
+                found.append((part.probabilities(rows.X), rows.t[:, 0], rows.s))
+
+    together(look, mesh)
+    return Judged(
+        all_rows(np.concatenate([p for p, _, _ in found]), mesh),
+        all_rows(np.concatenate([labels for _, labels, _ in found]), mesh).astype(np.intp),
+        all_rows(np.concatenate([weights for _, _, weights in found]), mesh),
+    )
+
+
+MOST_JUDGED = 200_000
+"""A matrix has far fewer elements; and their probabilities are held, on each process."""
 
 
 def profile_likelihood(held_out_at: Mapping[float, HeldOutAt], n_classes: int) -> tuple[float, LikelihoodProfile]:
@@ -128,7 +165,7 @@ def profile_likelihood(held_out_at: Mapping[float, HeldOutAt], n_classes: int) -
     grid = np.linspace(0, 0.9 * (1 - 1 / n_classes), GRID)
 
     def look(alpha: float, at: NDArray[np.float64]) -> dict[float, HeldOut]:
-        return {float(epsilon): held_out_at[alpha](symmetric(float(epsilon), n_classes)) for epsilon in at}
+        return {float(epsilon): held_out_at[alpha](symmetric(float(epsilon), n_classes))[0] for epsilon in at}
 
     coarse = {alpha: look(alpha, grid) for alpha in held_out_at}
     alpha = max(coarse, key=lambda alpha: max(held_out.likelihood for held_out in coarse[alpha].values()))
@@ -143,7 +180,7 @@ def profile_likelihood(held_out_at: Mapping[float, HeldOutAt], n_classes: int) -
         np.array([found[e].likelihood for e in epsilon]),
         np.array([found[e].training_likelihood for e in epsilon]),
         ((epsilon >= low) & (epsilon <= high)).astype(float),
-        found[0.0].n_samples,
+        n_samples(found[0.0].data),
     )
     return alpha, profile
 
@@ -162,42 +199,30 @@ def estimate_transitions(held_out_at: Mapping[float, HeldOutAt], n_classes: int)
     """
 
     def alternate(held_out_at: HeldOutAt) -> tuple[float, NDArray[np.float64]]:
-        T = named(mixed(_labels_of_anchors(held_out_at(np.eye(n_classes)))))
+        T = named(mixed(_labels_of_anchors(judged(held_out_at(np.eye(n_classes))))))
         for _ in range(MOST_ROUNDS):
             held_out, before = held_out_at(T), T
-            T = most_likely_transitions(held_out.probabilities, held_out.labels, T, held_out.sample_weight)
+            seen = judged(held_out)
+            T = most_likely_transitions(seen.probabilities, seen.labels, T, seen.weights)
             T = named(mixed(T))
             if np.abs(T - before).max() < SETTLED:
                 break
-        return held_out.likelihood, T
+        return likelihood(held_out), T
 
     found = {alpha: alternate(at) for alpha, at in held_out_at.items()}
     alpha = max(found, key=lambda alpha: found[alpha][0])
     return alpha, found[alpha][1]
 
 
-def _labels_of_anchors(held_out: HeldOut) -> NDArray[np.float64]:
+def _labels_of_anchors(held_out: Judged) -> NDArray[np.float64]:
     n_classes = held_out.probabilities.shape[1]
-    given = np.eye(n_classes)[held_out.labels] * held_out.sample_weight[:, None]
+    given = np.eye(n_classes)[held_out.labels] * held_out.weights[:, None]
     T = np.empty((n_classes, n_classes))
     for i, probabilities in enumerate(held_out.probabilities.T):
         n_anchors = max(int(ANCHORS * probabilities.sum()), 1)
         counts = given[np.argsort(-probabilities, kind="stable")[:n_anchors]].sum(axis=0)
         T[i] = counts / counts.sum()
     return T
-
-
-def joined(parts: list[HeldOut]) -> HeldOut:
-    """What several networks say of a part each."""
-    weights = [part.sample_weight.sum() for part in parts]
-    return HeldOut(
-        np.concatenate([part.probabilities for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.sample_weight for part in parts]),
-        sum(part.n_samples for part in parts),
-        float(np.average([part.likelihood for part in parts], weights=weights)),
-        float(np.average([part.training_likelihood for part in parts], weights=weights)),
-    )
 
 
 def named(T: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from sparsam.devices import max_of_processes, sum_of_processes
 from sparsam.estimators import validation
-from sparsam.estimators.data import PIECE_BYTES, Data, HeldRows, Rows, chunk_for
+from sparsam.estimators.data import PIECE_BYTES, Data, HeldRows, Rows, stream_of, together
 from sparsam.samples import Samples
 from sparsam.sources import HELD_BYTES, Source, is_stored, source_of
-from sparsam.stream import Piece, Stream
+from sparsam.stream import Stream
 
-__all__ = ["ReadRows", "data_of", "digest", "fingerprint_of"]
+__all__ = ["Check", "ReadRows", "data_of", "digest", "fingerprint_of"]
 
 
 @dataclass(frozen=True)
@@ -31,129 +31,95 @@ class ReadRows:
     Attributes
     ----------
     source : Source
-        Of x and weights.
+    parts : tuple of str
+        What the source reads: names of `sparsam.estimators.data.Rows`.
     check : callable
-        Takes x and weights of a piece as they are read, and the number of its first row; raises ValueError or TypeError
+        Takes rows of a piece as they are read, and the number of its first row; raises ValueError or TypeError
         if they cannot be used. Called at the first reading of a piece.
     """
 
     source: Source
-    check: Callable[[NDArray[Any], NDArray[Any] | None, int], None]
+    parts: tuple[str, ...]
+    check: Callable[[Rows, int], None]
     mesh: Mesh | None = None
     digests: list[tuple[int, int]] = field(default_factory=list)
 
     @cached_property
+    def _first(self) -> tuple[int, int, float]:
+        """Features, rows of this process and total weight of all, once all is read and checked."""
+
+        def look() -> tuple[int, int, float]:
+            n_features, n_rows, weight = 0, 0, 0.0
+            for rows in self._read(self.check):
+                n_features = rows.X.shape[1]
+                n_rows += len(rows.X)
+                weight += float(rows.s.sum())
+            if not weight > 0:
+                raise ValueError("sample_weight is zero for every sample: nothing is left to fit")
+            return n_features, n_rows, weight
+
+        n_features, n_rows, weight = together(look, self.mesh)
+        return n_features, n_rows, float(sum_of_processes(weight, self.mesh))
+
+    @property
+    def n_features(self) -> int:
+        """D."""
+        return self._first[0]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of this process."""
+        return self._first[1]
+
+    @property
+    def total_weight(self) -> float:
+        """S, of all processes."""
+        return self._first[2]
+
+    @property
     def piece_size(self) -> int:
-        """Rows of a piece."""
+        """Rows of a piece, at most."""
+        return min(self._rows_at_once, self.n_rows)
+
+    def pieces(self) -> Iterator[Rows]:
+        """Read them."""
+        assert self._first  # all has been checked
+        yield from self._read()
+
+    def for_engine(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> Stream:
+        """Make a stream of them."""
+        return stream_of(self, dtype, layer_sizes, chunk_size)
+
+    @cached_property
+    def _rows_at_once(self) -> int:
         few = next(self.source.pieces(1), (None,))[0]
         if few is None:
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         return max(PIECE_BYTES // max(4 * few.size, 1), 1)
 
-    @cached_property
-    def first(self) -> tuple[int, int, float]:
-        """Features, rows and total weight, of all processes, once all is read and checked.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the data cannot be used.
-        RuntimeError
-            If those of another process cannot.
-        """
-        n_rows, weight = 0, 0.0
-
-        def look() -> int:
-            nonlocal n_rows, weight
-            n_features = 0
-            for rows in self._read(self.check):
-                n_features = rows.X.shape[1]
-                n_rows += len(rows.X)
-                weight += rows.total_weight
-            if not weight > 0:
-                raise ValueError("sample_weight is zero for every sample: nothing is left to fit")
-            return n_features
-
-        n_features = _together(look, self.mesh)
-        return n_features, int(sum_of_processes(n_rows, self.mesh)), float(sum_of_processes(weight, self.mesh))
-
-    @property
-    def n_features(self) -> int:
-        """D."""
-        return self.first[0]
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of this process."""
-        assert self.first
-        return sum(count for count, _ in self.digests)
-
-    def pieces(self) -> Iterator[Rows]:
-        """Read them."""
-        assert self.first  # all has been checked
-        yield from self._read()
-
-    def for_engine(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> Stream:
-        """Make a stream of them."""
-        size = self.piece_size
-
-        def pieces() -> Iterator[Piece]:
-            for rows in self.pieces():
-                yield Piece(rows.X, None, rows.weights)
-
-        n_rows = min(size, self.first[1])
-        chunk = chunk_for(n_rows, layer_sizes, chunk_size, mesh=self.mesh)
-        return Stream(pieces, n_rows, chunk, self.first[2], dtype, self.mesh)
-
-    streamed = for_engine
-
-    def _read(self, check: Callable[[NDArray[Any], NDArray[Any] | None, int], None] | None = None) -> Iterator[Rows]:
+    def _read(self, check: Callable[[Rows, int], None] | None = None) -> Iterator[Rows]:
         row, known = 0, bool(self.digests)
         k = -1
-        for k, (x, weights) in enumerate(self.source.pieces(self.piece_size)):
-            assert x is not None  # what a source always has
-            read = (len(x), digest(x, weights))
+        for k, parts in enumerate(self.source.pieces(self._rows_at_once)):
+            rows = Rows(**dict(zip(self.parts, parts, strict=True)))  # type: ignore[arg-type]
+            n_rows = len(rows.X)
+            read = (n_rows, digest(*parts))
             if not known:
                 self.digests.append(read)
             elif k >= len(self.digests) or self.digests[k] != read:
                 raise ValueError(
-                    f"rows {row} to {row + read[0] - 1} of X are not those that were read before: a fit reads the "
+                    f"rows {row} to {row + n_rows - 1} of X are not those that were read before: a fit reads the "
                     "data in every step, and they must stay the same (no shuffling, no random changes, nobody who "
                     "writes to the file)"
                 )
             if check is not None:
-                check(x, weights, row)
-            yield Rows(x, weights)
-            row += read[0]
+                check(rows, row)
+            yield rows
+            row += n_rows
         if k + 1 < len(self.digests):
             raise ValueError(
                 f"X ended after {row} rows, and had {sum(count for count, _ in self.digests)} when it was read before"
             )
-
-
-def _together(look: Callable[[], int], mesh: Mesh | None) -> int:
-    """Look at the data of each process and return their number of features, or fail in all processes.
-
-    Raises
-    ------
-    ValueError, TypeError, OSError
-        What looking raises here, or if processes have rows of different lengths.
-    RuntimeError
-        If it raises in another process.
-    """
-    failure, n_features = None, 0
-    try:
-        n_features = look()
-    except (ValueError, TypeError, OSError) as error:
-        failure = error
-    failed, widest, narrowest = max_of_processes([failure is not None, n_features, -n_features], mesh)
-    if failure is not None:
-        raise failure
-    if failed:
-        raise RuntimeError("the data of another process cannot be used: its own message says why")
-    if widest != -narrowest:
-        raise ValueError(f"processes bring rows of {-narrowest} to {widest} features: they must be as long")
-    return n_features
 
 
 def fingerprint_of(data: Samples | Stream) -> int:
@@ -191,42 +157,67 @@ def digest(*parts: NDArray[Any] | None) -> int:
     return check
 
 
+Check = Callable[[Rows, int], Rows]
+
+
 def data_of(
     estimator: Any,
     X: Any,
     sample_weight: Any,
-    check_range: Callable[[NDArray[np.floating], int], None] | None = None,
+    check: Check | None = None,
     *,
+    others: dict[str, Any] | None = None,
     reset: bool = True,
 ) -> Data:
-    """Return inputs, checked, in memory; or, of a stored array or an object that yields chunks, to be read in passes.
+    """Return rows, checked, in memory; or, of a stored array or an object that yields chunks, to be read in passes.
 
-    ``check_range`` is given inputs, and the number of the first of them, and raises ValueError where they are not in
-    range. With ``reset`` the estimator learns the number and names of the features; without, they must agree.
+    ``check`` is given rows whose inputs and weights are good, and the number of the first of them. It returns them with
+    whatever else is made good, which is kept of rows in memory, and raises ValueError where the estimator cannot use
+    them. ``others``, targets and tangents, go with the inputs. With ``reset`` the estimator learns the number and names
+    of the features; without, they must agree.
     """
     mesh = validation.checked_mesh(estimator.mesh) if reset else None  # what is asked of a model, one process asks
+    others = others or {}
     stored = is_stored(X)
     if stored and getattr(X, "nbytes", HELD_BYTES + 1) <= HELD_BYTES:
         X, stored = np.asarray(X), False
-    if not stored:
-        held: list[HeldRows] = []
+    if stored:
+        data: Data = _read_rows(estimator, X, sample_weight, check, others, mesh)
+        narrowest, widest = _least_and_most(data.n_features, mesh)
+    else:
+        in_memory = {name: np.asarray(part) if is_stored(part) else part for name, part in others.items()}
 
-        def look() -> int:
+        def look() -> Rows:
             inputs = validation.validate_inputs(estimator, X, reset=reset)
-            held.append(HeldRows(inputs, validation.check_sample_weight(sample_weight, inputs), mesh))
-            if check_range is not None:
-                check_range(inputs, 0)
-            return inputs.shape[1]
+            rows = Rows(inputs, validation.check_sample_weight(sample_weight, inputs), **in_memory)
+            return rows if check is None else check(rows, 0)
 
-        _together(look, mesh)
-        return held[0]
-
-    def check(x: NDArray[Any], weights: NDArray[Any] | None, row: int) -> None:
-        rows = validation.check_piece(x, row)
-        validation.check_sample_weight(weights, rows, some=False)
-        if check_range is not None:
-            check_range(rows, row)
-
-    data = ReadRows(source_of(X, sample_weight), check, mesh)
-    validation.check_width(estimator, data.n_features, reset=reset)
+        data = HeldRows(together(look, mesh), mesh)
+        narrowest, widest = _least_and_most(data.n_features, mesh)
+    if narrowest != widest:
+        raise ValueError(f"processes bring rows of {narrowest} to {widest} features: they must be as long")
+    if stored:
+        validation.check_width(estimator, data.n_features, reset=reset)
     return data
+
+
+def _read_rows(
+    estimator: Any, X: Any, sample_weight: Any, check: Check | None, others: dict[str, Any], mesh: Mesh | None
+) -> ReadRows:
+    # In the order of the tuples that an object may yield: x, targets, weights, tangents.
+    parts = {"X": X, "targets": None, "weights": sample_weight, "tangents": None} | others
+    names = tuple(name for name in parts if name in ("X", "weights") or name in others)
+
+    def look(rows: Rows, row: int) -> None:
+        inputs = validation.check_piece(rows.X, row)
+        validation.check_sample_weight(rows.weights, inputs, some=False)
+        if check is not None:
+            check(rows._replace(X=inputs), row)
+
+    told = [{"targets": "y", "weights": "sample_weight"}.get(name, name) for name in names]
+    return ReadRows(source_of(*(parts[name] for name in names), names=told), names, look, mesh)
+
+
+def _least_and_most(number: int, mesh: Mesh | None) -> tuple[int, int]:
+    most, least = max_of_processes([number, -number], mesh)
+    return -int(least), int(most)

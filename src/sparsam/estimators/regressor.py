@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from numbers import Integral
 from typing import Any, Self
@@ -19,8 +20,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsam import multivariate_normal
 from sparsam.estimators import fitting, validation
-from sparsam.estimators.early_stopping import hold_out
-from sparsam.estimators.minimizing import checkpoints_of
+from sparsam.estimators.data import Rows, mapped
+from sparsam.estimators.minimizing import checkpoints_of, in_all_processes
 from sparsam.estimators.noise_covariance import (
     check_covariance,
     check_prior,
@@ -28,20 +29,21 @@ from sparsam.estimators.noise_covariance import (
     make_error,
     warn_if_degenerate,
 )
-from sparsam.estimators.supervised import canonical_rows, train_on_targets
-from sparsam.estimators.tangents import (
-    Tangents,
-    check_tangent_hyperparameters,
-    fit_tangents,
-    given_tangents,
-    penalties,
+from sparsam.estimators.splits import hold_out
+from sparsam.estimators.supervised import canonical, inputs_of, seed_of, targeted, train_on_targets
+from sparsam.estimators.tangents import Tangents, check_tangent_hyperparameters, fit_tangents, penalties
+from sparsam.estimators.targets import (
+    TargetScale,
+    as_table,
+    check_rows_observed,
+    observed_patterns,
+    validate_targets,
 )
-from sparsam.estimators.targets import TargetScale, check_observed, validate_targets
 from sparsam.network import Network, Parameters
 from sparsam.objective import Objective
 from sparsam.penalties import WeightDecay
 from sparsam.standard_errors import linear_standard_errors
-from sparsam.train import Callback
+from sparsam.train import Callback, Training
 
 __all__ = ["MultivariateNormalRegressor"]
 
@@ -202,7 +204,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
     def fit(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         tangents: ArrayLike | None = None,
     ) -> Self:
@@ -211,6 +213,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Or rows that are not in memory, which are read again in every step, as in `SparseAutoencoder.fit`; what of
+            an object that yields chunks belongs to the rows it yields too, as tuples (X, y, sample_weight, tangents) of
+            which the last may be left out. With early stopping each such row is held out or not by a draw of its own.
         y : array-like of shape (n_samples, n_outputs) or (n_samples,)
             Targets; NaN where missing, but at least one in each row and in each output.
         sample_weight : array-like of shape (n_samples,), optional
@@ -226,6 +231,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         ------
         ValueError, TypeError
             If a hyperparameter or the data cannot be used.
+        ConnectionError
+            If a process of a distributed run is lost.
         FloatingPointError
             If J overflows; the estimator then holds the last finite weights, if there are any.
 
@@ -237,88 +244,87 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
             If the training stopped before converging.
         """
         self.check_hyperparameters()
-        X = validation.validate_inputs(self, X, reset=True)
-        Y, one_dimensional = validate_targets(y, X)
-        weights = validation.check_sample_weight(sample_weight, X)
-        check_observed(Y if weights is None else Y[weights > 0])
-        n_outputs = Y.shape[1]
-        covariance = check_covariance(self.covariance, n_outputs)
-        prior = check_prior(self.covariance_prior, n_outputs)
-        mask = self._checked_mask(X.shape[1], n_outputs)
-        network = self._network_of(X.shape[1], n_outputs)
-
-        total_weight = float(len(X) if weights is None else weights.sum())
-        X, rows_of_Y, weights, given, counts = canonical_rows(X, Y, weights, given_tangents(self, X, tangents))
-        Y = rows_of_Y.astype(np.float64, copy=False)
-        tau = fit_tangents(self, X, given, weights)
-        scale = TargetScale.of(Y, weights)
-        targets = scale.scaled(Y)
-        error = make_error(covariance, prior, scale.scale, targets, total_weight)
-        terms = (error, WeightDecay(float(self.alpha)), *penalties(self, tau))
-        objective = Objective(network, terms, mask)  # type: ignore[arg-type]
-
-        split = None
-        if self.early_stopping:
-            seed = check_random_state(self.random_state).randint(2**31 - 1)
-            split = hold_out(counts, self.validation_fraction, seed)
-        with checkpoints_of(self, draws=self.early_stopping) as checkpoints:
-            training, trained_on, held_out, scores = train_on_targets(
-                self,
-                objective,
-                X,
-                targets,
-                weights,
-                self._initial_weights(network, scale),
-                widths=self._widths(network, error),
-                split=split,
-                tangents=tau,
-                checkpoints=checkpoints,
-            )
-
-        def in_units_of_y(parameters: Parameters) -> Parameters:
-            if mask is not None:
-                parameters = parameters._replace(coefs=(parameters.coefs[0] * mask,))
-            return scale.in_units_of_y(parameters)
-
-        if training.history:
-            self.n_outputs_ = n_outputs
-            if scores:
-                jacobian = scale.mean_log_jacobian(Y[held_out.rows], weights[held_out.rows] * held_out.shares)
-                scores = [(iteration, score + jacobian) for iteration, score in scores]
-            self.validation_scores_ = scores
-            self._one_dimensional = one_dimensional
-            parameters = in_units_of_y(network.unravel(training.theta))  # type: ignore[arg-type]
-            rows = trained_on.rows
-            residuals = (self._means(X[rows], network, parameters) - Y[rows]) / scale.scale
-            scaled = fitted_covariance(error, residuals, weights[rows] * trained_on.shares)
-            self.covariance_ = scaled * np.outer(scale.scale, scale.scale)
-            if isinstance(covariance, str):
-                warn_if_degenerate(scaled, self.dtype)
-        fitting.set_fitted_attributes(self, network, training, in_units_of_y)
+        with in_all_processes(self):
+            network, training, units = self._trained(X, y, sample_weight, tangents)
+        fitting.set_fitted_attributes(self, network, training, units)
         if self.verbose:
             print(fitting.summary_line(self), flush=True)
         return self
 
-    def predict(self, X: ArrayLike, return_std: bool = False) -> Array | tuple[Array, Array]:
+    def _trained(
+        self, X: ArrayLike, y: ArrayLike | None, sample_weight: ArrayLike | None, tangents: ArrayLike | None
+    ) -> tuple[Network, Training, Callable[[Parameters], Parameters]]:
+        one_dimensional = False
+
+        def check(rows: Rows, row: int) -> Rows:
+            nonlocal one_dimensional
+            Y, one_dimensional = validate_targets(rows.targets, rows.X)
+            check_rows_observed(Y[rows.s > 0], row)
+            return rows._replace(targets=Y)
+
+        data = targeted(self, X, y, sample_weight, tangents, check)
+        total_weight = data.total_weight
+        data = canonical(mapped(data, lambda rows: rows._replace(targets=as_table(rows.targets))))
+        n_features, n_outputs = data.n_features, next(data.pieces()).t.shape[1]
+        covariance = check_covariance(self.covariance, n_outputs)
+        prior = check_prior(self.covariance_prior, n_outputs)
+        mask = self._checked_mask(n_features, n_outputs)
+        network = self._network_of(n_features, n_outputs)
+
+        patterns = observed_patterns(data)
+        data, made = fit_tangents(self, data)
+        scale = TargetScale.of(data)
+        data = mapped(data, scale.scaled_rows)
+        error = make_error(covariance, prior, scale.scale, patterns, total_weight)
+        has_tangents = made is not None or next(data.pieces()).tangents is not None
+        terms = (error, WeightDecay(float(self.alpha)), *penalties(self, has_tangents))
+        objective = Objective(network, terms, mask)  # type: ignore[arg-type]
+        split = hold_out(data, self.validation_fraction, seed_of(self, data)) if self.early_stopping else None
+        theta = self._initial_weights(network, scale)
+
+        with checkpoints_of(self, draws=self.early_stopping) as checkpoints:
+            options: Any = {"widths": self._widths(network, error), "made": made, "checkpoints": checkpoints}
+            training, scores = train_on_targets(self, objective, split or data, theta, **options)
+            if training.history:
+                parameters = _masked(network.unravel(training.theta.astype(np.float64)), mask)  # type: ignore[arg-type]
+
+                def residuals(rows: Rows) -> Array:
+                    return self._means(rows.X, network, parameters) - rows.t
+
+                trained_on = split.training if split else data
+                scaled = fitted_covariance(error, residuals, trained_on, patterns)
+                jacobian = scale.mean_log_jacobian(split.held_out) if split else 0.0
+                self.n_outputs_ = n_outputs
+                self.validation_scores_ = [(iteration, score + jacobian) for iteration, score in scores]
+                self._one_dimensional = one_dimensional
+                self.covariance_ = scaled * np.outer(scale.scale, scale.scale)
+                if isinstance(covariance, str):
+                    warn_if_degenerate(scaled, self.dtype)
+        return network, training, lambda parameters: scale.in_units_of_y(_masked(parameters, mask))
+
+    def predict(self, X: ArrayLike, return_std: bool = False, out: Any = None) -> Array | tuple[Array, Array]:
         """Mean of the targets.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Or rows that are not in memory, as in `fit`.
         return_std : bool, default False
             Whether to return the standard deviation of the noise, which is the same for every sample, too.
+        out : array of the result's shape, optional
+            Where to write the means, a piece at a time: anything that takes slices of rows, such as a memory-mapped
+            file, an HDF5 or a Zarr dataset.
 
         Returns
         -------
-        mean : array of shape (n_samples, n_outputs), or (n_samples,) where y was so
+        mean : array of shape (n_samples, n_outputs), or (n_samples,) where y was so; or ``out``
         std : array of the same shape
         """
-        means = self._predicted(X)
+        means = self._predicted(X, self._shaped, out)
         if not return_std:
-            return self._shaped(means)
-        return self._shaped(means), self._shaped(
-            np.broadcast_to(np.sqrt(np.diag(self.covariance_)), means.shape).copy()
-        )
+            return means
+        deviation = self._shaped(np.sqrt(np.diag(self.covariance_)))
+        return means, np.broadcast_to(deviation, means.shape).copy()
 
     def predict_conditional(self, X: ArrayLike, y: ArrayLike, return_std: bool = False) -> Array | tuple[Array, Array]:
         """Fill the missing targets of Y (NaN), given the present ones: what a full covariance is for.
@@ -518,12 +524,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
             _outputs, network, parameters, X, dtype=np.float64, chunk_size=self.chunk_size
         ).astype(np.float64, copy=False)
 
-    def _predicted(self, X: ArrayLike) -> Array:
+    def _predicted(self, X: ArrayLike, then: Callable[[Array], Array] = lambda means: means, out: Any = None) -> Array:
         check_is_fitted(self)
-        inputs = validation.validate_inputs(self, X, reset=False)
         sizes = (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
         network = Network(sizes, self.hidden_activation, "identity")
-        return self._means(inputs, network, fitting.fitted_parameters(self))
+        parameters, data = fitting.fitted_parameters(self), inputs_of(self, X)
+        options: Any = {"dtype": np.float64, "chunk_size": self.chunk_size, "then": then, "out": out}
+        return fitting.apply_to_data(_outputs, network, parameters, data, **options)
 
     def _predicted_and_given(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         means = self._predicted(X)
@@ -534,6 +541,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
 
     def _shaped(self, outputs: Array) -> Array:
         return outputs[..., 0] if self._one_dimensional else outputs
+
+
+def _masked(parameters: Parameters, mask: Array | None) -> Parameters:
+    return parameters if mask is None else parameters._replace(coefs=(parameters.coefs[0] * mask,))
 
 
 @partial(jax.jit, static_argnums=0)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from jax.sharding import Mesh
 from numpy.typing import NDArray
+
+from sparsam.devices import max_of_processes
 
 __all__ = ["merge_repeated_parts", "merge_repeated_rows"]
 
 
 def merge_repeated_rows(
-    X: NDArray[np.floating], sample_weight: NDArray[np.float64] | None
+    X: NDArray[np.floating], sample_weight: NDArray[np.float64] | None, mesh: Mesh | None = None
 ) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
     """Return the distinct rows of X and the relative weight of each; rows of weight 0 are left out.
 
@@ -20,7 +24,8 @@ def merge_repeated_rows(
     same to the bit however the rows are ordered, and whether a repeated row is written out or given a weight.
 
     Rows are ordered by a hash of 64 bits; should two different rows have the same, they keep the order in which they
-    came. Weights are scaled by a power of two, which is exact and leaves J as it is, so that the largest is about 1.
+    came. Weights are scaled by a power of two, which is exact and leaves J as it is, so that the largest is about 1
+    (of all processes, each of which brings its own rows).
 
     Parameters
     ----------
@@ -28,6 +33,8 @@ def merge_repeated_rows(
         NaN, of a missing target, counts as equal to itself.
     sample_weight : array of shape (n_samples,) or None
         None for ones.
+    mesh : jax.sharding.Mesh or None
+        Over whose processes the rows are divided.
 
     Returns
     -------
@@ -49,21 +56,24 @@ def merge_repeated_rows(
     repeats = keys[1:] == keys[:-1]
     one, next_one = X[order[:-1][repeats]], X[order[1:][repeats]]
     repeats[repeats] = np.all((one == next_one) | (np.isnan(one) & np.isnan(next_one)), axis=1)
-    starts = np.flatnonzero(np.concatenate([[True], ~repeats]))
-    totals = np.add.reduceat(weights[order], starts)
-    return X[order[starts]] + 0.0, np.ldexp(totals, 1 - np.frexp(totals.max())[1])
+    starts = np.flatnonzero(np.concatenate([np.ones(min(len(X), 1), bool), ~repeats]))
+    totals = np.add.reduceat(weights[order], starts) if len(X) else weights
+    largest = max_of_processes(totals.max(initial=0.0), mesh)
+    return X[order[starts]] + 0.0, np.ldexp(totals, 1 - np.frexp(largest)[1])
 
 
 def merge_repeated_parts(
-    parts: Sequence[NDArray[np.floating] | None], sample_weight: NDArray[np.float64] | None
+    parts: Sequence[NDArray[np.floating] | None],
+    sample_weight: NDArray[np.float64] | None,
+    mesh: Mesh | None = None,
 ) -> tuple[list[NDArray[np.floating] | None], NDArray[np.float64]]:
     """Do `merge_repeated_rows` for rows that lie in several arrays (n_samples, ...), of which some may be None."""
     present = [part for part in parts if part is not None]
-    flat = [part.reshape(len(part), -1) for part in present]
-    rows, weights = merge_repeated_rows(flat[0] if len(flat) == 1 else np.hstack(flat), sample_weight)
+    flat = [part.reshape(len(part), math.prod(part.shape[1:])) for part in present]
+    rows, weights = merge_repeated_rows(flat[0] if len(flat) == 1 else np.hstack(flat), sample_weight, mesh)
     ends = np.cumsum([part.shape[1] for part in flat])[:-1]
     pieces = iter(np.split(rows, ends, axis=1))
-    shaped = [None if part is None else next(pieces).reshape(-1, *part.shape[1:]) for part in parts]
+    shaped = [None if part is None else next(pieces).reshape(len(rows), *part.shape[1:]) for part in parts]
     return shaped, weights
 
 

@@ -2,64 +2,70 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import check_random_state
 
 from sparsam.checkpoints import Checkpoints
-from sparsam.devices import n_processes
-from sparsam.estimators import data, validation
-from sparsam.estimators.early_stopping import EarlyStopping, Part, Split
+from sparsam.devices import gathered, max_of_processes
+from sparsam.estimators.data import Data, HeldRows, Rows
+from sparsam.estimators.early_stopping import EarlyStopping
 from sparsam.estimators.minimizing import OnDevices, minimize
+from sparsam.estimators.read_rows import Check, data_of
 from sparsam.estimators.rows import merge_repeated_parts
-from sparsam.estimators.tangents import MadeTangents
+from sparsam.estimators.splits import Split
+from sparsam.estimators.tangents import Made, check_tangents_given, checked_tangents
 from sparsam.keeping import NoKeeper
 from sparsam.objective import Objective
-from sparsam.samples import Samples
-from sparsam.stream import Stream
 from sparsam.train import Training
 
-__all__ = ["Rows", "Supervised", "canonical_rows", "train_on_targets"]
+__all__ = ["Supervised", "canonical", "inputs_of", "seed_of", "targeted", "train_on_targets"]
 
 
-class Rows(NamedTuple):
-    """Distinct samples.
+def targeted(estimator: Any, X: Any, y: Any, sample_weight: Any, tangents: Any, check: Check) -> Data:
+    """Return the rows of a fit, with their targets and tangents, all checked.
 
-    Attributes
-    ----------
-    X, targets, tangents : arrays
-    weights : array of shape (n_rows,)
-        Relative.
-    counts : int array of shape (n_rows,)
-        How many samples a row stands for, if weights are whole numbers; else 1.
+    ``check`` looks at the targets, once the rest is good, and makes what is kept of them.
     """
 
-    X: NDArray[np.floating]
-    targets: NDArray[np.floating]
-    weights: NDArray[np.float64]
-    tangents: NDArray[np.floating] | None
-    counts: NDArray[np.int64]
+    def checked(rows: Rows, row: int) -> Rows:
+        check_tangents_given(estimator, rows.tangents is not None)
+        if rows.tangents is not None:
+            rows = rows._replace(tangents=checked_tangents(rows.tangents, rows.X))
+        return check(rows, row)
+
+    return data_of(estimator, X, sample_weight, checked, others={"targets": y, "tangents": tangents})
 
 
-def canonical_rows(
-    X: NDArray[np.floating],
-    targets: NDArray[np.floating],
-    sample_weight: NDArray[np.float64] | None,
-    tangents: NDArray[np.floating] | None = None,
-) -> Rows:
-    """Return distinct samples, inputs, targets and tangents, and their relative weights: see `merge_repeated_rows`.
+def inputs_of(estimator: Any, X: Any) -> Data:
+    """Return rows that a fitted model is asked about."""
+    return data_of(estimator, X, None, others={"targets": None, "tangents": None}, reset=False)
 
-    With them everything that is computed, scales and the part held out among it, is the same to the bit for weights and
-    for repeated rows.
+
+def canonical(data: Data) -> Data:
+    """Bring rows in memory into their canonical form, with their counts; see `merge_repeated_rows`.
+
+    With it everything that is computed, scales and the part held out among it, is the same to the bit for weights and
+    for repeated rows. A row counts as so many samples as its weight says, if all weights are whole numbers.
     """
-    parts, weights = merge_repeated_parts((X, targets, tangents), sample_weight)
-    counts = np.ones(len(weights), dtype=np.int64)
-    if sample_weight is None or np.all(sample_weight == np.round(sample_weight)):
-        total = len(X) if sample_weight is None else sample_weight.sum()
-        counts = np.round(weights / weights.sum() * total).astype(np.int64)
-    return Rows(parts[0], parts[1], weights, parts[2], counts)  # type: ignore[arg-type]
+    if not isinstance(data, HeldRows):
+        return data
+    X, weights, targets, tangents, _ = data.rows
+    parts, merged = merge_repeated_parts((X, targets, tangents), weights, data.mesh)
+    counts = np.ones(len(merged), dtype=np.int64)
+    fractions = weights is not None and not np.array_equal(weights, np.round(weights))
+    if not max_of_processes(fractions, data.mesh):
+        total = len(X) if weights is None else weights.sum()
+        counts = np.round(merged / merged.sum() * total).astype(np.int64)
+    return HeldRows(Rows(parts[0], merged, parts[1], parts[2], counts), data.mesh)  # type: ignore[arg-type]
+
+
+def seed_of(estimator: Any, data: Data) -> int:
+    """Draw a seed, that of the first process, for what is held out."""
+    seed = check_random_state(estimator.random_state).randint(2**31 - 1)
+    return int(gathered(seed, data.mesh)[0])
 
 
 class Supervised(NamedTuple):
@@ -69,66 +75,43 @@ class Supervised(NamedTuple):
     ----------
     training : Training
         With early stopping it ends at the weights that were kept.
-    trained_on, held_out : Part
-        The latter of no rows where nothing is held out.
     held_out_scores : list of (int, float)
         Iteration and mean log-likelihood of what is held out; empty where nothing is.
     """
 
     training: Training
-    trained_on: Part
-    held_out: Part
     held_out_scores: list[tuple[int, float]]
 
 
 def train_on_targets(
     estimator: Any,
     objective: Objective,
-    X: NDArray[np.floating],
-    targets: NDArray[np.floating],
-    sample_weight: NDArray[np.float64],
+    data: Data | Split,
     theta: NDArray[np.floating],
     *,
     widths: tuple[int, ...],
-    split: Split | None,
-    tangents: NDArray[np.floating] | MadeTangents | None = None,
+    made: Made | None = None,
     checkpoints: Checkpoints | NoKeeper | None = None,
 ) -> Supervised:
-    """Train from theta as the estimator's hyperparameters say, with early stopping where there is a split.
+    """Train from theta as the estimator's hyperparameters say, with early stopping where the data are split.
 
-    ``widths`` are the numbers that a sample takes in the parts of a pass, for the choice of a chunk.
+    ``widths`` are the numbers that a sample takes in the parts of a pass, for the choice of a chunk. ``made`` adds
+    tangents that are not held.
     """
-    mesh = validation.checked_mesh(estimator.mesh)
-    if n_processes(mesh) > 1:
-        raise ValueError("with targets the rows must be in one process: give a mesh of this process's devices")
-    options: Any = {"layer_sizes": widths, "mesh": mesh}
 
-    def samples_of(part: Part, dtype: str, chunk_size: int | None = estimator.chunk_size) -> Samples:
-        tau = tangents[part.rows] if isinstance(tangents, np.ndarray) else None
-        return data.samples_of(*rows_of(part), tau, **options, dtype=dtype, chunk_size=chunk_size)
+    def on_devices(some: Data, *others: OnDevices) -> OnDevices:
+        return OnDevices(
+            lambda dtype, chunk_size: some.for_engine(dtype, widths, chunk_size), estimator.chunk_size, others
+        )
 
-    def rows_of(part: Part) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.float64]]:
-        return X[part.rows], targets[part.rows], sample_weight[part.rows] * part.shares
-
-    def training_data(part: Part, dtype: str, chunk_size: int | None) -> Samples | Stream:
-        if not isinstance(tangents, MadeTangents):
-            return samples_of(part, dtype, chunk_size)
-        made = (tangents, tangents.piece(X), len(tangents.factors))
-        return data.stream_of(*rows_of(part), *made, **options, dtype=dtype, chunk_size=chunk_size)
-
-    if split is None:
-        everything = Part(np.arange(len(X)), np.ones(len(X)))
-        on_devices = OnDevices(partial(training_data, everything), estimator.chunk_size)
-        training = minimize(estimator, objective, theta, on_devices, checkpoints=checkpoints)
-        return Supervised(training, everything, Part(np.array([], dtype=np.intp), np.array([])), [])
-    on_devices = OnDevices(partial(training_data, split.training), estimator.chunk_size)
-    resident = on_devices(estimator.dtype)
-    stopping = EarlyStopping(
-        objective,
-        resident if isinstance(resident, Samples) else samples_of(split.training, estimator.dtype),
-        samples_of(split.held_out, estimator.dtype),
-        estimator.dtype,
-        estimator.n_iter_no_change,
-    )
-    training = stopping.keep_best(minimize(estimator, objective, theta, on_devices, stopping, checkpoints))
-    return Supervised(training, *split, [(iteration, -error) for iteration, error in stopping.scores])
+    theta = gathered(theta, data[0].mesh if isinstance(data, Split) else data.mesh)[0]
+    if not isinstance(data, Split):
+        resident = on_devices(data if made is None else made(data))
+        return Supervised(minimize(estimator, objective, theta, resident, checkpoints=checkpoints), [])
+    held_out = on_devices(data.held_out)
+    # An error on its own has no use for tangents, which would be made for nothing.
+    plain = on_devices(data.training, held_out)
+    training_data = plain if made is None else on_devices(made(data.training), plain)
+    stopping = EarlyStopping(objective, plain, held_out, estimator.dtype, estimator.n_iter_no_change)
+    training = stopping.keep_best(minimize(estimator, objective, theta, training_data, stopping, checkpoints))
+    return Supervised(training, [(iteration, -error) for iteration, error in stopping.scores])

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sparsam.devices import max_of_processes
 from sparsam.estimators import validation
+from sparsam.estimators.data import Data, HeldRows, Rows, cut, mapped, mean_over, together
 from sparsam.penalties import TangentPropagation
 
 __all__ = [
-    "MadeTangents",
+    "Made",
     "Tangents",
     "check_tangent_hyperparameters",
+    "check_tangents_given",
     "checked_tangents",
     "fit_tangents",
-    "given_tangents",
-    "normalized",
     "penalties",
 ]
 
@@ -66,24 +67,19 @@ def checked_tangents(tangents: ArrayLike, X: Array, name: str = "tangents") -> A
     return array
 
 
-def given_tangents(estimator: Any, X: Array, tangents: ArrayLike | None) -> Array | None:
-    """Return the array that `fit` was given, checked, or None: of weight 0 none are needed.
+def check_tangents_given(estimator: Any, given: bool) -> None:
+    """Raise ValueError where tangents are given twice, or not at all for a positive weight.
 
-    Raises
-    ------
-    ValueError
-        If it does not fit X, if there is a callable besides, or if there are none at all for a positive weight.
+    ``given`` is whether `fit` was given any.
     """
-    if tangents is not None and estimator.tangents is not None:
+    if given and estimator.tangents is not None:
         raise ValueError("tangents are given twice, to fit and as the parameter tangents: leave one of them out")
-    if tangents is None and estimator.tangents is None and estimator.tangent_weight:
+    if not given and estimator.tangents is None and estimator.tangent_weight:
         raise ValueError(
             f"tangent_weight = {estimator.tangent_weight} needs tangents: give fit(X, y, tangents=array), or the "
             "parameter tangents (of a TangentPipeline its own), for example "
             "functools.partial(sparsam.images.image_tangents, image_shape=(28, 28))"
         )
-    checked = None if tangents is None else checked_tangents(tangents, X)
-    return checked if weight_of(estimator) > 0 else None
 
 
 def weight_of(estimator: Any) -> float:
@@ -94,34 +90,54 @@ def weight_of(estimator: Any) -> float:
 STANDARD_WEIGHT = 1e-3
 
 
-def fit_tangents(
-    estimator: Any, X: Array, given: Array | None, sample_weight: NDArray[np.float64]
-) -> Array | MadeTangents | None:
-    """Return the tangents to train with, or None: those given, or what the callable makes of X, and their length.
+Made = Callable[[Data], Data]
+"""Adds tangents to data that are never held with them: they are made in every pass, a piece at a time."""
 
-    Where all that the callable makes would take more than `RESIDENT_BYTES`, it is asked again in every pass over the
-    data, a piece at a time.
+
+def fit_tangents(estimator: Any, data: Data) -> tuple[Data, Made | None]:
+    """Return the data with the tangents to train with, those given or what the callable makes of X, and their length.
+
+    Where all that the callable makes would take more than `RESIDENT_BYTES`, or the data are not held, the tangents are
+    made in every pass, by what is returned besides; else that is None.
 
     Raises
     ------
     ValueError
         If what the callable returns does not fit X.
     """
-    if estimator.tangents is None or weight_of(estimator) == 0:
-        return normalized(given, X, sample_weight) if given is not None and estimator.normalize_tangents else given
+    if weight_of(estimator) == 0:
+        return mapped(data, lambda rows: rows._replace(tangents=None)), None
+    if estimator.tangents is None:
+        if next(data.pieces()).tangents is None:
+            return data, None
+        return (_normalized(data, data) if estimator.normalize_tangents else data), None
+    function: Tangents = estimator.tangents
+    first = next(data.pieces()).X
     # Fewer than all: a callable that knows one array only, whatever X is, shows itself.
-    first = _made(estimator.tangents, X[: max(min(PROBE, len(X) - 1), 1)])
-    n_tangents = first.shape[1]
-    if len(X) * first[0].size * X.itemsize <= RESIDENT_BYTES:
-        tangents = _made(estimator.tangents, X)
-        return normalized(tangents, X, sample_weight) if estimator.normalize_tangents else tangents
-    made = MadeTangents(estimator.tangents, np.ones(n_tangents))
+    n_tangents = together(lambda: _made(function, first[: max(min(PROBE, len(first) - 1), 1)]).shape[1], data.mesh)
+
+    def with_tangents(rows: Rows) -> Rows:
+        tangents = _made(function, rows.X)
+        if tangents.shape[1] != n_tangents:
+            raise ValueError(
+                f"the parameter tangents returned {tangents.shape[1]} tangents a sample, and {n_tangents} of others: "
+                "their number must be the same"
+            )
+        return rows._replace(tangents=tangents)
+
+    row_bytes = max(n_tangents * data.n_features * first.itemsize, 1)
+    most_rows = int(max_of_processes(data.n_rows, data.mesh))
+    if isinstance(data, HeldRows) and most_rows * row_bytes <= RESIDENT_BYTES:
+        resident = together(lambda: mapped(data, with_tangents), data.mesh)
+        return (_normalized(resident, resident) if estimator.normalize_tangents else resident), None
+
+    def made(some: Data) -> Data:
+        return mapped(cut(some, max(PIECE_BYTES // row_bytes, 1)), with_tangents)
+
     if not estimator.normalize_tangents:
-        return made
-    size = made.piece(X)
-    pieces = [slice(start, start + size) for start in range(0, len(X), size)]
-    squares = [sample_weight[piece] @ _squared_lengths(made(X[piece])) for piece in pieces]
-    return replace(made, factors=_factors(sum(squares) / sample_weight.sum(), X, sample_weight))
+        return data, made
+    factors = _factors(data, made(data))
+    return data, lambda some: mapped(made(some), partial(_scaled, factors))
 
 
 PROBE = 64  # samples whose tangents say how many there are
@@ -129,57 +145,39 @@ RESIDENT_BYTES = 2**30  # most that the tangents of all samples may take
 PIECE_BYTES = 2**25  # and those of a piece
 
 
-@dataclass(frozen=True)
-class MadeTangents:
-    """Tangents that are made a piece at a time, and multiplied by factors (n_tangents,)."""
-
-    function: Tangents
-    factors: NDArray[np.float64]
-
-    def __call__(self, X: Array) -> Array:
-        """Make those of some samples."""
-        tangents = _made(self.function, X)
-        if tangents.shape[1] != len(self.factors):
-            raise ValueError(
-                f"the parameter tangents returned {tangents.shape[1]} tangents a sample, and {len(self.factors)} of "
-                "others: their number must be the same"
-            )
-        return tangents * self.factors[:, None].astype(tangents.dtype)
-
-    def piece(self, X: Array) -> int:
-        """How many samples make a piece."""
-        return max(PIECE_BYTES // (len(self.factors) * X.shape[1] * X.itemsize), 1)
-
-
 def _made(function: Tangents, X: Array) -> Array:
     return checked_tangents(function(X), X, "what the parameter tangents returns")
 
 
-def normalized(tangents: Array, X: Array, sample_weight: NDArray[np.float64]) -> Array:
-    """Tangents of the length of a typical deviation.
+def _normalized(data: Data, with_tangents: Data) -> Data:
+    """Tangents of the length of a typical deviation: see `_factors`."""
+    return mapped(with_tangents, partial(_scaled, _factors(data, with_tangents)))
 
-    Each of a sample's tangents, the first of all samples alike, and so on, is multiplied by one number, so that over
-    the samples ::
+
+def _scaled(factors: Array, rows: Rows) -> Rows:
+    return rows._replace(tangents=rows.tau * factors[:, None].astype(rows.tau.dtype))
+
+
+def _factors(data: Data, with_tangents: Data) -> Array:
+    """What tangents are multiplied by: a sample's first, of all samples alike, its second, and so on.
+
+    By a number each, so that over the samples ::
 
         mean |tau|^2 = mean |x - mean x|^2
 
     A step along it is then as long as the way from one sample to a typical other: 1/2 |Jac tau|^2 means the same
     whatever the unit of X is, the size of its images, and the unit in which a transform is counted.
     """
-    mean_squares = sample_weight @ _squared_lengths(tangents) / sample_weight.sum()
-    return tangents * _factors(mean_squares, X, sample_weight)[:, None].astype(tangents.dtype)
-
-
-def _squared_lengths(tangents: Array) -> NDArray[np.float64]:
-    return np.einsum("nld,nld->nl", tangents, tangents, dtype=np.float64)
-
-
-def _factors(mean_squares: Any, X: Array, sample_weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    s = sample_weight / sample_weight.sum()
-    deviation = s @ np.sum((X - s @ X) ** 2, axis=1, dtype=np.float64)
+    mean = mean_over(data, lambda rows: rows.X)
+    deviation = mean_over(data, lambda rows: np.sum((rows.X - mean) ** 2, axis=1, dtype=np.float64))
+    mean_squares = mean_over(with_tangents, _squared_lengths)
     return np.asarray(np.sqrt(deviation / np.where(mean_squares > 0, mean_squares, 1.0)))
 
 
-def penalties(estimator: Any, tangents: Any, of: str = "outputs") -> tuple[TangentPropagation, ...]:
+def _squared_lengths(rows: Rows) -> NDArray[np.float64]:
+    return np.einsum("nld,nld->nl", rows.tau, rows.tau, dtype=np.float64)
+
+
+def penalties(estimator: Any, tangents: bool, of: str = "outputs") -> tuple[TangentPropagation, ...]:
     """Return the term of J, if there are tangents."""
-    return () if tangents is None else (TangentPropagation(weight_of(estimator), of),)
+    return () if not tangents else (TangentPropagation(weight_of(estimator), of),)
