@@ -7,7 +7,9 @@ from .estimators.likelihood_ratio import likelihood_ratio_test
 from .estimators.noise_covariance import DegenerateCovarianceWarning
 from .estimators.regressor import MultivariateNormalRegressor
 from .estimators.tangent_pipeline import TangentPipeline
+from .gabor import fit_gabors
 from .persistence import load, save
+from .units import unit_statistics
 
 __all__ = [
     "DegenerateCovarianceWarning",
@@ -17,6 +19,7 @@ __all__ = [
     "TangentPipeline",
     "display",
     "encoder_tangents",
+    "fit_gabors",
     "gradcheck",
     "images",
     "invariance_report",
@@ -24,4 +27,5 @@ __all__ = [
     "load",
     "reference",
     "save",
+    "unit_statistics",
 ]
