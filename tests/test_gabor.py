@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from sparsam import SparseAutoencoder, fit_gabors
-from sparsam.gabor import _basis, _bounds, _Grid, _linearized, _projected
 from sparsam.images import natural_images, normalize_patches, sample_patches
 
 SIDE = 8
@@ -126,24 +125,6 @@ def test_constant_filters_explain_nothing_and_disturb_nobody():
     assert_allclose(fits.image[dead], constants)
     assert fits.quality() == 0.25
     assert fits.r2[1] == pytest.approx(1)
-
-
-def test_the_slope_of_the_squared_error_is_its_numerical_derivative():
-    rng = np.random.default_rng(0)
-    grid = _Grid.of(7, 9)
-    p = rng.normal([4, 3, 0, -1.8, -1.0, 1.0], [1, 1, 2, 0.2, 0.2, 0.2], size=(30, 6))
-    assert all(np.all(p > low) and np.all(p < high) for low, high in [_bounds(p, grid)])
-    v = rng.normal(size=(30, 63))
-    v -= v.mean(axis=1, keepdims=True)
-
-    def half_squares(p):
-        phi = _basis(p, grid)
-        return 0.5 * np.sum(_projected(phi - phi.mean(axis=1, keepdims=True), v)[1] ** 2, axis=1)
-
-    r, slopes = _linearized(p, v, grid)
-    step = 1e-5 * np.eye(6)
-    numerical = np.stack([(half_squares(p + e) - half_squares(p - e)) / 2e-5 for e in step], axis=1)
-    assert_allclose(-np.einsum("bpk,bp->bk", slopes, r), numerical, atol=1e-7)
 
 
 @pytest.mark.parametrize(
