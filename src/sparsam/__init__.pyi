@@ -1,22 +1,39 @@
 from . import display, gradcheck, images, reference
+from .display import (
+    CostCurveDisplay,
+    CovarianceDisplay,
+    FilterDisplay,
+    InvarianceDisplay,
+    LabelNoiseDisplay,
+    ReconstructionDisplay,
+)
 from .estimators.autoencoder import SparseAutoencoder
 from .estimators.classifier import NoisyLabelClassifier
-from .estimators.invariance import invariance_report
 from .estimators.learned_tangents import encoder_tangents
 from .estimators.likelihood_ratio import likelihood_ratio_test
 from .estimators.noise_covariance import DegenerateCovarianceWarning
 from .estimators.regressor import MultivariateNormalRegressor
 from .estimators.tangent_pipeline import TangentPipeline
+from .gabor import fit_gabors
+from .invariance import invariance_report
 from .persistence import load, save
+from .units import unit_statistics
 
 __all__ = [
+    "CostCurveDisplay",
+    "CovarianceDisplay",
     "DegenerateCovarianceWarning",
+    "FilterDisplay",
+    "InvarianceDisplay",
+    "LabelNoiseDisplay",
     "MultivariateNormalRegressor",
     "NoisyLabelClassifier",
+    "ReconstructionDisplay",
     "SparseAutoencoder",
     "TangentPipeline",
     "display",
     "encoder_tangents",
+    "fit_gabors",
     "gradcheck",
     "images",
     "invariance_report",
@@ -24,4 +41,5 @@ __all__ = [
     "load",
     "reference",
     "save",
+    "unit_statistics",
 ]

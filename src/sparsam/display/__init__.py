@@ -1,18 +1,31 @@
-"""Pictures: filter mosaics, reconstructions, cost curves, residuals, likelihood profiles, tangents, invariance.
+"""Pictures: filter mosaics, reconstructions, cost curves, residuals, label noise, tangents, invariance.
 
-Nothing here knows the engine or the estimators: arrays and tables in, pictures out. A mosaic is composed
-once, as an array of pixels (`filter_mosaic`), and Matplotlib and Pillow, imported at the first picture only,
-draw that array.
+Nothing here knows the engine or the estimators. The `plot_` functions take arrays and tables; the displays, in
+scikit-learn's manner, take what they draw from the public attributes and methods of an estimator, and hold the axes. A
+mosaic is composed once, as an array of pixels (`filter_mosaic`), and Matplotlib and Pillow, imported at the first
+picture only, draw that array.
 """
 
 from sparsam.display.cost_curve import plot_cost_curve
+from sparsam.display.cost_curve_display import CostCurveDisplay
+from sparsam.display.covariance_display import CovarianceDisplay
 from sparsam.display.figures import plot_filters, plot_reconstructions
+from sparsam.display.filter_display import FilterDisplay, ReconstructionDisplay
 from sparsam.display.invariance import plot_invariance, plot_tangents
+from sparsam.display.invariance_display import InvarianceDisplay
+from sparsam.display.label_noise_display import LabelNoiseDisplay
 from sparsam.display.mosaic import filter_mosaic
 from sparsam.display.noise_rate import plot_likelihood_profile
 from sparsam.display.residuals import plot_residuals
+from sparsam.display.transitions import plot_transition_matrix
 
 __all__ = [
+    "CostCurveDisplay",
+    "CovarianceDisplay",
+    "FilterDisplay",
+    "InvarianceDisplay",
+    "LabelNoiseDisplay",
+    "ReconstructionDisplay",
     "filter_mosaic",
     "plot_cost_curve",
     "plot_filters",
@@ -21,4 +34,5 @@ __all__ = [
     "plot_reconstructions",
     "plot_residuals",
     "plot_tangents",
+    "plot_transition_matrix",
 ]

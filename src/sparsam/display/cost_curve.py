@@ -152,7 +152,7 @@ def plot_cost_curve(
         if logarithmic:
             axes.set_yscale("log")
         if x != "seconds":
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+            axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
         axes.margins(x=0.02)
         axes.set_xlabel(X_LABELS[x])
         axes.set_ylabel("$J$ and its terms" if len(drawn) > 1 else "$J$")
@@ -162,7 +162,7 @@ def plot_cost_curve(
             # Beside the axes a legend covers no curve; in a grid of axes it would cover a neighbor.
             axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, frameon=False)
         else:
-            axes.legend(fontsize="small")
+            axes.legend(fontsize="x-small", handlelength=1.5, borderpad=0.3, labelspacing=0.3)
         finish_figure(axes, save=save, show=show)
     return axes
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparsam.display.canvas import figure_format, finish_figure
+from sparsam.display.canvas import figure_format, finish_figure, given_or_new
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
@@ -28,7 +29,7 @@ UNITS = {
     "shear_y": "pixels a pixel",
 }
 QUANTITIES = {
-    "change": "change of the outputs",
+    "change": "change of outputs",
     "same": "share of unchanged answers",
     "score": "score",
 }
@@ -117,6 +118,8 @@ def plot_invariance(
     report: pd.DataFrame,
     *,
     quantity: str = "change",
+    transform: str | None = None,
+    ax: Axes | None = None,
     show: bool = False,
     save: str | os.PathLike[str] | None = None,
 ) -> Figure:
@@ -128,6 +131,10 @@ def plot_invariance(
         Of `sparsam.invariance_report`.
     quantity : {"change", "same", "score"}, default="change"
         The column to plot.
+    transform : str, optional
+        The only one to plot. Default: all, each in axes of its own.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw one transform: `transform`, or the only one of the report. Default: a new pyplot figure.
     show : bool, default=False
         Whether to open a window at once.
     save : str or path-like, optional
@@ -140,7 +147,9 @@ def plot_invariance(
     Raises
     ------
     ValueError
-        If the report has no such column.
+        If the report has no such column or transform, or `ax` is given for several transforms.
+    TypeError
+        If `ax` is no Axes.
     """
     import matplotlib.pyplot as plt
 
@@ -149,6 +158,20 @@ def plot_invariance(
         known = [name for name in QUANTITIES if name in getattr(report, "columns", ())]
         raise ValueError(f"quantity must be one of the report's columns {known}, got {quantity!r}")
     transforms = list(report["transform"].unique())
+    if transform is not None:
+        if transform not in transforms:
+            raise ValueError(f"transform must be one of the report's, {', '.join(transforms)}; got {transform!r}")
+        transforms = [transform]
+    if ax is not None and len(transforms) > 1:
+        raise ValueError(f"ax has room for one transform: choose transform= one of {', '.join(transforms)}")
+    if ax is not None or len(transforms) == 1:
+        with given_or_new(ax, lambda: plt.figure(figsize=(3.4, 2.8), layout="constrained").add_subplot()) as only:
+            _plot_transform(only, report, transforms[0], quantity)
+            only.set_ylabel(QUANTITIES[quantity])
+            if report["estimator"].nunique() > 1:
+                only.legend(fontsize="x-small", framealpha=0.8, edgecolor="none", handlelength=1.5)
+            finish_figure(only, save=save, show=show)
+        return only.figure.figure
     n_columns = min(3, len(transforms))
     n_rows = -(-len(transforms) // n_columns)
     figure, axes = plt.subplots(
@@ -160,14 +183,12 @@ def plot_invariance(
         layout="constrained",
     )
     try:
-        for ax in axes.flat[len(transforms) :]:
-            ax.set_axis_off()
-        for ax, transform in zip(axes.flat, transforms, strict=False):
-            _plot_transform(ax, report[report["transform"] == transform], quantity)
-            ax.set_title(transform.replace("_", " "), fontsize="medium")
-            ax.set_xlabel(UNITS.get(transform, "amount"))
-        for ax in axes[:, 0]:
-            ax.set_ylabel(QUANTITIES[quantity])
+        for empty in axes.flat[len(transforms) :]:
+            empty.set_axis_off()
+        for each, name in zip(axes.flat, transforms, strict=False):
+            _plot_transform(each, report, name, quantity)
+        for first in axes[:, 0]:
+            first.set_ylabel(QUANTITIES[quantity])
         handles, labels = axes[0, 0].get_legend_handles_labels()
         if len(labels) > 1:
             figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), frameon=False)
@@ -178,9 +199,13 @@ def plot_invariance(
     return figure
 
 
-def _plot_transform(ax: Any, rows: pd.DataFrame, quantity: str) -> None:
+def _plot_transform(ax: Axes, report: pd.DataFrame, transform: str, quantity: str) -> None:
+    rows = report[report["transform"] == transform]
     for k, (name, of_estimator) in enumerate(rows.groupby("estimator", sort=False)):
-        style = {"color": COLORS[k % len(COLORS)], "marker": MARKERS[k % len(MARKERS)]}
-        ax.plot(of_estimator["amount"], of_estimator[quantity], markersize=3.5, linewidth=1.2, label=name, **style)
+        color, marker = COLORS[k % len(COLORS)], MARKERS[k % len(MARKERS)]
+        x, y = of_estimator["amount"], of_estimator[quantity]
+        ax.plot(x, y, color=color, marker=marker, markersize=3.5, linewidth=1.2, label=str(name))
+    ax.set_title(transform.replace("_", " "), fontsize="medium")
+    ax.set_xlabel(UNITS.get(transform, "amount"))
     ax.grid(color="0.9", linewidth=0.6)
     ax.set_axisbelow(True)

@@ -75,6 +75,6 @@ def plot_likelihood_profile(
         axes.set_ylabel("mean log-likelihood / nats")
         axes.grid(color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.legend(fontsize="small", frameon=False)
+        axes.legend(fontsize="small", framealpha=1.0, edgecolor="none")  # its lines must not cross the words
         finish_figure(axes, save=save, show=show)
     return axes

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparsam.display.canvas import figure_format, finish_figure
+from sparsam.display.canvas import figure_format, finish_figure, given_or_new
+from sparsam.display.heatmap import draw_heatmap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +23,7 @@ MOST_OUTPUTS = 7  # of which every pair is drawn
 MOST_POINTS = 2000  # in a pair's axes; more hide each other
 POINTS, ELLIPSES = "#0072B2", "#D55E00"
 SHARES = (0.5, 0.95)  # of the distribution, inside the ellipses
+ELLIPSES_SHOWN = "with 50 % and 95 % ellipses"
 
 
 def plot_residuals(
@@ -28,6 +31,8 @@ def plot_residuals(
     covariance: ArrayLike,
     *,
     names: Sequence[str] | None = None,
+    outputs: int | tuple[int, int] | None = None,
+    ax: Axes | None = None,
     show: bool = False,
     save: str | os.PathLike[str] | None = None,
 ) -> Figure:
@@ -40,7 +45,13 @@ def plot_residuals(
     covariance : array-like of shape (n_outputs, n_outputs)
         ``covariance_`` of the model.
     names : sequence of str, optional
-        Of the outputs. Default: "output 0", "output 1", ...
+        Of the outputs, best with their units: "torque / N m". The correlations, which have none, are named without
+        what follows the slash. Default: "output 0", "output 1", ...
+    outputs : int or pair of ints, optional
+        A single picture in place of the whole: the histogram of one output, or the scatter of a pair. Default: all.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw a single picture: that of `outputs`, or without it the correlation matrix (of one output its
+        histogram). Default: a new pyplot figure.
     show : bool, default=False
         Whether to open a window at once.
     save : str or path-like, optional
@@ -53,7 +64,9 @@ def plot_residuals(
     Raises
     ------
     ValueError
-        If the shapes do not fit, or the suffix of `save` is unknown.
+        If the shapes do not fit, there are no such outputs, or the suffix of `save` is unknown.
+    TypeError
+        If `ax` is no Axes.
 
     Notes
     -----
@@ -82,32 +95,60 @@ def plot_residuals(
         raise ValueError(f"names must be {n_outputs}, one an output, got {len(names)}")
     r = r[:: -(-len(r) // MOST_POINTS)]
 
-    if n_outputs == 1:
-        figure = plt.figure(figsize=(4.5, 3.2), layout="constrained")
-        _histogram(figure.add_subplot(), r[:, 0], float(C[0, 0]), names[0])
-    elif n_outputs > MOST_OUTPUTS:
-        figure = plt.figure(figsize=(6.5, 5.6), layout="constrained")
-        _correlations(figure.add_subplot(), C, names)
-    else:
-        n = n_outputs - 1
-        side = max(1.25 * n, 2.6)
-        figure = plt.figure(figsize=(2 * side + 0.8, side + 0.4), layout="constrained")
-        pairs, matrix = np.ravel(np.asarray(figure.subfigures(1, 2, width_ratios=(1.1, 1.0)), dtype=object))
-        grid = pairs.subplots(n, n, sharex="col", sharey="row", squeeze=False)
-        for row in range(n):
-            for column in range(n):
-                axes = grid[row, column]
-                if column > row:
-                    axes.remove()
-                    continue
-                _pair(axes, r[:, [column, row + 1]], C[np.ix_([column, row + 1], [column, row + 1])])
-                if row == n - 1:
-                    axes.set_xlabel(names[column])
-                if column == 0:
-                    axes.set_ylabel(names[row + 1])
-        pairs.suptitle("residuals, with 50 % and 95 % ellipses", fontsize="medium")
-        _correlations(matrix.subplots(), C, names)
+    if ax is not None or outputs is not None or n_outputs == 1 or n_outputs > MOST_OUTPUTS:
+        chosen = _chosen(outputs, n_outputs)
+        size = {0: (6.5, 5.6) if n_outputs > MOST_OUTPUTS else (3.4, 3.0), 1: (3.4, 2.6), 2: (3.4, 3.0)}[len(chosen)]
+        with given_or_new(ax, lambda: plt.figure(figsize=size, layout="constrained").add_subplot()) as axes:
+            if not chosen:
+                _correlations(axes, C, names)
+            elif len(chosen) == 1:
+                _histogram(axes, r[:, chosen[0]], float(C[chosen[0], chosen[0]]), names[chosen[0]])
+            else:
+                _pair(axes, r[:, chosen], C[np.ix_(chosen, chosen)])
+                axes.set_title(ELLIPSES_SHOWN, fontsize="medium")
+                axes.set_xlabel(f"residual of {names[chosen[0]]}")
+                axes.set_ylabel(f"residual of {names[chosen[1]]}")
+            finish_figure(axes, save=save, show=show)
+        return axes.figure.figure
+    figure = _all(r, C, names)
     finish_figure(figure.axes[0], save=save, show=show)
+    return figure
+
+
+def _chosen(outputs: int | tuple[int, int] | None, n_outputs: int) -> list[int]:
+    """Give the outputs of a single picture; none is the correlation matrix."""
+    if outputs is None:
+        return [0] if n_outputs == 1 else []
+    chosen = [outputs] if isinstance(outputs, Integral) else list(outputs)  # type: ignore[arg-type]
+    if not (len(chosen) in (1, 2) and len(set(chosen)) == len(chosen) and set(chosen) <= set(range(n_outputs))):
+        raise ValueError(f"outputs must be one or two of 0 to {n_outputs - 1}, got {outputs!r}")
+    return [int(k) for k in chosen]
+
+
+def _all(r: NDArray[np.float64], C: NDArray[np.float64], names: list[str]) -> Figure:
+    """Every pair, and beside them the correlations."""
+    import matplotlib.pyplot as plt
+
+    n = len(C) - 1
+    side = max(1.25 * n, 2.6)
+    figure = plt.figure(figsize=(2 * side + 0.8, side + 0.4), layout="constrained")
+    pairs, matrix = np.ravel(np.asarray(figure.subfigures(1, 2, width_ratios=(1.1, 1.0)), dtype=object))
+    grid = pairs.subplots(n, n, sharex="col", sharey="row", squeeze=False)
+    for row in range(n):
+        for column in range(n):
+            axes = grid[row, column]
+            if column > row:
+                axes.remove()
+                continue
+            _pair(axes, r[:, [column, row + 1]], C[np.ix_([column, row + 1], [column, row + 1])])
+            axes.tick_params(labelsize="x-small")
+            axes.locator_params(nbins=3)
+            if row == n - 1:
+                axes.set_xlabel(names[column])
+            if column == 0:
+                axes.set_ylabel(names[row + 1])
+    pairs.suptitle(f"residuals, {ELLIPSES_SHOWN}", fontsize="medium")
+    _correlations(matrix.subplots(), C, names)
     return figure
 
 
@@ -128,30 +169,15 @@ def _pair(axes: Axes, r: NDArray[np.float64], C: NDArray[np.float64]) -> None:
     for set_limits, k in ((axes.set_xlim, 0), (axes.set_ylim, 1)):
         limit = 4 * np.sqrt(C[k, k])
         set_limits(-limit, limit)
-    axes.tick_params(labelsize="x-small")
-    axes.locator_params(nbins=3)
+    axes.locator_params(nbins=5)
 
 
 def _correlations(axes: Axes, C: NDArray[np.float64], names: list[str]) -> None:
     deviations = np.sqrt(np.diag(C))
     correlation = C / np.outer(deviations, deviations)
-    n = len(C)
-    image = axes.imshow(correlation, vmin=-1, vmax=1, cmap="RdBu_r")
-    if n <= 12:
-        for row in range(n):
-            for column in range(n):
-                value = correlation[row, column]
-                # A rounded 0 would read -0.00.
-                text = f"{value + 0.0:.2f}".replace("-0.00", "0.00")
-                axes.text(
-                    column, row, text, ha="center", va="center", fontsize=8 if n <= 8 else 6,
-                    color="white" if abs(value) > 0.6 else "black",
-                )  # fmt: skip
-    axes.set_xticks(range(n), names, rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
-    axes.set_yticks(range(n), names, fontsize="small")
-    axes.tick_params(length=0)
+    plain = [name.split(" / ")[0] for name in names]
+    draw_heatmap(axes, correlation, plain, cmap="RdBu_r", limits=(-1.0, 1.0), ticks=(-1, -0.5, 0, 0.5, 1))
     axes.set_title("correlation of the noise", fontsize="medium")
-    axes.figure.colorbar(image, ax=axes, shrink=0.8, ticks=[-1, -0.5, 0, 0.5, 1])
 
 
 def _histogram(axes: Axes, r: NDArray[np.float64], variance: float, name: str) -> None:
@@ -159,6 +185,12 @@ def _histogram(axes: Axes, r: NDArray[np.float64], variance: float, name: str) -
     axes.hist(r, bins="auto", density=True, color=POINTS, alpha=0.5)
     deviation = np.sqrt(variance)
     x = np.linspace(-4 * deviation, 4 * deviation, 201)
-    axes.plot(x, np.exp(-0.5 * (x / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi)), color=ELLIPSES)
+    axes.plot(
+        x,
+        np.exp(-0.5 * (x / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi)),
+        color=ELLIPSES,
+        label="normal density",
+    )
+    axes.legend(fontsize="x-small", frameon=False, handlelength=1.2)
     axes.set_xlabel(f"residual of {name}")
     axes.set_ylabel("density")

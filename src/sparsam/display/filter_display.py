@@ -1,0 +1,221 @@
+"""Displays of what an autoencoder learned: its filters, and what it reconstructs by them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from sparsam.display.asked import fitted, innermost
+from sparsam.display.figures import plot_filters, plot_reconstructions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["FilterDisplay", "ReconstructionDisplay"]
+
+
+class FilterDisplay:
+    """Mosaic of the filters of an autoencoder, or of the first layer of a network.
+
+    Make it with `from_estimator` or `from_filters`.
+
+    Parameters
+    ----------
+    filters : array-like of shape (n_filters, n_features), (n_filters, h, w) or (n_filters, h, w, 3)
+
+    Attributes
+    ----------
+    filters : array
+    image_ : matplotlib.image.AxesImage
+        The mosaic.
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+
+    See Also
+    --------
+    plot_filters : The drawing, as a function.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sparsam import FilterDisplay, SparseAutoencoder
+    >>> X = np.random.default_rng(0).uniform(0.1, 0.9, size=(100, 16))
+    >>> model = SparseAutoencoder(n_components=6, rho=0.1, tol=1e-2, random_state=0).fit(X)
+    >>> display = FilterDisplay.from_estimator(model, cmap="viridis")
+    >>> display.filters.shape, display.image_.get_size()  # two rows of three, 4 pixels high, and borders
+    ((6, 16), (11, 16))
+    >>> plt.close(display.figure_)
+    """
+
+    image_: Any
+    ax_: Any
+    figure_: Any
+
+    def __init__(self, filters: ArrayLike) -> None:
+        self.filters = np.asarray(filters)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> Self:
+        """Draw the filters of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : fitted estimator, pipeline or search
+            ``components_`` is drawn, of an autoencoder or a decomposition of scikit-learn; or else the weights of the
+            first layer, ``coefs_[0]``.
+        image_shape : (height, width) or (height, width, 3), optional
+            Of a filter. Default: gray, square.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw. Default: a new pyplot figure.
+        **options
+            Of `plot_filters`: ``normalize_each``, ``n_columns``, ``cmap``, ...
+
+        Returns
+        -------
+        FilterDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no filters.
+        sklearn.exceptions.NotFittedError
+            If it is not fitted.
+        ValueError
+            If image_shape does not fit.
+        """
+        network = innermost(estimator)
+        fitted(network, cls.__name__, ("components_", "coefs_"), "the filters of an autoencoder or a network")
+        weights = network.components_ if hasattr(network, "components_") else np.asarray(network.coefs_[0]).T
+        return cls.from_filters(_as_images(weights, image_shape), ax=ax, **options)
+
+    @classmethod
+    def from_filters(cls, filters: ArrayLike, *, ax: Axes | None = None, **options: Any) -> Self:
+        """Draw filters, parameters as above and as in `plot_filters`."""
+        return cls(filters).plot(ax, **options)
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Self:
+        """Draw, in `ax` or a new figure, with the options of `plot_filters`; returns itself."""
+        self.image_ = plot_filters(self.filters, ax=ax, **options)
+        self.ax_, self.figure_ = self.image_.axes, self.image_.axes.figure
+        return self
+
+
+class ReconstructionDisplay:
+    """Patches above what is reconstructed of them.
+
+    Make it with `from_estimator` or `from_predictions`.
+
+    Parameters
+    ----------
+    patches, reconstructions : array-like of shape (n_samples, n_features), (n_samples, h, w) or (n_samples, h, w, 3)
+
+    Attributes
+    ----------
+    patches, reconstructions : arrays
+    image_ : matplotlib.image.AxesImage
+        The mosaic.
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+
+    See Also
+    --------
+    plot_reconstructions : The drawing, as a function.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sparsam import ReconstructionDisplay, SparseAutoencoder
+    >>> X = np.random.default_rng(0).uniform(0.1, 0.9, size=(100, 16))
+    >>> model = SparseAutoencoder(n_components=6, rho=0.1, tol=1e-2, random_state=0).fit(X)
+    >>> display = ReconstructionDisplay.from_estimator(model, X, n_patches=5)
+    >>> display.reconstructions.shape
+    (5, 16)
+    >>> plt.close(display.figure_)
+    """
+
+    image_: Any
+    ax_: Any
+    figure_: Any
+
+    def __init__(self, patches: ArrayLike, reconstructions: ArrayLike) -> None:
+        self.patches = np.asarray(patches)
+        self.reconstructions = np.asarray(reconstructions)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        *,
+        n_patches: int | None = 10,
+        image_shape: tuple[int, ...] | None = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> Self:
+        """Draw the first rows of X and their reconstructions.
+
+        Parameters
+        ----------
+        estimator : fitted estimator, pipeline or search
+            With ``transform`` and ``inverse_transform``, as an autoencoder has them, or a decomposition of
+            scikit-learn.
+        X : array-like of shape (n_samples, n_features)
+        n_patches : int or None, default 10
+            How many rows to reconstruct and to draw; None is all.
+        image_shape : (height, width) or (height, width, 3), optional
+            Of a patch. Default: gray, square.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw. Default: a new pyplot figure.
+        **options
+            Of `plot_reconstructions`: ``normalize_all``, ``n_columns``, ``cmap``, ...
+
+        Returns
+        -------
+        ReconstructionDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator reconstructs nothing.
+        sklearn.exceptions.NotFittedError
+            If it is not fitted.
+        ValueError
+            If X or image_shape does not fit.
+        """
+        fitted(estimator, cls.__name__, ("inverse_transform",), "what an autoencoder reconstructs")
+        some = X[:n_patches]  # type: ignore[index]
+        reconstructions = np.asarray(estimator.inverse_transform(estimator.transform(some)))
+        patches = np.asarray(some)
+        both = _as_images(patches, image_shape), _as_images(reconstructions, image_shape)
+        return cls.from_predictions(*both, n_patches=None, ax=ax, **options)
+
+    @classmethod
+    def from_predictions(
+        cls, patches: ArrayLike, reconstructions: ArrayLike, *, ax: Axes | None = None, **options: Any
+    ) -> Self:
+        """Draw patches and their reconstructions, parameters as above and as in `plot_reconstructions`."""
+        return cls(patches, reconstructions).plot(ax, **options)
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Self:
+        """Draw, in `ax` or a new figure, with the options of `plot_reconstructions`; returns itself."""
+        self.image_ = plot_reconstructions(self.patches, self.reconstructions, ax=ax, **options)
+        self.ax_, self.figure_ = self.image_.axes, self.image_.axes.figure
+        return self
+
+
+def _as_images(rows: ArrayLike, image_shape: tuple[int, ...] | None) -> NDArray[Any]:
+    array = np.asarray(rows)
+    if image_shape is None:
+        return array
+    if int(np.prod(image_shape)) != array.shape[1]:
+        raise ValueError(f"image_shape = {tuple(image_shape)} does not fit rows of {array.shape[1]} features")
+    return array.reshape(len(array), *image_shape)

@@ -1,0 +1,165 @@
+"""What hidden units do over the data: which are dead, saturated, or constant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["UnitStatistics", "unit_statistics"]
+
+Array = NDArray[np.float64]
+
+RANGES = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
+ROWS = 8192  # of an array, at a time in float64
+LEAST_DEVIATION = 1e-3  # of the range; a unit that fires on a sample in a hundred thousand has three times that
+END = 0.01  # of the range, at either end: there a logistic unit's slope is a 25th of its greatest
+NEAR_RHO = 0.25  # relative; hidden units of trained autoencoders are nearer
+
+
+@dataclass(frozen=True)
+class UnitStatistics:
+    """Activations of hidden units over the data, an entry a unit, and what they say of the units.
+
+    Attributes
+    ----------
+    n_samples : int
+    mean, deviation : arrays of shape (n_units,)
+        Mean activation and its standard deviation over the samples, in the unit of the activation.
+    at_low, between, at_high : arrays of shape (n_units,)
+        Shares of the samples with an activation in the lowest 1 % of its range, in the highest 1 %, and between.
+    dead : boolean array of shape (n_units,)
+        The activation hardly varies: its standard deviation is below 0.001 of the range. The unit tells nothing of
+        the sample, wherever it stands.
+    saturated : boolean array of shape (n_units,)
+        The activation is at one of its ends on most samples, and at the upper one at least as often as between: a unit
+        that is on, or a switch. One that is merely sparse is at its lower end most of the time, too, but answers by
+        degrees where it answers.
+    constant : boolean array of shape (n_units,), or None where rho was not given or units have no range
+        Dead, with a mean activation within 25 % of rho: the sparsity penalty is met by the bias alone.
+    """
+
+    n_samples: int
+    mean: Array
+    deviation: Array
+    at_low: Array
+    between: Array
+    at_high: Array
+    dead: NDArray[np.bool_]
+    saturated: NDArray[np.bool_]
+    constant: NDArray[np.bool_] | None
+
+    def shares(self) -> dict[str, float]:
+        """Shares of the units that are dead, saturated and, if rho was given, constant."""
+        kinds = {"dead": self.dead, "saturated": self.saturated, "constant": self.constant}
+        return {name: float(np.mean(which)) for name, which in kinds.items() if which is not None}
+
+
+def unit_statistics(
+    activations: ArrayLike | Iterable[ArrayLike],
+    *,
+    hidden_activation: str = "logistic",
+    rho: float | None = None,
+) -> UnitStatistics:
+    """Find the units that are dead, saturated or constant, in one pass over their activations.
+
+    Parameters
+    ----------
+    activations : array-like of shape (n_samples, n_units), or an iterable of such chunks
+        ``autoencoder.transform(X)``; or, of more rows than memory holds, an array on disk or a generator of chunks.
+    hidden_activation : {"logistic", "tanh", "relu"}, default "logistic"
+        Of the units, which says between what ends they move. ReLU units have no upper end: none is saturated, and their
+        range is taken for the largest standard deviation among them.
+    rho : float, optional
+        Target of the mean activation, in (0, 1), as in `SparseAutoencoder`; of tanh units that of (z + 1)/2.
+
+    Returns
+    -------
+    UnitStatistics
+        ``shares()`` gives the share of each kind. A unit may be dead and saturated; constant ones are all dead.
+
+    Raises
+    ------
+    ValueError
+        If there are no samples, their chunks do not fit each other, a value is not finite or outside of the range, the
+        activation is unknown, or rho is not in (0, 1).
+
+    Notes
+    -----
+    Means and squared deviations of chunks are combined as in T. F. Chan, G. H. Golub and R. J. LeVeque, "Algorithms for
+    computing the sample variance", The American Statistician 37 (1983), which loses no digits where the mean is large.
+
+    Examples
+    --------
+    A graded sparse unit, a switch, and one whose bias alone meets rho:
+
+    >>> rng = np.random.default_rng(0)
+    >>> rest = np.full(950, 0.001)
+    >>> Z = np.stack([np.r_[rest, rng.uniform(0, 0.9, 50)], np.r_[rest, np.ones(50)], np.full(1000, 0.02)], axis=1)
+    >>> statistics = unit_statistics(Z, rho=0.02)
+    >>> statistics.dead.tolist(), statistics.saturated.tolist(), statistics.constant.tolist()
+    ([False, False, True], [False, True, False], [False, False, True])
+    >>> {kind: round(share, 2) for kind, share in statistics.shares().items()}
+    {'dead': 0.33, 'saturated': 0.33, 'constant': 0.33}
+    """
+    if hidden_activation not in RANGES:
+        raise ValueError(f"hidden_activation must be one of {', '.join(map(repr, RANGES))}, got {hidden_activation!r}")
+    if rho is not None and not 0 < rho < 1:
+        raise ValueError(f"rho must be in (0, 1), got {rho!r}")
+    low, high = RANGES[hidden_activation]
+    margin = END * (high - low) if high < np.inf else 0.0
+
+    n, mean, squares = 0, np.zeros(0), np.zeros(0)
+    at_low, at_high = np.zeros(0), np.zeros(0)
+    for z in _chunks(activations):
+        if n == 0:
+            mean, squares, at_low, at_high = np.zeros((4, z.shape[1]))
+        if z.shape[1] != len(mean):
+            raise ValueError(f"activations has chunks of {len(mean)} and of {z.shape[1]} units")
+        if not np.isfinite(z).all():
+            raise ValueError("activations has NaN or infinity")
+        if z.min() < low or z.max() > high:
+            raise ValueError(
+                f"activations is outside of [{low:g}, {high:g}], the range of {hidden_activation} units: give their "
+                "hidden_activation"
+            )
+        m, chunk_mean = len(z), z.mean(axis=0)
+        difference = chunk_mean - mean
+        squares += np.sum((z - chunk_mean) ** 2, axis=0) + difference**2 * n * m / (n + m)
+        mean += difference * m / (n + m)
+        n += m
+        at_low += np.sum(z <= low + margin, axis=0)
+        at_high += np.sum(z >= high - margin, axis=0)
+    if n == 0:
+        raise ValueError("activations has no samples")
+
+    deviation = np.sqrt(squares / n)
+    at_low, at_high = at_low / n, at_high / n
+    between = 1 - at_low - at_high
+    span = high - low if high < np.inf else deviation.max(initial=0.0)
+    dead = (deviation < LEAST_DEVIATION * span) | (deviation == 0)
+    saturated = (at_high > 0) & (at_high >= between) & (between < 0.5)
+    constant = None
+    if rho is not None and high < np.inf:
+        constant = dead & (np.abs((mean - low) / (high - low) - rho) <= NEAR_RHO * rho)
+    return UnitStatistics(n, mean, deviation, at_low, between, at_high, dead, saturated, constant)
+
+
+def _chunks(activations: Any) -> Iterator[Array]:
+    """Give the rows in float64, some at a time."""
+    if isinstance(activations, list | tuple):
+        try:
+            activations = np.asarray(activations, dtype=np.float64)
+        except ValueError:  # chunks of several lengths
+            activations = list(activations)
+    arrays = [activations] if getattr(activations, "ndim", None) == 2 else activations
+    for array in arrays:
+        if len(np.shape(array)) != 2:
+            raise ValueError(
+                f"activations must be (n_samples, n_units), or chunks of that form, got one of shape {np.shape(array)}"
+            )
+        for start in range(0, len(array), ROWS):
+            yield np.asarray(array[start : start + ROWS], dtype=np.float64)
