@@ -61,11 +61,11 @@ SAME = {  # as in one process
     "classifier": changed(CLASSIFIER, {"weights": True}),
     "classifier, stored": changed(CLASSIFIER, {"stored": True}),
 }
+FEW = {"hidden_layer_sizes": (), "solver": "lbfgs", "max_iter": 5}  # many trainings
 DRAWN = {  # each process holds rows of its own out
-    "early stopping": changed(REGRESSOR, early_stopping=True, validation_fraction=0.4),
-    "early stopping, stored": changed(CLASSIFIER, {"stored": True}, early_stopping=True, validation_fraction=0.4),
-    "matrix": changed(CLASSIFIER, epsilon="estimate_matrix", max_iter=5, dtype="float32"),
-    "rate, stored": changed(CLASSIFIER, {"stored": True}, epsilon="estimate", max_iter=5, dtype="float32"),
+    "early stopping": changed(REGRESSOR, early_stopping=True, validation_fraction=0.4, solver="lbfgs"),
+    "matrix": changed(CLASSIFIER, epsilon="estimate_matrix", **FEW),
+    "rate, stored": changed(CLASSIFIER, {"stored": True}, epsilon="estimate", **FEW),
 }
 FAILING = {
     "source": changed(AUTOENCODER, {"stored": True, "fails": 1}),
@@ -128,10 +128,10 @@ def test_the_result_is_that_of_one_device(rows, tmp_path, alone, free_port, cuts
 
 @pytest.mark.slow
 def test_what_is_held_out_is_so_in_all_processes_and_all_end_with_the_same_model(rows, tmp_path, free_port):
-    got = run(tmp_path, rows, [0, 1, 150, 203], free_port(), variants=DRAWN)
+    got = run(tmp_path, rows, [0, 1, 203], free_port(), variants=DRAWN)
     for name in DRAWN:
         assert "error" not in got[0][name], got[0][name]
-        assert got[0][name] == got[1][name] == got[2][name]
+        assert got[0][name] == got[1][name]
     assert len(got[0]["early stopping"]["validation_scores_"]) > 1
     assert 0 <= got[0]["rate, stored"]["epsilon_"] < 0.7
 
