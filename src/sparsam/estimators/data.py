@@ -108,7 +108,7 @@ class Data(Protocol):
 
     @property
     def piece_size(self) -> int:
-        """Rows of a piece, at most."""
+        """Rows of a piece, at most, the same in all processes."""
 
     @property
     def total_weight(self) -> float:
@@ -138,10 +138,10 @@ class HeldRows:
         """Rows of this process."""
         return len(self.rows.X)
 
-    @property
+    @cached_property
     def piece_size(self) -> int:
-        """All of them."""
-        return self.n_rows
+        """All of them, of the process that has the most."""
+        return int(max_of_processes(self.n_rows, self.mesh))
 
     @cached_property
     def total_weight(self) -> float:

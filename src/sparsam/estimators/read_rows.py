@@ -45,8 +45,8 @@ class ReadRows:
     digests: list[tuple[int, int]] = field(default_factory=list)
 
     @cached_property
-    def _first(self) -> tuple[int, int, float]:
-        """Features, rows of this process and total weight of all, once all is read and checked."""
+    def _first(self) -> tuple[int, int, int, float]:
+        """Features, rows of this process and of the one that has the most, total weight of all; once all is checked."""
 
         def look() -> tuple[int, int, float]:
             n_features, n_rows, weight = 0, 0, 0.0
@@ -59,7 +59,8 @@ class ReadRows:
             return n_features, n_rows, weight
 
         n_features, n_rows, weight = together(look, self.mesh)
-        return n_features, n_rows, float(sum_of_processes(weight, self.mesh))
+        most = int(max_of_processes(n_rows, self.mesh))
+        return n_features, n_rows, most, float(sum_of_processes(weight, self.mesh))
 
     @property
     def n_features(self) -> int:
@@ -74,12 +75,12 @@ class ReadRows:
     @property
     def total_weight(self) -> float:
         """S, of all processes."""
-        return self._first[2]
+        return self._first[3]
 
     @property
     def piece_size(self) -> int:
-        """Rows of a piece, at most."""
-        return min(self._rows_at_once, self.n_rows)
+        """Rows of a piece, at most, the same in all processes."""
+        return min(self._rows_at_once, self._first[2])
 
     def pieces(self) -> Iterator[Rows]:
         """Read them."""
