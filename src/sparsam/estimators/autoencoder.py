@@ -21,21 +21,23 @@ from sparsam.activations import get_activation
 from sparsam.devices import gathered, naming_lost
 from sparsam.error_functions import SquaredError
 from sparsam.estimators import fitting, validation
+from sparsam.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from sparsam.estimators.data import Data, HeldRows
 from sparsam.estimators.minimizing import OnDevices, checkpoints_of, minimize
 from sparsam.estimators.read_rows import data_of
+from sparsam.estimators.reporting import Report
 from sparsam.estimators.validation import LARGEST_WEIGHT
 from sparsam.network import Network, Parameters, affine, weighted_sum
 from sparsam.objective import Objective, Term
 from sparsam.penalties import KLSparsity, WeightDecay
 from sparsam.samples import Chunk, Samples
 from sparsam.stream import Stream, summed
-from sparsam.train import Callback, Training, precision
+from sparsam.train import Callback, Progress, Training, precision
 
 __all__ = ["SparseAutoencoder"]
 
 
-class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Sparse autoencoder: a network that reconstructs its input through hidden units that are seldom active.
 
     It minimizes ::
@@ -193,6 +195,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self.callback = callback
         self.verbose = verbose
 
+    @with_callbacks
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Minimize J over the weights.
 
@@ -230,16 +233,16 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             interrupt ends here: in a loop over fits, look at ``stop_reason_``.
         """
         self.check_hyperparameters()
+        report = Report.of_fit(self, X, y, sample_weight)
         with naming_lost(self.mesh):
-            network, training = self._trained(X, sample_weight)
+            network, training = self._trained(X, sample_weight, report)
         fitting.set_fitted_attributes(self, network, training)
-        if self.verbose:
-            print(fitting.summary_line(self), flush=True)
+        report.end()
         return self
 
-    def _trained(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Network, Training]:
+    def _trained(self, X: ArrayLike, sample_weight: ArrayLike | None, report: Report) -> tuple[Network, Training]:
         in_range = validation.check_unit_range if self.output_activation == "logistic" else None
-        data = data_of(self, X, sample_weight, in_range)
+        data = data_of(self, X, sample_weight, in_range, tell=report.rows)
         network = Network(
             (data.n_features, int(self.n_components), data.n_features), self.hidden_activation, self.output_activation
         )
@@ -250,8 +253,12 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         on_devices = OnDevices(make, self.chunk_size)
         theta = gathered(fitting.initial_weights(self, network), data.mesh)[0]  # those of the first process
         objective = self._objective(network)
+
+        def attributes(progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
+            return fitting.attributes_at(network, progress, theta) | {"_n_features_out": network.layer_sizes[1]}
+
         with checkpoints_of(self) as checkpoints:
-            training = minimize(self, objective, theta, on_devices, checkpoints=checkpoints)
+            training = minimize(self, objective, theta, on_devices, report.telling(attributes), checkpoints=checkpoints)
             if training.history:
                 with precision(self.dtype):
                     weights = network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]

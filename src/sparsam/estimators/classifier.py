@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Self
 
@@ -21,9 +22,13 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from sparsam.activations import complementary_logistics
 from sparsam.error_functions import NoisyCrossEntropy
 from sparsam.estimators import fitting, validation
+from sparsam.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from sparsam.estimators.early_stopping import Split, folds, hold_out
 from sparsam.estimators.minimizing import checkpoints_of
 from sparsam.estimators.noise_rate import (
+    FINER,
+    GRID,
+    MOST_ROUNDS,
     N_FOLDS,
     HeldOut,
     HeldOutAt,
@@ -32,6 +37,7 @@ from sparsam.estimators.noise_rate import (
     joined,
     profile_likelihood,
 )
+from sparsam.estimators.reporting import Estimate, Report
 from sparsam.estimators.supervised import Supervised, canonical_rows, train_on_targets
 from sparsam.estimators.tangents import (
     Tangents,
@@ -45,7 +51,7 @@ from sparsam.label_noise import given_probabilities, symmetric, wrong_probabilit
 from sparsam.network import Network, Parameters
 from sparsam.objective import Objective
 from sparsam.penalties import WeightDecay
-from sparsam.train import Callback
+from sparsam.train import Callback, Progress
 
 __all__ = ["NoisyLabelClassifier"]
 
@@ -53,7 +59,7 @@ Array = NDArray[np.float64]
 TANGENTS_OF = {"log_odds": "pre_activations", "probabilities": "outputs"}
 
 
-class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
+class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """A network that learns the true labels of samples from labels some of which are wrong.
 
     Its outputs y are the probabilities of the TRUE label. The label t that is given comes about with the probability
@@ -211,6 +217,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         self.callback = callback
         self.verbose = verbose
 
+    @with_callbacks
     def fit(
         self,
         X: ArrayLike,
@@ -247,6 +254,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
             If the training stopped before converging.
         """
         self.check_hyperparameters()
+        estimates = isinstance(self.epsilon, str) or len(self._alphas()) > 1
+        report = Report.of_fit(self, X, y, sample_weight, in_parts=estimates)
         X = validation.validate_inputs(self, X, reset=True)
         labels = self._validated_labels(X, y)
         weights = validation.check_sample_weight(sample_weight, X)
@@ -278,22 +287,40 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         # Weights that were trained on labels must not judge them: what is to be held out is estimated from new ones.
         new = network.initialize(check_random_state(self.random_state)) if warm else theta
 
+        def attributes_of(T: Array, alpha: float) -> dict[str, Any]:
+            epsilon = float(np.mean(1 - np.diag(T)))
+            return {"classes_": classes, "alpha_": alpha, "transition_matrix_": T, "epsilon_": epsilon}
+
         def trained(
-            estimator: Self, T: Array, alpha: float, split: Split | None, theta: NDArray[np.floating] = new
+            estimator: Self,
+            T: Array,
+            alpha: float,
+            split: Split | None,
+            report: Report,
+            theta: NDArray[np.floating] = new,
         ) -> Supervised:
+            def attributes(progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
+                return fitting.attributes_at(network, progress, theta) | attributes_of(T, alpha)
+
             error = NoisyCrossEntropy(T)  # type: ignore[arg-type]
             of = TANGENTS_OF[self.tangents_of]
             objective = Objective(network, (error, WeightDecay(float(alpha)), *penalties(self, tau, of)))
             widths = network.layer_sizes
             options: Any = {"widths": widths, "split": split, "tangents": tau, "checkpoints": checkpoints}
-            return train_on_targets(estimator, objective, X, targets, weights, theta, **options)
+            report = report.telling(attributes)
+            return train_on_targets(estimator, objective, X, targets, weights, theta, report=report, **options)
 
-        quiet = type(self)(**self.get_params(deep=False) | {"verbose": 0, "polish": False})
+        unpolished = type(self)(**self.get_params(deep=False) | {"polish": False})
 
-        def held_out_at(alpha: float, splits: list[Split], T: Array) -> HeldOut:
-            parts = [
-                self._held_out(trained(quiet, T, alpha, split), network, X, index, weights, counts) for split in splits
-            ]
+        def held_out_at(alpha: float, splits: list[Split], estimate: Estimate, T: Array, label: str) -> HeldOut:
+            parts = []
+            if len(self._alphas()) > 1:
+                label = ", ".join(filter(None, (f"alpha {alpha:g}", label)))
+            for fold, split in enumerate(splits, start=1):
+                with estimate.training(f"{label}, fold {fold}" if len(splits) > 1 else label) as report:
+                    supervised = trained(unpolished, T, alpha, split, report)
+                parts.append(self._held_out(supervised, network, X, index, weights, counts))
+            estimate.found(label, joined(parts).likelihood)
             return joined(parts)
 
         def split() -> Split:
@@ -309,21 +336,18 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
                 )
             return folds(N_FOLDS, counts, seed, index)
 
-        draws = self.early_stopping or isinstance(self.epsilon, str) or len(self._alphas()) > 1
-        with checkpoints_of(self, draws=draws) as checkpoints:
-            T, alpha, profile = self._noise_and_alpha(held_out_at, split, in_folds, n_classes)
+        with checkpoints_of(self, draws=self.early_stopping or estimates) as checkpoints:
+            T, alpha, profile = self._noise_and_alpha(held_out_at, split, in_folds, n_classes, report)
             alpha = float(alpha)
             kept = split() if self.early_stopping else None
-            training, _, _, self.validation_scores_ = trained(self, T, alpha, kept, theta)
+            with report.training() if estimates else nullcontext(report) as last:
+                training, _, _, self.validation_scores_ = trained(self, T, alpha, kept, last, theta)
         if training.history:
-            self.classes_ = classes
-            self.alpha_ = alpha
-            self.transition_matrix_ = T
-            self.epsilon_ = float(np.mean(1 - np.diag(T)))
+            for name, value in attributes_of(T, alpha).items():
+                setattr(self, name, value)
             self.likelihood_profile_ = profile
         fitting.set_fitted_attributes(self, network, training)
-        if self.verbose:
-            print(fitting.summary_line(self), flush=True)
+        report.end()
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -459,28 +483,33 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _noise_and_alpha(
         self,
-        held_out_at: Callable[[float, list[Split], Array], HeldOut],
+        held_out_at: Callable[[float, list[Split], Estimate, Array, str], HeldOut],
         split: Callable[[], Split],
         in_folds: Callable[[], list[Split]],
         n_classes: int,
+        report: Report,
     ) -> tuple[Array, float, LikelihoodProfile | None]:
         """T, alpha, and the likelihoods by which they were chosen, if epsilon is estimated."""
         alphas = self._alphas()
 
-        def at(splits: list[Split]) -> dict[float, HeldOutAt]:
-            return {alpha: partial(held_out_at, alpha, splits) for alpha in alphas}
+        def at(splits: list[Split], estimate: Estimate) -> dict[float, HeldOutAt]:
+            return {alpha: partial(held_out_at, alpha, splits, estimate) for alpha in alphas}
 
         if isinstance(self.epsilon, str) and self.epsilon == "estimate":
-            alpha, profile = profile_likelihood(at([split()]), n_classes)
+            with report.estimate("epsilon", GRID * len(alphas) + FINER) as estimate:
+                alpha, profile = profile_likelihood(at([split()], estimate), n_classes)
             return symmetric(profile.best, n_classes), alpha, profile
         if isinstance(self.epsilon, str):
-            alpha, T = estimate_transitions(at(in_folds()), n_classes)
+            with report.estimate("transition matrix", (1 + MOST_ROUNDS) * N_FOLDS * len(alphas)) as estimate:
+                alpha, T = estimate_transitions(at(in_folds(), estimate), n_classes)
             return T, alpha, None
         T = transition_matrix(self.epsilon, n_classes)
         if len(alphas) == 1:
             return T, alphas[0], None
-        with_T = at([split()])
-        return T, max(alphas, key=lambda alpha: with_T[alpha](T).likelihood), None
+        with report.estimate("alpha", len(alphas)) as estimate:
+            with_T = at([split()], estimate)
+            alpha = max(alphas, key=lambda alpha: with_T[alpha](T, "").likelihood)
+        return T, alpha, None
 
     def _alphas(self) -> tuple[float, ...]:
         return tuple(self.alpha) if isinstance(self.alpha, tuple | list) else (self.alpha,)

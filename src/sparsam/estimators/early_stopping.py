@@ -107,6 +107,8 @@ class EarlyStopping:
     dtype : str
     patience : int
         Iterations without a new best after which to stop.
+    offset : float
+        What a log-likelihood lacks for the user's units.
     scores : list of (int, float)
         Iteration and held-out error, minus a mean log-likelihood.
     """
@@ -116,6 +118,7 @@ class EarlyStopping:
     held_out: Samples
     dtype: str
     patience: int
+    offset: float = 0.0
     scores: list[tuple[int, float]] = field(default_factory=list)
     best: tuple[int, float, NDArray[np.floating]] | None = None
 
@@ -128,6 +131,15 @@ class EarlyStopping:
         if self.best is None or score < self.best[1]:
             self.best = (iteration, score, theta)
         return iteration - self.best[0] >= self.patience
+
+    @property
+    def log_likelihoods(self) -> list[tuple[int, float]]:
+        """Iteration and mean log-likelihood of what is held out, in the user's units."""
+        return [(iteration, self.offset - error) for iteration, error in self.scores]
+
+    def last_score(self) -> float:
+        """Return the last of them."""
+        return self.offset - self.scores[-1][1]
 
     def remember(self) -> Mapping[str, NDArray[Any]]:
         """Return the scores and the best weights."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,8 +17,9 @@ from numpy.typing import NDArray
 from sparsam.checkpoints import Checkpoints, parse_interval
 from sparsam.devices import n_processes
 from sparsam.estimators import validation
-from sparsam.estimators.fitting import reporting
 from sparsam.estimators.read_rows import digest, fingerprint_of
+from sparsam.estimators.reporting import Report
+from sparsam.estimators.warned import warn_user
 from sparsam.keeping import Keeper, NoKeeper
 from sparsam.objective import Objective
 from sparsam.polish import polish
@@ -66,6 +66,7 @@ def minimize(
     objective: Objective,
     theta: NDArray[np.floating],
     data: OnDevices,
+    report: Report,
     monitor: Monitor | None = None,
     checkpoints: Checkpoints | NoKeeper | None = None,
 ) -> Training:
@@ -81,10 +82,14 @@ def minimize(
         "solver": estimator.solver,
         "max_iter": estimator.max_iter,
         "time_budget": estimator.time_budget,
-        "callback": reporting(estimator.verbose, estimator.callback),
+        "callback": estimator.callback,
+        "watch": report,
+        "every_iteration": report.task.wants_weights,
     }
     first = options | {"dtype": estimator.dtype, "tol": estimator.tol, "monitor": monitor}
     keeps = keeper(estimator.dtype)
+    sizes = "-".join(map(str, objective.network.layer_sizes))
+    report.begin(f"compiling and training a network {sizes} in {estimator.dtype}")
     try:
         training = train(objective, data(estimator.dtype), theta, keeper=keeps, **first)
     except jax.errors.JaxRuntimeError as error:
@@ -92,14 +97,18 @@ def minimize(
         if "RESOURCE_EXHAUSTED" not in str(error) or n_processes(data(estimator.dtype).mesh) > 1:
             raise
         before, after = data.halve_chunks(estimator.dtype)
-        warnings.warn(
+        warn_user(
             f"A device had too little memory for chunks of {before} samples; trying once more with chunks of {after}.",
             UserWarning,
-            stacklevel=3,
         )
         training = train(objective, data(estimator.dtype), theta, keeper=keeps, **first)
     if estimator.polish:
-        training = polish(training, objective, lambda: data("float64"), lambda: keeper("float64"), **options)
+
+        def in_float64() -> Samples | Stream:
+            report.begin("polishing in float64")
+            return data("float64")
+
+        training = polish(training, objective, in_float64, lambda: keeper("float64"), **options)
     return training
 
 

@@ -35,11 +35,14 @@ class ReadRows:
     check : callable
         Takes x and weights of a piece as they are read, and the number of its first row; raises ValueError or TypeError
         if they cannot be used. Called at the first reading of a piece.
+    tell : callable
+        Told after each piece how many rows have been read in this pass, and of how many; of None in the first pass.
     """
 
     source: Source
     check: Callable[[NDArray[Any], NDArray[Any] | None, int], None]
     mesh: Mesh | None = None
+    tell: Callable[[int, int | None], None] = lambda read, of: None
     digests: list[tuple[int, int]] = field(default_factory=list)
 
     @cached_property
@@ -109,6 +112,7 @@ class ReadRows:
 
     def _read(self, check: Callable[[NDArray[Any], NDArray[Any] | None, int], None] | None = None) -> Iterator[Rows]:
         row, known = 0, bool(self.digests)
+        n_rows = sum(count for count, _ in self.digests) if known else None
         k = -1
         for k, (x, weights) in enumerate(self.source.pieces(self.piece_size)):
             assert x is not None  # what a source always has
@@ -125,10 +129,9 @@ class ReadRows:
                 check(x, weights, row)
             yield Rows(x, weights)
             row += read[0]
+            self.tell(row, n_rows)
         if k + 1 < len(self.digests):
-            raise ValueError(
-                f"X ended after {row} rows, and had {sum(count for count, _ in self.digests)} when it was read before"
-            )
+            raise ValueError(f"X ended after {row} rows, and had {n_rows} when it was read before")
 
 
 def _together(look: Callable[[], int], mesh: Mesh | None) -> int:
@@ -198,11 +201,13 @@ def data_of(
     check_range: Callable[[NDArray[np.floating], int], None] | None = None,
     *,
     reset: bool = True,
+    tell: Callable[[int, int | None], None] = lambda read, of: None,
 ) -> Data:
     """Return inputs, checked, in memory; or, of a stored array or an object that yields chunks, to be read in passes.
 
     ``check_range`` is given inputs, and the number of the first of them, and raises ValueError where they are not in
-    range. With ``reset`` the estimator learns the number and names of the features; without, they must agree.
+    range. With ``reset`` the estimator learns the number and names of the features; without, they must agree. ``tell``
+    is told how far a pass over rows that are read has come: see `ReadRows`.
     """
     mesh = validation.checked_mesh(estimator.mesh) if reset else None  # what is asked of a model, one process asks
     stored = is_stored(X)
@@ -227,6 +232,6 @@ def data_of(
         if check_range is not None:
             check_range(rows, row)
 
-    data = ReadRows(source_of(X, sample_weight), check, mesh)
+    data = ReadRows(source_of(X, sample_weight), check, mesh, tell)
     validation.check_width(estimator, data.n_features, reset=reset)
     return data

@@ -19,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsam import multivariate_normal
 from sparsam.estimators import fitting, validation
-from sparsam.estimators.early_stopping import hold_out
+from sparsam.estimators.callbacks import CallbackSupportMixin, with_callbacks
+from sparsam.estimators.early_stopping import Part, hold_out
 from sparsam.estimators.minimizing import checkpoints_of
 from sparsam.estimators.noise_covariance import (
     check_covariance,
@@ -28,6 +29,7 @@ from sparsam.estimators.noise_covariance import (
     make_error,
     warn_if_degenerate,
 )
+from sparsam.estimators.reporting import Report
 from sparsam.estimators.supervised import canonical_rows, train_on_targets
 from sparsam.estimators.tangents import (
     Tangents,
@@ -41,14 +43,14 @@ from sparsam.network import Network, Parameters
 from sparsam.objective import Objective
 from sparsam.penalties import WeightDecay
 from sparsam.standard_errors import linear_standard_errors
-from sparsam.train import Callback
+from sparsam.train import Callback, Progress
 
 __all__ = ["MultivariateNormalRegressor"]
 
 Array = NDArray[np.float64]
 
 
-class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """A network whose outputs are the mean of a normal distribution with a covariance between the targets.
 
     It minimizes minus the mean log-likelihood of t_n = y(x_n) + noise, noise ~ N(0, C), plus weight decay ::
@@ -199,6 +201,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         self.callback = callback
         self.verbose = verbose
 
+    @with_callbacks
     def fit(
         self,
         X: ArrayLike,
@@ -237,6 +240,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
             If the training stopped before converging.
         """
         self.check_hyperparameters()
+        report = Report.of_fit(self, X, y, sample_weight)
         X = validation.validate_inputs(self, X, reset=True)
         Y, one_dimensional = validate_targets(y, X)
         weights = validation.check_sample_weight(sample_weight, X)
@@ -257,12 +261,34 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         terms = (error, WeightDecay(float(self.alpha)), *penalties(self, tau))
         objective = Objective(network, terms, mask)  # type: ignore[arg-type]
 
-        split = None
+        split, offset = None, 0.0
         if self.early_stopping:
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             split = hold_out(counts, self.validation_fraction, seed)
+            held_out = split.held_out
+            offset = scale.mean_log_jacobian(Y[held_out.rows], weights[held_out.rows] * held_out.shares)
+
+        def in_units_of_y(parameters: Parameters) -> Parameters:
+            if mask is not None:
+                parameters = parameters._replace(coefs=(parameters.coefs[0] * mask,))
+            return scale.in_units_of_y(parameters)
+
+        def scaled_covariance(theta: NDArray[np.floating], part: Part) -> Array:
+            parameters = in_units_of_y(network.unravel(theta))  # type: ignore[arg-type]
+            residuals = (self._means(X[part.rows], network, parameters) - Y[part.rows]) / scale.scale
+            return fitted_covariance(error, residuals, weights[part.rows] * part.shares)
+
+        def attributes_of(scaled: Array) -> dict[str, Any]:
+            covariance = scaled * np.outer(scale.scale, scale.scale)
+            return {"covariance_": covariance, "n_outputs_": n_outputs, "_one_dimensional": one_dimensional}
+
+        def attributes(progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
+            part = Part(np.arange(len(X)), np.ones(len(X))) if split is None else split.training
+            found = fitting.attributes_at(network, progress, theta, in_units_of_y)
+            return found | attributes_of(scaled_covariance(theta, part))
+
         with checkpoints_of(self, draws=self.early_stopping) as checkpoints:
-            training, trained_on, held_out, scores = train_on_targets(
+            training, trained_on, _, scores = train_on_targets(
                 self,
                 objective,
                 X,
@@ -271,32 +297,21 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
                 self._initial_weights(network, scale),
                 widths=self._widths(network, error),
                 split=split,
+                report=report.telling(attributes),
                 tangents=tau,
                 checkpoints=checkpoints,
+                offset=offset,
             )
 
-        def in_units_of_y(parameters: Parameters) -> Parameters:
-            if mask is not None:
-                parameters = parameters._replace(coefs=(parameters.coefs[0] * mask,))
-            return scale.in_units_of_y(parameters)
-
         if training.history:
-            self.n_outputs_ = n_outputs
-            if scores:
-                jacobian = scale.mean_log_jacobian(Y[held_out.rows], weights[held_out.rows] * held_out.shares)
-                scores = [(iteration, score + jacobian) for iteration, score in scores]
             self.validation_scores_ = scores
-            self._one_dimensional = one_dimensional
-            parameters = in_units_of_y(network.unravel(training.theta))  # type: ignore[arg-type]
-            rows = trained_on.rows
-            residuals = (self._means(X[rows], network, parameters) - Y[rows]) / scale.scale
-            scaled = fitted_covariance(error, residuals, weights[rows] * trained_on.shares)
-            self.covariance_ = scaled * np.outer(scale.scale, scale.scale)
+            scaled = scaled_covariance(training.theta, trained_on)
+            for name, value in attributes_of(scaled).items():
+                setattr(self, name, value)
             if isinstance(covariance, str):
                 warn_if_degenerate(scaled, self.dtype)
         fitting.set_fitted_attributes(self, network, training, in_units_of_y)
-        if self.verbose:
-            print(fitting.summary_line(self), flush=True)
+        report.end()
         return self
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Array | tuple[Array, Array]:

@@ -13,6 +13,7 @@ from sparsam.devices import n_processes
 from sparsam.estimators import data, validation
 from sparsam.estimators.early_stopping import EarlyStopping, Part, Split
 from sparsam.estimators.minimizing import OnDevices, minimize
+from sparsam.estimators.reporting import Report
 from sparsam.estimators.rows import merge_repeated_parts
 from sparsam.estimators.tangents import MadeTangents
 from sparsam.keeping import NoKeeper
@@ -91,12 +92,15 @@ def train_on_targets(
     *,
     widths: tuple[int, ...],
     split: Split | None,
+    report: Report,
     tangents: NDArray[np.floating] | MadeTangents | None = None,
     checkpoints: Checkpoints | NoKeeper | None = None,
+    offset: float = 0.0,
 ) -> Supervised:
     """Train from theta as the estimator's hyperparameters say, with early stopping where there is a split.
 
-    ``widths`` are the numbers that a sample takes in the parts of a pass, for the choice of a chunk.
+    ``widths`` are the numbers that a sample takes in the parts of a pass, for the choice of a chunk; ``offset`` is what
+    the log-likelihood of what is held out lacks for the user's units.
     """
     mesh = validation.checked_mesh(estimator.mesh)
     if n_processes(mesh) > 1:
@@ -119,7 +123,7 @@ def train_on_targets(
     if split is None:
         everything = Part(np.arange(len(X)), np.ones(len(X)))
         on_devices = OnDevices(partial(training_data, everything), estimator.chunk_size)
-        training = minimize(estimator, objective, theta, on_devices, checkpoints=checkpoints)
+        training = minimize(estimator, objective, theta, on_devices, report, checkpoints=checkpoints)
         return Supervised(training, everything, Part(np.array([], dtype=np.intp), np.array([])), [])
     on_devices = OnDevices(partial(training_data, split.training), estimator.chunk_size)
     resident = on_devices(estimator.dtype)
@@ -129,6 +133,8 @@ def train_on_targets(
         samples_of(split.held_out, estimator.dtype),
         estimator.dtype,
         estimator.n_iter_no_change,
+        offset,
     )
-    training = stopping.keep_best(minimize(estimator, objective, theta, on_devices, stopping, checkpoints))
-    return Supervised(training, *split, [(iteration, -error) for iteration, error in stopping.scores])
+    report = report.scored(stopping.last_score)
+    training = stopping.keep_best(minimize(estimator, objective, theta, on_devices, report, stopping, checkpoints))
+    return Supervised(training, *split, stopping.log_likelihoods)
