@@ -242,7 +242,7 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
 
     def _trained(self, X: ArrayLike, sample_weight: ArrayLike | None, report: Report) -> tuple[Network, Training]:
         in_range = validation.check_unit_range if self.output_activation == "logistic" else None
-        data = data_of(self, X, sample_weight, in_range, tell=report.rows)
+        data = data_of(self, X, sample_weight, in_range, tell=report.checked)
         network = Network(
             (data.n_features, int(self.n_components), data.n_features), self.hidden_activation, self.output_activation
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich import get_console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Table
 
 from sparsam.keeping import Progress
@@ -28,7 +28,6 @@ def table_of_bars(**options: Any) -> Table:
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         TextColumn("{task.fields[text]}"),
-        TimeElapsedColumn(),
     )
     return Table(*columns, **options)
 
@@ -60,19 +59,17 @@ class Bars:
 
     def progress(self, progress: Progress, most: int, label: str = "", held_out: float | None = None) -> None:
         """Move the bar of the training."""
-        text = f"J {progress.J:.6f}   gradient {progress.gradient_norm:.1e}"
-        if held_out is not None:
-            text += f"   held out {held_out:.6f}"
-        where = f"{label}   " if label else ""
-        self._show(
-            "training", f"{where}iteration {progress.iteration} of at most {most}", progress.iteration, most, text
-        )
+        score = "" if held_out is None else f"held out {held_out:.6f}   "
+        text = f"J {progress.J:.6f}   gradient {progress.gradient_norm:.1e}   {score}{progress.seconds:.1f} s"
+        done = progress.iteration
+        description = f"{label}   " if label else ""
+        self._show("training", f"{description}iteration {done} of at most {most}", done, most, text)
 
     def part(self, text: str, done: int, most: int) -> None:
         """Move the bar of the trainings."""
         self._show("parts", f"{done} of at most {most} trainings", done, most, text)
 
-    def count(self, what: str, done: int, of: int | None = None, every: float = 0.0) -> None:
+    def count(self, what: str, done: int, of: int | None = None, every: float | None = None) -> None:
         """Move the bar of what is counted."""
         self._show(what, f"{done:,} {what}" if of is None else f"{done:,} of {of:,} {what}", done, of)
 
@@ -81,7 +78,6 @@ class Bars:
         for bar in self.bars.values():
             done = next(task.completed for task in self.table.tasks if task.id == bar)
             self.table.update(bar, total=max(done, 1), completed=max(done, 1))
-            self.table.stop_task(bar)
         self.redraw(True)
 
 

@@ -275,7 +275,7 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         binary = n_classes == 2
         given = given_tangents(self, X, tangents)
         X, column, weights, given, counts = canonical_rows(X, index[:, None].astype(X.dtype), weights, given)
-        tau = fit_tangents(self, X, given, weights)
+        tau = fit_tangents(self, X, given, weights, report.display)
         index = column[:, 0].astype(np.intp)
         targets: NDArray[np.floating] = (
             index[:, None].astype(float) if binary else np.eye(n_classes, dtype=self.dtype)[index]

@@ -137,9 +137,10 @@ class EarlyStopping:
         """Iteration and mean log-likelihood of what is held out, in the user's units."""
         return [(iteration, self.offset - error) for iteration, error in self.scores]
 
-    def last_score(self) -> float:
-        """Return the last of them."""
-        return self.offset - self.scores[-1][1]
+    def score_at(self, iteration: int) -> float | None:
+        """Return the last of them, if it is of this iteration."""
+        scored = bool(self.scores) and self.scores[-1][0] == iteration
+        return self.offset - self.scores[-1][1] if scored else None
 
     def remember(self) -> Mapping[str, NDArray[Any]]:
         """Return the scores and the best weights."""

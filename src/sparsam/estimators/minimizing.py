@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from numbers import Integral
 from pathlib import Path
@@ -24,7 +25,7 @@ from sparsam.keeping import Keeper, NoKeeper
 from sparsam.objective import Objective
 from sparsam.polish import polish
 from sparsam.samples import Samples
-from sparsam.stream import Stream
+from sparsam.stream import Piece, Stream
 from sparsam.train import Monitor, Training, train
 
 __all__ = ["OnDevices", "checkpoints_of", "minimize"]
@@ -40,17 +41,34 @@ class OnDevices:
         Takes a precision and the size of a chunk, or None to choose one; returns the data.
     chunk_size : int or None
         As the user asked for it.
+    tell : callable or None
+        Told in every pass over a stream, after each piece, how many rows have passed, and of how many there are; of
+        None in the first pass.
     """
 
     make: Callable[[str, int | None], Samples | Stream]
     chunk_size: int | None
+    tell: Callable[[int, int | None], None] | None = field(default=None, init=False)
+    n_rows: int | None = field(default=None, init=False)
     made: dict[str, Samples | Stream] = field(default_factory=dict, init=False)
 
     def __call__(self, dtype: str) -> Samples | Stream:
         """Return the data in a precision."""
         if dtype not in self.made:
-            self.made[dtype] = self.make(dtype, self.chunk_size)
+            data = self.make(dtype, self.chunk_size)
+            if isinstance(data, Stream):
+                data = replace(data, pieces=partial(self._counted, data.pieces))
+            self.made[dtype] = data
         return self.made[dtype]
+
+    def _counted(self, pieces: Callable[[], Iterator[Piece]]) -> Iterator[Piece]:
+        passed = 0
+        for piece in pieces():
+            yield piece
+            passed += len(piece.inputs)
+            if self.tell is not None:
+                self.tell(passed, self.n_rows)
+        self.n_rows = passed
 
     def halve_chunks(self, dtype: str) -> tuple[int, int]:
         """Make them again in chunks of half the size; return the size before and after."""
@@ -78,6 +96,7 @@ def minimize(
     def keeper(dtype: str) -> Keeper | None:
         return None if checkpoints is None else checkpoints.stage(lambda: fingerprint_of(data(dtype)))
 
+    data.tell = report.passed
     options: dict[str, Any] = {
         "solver": estimator.solver,
         "max_iter": estimator.max_iter,

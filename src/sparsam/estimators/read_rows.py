@@ -36,13 +36,13 @@ class ReadRows:
         Takes x and weights of a piece as they are read, and the number of its first row; raises ValueError or TypeError
         if they cannot be used. Called at the first reading of a piece.
     tell : callable
-        Told after each piece how many rows have been read in this pass, and of how many; of None in the first pass.
+        Told at the first reading, after each piece, how many rows have been read.
     """
 
     source: Source
     check: Callable[[NDArray[Any], NDArray[Any] | None, int], None]
     mesh: Mesh | None = None
-    tell: Callable[[int, int | None], None] = lambda read, of: None
+    tell: Callable[[int], None] = lambda n_rows: None
     digests: list[tuple[int, int]] = field(default_factory=list)
 
     @cached_property
@@ -73,6 +73,7 @@ class ReadRows:
                 n_features = rows.X.shape[1]
                 n_rows += len(rows.X)
                 weight += rows.total_weight
+                self.tell(n_rows)
             if not weight > 0:
                 raise ValueError("sample_weight is zero for every sample: nothing is left to fit")
             return n_features
@@ -112,7 +113,6 @@ class ReadRows:
 
     def _read(self, check: Callable[[NDArray[Any], NDArray[Any] | None, int], None] | None = None) -> Iterator[Rows]:
         row, known = 0, bool(self.digests)
-        n_rows = sum(count for count, _ in self.digests) if known else None
         k = -1
         for k, (x, weights) in enumerate(self.source.pieces(self.piece_size)):
             assert x is not None  # what a source always has
@@ -129,9 +129,10 @@ class ReadRows:
                 check(x, weights, row)
             yield Rows(x, weights)
             row += read[0]
-            self.tell(row, n_rows)
         if k + 1 < len(self.digests):
-            raise ValueError(f"X ended after {row} rows, and had {n_rows} when it was read before")
+            raise ValueError(
+                f"X ended after {row} rows, and had {sum(count for count, _ in self.digests)} when it was read before"
+            )
 
 
 def _together(look: Callable[[], int], mesh: Mesh | None) -> int:
@@ -201,13 +202,13 @@ def data_of(
     check_range: Callable[[NDArray[np.floating], int], None] | None = None,
     *,
     reset: bool = True,
-    tell: Callable[[int, int | None], None] = lambda read, of: None,
+    tell: Callable[[int], None] = lambda n_rows: None,
 ) -> Data:
     """Return inputs, checked, in memory; or, of a stored array or an object that yields chunks, to be read in passes.
 
     ``check_range`` is given inputs, and the number of the first of them, and raises ValueError where they are not in
     range. With ``reset`` the estimator learns the number and names of the features; without, they must agree. ``tell``
-    is told how far a pass over rows that are read has come: see `ReadRows`.
+    is told of the first reading: see `ReadRows`.
     """
     mesh = validation.checked_mesh(estimator.mesh) if reset else None  # what is asked of a model, one process asks
     stored = is_stored(X)

@@ -254,7 +254,7 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         total_weight = float(len(X) if weights is None else weights.sum())
         X, rows_of_Y, weights, given, counts = canonical_rows(X, Y, weights, given_tangents(self, X, tangents))
         Y = rows_of_Y.astype(np.float64, copy=False)
-        tau = fit_tangents(self, X, given, weights)
+        tau = fit_tangents(self, X, given, weights, report.display)
         scale = TargetScale.of(Y, weights)
         targets = scale.scaled(Y)
         error = make_error(covariance, prior, scale.scale, targets, total_weight)

@@ -35,8 +35,8 @@ class Report:
         Which training it is of an estimate; empty for the one that is kept.
     attributes : callable
         See `Attributes`.
-    held_out : callable or None
-        Returns the last mean log-likelihood of samples held out.
+    held_out : callable
+        Takes an iteration, and returns the mean log-likelihood of samples held out, if it is known.
     """
 
     display: Display
@@ -44,7 +44,7 @@ class Report:
     most: int
     label: str = ""
     attributes: Attributes = lambda progress, theta: {}
-    held_out: Callable[[], float] | None = None
+    held_out: Callable[[int], float | None] = lambda iteration: None
 
     @classmethod
     def of_fit(cls, estimator: Any, X: Any, y: Any, sample_weight: Any, *, in_parts: bool = False) -> Self:
@@ -61,7 +61,7 @@ class Report:
         """Tell callbacks which attributes a fitted estimator would have."""
         return replace(self, attributes=attributes)
 
-    def scored(self, held_out: Callable[[], float]) -> Self:
+    def scored(self, held_out: Callable[[int], float | None]) -> Self:
         """Show the score of what is held out."""
         return replace(self, held_out=held_out)
 
@@ -70,16 +70,17 @@ class Report:
         if not self.label:
             self.display.begin(text)
 
-    def rows(self, read: int, of: int | None) -> None:
-        """Show how far a pass over rows has come: the first, in which they are counted, or a later one."""
-        if of is None:
-            self.display.count("rows read and checked", read)
-        else:
-            self.display.count("rows of a pass", read, of, every=PASS_SECONDS)
+    def checked(self, n_rows: int) -> None:
+        """Show how many rows have been read for the first time."""
+        self.display.count("rows read and checked", n_rows)
+
+    def passed(self, n_rows: int, of: int | None) -> None:
+        """Show how far a pass over rows has come; of how many the first one does not know."""
+        self.display.count("rows of a pass", n_rows, of, every=PASS_SECONDS)
 
     def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> bool:
         """Tell how far a training has come; whether a callback asks to stop."""
-        self.display.progress(progress, self.most, self.label, None if self.held_out is None else self.held_out())
+        self.display.progress(progress, self.most, self.label, self.held_out(progress.iteration))
         return self.task.advance(progress.iteration, lambda: self.attributes(progress, theta))
 
     @contextmanager

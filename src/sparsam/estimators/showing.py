@@ -43,8 +43,8 @@ class Display(Protocol):
     def part(self, text: str, done: int, most: int) -> None:
         """One of several trainings has ended, with a result; so many of at most so many are done."""
 
-    def count(self, what: str, done: int, of: int | None = None, every: float = LINE_SECONDS) -> None:
-        """So many are done, of so many where that is known; a line is due after so many seconds."""
+    def count(self, what: str, done: int, of: int | None = None, every: float | None = None) -> None:
+        """So many are done, of so many where that is known; a line is due after so many seconds, or as usual."""
 
     def end(self) -> None:
         """The fit has ended."""
@@ -62,7 +62,7 @@ class Nothing:
     def part(self, text: str, done: int, most: int) -> None:
         """Show nothing."""
 
-    def count(self, what: str, done: int, of: int | None = None, every: float = LINE_SECONDS) -> None:
+    def count(self, what: str, done: int, of: int | None = None, every: float | None = None) -> None:
         """Show nothing."""
 
     def end(self) -> None:
@@ -74,15 +74,18 @@ class Lines:
     """Lines of text: results at once, progress once a second."""
 
     write: Callable[[str], None]
-    written: float = field(default_factory=time.monotonic)  # when the last line was, or when all began
+    written: float = field(default_factory=lambda: time.monotonic())  # when the last line was, or when all began
     begun: bool = False  # just now: the first line of progress need not wait
+    shown: Progress | None = None  # what the last line was about
 
-    def _write(self, text: str, seconds: float = 0.0) -> None:
-        """Write a line, unless the last one is younger than so many seconds."""
+    def _write(self, text: str, seconds: float = 0.0) -> bool:
+        """Write a line, unless the last one is younger than so many seconds; whether it was written."""
         now = time.monotonic()
-        if now - self.written >= seconds:
-            self.written, self.begun = now, False
-            self.write(text)
+        if now - self.written < seconds:
+            return False
+        self.written, self.begun = now, False
+        self.write(text)
+        return True
 
     def begin(self, text: str) -> None:
         """Write it."""
@@ -90,17 +93,21 @@ class Lines:
         self.begun = True
 
     def progress(self, progress: Progress, most: int, label: str = "", held_out: float | None = None) -> None:
-        """Write a line at once and then every second."""
+        """Write a line at once and then every second, where there is news."""
+        if progress is self.shown:
+            return
         which = f"{label}   " if label else ""
-        self._write(which + progress_line(progress, held_out), 0.0 if self.begun else LINE_SECONDS)
+        if self._write(which + progress_line(progress, held_out), 0.0 if self.begun else LINE_SECONDS):
+            self.shown = progress
 
     def part(self, text: str, done: int, most: int) -> None:
         """Write each."""
         self._write(f"{text} ({done} of at most {most})")
 
-    def count(self, what: str, done: int, of: int | None = None, every: float = LINE_SECONDS) -> None:
+    def count(self, what: str, done: int, of: int | None = None, every: float | None = None) -> None:
         """Write a line every so many seconds."""
-        self._write(f"{done:,} {what}" if of is None else f"{done:,} of {of:,} {what}", every)
+        text = f"{done:,} {what}" if of is None else f"{done:,} of {of:,} {what}"
+        self._write(text, LINE_SECONDS if every is None else every)
 
     def end(self) -> None:
         """Do nothing."""

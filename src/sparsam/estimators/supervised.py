@@ -135,6 +135,6 @@ def train_on_targets(
         estimator.n_iter_no_change,
         offset,
     )
-    report = report.scored(stopping.last_score)
+    report = report.scored(stopping.score_at)
     training = stopping.keep_best(minimize(estimator, objective, theta, on_devices, report, stopping, checkpoints))
     return Supervised(training, *split, stopping.log_likelihoods)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sparsam.estimators import validation
+from sparsam.estimators.showing import Display
 from sparsam.penalties import TangentPropagation
 
 __all__ = [
@@ -95,7 +96,7 @@ STANDARD_WEIGHT = 1e-3
 
 
 def fit_tangents(
-    estimator: Any, X: Array, given: Array | None, sample_weight: NDArray[np.float64]
+    estimator: Any, X: Array, given: Array | None, sample_weight: NDArray[np.float64], display: Display
 ) -> Array | MadeTangents | None:
     """Return the tangents to train with, or None: those given, or what the callable makes of X, and their length.
 
@@ -109,6 +110,7 @@ def fit_tangents(
     """
     if estimator.tangents is None or weight_of(estimator) == 0:
         return normalized(given, X, sample_weight) if given is not None and estimator.normalize_tangents else given
+    display.begin("making tangents")
     # Fewer than all: a callable that knows one array only, whatever X is, shows itself.
     first = _made(estimator.tangents, X[: max(min(PROBE, len(X) - 1), 1)])
     n_tangents = first.shape[1]
@@ -119,9 +121,12 @@ def fit_tangents(
     if not estimator.normalize_tangents:
         return made
     size = made.piece(X)
-    pieces = [slice(start, start + size) for start in range(0, len(X), size)]
-    squares = [sample_weight[piece] @ _squared_lengths(made(X[piece])) for piece in pieces]
-    return replace(made, factors=_factors(sum(squares) / sample_weight.sum(), X, sample_weight))
+    squares = np.zeros(n_tangents)
+    for start in range(0, len(X), size):
+        piece = slice(start, start + size)
+        squares += sample_weight[piece] @ _squared_lengths(made(X[piece]))
+        display.count("rows with tangents", min(start + size, len(X)), len(X))
+    return replace(made, factors=_factors(squares / sample_weight.sum(), X, sample_weight))
 
 
 PROBE = 64  # samples whose tangents say how many there are
