@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
+from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, TangentPipeline
 from sparsam.estimators import callbacks
 
 protocol = pytest.mark.skipif(not callbacks.SUPPORTED, reason="scikit-learn before 1.9 has no callbacks")
@@ -297,6 +297,20 @@ def test_a_search_leaves_no_callback_on_its_best_estimator(build, X):
     assert len(roots) == 5
     assert roots[-1].task_id == 1  # the refit
     assert len(roots[-1]._children_map) == search.best_estimator_.n_iter_
+
+
+@protocol
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The estimator MinMaxScaler does not support callbacks")
+def test_a_tangent_pipeline_hands_them_on(X):
+    recorder = Propagated()
+    pipeline = TangentPipeline(MinMaxScaler(), ESTIMATORS["classifier"]()).set_callbacks(recorder)
+    pipeline.fit(X, X[:, 0] > np.median(X[:, 0]))
+    (root,) = recorder.tasks("end", "fit")[1:]
+    network = root._children_map[1]
+    assert (network.source_task_name, network.estimator_name) == ("fit estimator", "NoisyLabelClassifier")
+    assert len(network._children_map) == pipeline.estimator_.n_iter_
+    assert not hasattr(pipeline.estimator_, "_skl_callbacks")
 
 
 # Copies

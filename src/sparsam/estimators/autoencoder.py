@@ -99,8 +99,12 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
         from the first start.
     callback : callable or None, default None
         Called about ten times a second with a `sparsam.train.Progress`; returning True stops the training.
+        scikit-learn's callbacks are set by ``set_callbacks`` (from scikit-learn 1.9 on): each iteration is a task.
+        One whose hook names ``fitted_estimator`` is called after each iteration; others about ten times a second,
+        for all iterations since.
     verbose : int, default 0
-        1 prints a line of progress at once and every second, and why the training stopped.
+        1 prints a line of progress at once and every second, also of what comes before the training, and why the
+        training stopped. In a notebook it draws a bar.
 
     Attributes
     ----------

@@ -6,7 +6,8 @@ nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -73,6 +74,18 @@ class Task:
         """Begin a subtask of at most so many subtasks of its own."""
         context = self.context.subcontext(task_name=name, max_subtasks=most) if self.followed else None
         return Task(self.estimator, context, self.data)
+
+    @contextmanager
+    def fitting(self, name: str, other: Any) -> Iterator[None]:
+        """Make the fit of another estimator a subtask; callbacks that are meant to follow it do."""
+        if self.context is None:
+            yield
+            return
+        context = self.context.subcontext(task_name=name)
+        with context.propagate_callback_context(other):
+            task = Task(self.estimator, context, self.data)
+            yield
+            task.end()
 
     def advance(self, iteration: int, attributes: Callable[[], Mapping[str, Any]]) -> bool:
         """Tell the iterations up to this one, each a leaf; whether a callback asks to stop.
