@@ -13,7 +13,7 @@ from sparsam.keeping import Keeper, Progress
 from sparsam.objective import Objective
 from sparsam.samples import Samples
 from sparsam.stream import Stream
-from sparsam.train import Callback, Training, train
+from sparsam.train import Callback, Training, Watch, train
 
 __all__ = ["POLISHED_TOL", "polish"]
 
@@ -31,6 +31,8 @@ def polish(
     max_iter: int = 1000,
     time_budget: float | None = None,
     callback: Callback | None = None,
+    watch: Watch | None = None,
+    every_iteration: bool = False,
 ) -> Training:
     """Go on in float64 from where a training ended, until no component of the gradient exceeds `POLISHED_TOL`.
 
@@ -44,7 +46,7 @@ def polish(
         Returns the same samples, made in the scope `precision("float64")`.
     keeper : callable
         Returns where to save this training, if anywhere.
-    solver, max_iter, time_budget, callback
+    solver, max_iter, time_budget, callback, watch, every_iteration
         As for `sparsam.train.train`; iterations and seconds count from the start of the first training.
 
     Returns
@@ -75,6 +77,8 @@ def polish(
         max_iter=max(max_iter - last.iteration, 1),
         time_budget=None if time_budget is None else max(time_budget - last.seconds, 0.0),
         callback=None if callback is None else lambda progress: callback(continued(progress)),
+        watch=None if watch is None else lambda progress, theta: watch(continued(progress), theta),
+        every_iteration=every_iteration,
     )
     # Its first row is the last of before, in more digits.
     history = training.history[:-1] + [continued(progress) for progress in polished.history]

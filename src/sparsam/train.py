@@ -38,6 +38,7 @@ __all__ = [
     "Monitor",
     "Progress",
     "Training",
+    "Watch",
     "begin",
     "next_steps",
     "precision",
@@ -77,6 +78,9 @@ BURST_SECONDS = 0.1  # aimed at: short enough for Ctrl-C and progress, long enou
 
 Callback = Callable[[Progress], bool | None]
 """Called after each burst (about ten times a second), outside JAX's precision scope; True stops the training."""
+
+Watch = Callable[[Progress, NDArray[np.floating]], bool | None]
+"""Called after every burst, the last one too, with the weights; True stops the training as a callback does."""
 
 
 class Monitor(Protocol):
@@ -147,6 +151,8 @@ def train(
     max_iter: int = 1000,
     time_budget: float | None = None,
     callback: Callback | None = None,
+    watch: Watch | None = None,
+    every_iteration: bool = False,
     monitor: Monitor | None = None,
     keeper: Keeper | None = None,
 ) -> Training:
@@ -171,6 +177,10 @@ def train(
         Seconds after which to stop; checked between bursts.
     callback : callable or None
         See `Callback`.
+    watch : callable or None
+        See `Watch`.
+    every_iteration : bool, default False
+        Whether a burst ends with each iteration, so that those who watch see all of them.
     monitor : Monitor or None
     keeper : Keeper or None
         Where to save the training between bursts, and to go on from where something was saved.
@@ -206,7 +216,7 @@ def train(
                 state = lbfgs.tell_factors(state, passes.factors(state))
     steps, elapsed = 1, time.perf_counter() - start
     resumed = saved.history[-1].resumed + 1 if saved is not None and saved.history else 0
-    pause = len(training.history) if monitor else max_iter
+    pause = len(training.history) if monitor or every_iteration else max_iter
 
     def so_far() -> Saved:
         remembered = {} if monitor is None else monitor.remember()
@@ -222,12 +232,14 @@ def train(
             before, elapsed = elapsed, time.perf_counter() - start
             record(training, names, records, reached, int(status), before, elapsed, resumed)
             iteration = len(training.history) - 1
-            if monitor is not None and iteration == pause and not training.stop_reason:
+            if iteration == pause and not training.stop_reason:
                 pause += 1
-                if monitor(iteration, training.theta):
+                if monitor is not None and monitor(iteration, training.theta):
                     training.stop_reason = "held_out"
             failure, reason = None, training.stop_reason
             try:
+                if watch is not None and training.history and watch(training.history[-1], training.theta):
+                    reason = reason or "callback"
                 reason = reason or _asked_to_stop(training, callback, keeper, time_budget, elapsed)
             except Exception as error:  # the callback's: other processes must not wait for this one
                 failure, reason = error, FAILED

@@ -18,7 +18,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import passes
-from sparsam.estimators import fitting
+from sparsam.estimators import showing
 from sparsam.train import Progress
 
 ignore_convergence = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -226,7 +226,7 @@ def test_ample_time_budget_changes_nothing(build, X, model, same_bits):
 
 # verbose
 
-PROGRESS = re.compile(r"iteration +\d+   J \d\.\d{6}   gradient \d\.\de[+-]\d\d   \d+\.\d s")
+PROGRESS = re.compile(r"iteration +\d+   J +\d\.\d{6}   gradient \d\.\de[+-]\d\d   \d+\.\d s")
 
 
 @ignore_convergence
@@ -241,10 +241,11 @@ PROGRESS = re.compile(r"iteration +\d+   J \d\.\d{6}   gradient \d\.\de[+-]\d\d 
     ],
 )
 def test_verbose_prints_tidy_lines_and_why_it_stopped(build, X, capsys, monkeypatch, parameters, why):
-    monkeypatch.setattr(fitting, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(showing, "LINE_SECONDS", 0.0)
     model = build(verbose=1, **parameters).fit(X)
     out, err = capsys.readouterr()
-    *lines, last = out.splitlines()
+    first, *lines, last = out.splitlines()
+    assert first == "compiling and training a network 6-3-6 in float32"
     assert lines
     assert all(PROGRESS.fullmatch(line) for line in lines)
     where = f"iteration {model.n_iter_}, {model.n_evaluations_} evaluations, J {model.cost_:.6f}, gradient "
@@ -253,9 +254,9 @@ def test_verbose_prints_tidy_lines_and_why_it_stopped(build, X, capsys, monkeypa
 
 
 def test_verbose_prints_at_most_a_line_a_second(build, X, capsys, monkeypatch):
-    monkeypatch.setattr(fitting, "LINE_SECONDS", 3600.0)
+    monkeypatch.setattr(showing, "LINE_SECONDS", 3600.0)
     build(verbose=1).fit(X)
-    first, last = capsys.readouterr().out.splitlines()
+    _, first, last = capsys.readouterr().out.splitlines()
     assert PROGRESS.fullmatch(first)
     assert last.startswith("converged")
 

@@ -97,7 +97,7 @@ def classify(
     training, test = supervised.split(inputs, test_fraction, random_state, labels)
     pipeline = table_pipeline(inputs.iloc[training], model, say)
     say(f"{len(training)} rows to train on, {len(test)} to score, {len(counts)} classes; compiling")
-    seconds = supervised.train(pipeline, inputs.iloc[training], labels[training], max_iter, verbose)
+    seconds = supervised.train(pipeline, inputs.iloc[training], labels[training], verbose)
     profile = model.likelihood_profile_
     if profile is not None:
         low, high = profile.interval

@@ -12,13 +12,14 @@ import typer
 
 from sparsam.cli.distributed import Processes
 from sparsam.cli.output import check_output_folder
-from sparsam.cli.terminal import INTERRUPTED, print_json, say, training_progress
+from sparsam.cli.terminal import INTERRUPTED, print_json, progress_shown, say
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from sparsam.estimators.autoencoder import SparseAutoencoder
+    from sparsam.estimators.showing import Display
 
 DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"
 SAFETY, SEVERAL = "Checkpoints", "Several processes"
@@ -162,7 +163,7 @@ def learn(
     from sklearn.exceptions import ConvergenceWarning
 
     from sparsam.estimators.autoencoder import SparseAutoencoder
-    from sparsam.estimators.fitting import summary_line
+    from sparsam.estimators.showing import summary_line
     from sparsam.images import normalize_patches, sample_patches
 
     model = SparseAutoencoder(
@@ -185,25 +186,25 @@ def learn(
         checkpoint_every=checkpoint_every,
         resume=resume,
     )
-    with processes.together():
+    quiet = verbose == 0 or not processes.is_first
+    with processes.together(), progress_shown(quiet=quiet) as display:
         model.check_hyperparameters()
         if warm_start is not None:
             _start_from(model, warm_start, n_features=patch_size**2)
-        loaded, data = _images(images, whiten, border)
+        loaded, data = _images(images, whiten, border, display)
         patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=data["border"]))
         say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images; compiling")
         if processes.is_first:
             out.mkdir(parents=True, exist_ok=True)
-        quiet = verbose == 0 or not processes.is_first
         start = time.perf_counter()
-        with training_progress(max_iter, quiet=quiet) as callback, warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # why it stopped is said below
             warnings.filterwarnings("ignore", message="Training interrupted")
-            model.set_params(callback=callback).fit(processes.share(patches))
+            model.fit(processes.share(patches))
     if not processes.is_first:
         raise typer.Exit(INTERRUPTED if model.stop_reason_ == "interrupted" else 0)
     # What follows is about the model alone.
-    model.set_params(callback=None, mesh=None, checkpoint=None, resume=False)
+    model.set_params(mesh=None, checkpoint=None, resume=False)
     seconds = time.perf_counter() - start
     say(f"Stopped: {summary_line(model)}, {seconds:.1f} s")
 
@@ -220,9 +221,11 @@ def learn(
 
 
 def _images(
-    paths: list[Path] | None, whiten: bool | None, border: int | None
+    paths: list[Path] | None, whiten: bool | None, border: int | None, display: Display
 ) -> tuple[list[NDArray[np.float64]], dict[str, Any]]:
     """Load the images, whitened where wanted, and say where they come from and what rim their patches keep clear."""
+    import numpy as np
+
     import sparsam.images as sources
 
     if not paths:
@@ -230,7 +233,7 @@ def _images(
             raise ValueError("--no-whiten: the built-in images come whitened; name images of your own")
         loaded = sources.natural_images()
         return loaded, {"images": "built in", "n_images": len(loaded), "n_whitened": 0, "border": border or 0}
-    loaded = sources.load_images(paths)
+    loaded = sources.load_images(paths, tell=lambda done, of: display.count("files read", done, of))
     # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
     raw = [image.min() >= 0 if whiten is None else whiten for image in loaded]
     if whiten is None:
@@ -238,7 +241,9 @@ def _images(
             f"Whitening {sum(raw)} of {len(loaded)} images; the others have negative pixels and are taken as whitened "
             "already (--whiten, --no-whiten decide otherwise)"
         )
-    loaded = [sources.whiten([image])[0] if is_raw else image for image, is_raw in zip(loaded, raw, strict=True)]
+    for k in np.flatnonzero(raw):
+        loaded[k] = sources.whiten([loaded[k]])[0]
+        display.count("images whitened", sum(raw[: k + 1]), sum(raw))
     return loaded, {
         "images": [str(path) for path in paths],
         "n_images": len(loaded),

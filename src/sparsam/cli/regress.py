@@ -84,7 +84,7 @@ def regress(
     training, test = supervised.split(inputs, test_fraction, random_state)
     pipeline = table_pipeline(inputs.iloc[training], model, say)
     say(f"{len(training)} rows to train on, {len(test)} to score, {targets.shape[1]} targets; compiling")
-    seconds = supervised.train(pipeline, inputs.iloc[training], targets.iloc[training].to_numpy(), max_iter, verbose)
+    seconds = supervised.train(pipeline, inputs.iloc[training], targets.iloc[training].to_numpy(), verbose)
 
     metrics = {
         "data": {"table": str(data), "targets": list(targets), "n_training": len(training), "n_test": len(test)},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sparsam.cli.terminal import say, training_progress
+from sparsam.cli.terminal import progress_shown, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,17 +87,15 @@ def split(table: pd.DataFrame, fraction: float, seed: int, labels: Any = None) -
     return np.sort(training), np.sort(test)
 
 
-def train(pipeline: Any, inputs: pd.DataFrame, targets: Any, max_iter: int, verbose: int) -> float:
+def train(pipeline: Any, inputs: pd.DataFrame, targets: Any, verbose: int) -> float:
     """Fit a pipeline whose estimator is its last step, with progress; return the seconds."""
-    from sparsam.estimators.fitting import summary_line
+    from sparsam.estimators.showing import summary_line
 
     start = time.perf_counter()
     estimator = pipeline[-1]
-    with training_progress(max_iter, quiet=verbose == 0) as callback, warnings.catch_warnings(record=True) as caught:
+    with progress_shown(quiet=verbose == 0), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        estimator.set_params(callback=callback)
         pipeline.fit(inputs, targets)
-    estimator.set_params(callback=None)
     seconds = time.perf_counter() - start
     say(f"Stopped: {summary_line(estimator)}, {seconds:.1f} s")
     for message in {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from sparsam.train import Callback, Progress
+    from sparsam.estimators.showing import Display
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,40 +59,22 @@ def message_of(error: Exception) -> str:
 
 
 @contextmanager
-def training_progress(max_iter: int, *, quiet: bool) -> Iterator[Callback | None]:
-    """Give a callback that shows iteration, J and gradient: one living line in a terminal, else a line a second."""
+def progress_shown(*, quiet: bool) -> Iterator[Display]:
+    """Show how fits go, and what else takes long, on standard error: bars in a terminal, else a line a second."""
+    from sparsam.estimators.showing import Lines, Nothing, shown_on
+
     if quiet:
-        yield None
+        yield Nothing()
     elif sys.stderr.isatty():
-        with _living_line(max_iter) as update:
-            yield update
+        from rich.console import Console
+
+        from sparsam.estimators.bars import Bars, table_of_bars
+
+        with table_of_bars(console=Console(stderr=True), transient=True) as table:
+            bars = Bars(table, lambda now: None)  # rich draws the table by itself
+            with shown_on(bars):
+                yield bars
     else:
-        from sparsam.estimators.fitting import line_a_second
-
-        yield line_a_second(say)
-
-
-@contextmanager
-def _living_line(max_iter: int) -> Iterator[Callback]:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("iteration {task.completed:.0f} of at most {task.total:.0f}"),
-        BarColumn(bar_width=20),
-        TextColumn("J {task.fields[J]}   gradient {task.fields[gradient]}"),
-        TimeElapsedColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("train", total=max_iter, J="-", gradient="-")
-
-        def update(progress: Progress) -> None:
-            bar.update(
-                task,
-                completed=progress.iteration,
-                J=f"{progress.J:.6f}",
-                gradient=f"{progress.gradient_norm:.1e}",
-            )
-
-        yield update
+        lines = Lines(say)
+        with shown_on(lines):
+            yield lines

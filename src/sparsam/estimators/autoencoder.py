@@ -21,21 +21,23 @@ from sparsam.activations import get_activation
 from sparsam.devices import gathered
 from sparsam.error_functions import SquaredError
 from sparsam.estimators import fitting, validation
+from sparsam.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from sparsam.estimators.data import PIECE_BYTES, Data, HeldRows, Rows, cut, stream_of
 from sparsam.estimators.minimizing import OnDevices, checkpoints_of, in_all_processes, minimize
 from sparsam.estimators.read_rows import data_of
+from sparsam.estimators.reporting import Report
 from sparsam.estimators.validation import LARGEST_WEIGHT
 from sparsam.network import Network, Parameters, affine, weighted_sum
 from sparsam.objective import Objective, Term
 from sparsam.penalties import KLSparsity, WeightDecay
 from sparsam.samples import Chunk, Samples
 from sparsam.stream import Stream, summed
-from sparsam.train import Callback, Training, precision
+from sparsam.train import Callback, Progress, Training, precision
 
 __all__ = ["SparseAutoencoder"]
 
 
-class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Sparse autoencoder: a network that reconstructs its input through hidden units that are seldom active.
 
     It minimizes ::
@@ -97,8 +99,12 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         from the first start.
     callback : callable or None, default None
         Called about ten times a second with a `sparsam.train.Progress`; returning True stops the training.
+        scikit-learn's callbacks are set by ``set_callbacks`` (from scikit-learn 1.9 on): each iteration is a task.
+        One whose hook names ``fitted_estimator`` is called after each iteration; others about ten times a second,
+        for all iterations since.
     verbose : int, default 0
-        1 prints a line of progress at once and every second, and why the training stopped.
+        1 prints a line of progress at once and every second, also of what comes before the training, and why the
+        training stopped. In a notebook it draws a bar.
 
     Attributes
     ----------
@@ -193,6 +199,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self.callback = callback
         self.verbose = verbose
 
+    @with_callbacks
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Minimize J over the weights.
 
@@ -230,20 +237,20 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             interrupt ends here: in a loop over fits, look at ``stop_reason_``.
         """
         self.check_hyperparameters()
+        report = Report.of_fit(self, X, y, sample_weight)
         with in_all_processes(self):
-            network, training = self._trained(X, sample_weight)
+            network, training = self._trained(X, sample_weight, report)
         fitting.set_fitted_attributes(self, network, training)
-        if self.verbose:
-            print(fitting.summary_line(self), flush=True)
+        report.end()
         return self
 
-    def _trained(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Network, Training]:
+    def _trained(self, X: ArrayLike, sample_weight: ArrayLike | None, report: Report) -> tuple[Network, Training]:
         def in_range(rows: Rows, row: int) -> Rows:
             if self.output_activation == "logistic":
                 validation.check_unit_range(rows.X, row)
             return rows
 
-        data = data_of(self, X, sample_weight, in_range)
+        data = data_of(self, X, sample_weight, in_range, tell=report.checked)
         network = Network(
             (data.n_features, int(self.n_components), data.n_features), self.hidden_activation, self.output_activation
         )
@@ -254,8 +261,12 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         on_devices = OnDevices(make, self.chunk_size)
         theta = gathered(fitting.initial_weights(self, network), data.mesh)[0]  # those of the first process
         objective = self._objective(network)
+
+        def attributes(progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
+            return fitting.attributes_at(network, progress, theta) | {"_n_features_out": network.layer_sizes[1]}
+
         with checkpoints_of(self) as checkpoints:
-            training = minimize(self, objective, theta, on_devices, checkpoints=checkpoints)
+            training = minimize(self, objective, theta, on_devices, report.telling(attributes), checkpoints=checkpoints)
             if training.history:
                 with precision(self.dtype):
                     weights = network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]

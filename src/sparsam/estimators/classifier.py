@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from sparsam.activations import complementary_logistics
 from sparsam.error_functions import NoisyCrossEntropy
 from sparsam.estimators import fitting, validation
+from sparsam.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from sparsam.estimators.data import Data, mapped
 from sparsam.estimators.labels import (
     checked_labels,
@@ -31,6 +33,9 @@ from sparsam.estimators.labels import (
 )
 from sparsam.estimators.minimizing import checkpoints_of, in_all_processes
 from sparsam.estimators.noise_rate import (
+    FINER,
+    GRID,
+    MOST_ROUNDS,
     N_FOLDS,
     HeldOut,
     HeldOutAt,
@@ -39,6 +44,7 @@ from sparsam.estimators.noise_rate import (
     likelihood,
     profile_likelihood,
 )
+from sparsam.estimators.reporting import Estimate, Report
 from sparsam.estimators.splits import Split, folds, hold_out
 from sparsam.estimators.supervised import Supervised, canonical, inputs_of, seed_of, targeted, train_on_targets
 from sparsam.estimators.tangents import Tangents, check_tangent_hyperparameters, fit_tangents, penalties
@@ -47,7 +53,7 @@ from sparsam.label_noise import given_probabilities, symmetric, wrong_probabilit
 from sparsam.network import Network, Parameters
 from sparsam.objective import Objective
 from sparsam.penalties import WeightDecay
-from sparsam.train import Callback, Training
+from sparsam.train import Callback, Progress, Training
 
 __all__ = ["NoisyLabelClassifier"]
 
@@ -55,7 +61,7 @@ Array = NDArray[np.float64]
 TANGENTS_OF = {"log_odds": "pre_activations", "probabilities": "outputs"}
 
 
-class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
+class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """A network that learns the true labels of samples from labels some of which are wrong.
 
     Its outputs y are the probabilities of the TRUE label. The label t that is given comes about with the probability
@@ -213,6 +219,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         self.callback = callback
         self.verbose = verbose
 
+    @with_callbacks
     def fit(
         self,
         X: ArrayLike,
@@ -254,21 +261,27 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
             If the training stopped before converging.
         """
         self.check_hyperparameters()
+        report = Report.of_fit(self, X, y, sample_weight, in_parts=self._estimates())
         with in_all_processes(self):
-            network, training = self._trained(X, y, sample_weight, tangents)
+            network, training = self._trained(X, y, sample_weight, tangents, report)
         fitting.set_fitted_attributes(self, network, training)
-        if self.verbose:
-            print(fitting.summary_line(self), flush=True)
+        report.end()
         return self
 
     def _trained(
-        self, X: ArrayLike, y: ArrayLike | None, sample_weight: ArrayLike | None, tangents: ArrayLike | None
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        tangents: ArrayLike | None,
+        report: Report,
     ) -> tuple[Network, Training]:
-        data = targeted(self, X, y, sample_weight, tangents, checked_labels)
+        data = targeted(self, X, y, sample_weight, tangents, checked_labels, report)
         warm = self.warm_start and hasattr(self, "coefs_")
         classes = classes_of(data, self.classes_ if warm else None)
         n_classes = len(classes)
-        data, made = fit_tangents(self, canonical(mapped(data, partial(with_indices, classes))))
+        data = canonical(mapped(data, partial(with_indices, classes)))
+        data, made = fit_tangents(self, data, report.display)
         has_tangents = made is not None or next(data.pieces()).tangents is not None
         network = self._network_of(data.n_features, n_classes)
         theta = fitting.initial_weights(self, network)
@@ -276,19 +289,26 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
         # Weights that were trained on labels must not judge them: what is to be held out is estimated from new ones.
         new = network.initialize(check_random_state(self.random_state)) if warm else theta
 
+        def attributes_of(T: Array, alpha: float) -> dict[str, Any]:
+            epsilon = float(np.mean(1 - np.diag(T)))
+            return {"classes_": classes, "alpha_": alpha, "transition_matrix_": T, "epsilon_": epsilon}
+
         def trained(
-            estimator: Self, T: Array, alpha: float, rows: Data | Split, theta: NDArray[np.floating]
+            estimator: Self, T: Array, alpha: float, rows: Data | Split, theta: NDArray[np.floating], report: Report
         ) -> Supervised:
+            def attributes(progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
+                return fitting.attributes_at(network, progress, theta) | attributes_of(T, alpha)
+
             of = TANGENTS_OF[self.tangents_of]
             terms: Any = (NoisyCrossEntropy(T), WeightDecay(float(alpha)), *penalties(self, has_tangents, of))  # type: ignore[arg-type]
             options: Any = {"widths": network.layer_sizes, "made": made, "checkpoints": checkpoints}
-            rows = for_network(rows, n_classes, self.dtype)
-            return train_on_targets(estimator, Objective(network, terms), rows, theta, **options)
+            rows, report = for_network(rows, n_classes, self.dtype), report.telling(attributes)
+            return train_on_targets(estimator, Objective(network, terms), rows, theta, report=report, **options)
 
-        quiet = type(self)(**self.get_params(deep=False) | {"verbose": 0, "polish": False})
+        unpolished = type(self)(**self.get_params(deep=False) | {"polish": False})
 
-        def held_out_at(alpha: float, split: Split, T: Array) -> HeldOut:
-            fitted = trained(quiet, T, alpha, split, new)
+        def held_out_at(alpha: float, split: Split, T: Array, report: Report) -> HeldOut:
+            fitted = trained(unpolished, T, alpha, split, new, report)
             parameters = network.unravel(_finished(fitted.training).theta)  # type: ignore[arg-type]
 
             def probabilities(X: NDArray[np.floating]) -> Array:
@@ -305,17 +325,15 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
             refuse_rare_labels(data, classes)
             return folds(N_FOLDS, data, seed)
 
-        draws = self.early_stopping or isinstance(self.epsilon, str) or len(self._alphas()) > 1
-        with checkpoints_of(self, draws=draws) as checkpoints:
-            T, alpha, profile = self._noise_and_alpha(held_out_at, split, in_folds, n_classes)
+        with checkpoints_of(self, draws=self.early_stopping or self._estimates()) as checkpoints:
+            T, alpha, profile = self._noise_and_alpha(held_out_at, split, in_folds, n_classes, report)
             alpha = float(alpha)
             kept = split() if self.early_stopping else data
-            training, self.validation_scores_ = trained(self, T, alpha, kept, theta)
+            with report.training() if self._estimates() else nullcontext(report) as last:
+                training, self.validation_scores_ = trained(self, T, alpha, kept, theta, last)
         if training.history:
-            self.classes_ = classes
-            self.alpha_ = alpha
-            self.transition_matrix_ = T
-            self.epsilon_ = float(np.mean(1 - np.diag(T)))
+            for name, value in attributes_of(T, alpha).items():
+                setattr(self, name, value)
             self.likelihood_profile_ = profile
         return network, training
 
@@ -455,31 +473,50 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _noise_and_alpha(
         self,
-        held_out_at: Callable[[float, Split, Array], HeldOut],
+        held_out_at: Callable[[float, Split, Array, Report], HeldOut],
         split: Callable[[], Split],
         in_folds: Callable[[], list[Split]],
         n_classes: int,
+        report: Report,
     ) -> tuple[Array, float, LikelihoodProfile | None]:
         """T, alpha, and the likelihoods by which they were chosen, if epsilon is estimated."""
         alphas = self._alphas()
 
-        def at(splits: list[Split]) -> dict[float, HeldOutAt]:
+        def at(splits: list[Split], estimate: Estimate) -> dict[float, HeldOutAt]:
             def of(alpha: float) -> HeldOutAt:
-                return lambda T: [held_out_at(alpha, split, T) for split in splits]
+                def held_out(T: Array, label: str) -> list[HeldOut]:
+                    if len(alphas) > 1:
+                        label = ", ".join(filter(None, (f"alpha {alpha:g}", label)))
+                    parts = []
+                    for fold, split in enumerate(splits, start=1):
+                        with estimate.training(f"{label}, fold {fold}" if len(splits) > 1 else label) as training:
+                            parts.append(held_out_at(alpha, split, T, training))
+                    estimate.found(label, likelihood(parts))
+                    return parts
+
+                return held_out
 
             return {alpha: of(alpha) for alpha in alphas}
 
         if isinstance(self.epsilon, str) and self.epsilon == "estimate":
-            alpha, profile = profile_likelihood(at([split()]), n_classes)
+            with report.estimate("epsilon", GRID * len(alphas) + FINER) as estimate:
+                alpha, profile = profile_likelihood(at([split()], estimate), n_classes)
             return symmetric(profile.best, n_classes), alpha, profile
         if isinstance(self.epsilon, str):
-            alpha, T = estimate_transitions(at(in_folds()), n_classes)
+            with report.estimate("transition matrix", (1 + MOST_ROUNDS) * N_FOLDS * len(alphas)) as estimate:
+                alpha, T = estimate_transitions(at(in_folds(), estimate), n_classes)
             return T, alpha, None
         T = transition_matrix(self.epsilon, n_classes)
         if len(alphas) == 1:
             return T, alphas[0], None
-        with_T = at([split()])
-        return T, max(alphas, key=lambda alpha: likelihood(with_T[alpha](T))), None
+        with report.estimate("alpha", len(alphas)) as estimate:
+            with_T = at([split()], estimate)
+            alpha = max(alphas, key=lambda alpha: likelihood(with_T[alpha](T, "")))
+        return T, alpha, None
+
+    def _estimates(self) -> bool:
+        """Whether trainings for an estimate, of noise or of alpha, precede the one that is kept."""
+        return isinstance(self.epsilon, str) or len(self._alphas()) > 1
 
     def _alphas(self) -> tuple[float, ...]:
         return tuple(self.alpha) if isinstance(self.alpha, tuple | list) else (self.alpha,)

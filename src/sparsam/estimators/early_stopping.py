@@ -34,6 +34,8 @@ class EarlyStopping:
     dtype : str
     patience : int
         Iterations without a new best after which to stop.
+    offset : float
+        What a log-likelihood lacks for the user's units.
     scores : list of (int, float)
         Iteration and held-out error, minus a mean log-likelihood.
     """
@@ -43,6 +45,7 @@ class EarlyStopping:
     held_out: Callable[[str], Samples | Stream]
     dtype: str
     patience: int
+    offset: float = 0.0
     scores: list[tuple[int, float]] = field(default_factory=list)
     best: tuple[int, float, NDArray[np.floating]] | None = None
 
@@ -58,6 +61,16 @@ class EarlyStopping:
     def forget(self) -> None:
         """Begin again."""
         self.scores, self.best = [], None
+
+    @property
+    def log_likelihoods(self) -> list[tuple[int, float]]:
+        """Iteration and mean log-likelihood of what is held out, in the user's units."""
+        return [(iteration, self.offset - error) for iteration, error in self.scores]
+
+    def score_at(self, iteration: int) -> float | None:
+        """Return the last of them, if it is of this iteration."""
+        scored = bool(self.scores) and self.scores[-1][0] == iteration
+        return self.offset - self.scores[-1][1] if scored else None
 
     def remember(self) -> Mapping[str, NDArray[Any]]:
         """Return the scores and the best weights."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -16,19 +15,20 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from sparsam.estimators.data import Data
+from sparsam.estimators.warned import warn_user
 from sparsam.keeping import Progress
 from sparsam.network import Network, Parameters
 from sparsam.samples import choose_chunk_size
-from sparsam.train import STOP_REASONS, Callback, Training, precision
+from sparsam.train import STOP_REASONS, Training, precision
 
 __all__ = [
     "apply_in_chunks",
     "apply_to_data",
+    "attributes_at",
     "filled",
     "fitted_parameters",
     "history_frame",
     "initial_weights",
-    "reporting",
     "set_fitted_attributes",
 ]
 
@@ -79,20 +79,31 @@ def set_fitted_attributes(
         If J was not finite; the estimator then holds the last finite iterate, if there was one.
     """
     if training.history:  # else not one iterate was finite: the estimator stays as it was
-        # Slices and reshapes: NumPy in, NumPy out.
-        parameters = units(network.unravel(cast(jax.Array, training.theta)))
-        estimator.coefs_ = [np.array(coef) for coef in parameters.coefs]
-        estimator.intercepts_ = [np.array(intercept) for intercept in parameters.intercepts]
-        last = training.history[-1]
-        estimator.cost_ = last.J
-        estimator.n_iter_ = last.iteration
-        estimator.n_evaluations_ = last.evaluations
-        estimator.gradient_norm_ = last.gradient_norm
+        for name, value in attributes_at(network, training.history[-1], training.theta, units).items():
+            setattr(estimator, name, value)
         estimator.converged_ = training.stop_reason == "converged"
         estimator.stop_reason_ = training.stop_reason
         estimator.loss_curve_ = [progress.J for progress in training.history]
         estimator._history = _columns(training.history)
     _speak_up(training)
+
+
+def attributes_at(
+    network: Network,
+    progress: Progress,
+    theta: NDArray[np.floating],
+    units: Callable[[Parameters], Parameters] = lambda parameters: parameters,
+) -> dict[str, Any]:
+    """Fitted attributes that a training has at every iterate, its weights in other ``units``."""
+    parameters = units(network.unravel(cast(jax.Array, theta)))  # slices and reshapes: NumPy in, NumPy out
+    return {
+        "coefs_": [np.array(coef) for coef in parameters.coefs],
+        "intercepts_": [np.array(intercept) for intercept in parameters.intercepts],
+        "cost_": progress.J,
+        "n_iter_": progress.iteration,
+        "n_evaluations_": progress.evaluations,
+        "gradient_norm_": progress.gradient_norm,
+    }
 
 
 def _columns(history: list[Progress]) -> dict[str, list[float]]:
@@ -128,21 +139,16 @@ def _speak_up(training: Training) -> None:
                 f"{kept}"
             )
         case "interrupted":
-            warnings.warn(f"Training {reason}{where}: the estimator holds these weights.", UserWarning, stacklevel=4)
+            warn_user(f"Training {reason}{where}: the estimator holds these weights.", UserWarning)
         case "max_iter" | "time_budget":
-            warnings.warn(
+            warn_user(
                 f"Not converged: {reason}{where}, above tol = {tol:.2g}. Increase {training.stop_reason}, or go on "
                 "from these weights with warm_start=True.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         case "precision":
             cure = "Use dtype='float64', or a larger tol." if dtype == "float32" else "Use a larger tol."
-            warnings.warn(
-                f"Not converged: {reason} ({dtype}){where}, above tol = {tol:.2g}. {cure}",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+            warn_user(f"Not converged: {reason} ({dtype}){where}, above tol = {tol:.2g}. {cure}", ConvergenceWarning)
 
 
 def fitted_parameters(estimator: FittedNetwork) -> Parameters:
@@ -224,48 +230,3 @@ def filled(rows: NDArray[np.floating], size: int, dtype: DTypeLike) -> NDArray[n
     filled = np.zeros((size, *rows.shape[1:]), dtype=dtype)
     filled[: len(rows)] = rows
     return filled
-
-
-def reporting(verbose: int, callback: Callback | None) -> Callback | None:
-    """Combine the progress line that ``verbose`` asks for with the user's callback."""
-    if not verbose:
-        return callback
-    line = line_a_second(lambda text: print(text, flush=True))
-
-    def report(progress: Progress) -> bool | None:
-        line(progress)
-        return callback(progress) if callback is not None else None
-
-    return report
-
-
-def line_a_second(write: Callable[[str], None]) -> Callback:
-    """Make a callback that writes a line of progress, at once and then every second."""
-    written = -LINE_SECONDS
-
-    def update(progress: Progress) -> None:
-        nonlocal written
-        if progress.seconds - written >= LINE_SECONDS:
-            written = progress.seconds
-            write(progress_line(progress))
-
-    return update
-
-
-LINE_SECONDS = 1.0
-
-
-def progress_line(progress: Progress) -> str:
-    """One tidy line: iteration, J, gradient norm, seconds."""
-    return (
-        f"iteration {progress.iteration:5d}   J {progress.J:.6f}   gradient {progress.gradient_norm:.1e}   "
-        f"{progress.seconds:.1f} s"
-    )
-
-
-def summary_line(estimator: Any) -> str:
-    """Say why a training stopped, and where."""
-    return (
-        f"{STOP_REASONS[estimator.stop_reason_]} (iteration {estimator.n_iter_}, {estimator.n_evaluations_} "
-        f"evaluations, J {estimator.cost_:.6f}, gradient {estimator.gradient_norm_:.1e})"
-    )

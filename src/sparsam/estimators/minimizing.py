@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from numbers import Integral
 from pathlib import Path
@@ -16,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam.checkpoints import Checkpoints, parse_interval
-from sparsam.devices import n_processes, naming_lost, told
+from sparsam.devices import max_of_processes, n_processes, naming_lost, told
 from sparsam.estimators import validation
-from sparsam.estimators.fitting import reporting
 from sparsam.estimators.read_rows import digest, fingerprint_of
+from sparsam.estimators.reporting import Report
+from sparsam.estimators.warned import warn_user
 from sparsam.keeping import Keeper, NoKeeper
 from sparsam.objective import Objective
 from sparsam.polish import polish
 from sparsam.samples import Samples
-from sparsam.stream import Stream
+from sparsam.stream import Piece, Stream
 from sparsam.train import Monitor, Training, train
 
 __all__ = ["OnDevices", "checkpoints_of", "in_all_processes", "minimize"]
@@ -42,18 +43,35 @@ class OnDevices:
         As the user asked for it.
     others : tuple of OnDevices
         What is cut into smaller chunks with them.
+    tell : callable or None
+        Told in every pass over a stream, after each piece, how many rows have passed, and of how many there are; of
+        None in the first pass.
     """
 
     make: Callable[[str, int | None], Samples | Stream]
     chunk_size: int | None
     others: tuple[OnDevices, ...] = ()
+    tell: Callable[[int, int | None], None] | None = field(default=None, init=False)
+    n_rows: int | None = field(default=None, init=False)
     made: dict[str, Samples | Stream] = field(default_factory=dict, init=False)
 
     def __call__(self, dtype: str) -> Samples | Stream:
         """Return the data in a precision."""
         if dtype not in self.made:
-            self.made[dtype] = self.make(dtype, self.chunk_size)
+            data = self.make(dtype, self.chunk_size)
+            if isinstance(data, Stream):
+                data = replace(data, pieces=partial(self._counted, data.pieces))
+            self.made[dtype] = data
         return self.made[dtype]
+
+    def _counted(self, pieces: Callable[[], Iterator[Piece]]) -> Iterator[Piece]:
+        passed = 0
+        for piece in pieces():
+            yield piece
+            passed += len(piece.inputs)
+            if self.tell is not None:
+                self.tell(passed, self.n_rows)
+        self.n_rows = passed
 
     def halve_chunks(self, dtype: str) -> tuple[int, int]:
         """Make them again in chunks of half the size; return the size before and after."""
@@ -74,6 +92,7 @@ def minimize(
     objective: Objective,
     theta: NDArray[np.floating],
     data: OnDevices,
+    report: Report,
     monitor: Monitor | None = None,
     checkpoints: Checkpoints | NoKeeper | None = None,
 ) -> Training:
@@ -85,14 +104,19 @@ def minimize(
     def keeper(dtype: str) -> Keeper | None:
         return None if checkpoints is None else checkpoints.stage(lambda: fingerprint_of(data(dtype)))
 
+    data.tell = report.passed
     options: dict[str, Any] = {
         "solver": estimator.solver,
         "max_iter": estimator.max_iter,
         "time_budget": estimator.time_budget,
-        "callback": reporting(estimator.verbose, estimator.callback),
+        "callback": estimator.callback,
+        "watch": report,
+        "every_iteration": weights_wanted(estimator, report),
     }
     first = options | {"dtype": estimator.dtype, "tol": estimator.tol, "monitor": monitor}
     keeps = keeper(estimator.dtype)
+    sizes = "-".join(map(str, objective.network.layer_sizes))
+    report.begin(f"compiling and training a network {sizes} in {estimator.dtype}")
     try:
         training = train(objective, data(estimator.dtype), theta, keeper=keeps, **first)
     except jax.errors.JaxRuntimeError as error:
@@ -100,17 +124,36 @@ def minimize(
         if "RESOURCE_EXHAUSTED" not in str(error) or n_processes(data(estimator.dtype).mesh) > 1:
             raise
         before, after = data.halve_chunks(estimator.dtype)
-        warnings.warn(
+        warn_user(
             f"A device had too little memory for chunks of {before} samples; trying once more with chunks of {after}.",
             UserWarning,
-            stacklevel=3,
         )
         if monitor is not None:
             monitor.forget()
         training = train(objective, data(estimator.dtype), theta, keeper=keeps, **first)
     if estimator.polish:
-        training = polish(training, objective, lambda: data("float64"), lambda: keeper("float64"), **options)
+
+        def in_float64() -> Samples | Stream:
+            report.begin("polishing in float64")
+            return data("float64")
+
+        training = polish(training, objective, in_float64, lambda: keeper("float64"), **options)
     return training
+
+
+def weights_wanted(estimator: Any, report: Report) -> bool:
+    """Whether a callback wants the weights of every iteration.
+
+    Raises
+    ------
+    ValueError
+        If one does in a distributed run, where what belongs to the weights is known to all processes together only.
+    """
+    mesh = validation.checked_mesh(estimator.mesh)
+    wanted = bool(max_of_processes(report.task.wants_weights, mesh))
+    if wanted and n_processes(mesh) > 1:
+        raise ValueError("callbacks that ask for the fitted estimator cannot follow a fit of several processes")
+    return wanted
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from sparsam.error_functions import GaussianError, ProfileGaussianError
 from sparsam.error_functions.covariance import STRUCTURES
 from sparsam.estimators.data import Data, Rows, sum_over
 from sparsam.estimators.validation import check_choice, check_number
+from sparsam.estimators.warned import warn_user
 from sparsam.train import precision
 
 __all__ = ["DegenerateCovarianceWarning", "check_covariance", "check_prior", "fitted_covariance", "make_error"]
@@ -123,23 +123,21 @@ def warn_if_degenerate(covariance: Array, dtype: str) -> None:
     )
     exact = np.flatnonzero(variances < 1e3 * eps**2)
     if len(exact):
-        warnings.warn(
+        warn_user(
             f"The noise covariance is degenerate: the network meets the targets of output {exact[0]} to the last "
             f"digits. {cure}, or leave such an output out.",
             DegenerateCovarianceWarning,
-            stacklevel=3,
         )
         return
     deviations = np.sqrt(variances)
     values, vectors = np.linalg.eigh(covariance / np.outer(deviations, deviations))
     if values[0] < 100 * len(covariance) * eps:
         involved = ", ".join(map(str, np.flatnonzero(np.abs(vectors[:, 0]) > 0.1)))
-        warnings.warn(
+        warn_user(
             f"The noise covariance is degenerate: the residuals of the outputs {involved} depend on each other "
             f"linearly, to the last digits of {dtype}, or there are too few samples to tell. {cure}, leave one of "
             "these outputs out, or use covariance='diag'.",
             DegenerateCovarianceWarning,
-            stacklevel=3,
         )
 
 

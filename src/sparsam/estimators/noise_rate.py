@@ -106,8 +106,11 @@ class HeldOut(NamedTuple):
     training_likelihood: float
 
 
-HeldOutAt = Callable[[NDArray[np.float64]], list[HeldOut]]
-"""Trains networks with some transition matrix, and says what each makes of samples held out."""
+HeldOutAt = Callable[[NDArray[np.float64], str], list[HeldOut]]
+"""Trains networks with some transition matrix, and says what each makes of samples held out.
+
+The text says which it is, for those who follow.
+"""
 
 
 def likelihood(parts: list[HeldOut]) -> float:
@@ -165,7 +168,10 @@ def profile_likelihood(held_out_at: Mapping[float, HeldOutAt], n_classes: int) -
     grid = np.linspace(0, 0.9 * (1 - 1 / n_classes), GRID)
 
     def look(alpha: float, at: NDArray[np.float64]) -> dict[float, HeldOut]:
-        return {float(epsilon): held_out_at[alpha](symmetric(float(epsilon), n_classes))[0] for epsilon in at}
+        return {
+            float(epsilon): held_out_at[alpha](symmetric(float(epsilon), n_classes), f"epsilon {epsilon:.3f}")[0]
+            for epsilon in at
+        }
 
     coarse = {alpha: look(alpha, grid) for alpha in held_out_at}
     alpha = max(coarse, key=lambda alpha: max(held_out.likelihood for held_out in coarse[alpha].values()))
@@ -199,9 +205,9 @@ def estimate_transitions(held_out_at: Mapping[float, HeldOutAt], n_classes: int)
     """
 
     def alternate(held_out_at: HeldOutAt) -> tuple[float, NDArray[np.float64]]:
-        T = named(mixed(_labels_of_anchors(judged(held_out_at(np.eye(n_classes))))))
-        for _ in range(MOST_ROUNDS):
-            held_out, before = held_out_at(T), T
+        T = named(mixed(_labels_of_anchors(judged(held_out_at(np.eye(n_classes), "without noise")))))
+        for k in range(1, MOST_ROUNDS + 1):
+            held_out, before = held_out_at(T, f"round {k}"), T
             seen = judged(held_out)
             T = most_likely_transitions(seen.probabilities, seen.labels, T, seen.weights)
             T = named(mixed(T))

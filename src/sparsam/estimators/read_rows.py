@@ -36,12 +36,15 @@ class ReadRows:
     check : callable
         Takes rows of a piece as they are read, and the number of its first row; raises ValueError or TypeError
         if they cannot be used. Called at the first reading of a piece.
+    tell : callable
+        Told at the first reading, after each piece, how many rows have been read.
     """
 
     source: Source
     parts: tuple[str, ...]
     check: Callable[[Rows, int], None]
     mesh: Mesh | None = None
+    tell: Callable[[int], None] = lambda n_rows: None
     digests: list[tuple[int, int]] = field(default_factory=list)
 
     @cached_property
@@ -54,6 +57,7 @@ class ReadRows:
                 n_features = rows.X.shape[1]
                 n_rows += len(rows.X)
                 weight += float(rows.s.sum())
+                self.tell(n_rows)
             if not weight > 0:
                 raise ValueError("sample_weight is zero for every sample: nothing is left to fit")
             return n_features, n_rows, weight
@@ -169,13 +173,14 @@ def data_of(
     *,
     others: dict[str, Any] | None = None,
     reset: bool = True,
+    tell: Callable[[int], None] = lambda n_rows: None,
 ) -> Data:
     """Return rows, checked, in memory; or, of a stored array or an object that yields chunks, to be read in passes.
 
     ``check`` is given rows whose inputs and weights are good, and the number of the first of them. It returns them with
     whatever else is made good, which is kept of rows in memory, and raises ValueError where the estimator cannot use
     them. ``others``, targets and tangents, go with the inputs. With ``reset`` the estimator learns the number and names
-    of the features; without, they must agree.
+    of the features; without, they must agree. ``tell`` is told of the first reading: see `ReadRows`.
     """
     mesh = validation.checked_mesh(estimator.mesh) if reset else None  # what is asked of a model, one process asks
     others = others or {}
@@ -183,7 +188,7 @@ def data_of(
     if stored and getattr(X, "nbytes", HELD_BYTES + 1) <= HELD_BYTES:
         X, stored = np.asarray(X), False
     if stored:
-        data: Data = _read_rows(estimator, X, sample_weight, check, others, mesh)
+        data: Data = _read_rows(X, sample_weight, check, others, mesh, tell)
         narrowest, widest = _least_and_most(data.n_features, mesh)
     else:
         in_memory = {name: np.asarray(part) if is_stored(part) else part for name, part in others.items()}
@@ -203,7 +208,12 @@ def data_of(
 
 
 def _read_rows(
-    estimator: Any, X: Any, sample_weight: Any, check: Check | None, others: dict[str, Any], mesh: Mesh | None
+    X: Any,
+    sample_weight: Any,
+    check: Check | None,
+    others: dict[str, Any],
+    mesh: Mesh | None,
+    tell: Callable[[int], None],
 ) -> ReadRows:
     # In the order of the tuples that an object may yield: x, targets, weights, tangents.
     parts = {"X": X, "targets": None, "weights": sample_weight, "tangents": None} | others
@@ -216,7 +226,7 @@ def _read_rows(
             check(rows._replace(X=inputs), row)
 
     told = [{"targets": "y", "weights": "sample_weight"}.get(name, name) for name in names]
-    return ReadRows(source_of(*(parts[name] for name in names), names=told), names, look, mesh)
+    return ReadRows(source_of(*(parts[name] for name in names), names=told), names, look, mesh, tell)
 
 
 def _least_and_most(number: int, mesh: Mesh | None) -> tuple[int, int]:

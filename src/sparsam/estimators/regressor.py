@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsam import multivariate_normal
 from sparsam.estimators import fitting, validation
+from sparsam.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from sparsam.estimators.data import Rows, mapped
 from sparsam.estimators.minimizing import checkpoints_of, in_all_processes
 from sparsam.estimators.noise_covariance import (
@@ -29,6 +30,7 @@ from sparsam.estimators.noise_covariance import (
     make_error,
     warn_if_degenerate,
 )
+from sparsam.estimators.reporting import Report
 from sparsam.estimators.splits import hold_out
 from sparsam.estimators.supervised import canonical, inputs_of, seed_of, targeted, train_on_targets
 from sparsam.estimators.tangents import Tangents, check_tangent_hyperparameters, fit_tangents, penalties
@@ -43,14 +45,14 @@ from sparsam.network import Network, Parameters
 from sparsam.objective import Objective
 from sparsam.penalties import WeightDecay
 from sparsam.standard_errors import linear_standard_errors
-from sparsam.train import Callback, Training
+from sparsam.train import Callback, Progress, Training
 
 __all__ = ["MultivariateNormalRegressor"]
 
 Array = NDArray[np.float64]
 
 
-class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """A network whose outputs are the mean of a normal distribution with a covariance between the targets.
 
     It minimizes minus the mean log-likelihood of t_n = y(x_n) + noise, noise ~ N(0, C), plus weight decay ::
@@ -201,6 +203,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         self.callback = callback
         self.verbose = verbose
 
+    @with_callbacks
     def fit(
         self,
         X: ArrayLike,
@@ -244,15 +247,20 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
             If the training stopped before converging.
         """
         self.check_hyperparameters()
+        report = Report.of_fit(self, X, y, sample_weight)
         with in_all_processes(self):
-            network, training, units = self._trained(X, y, sample_weight, tangents)
+            network, training, units = self._trained(X, y, sample_weight, tangents, report)
         fitting.set_fitted_attributes(self, network, training, units)
-        if self.verbose:
-            print(fitting.summary_line(self), flush=True)
+        report.end()
         return self
 
     def _trained(
-        self, X: ArrayLike, y: ArrayLike | None, sample_weight: ArrayLike | None, tangents: ArrayLike | None
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        tangents: ArrayLike | None,
+        report: Report,
     ) -> tuple[Network, Training, Callable[[Parameters], Parameters]]:
         one_dimensional = False
 
@@ -262,7 +270,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
             check_rows_observed(Y[rows.s > 0], row)
             return rows._replace(targets=Y)
 
-        data = targeted(self, X, y, sample_weight, tangents, check)
+        data = targeted(self, X, y, sample_weight, tangents, check, report)
         total_weight = data.total_weight
         data = canonical(mapped(data, lambda rows: rows._replace(targets=as_table(rows.targets))))
         n_features, n_outputs = data.n_features, next(data.pieces()).t.shape[1]
@@ -272,7 +280,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         network = self._network_of(n_features, n_outputs)
 
         patterns = observed_patterns(data)
-        data, made = fit_tangents(self, data)
+        data, made = fit_tangents(self, data, report.display)
         scale = TargetScale.of(data)
         data = mapped(data, scale.scaled_rows)
         error = make_error(covariance, prior, scale.scale, patterns, total_weight)
@@ -280,27 +288,41 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, BaseEstimato
         terms = (error, WeightDecay(float(self.alpha)), *penalties(self, has_tangents))
         objective = Objective(network, terms, mask)  # type: ignore[arg-type]
         split = hold_out(data, self.validation_fraction, seed_of(self, data)) if self.early_stopping else None
+        trained_on = split.training if split else data
         theta = self._initial_weights(network, scale)
+
+        def in_units_of_y(parameters: Parameters) -> Parameters:
+            return scale.in_units_of_y(_masked(parameters, mask))
+
+        def scaled_covariance(theta: NDArray[np.floating]) -> Array:
+            parameters = _masked(network.unravel(theta.astype(np.float64)), mask)  # type: ignore[arg-type]
+
+            def residuals(rows: Rows) -> Array:
+                return self._means(rows.X, network, parameters) - rows.t
+
+            return fitted_covariance(error, residuals, trained_on, patterns)
+
+        def attributes_of(scaled: Array) -> dict[str, Any]:
+            covariance = scaled * np.outer(scale.scale, scale.scale)
+            return {"covariance_": covariance, "n_outputs_": n_outputs, "_one_dimensional": one_dimensional}
+
+        def attributes(progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
+            found = fitting.attributes_at(network, progress, theta, in_units_of_y)
+            return found | attributes_of(scaled_covariance(theta))
 
         with checkpoints_of(self, draws=self.early_stopping) as checkpoints:
             options: Any = {"widths": self._widths(network, error), "made": made, "checkpoints": checkpoints}
+            options["offset"] = scale.mean_log_jacobian(split.held_out) if split else 0.0
+            options["report"] = report.telling(attributes)
             training, scores = train_on_targets(self, objective, split or data, theta, **options)
             if training.history:
-                parameters = _masked(network.unravel(training.theta.astype(np.float64)), mask)  # type: ignore[arg-type]
-
-                def residuals(rows: Rows) -> Array:
-                    return self._means(rows.X, network, parameters) - rows.t
-
-                trained_on = split.training if split else data
-                scaled = fitted_covariance(error, residuals, trained_on, patterns)
-                jacobian = scale.mean_log_jacobian(split.held_out) if split else 0.0
-                self.n_outputs_ = n_outputs
-                self.validation_scores_ = [(iteration, score + jacobian) for iteration, score in scores]
-                self._one_dimensional = one_dimensional
-                self.covariance_ = scaled * np.outer(scale.scale, scale.scale)
+                scaled = scaled_covariance(training.theta)
+                self.validation_scores_ = scores
+                for name, value in attributes_of(scaled).items():
+                    setattr(self, name, value)
                 if isinstance(covariance, str):
                     warn_if_degenerate(scaled, self.dtype)
-        return network, training, lambda parameters: scale.in_units_of_y(_masked(parameters, mask))
+        return network, training, in_units_of_y
 
     def predict(self, X: ArrayLike, return_std: bool = False, out: Any = None) -> Array | tuple[Array, Array]:
         """Mean of the targets.

@@ -14,6 +14,7 @@ from sparsam.estimators.data import Data, HeldRows, Rows
 from sparsam.estimators.early_stopping import EarlyStopping
 from sparsam.estimators.minimizing import OnDevices, minimize
 from sparsam.estimators.read_rows import Check, data_of
+from sparsam.estimators.reporting import Report
 from sparsam.estimators.rows import merge_repeated_parts
 from sparsam.estimators.splits import Split
 from sparsam.estimators.tangents import Made, check_tangents_given, checked_tangents
@@ -24,7 +25,7 @@ from sparsam.train import Training
 __all__ = ["Supervised", "canonical", "inputs_of", "seed_of", "targeted", "train_on_targets"]
 
 
-def targeted(estimator: Any, X: Any, y: Any, sample_weight: Any, tangents: Any, check: Check) -> Data:
+def targeted(estimator: Any, X: Any, y: Any, sample_weight: Any, tangents: Any, check: Check, report: Report) -> Data:
     """Return the rows of a fit, with their targets and tangents, all checked.
 
     ``check`` looks at the targets, once the rest is good, and makes what is kept of them.
@@ -36,7 +37,8 @@ def targeted(estimator: Any, X: Any, y: Any, sample_weight: Any, tangents: Any, 
             rows = rows._replace(tangents=checked_tangents(rows.tangents, rows.X))
         return check(rows, row)
 
-    return data_of(estimator, X, sample_weight, checked, others={"targets": y, "tangents": tangents})
+    others = {"targets": y, "tangents": tangents}
+    return data_of(estimator, X, sample_weight, checked, others=others, tell=report.checked)
 
 
 def inputs_of(estimator: Any, X: Any) -> Data:
@@ -90,13 +92,15 @@ def train_on_targets(
     theta: NDArray[np.floating],
     *,
     widths: tuple[int, ...],
+    report: Report,
     made: Made | None = None,
     checkpoints: Checkpoints | NoKeeper | None = None,
+    offset: float = 0.0,
 ) -> Supervised:
     """Train from theta as the estimator's hyperparameters say, with early stopping where the data are split.
 
     ``widths`` are the numbers that a sample takes in the parts of a pass, for the choice of a chunk. ``made`` adds
-    tangents that are not held.
+    tangents that are not held. ``offset`` is what the log-likelihood of what is held out lacks for the user's units.
     """
 
     def on_devices(some: Data, *others: OnDevices) -> OnDevices:
@@ -107,11 +111,12 @@ def train_on_targets(
     theta = gathered(theta, data[0].mesh if isinstance(data, Split) else data.mesh)[0]
     if not isinstance(data, Split):
         resident = on_devices(data if made is None else made(data))
-        return Supervised(minimize(estimator, objective, theta, resident, checkpoints=checkpoints), [])
+        return Supervised(minimize(estimator, objective, theta, resident, report, checkpoints=checkpoints), [])
     held_out = on_devices(data.held_out)
     # An error on its own has no use for tangents, which would be made for nothing.
     plain = on_devices(data.training, held_out)
     training_data = plain if made is None else on_devices(made(data.training), plain)
-    stopping = EarlyStopping(objective, plain, held_out, estimator.dtype, estimator.n_iter_no_change)
-    training = stopping.keep_best(minimize(estimator, objective, theta, training_data, stopping, checkpoints))
-    return Supervised(training, [(iteration, -error) for iteration, error in stopping.scores])
+    stopping = EarlyStopping(objective, plain, held_out, estimator.dtype, estimator.n_iter_no_change, offset)
+    report = report.scored(stopping.score_at)
+    training = stopping.keep_best(minimize(estimator, objective, theta, training_data, report, stopping, checkpoints))
+    return Supervised(training, stopping.log_likelihoods)

@@ -13,6 +13,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sparsam.estimators.callbacks import CallbackSupportMixin, Task, with_callbacks
 from sparsam.estimators.tangents import Tangents, checked_tangents
 
 __all__ = ["TangentPipeline", "transform_tangents"]
@@ -27,7 +28,7 @@ def _estimator_has(name: str) -> Callable[[Method], Method]:
     return available_if(lambda self: hasattr(getattr(self, "estimator_", self.estimator), name))
 
 
-class TangentPipeline(MetaEstimatorMixin, BaseEstimator):
+class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     """A transformer, and a network with tangents behind it.
 
     Tangents are directions among the inputs as they are given, pixels for example. Where a transformer phi stands
@@ -78,6 +79,7 @@ class TangentPipeline(MetaEstimatorMixin, BaseEstimator):
         self.estimator = estimator
         self.tangents = tangents
 
+    @with_callbacks
     def fit(
         self,
         X: ArrayLike,
@@ -115,14 +117,20 @@ class TangentPipeline(MetaEstimatorMixin, BaseEstimator):
                 "TangentPipeline instead"
             )
         tau = self.tangents(np.asarray(X)) if self.tangents is not None else tangents
-        self.transformer_ = clone(self.transformer).fit(X, y)
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        task = Task.of_fit(self, 2, {"X": X, "y": y, "metadata": metadata})
+        transformer, network = clone(self.transformer), clone(self.estimator)
+        with task.fitting("fit transformer", transformer):
+            self.transformer_ = transformer.fit(X, y)
         transformed = self.transformer_.transform(X)
         options: dict[str, Any] = {}
         if tau is not None:
             options["tangents"] = transform_tangents(self.transformer_, X, checked_tangents(tau, np.asarray(X)))
         if sample_weight is not None:
             options["sample_weight"] = sample_weight
-        self.estimator_ = clone(self.estimator).fit(transformed, y, **options)
+        with task.fitting("fit estimator", network):
+            self.estimator_ = network.fit(transformed, y, **options)
+        task.end({})
         return self
 
     @_estimator_has("predict")

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sparsam.devices import max_of_processes
 from sparsam.estimators import validation
 from sparsam.estimators.data import Data, HeldRows, Rows, cut, mapped, mean_over, together
+from sparsam.estimators.showing import Display
 from sparsam.penalties import TangentPropagation
 
 __all__ = [
@@ -94,7 +95,7 @@ Made = Callable[[Data], Data]
 """Adds tangents to data that are never held with them: they are made in every pass, a piece at a time."""
 
 
-def fit_tangents(estimator: Any, data: Data) -> tuple[Data, Made | None]:
+def fit_tangents(estimator: Any, data: Data, display: Display) -> tuple[Data, Made | None]:
     """Return the data with the tangents to train with, those given or what the callable makes of X, and their length.
 
     Where all that the callable makes would take more than `RESIDENT_BYTES`, or the data are not held, the tangents are
@@ -111,6 +112,7 @@ def fit_tangents(estimator: Any, data: Data) -> tuple[Data, Made | None]:
         if next(data.pieces()).tangents is None:
             return data, None
         return (_normalized(data, data) if estimator.normalize_tangents else data), None
+    display.begin("making tangents")
     function: Tangents = estimator.tangents
     first = next(data.pieces()).X
     # Fewer than all: a callable that knows one array only, whatever X is, shows itself.
@@ -136,8 +138,21 @@ def fit_tangents(estimator: Any, data: Data) -> tuple[Data, Made | None]:
 
     if not estimator.normalize_tangents:
         return data, made
-    factors = _factors(data, made(data))
+    factors = _factors(data, counted(made(data), display))
     return data, lambda some: mapped(made(some), partial(_scaled, factors))
+
+
+def counted(data: Data, display: Display) -> Data:
+    """Show how far a pass over the data has come."""
+    done = 0
+
+    def shown(rows: Rows) -> Rows:
+        nonlocal done
+        done += len(rows.X)
+        display.count("rows with tangents", done, data.n_rows)
+        return rows
+
+    return mapped(data, shown)
 
 
 PROBE = 64  # samples whose tangents say how many there are

@@ -1,7 +1,7 @@
 """Files of pictures to lists of arrays: finds the files, picks the reader, names the file in every error."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,10 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".mat"})
 
 
 def load_images(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *, as_gray: bool = True
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    as_gray: bool = True,
+    tell: Callable[[int, int], object] | None = None,
 ) -> list[npt.NDArray[np.float64]]:
     """Load images from files and folders.
 
@@ -43,6 +46,8 @@ def load_images(
         Give gray pictures: the luminance 0.2125 R + 0.7154 G + 0.0721 B. The notes' autoencoder sees gray
         patches. With False every picture is color (height, width, 3), gray ones with three equal channels.
         Arrays from `.npy` and `.mat` are gray in any case.
+    tell : callable or None, default=None
+        Called after each file with the number of files read and of all: for a display of progress.
 
     Returns
     -------
@@ -81,7 +86,12 @@ def load_images(
     files = [file for path in paths for file in _find_files(Path(path))]
     if not files:
         raise ValueError("paths is empty; at least one file or folder is needed")
-    return [image for file in files for image in _load_file(file, as_gray)]
+    images = []
+    for done, file in enumerate(files, start=1):
+        images += _load_file(file, as_gray)
+        if tell is not None:
+            tell(done, len(files))
+    return images
 
 
 def _find_files(path: Path) -> list[Path]:
