@@ -1,4 +1,4 @@
-"""Sphinx builds these pages: ``sphinx-build -W --keep-going -b html docs docs/_build/html``. Nothing is downloaded."""
+"""Sphinx's settings. Nothing is downloaded by ``sphinx-build -W -b html docs docs/_build/html``."""
 
 import os
 import sys
@@ -67,6 +67,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_signature": False,
+    "write_computation_times": False,
     "remove_config_comments": True,
     "min_reported_time": 0,
     "doc_module": ("sparsam",),

@@ -1,7 +1,7 @@
 """Docstrings hold plain-text formulas, made for terminals; this makes reStructuredText of them.
 
-|W_1|^2 would be a substitution, cost_ a link, x * y the begin of emphasis, and "h. The" an item of a list. Literal
-blocks, doctests, directives and what stands in backticks are left alone.
+|W_1|^2 would be a substitution, cost_ a link, x * y the begin of emphasis, and "h. The" an item of
+a list. Literal blocks, doctests, directives and what stands in backticks are left alone.
 """
 
 import re
@@ -16,7 +16,9 @@ NO_LIST = re.compile(r"^(\s*\w)\. ")
 def escape(text):
     """Escape what reStructuredText would take for markup."""
     parts = CODE.split(text)
-    return "".join(part if CODE.fullmatch(part) else MEANT_AS_IT_IS.sub(r"\\\g<0>", part) for part in parts)
+    return "".join(
+        part if CODE.fullmatch(part) else MEANT_AS_IT_IS.sub(r"\\\g<0>", part) for part in parts
+    )
 
 
 def escape_prose(app, what, name, obj, options, lines):
@@ -30,7 +32,9 @@ def escape_prose(app, what, name, obj, options, lines):
         if block is not None and indentation > block:
             continue
         block = None
-        if stripped.startswith(">>>") or (index and lines[index - 1].strip().startswith((">>>", "..."))):
+        if stripped.startswith(">>>") or (
+            index and lines[index - 1].strip().startswith((">>>", "..."))
+        ):
             continue
         if stripped.startswith(".. "):
             block = indentation

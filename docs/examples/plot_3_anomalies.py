@@ -2,13 +2,13 @@
 Anomalies are what cannot be reconstructed
 ==========================================
 
-An autoencoder learns to reconstruct what it has seen. What it cannot reconstruct is unusual: ``score_samples`` is minus
-the squared error of each sample, so that small values mean anomalies.
+An autoencoder learns to reconstruct what it has seen. What it cannot reconstruct is unusual:
+``score_samples`` is minus the squared error of each sample, so that small values mean anomalies.
 """
 
 # %%
-# The setting: only digits of one kind are known. What is trained on half of them must then tell the other half from
-# all other digits. Ten kinds, ten problems.
+# The setting: only digits of one kind are known. What is trained on half of them must then tell
+# the other half from all other digits. Ten kinds, ten problems.
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -40,7 +40,9 @@ for kind in range(10):
     rows.append(
         {
             "sparse autoencoder": model.score_samples(test),
-            "principal components": -np.sum((pca.inverse_transform(pca.transform(test)) - test) ** 2, axis=1),
+            "principal components": -np.sum(
+                (pca.inverse_transform(pca.transform(test)) - test) ** 2, axis=1
+            ),
             "nearest neighbor": -distance[:, 0],
             "isolation forest": IsolationForest(random_state=0).fit(train).score_samples(test),
         }
@@ -53,10 +55,11 @@ for name in rows[0]:
     print(f"{name:22s} {areas.mean():.3f} {areas.min():.3f} ({areas.argmin()})")
 
 # %%
-# An autoencoder of a single kind does well here, and so does everything else that measures a distance to what is
-# known; the isolation forest, which looks at one pixel at a time, does less well. What the autoencoder has beside
-# the score is an answer to *why*: the reconstruction shows what was expected instead. Here one is trained on all
-# digits; these are the ten that it finds the strangest, above what it made of them.
+# An autoencoder of a single kind does well here, and so does everything else that measures a
+# distance to what is known; the isolation forest, which looks at one pixel at a time, does less
+# well. What the autoencoder has beside the score is an answer to *why*: the reconstruction
+# shows what was expected instead. Here one is trained on all digits; these are the ten that it
+# finds the strangest, above what it made of them.
 from sparsam.display import plot_reconstructions
 
 model = SparseAutoencoder(49, rho=0.1, beta=0.1, alpha=1e-3, random_state=0).fit(X)

@@ -2,12 +2,14 @@ r"""
 Errors that go together
 =======================
 
-Several outputs of one experiment often err together: a warm day moves all the sensors. `MultivariateNormalRegressor`
-fits a network and the covariance :math:`C` of what it leaves unexplained (PRML exercise 5.3). What is that worth?
+Several outputs of one experiment often err together: a warm day moves all the sensors.
+`MultivariateNormalRegressor` fits a network and the covariance :math:`C` of what it leaves
+unexplained (PRML exercise 5.3). What is that worth?
 """
 
 # %%
-# A made-up experiment with three outputs, so that the truth is known. Two of them share most of their noise.
+# A made-up experiment with three outputs, so that the truth is known. Two of them share most of
+# their noise.
 import numpy as np
 
 from sparsam import MultivariateNormalRegressor
@@ -31,32 +33,46 @@ print("covariance / 0.09, estimated:\n", (model.covariance_ / 0.09).round(2))
 print("true:\n", (C_true / 0.09).round(2))
 
 # %%
-# The residuals, output against output, with the ellipses in which 50 % and 95 % of them should lie.
+# The residuals, output against output, with the ellipses in which 50 % and 95 % of them should
+# lie.
 from sparsam.display import plot_residuals
 
-_ = plot_residuals(Y_test - model.predict(X_test), model.covariance_, names=["first", "second", "third"])
+_ = plot_residuals(
+    Y_test - model.predict(X_test), model.covariance_, names=["first", "second", "third"]
+)
 
 # %%
-# **How probable are new measurements?** In nats a sample, greater is better; the same network without correlations,
-# with one variance for all, and the true model for comparison.
+# **How probable are new measurements?** In nats a sample, greater is better; the same network
+# without correlations, with one variance for all, and the true model for comparison.
 from scipy.stats import multivariate_normal
 
-means_test = np.column_stack([np.sin(2 * X_test[:, 0]), X_test[:, 0] * X_test[:, 1], np.exp(-(X_test[:, 1] ** 2))])
-print(f"{'the truth itself':20s} {multivariate_normal(cov=C_true).logpdf(Y_test - means_test).mean():.3f}")
+means_test = np.column_stack(
+    [np.sin(2 * X_test[:, 0]), X_test[:, 0] * X_test[:, 1], np.exp(-(X_test[:, 1] ** 2))]
+)
+best = multivariate_normal(cov=C_true).logpdf(Y_test - means_test).mean()
+print(f"{'the truth itself':20s}   {best:.3f}")
 for structure in ("full", "diag", "spherical"):
-    peer = MultivariateNormalRegressor((20,), covariance=structure, early_stopping=True, random_state=0).fit(X, Y)
-    print(f"covariance={structure!r:10s} {peer.mean_log_likelihood(X_test, Y_test):.3f}")
+    peer = MultivariateNormalRegressor(
+        (20,), covariance=structure, early_stopping=True, random_state=0
+    ).fit(X, Y)
+    print(f"covariance={structure!r:11s} {peer.mean_log_likelihood(X_test, Y_test):.3f}")
 
 # %%
-# **One output tells of another.** Where the first output has been measured, ``predict_conditional`` moves the
-# others accordingly. An ordinary network, here scikit-learn's (with the same weight decay, which there is divided
-# by the number of samples), has nothing to say to that.
+# **One output tells of another.** Where the first output has been measured,
+# ``predict_conditional`` moves the others accordingly. An ordinary network, here scikit-learn's
+# (with the same weight decay, which there is divided by the number of samples), has nothing to
+# say to that.
 from sklearn.neural_network import MLPRegressor
 
 known = np.column_stack([Y_test[:, 0], np.full((len(Y_test), 2), np.nan)])
 filled, deviation = model.predict_conditional(X_test, known, return_std=True)
 ordinary = MLPRegressor(
-    hidden_layer_sizes=(20,), activation="tanh", solver="lbfgs", alpha=0.8, max_iter=5000, random_state=0
+    hidden_layer_sizes=(20,),
+    activation="tanh",
+    solver="lbfgs",
+    alpha=0.8,
+    max_iter=5000,
+    random_state=0,
 ).fit(X, Y)
 
 
@@ -72,15 +88,20 @@ for name, prediction in (
 ):
     _, second, third = rms(Y_test - prediction)
     print(f"{name:20s}: error of the second output {second:.3f}, of the third {third:.3f}")
-print(f"promised, given the first: second output {deviation[0, 1]:.3f}, third {deviation[0, 2]:.3f}")
+print(
+    f"promised, given the first: second output {deviation[0, 1]:.3f}, third {deviation[0, 2]:.3f}"
+)
 
 # %%
-# **Gaps in the training data** are no obstacle: each sample counts with what was observed of it, which is exact.
-# Here 40 % of all measurements are lost; the usual way out is to drop every sample with a gap.
+# **Gaps in the training data** are no obstacle: each sample counts with what was observed of
+# it, which is exact. Here 40 % of all measurements are lost; the usual way out is to drop every
+# sample with a gap.
 gaps = Y.copy()
 gaps[rng.random(Y.shape) < 0.4] = np.nan
 something, everything = ~np.isnan(gaps).all(axis=1), ~np.isnan(gaps).any(axis=1)
 for name, rows in (("anything observed", something), ("no gap", everything)):
-    partial = MultivariateNormalRegressor((20,), early_stopping=True, random_state=0).fit(X[rows], gaps[rows])
+    partial = MultivariateNormalRegressor((20,), early_stopping=True, random_state=0).fit(
+        X[rows], gaps[rows]
+    )
     nats = partial.mean_log_likelihood(X_test, Y_test)
     print(f"samples with {name:17s}: {rows.sum():3d} of {len(Y)}, {nats:.3f} nats a sample")
