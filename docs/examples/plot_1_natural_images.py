@@ -89,9 +89,10 @@ for name, filters in (
 # Sparsity has its price. With 25 units of which one in a hundred is active, many patches find
 # no unit that fits, and come back flat. Principal components, which do nothing but reconstruct,
 # do it better. The two answer different questions: which numbers describe a patch best, and
-# which of a few causes are present in it. sphinx_gallery_thumbnail_number = 3
+# which of a few causes are present in it.
 from sparsam.display import plot_reconstructions
 
+# sphinx_gallery_thumbnail_number = 3
 _ = plot_reconstructions(patches, model.predict(patches), n_patches=20)
 
 error = np.mean(np.sum((model.predict(patches) - patches) ** 2, axis=1))

@@ -73,9 +73,9 @@ print(f"of {is_wrong.sum()} labels that are wrong")
 
 # %%
 # Here are the first twenty, with the label given to them, and what the model takes them for.
-# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 
+# sphinx_gallery_thumbnail_number = 2
 figure, axes = plt.subplots(2, 10, figsize=(9, 2.8), layout="constrained")
 for ax, n, seen in zip(axes.flat, suspects, model.predict(X_train[suspects]), strict=False):
     ax.imshow(X_train[n].reshape(8, 8), cmap="gray_r")
