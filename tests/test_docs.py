@@ -1,6 +1,7 @@
 """What the pages must not forget; that their code runs is shown by their doctests and by Sphinx."""
 
 import importlib
+import importlib.util
 import re
 from pathlib import Path
 
@@ -39,3 +40,25 @@ def test_every_page_is_reached_from_the_first():
     pages = {path for folder in ("theory", "guide") for path in (docs / folder).iterdir() if path.stem != "index"}
     listed = {path.parent / name for path in docs.glob("*/index.md") for name in path.read_text().split()}
     assert {path.with_suffix("") for path in pages} <= listed
+
+
+def test_formulas_of_docstrings_are_escaped_and_markup_is_not():
+    pytest.importorskip("docutils")  # of the extra "docs"
+    specification = importlib.util.spec_from_file_location("plain", ROOT / "docs" / "_ext" / "plain_docstrings.py")
+    plain = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(plain)
+    lines = [
+        "1/2 |y_n|^2 and cost_, as in ``np.load(file,",
+        "mode_)`` of *The Notes*.",
+        "h. The slope::",
+        "",
+        "    a_ * |b|",
+        "",
+        ">>> a_ | b_",
+        "c_",
+    ]
+    plain.escape_prose(None, "class", "name", None, None, lines)
+    assert lines[0] == r"1/2 \|y_n\|^2 and cost\_, as in ``np.load(file,"
+    assert lines[1] == "mode_)`` of *The Notes*."
+    assert lines[2] == r"h\. The slope::"
+    assert lines[4:] == ["    a_ * |b|", "", ">>> a_ | b_", "c_"]
