@@ -14,10 +14,13 @@ MOST_MAPS = 25_000  # of 65,530 that Linux grants a process; every compiled prog
 tests_done = count(1)
 
 
+collect_ignore_glob = ["docs/*.py", "docs/_build/*"]  # Sphinx's, and scripts that it runs
+
+
 def pytest_collection_modifyitems(items):
-    """Count the README, a program of its own, among the slow tests."""
+    """Count pages, programs of their own each, among the slow tests."""
     for item in items:
-        if item.path.name == "README.md":
+        if item.path.suffix == ".md":
             item.add_marker(pytest.mark.slow)
 
 

@@ -1,0 +1,69 @@
+"""What the pages must not forget; that their code runs is shown by their doctests and by Sphinx."""
+
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = tuple(
+    f"sparsam{part}" for part in ("", ".images", ".display", ".gradcheck", ".penalties", ".error_functions")
+)
+
+
+@pytest.fixture(scope="module")
+def listed():
+    """Names in the API reference."""
+    page = (ROOT / "docs" / "api" / "index.rst").read_text(encoding="utf-8")
+    return {f"sparsam.{name}" for name in re.findall(r"^   ([\w.]+)$", page, flags=re.MULTILINE)}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_public_name_is_in_the_reference(module, listed):
+    package = importlib.import_module(module)
+    public = {name: getattr(package, name) for name in package.__all__}
+    there = [found(name) for name in listed]  # what has two names is there once
+    missing = [name for name, what in public.items() if callable(what) and what not in there]  # no submodules
+    assert public
+    assert missing == []
+
+
+def found(name):
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def test_every_name_in_the_reference_exists_and_has_a_docstring(listed):
+    for name in listed:
+        assert not callable(found(name)) or found(name).__doc__, name
+
+
+def test_every_page_is_reached_from_the_first():
+    docs = ROOT / "docs"
+    pages = {path for folder in ("theory", "guide") for path in (docs / folder).iterdir() if path.stem != "index"}
+    listed = {path.parent / name for path in docs.glob("*/index.md") for name in path.read_text().split()}
+    assert {path.with_suffix("") for path in pages} <= listed
+
+
+def test_formulas_of_docstrings_are_escaped_and_markup_is_not():
+    pytest.importorskip("docutils")  # of the extra "docs"
+    specification = importlib.util.spec_from_file_location("plain", ROOT / "docs" / "_ext" / "plain_docstrings.py")
+    plain = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(plain)
+    lines = [
+        "1/2 |y_n|^2 and cost_, as in ``np.load(file,",
+        "mode_)`` of *The Notes*.",
+        "h. The slope::",
+        "",
+        "    a_ * |b|",
+        "",
+        ">>> a_ | b_",
+        "c_",
+    ]
+    plain.escape_prose(None, "class", "name", None, None, lines)
+    assert lines[0] == r"1/2 \|y_n\|^2 and cost\_, as in ``np.load(file,"
+    assert lines[1] == "mode_)`` of *The Notes*."
+    assert lines[2] == r"h\. The slope::"
+    assert lines[4:] == ["    a_ * |b|", "", ">>> a_ | b_", "c_"]
