@@ -1,6 +1,8 @@
 """Settings of every test, doctests included."""
 
 import os
+import shutil
+import tempfile
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +14,17 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 MAPS = Path("/proc/self/maps")
 MOST_MAPS = 25_000  # of 65,530 that Linux grants a process; every compiled program takes a few, and then it crashes
 tests_done = count(1)
+
+
+def pytest_configure(config):
+    """Share compiled programs among the workers and processes of this session, and with no other session."""
+    if hasattr(config, "workerinput"):
+        return  # whose environment is that of the process that started it
+    folder = tempfile.mkdtemp(prefix="compiled-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # The key is the program itself, with its options, devices and versions: who finds it would compile the same.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
 
 
 def pytest_collection_modifyitems(items):
