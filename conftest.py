@@ -1,6 +1,8 @@
 """Settings of every test, doctests included."""
 
 import os
+import shutil
+import tempfile
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +17,17 @@ tests_done = count(1)
 
 
 collect_ignore_glob = ["docs/*.py", "docs/_build/*"]  # Sphinx's, and scripts that it runs
+
+
+def pytest_configure(config):
+    """Share compiled programs among the workers and processes of this session, and with no other session."""
+    if hasattr(config, "workerinput"):
+        return  # whose environment is that of the process that started it
+    folder = tempfile.mkdtemp(prefix="compiled-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # The key is the program itself, with its options, devices and versions: who finds it would compile the same.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
 
 
 def pytest_collection_modifyitems(items):

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from sparsam import reference
+from sparsam import compilation, reference
+from sparsam.compilation import quick_jit
 from sparsam.error_functions import (
     CrossEntropy,
     GaussianError,
@@ -27,7 +28,7 @@ from sparsam.penalties import KLSparsity, TangentPropagation, WeightDecay
 from sparsam.samples import Samples
 from sparsam.train import STOP_REASONS, precision, train
 
-evaluate = jax.jit(Objective.evaluate)
+evaluate = quick_jit(Objective.evaluate)
 
 LAYER_SIZES = ((4, 3), (4, 5, 3), (4, 5, 4, 3), (4, 5, 4, 6, 3))  # several outputs always
 N_SAMPLES = 23
@@ -368,6 +369,19 @@ def other_errors(*dtypes):
                 )
 
 
+@pytest.fixture(scope="module")
+def least_optimized():
+    """Compile in a third of the time programs that take four times as long: for what many are compiled, to run briefly.
+
+    Neither a formula nor an interface depends on it. How an estimator compiles has its own tests: all the others.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(compilation.CPU_OPTIONS, "xla_backend_optimization_level", 0)
+        compilation._options.cache_clear()
+        yield
+    compilation._options.cache_clear()
+
+
 @pytest.fixture(scope="session", params=["float64", "float32"])
 def dtype(request):
     return request.param
@@ -375,14 +389,12 @@ def dtype(request):
 
 @pytest.fixture(scope="session", params=table("float64", "float32"))
 def case(request):
-    yield request.param
-    jax.clear_caches()  # no other case uses its programs, and a process holds some ten thousand only
+    return request.param
 
 
 @pytest.fixture(scope="session", params=table("float64"))
 def float64_case(request):
-    yield request.param
-    jax.clear_caches()
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsam import curvature, kronecker, reference
+from sparsam.compilation import quick_jit
 from sparsam.curvature import input_moments, kronecker_factors
 from sparsam.error_functions import SquaredError
 from sparsam.network import Network
@@ -20,15 +21,19 @@ from sparsam.reference.gaussian import most_likely_covariance
 from sparsam.samples import Samples
 from sparsam.train import precision
 
+pytestmark = pytest.mark.usefixtures("least_optimized")
+
 few = settings(max_examples=4, deadline=None, derandomize=True)
 
 
-@jax.jit
 def factorize(objective, theta, samples):
     return kronecker_factors(objective, theta, samples, input_moments(samples), 0)
 
 
-@jax.jit
+compiled_factors = quick_jit(factorize)
+
+
+@quick_jit
 def damped_product(objective, theta, samples, damping, vector):
     return factorize(objective, theta, samples).damped(damping).product(vector)
 
@@ -36,7 +41,7 @@ def damped_product(objective, theta, samples, damping, vector):
 def factors_of(problem, **data):
     """The factors of a problem, in float64."""
     with precision("float64"):
-        return jax.device_get(factorize(problem.objective(), problem.theta, problem.samples(**data)))
+        return jax.device_get(compiled_factors(problem.objective(), problem.theta, problem.samples(**data)))
 
 
 def apply_inverse(problem, damping, vector, **data):
@@ -244,7 +249,7 @@ def test_early_factors_are_those_of_a_part_of_the_samples():
     inputs, theta = rng.uniform(size=(n_samples, 3)), rng.normal(size=network.n_parameters)
     objective = Objective(network, (SquaredError(), WeightDecay(1e-4), KLSparsity(0.1, 3.0)))
     place = np.arange(n_samples) % (n_samples // n_buffered)
-    factorize = jax.jit(kronecker_factors)
+    factorize = quick_jit(kronecker_factors)
     with precision("float64"):
 
         def factors(rows, chunk_size, iteration):

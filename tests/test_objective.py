@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparsam.compilation import quick_jit
 from sparsam.error_functions import SquaredError
 from sparsam.gradcheck import check_gradient
 from sparsam.network import Network
@@ -18,7 +19,9 @@ from sparsam.reference import sparse_autoencoder_cost
 from sparsam.samples import Samples
 from sparsam.train import precision
 
-evaluate = jax.jit(Objective.evaluate)
+pytestmark = pytest.mark.usefixtures("least_optimized")
+
+evaluate = quick_jit(Objective.evaluate)
 
 # The bounds are acceptance figures: the same examples every time, so that an unlucky cancellation fails nobody.
 few = settings(max_examples=6, deadline=None, derandomize=True)
@@ -57,11 +60,10 @@ def test_gradients_equal_the_numerical_one_of_the_notes(visible, hidden):
     with precision("float64"):
         samples = Samples.from_arrays(patches, chunk_size=50, dtype="float64")
         objective = Objective(network, (SquaredError(), WeightDecay(1e-4), KLSparsity(0.01, 3.0)))
-        evaluate = jax.jit(lambda theta: objective.evaluate(theta, samples)[:2])
 
     def engine(theta):
         with precision("float64"):
-            return jax.device_get(evaluate(theta))
+            return jax.device_get(evaluate(objective, theta, samples)[:2])
 
     def by_hand(theta):
         return sparse_autoencoder_cost(theta, visible, hidden, 1e-4, 0.01, 3.0, patches)

@@ -15,7 +15,8 @@ from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 
 from sparsam import reference
-from sparsam.comparisons import BOUNDS, Comparison, compare, compare_engine, random_weights
+from sparsam.comparisons import BOUNDS, Comparison, compare, compare_engine, compiled_evaluate, random_weights
+from sparsam.compilation import quick_jit
 from sparsam.error_functions import NoisyCrossEntropy, ProfileGaussianError, SquaredError
 from sparsam.gradcheck import numerical_gradient, relative_difference
 from sparsam.keeping import Saved
@@ -30,6 +31,8 @@ __all__ = ["BOUNDS", "Comparison", "certificate"]
 
 MOST_ROWS = 100  # more rows make numerical gradients slower, not better
 PIECE_ROWS = 30
+
+_evaluate_divided = quick_jit(on_every_device(Objective.evaluate))
 
 
 def certificate(
@@ -148,8 +151,7 @@ def other_ways(objective: Objective, theta: NDArray[np.float64], x: NDArray[np.f
     def divided(objective: Objective, dtype: str) -> tuple[NDArray[np.floating], tuple[float, NDArray[np.float64]]]:
         mesh = Mesh(np.array(jax.local_devices()), ("samples",))
         samples = Samples.from_arrays(x, chunk_size=8, dtype=dtype, mesh=mesh)
-        evaluate = jax.jit(on_every_device(Objective.evaluate))
-        return theta, _on_host(evaluate(objective, jnp.asarray(theta, dtype), samples))
+        return theta, _on_host(_evaluate_divided(objective, jnp.asarray(theta, dtype), samples))
 
     def resumed(objective: Objective, dtype: str) -> tuple[NDArray[np.floating], tuple[float, NDArray[np.float64]]]:
         samples = Samples.from_arrays(x, chunk_size=32, dtype=dtype)
@@ -167,7 +169,7 @@ def other_ways(objective: Objective, theta: NDArray[np.float64], x: NDArray[np.f
         training = train(objective, samples, theta, dtype=dtype, tol=0.0, max_iter=6, keeper=keeper)
         reached = jnp.asarray(training.theta)
         # What it reports of its last iterate, and the gradient there.
-        evaluation = jax.jit(Objective.evaluate)(objective, reached, samples)
+        evaluation = compiled_evaluate(objective, reached, samples)
         return training.theta, (training.history[-1].J, _on_host(evaluation)[1])
 
     n_devices = jax.local_device_count()

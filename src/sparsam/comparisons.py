@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam import reference
+from sparsam.compilation import quick_jit
 from sparsam.error_functions import ErrorFunction, NoisyCrossEntropy, ProfileGaussianError
 from sparsam.gradcheck import blockwise_differences, numerical_gradient, relative_difference
 from sparsam.network import Network
@@ -19,9 +20,21 @@ from sparsam.penalties import KLSparsity, TangentPropagation, WeightDecay
 from sparsam.samples import Samples
 from sparsam.train import precision
 
-__all__ = ["BOUNDS", "Comparison", "apart", "compare", "compare_engine", "random_weights", "reference_cost"]
+__all__ = [
+    "BOUNDS",
+    "Comparison",
+    "apart",
+    "compare",
+    "compare_engine",
+    "compiled_evaluate",
+    "random_weights",
+    "reference_cost",
+]
 
 Evaluated = tuple[float, NDArray[np.float64]]  # J and its gradient
+
+compiled_evaluate = quick_jit(Objective.evaluate)
+"""J and its gradient as a training compiles them."""
 
 BOUNDS = {
     "notes_step": 1e-9,
@@ -102,7 +115,7 @@ def compare(
         with precision(dtype):
             samples = Samples.from_arrays(x, t, sample_weight, tangents, chunk_size=32, dtype=dtype)
             typed = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
-            evaluation = jax.jit(Objective.evaluate)(typed, jnp.asarray(theta, dtype), samples)
+            evaluation = compiled_evaluate(typed, jnp.asarray(theta, dtype), samples)
             return float(evaluation.value), np.asarray(evaluation.gradient, dtype=float)
 
     hand = by_hand(theta)

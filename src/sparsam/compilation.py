@@ -35,22 +35,22 @@ def quick_jit(
     """
 
     @cache
-    def compiled(backend: str, is_thorough: bool) -> Callable[P, R]:
-        return jax.jit(function, compiler_options={} if is_thorough else _options(backend), **options)
+    def compiled(compiler_options: tuple[tuple[str, Any], ...]) -> Callable[P, R]:
+        return jax.jit(function, compiler_options=dict(compiler_options), **options)
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        return compiled(jax.default_backend(), thorough(*args, **kwargs))(*args, **kwargs)
+        return compiled(() if thorough(*args, **kwargs) else _options(jax.default_backend()))(*args, **kwargs)
 
     return call
 
 
 @cache
-def _options(backend: str) -> dict[str, Any]:
+def _options(backend: str) -> tuple[tuple[str, Any], ...]:
     if backend != "cpu":
-        return {}
+        return ()
     try:  # they are the compiler's own, and another version may not have them
         jax.jit(lambda x: x, compiler_options=CPU_OPTIONS)(0)
     except jax.errors.JaxRuntimeError:
-        return {}
-    return CPU_OPTIONS
+        return ()
+    return tuple(CPU_OPTIONS.items())

@@ -11,7 +11,11 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 from sparsam import SparseAutoencoder
 from sparsam.estimators import validation
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("least_optimized"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 CAUSE = "fits data outside [0, 1], which a logistic output refuses"
 OUTSIDE = dict.fromkeys(

@@ -91,15 +91,17 @@ def most_likely_covariance(
         return C
     # Expectation maximization, from there; without missing targets the first step arrives. Expected, given the observed
     # residuals and the last C: the missing ones are C_mo C_oo^-1 r_o (PRML eq. 2.96), and their products have
-    # C_mm - C_mo C_oo^-1 C_om (2.82) more. All in one with B = C_oo^-1, zero elsewhere:
-    #   E[r r'] = C B r r' B C + C - C B C.
+    # C_mm - C_mo C_oo^-1 C_om (2.82) more. All in one, with A = C_.o C_oo^-1 whose observed part is the identity:
+    #   E[r r'] = A r_o r_o' A' + C - A C_o.
+    patterns = [
+        (o, np.ix_(o, o), (s[rows] * r[np.ix_(rows, o)].T) @ r[np.ix_(rows, o)], s[rows].sum())
+        for rows, o in patterns_of(observed)
+    ]
     for _ in range(10_000):
         R = psi.copy()
-        for rows, o in patterns_of(observed):
-            B = np.zeros((K, K))
-            B[np.ix_(o, o)] = np.linalg.inv(C[np.ix_(o, o)])
-            completed = r[rows] @ B @ C  # C B r in rows
-            R += (s[rows] * completed.T) @ completed + s[rows].sum() * (C - C @ B @ C)
+        for o, block, products, count in patterns:
+            A = C[:, o] @ np.linalg.inv(C[block])
+            R += A @ products @ A.T + count * (C - A @ C[o])
         last, C = C, R / (s.sum() + prior_count)
         if np.max(np.abs(C - last)) <= 1e-15 * np.max(np.abs(C)):
             break
