@@ -28,9 +28,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Count the README, a program of its own, among the slow tests."""
+    """Count the README, a program of its own, and examples that fit a model of theirs among the slow tests."""
     for item in items:
-        if item.path.name == "README.md":
+        if isinstance(item, pytest.DoctestItem) and (item.path.name == "README.md" or "estimators" in item.path.parts):
             item.add_marker(pytest.mark.slow)
 
 

@@ -10,7 +10,7 @@ from sparsam import certificate as certificates
 from sparsam import reference
 from sparsam.certificate import BOUNDS, Comparison, certificate
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("least_optimized")]
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,11 @@ def main(folder, address, n_processes, process_id):
     if n_processes > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(address, n_processes, process_id)
-    from sparsam import SparseAutoencoder
+    from sparsam import SparseAutoencoder, compilation
     from sparsam.devices import all_devices
     from sparsam.estimators import read_rows
 
+    compilation.CPU_OPTIONS["xla_backend_optimization_level"] = 0  # compiles in a third of the time
     warnings.simplefilter("ignore")
     X = np.load(folder / "rows.npy")
     held = X[job["cuts"][process_id] : job["cuts"][process_id + 1]]
