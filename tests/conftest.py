@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from sparsam import compilation, reference
@@ -27,6 +28,9 @@ from sparsam.objective import Objective
 from sparsam.penalties import KLSparsity, TangentPropagation, WeightDecay
 from sparsam.samples import Samples
 from sparsam.train import STOP_REASONS, precision, train
+
+settings.register_profile("shared", deadline=None)  # that a machine is busy is no failure
+settings.load_profile("shared")
 
 evaluate = quick_jit(Objective.evaluate)
 

@@ -108,6 +108,7 @@ def test_bursts_follow_the_clock_and_never_outgrow_their_records():
         assert train.next_steps(steps, 10 * aim) == max(steps // 2, 1)
 
 
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_same_problem_gives_the_same_bits(dtype, run):
     assert bits(run(dtype, options={"max_iter": 40})) == bits(run(dtype, options={"max_iter": 40}))
     assert bits(run(dtype, options={"max_iter": 40})) != bits(run(dtype, seed=1, options={"max_iter": 40}))
