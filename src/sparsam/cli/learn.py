@@ -26,6 +26,8 @@ SAFETY, SEVERAL = "Checkpoints", "Several processes"
 MODEL_FILE, METRICS_FILE = "model.safetensors", "metrics.json"
 PICTURES = ("filters.png", "patches.png", "reconstructions.png", "cost.png")
 
+BUILT_IN = "built in"
+
 CURES = {
     "max_iter": "increase --max-iter",
     "time_budget": "increase --time-budget",
@@ -189,7 +191,7 @@ def learn(
         model.check_hyperparameters()
         if warm_start is not None:
             _start_from(model, warm_start, n_features=patch_size**2)
-        loaded, data = _images(images, whiten, border)
+        loaded, data = images_of(images, whiten, border)
         patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=data["border"]))
         say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images; compiling")
         if processes.is_first:
@@ -219,7 +221,7 @@ def learn(
         raise typer.Exit(INTERRUPTED)
 
 
-def _images(
+def images_of(
     paths: list[Path] | None, whiten: bool | None, border: int | None
 ) -> tuple[list[NDArray[np.float64]], dict[str, Any]]:
     """Load the images, whitened where wanted, and say where they come from and what rim their patches keep clear."""
@@ -229,7 +231,13 @@ def _images(
         if whiten is False:
             raise ValueError("--no-whiten: the built-in images come whitened; name images of your own")
         loaded = sources.natural_images()
-        return loaded, {"images": "built in", "n_images": len(loaded), "n_whitened": 0, "border": border or 0}
+        return loaded, {
+            "images": BUILT_IN,
+            "n_images": len(loaded),
+            "n_whitened": 0,
+            "whiten": None,
+            "border": border or 0,
+        }
     loaded = sources.load_images(paths)
     # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
     raw = [image.min() >= 0 if whiten is None else whiten for image in loaded]
@@ -240,9 +248,10 @@ def _images(
         )
     loaded = [sources.whiten([image])[0] if is_raw else image for image, is_raw in zip(loaded, raw, strict=True)]
     return loaded, {
-        "images": [str(path) for path in paths],
+        "images": [str(path.absolute()) for path in paths],
         "n_images": len(loaded),
         "n_whitened": sum(map(int, raw)),
+        "whiten": whiten,
         "border": 2 if border is None else border,
     }
 
