@@ -4,6 +4,7 @@ import copy
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import sparsam
@@ -102,6 +103,7 @@ def test_data_outside_of_the_outputs_range_are_a_warning(autoencoder, patches, c
     assert "outside [0, 1]" in contents(sparsam.report(autoencoder, patches * 3 - 1)).text
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Not converged")
 def test_rows_that_are_no_pictures_are_lines(contents):
     X = np.random.default_rng(0).normal(size=(100, 7))
@@ -112,6 +114,15 @@ def test_rows_that_are_no_pictures_are_lines(contents):
     assert "nearest Gabor function" not in page.text
     assert "There is no sparsity penalty" in page.text
     assert [a["value"] for a in page.all("option")] == ["number", "activity", "loss"]
+
+
+@pytest.mark.filterwarnings("error:X does not have valid feature names")
+def test_tables_are_taken_with_their_names(patches, contents, monkeypatch):
+    table = pd.DataFrame(patches, columns=[f"pixel {k}" for k in range(16)])
+    model = SparseAutoencoder(2, rho=0.2, tol=0.1, random_state=0).fit(table)
+    for most in (10_000, 100):
+        monkeypatch.setattr("sparsam.reports.autoencoder.MOST_ROWS", most)
+        assert len(contents(sparsam.report(model, table)).all("article")) == 2
 
 
 def test_of_many_rows_some_are_drawn(autoencoder, patches, monkeypatch, contents):

@@ -54,6 +54,7 @@ def test_a_covariance_far_from_degenerate_is_none(pages, contents):
     assert "degenerate" not in contents(pages["regressor"]).text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_outputs", [1, 5])
 def test_any_number_of_targets(n_outputs, contents):
     rng = np.random.default_rng(0)

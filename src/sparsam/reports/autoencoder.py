@@ -28,13 +28,13 @@ CHECKED_ROWS = 10
 def autoencoder_page(network: Any, X: Any, image_shape: Any) -> Page:
     """Gather what the page of an autoencoder shows; X is the rows of the training, at most 10,000 are looked at."""
     n_rows = len(X)
-    kept = np.arange(n_rows)
     if n_rows > MOST_ROWS:
         kept = np.sort(np.random.default_rng(0).choice(n_rows, MOST_ROWS, replace=False))
-    X = np.asarray(X if len(kept) == n_rows and not hasattr(X, "iloc") else _take(X, kept), dtype=np.float64)
+        X = X.iloc[kept] if hasattr(X, "iloc") else X[kept]
+    Z = np.asarray(network.transform(X), dtype=np.float64)  # before a table loses the names of its columns
+    X = np.asarray(X, dtype=np.float64)
     shape = row_shape(X.shape[1], image_shape)
     limits = limits_of(X)
-    Z = np.asarray(network.transform(X), dtype=np.float64)
     rho = float(network.rho) if network.beta > 0 else None
     statistics = unit_statistics(Z, hidden_activation=network.hidden_activation, rho=rho)
     losses, n_for_losses = losses_without(network, X, Z)
@@ -85,10 +85,6 @@ def autoencoder_page(network: Any, X: Any, image_shape: Any) -> Page:
         ],
         parameters=parameters_of(network),
     )
-
-
-def _take(X: Any, rows: NDArray[np.intp]) -> Any:
-    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
 
 
 def _reconstructions(

@@ -179,7 +179,7 @@ def residual_pair(
             y=alt.Y("y:Q", title=f"residual of {names[1]}", scale=y_scale, axis=alt.Axis(tickCount=5)),
         )
     )
-    shares = [f"{share:.0%} expected inside" for share in ellipses]
+    shares = [f"{100 * share:.0f} % expected inside" for share in ellipses]
     outline = np.concatenate([line.T for line in ellipses.values()])
     each = len(outline) // len(shares)
     lines = (
@@ -245,7 +245,7 @@ def coverage(expected: Array, observed: Array, band: Array) -> Spec:
     return _spec(
         area + diagonal.encode(x=x, y="observed:Q") + found,
         "Share of rows found inside against the share expected; farthest apart where "
-        f"{expected[worst]:.0%} were expected and {observed[worst]:.0%} found",
+        f"{100 * expected[worst]:.0f} % were expected and {100 * observed[worst]:.0f} % found",
         SQUARE,
     )
 

@@ -110,7 +110,7 @@ def of_inputs(X: NDArray[Any], output_activation: str) -> list[Finding]:
     return [
         Finding(
             "warning",
-            f"{outside.mean():.2%} of the values are outside [0, 1] (they go from {X.min():.4g} to {X.max():.4g}), "
+            f"{100 * outside.mean():.2f} % of the values are outside [0, 1] (from {X.min():.4g} to {X.max():.4g}), "
             "which logistic outputs cannot reconstruct: normalize the data as in training, or use "
             'output_activation="identity".',
         )

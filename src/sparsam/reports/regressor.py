@@ -128,7 +128,7 @@ def _of_coverage(told: list[tuple[float, float]], n: int, part: str) -> list[Fin
     """Say whether the covariance promises too much."""
     share, found = next(pair for pair in told if pair[0] == 0.95)
     chance = 3 * np.sqrt(share * (1 - share) / n)
-    said = f"The region that should hold {share:.0%} of the rows holds {found:.1%} of those {part}"
+    said = f"The region that should hold {100 * share:.0f} % of the rows holds {100 * found:.1f} % of those {part}"
     if found < share - chance:
         return [
             Finding(
@@ -155,7 +155,7 @@ def _outputs(Y: Array, means: Array, C: Array, names: list[str]) -> list[dict[st
                 "r2": f"{r2_score(Y[seen, k], means[seen, k]):.4f}",
                 "mean": f"{r.mean():.3g}",
                 "rms": f"{np.sqrt(np.mean(r**2)):.4g}",
-                "outside": f"{np.mean(np.abs(r) > 1.96 * deviation):.1%}",
+                "outside": f"{100 * np.mean(np.abs(r) > 1.96 * deviation):.1f} %",
             }
         table.append(row)
     return table

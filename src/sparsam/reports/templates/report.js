@@ -23,7 +23,7 @@ function config() {
     rect: { color: color("muted") },
     line: { color: color("vermilion"), strokeWidth: 2 },
     rule: { color: color("ink") },
-    style: { quiet: { stroke: color("ink") } },
+    style: { quiet: { color: color("ink") } },
   };
 }
 
