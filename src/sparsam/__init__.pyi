@@ -17,6 +17,7 @@ from .estimators.tangent_pipeline import TangentPipeline
 from .gabor import fit_gabors
 from .invariance import invariance_report
 from .persistence import load, save
+from .reports import report
 from .units import unit_statistics
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "likelihood_ratio_test",
     "load",
     "reference",
+    "report",
     "save",
     "unit_statistics",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-__all__ = ["condition", "log_density", "patterns_of"]
+__all__ = ["condition", "log_density", "patterns_of", "squared_distances"]
 
 Array = NDArray[np.float64]
 
@@ -33,15 +33,34 @@ def log_density(Y: Array, means: Array, covariance: Array) -> Array:
     [-1.4189]
     """
     densities = np.zeros(len(Y))
-    for rows, o in _rows_by_pattern(Y):
-        if o.any():
-            # With C = L L' and u = L^-1 r it is -1/2 [u'u + 2 sum_k ln L_kk + K ln 2 pi]. SciPy's own refuses a C
-            # that is nearly singular, which is just what may have to be judged.
-            L = np.linalg.cholesky(covariance[np.ix_(o, o)])
-            u = solve_triangular(L, (Y[np.ix_(rows, o)] - means[np.ix_(rows, o)]).T, lower=True)
-            constant = 2 * np.sum(np.log(np.diag(L))) + len(L) * np.log(2 * np.pi)
-            densities[rows] = -0.5 * (np.sum(u**2, axis=0) + constant)
+    for rows, L, squares in _whitened(Y, means, covariance):
+        # -1/2 [u'u + 2 sum_k ln L_kk + K ln 2 pi]
+        constant = 2 * np.sum(np.log(np.diag(L))) + len(L) * np.log(2 * np.pi)
+        densities[rows] = -0.5 * (squares + constant)
     return densities
+
+
+def squared_distances(Y: Array, means: Array, covariance: Array) -> tuple[Array, NDArray[np.intp]]:
+    """Squared Mahalanobis distances r' C^-1 r of what is observed of each row, and how many outputs that are.
+
+    Of normal residuals with this covariance they follow the chi-squared distribution with so many degrees of freedom.
+
+    Returns
+    -------
+    distances : array of shape (n_samples,)
+        0 where nothing is observed.
+    n_observed : array of int, (n_samples,)
+
+    Examples
+    --------
+    >>> distances, n_observed = squared_distances(np.array([[2.0, np.nan]]), np.zeros((1, 2)), 4 * np.eye(2))
+    >>> distances.tolist(), n_observed.tolist()
+    ([1.0], [1])
+    """
+    distances = np.zeros(len(Y))
+    for rows, _, squares in _whitened(Y, means, covariance):
+        distances[rows] = squares
+    return distances, np.sum(~np.isnan(Y), axis=1)
 
 
 def condition(Y: Array, means: Array, covariance: Array) -> tuple[Array, Array]:
@@ -70,6 +89,16 @@ def condition(Y: Array, means: Array, covariance: Array) -> tuple[Array, Array]:
         filled[np.ix_(rows, m)] = means[np.ix_(rows, m)] + (Y[np.ix_(rows, o)] - means[np.ix_(rows, o)]) @ slope.T
         deviations[np.ix_(rows, m)] = np.sqrt(np.maximum(np.diag(C_mm - slope @ C_mo.T), 0))
     return filled, deviations
+
+
+def _whitened(Y: Array, means: Array, covariance: Array) -> Iterator[tuple[NDArray[np.intp], Array, Array]]:
+    """Of each pattern its rows, L with C = L L' of what is observed, and u'u of u = L^-1 r for each of these rows."""
+    for rows, o in _rows_by_pattern(Y):
+        if o.any():
+            # SciPy's own density refuses a C that is nearly singular, which is just what may have to be judged.
+            L = np.linalg.cholesky(covariance[np.ix_(o, o)]).astype(np.float64, copy=False)
+            u = solve_triangular(L, (Y[np.ix_(rows, o)] - means[np.ix_(rows, o)]).T, lower=True)
+            yield rows, L, np.sum(u**2, axis=0)
 
 
 def _rows_by_pattern(Y: Array) -> Iterator[tuple[NDArray[np.intp], NDArray[np.bool_]]]:

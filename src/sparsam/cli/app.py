@@ -13,6 +13,7 @@ from sparsam.cli.encode import encode
 from sparsam.cli.learn import learn
 from sparsam.cli.predict import predict
 from sparsam.cli.regress import regress
+from sparsam.cli.report import report
 from sparsam.cli.show import show
 from sparsam.cli.terminal import reports_errors
 
@@ -62,6 +63,9 @@ app.command(epilog="Example: [bold]sparsam classify flowers.csv --label species 
 )
 app.command(epilog="Example: [bold]sparsam predict sparsam-out/model.skops new.csv -o predictions.csv[/bold]")(
     reports_errors(predict)
+)
+app.command(epilog="Example: [bold]sparsam report sparsam-out[/bold] writes sparsam-out/report.html")(
+    reports_errors(report)
 )
 
 

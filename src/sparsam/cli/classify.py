@@ -75,13 +75,7 @@ def classify(
     )
     model.check_hyperparameters()
     table = read_table(data, say)
-    if label not in table:
-        raise ValueError(f"no column {label!r} in the table; its columns are {', '.join(map(str, table.columns))}")
-    known = table[label].notna()
-    if not known.all():
-        say(f"Left out: {int((~known).sum())} rows without a label")
-        # A gap has made floats of whole numbers, and objects of truth values.
-        table = table[known].assign(**{label: _without_gaps(table[label][known])})
+    table = with_labels(table, label)
     counts = table[label].value_counts()
     if len(counts) < 2:
         only = str(counts.index[0])
@@ -105,7 +99,7 @@ def classify(
 
     suspects = _suspects(pipeline, inputs, labels)
     metrics = {
-        "data": {"table": str(data), "label": label, "n_training": len(training), "n_test": len(test)},
+        "data": {"table": str(data.absolute()), "label": label, "n_training": len(training), "n_test": len(test)},
         "parameters": {name: value for name, value in model.get_params().items() if name != "callback"},
         "classes": model.classes_.tolist(),
         "epsilon": model.epsilon_,
@@ -187,6 +181,18 @@ def _write(model: Any, suspects: pd.DataFrame, out: Path, overwrite: bool) -> No
     if model.likelihood_profile_ is not None:
         display.plot_likelihood_profile(model.likelihood_profile_, save=out / PROFILE)
     plt.close("all")
+
+
+def with_labels(table: pd.DataFrame, label: str) -> pd.DataFrame:
+    """Leave out rows without a label."""
+    if label not in table:
+        raise ValueError(f"no column {label!r} in the table; its columns are {', '.join(map(str, table.columns))}")
+    known = table[label].notna()
+    if known.all():
+        return table
+    say(f"Left out: {int((~known).sum())} rows without a label")
+    # A gap has made floats of whole numbers, and objects of truth values.
+    return table[known].assign(**{label: _without_gaps(table[label][known])})
 
 
 def _without_gaps(labels: pd.Series) -> pd.Series:

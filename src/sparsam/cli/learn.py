@@ -27,6 +27,8 @@ SAFETY, SEVERAL = "Checkpoints", "Several processes"
 MODEL_FILE, METRICS_FILE = "model.safetensors", "metrics.json"
 PICTURES = ("filters.png", "patches.png", "reconstructions.png", "cost.png")
 
+BUILT_IN = "built in"
+
 CURES = {
     "max_iter": "increase --max-iter",
     "time_budget": "increase --time-budget",
@@ -191,7 +193,7 @@ def learn(
         model.check_hyperparameters()
         if warm_start is not None:
             _start_from(model, warm_start, n_features=patch_size**2)
-        loaded, data = _images(images, whiten, border, display)
+        loaded, data = images_of(images, whiten, border, display)
         patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=data["border"]))
         say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images; compiling")
         if processes.is_first:
@@ -220,19 +222,27 @@ def learn(
         raise typer.Exit(INTERRUPTED)
 
 
-def _images(
-    paths: list[Path] | None, whiten: bool | None, border: int | None, display: Display
+def images_of(
+    paths: list[Path] | None, whiten: bool | None, border: int | None, display: Display | None = None
 ) -> tuple[list[NDArray[np.float64]], dict[str, Any]]:
     """Load the images, whitened where wanted, and say where they come from and what rim their patches keep clear."""
     import numpy as np
 
     import sparsam.images as sources
+    from sparsam.estimators.showing import Nothing
 
     if not paths:
         if whiten is False:
             raise ValueError("--no-whiten: the built-in images come whitened; name images of your own")
         loaded = sources.natural_images()
-        return loaded, {"images": "built in", "n_images": len(loaded), "n_whitened": 0, "border": border or 0}
+        return loaded, {
+            "images": BUILT_IN,
+            "n_images": len(loaded),
+            "n_whitened": 0,
+            "whiten": None,
+            "border": border or 0,
+        }
+    display = display or Nothing()
     loaded = sources.load_images(paths, tell=lambda done, of: display.count("files read", done, of))
     # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
     raw = [image.min() >= 0 if whiten is None else whiten for image in loaded]
@@ -245,9 +255,10 @@ def _images(
         loaded[k] = sources.whiten([loaded[k]])[0]
         display.count("images whitened", sum(raw[: k + 1]), sum(raw))
     return loaded, {
-        "images": [str(path) for path in paths],
+        "images": [str(path.absolute()) for path in paths],
         "n_images": len(loaded),
         "n_whitened": sum(map(int, raw)),
+        "whiten": whiten,
         "border": 2 if border is None else border,
     }
 

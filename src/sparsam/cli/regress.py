@@ -77,17 +77,19 @@ def regress(
     table = read_table(data, say)
     targets = numeric_targets(table, take_columns(table, target))
     inputs = table.drop(columns=[*targets, *take_columns(table, ignore or [])])
-    known = targets.notna().any(axis=1)
-    if not known.all():
-        say(f"Left out: {int((~known).sum())} rows without any target")
-        inputs, targets = inputs[known], targets[known]
+    inputs, targets = with_targets(inputs, targets)
     training, test = supervised.split(inputs, test_fraction, random_state)
     pipeline = table_pipeline(inputs.iloc[training], model, say)
     say(f"{len(training)} rows to train on, {len(test)} to score, {targets.shape[1]} targets; compiling")
     seconds = supervised.train(pipeline, inputs.iloc[training], targets.iloc[training].to_numpy(), verbose)
 
     metrics = {
-        "data": {"table": str(data), "targets": list(targets), "n_training": len(training), "n_test": len(test)},
+        "data": {
+            "table": str(data.absolute()),
+            "targets": list(targets),
+            "n_training": len(training),
+            "n_test": len(test),
+        },
         "parameters": {name: value for name, value in model.get_params().items() if name != "callback"},
         "training": _scores(pipeline, inputs.iloc[training], targets.iloc[training]),
         "test": _scores(pipeline, inputs.iloc[test], targets.iloc[test]) if len(test) else None,
@@ -109,6 +111,14 @@ def regress(
         print_json(metrics)
     if model.stop_reason_ == "interrupted":
         raise typer.Exit(INTERRUPTED)
+
+
+def with_targets(inputs: pd.DataFrame, targets: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Leave out rows without any target."""
+    known = targets.notna().any(axis=1)
+    if not known.all():
+        say(f"Left out: {int((~known).sum())} rows without any target")
+    return inputs[known], targets[known]
 
 
 def _predicted(pipeline: Any, inputs: pd.DataFrame) -> NDArray[np.float64]:

@@ -75,15 +75,23 @@ def layer_sizes(text: str) -> tuple[int, ...]:
 
 def split(table: pd.DataFrame, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:
     """Return the positions of the rows to train on and to score, the latter empty for a fraction of 0."""
-    import numpy as np
-    from sklearn.model_selection import train_test_split
+    import math
 
     if not 0 <= fraction < 1:
         raise ValueError(f"--test-fraction must be in [0, 1), got {fraction}")
-    rows = np.arange(len(table))
-    if round(fraction * len(table)) == 0:
+    none = round(fraction * len(table)) == 0
+    return split_at(len(table), 0 if none else math.ceil(fraction * len(table)), seed, labels)
+
+
+def split_at(n_rows: int, n_test: int, seed: int, labels: Any = None) -> tuple[Any, Any]:
+    """Return the same of a number of rows to score: by it and the seed a split can be made again."""
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
+    rows = np.arange(n_rows)
+    if n_test == 0:
         return rows, rows[:0]
-    training, test = train_test_split(rows, test_size=fraction, random_state=seed, stratify=labels)
+    training, test = train_test_split(rows, test_size=n_test, random_state=seed, stratify=labels)
     return np.sort(training), np.sort(test)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["plot_residuals"]
+__all__ = ["correlations", "covariance_ellipse", "plot_residuals"]
 
 MOST_OUTPUTS = 7  # of which every pair is drawn
 MOST_POINTS = 2000  # in a pair's axes; more hide each other
@@ -115,6 +115,28 @@ def plot_residuals(
     return figure
 
 
+def covariance_ellipse(C: NDArray[np.float64], share: float, n_points: int = 181) -> NDArray[np.float64]:
+    """Points of the ellipse around 0 inside which a share of a normal distribution lies, (2, n_points).
+
+    Examples
+    --------
+    >>> circle = covariance_ellipse(np.eye(2), 0.95)
+    >>> np.linalg.norm(circle, axis=0).round(3)[[0, 50]].tolist()  # the root of chi-squared's quantile
+    [2.448, 2.448]
+    """
+    # The circle |u|^2 = -2 ln(1 - share) goes to the ellipse r = L u with C = L L'.
+    values, vectors = np.linalg.eigh(C)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    angle = np.linspace(0, 2 * np.pi, n_points)
+    return np.sqrt(-2 * np.log(1 - share)) * root @ np.vstack([np.cos(angle), np.sin(angle)])
+
+
+def correlations(C: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Make a correlation matrix of a covariance."""
+    deviations = np.sqrt(np.diag(C))
+    return C / np.outer(deviations, deviations)
+
+
 def _chosen(outputs: int | tuple[int, int] | None, n_outputs: int) -> list[int]:
     """Give the outputs of a single picture; none is the correlation matrix."""
     if outputs is None:
@@ -155,13 +177,8 @@ def _all(r: NDArray[np.float64], C: NDArray[np.float64], names: list[str]) -> Fi
 def _pair(axes: Axes, r: NDArray[np.float64], C: NDArray[np.float64]) -> None:
     size = float(np.clip(600 / max(len(r), 1), 1.0, 12.0))
     axes.scatter(r[:, 0], r[:, 1], s=size, color=POINTS, alpha=0.5, linewidths=0, rasterized=True)
-    # The circle |u|^2 = -2 ln(1 - share) goes to the ellipse r = L u with C = L L'.
-    values, vectors = np.linalg.eigh(C)
-    root = vectors * np.sqrt(np.maximum(values, 0))
-    angle = np.linspace(0, 2 * np.pi, 181)
-    circle = np.vstack([np.cos(angle), np.sin(angle)])
     for share in SHARES:
-        x, y = np.sqrt(-2 * np.log(1 - share)) * root @ circle
+        x, y = covariance_ellipse(C, share)
         axes.plot(x, y, color=ELLIPSES, linewidth=1.2)
     axes.axhline(0, color="0.85", linewidth=0.6, zorder=0)
     axes.axvline(0, color="0.85", linewidth=0.6, zorder=0)
@@ -173,10 +190,8 @@ def _pair(axes: Axes, r: NDArray[np.float64], C: NDArray[np.float64]) -> None:
 
 
 def _correlations(axes: Axes, C: NDArray[np.float64], names: list[str]) -> None:
-    deviations = np.sqrt(np.diag(C))
-    correlation = C / np.outer(deviations, deviations)
     plain = [name.split(" / ")[0] for name in names]
-    draw_heatmap(axes, correlation, plain, cmap="RdBu_r", limits=(-1.0, 1.0), ticks=(-1, -0.5, 0, 0.5, 1))
+    draw_heatmap(axes, correlations(C), plain, cmap="RdBu_r", limits=(-1.0, 1.0), ticks=(-1, -0.5, 0, 0.5, 1))
     axes.set_title("correlation of the noise", fontsize="medium")
 
 

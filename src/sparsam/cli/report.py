@@ -1,0 +1,180 @@
+"""``sparsam report``: a run as a page for the browser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparsam.cli import learn, supervised
+from sparsam.cli.terminal import say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAGE = "report.html"
+ROUNDING = 1e-4  # relative, of J: data that are no others; float32 weights on another machine differ by less
+
+
+def report(
+    run: Annotated[
+        Path, typer.Argument(help="Folder that `sparsam learn`, `sparsam regress` or `sparsam classify` wrote.")
+    ],
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of learn: the images, if they have moved; may be given again.", show_default="the run's"),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Of regress and classify: the table, if it has moved.", show_default="the run's")
+    ] = None,
+    image_shape: Annotated[
+        str,
+        typer.Option(help="HEIGHT,WIDTH of rows that are pictures; none; or auto, for squares."),
+    ] = "auto",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The page.", show_default=f"RUN/{PAGE}")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing page.")] = False,
+) -> None:
+    """Make a page of a run: one HTML file, to be opened in a browser, which needs no network.
+
+    Of learn: filters, to be sorted and clicked, units, reconstructions, mean activations, a gradient certificate. Of
+    regress: covariance, residuals, calibration. Of classify: noise, labels that are probably wrong, calibration. Of
+    all: the course of the training, and warnings. The data are read again from where the run had them, and split again
+    into rows to train on and to score.
+    """
+    metrics = _metrics(run)
+    page = out or run / PAGE
+    if page.exists() and not overwrite:
+        raise FileExistsError(f"{page} exists: name another file with --out, or replace it with --overwrite")
+    if not page.parent.is_dir():
+        raise FileNotFoundError(f"--out {page}: there is no folder {page.parent}")
+    shape = _shape(image_shape)
+    from sparsam.reports.page import require_libraries
+
+    try:
+        require_libraries()
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    from sparsam.reports import report as make
+
+    try:
+        if (run / learn.MODEL_FILE).exists():
+            if data is not None:
+                raise ValueError("--data is about tables, and this run has learned from images: name them by --images")
+            model, X, remarks = _learned(run, metrics, images)
+            arguments: dict[str, Any] = {"model": model, "X": X, "remarks": remarks}
+        else:
+            if images:
+                raise ValueError("--images is about a run of learn, and this one has a table: name it by --data")
+            arguments = _of_table(run, metrics, data)
+    except KeyError as error:
+        raise ValueError(f"{run / learn.METRICS_FILE} says nothing of {error}: another program wrote it") from error
+    make(**arguments, image_shape=shape, title=f"Report on {run.absolute().name}", path=page, overwrite=overwrite)
+    say(f"Wrote {page}")
+
+
+def _metrics(run: Path) -> dict[str, Any]:
+    if not run.is_dir():
+        raise FileNotFoundError(f"no such folder: {run}")
+    files = [run / name for name in (learn.MODEL_FILE, supervised.MODEL_FILE) if (run / name).exists()]
+    path = run / learn.METRICS_FILE
+    if not files or not path.is_file():
+        raise FileNotFoundError(
+            f"{run} holds no run: a model ({learn.MODEL_FILE} or {supervised.MODEL_FILE}) and {learn.METRICS_FILE} are "
+            "needed, as sparsam learn, regress and classify write them"
+        )
+    if len(files) > 1:
+        raise ValueError(f"{run} holds two runs, {files[0].name} and {files[1].name}: move one of them elsewhere")
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(metrics, dict) or not isinstance(metrics.get("data"), dict):
+        raise ValueError(f"{path} says nothing of the data: another program wrote it")
+    return metrics
+
+
+def _shape(text: str) -> Any:
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    try:
+        height, width = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--image-shape {text}: HEIGHT,WIDTH is needed, such as 28,28; or none, or auto") from None
+    return height, width
+
+
+def _learned(run: Path, metrics: dict[str, Any], images: list[Path] | None) -> tuple[Any, Any, list[str]]:
+    """The model, and its patches cut again."""
+    from sparsam.images import normalize_patches, sample_patches
+    from sparsam.persistence import load
+
+    model = load(run / learn.MODEL_FILE)
+    of_run = metrics["data"]
+    paths = images or (None if of_run["images"] == learn.BUILT_IN else [Path(path) for path in of_run["images"]])
+    _still_there(paths or [], "--images")
+    loaded, _ = learn.images_of(paths, _whiten(of_run), of_run["border"])
+    n_patches, size = of_run["n_patches"], of_run["patch_size"]
+    seed = metrics["parameters"]["random_state"]
+    patches = normalize_patches(sample_patches(loaded, n_patches, size, seed, border=of_run["border"]))
+    J, now = metrics["J_float64"], model.cost(patches)
+    if abs(now - J) <= ROUNDING * abs(J):
+        return model, patches, []
+    remark = (
+        f"The patches of this page are others than those of the training: J of them is {now:.6g}, and was {J:.6g}. "
+        "The images have changed, or are others."
+    )
+    return model, patches, [remark]
+
+
+def _whiten(of_run: dict[str, Any]) -> bool | None:
+    """What --whiten was; runs before it was written down tell by how many images were whitened."""
+    if "whiten" in of_run or of_run["images"] == learn.BUILT_IN:
+        return of_run.get("whiten")
+    return {0: False, of_run["n_images"]: True}.get(of_run["n_whitened"])
+
+
+def _of_table(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str, Any]:
+    """The pipeline, and the rows that it was trained on and scored with."""
+    from sparsam.pipelines import load_pipeline
+    from sparsam.tables import read_table
+
+    fitted = load_pipeline(run / supervised.MODEL_FILE)
+    of_run = metrics["data"]
+    path = data or Path(of_run["table"])
+    _still_there([path], "--data")
+    inputs, targets, labels = _rows(fitted, read_table(path, say))
+    n_test, n = of_run["n_test"], of_run["n_training"] + of_run["n_test"]
+    if len(inputs) != n:
+        raise ValueError(
+            f"{path} has {len(inputs)} rows with targets, and the run had {n}: it is another table, or has changed"
+        )
+    training, test = supervised.split_at(n, n_test, metrics["parameters"]["random_state"], labels)
+    arguments = {"model": fitted.pipeline, "X": inputs.iloc[training], "y": targets[training]}
+    if labels is None:
+        arguments["names"] = fitted.targets
+    return arguments | ({"test": (inputs.iloc[test], targets[test])} if n_test else {})
+
+
+def _rows(fitted: Any, table: pd.DataFrame) -> tuple[pd.DataFrame, Any, Any]:
+    """Inputs, targets, and of a classification the labels by which it was split."""
+    from sparsam.cli.classify import with_labels
+    from sparsam.cli.regress import with_targets
+    from sparsam.tables import numeric_targets, take_columns
+
+    if hasattr(fitted.pipeline[-1], "classes_"):
+        table = with_labels(table, fitted.targets[0])
+        labels = table[fitted.targets[0]].to_numpy()
+        return fitted.take_inputs(table), labels, labels
+    targets = numeric_targets(table, take_columns(table, fitted.targets))
+    inputs, targets = with_targets(fitted.take_inputs(table), targets)
+    return inputs, targets.to_numpy(), None
+
+
+def _still_there(paths: list[Path], option: str) -> None:
+    gone = [path for path in paths if not path.exists()]
+    if gone:
+        raise FileNotFoundError(
+            f"the data of the run are gone: there is no {gone[0]}. If they have moved, name them by {option}"
+        )

@@ -1,0 +1,134 @@
+"""The page of an autoencoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam.reports import charts, findings
+from sparsam.reports.page import Page
+from sparsam.reports.pictures import limits_of, patch_picture, row_shape
+from sparsam.reports.training import parameters_of, training_facts
+from sparsam.reports.unit_pages import losses_without, squared_errors, unit_pages
+from sparsam.spot_check import spot_check
+from sparsam.units import RANGES, unit_statistics
+
+__all__ = ["autoencoder_page"]
+
+Array = NDArray[np.float64]
+
+MOST_ROWS = 10_000
+N_PATCHES = 8
+MOST_STRONGEST = 30
+CHECKED_ROWS = 10
+
+
+def autoencoder_page(network: Any, X: Any, image_shape: Any) -> Page:
+    """Gather what the page of an autoencoder shows; X is the rows of the training, at most 10,000 are looked at."""
+    n_rows = len(X)
+    if n_rows > MOST_ROWS:
+        kept = np.sort(np.random.default_rng(0).choice(n_rows, MOST_ROWS, replace=False))
+        X = X.iloc[kept] if hasattr(X, "iloc") else X[kept]
+    Z = np.asarray(network.transform(X), dtype=np.float64)  # before a table loses the names of its columns
+    X = np.asarray(X, dtype=np.float64)
+    shape = row_shape(X.shape[1], image_shape)
+    limits = limits_of(X)
+    rho = float(network.rho) if network.beta > 0 else None
+    statistics = unit_statistics(Z, hidden_activation=network.hidden_activation, rho=rho)
+    losses, n_for_losses = losses_without(network, X, Z)
+    units = unit_pages(network, X, Z, shape, limits, statistics, losses)
+    explained = [unit for unit in units if unit.oriented and unit.r2 is not None and unit.r2 > 0.7]
+    mean = np.asarray(network.mean_activation_, dtype=np.float64)
+    check = spot_check(
+        X[:CHECKED_ROWS],
+        n_components=Z.shape[1],
+        rho=float(network.rho),
+        beta=float(network.beta),
+        alpha=float(network.alpha),
+        hidden_activation=network.hidden_activation,
+        output_activation=network.output_activation,
+    )
+    histogram = charts.activation_histogram(len(X))
+    return Page(
+        template="autoencoder.html",
+        content={
+            "units": units,
+            "has_gabors": any(unit.gabor for unit in units),
+            "n_explained": len(explained),
+            "patches": _reconstructions(network, X, Z, shape, limits),
+            "check": check,
+            "rho": rho,
+            "of_tanh": network.hidden_activation == "tanh",
+            "error": float(squared_errors(network, X, Z).mean()),
+            "n_rows": n_rows,
+            "n_looked_at": len(X),
+            "n_for_losses": n_for_losses,
+            "is_picture": min(shape) > 1,
+        },
+        charts={
+            "cost": charts.cost_curve(network.history_),
+            "mean-activations": charts.mean_activations(mean, rho),
+            "activation": histogram,
+        },
+        facts=[
+            ("features", str(X.shape[1])),
+            ("hidden units", str(Z.shape[1])),
+            ("rows", f"{n_rows:,}"),
+            *training_facts(network),
+        ],
+        findings=[
+            findings.of_training(network),
+            *findings.of_units(statistics, mean, rho if RANGES[network.hidden_activation][1] < np.inf else None),
+            *findings.of_inputs(X, network.output_activation),
+        ],
+        parameters=parameters_of(network),
+    )
+
+
+def _reconstructions(
+    network: Any, X: Array, Z: Array, shape: tuple[int, int], limits: tuple[float, float]
+) -> list[dict[str, Any]]:
+    """Some patches, reconstructed from their k strongest units, all others at their mean activation.
+
+    Strongest are those that move the outputs' pre-activations the most: |z_j - mean z_j| |w_j|, w_j the weights from
+    the unit to the outputs.
+    """
+    mean = Z.mean(axis=0)
+    norms = np.linalg.norm(network.coefs_[1], axis=1)
+    strength = np.abs(Z - mean) * norms
+    gained = squared_errors(network, X, np.broadcast_to(mean, Z.shape)) - squared_errors(network, X, Z)
+    patches = []
+    for row, how in _chosen(gained, strength.argmax(axis=1)):
+        order = np.argsort(-strength[row], kind="stable")[:MOST_STRONGEST]
+        codes = np.tile(mean, (len(order) + 1, 1))
+        for k, unit in enumerate(order):
+            codes[k + 1 :, unit] = Z[row, unit]
+        if len(order) < Z.shape[1]:
+            codes = np.vstack([codes, Z[row]])
+        frames = network.inverse_transform(codes)
+        patches.append(
+            {
+                "row": int(row),
+                "how": how,
+                "original": patch_picture(X[row], shape, limits),
+                "frames": [patch_picture(frame, shape, limits) for frame in frames],
+                "errors": [float(f"{error:.4g}") for error in squared_errors(network, X[[row]], codes)],
+                "units": order.tolist(),
+            }
+        )
+    return patches
+
+
+def _chosen(gained: Array, strongest: NDArray[np.intp]) -> list[tuple[int, str]]:
+    """Half of them the rows that units explain best, each by another unit, and half of them at random."""
+    best: dict[int, int] = {}
+    for row in np.argsort(-gained, kind="stable"):
+        best.setdefault(int(strongest[row]), int(row))
+        if len(best) == N_PATCHES // 2:
+            break
+    others = np.setdiff1d(np.arange(len(gained)), list(best.values()))
+    n_others = min(N_PATCHES - len(best), len(others))
+    at_random = np.sort(np.random.default_rng(0).choice(others, n_others, replace=False))
+    return [(row, "explained best") for row in best.values()] + [(int(row), "drawn at random") for row in at_random]

@@ -1,0 +1,320 @@
+"""Specifications of charts, in Vega-Altair's words.
+
+No colors here: the page's style sheet names them, for light and for dark, and the page's script hands them to Vega.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam.display.cost_curve import NO_TERMS
+
+__all__ = [
+    "activation_histogram",
+    "calibration",
+    "cost_curve",
+    "coverage",
+    "heatmap",
+    "likelihood_profile",
+    "mean_activations",
+    "residual_histogram",
+    "residual_pair",
+]
+
+Spec = dict[str, Any]
+Array = NDArray[np.float64]
+
+MOST_ITERATIONS = 300  # of which J is drawn
+HEIGHT, SQUARE = 260, 320
+DIGITS = 5
+
+
+def _rows(**columns: Iterable[Any]) -> alt.InlineData:
+    """Make a table for a chart: numbers rounded, and none that JSON does not have."""
+    table = zip(*columns.values(), strict=True)
+    return alt.InlineData(values=[dict(zip(columns, map(_plain, row), strict=True)) for row in table])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _spec(chart: Any, description: str, height: int = HEIGHT) -> Spec:
+    spec: Spec = chart.properties(width="container", height=height, description=description).to_dict()
+    return spec
+
+
+def cost_curve(history: Any) -> Spec:
+    """J and its terms against the iteration."""
+    shown = np.unique(np.linspace(0, len(history) - 1, MOST_ITERATIONS).astype(int))
+    terms = ["J", *(name for name in history.columns if name not in NO_TERMS)]
+    values = history[terms].to_numpy(dtype=float)[shown]
+    logarithmic = not (values < 0).any()
+    values[(values <= 0) & logarithmic] = np.nan
+    names = [term.replace("_", " ") for term in terms]
+    data = _rows(
+        iteration=np.tile(history["iteration"].to_numpy()[shown], len(terms)),
+        term=np.repeat(names, len(shown)).tolist(),
+        value=values.T.ravel(),
+    )
+    chart = (
+        alt.Chart(data)
+        .mark_line(clip=True)
+        .encode(
+            x=alt.X(
+                "iteration:Q", title="iteration", scale=alt.Scale(nice=False), axis=alt.Axis(tickMinStep=1, format="d")
+            ),
+            y=alt.Y(
+                "value:Q",
+                title="J and its terms" + (", logarithmic" if logarithmic else ""),
+                scale=alt.Scale(type="log") if logarithmic else alt.Scale(zero=False),
+                axis=alt.Axis(tickCount=5, format="~g"),
+            ),
+            color=alt.Color("term:N", scale=alt.Scale(domain=names), title=None),
+            strokeDash=alt.StrokeDash("term:N", scale=alt.Scale(domain=names), title=None),
+            tooltip=["term:N", "iteration:Q", alt.Tooltip("value:Q", format=".5g")],
+        )
+    )
+    last = history.iloc[-1]
+    return _spec(
+        chart,
+        f"Lines of J and its terms over {int(last['iteration'])} iterations; at the end "
+        + ", ".join(f"{name} is {last[term]:.4g}" for term, name in zip(terms, names, strict=True)),
+    )
+
+
+def mean_activations(mean: Array, rho: float | None) -> Spec:
+    """rho_hat of each unit, beside rho."""
+    points = (
+        alt.Chart(_rows(unit=range(len(mean)), mean=mean))
+        .mark_point(filled=True, size=60)
+        .encode(
+            x=alt.X("unit:Q", title="unit", axis=alt.Axis(tickMinStep=1, format="d")),
+            y=alt.Y("mean:Q", title="mean activation", scale=alt.Scale(zero=True)),
+            tooltip=["unit:Q", alt.Tooltip("mean:Q", title="mean activation", format=".5g")],
+        )
+    )
+    description = f"Mean activation of each of {len(mean)} units, from {mean.min():.4g} to {mean.max():.4g}"
+    if rho is None:
+        return _spec(points, description)
+    line = alt.Chart(_rows(rho=[rho])).mark_rule(strokeDash=[6, 4]).encode(y="rho:Q")
+    return _spec(line + points, f"{description}; a line at the target rho = {rho:g}")
+
+
+def activation_histogram(n_samples: int) -> Spec:
+    """How many patches excite a unit how much; the page fills in the rows of each unit: low, high, count."""
+    # A logarithm, for a sparse unit is at rest on nearly all; its bars begin at half a patch, where 0 would be nowhere.
+    chart = (
+        alt.Chart(_rows(low=[], high=[], count=[]))
+        .transform_filter("datum.count > 0")
+        .mark_bar()
+        .encode(
+            x=alt.X("low:Q", title="activation", scale=alt.Scale(zero=False, nice=False)),
+            x2="high:Q",
+            y=alt.Y(
+                "count:Q",
+                title="patches, logarithmic",
+                scale=alt.Scale(type="log", domain=[0.5, n_samples]),
+                axis=alt.Axis(tickCount=4, format="~s"),
+            ),
+            y2=alt.datum(0.5),
+            tooltip=[alt.Tooltip("low:Q", format=".3g"), alt.Tooltip("high:Q", format=".3g"), "count:Q"],
+        )
+    )
+    return _spec(chart, "Histogram of the activation", height=150)
+
+
+def heatmap(
+    matrix: Array, names: Sequence[str], *, rows: str | None, columns: str | None, signed: bool, description: str
+) -> Spec:
+    """A matrix, its values in the cells where there is room for them."""
+    n = len(names)
+    data = _rows(
+        row=np.repeat(list(names), n).tolist(), column=np.tile(list(names), n).tolist(), value=np.ravel(matrix)
+    )
+    scale = alt.Scale(scheme="redblue", domain=[-1, 1]) if signed else alt.Scale(scheme="blues", domain=[0, 1])
+    cells = (
+        alt.Chart(data)
+        .mark_rect()
+        .encode(
+            x=alt.X("column:N", sort=list(names), title=columns, axis=alt.Axis(labelAngle=0 if n < 6 else -45)),
+            y=alt.Y("row:N", sort=list(names), title=rows),
+            color=alt.Color("value:Q", scale=scale, title=None),
+            tooltip=["row:N", "column:N", alt.Tooltip("value:Q", format=".3f")],
+        )
+    )
+    if n > 12:
+        return _spec(cells, description, SQUARE)
+    dark = "abs(datum.value) > 0.6" if signed else "datum.value > 0.55"
+    text = (
+        alt.Chart(data)
+        .mark_text(fontSize=12 if n < 8 else 9)
+        .encode(
+            x=alt.X("column:N", sort=list(names)),
+            y=alt.Y("row:N", sort=list(names)),
+            text=alt.Text("value:Q", format=".2f"),
+            color=alt.condition(dark, alt.value("white"), alt.value("black")),
+        )
+    )
+    return _spec(cells + text, description, SQUARE)
+
+
+def residual_pair(
+    r: Array, ellipses: Mapping[float, Array], names: tuple[str, str], limits: tuple[float, float]
+) -> Spec:
+    """Residuals of two outputs, and the ellipses within which shares of them are expected."""
+    x_scale, y_scale = (alt.Scale(domain=[-limit, limit]) for limit in limits)
+    points = (
+        alt.Chart(_rows(x=r[:, 0], y=r[:, 1]))
+        .mark_circle(size=14, opacity=0.5, clip=True)
+        .encode(
+            x=alt.X("x:Q", title=f"residual of {names[0]}", scale=x_scale, axis=alt.Axis(tickCount=5)),
+            y=alt.Y("y:Q", title=f"residual of {names[1]}", scale=y_scale, axis=alt.Axis(tickCount=5)),
+        )
+    )
+    shares = [f"{100 * share:.0f} % expected inside" for share in ellipses]
+    outline = np.concatenate([line.T for line in ellipses.values()])
+    each = len(outline) // len(shares)
+    lines = (
+        alt.Chart(
+            _rows(
+                x=outline[:, 0],
+                y=outline[:, 1],
+                share=np.repeat(shares, each).tolist(),
+                place=np.tile(np.arange(each), len(shares)),
+            )
+        )
+        .mark_line(clip=True)
+        .encode(
+            x=alt.X("x:Q", scale=x_scale),
+            y=alt.Y("y:Q", scale=y_scale),
+            order="place:O",
+            detail="share:N",
+            strokeDash=alt.StrokeDash("share:N", sort=shares, title=None),
+        )
+    )
+    return _spec(
+        points + lines,
+        f"Residuals of {names[0]} and {names[1]} with the ellipses that should hold " + " and ".join(shares),
+        SQUARE,
+    )
+
+
+def residual_histogram(r: Array, deviation: float, name: str) -> Spec:
+    """Residuals of a single output, and the normal density."""
+    density, edges = np.histogram(r, bins="auto", density=True)
+    x = np.linspace(-4 * deviation, 4 * deviation, 121)
+    normal = np.exp(-0.5 * (x / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))
+    bars = (
+        alt.Chart(_rows(low=edges[:-1], high=edges[1:], density=density))
+        .mark_bar()
+        .encode(x=alt.X("low:Q", title=f"residual of {name}"), x2="high:Q", y=alt.Y("density:Q", title="density"))
+    )
+    line = alt.Chart(_rows(low=x, density=normal)).mark_line().encode(x="low:Q", y="density:Q")
+    return _spec(bars + line, f"Histogram of the residuals of {name}, with the normal density that was fitted")
+
+
+def coverage(expected: Array, observed: Array, band: Array) -> Spec:
+    """Shares of rows within regions that should hold a share of them, with a band for chance."""
+    x = alt.X("expected:Q", title="share expected inside", scale=alt.Scale(domain=[0, 1]))
+    area = (
+        alt.Chart(_rows(expected=expected, low=np.clip(expected - band, 0, 1), high=np.clip(expected + band, 0, 1)))
+        .mark_area(opacity=0.25)
+        .encode(x=x, y=alt.Y("low:Q", title="share found inside", scale=alt.Scale(domain=[0, 1])), y2="high:Q")
+    )
+    diagonal = alt.Chart(_rows(expected=[0.0, 1.0], observed=[0.0, 1.0])).mark_line(
+        strokeDash=[6, 4], strokeWidth=1, style="quiet"
+    )
+    found = (
+        alt.Chart(_rows(expected=expected, observed=observed))
+        .mark_line()
+        .encode(
+            x=x,
+            y="observed:Q",
+            tooltip=[alt.Tooltip("expected:Q", format=".2f"), alt.Tooltip("observed:Q", format=".3f")],
+        )
+    )
+    worst = int(np.argmax(np.abs(observed - expected)))
+    return _spec(
+        area + diagonal.encode(x=x, y="observed:Q") + found,
+        "Share of rows found inside against the share expected; farthest apart where "
+        f"{100 * expected[worst]:.0f} % were expected and {100 * observed[worst]:.0f} % found",
+        SQUARE,
+    )
+
+
+def calibration(predicted: Array, observed: Array, errors: Array, counts: NDArray[np.intp]) -> Spec:
+    """How often what was said with a probability came true."""
+    x = alt.X("predicted:Q", title="probability said", scale=alt.Scale(domain=[0, 1]))
+    y = alt.Y("observed:Q", title="share that came true", scale=alt.Scale(domain=[0, 1]))
+    diagonal = alt.Chart(_rows(predicted=[0.0, 1.0], observed=[0.0, 1.0])).mark_line(
+        strokeDash=[6, 4], strokeWidth=1, style="quiet"
+    )
+    base = alt.Chart(
+        _rows(
+            predicted=predicted,
+            observed=observed,
+            low=np.clip(observed - 2 * errors, 0, 1),
+            high=np.clip(observed + 2 * errors, 0, 1),
+            rows=counts,
+        )
+    )
+    bars = base.mark_rule(strokeWidth=1.5).encode(x=x, y=alt.Y("low:Q", title="share that came true"), y2="high:Q")
+    points = base.mark_point(filled=True, size=70).encode(
+        x=x,
+        y=y,
+        tooltip=[alt.Tooltip("predicted:Q", format=".3f"), alt.Tooltip("observed:Q", format=".3f"), "rows:Q"],
+    )
+    return _spec(
+        diagonal.encode(x=x, y=y) + bars + points,
+        "Share that came true against the probability said: "
+        + ", ".join(f"{q:.2f} of {p:.2f}" for p, q in zip(predicted, observed, strict=True)),
+        SQUARE,
+    )
+
+
+def likelihood_profile(profile: Any) -> Spec:
+    """Likelihood of labels held out, and of those trained on, at each epsilon tried."""
+    low, high = profile.interval
+    kinds = ["labels held out", "labels trained on"]
+    n = len(profile.epsilon)
+    x = alt.X("epsilon:Q", title="epsilon, probability that a label is wrong")
+    y = alt.Y("likelihood:Q", title="mean log-likelihood / nats", scale=alt.Scale(zero=False))
+    band = alt.Chart(_rows(low=[low], high=[high])).mark_rect(opacity=0.25).encode(x=alt.X("low:Q"), x2="high:Q")
+    best = alt.Chart(_rows(best=[profile.best])).mark_rule().encode(x="best:Q")
+    points = (
+        alt.Chart(
+            _rows(
+                epsilon=np.tile(profile.epsilon, 2),
+                likelihood=np.concatenate([profile.held_out, profile.training]),
+                kind=np.repeat(kinds, n).tolist(),
+            )
+        )
+        .mark_point(filled=True, size=50)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("kind:N", scale=alt.Scale(domain=kinds), title=None),
+            shape=alt.Shape("kind:N", scale=alt.Scale(domain=kinds), title=None),
+            tooltip=["kind:N", alt.Tooltip("epsilon:Q", format=".3f"), alt.Tooltip("likelihood:Q", format=".4f")],
+        )
+    )
+    near = profile.epsilon[profile.near > 0]
+    fine = np.linspace(near[0], near[-1], 61)
+    parabola = (
+        alt.Chart(_rows(epsilon=fine, likelihood=np.polyval(profile.parabola, fine)))
+        .mark_line(strokeWidth=1, style="quiet")
+        .encode(x="epsilon:Q", y=y)
+    )
+    return _spec(
+        band + best + parabola + points,
+        f"Mean log-likelihood against epsilon; of labels held out the greatest at {profile.best:.3f}, with a 95 % "
+        f"interval from {low:.3f} to {high:.3f}",
+    )

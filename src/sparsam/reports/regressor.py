@@ -1,0 +1,186 @@
+"""The page of a regression with a noise covariance."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+from sklearn.metrics import r2_score
+
+from sparsam.display.residuals import SHARES, correlations, covariance_ellipse
+from sparsam.multivariate_normal import squared_distances
+from sparsam.reports import charts, findings
+from sparsam.reports.findings import Finding
+from sparsam.reports.page import Page
+from sparsam.reports.rows import Rows
+from sparsam.reports.training import parameters_of, training_facts
+
+__all__ = ["regressor_page"]
+
+Array = NDArray[np.float64]
+
+MOST_PAIRS = 6
+MOST_POINTS = 600  # in a pair's chart
+TOLD = (0.5, 0.8, 0.9, 0.95, 0.99)  # shares whose coverage is told in figures
+LEVELS = np.linspace(0.0, 1.0, 101)
+
+
+def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: list[str] | None) -> Page:
+    """Gather what the page of a regression shows, about the rows held out where there are such."""
+    shown = held_out or training
+    Y = _targets(shown)
+    names = _names(network, shown.targets if names is None else None, names)
+    C = network.covariance_
+    means = _matrix(network.predict(shown.inputs))
+    residuals = Y - means
+    expected, observed, band, n_judged = _coverage(Y, means, C)
+    told = [(share, float(np.interp(share, expected, observed))) for share in TOLD]
+    correlation = correlations(C)
+    specs = {"cost": charts.cost_curve(network.history_), "coverage": charts.coverage(expected, observed, band)}
+    if len(C) > 1:
+        specs["correlations"] = charts.heatmap(
+            correlation,
+            [name.split(" / ")[0] for name in names],
+            rows=None,
+            columns=None,
+            signed=True,
+            description="Correlation matrix of the noise; " + _strongest(correlation, names),
+        )
+    pictures = _residual_charts(residuals, C, correlation, names)
+    return Page(
+        template="regressor.html",
+        content={
+            "part": shown.part,
+            "n_rows": len(Y),
+            "n_judged": n_judged,
+            "outputs": _outputs(Y, means, C, names),
+            "likelihoods": [
+                (rows.part, len(rows.inputs), network.mean_log_likelihood(rows.inputs, rows.targets))
+                for rows in (training, held_out)
+                if rows is not None
+            ],
+            "covariance": [[f"{value:.4g}" for value in row] for row in C],
+            "names": names,
+            "coverage": told,
+            "residual_charts": list(pictures),
+            "n_pairs": len(C) * (len(C) - 1) // 2,
+        },
+        charts=specs | pictures,
+        facts=[
+            ("features", str(network.n_features_in_)),
+            ("targets", str(len(C))),
+            ("rows trained on", f"{len(training.inputs):,}"),
+            *([] if held_out is None else [("rows held out", f"{len(held_out.inputs):,}")]),
+            *training_facts(network),
+        ],
+        findings=[
+            findings.of_training(network),
+            *findings.of_covariance(network, _targets(training), names),
+            *_of_coverage(told, n_judged, shown.part),
+        ],
+        parameters=parameters_of(network),
+    )
+
+
+def _matrix(values: Any) -> Array:
+    array = np.asarray(values, dtype=np.float64)
+    return array.reshape(len(array), -1)
+
+
+def _targets(rows: Rows) -> Array:
+    return _matrix(rows.targets)
+
+
+def _names(network: Any, targets: Any, names: list[str] | None) -> list[str]:
+    n = len(network.covariance_)
+    if names is None:
+        names = [str(name) for name in getattr(targets, "columns", [f"output {k}" for k in range(n)])]
+    if len(names) != n:
+        raise ValueError(f"names must be {n}, one a target, got {len(names)}")
+    return list(names)
+
+
+def _coverage(Y: Array, means: Array, C: Array) -> tuple[Array, Array, Array, int]:
+    """Which share of the rows lies inside the regions that should hold each share of them.
+
+    The region of share p is r' C^-1 r <= chi-squared's quantile at p; so a row is inside where the distribution
+    function of its squared distance (the probability integral transform) is at most p.
+
+    Returns
+    -------
+    expected, observed, band : arrays
+        Shares; and 1.96 standard deviations of the observed ones, if the model is right.
+    n : int
+        Rows with any target.
+    """
+    distances, n_observed = squared_distances(Y, means, C)
+    judged = n_observed > 0
+    transformed = np.sort(chi2.cdf(distances[judged], n_observed[judged]))
+    n = len(transformed)
+    observed = np.searchsorted(transformed, LEVELS, side="right") / n
+    return LEVELS, observed, 1.96 * np.sqrt(LEVELS * (1 - LEVELS) / n), n
+
+
+def _of_coverage(told: list[tuple[float, float]], n: int, part: str) -> list[Finding]:
+    """Say whether the covariance promises too much."""
+    share, found = next(pair for pair in told if pair[0] == 0.95)
+    chance = 3 * np.sqrt(share * (1 - share) / n)
+    said = f"The region that should hold {100 * share:.0f} % of the rows holds {100 * found:.1f} % of those {part}"
+    if found < share - chance:
+        return [
+            Finding(
+                "warning",
+                f"{said}: the covariance promises more than it keeps. Residuals have heavier tails than a normal "
+                "distribution, or the network has learned its training rows by heart: more weight decay, fewer units.",
+            )
+        ]
+    if found > share + chance:
+        return [Finding("note", f"{said}: the covariance is rather too large.")]
+    return [Finding("good", f"{said}, as it should within chance.")]
+
+
+def _outputs(Y: Array, means: Array, C: Array, names: list[str]) -> list[dict[str, str]]:
+    """Residuals of each target in figures."""
+    table = []
+    for k, name in enumerate(names):
+        seen = ~np.isnan(Y[:, k])
+        r = Y[seen, k] - means[seen, k]
+        deviation = np.sqrt(C[k, k])
+        row = {"name": name, "seen": str(int(seen.sum())), "deviation": f"{deviation:.4g}"}
+        if len(r) > 1:
+            row |= {
+                "r2": f"{r2_score(Y[seen, k], means[seen, k]):.4f}",
+                "mean": f"{r.mean():.3g}",
+                "rms": f"{np.sqrt(np.mean(r**2)):.4g}",
+                "outside": f"{100 * np.mean(np.abs(r) > 1.96 * deviation):.1f} %",
+            }
+        table.append(row)
+    return table
+
+
+def _residual_charts(residuals: Array, C: Array, correlation: Array, names: list[str]) -> dict[str, dict[str, Any]]:
+    """A chart of each pair of targets, of many targets those whose noise goes together the most; or a histogram."""
+    r = residuals[:: -(-len(residuals) // MOST_POINTS)]
+    if len(C) == 1:
+        seen = residuals[~np.isnan(residuals[:, 0]), 0]
+        return {"residuals-0": charts.residual_histogram(seen, float(np.sqrt(C[0, 0])), names[0])}
+    pairs = sorted(combinations(range(len(C)), 2), key=lambda pair: -abs(correlation[pair]))[:MOST_PAIRS]
+    specs = {}
+    for i, j in pairs:
+        both = r[:, [i, j]]
+        block = C[np.ix_([i, j], [i, j])]
+        specs[f"residuals-{i}-{j}"] = charts.residual_pair(
+            both[~np.isnan(both).any(axis=1)],
+            {share: covariance_ellipse(block, share, 61) for share in SHARES},
+            (names[i], names[j]),
+            (4 * float(np.sqrt(C[i, i])), 4 * float(np.sqrt(C[j, j]))),
+        )
+    return specs
+
+
+def _strongest(correlation: Array, names: list[str]) -> str:
+    i, j = max(combinations(range(len(names)), 2), key=lambda pair: abs(correlation[pair]))
+    return f"the strongest is {correlation[i, j]:.2f}, of {names[i]} and {names[j]}"

@@ -1,0 +1,47 @@
+"""Rows of a table that a page is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Rows", "columns_of", "numbers_of_rows"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows with targets.
+
+    Attributes
+    ----------
+    part : str
+        "training" or "held out".
+    raw : array-like or DataFrame
+        As the user has them.
+    inputs : array
+        As the network gets them.
+    targets : array-like or DataFrame
+    """
+
+    part: str
+    raw: Any
+    inputs: Any
+    targets: Any
+
+
+def numbers_of_rows(raw: Any) -> list[str]:
+    """What the user calls each row: its label in a DataFrame, else its number."""
+    return (
+        [str(label) for label in raw.index]
+        if hasattr(raw, "index") and hasattr(raw, "columns")
+        else [str(row) for row in range(len(raw))]
+    )
+
+
+def columns_of(raw: Any) -> list[str]:
+    """Names of the columns, or their numbers."""
+    if hasattr(raw, "columns"):
+        return [str(name) for name in raw.columns]
+    return [str(column) for column in range(np.shape(raw)[1])]

@@ -1,0 +1,31 @@
+"""What every page tells of a training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["parameters_of", "training_facts"]
+
+NOT_TOLD = ("callback", "mesh", "checkpoint", "checkpoint_every", "resume", "verbose", "warm_start")
+
+
+def training_facts(network: Any) -> list[tuple[str, str]]:
+    """Figures for the head of a page."""
+    seconds = float(network.history_["seconds"].iloc[-1])
+    return [
+        ("J", f"{network.cost_:.6f}"),
+        ("largest component of the gradient", f"{network.gradient_norm_:.1e}"),
+        ("iterations", str(network.n_iter_)),
+        ("evaluations of J", str(network.n_evaluations_)),
+        ("training", f"{seconds:.1f} s"),
+    ]
+
+
+def parameters_of(network: Any) -> dict[str, str]:
+    """Hyperparameters as text, without what has no influence on the result."""
+    return {name: _short(value) for name, value in network.get_params(deep=False).items() if name not in NOT_TOLD}
+
+
+def _short(value: Any) -> str:
+    text = str(getattr(value, "tolist", lambda: value)())
+    return text if len(text) <= 200 else text[:200] + " ..."

@@ -1,0 +1,166 @@
+"""What hidden units of an autoencoder do, one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam.gabor import LEAST_SIDE, fit_gabors
+from sparsam.reports.pictures import filter_picture, mosaic_picture
+from sparsam.units import RANGES, UnitStatistics
+
+__all__ = ["Unit", "losses_without", "squared_errors", "unit_pages"]
+
+Array = NDArray[np.float64]
+
+N_EXCITING = 16
+N_COLUMNS = 8
+N_BINS = 24
+MOST_VALUES = 50_000_000  # of outputs, computed to see what they lose without each unit
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit's page.
+
+    Attributes
+    ----------
+    number : int
+    filter, gabor, exciting : str
+        Pictures: the filter, the Gabor function nearest to it (empty where there is none), the patches that excite it
+        the most.
+    alt : str
+        The filter in words.
+    mean : float
+        Activation.
+    loss : float
+        By how much the mean E_n increases without it.
+    r2, orientation, frequency : float or None
+        Of the Gabor function.
+    oriented : bool
+    troubles : list of str
+    histogram : list of dict
+        low, high, count: of the activation over the patches.
+    """
+
+    number: int
+    filter: str
+    gabor: str
+    exciting: str
+    alt: str
+    mean: float
+    loss: float
+    r2: float | None
+    orientation: float | None
+    frequency: float | None
+    oriented: bool
+    troubles: list[str]
+    histogram: list[dict[str, float]]
+
+
+def unit_pages(
+    network: Any,
+    X: Array,
+    Z: Array,
+    shape: tuple[int, int],
+    limits: tuple[float, float],
+    statistics: UnitStatistics,
+    losses: Array,
+) -> list[Unit]:
+    """Describe each unit.
+
+    Parameters
+    ----------
+    network : SparseAutoencoder
+    X : array of shape (n_samples, n_features)
+    Z : array of shape (n_samples, n_components)
+        Its activations.
+    shape, limits
+        Of a row as a picture, and what is black and white in it.
+    statistics : UnitStatistics
+    losses : array of shape (n_components,)
+        As `losses_without` gives them.
+    """
+    components = np.asarray(network.components_, dtype=np.float64)
+    fits = fit_gabors(components, shape) if min(shape) >= LEAST_SIDE else None
+    most = np.argsort(-Z, axis=0, kind="stable")[:N_EXCITING]
+    edges = _edges(Z, network.hidden_activation)
+    pages = []
+    for j, component in enumerate(components):
+        has_gabor = fits is not None and fits.r2[j] > 0
+        oriented = bool(fits is not None and fits.oriented[j])
+        orientation = float(fits.orientation[j]) if fits is not None and has_gabor else None
+        frequency = float(fits.frequency[j]) if fits is not None and has_gabor else None
+        counts, _ = np.histogram(Z[:, j], edges)
+        pages.append(
+            Unit(
+                number=j,
+                filter=filter_picture(component, shape),
+                gabor=filter_picture(fits.image[j], shape) if fits is not None and has_gabor else "",
+                exciting=mosaic_picture(X[most[:, j]], shape, limits, N_COLUMNS),
+                alt=_in_words(j, oriented, orientation, frequency),
+                mean=float(statistics.mean[j]),
+                loss=float(losses[j]),
+                r2=None if fits is None else float(fits.r2[j]),
+                orientation=orientation,
+                frequency=frequency,
+                oriented=oriented,
+                troubles=_troubles(statistics, j),
+                histogram=[
+                    {"low": float(f"{low:.4g}"), "high": float(f"{high:.4g}"), "count": int(count)}
+                    for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+                    if count
+                ],
+            )
+        )
+    return pages
+
+
+def losses_without(network: Any, X: Array, Z: Array) -> tuple[Array, int]:
+    """By how much the mean of E_n = 1/2 |y_n - x_n|^2 increases when a unit always has its mean activation.
+
+    Its mean and not 0: what a unit adds to every output alike, a bias would add as well. What is lost is what the unit
+    tells of the single row.
+
+    Returns
+    -------
+    losses : array of shape (n_components,)
+    n_rows : int
+        How many rows were looked at, the first.
+    """
+    n_rows = max(1, min(len(X), MOST_VALUES // (X.shape[1] * Z.shape[1])))
+    X, mean, Z = X[:n_rows], Z.mean(axis=0), Z[:n_rows]
+    complete = squared_errors(network, X, Z).mean()
+    losses = np.empty(Z.shape[1])
+    for j in range(Z.shape[1]):
+        without = Z.copy()
+        without[:, j] = mean[j]
+        losses[j] = squared_errors(network, X, without).mean() - complete
+    return losses, n_rows
+
+
+def squared_errors(network: Any, X: Array, Z: Array) -> Array:
+    """E_n of reconstructions from these activations."""
+    residuals: Array = network.inverse_transform(Z) - X
+    return 0.5 * np.einsum("nk,nk->n", residuals, residuals)
+
+
+def _edges(Z: Array, hidden_activation: str) -> Array:
+    low, high = RANGES[hidden_activation]
+    if np.isinf(high):
+        high = float(Z.max()) or 1.0
+    return np.linspace(low, high, N_BINS + 1)
+
+
+def _in_words(number: int, oriented: bool, orientation: float | None, frequency: float | None) -> str:
+    if not oriented or orientation is None or frequency is None:
+        return f"Filter of unit {number}"
+    return f"Filter of unit {number}: stripes at {orientation:.0f} degrees, {frequency:.2f} cycles per pixel"
+
+
+def _troubles(statistics: UnitStatistics, unit: int) -> list[str]:
+    kinds = {"dead": statistics.dead, "saturated": statistics.saturated, "constant": statistics.constant}
+    return [name for name, which in kinds.items() if which is not None and which[unit]]

@@ -1,0 +1,95 @@
+"""Small models, and what a page holds."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+import sparsam
+from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
+
+
+class Contents(HTMLParser):
+    """The elements of a page, its text, and the JSON in it."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.words, self.json = [], [], {}
+        self._inside = {}
+        self.feed(html)
+        self.text = re.sub(r"\s+", " ", " ".join(self.words))
+
+    def handle_starttag(self, tag, attributes):
+        self._inside = {"tag": tag, **dict(attributes)}
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        self._inside = {}
+
+    def handle_data(self, data):
+        if self._inside.get("type") == "application/json":
+            self.json[self._inside["id"]] = json.loads(data)
+        elif self._inside.get("tag") not in ("script", "style"):
+            self.words.append(data)
+
+    def all(self, tag, **attributes):
+        return [a for name, a in self.elements if name == tag and attributes.items() <= a.items()]
+
+
+@pytest.fixture(scope="session")
+def contents():
+    return Contents
+
+
+@pytest.fixture(scope="session")
+def patches():
+    return np.random.default_rng(0).uniform(0.1, 0.9, size=(300, 16)) * np.linspace(0.5, 1, 300)[:, None]
+
+
+@pytest.fixture(scope="session")
+def autoencoder(patches):
+    with pytest.warns(ConvergenceWarning):
+        return SparseAutoencoder(6, rho=0.2, beta=0.5, max_iter=40, random_state=0).fit(patches)
+
+
+@pytest.fixture(scope="session")
+def measured():
+    """Inputs and two targets whose noise goes together."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 2))
+    return X, X + rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], size=500)
+
+
+@pytest.fixture(scope="session")
+def regressor(measured):
+    return MultivariateNormalRegressor((), random_state=0).fit(measured[0][:300], measured[1][:300])
+
+
+@pytest.fixture(scope="session")
+def labelled():
+    """Pictures of bars, upright or not, and their labels, of which the first ten are wrong."""
+    rng = np.random.default_rng(0)
+    upright = rng.integers(2, size=200)
+    X = rng.uniform(0, 0.1, size=(200, 8, 8))
+    X[upright == 1, :, 3:5] += 0.8
+    X[upright == 0, 3:5, :] += 0.8
+    given = np.where(np.arange(200) < 10, 1 - upright, upright)
+    return X.reshape(200, 64), np.array(["lying", "upright"])[given]
+
+
+@pytest.fixture(scope="session")
+def classifier(labelled):
+    return NoisyLabelClassifier((), epsilon=0.05, alpha=1e-2, random_state=0).fit(*labelled)
+
+
+@pytest.fixture(scope="session")
+def pages(autoencoder, patches, regressor, measured, classifier, labelled):
+    X, Y = measured
+    return {
+        "autoencoder": sparsam.report(autoencoder, patches),
+        "regressor": sparsam.report(regressor, X[:300], Y[:300], test=(X[300:], Y[300:]), names=["height", "width"]),
+        "classifier": sparsam.report(classifier, *labelled),
+    }

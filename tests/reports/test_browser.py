@@ -1,0 +1,135 @@
+"""The page in a browser: clicks, keys, the slider; nothing fetched, no errors; on a phone, in the dark."""
+
+import shutil
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def files(pages, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    for name, html in pages.items():
+        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def open_page(browser, files):
+    """Open a page; at the end nothing may have been fetched, said on the console, or failed."""
+    contexts, trouble = [], []
+
+    def open_page(name, **options):
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: trouble.append(message.text))
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("request", lambda request: request.url.startswith(("file:", "data:")) or trouble.append(request.url))
+        page.goto((files / f"{name}.html").as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def draw_all(page):
+    """Scroll to every chart that is not hidden, and wait for it."""
+    for place in page.locator(".chart:visible").all():
+        place.scroll_into_view_if_needed()
+        place.locator("svg").wait_for()
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "regressor", "classifier"])
+@pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, {"viewport": PHONE}], ids=["", "dark", "phone"])
+def test_charts_are_drawn_and_fit(open_page, name, options):
+    page = open_page(name, reduced_motion="reduce", **options)
+    draw_all(page)
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= page.viewport_size["width"]
+    charts = page.locator(".chart:visible").all()
+    assert all(chart.get_attribute("aria-label") for chart in charts)
+    light = page.evaluate("getComputedStyle(document.body).color") != "rgb(27, 31, 36)"
+    assert light == (options.get("color_scheme") == "dark")
+    assert len(page.screenshot(full_page=True)) > 20_000
+
+
+def test_charts_follow_when_the_light_goes_out(open_page):
+    page = open_page("regressor")
+    draw_all(page)
+    color = "document.querySelector('.chart svg .role-axis-title text').getAttribute('fill')"
+    before = page.evaluate(color)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"{color} !== {before!r}")
+
+
+def shown(page):
+    return page.locator("#units > article:visible h3").inner_text()
+
+
+def test_a_click_opens_the_unit(open_page):
+    page = open_page("autoencoder")
+    page.get_by_role("button", name="Filter of unit 4").click()
+    assert shown(page) == "Unit 4"
+    page.locator("#unit-4 .chart svg").wait_for()
+    assert "unit 4" in page.locator("#unit-4 .chart").get_attribute("aria-label")
+
+
+def test_the_keyboard_reaches_units_one_by_one(open_page):
+    page = open_page("autoencoder")
+    page.locator("#sort").focus()
+    page.keyboard.press("Tab")
+    focused = "document.activeElement.getAttribute('aria-controls')"
+    assert page.evaluate(focused) == "unit-0"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    for key, unit in (("ArrowRight", 1), ("End", 5), ("ArrowRight", 5), ("Home", 0), ("ArrowRight", 1)):
+        page.keyboard.press(key)
+        assert page.evaluate(focused) == f"unit-{unit}"
+    assert shown(page) == "Unit 0"
+    page.keyboard.press("Enter")
+    assert shown(page) == "Unit 1"
+    page.keyboard.press("Tab")  # one stop for all filters
+    assert page.evaluate("document.activeElement.closest('#filter-list')") is None
+
+
+@pytest.mark.parametrize("key", ["loss", "activity", "r2", "number"])
+def test_sorting_reorders_the_filters(open_page, key):
+    page = open_page("autoencoder")
+    page.locator("#sort").select_option("frequency")
+    page.locator("#sort").select_option(key)
+    values = page.eval_on_selector_all("#filter-list > li", f"items => items.map(item => Number(item.dataset.{key}))")
+    assert len(values) == 6
+    assert values == sorted(values)
+    assert key == "number" or values != values[::-1]
+
+
+def test_the_slider_adds_units(open_page, contents, pages):
+    patches = contents(pages["autoencoder"]).json["patches"]
+    page = open_page("autoencoder")
+    slider, told = page.locator("#strongest"), page.locator("#told")
+    assert told.inner_text().startswith("all units")
+    slider.focus()
+    page.keyboard.press("Home")
+    assert told.inner_text().startswith("no unit")
+    assert page.locator("#reconstructed").get_attribute("src") == patches[0]["frames"][0]
+    page.keyboard.press("ArrowRight")
+    assert f"k = 1: unit {patches[0]['units'][0]};" in told.inner_text()
+    page.locator("[data-patch='3']").click()
+    assert page.locator("#original").get_attribute("src") == patches[3]["original"]
+    assert page.locator("#reconstructed").get_attribute("src") == patches[3]["frames"][1]
