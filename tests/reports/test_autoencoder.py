@@ -94,8 +94,7 @@ def test_a_saturated_unit_is_named(autoencoder, patches, contents):
     b = autoencoder.intercepts_[0].astype(float)
     b[3] = 50.0
     text = contents(sparsam.report(changed(autoencoder, autoencoder.coefs_[0], b), patches)).text
-    assert "1 of 6 units is saturated: it is fully on" in text
-    assert "Units 3." in text
+    assert "1 of 6 units is saturated (number 3)." in text
 
 
 def test_data_outside_of_the_outputs_range_are_a_warning(autoencoder, patches, contents):

@@ -35,6 +35,11 @@ CURES = {
     "interrupted": "Go on from these weights with warm_start.",
     "not_finite": "These are the last weights at which it was. Look for extreme values in the data.",
 }
+UNIT_TROUBLES = {
+    "dead": "The activation hardly changes from row to row, so that it tells nothing of the data.",
+    "saturated": "The activation is at its upper end, or jumps between both, so that small changes of the data do not "
+    "move it.",
+}
 
 
 def of_training(network: Any) -> Finding:
@@ -72,20 +77,11 @@ def of_units(statistics: UnitStatistics, mean_activation: NDArray[np.floating], 
                 "weight decay lets units answer.",
             )
         )
-    for which, what in (
-        (statistics.dead, "dead: {} activation hardly changes from row to row, so {} nothing of the data"),
-        (statistics.saturated, "saturated: {} fully on (or a mere switch), and small changes of the data move {} not"),
-    ):
-        units = np.flatnonzero(which)
+    for kind, meaning in UNIT_TROUBLES.items():
+        units = np.flatnonzero(getattr(statistics, kind))
         if len(units):
-            one = len(units) == 1
-            words = (
-                (("its", "it tells") if one else ("their", "they tell"))
-                if "dead" in what
-                else (("it is", "it") if one else ("they are", "them"))
-            )
             findings.append(
-                Finding("warning", f"{_counted(len(units), n)} {what.format(*words)}. Units {_listed(units)}.")
+                Finding("warning", f"{_counted(len(units), n)} {kind} (number {_listed(units)}). {meaning}")
             )
     if not statistics.dead.any() and not statistics.saturated.any():
         findings.append(Finding("good", "No unit is dead or saturated."))
@@ -96,7 +92,7 @@ def of_units(statistics: UnitStatistics, mean_activation: NDArray[np.floating], 
                 Finding(
                     "note",
                     f"The mean activation of {len(off)} of {n} units is more than a quarter off rho = {rho:g}: the "
-                    "penalty, weighed by beta, was not worth meeting. Units " + _listed(off) + ".",
+                    f"penalty, weighed by beta, was not worth meeting (number {_listed(off)}).",
                 )
             )
     return findings
