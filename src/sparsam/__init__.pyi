@@ -17,6 +17,8 @@ from .estimators.tangent_pipeline import TangentPipeline
 from .gabor import fit_gabors
 from .invariance import invariance_report
 from .persistence import load, save
+from .studies.comparison import compare_studies
+from .studies.study import parameter_study
 from .units import unit_statistics
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "ReconstructionDisplay",
     "SparseAutoencoder",
     "TangentPipeline",
+    "compare_studies",
     "display",
     "encoder_tangents",
     "fit_gabors",
@@ -39,6 +42,7 @@ __all__ = [
     "invariance_report",
     "likelihood_ratio_test",
     "load",
+    "parameter_study",
     "reference",
     "save",
     "unit_statistics",

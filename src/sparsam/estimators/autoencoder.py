@@ -238,6 +238,16 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         return self
 
     def _trained(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Network, Training]:
+        network, on_devices, theta = self._beginning(X, sample_weight)
+        with checkpoints_of(self) as checkpoints:
+            training = minimize(self, self._objective(network), theta, on_devices, checkpoints=checkpoints)
+            self._set_activation(network, training, on_devices)
+        return network, training
+
+    def _beginning(
+        self, X: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[Network, OnDevices, NDArray[np.floating]]:
+        """Network, data and initial weights."""
         in_range = validation.check_unit_range if self.output_activation == "logistic" else None
         data = data_of(self, X, sample_weight, in_range)
         network = Network(
@@ -247,17 +257,17 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         def make(dtype: str, chunk_size: int | None) -> Samples | Stream:
             return data.for_engine(dtype, network.layer_sizes, chunk_size)
 
-        on_devices = OnDevices(make, self.chunk_size)
         theta = gathered(fitting.initial_weights(self, network), data.mesh)[0]  # those of the first process
-        objective = self._objective(network)
-        with checkpoints_of(self) as checkpoints:
-            training = minimize(self, objective, theta, on_devices, checkpoints=checkpoints)
-            if training.history:
-                with precision(self.dtype):
-                    weights = network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
-                    self.mean_activation_ = np.asarray(_mean_activation(objective, weights, on_devices(self.dtype)))
-                self._n_features_out = network.layer_sizes[1]
-        return network, training
+        return network, OnDevices(make, self.chunk_size), theta
+
+    def _set_activation(self, network: Network, training: Training, on_devices: OnDevices) -> None:
+        """Set what of the training only a pass over the data tells."""
+        if training.history:
+            with precision(self.dtype):
+                weights = network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
+                activation = _mean_activation(self._objective(network), weights, on_devices(self.dtype))
+                self.mean_activation_ = np.asarray(activation)
+            self._n_features_out = network.layer_sizes[1]
 
     def transform(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
         """Activations of the hidden units, z = h(x W_1 + b_1).

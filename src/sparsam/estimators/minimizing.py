@@ -27,7 +27,7 @@ from sparsam.samples import Samples
 from sparsam.stream import Stream
 from sparsam.train import Monitor, Training, train
 
-__all__ = ["OnDevices", "checkpoints_of", "minimize"]
+__all__ = ["NO_INFLUENCE", "OnDevices", "checkpoints_of", "minimize", "plain"]
 
 
 @dataclass
@@ -127,7 +127,7 @@ def checkpoints_of(estimator: Any, *, draws: bool = False) -> Iterator[Checkpoin
             f"must draw the same again; random_state is {estimator.random_state!r}"
         )
     options = {
-        name: _plain(value) for name, value in estimator.get_params(deep=False).items() if name not in NO_INFLUENCE
+        name: plain(value) for name, value in estimator.get_params(deep=False).items() if name not in NO_INFLUENCE
     }
     model = {
         "class": type(estimator).__name__,
@@ -147,14 +147,14 @@ NO_INFLUENCE = frozenset(
 """Hyperparameters that a resumed fit may change: they say what else is done, or when it ends."""
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What JSON holds of a hyperparameter: enough to see whether it is the same."""
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple | list):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, np.ndarray):
         return [list(value.shape), value.dtype.str, digest(value)]
     return getattr(value, "__qualname__", type(value).__qualname__)
