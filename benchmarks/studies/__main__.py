@@ -107,7 +107,10 @@ beta in 0.3, 3, alpha in 0, 1e-5, 1e-4, 1e-2), one seed, {about["max_iter"]} ite
 Each way lives in a process of its own; for each round all run once, beginning with another each time. Medians of
 {len(turns)} rounds after the first; ratios are of runs of the same round. The load average before a run says how much
 else the machine did: absolute times are then too long for all. J is compared with that of one fit after another,
-setting by setting.
+setting by setting. All {len(SETTINGS)} lanes in one program stood still on two cores, and were given up.
+
+Processes import and compile in each of them, which has to be made up for; they take a copy of the data each, and
+their fits are not looked at on the way.
 
 {table(head, rows)}
 """

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparsam.display.canvas import figure_format, finish_figure
-from sparsam.display.study_layout import HEADER, Headers, Layout, arranged
-from sparsam.display.study_page import Page, Panels
+from sparsam.display.study_layout import Headers, Layout, arranged
+from sparsam.display.study_page import LEGEND_LINE, Page, Panels, legend_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +106,9 @@ def plot_study(
     shown = [name for name in numbers if name in table and table[name].notna().any()]
     legend = _legend(shown, table)
     n_lines = len(_caption_lines(table, shown))
-    layout, panels = _arranged(axes, outer, row_axis, column_axis, n_lines, len(legend) > 0)
+    layout, panels = _arranged(axes, outer, row_axis, column_axis, n_lines, 0.0)
+    footer = (len(legend_lines(legend, layout.width)) + 1) * LEGEND_LINE  # a line more, should the page get narrower
+    layout, panels = _arranged(axes, outer, row_axis, column_axis, n_lines, footer)
     figure = plt.figure(figsize=(layout.width, layout.height))
     page = Page(figure, layout)
     try:
@@ -172,11 +174,11 @@ def _arranged(
     rows: str | None,
     columns: str | None,
     caption_lines: int,
-    has_legend: bool,
+    footer: float,
 ) -> tuple[Layout, Panels]:
     """Find the layout, and what each panel is and where."""
     cells = len(axes[rows]) if rows else 1, len(axes[columns]) if columns else 1
-    options: dict[str, Any] = {"caption_lines": caption_lines, "footer": 2 * HEADER if has_legend else 0.0}
+    options: dict[str, Any] = {"caption_lines": caption_lines, "footer": footer}
     inner = {"rows": rows is not None, "columns": columns is not None}
     if len(outer) == 2:
         headers = Headers(outer_columns=True, outer_rows=True, **inner)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
-__all__ = ["Page", "Panels"]
+__all__ = ["LEGEND_LINE", "Page", "Panels", "legend_lines"]
 
 Panels = list[tuple[dict[str, Any], tuple[int, int]]]
 """What each panel is, by the values of its axes, and its row and column."""
@@ -24,6 +24,7 @@ Panels = list[tuple[dict[str, Any], tuple[int, int]]]
 SYMBOLS = {"rho": r"$\rho$", "beta": r"$\beta$", "alpha": r"$\alpha$", "epsilon": r"$\epsilon$"}
 COUNTS = {"n_components": "units", "max_iter": "iterations"}
 FONT, SMALL, SMALLEST = 8.0, 7.0, 5.0  # points
+LEGEND_LINE = 0.13  # inches
 LETTER = 0.55 / 72  # inches that a letter takes, for each point of its size
 
 
@@ -108,11 +109,17 @@ class Page:
 
     def footer(self, legend: str) -> None:
         """Say at the bottom what the numbers are."""
-        if legend:
-            letters = int(self.layout.width / (LETTER * SMALL) * 1.1)  # in mathematics some take no room
-            for line, text in enumerate(textwrap.wrap(legend, letters)[:2]):
-                y = self.layout.height - (1.4 - 0.7 * line) * HEADER
-                self.text(0.0, y, text, fontsize=SMALL, va="center", color="0.3")
+        lines = legend_lines(legend, self.layout.width)
+        for line, text in enumerate(lines):
+            y = self.layout.height - (len(lines) - line - 0.5) * LEGEND_LINE
+            self.text(0.0, y, text, fontsize=SMALL, va="center", color="0.3")
+
+
+def legend_lines(legend: str, width: float) -> list[str]:
+    """Break a legend into lines of a width in inches."""
+    return textwrap.wrap(
+        legend, max(int(width / (LETTER * SMALL) * 1.1), 1)
+    )  # in mathematics some letters take no room
 
 
 def _width(text: str, size: float) -> float:

@@ -84,7 +84,7 @@ def parameter_study(
     pandas.DataFrame
         A row a setting and seed, in the order of the grid, the seeds running fastest, with ::
 
-            all hyperparameters that influence a fit, seed    tuples and arrays as text
+            the axes, all other hyperparameters that influence a fit, seed    tuples and arrays as text
             J, and each term of it                            at the end of the training
             held_out_error                   of autoencoders the mean of E_n on the rows held out, 1/2 |y_n - x_n|^2
             held_out_score, held_out_log_likelihood   of the others ``score`` and ``mean_log_likelihood`` on these rows
@@ -126,7 +126,11 @@ def parameter_study(
     check_estimator(estimator)
     chosen = checked_seeds(seeds)
     settings = settings_of(estimator, grid, chosen)
-    parameters = [{**parameters_of(setting.estimator(estimator)), SEED: setting.seed} for setting in settings]
+    # The axes come first, as a reader looks for them.
+    parameters = [
+        {**dict.fromkeys(grid), **parameters_of(setting.estimator(estimator)), SEED: setting.seed}
+        for setting in settings
+    ]
     identity = {
         "estimator": type(estimator).__name__,
         "sparsam": version("sparsam"),
