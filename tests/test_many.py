@@ -111,3 +111,43 @@ def test_the_default_is_one_of_them(jobs):
     objectives, samples, thetas = jobs
     trainings = many.train_many(objectives[:2], samples, thetas[:2], dtype="float64", solver="lbfgs", max_iter=5)
     assert [training.history[-1].iteration for training in trainings] == [5, 5]
+
+
+@pytest.mark.parametrize("together", TOGETHER.values(), ids=TOGETHER)
+def test_a_snapshot_is_what_a_smaller_max_iter_leaves(jobs, together):
+    objectives, samples, thetas = jobs
+    heard = {}
+    long = together(objectives, samples, thetas, dtype="float64", snapshots=(3, 7, 10**6), finished=heard.__setitem__)
+    for iterations in (3, 7):
+        short = together(objectives, samples, thetas, dtype="float64", max_iter=iterations)
+        for one, other in zip(long, short, strict=True):
+            at = one.after(iterations)
+            assert (at.stop_reason, len(at.history)) == ("max_iter", iterations + 1)
+            np.testing.assert_array_equal(at.theta, other.theta)
+            assert [row.J for row in at.history] == [row.J for row in other.history]
+            assert [row.evaluations for row in at.history] == [row.evaluations for row in other.history]
+    assert all(one.after(10**6) is one for one in long)
+    assert [heard[number] for number in sorted(heard)] == long
+
+
+@pytest.mark.parametrize("together", TOGETHER.values(), ids=TOGETHER)
+def test_all_end_when_they_are_told_to(jobs, together):
+    objectives, samples, thetas = jobs
+    asked = iter([False] * 3)
+    heard = []
+    trainings = together(
+        objectives, samples, thetas, dtype="float64", tol=0.0, max_iter=10**9, stop=lambda: next(asked, True),
+        finished=lambda number, training: heard.append(training.stop_reason),
+    )  # fmt: skip
+    assert {training.stop_reason for training in trainings} <= {"interrupted", "precision"}
+    assert "interrupted" in {training.stop_reason for training in trainings}
+
+
+def test_side_by_side_a_failure_ends_the_others(jobs):
+    objectives, samples, thetas = jobs
+
+    def finished(number, training):
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        many.train_side_by_side(objectives, samples, thetas, dtype="float64", tol=0.0, max_iter=2, finished=finished)

@@ -18,6 +18,8 @@ from .gabor import fit_gabors
 from .invariance import invariance_report
 from .persistence import load, save
 from .reports import report
+from .studies.comparison import compare_studies
+from .studies.study import parameter_study
 from .units import unit_statistics
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "ReconstructionDisplay",
     "SparseAutoencoder",
     "TangentPipeline",
+    "compare_studies",
     "display",
     "encoder_tangents",
     "fit_gabors",
@@ -40,6 +43,7 @@ __all__ = [
     "invariance_report",
     "likelihood_ratio_test",
     "load",
+    "parameter_study",
     "reference",
     "report",
     "save",

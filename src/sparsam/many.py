@@ -8,8 +8,9 @@ each goes through the same iterations as alone, up to rounding.
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, cast
@@ -27,9 +28,20 @@ from sparsam.curvature import kronecker_factors
 from sparsam.objective import Objective
 from sparsam.passes import compiled_input_moments, passes_over
 from sparsam.samples import Samples
-from sparsam.train import Training, begin, next_steps, precision, record, train
+from sparsam.train import Training, begin, next_pause, next_steps, precision, record, train
 
 __all__ = ["train_lanes", "train_many", "train_side_by_side"]
+
+Finished = Callable[[int, Training], None]
+"""Told of each training that has ended, by its number: from the thread that trained it."""
+
+
+def _never() -> bool:
+    return False
+
+
+def _nobody(number: int, training: Training) -> None:
+    return
 
 
 def train_many(
@@ -50,14 +62,17 @@ def train_many(
     thetas : sequence of arrays of shape (n_parameters,)
         Where each starts.
     **options
-        ``solver``, ``dtype``, ``tol``, ``max_iter``, ``time_budget`` as for `sparsam.train.train`, the same for all.
+        ``solver``, ``dtype``, ``tol``, ``max_iter``, ``time_budget``, ``snapshots`` as for `sparsam.train.train`, the
+        same for all; ``finished``, told of each training as it ends; ``stop``, asked about ten times a second whether
+        to end them all, with the reason "interrupted".
 
     Returns
     -------
     list of Training
-        In the order of the objectives.
+        In the order of the objectives. Side by side those that ``stop`` came before have no history.
     """
-    together = train_side_by_side if jax.default_backend() == "cpu" else train_lanes
+    # Lanes have not been divided among several devices.
+    together = train_side_by_side if jax.default_backend() == "cpu" or samples.mesh is not None else train_lanes
     return together(objectives, samples, thetas, **options)
 
 
@@ -67,18 +82,40 @@ def train_side_by_side(
     thetas: Sequence[NDArray[np.floating]],
     *,
     n_workers: int | None = None,
+    finished: Finished = _nobody,
+    stop: Callable[[], bool] = _never,
     **options: Any,
 ) -> list[Training]:
     """Minimize several objectives, ``n_workers`` at a time (by default one to a core), each as it would run alone.
 
-    The workers are threads: the compiled programs that do the work leave Python's lock alone, and are shared.
+    The workers are threads: the compiled programs that do the work leave Python's lock alone, and are shared. Where one
+    of them fails, the others end too.
     """
+    failed = threading.Event()
+
+    def ending() -> bool:
+        return failed.is_set() or stop()
+
+    def one(number: int) -> Training:
+        if ending():
+            return Training(np.asarray(thetas[number]), "interrupted", options.get("tol", 1e-5))
+        try:
+            training = train(objectives[number], samples, thetas[number], callback=lambda progress: ending(), **options)
+            if training.stop_reason == "callback":
+                training.stop_reason = "interrupted"
+            finished(number, training)
+        except BaseException:
+            failed.set()
+            raise
+        return training
+
     with ThreadPoolExecutor(n_workers or os.cpu_count()) as workers:
-        trainings = [
-            workers.submit(train, objective, samples, theta, **options)
-            for objective, theta in zip(objectives, thetas, strict=True)
-        ]
-        return [training.result() for training in trainings]
+        trainings = [workers.submit(one, number) for number in range(len(objectives))]
+        try:
+            return [training.result() for training in trainings]
+        except BaseException:  # Ctrl-C too, which comes to this thread
+            failed.set()
+            raise
 
 
 def train_lanes(
@@ -91,6 +128,9 @@ def train_lanes(
     tol: float = 1e-5,
     max_iter: int = 1000,
     time_budget: float | None = None,
+    snapshots: Collection[int] = (),
+    finished: Finished = _nobody,
+    stop: Callable[[], bool] = _never,
 ) -> list[Training]:
     """Minimize several objectives as lanes of one program.
 
@@ -114,18 +154,27 @@ def train_lanes(
     try:
         while len(lanes):
             with precision(dtype):
-                states, records = _burst_lanes(stacked, samples, states, steps, max_iter)
+                pauses = [
+                    next_pause(len(trainings[k].history) - 1, snapshots, max_iter) if k >= 0 else max_iter
+                    for k in lanes
+                ]
+                states, records = _burst_lanes(stacked, samples, states, steps, cast(Any, np.array(pauses, np.int32)))
                 records, reached, status = jax.device_get((records, states.theta, states.status))
                 if np.any(records.needs_factors):
                     states = _refresh_lanes(stacked, samples, states, inputs, records.needs_factors)
             before, elapsed = elapsed, time.perf_counter() - start
-            steps = next_steps(steps, elapsed - before)
+            steps, ending = next_steps(steps, elapsed - before), stop()
             for lane, k in enumerate(lanes):
                 if k >= 0 and not trainings[k].stop_reason:
                     own = jax.tree.map(lambda leaf, lane=lane: leaf[lane], records)
                     record(trainings[k], names, own, reached[lane], int(status[lane]), before, elapsed)
+                    trainings[k].take_snapshot(snapshots)
                     if not trainings[k].stop_reason and time_budget is not None and elapsed >= time_budget:
                         trainings[k].stop_reason = "time_budget"
+                    if not trainings[k].stop_reason and ending:
+                        trainings[k].stop_reason = "interrupted"
+                    if trainings[k].stop_reason:
+                        finished(int(k), trainings[k])
             running = np.flatnonzero([bool(k >= 0 and not trainings[k].stop_reason) for k in lanes])
             size = 2 ** int(np.ceil(np.log2(max(len(running), 1))))
             if len(running) == 0:
@@ -163,6 +212,6 @@ def _refresh(objective: Objective, samples: Samples, state: lbfgs.LBFGSState, in
 
 # The compiled programs.
 
-_burst_lanes = quick_jit(jax.vmap(run_burst, in_axes=(0, None, 0, None, None)), donate_argnums=2)
+_burst_lanes = quick_jit(jax.vmap(run_burst, in_axes=(0, None, 0, None, 0)), donate_argnums=2)
 _refresh_lanes = quick_jit(jax.vmap(_refresh, in_axes=(0, None, 0, None, 0)), donate_argnums=2)
 _take = quick_jit(lambda tree, lanes: jax.tree.map(lambda leaf: leaf[lanes], tree))

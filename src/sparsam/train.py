@@ -9,7 +9,7 @@ hyperparameters and seeds, and numbers of samples that round to that shape, meet
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,6 +40,7 @@ __all__ = [
     "Training",
     "Watch",
     "begin",
+    "next_pause",
     "next_steps",
     "precision",
     "record",
@@ -115,6 +116,8 @@ class Training:
         One an iteration, from the initial weights (iteration 0) on. The seconds within a burst are interpolated.
     broken_terms : tuple of str
         With "not_finite": the terms of J that were not finite.
+    snapshots : dict of int to Training
+        Of iterations asked for that the training went beyond: what it would have left with that ``max_iter``.
     """
 
     theta: NDArray[np.floating]
@@ -122,6 +125,17 @@ class Training:
     tol: float
     history: list[Progress] = field(default_factory=list)
     broken_terms: tuple[str, ...] = ()
+    snapshots: dict[int, Training] = field(default_factory=dict)
+
+    def after(self, max_iter: int) -> Training:
+        """What the training would have left with a smaller ``max_iter``, one of the snapshots asked for."""
+        return self.snapshots.get(max_iter, self)
+
+    def take_snapshot(self, wanted: Collection[int]) -> None:
+        """Keep what is there, if it is of an iteration that is wanted and the training goes on."""
+        iteration = len(self.history) - 1
+        if iteration in wanted and not self.stop_reason:
+            self.snapshots[iteration] = Training(self.theta, "max_iter", self.tol, self.history)
 
 
 @contextmanager
@@ -155,6 +169,7 @@ def train(
     every_iteration: bool = False,
     monitor: Monitor | None = None,
     keeper: Keeper | None = None,
+    snapshots: Collection[int] = (),
 ) -> Training:
     """Minimize an objective over samples from the weights theta.
 
@@ -184,6 +199,8 @@ def train(
     monitor : Monitor or None
     keeper : Keeper or None
         Where to save the training between bursts, and to go on from where something was saved.
+    snapshots : collection of int
+        Iterations, from 1 on, of which to keep what is there; of a training that is resumed those that are to come.
 
     Returns
     -------
@@ -216,7 +233,6 @@ def train(
                 state = lbfgs.tell_factors(state, passes.factors(state))
     steps, elapsed = 1, time.perf_counter() - start
     resumed = saved.history[-1].resumed + 1 if saved is not None and saved.history else 0
-    pause = len(training.history) if monitor or every_iteration else max_iter
 
     def so_far() -> Saved:
         remembered = {} if monitor is None else monitor.remember()
@@ -224,6 +240,9 @@ def train(
 
     try:
         while not training.stop_reason:
+            done = len(training.history)
+            watched = monitor is not None or every_iteration
+            pause = done if watched else next_pause(done - 1, snapshots, max_iter)
             with precision(dtype):
                 state, records = passes.steps(state, steps, pause)
                 records, reached, status = jax.device_get((records, state.theta, state.status))
@@ -231,10 +250,9 @@ def train(
                     state = lbfgs.tell_factors(state, passes.factors(state))
             before, elapsed = elapsed, time.perf_counter() - start
             record(training, names, records, reached, int(status), before, elapsed, resumed)
-            iteration = len(training.history) - 1
-            if iteration == pause and not training.stop_reason:
-                pause += 1
-                if monitor is not None and monitor(iteration, training.theta):
+            if len(training.history) - 1 == pause and len(training.history) > done:
+                training.take_snapshot(snapshots)
+                if monitor is not None and not training.stop_reason and monitor(pause, training.theta):
                     training.stop_reason = "held_out"
             failure, reason = None, training.stop_reason
             try:
@@ -331,6 +349,11 @@ def _progress(
             start=first,
         )
     ]
+
+
+def next_pause(iteration: int, snapshots: Collection[int], max_iter: int) -> int:
+    """Iteration at which to pause next: the first snapshot that is still to come, else the last iteration."""
+    return min((wanted for wanted in snapshots if wanted > iteration), default=max_iter)
 
 
 def next_steps(steps: int, seconds: float) -> int:

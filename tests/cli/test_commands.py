@@ -11,7 +11,7 @@ from PIL import Image
 import sparsam.certificate
 from sparsam.certificate import Comparison
 
-COMMANDS = ("learn", "check", "show", "encode", "report")
+COMMANDS = ("learn", "check", "show", "encode", "sweep", "report")
 
 
 def test_help_names_every_command_and_each_has_an_example(run):

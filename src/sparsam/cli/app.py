@@ -15,6 +15,7 @@ from sparsam.cli.predict import predict
 from sparsam.cli.regress import regress
 from sparsam.cli.report import report
 from sparsam.cli.show import show
+from sparsam.cli.sweep import sweep
 from sparsam.cli.terminal import reports_errors
 
 app = typer.Typer(
@@ -54,6 +55,9 @@ app.command(
 )(reports_errors(show))
 app.command(epilog="Example: [bold]sparsam encode sparsam-out/model.safetensors patches.npy -o codes.npy[/bold]")(
     reports_errors(encode)
+)
+app.command(epilog="Example: [bold]sparsam sweep --rho 0.01,0.05,0.2 --alpha 0,1e-4,1e-2 --seeds 3 --out study[/bold]")(
+    reports_errors(sweep)
 )
 app.command(epilog="Example: [bold]sparsam regress houses.csv --target heating --target cooling[/bold]")(
     reports_errors(regress)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from sparsam.cli import patches as patches_of
 from sparsam.cli.distributed import Processes
 from sparsam.cli.output import check_output_folder
+from sparsam.cli.patches import Border, Images, NPatches, PatchSize, Whiten
 from sparsam.cli.terminal import INTERRUPTED, print_json, progress_shown, say
 
 if TYPE_CHECKING:
@@ -19,15 +21,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sparsam.estimators.autoencoder import SparseAutoencoder
-    from sparsam.estimators.showing import Display
 
-DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"
+MODEL, TRAINING, OUTPUT = "Model", "Training", "Output"
 SAFETY, SEVERAL = "Checkpoints", "Several processes"
 
 MODEL_FILE, METRICS_FILE = "model.safetensors", "metrics.json"
 PICTURES = ("filters.png", "patches.png", "reconstructions.png", "cost.png")
 
-BUILT_IN = "built in"
 
 CURES = {
     "max_iter": "increase --max-iter",
@@ -40,35 +40,11 @@ SHOWN_RECONSTRUCTIONS = 20
 
 
 def learn(
-    images: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="Pictures (PNG, JPEG, TIFF), stacks of them (.npy, .mat) or folders; without any, nine photographs "
-            "that come with the installation.",
-            show_default=False,
-        ),
-    ] = None,
-    n_patches: Annotated[
-        int, typer.Option(help="Number of patches cut from the images.", rich_help_panel=DATA)
-    ] = 10_000,
-    patch_size: Annotated[int, typer.Option(help="Height and width of a patch in pixels.", rich_help_panel=DATA)] = 8,
-    border: Annotated[
-        int | None,
-        typer.Option(
-            help="Pixels at the images' rim that no patch touches.",
-            show_default="2, where whitening wraps around; 0 for the built-in images, already cropped",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    whiten: Annotated[
-        bool | None,
-        typer.Option(
-            "--whiten/--no-whiten",
-            help="Whiten the images before cutting patches.",
-            show_default="where no pixel is negative: raw intensities",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
+    images: Images = None,
+    n_patches: NPatches = 10_000,
+    patch_size: PatchSize = 8,
+    border: Border = None,
+    whiten: Whiten = None,
     n_components: Annotated[int, typer.Option(help="Number of hidden units.", rich_help_panel=MODEL)] = 25,
     rho: Annotated[float, typer.Option(help="Target mean activation, in (0, 1).", rich_help_panel=MODEL)] = 0.01,
     beta: Annotated[float, typer.Option(help="Weight of the sparsity penalty; 0: none.", rich_help_panel=MODEL)] = 3.0,
@@ -193,7 +169,7 @@ def learn(
         model.check_hyperparameters()
         if warm_start is not None:
             _start_from(model, warm_start, n_features=patch_size**2)
-        loaded, data = images_of(images, whiten, border, display)
+        loaded, data = patches_of.load(images, whiten, border, display)
         patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=data["border"]))
         say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images; compiling")
         if processes.is_first:
@@ -220,47 +196,6 @@ def learn(
         print_json(metrics)
     if model.stop_reason_ == "interrupted":
         raise typer.Exit(INTERRUPTED)
-
-
-def images_of(
-    paths: list[Path] | None, whiten: bool | None, border: int | None, display: Display | None = None
-) -> tuple[list[NDArray[np.float64]], dict[str, Any]]:
-    """Load the images, whitened where wanted, and say where they come from and what rim their patches keep clear."""
-    import numpy as np
-
-    import sparsam.images as sources
-    from sparsam.estimators.showing import Nothing
-
-    if not paths:
-        if whiten is False:
-            raise ValueError("--no-whiten: the built-in images come whitened; name images of your own")
-        loaded = sources.natural_images()
-        return loaded, {
-            "images": BUILT_IN,
-            "n_images": len(loaded),
-            "n_whitened": 0,
-            "whiten": None,
-            "border": border or 0,
-        }
-    display = display or Nothing()
-    loaded = sources.load_images(paths, tell=lambda done, of: display.count("files read", done, of))
-    # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
-    raw = [image.min() >= 0 if whiten is None else whiten for image in loaded]
-    if whiten is None:
-        say(
-            f"Whitening {sum(raw)} of {len(loaded)} images; the others have negative pixels and are taken as whitened "
-            "already (--whiten, --no-whiten decide otherwise)"
-        )
-    for k in np.flatnonzero(raw):
-        loaded[k] = sources.whiten([loaded[k]])[0]
-        display.count("images whitened", sum(raw[: k + 1]), sum(raw))
-    return loaded, {
-        "images": [str(path.absolute()) for path in paths],
-        "n_images": len(loaded),
-        "n_whitened": sum(map(int, raw)),
-        "whiten": whiten,
-        "border": 2 if border is None else border,
-    }
 
 
 def _start_from(model: SparseAutoencoder, path: Path, n_features: int) -> None:

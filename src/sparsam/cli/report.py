@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsam.cli import learn, supervised
+from sparsam.cli import patches as patches_of
 from sparsam.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -112,9 +113,9 @@ def _learned(run: Path, metrics: dict[str, Any], images: list[Path] | None) -> t
 
     model = load(run / learn.MODEL_FILE)
     of_run = metrics["data"]
-    paths = images or (None if of_run["images"] == learn.BUILT_IN else [Path(path) for path in of_run["images"]])
+    paths = images or (None if of_run["images"] == patches_of.BUILT_IN else [Path(path) for path in of_run["images"]])
     _still_there(paths or [], "--images")
-    loaded, _ = learn.images_of(paths, _whiten(of_run), of_run["border"])
+    loaded, _ = patches_of.load(paths, _whiten(of_run), of_run["border"])
     n_patches, size = of_run["n_patches"], of_run["patch_size"]
     seed = metrics["parameters"]["random_state"]
     patches = normalize_patches(sample_patches(loaded, n_patches, size, seed, border=of_run["border"]))
@@ -130,7 +131,7 @@ def _learned(run: Path, metrics: dict[str, Any], images: list[Path] | None) -> t
 
 def _whiten(of_run: dict[str, Any]) -> bool | None:
     """What --whiten was; runs before it was written down tell by how many images were whitened."""
-    if "whiten" in of_run or of_run["images"] == learn.BUILT_IN:
+    if "whiten" in of_run or of_run["images"] == patches_of.BUILT_IN:
         return of_run.get("whiten")
     return {0: False, of_run["n_images"]: True}.get(of_run["n_whitened"])
 

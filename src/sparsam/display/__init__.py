@@ -17,6 +17,7 @@ from sparsam.display.label_noise_display import LabelNoiseDisplay
 from sparsam.display.mosaic import filter_mosaic
 from sparsam.display.noise_rate import plot_likelihood_profile
 from sparsam.display.residuals import plot_residuals
+from sparsam.display.study import plot_study
 from sparsam.display.transitions import plot_transition_matrix
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "plot_likelihood_profile",
     "plot_reconstructions",
     "plot_residuals",
+    "plot_study",
     "plot_tangents",
     "plot_transition_matrix",
 ]

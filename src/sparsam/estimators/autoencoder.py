@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from numbers import Integral
 from typing import Any, Self
@@ -245,12 +246,29 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
         return self
 
     def _trained(self, X: ArrayLike, sample_weight: ArrayLike | None, report: Report) -> tuple[Network, Training]:
+        network, on_devices, theta = self._beginning(X, sample_weight, report.checked)
+
+        def attributes(progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
+            return fitting.attributes_at(network, progress, theta) | {"_n_features_out": network.layer_sizes[1]}
+
+        report = report.telling(attributes)
+        with checkpoints_of(self) as checkpoints:
+            objective = self._objective(network)
+            training = minimize(self, objective, theta, on_devices, report, checkpoints=checkpoints)
+            self._set_activation(network, training, on_devices)
+        return network, training
+
+    def _beginning(
+        self, X: ArrayLike, sample_weight: ArrayLike | None, tell: Callable[[int], None] = lambda n_rows: None
+    ) -> tuple[Network, OnDevices, NDArray[np.floating]]:
+        """Network, data and initial weights; ``tell`` is told of the first reading of rows."""
+
         def in_range(rows: Rows, row: int) -> Rows:
             if self.output_activation == "logistic":
                 validation.check_unit_range(rows.X, row)
             return rows
 
-        data = data_of(self, X, sample_weight, in_range, tell=report.checked)
+        data = data_of(self, X, sample_weight, in_range, tell=tell)
         network = Network(
             (data.n_features, int(self.n_components), data.n_features), self.hidden_activation, self.output_activation
         )
@@ -258,21 +276,17 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
         def make(dtype: str, chunk_size: int | None) -> Samples | Stream:
             return data.for_engine(dtype, network.layer_sizes, chunk_size)
 
-        on_devices = OnDevices(make, self.chunk_size)
         theta = gathered(fitting.initial_weights(self, network), data.mesh)[0]  # those of the first process
-        objective = self._objective(network)
+        return network, OnDevices(make, self.chunk_size), theta
 
-        def attributes(progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
-            return fitting.attributes_at(network, progress, theta) | {"_n_features_out": network.layer_sizes[1]}
-
-        with checkpoints_of(self) as checkpoints:
-            training = minimize(self, objective, theta, on_devices, report.telling(attributes), checkpoints=checkpoints)
-            if training.history:
-                with precision(self.dtype):
-                    weights = network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
-                    self.mean_activation_ = np.asarray(_mean_activation(objective, weights, on_devices(self.dtype)))
-                self._n_features_out = network.layer_sizes[1]
-        return network, training
+    def _set_activation(self, network: Network, training: Training, on_devices: OnDevices) -> None:
+        """Set what of the training only a pass over the data tells."""
+        if training.history:
+            with precision(self.dtype):
+                weights = network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
+                activation = _mean_activation(self._objective(network), weights, on_devices(self.dtype))
+                self.mean_activation_ = np.asarray(activation)
+            self._n_features_out = network.layer_sizes[1]
 
     def transform(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
         """Activations of the hidden units, z = h(x W_1 + b_1).

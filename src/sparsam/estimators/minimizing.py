@@ -28,7 +28,7 @@ from sparsam.samples import Samples
 from sparsam.stream import Piece, Stream
 from sparsam.train import Monitor, Training, train
 
-__all__ = ["OnDevices", "checkpoints_of", "in_all_processes", "minimize"]
+__all__ = ["NO_INFLUENCE", "OnDevices", "checkpoints_of", "in_all_processes", "minimize", "plain"]
 
 
 @dataclass
@@ -226,17 +226,17 @@ NO_INFLUENCE = frozenset(
 def _options(estimator: Any) -> dict[str, Any]:
     """Hyperparameters that have an influence on what is found."""
     parameters = estimator.get_params(deep=False).items()
-    return {name: _plain(value) for name, value in parameters if name not in NO_INFLUENCE}
+    return {name: plain(value) for name, value in parameters if name not in NO_INFLUENCE}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What JSON holds of a hyperparameter: enough to see whether it is the same."""
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple | list):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, np.ndarray):
         return [list(value.shape), value.dtype.str, digest(value)]
     return getattr(value, "__qualname__", type(value).__qualname__)

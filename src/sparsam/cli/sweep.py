@@ -1,0 +1,212 @@
+"""``sparsam sweep``: a sparse autoencoder at every setting of a grid, and the filters of all on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from sparsam.cli import patches as patches_of
+from sparsam.cli.patches import DATA, Border, Images, NPatches, PatchSize, Whiten
+from sparsam.cli.terminal import print_json, say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GRID, MODEL, TRAINING, OUTPUT = "Grid, values with commas between", "Model", "Training", "Output"
+
+PAGES = ("filters.png", "filters.pdf")
+
+
+def sweep(
+    images: Images = None,
+    rho: Annotated[str, typer.Option(help="Target mean activations.", rich_help_panel=GRID)] = "0.01",
+    beta: Annotated[str, typer.Option(help="Weights of the sparsity penalty; 0: none.", rich_help_panel=GRID)] = "3",
+    alpha: Annotated[str, typer.Option(help="Weight decays.", rich_help_panel=GRID)] = "1e-4",
+    n_components: Annotated[str, typer.Option(help="Numbers of hidden units.", rich_help_panel=GRID)] = "25",
+    max_iter: Annotated[
+        str, typer.Option(help="Most iterations; several are looked at within one training.", rich_help_panel=GRID)
+    ] = "1000",
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Initial weights to begin each setting from.", rich_help_panel=GRID)
+    ] = 1,
+    n_patches: NPatches = 10_000,
+    n_held_out: Annotated[
+        int, typer.Option(min=0, help="Further patches, to score the models on.", rich_help_panel=DATA)
+    ] = 2_000,
+    patch_size: PatchSize = 8,
+    border: Border = None,
+    whiten: Whiten = None,
+    random_state: Annotated[
+        int, typer.Option(help="Seed of the patches.", min=0, max=2**32 - 1, rich_help_panel=DATA)
+    ] = 0,
+    hidden_activation: Annotated[
+        Literal["logistic", "tanh", "relu"], typer.Option(help="Activation of the hidden units.", rich_help_panel=MODEL)
+    ] = "logistic",
+    output_activation: Annotated[
+        Literal["logistic", "identity"], typer.Option(help="Activation of the outputs.", rich_help_panel=MODEL)
+    ] = "logistic",
+    solver: Annotated[
+        Literal["kronecker-lbfgs", "lbfgs"],
+        typer.Option(help="L-BFGS from Kronecker factors of the curvature, or plain.", rich_help_panel=TRAINING),
+    ] = "kronecker-lbfgs",
+    tol: Annotated[
+        float, typer.Option(help="Converged when no component of the gradient is larger.", rich_help_panel=TRAINING)
+    ] = 1e-5,
+    dtype: Annotated[
+        Literal["float32", "float64"], typer.Option(help="Precision of the training.", rich_help_panel=TRAINING)
+    ] = "float32",
+    rows: Annotated[
+        str | None,
+        typer.Option(help="Flag whose values are the page's rows.", show_default="the second", rich_help_panel=OUTPUT),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Flag whose values are its columns.", show_default="that of most values", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel=OUTPUT)] = Path("sparsam-sweep"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the study that the folder holds.", rich_help_panel=OUTPUT)
+    ] = False,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Write the table as Parquet, too.", rich_help_panel=OUTPUT)
+    ] = False,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            help="Fit nothing; print how results of two studies differ, setting by setting: folders, or tables.",
+            show_default=False,
+            rich_help_panel="Comparison",
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A flag in which the two may differ; may be given again.",
+            show_default=False,
+            rich_help_panel="Comparison",
+        ),
+    ] = None,
+    verbose: Annotated[int, typer.Option(help="0: no lines of progress.", rich_help_panel=OUTPUT)] = 1,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the table as JSON on standard output.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:
+    """Fit a sparse autoencoder at every setting of a grid.
+
+    Takes patches as `sparsam learn` does, fits every combination of the values, and writes into the output folder:
+    study.csv (a row a setting: J and its terms, error on patches held out, dead and saturated units, the quality of
+    the filters, seconds, why it stopped), filters.png and filters.pdf (the filters of all settings), study.json,
+    and a model for each setting in models/. What is done when it is interrupted is kept: --resume goes on.
+    """
+    if compare is not None:
+        _compare(compare, [_name(flag) for flag in ignore or []], as_json)
+        return
+    grid: dict[str, list[Any]] = {
+        "n_components": _values("n_components", n_components, int),
+        "alpha": _values("alpha", alpha, float),
+        "beta": _values("beta", beta, float),
+        "rho": _values("rho", rho, float),
+        "max_iter": _values("max_iter", max_iter, int),
+    }
+    axes = {"rows": rows and _name(rows), "columns": columns and _name(columns)}
+    for role, name in axes.items():
+        if name is not None and name not in grid:
+            raise ValueError(f"--{role} {name}: choose from {', '.join(_flag(axis) for axis in grid)}")
+    if parquet:
+        _check_parquet()
+    import numpy as np
+
+    from sparsam.estimators.autoencoder import SparseAutoencoder
+    from sparsam.images import normalize_patches, sample_patches
+    from sparsam.studies.grid import settings_of
+    from sparsam.studies.study import parameter_study
+    from sparsam.studies.tables import write_table
+
+    model = SparseAutoencoder(
+        hidden_activation=hidden_activation, output_activation=output_activation, solver=solver, tol=tol, dtype=dtype
+    )
+    n_settings = len(settings_of(model, grid, range(seeds)))  # which refuses what cannot be fitted
+    loaded, data = patches_of.load(images, whiten, border)
+    patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=data["border"]))
+    unseen = None
+    if n_held_out:
+        other = np.random.RandomState([random_state, 1])
+        unseen = normalize_patches(sample_patches(loaded, n_held_out, patch_size, other, border=data["border"]))
+    say(f"{n_settings} settings on {n_patches} patches of {patch_size} x {patch_size} pixels")
+    table = parameter_study(
+        model,
+        grid,
+        patches,
+        X_held_out=unseen,
+        seeds=seeds,
+        out=out,
+        resume=resume,
+        progress=say if verbose else None,
+    )
+    if parquet:
+        write_table(table, out / "study.parquet")
+    _draw(out, axes)
+    say(f"Wrote study.csv{', study.parquet' if parquet else ''}, {', '.join(PAGES)} and models to {out}")
+    if as_json:
+        print_json(_records(table))
+
+
+def _draw(out: Path, axes: dict[str, str | None]) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from sparsam.studies.picture import draw_study
+
+    for page in PAGES:
+        plt.close(draw_study(out, **axes, save=out / page))  # type: ignore[arg-type]
+
+
+def _compare(studies: tuple[Path, Path], ignore: list[str], as_json: bool) -> None:
+    from sparsam.studies.comparison import compare_studies
+
+    table = compare_studies(*studies, ignore=ignore)
+    if as_json:
+        print_json(_records(table))
+        return
+    typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.6g}"))
+    say(f"{len(table)} settings are in both; median differences, {studies[1]} minus {studies[0]}:")
+    for column in table:
+        if column.endswith("_difference"):
+            say(f"  {column.removesuffix('_difference')}: {table[column].median():.4g}")
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return table.astype(object).where(table.notna(), None).to_dict("records")
+
+
+def _values(name: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
+    try:
+        return [kind(part.strip()) for part in text.split(",")]
+    except ValueError:
+        example = "25,49" if kind is int else "0.01,0.05"
+        raise ValueError(
+            f"{_flag(name)} {text}: {'whole ' if kind is int else ''}numbers with commas between are needed, such as "
+            f"{example}"
+        ) from None
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _name(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _check_parquet() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("pyarrow") is None:
+        raise ValueError("--parquet needs pyarrow; pip install 'sparsam[parquet]'")

@@ -1,0 +1,8 @@
+"""Parameter studies: a network at every setting of a grid, a table of what became of it, and the filters on a page."""
+
+from sparsam.studies.comparison import compare_studies
+from sparsam.studies.picture import draw_study
+from sparsam.studies.study import parameter_study
+from sparsam.studies.tables import read_study, write_table
+
+__all__ = ["compare_studies", "draw_study", "parameter_study", "read_study", "write_table"]

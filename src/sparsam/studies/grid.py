@@ -1,0 +1,105 @@
+"""The settings of a study: every combination of the values of some hyperparameters, from several seeds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+from sklearn.base import clone
+
+from sparsam.layouts import LAYOUTS
+
+__all__ = ["Setting", "check_estimator", "checked_seeds", "settings_of"]
+
+NO_AXIS = frozenset(
+    ("random_state", "callback", "verbose", "mesh", "checkpoint", "checkpoint_every", "resume", "warm_start")
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One fit of a study.
+
+    Attributes
+    ----------
+    values : dict
+        The hyperparameters that the grid names, in its order.
+    seed : int
+        random_state.
+    """
+
+    values: Mapping[str, Any]
+    seed: int
+
+    def estimator(self, like: Any) -> Any:
+        """Make an estimator of these hyperparameters."""
+        return clone(like).set_params(**self.values, random_state=self.seed)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} = {value!r}" for name, value in self.values.items()) or "the only setting"
+
+
+def check_estimator(estimator: Any) -> None:
+    """Raise TypeError unless it is an estimator that a study can save."""
+    layout = LAYOUTS.get(type(estimator).__name__)
+    if layout is None or type(estimator) is not layout.estimator:
+        raise TypeError(f"a study is of {', '.join(LAYOUTS)}; got {estimator!r}")
+
+
+def settings_of(estimator: Any, grid: Mapping[str, Iterable[Any]], seeds: Sequence[int]) -> list[Setting]:
+    """Combine all values of the grid and all seeds, the last axis running fastest and the seeds within it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the grid names what is no hyperparameter, or has no values for one, or the same twice; or if a combination
+        cannot be fitted, which is then named.
+    """
+    possible = [name for name in estimator.get_params(deep=False) if name not in NO_AXIS]
+    axes = {}
+    for name, values in grid.items():
+        if name == "random_state":
+            raise ValueError("random_state is no axis of the grid: give seeds")
+        if name not in possible:
+            raise ValueError(
+                f"{name!r} is no axis for {type(estimator).__name__}; those there are: {', '.join(possible)}"
+            )
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+            raise TypeError(f"the grid needs a list of values of {name}, got {values!r}")
+        axes[name] = list(values)
+        if not axes[name]:
+            raise ValueError(f"the grid has no value of {name}")
+        shown = [repr(value) for value in axes[name]]
+        if len(set(shown)) < len(shown):
+            raise ValueError(f"the grid has a value of {name} twice: {', '.join(shown)}")
+    combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    settings = [Setting(values, seed) for values in combinations for seed in seeds]
+    for setting in settings[:: len(seeds)]:
+        try:
+            setting.estimator(estimator).check_hyperparameters()
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{setting}: {error}") from error
+    return settings
+
+
+def checked_seeds(seeds: Any) -> list[int]:
+    """Return the seeds: so many from 0 on, or those given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no number of seeds and no sequence of different ones.
+    """
+    if isinstance(seeds, Integral) and not isinstance(seeds, bool):
+        if int(seeds) < 1:
+            raise ValueError(f"seeds must be at least 1, or a sequence of seeds; got {seeds}")
+        return list(range(int(seeds)))
+    given: list[Any] = list(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, str) else [None]
+    if not given or not all(isinstance(seed, Integral) and 0 <= int(seed) < 2**32 for seed in given):
+        raise TypeError(f"seeds must be how many, or a sequence of integers in [0, 2**32); got {seeds!r}")
+    if len(set(given)) < len(given):
+        raise ValueError(f"seeds has one twice: {seeds!r}")
+    return [int(seed) for seed in given]

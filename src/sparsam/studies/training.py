@@ -1,0 +1,126 @@
+"""Fitting the settings of a study: those of one network together, the others side by side."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparsam.estimators.together import fit_together, kind_of, trains_with_others
+from sparsam.sources import HELD_BYTES, is_stored
+from sparsam.studies.grid import Setting
+
+__all__ = ["Group", "fit_group", "groups_of"]
+
+Done = Callable[[int, Any, float], None]
+"""Told of each setting that is fitted: its number, the model, and the seconds its fit took."""
+
+
+@dataclass
+class Group:
+    """Settings that are fitted at the same time.
+
+    Attributes
+    ----------
+    together : bool
+        Whether they are trainings of one network, which `sparsam.many` takes.
+    numbers : list of dict of int to int
+        For each training the settings that it serves, by their max_iter.
+    """
+
+    together: bool
+    numbers: list[dict[int, int]] = field(default_factory=list)
+
+    @property
+    def n_settings(self) -> int:
+        """How many settings."""
+        return sum(map(len, self.numbers))
+
+
+def groups_of(estimator: Any, settings: Sequence[Setting], wanted: Sequence[int], X: Any) -> list[Group]:
+    """Group the settings of the wanted numbers.
+
+    Settings that differ in max_iter alone are one training where the estimator can take snapshots on the way.
+    """
+    in_memory = not (is_stored(X) and getattr(X, "nbytes", HELD_BYTES + 1) > HELD_BYTES)
+    trainings: dict[Hashable, dict[int, int]] = {}
+    alone = Group(together=False)
+    for number in wanted:
+        model = settings[number].estimator(estimator)
+        if in_memory and trains_with_others(model):
+            rest = {name: value for name, value in model.get_params(deep=False).items() if name != "max_iter"}
+            trainings.setdefault(repr(rest), {})[int(model.max_iter)] = number
+        else:
+            alone.numbers.append({int(model.max_iter): number})
+    groups: dict[Hashable, Group] = {}
+    for training in trainings.values():
+        kind = kind_of(settings[training[max(training)]].estimator(estimator))
+        groups.setdefault(kind, Group(together=True)).numbers.append(training)
+    return [*groups.values(), *([alone] if alone.numbers else [])]
+
+
+def fit_group(
+    group: Group,
+    estimator: Any,
+    settings: Sequence[Setting],
+    X: Any,
+    y: Any,
+    fit_params: Mapping[str, Any],
+    done: Done,
+    stop: Callable[[], bool],
+) -> None:
+    """Fit the settings of a group. ``done`` is called from several threads, and not for those that ``stop`` ended."""
+    models = [settings[training[max(training)]].estimator(estimator) for training in group.numbers]
+    if group.together:
+
+        def finished(training: int, model: Any) -> None:
+            number = group.numbers[training].get(model.max_iter)
+            if number is not None:  # else another training's snapshot
+                history = getattr(model, "_history", {"seconds": [0.0]})
+                done(number, model, history["seconds"][-1])
+
+        snapshots = {max_iter for training in group.numbers for max_iter in training}
+        fit_together(models, X, finished, snapshots=snapshots - {models[0].max_iter}, stop=stop, **fit_params)
+        return
+    failed = threading.Event()
+
+    def fit(number: int, model: Any) -> None:
+        own, stopped = model.callback, threading.Event()
+
+        def callback(progress: Any) -> bool:
+            if failed.is_set() or stop():
+                stopped.set()
+            return stopped.is_set() or bool(own is not None and own(progress))
+
+        if failed.is_set() or stop():
+            return
+        try:
+            start = time.perf_counter()
+            _fit(model.set_params(callback=callback), X, y, fit_params)
+            if not stopped.is_set():
+                done(number, model.set_params(callback=own), time.perf_counter() - start)
+        except BaseException:
+            failed.set()
+            raise
+
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        numbers = [number for training in group.numbers for number in training.values()]
+        fits = [workers.submit(fit, number, model) for number, model in zip(numbers, models, strict=True)]
+        try:
+            for one in fits:
+                one.result()
+        except BaseException:
+            failed.set()
+            raise
+
+
+def _fit(model: Any, X: Any, y: Any, fit_params: Mapping[str, Any]) -> None:
+    try:
+        model.fit(X, y, **fit_params)
+    except FloatingPointError:  # as stop_reason_ says; there is none where J was never finite
+        if not hasattr(model, "coefs_"):
+            model.stop_reason_ = "not_finite"
