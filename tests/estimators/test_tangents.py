@@ -29,6 +29,7 @@ from sparsam import (
 from sparsam.estimators import tangents as of_estimators
 from sparsam.estimators.data import HeldRows, Rows
 from sparsam.estimators.tangent_pipeline import transform_tangents
+from sparsam.estimators.showing import Nothing
 from sparsam.estimators.tangents import fit_tangents
 from sparsam.images import image_tangents
 
@@ -175,7 +176,7 @@ def test_a_callable_that_changes_the_number_of_tangents_is_found_out(data, monke
 
 
 def normalized(tangents, X, sample_weight):
-    data, _ = fit_tangents(make_classifier(), HeldRows(Rows(X, sample_weight, None, tangents)))
+    data, _ = fit_tangents(make_classifier(), HeldRows(Rows(X, sample_weight, None, tangents)), Nothing())
     return data.rows.tangents
 
 

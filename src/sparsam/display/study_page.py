@@ -115,6 +115,9 @@ class Page:
             self.text(0.0, y, text, fontsize=SMALL, va="center", color="0.3")
 
 
+SMALL_NUMBER = 1e-3  # from which on powers of ten are easier to read
+
+
 def legend_lines(legend: str, width: float) -> list[str]:
     """Break a legend into lines of a width in inches."""
     return textwrap.wrap(
@@ -128,8 +131,10 @@ def _width(text: str, size: float) -> float:
 
 
 def _label(name: str, value: Any) -> str:
-    shown = f"{value:g}" if isinstance(value, int | float | np.number) and not isinstance(value, bool) else str(value)
-    mantissa, _, exponent = shown.partition("e")
-    if exponent:
-        shown = ("" if mantissa == "1" else rf"{mantissa} $\cdot$ ") + f"$10^{{{int(exponent)}}}$"
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    shown = f"{value:g}" if number else str(value)
+    if number and (0 < abs(value) <= SMALL_NUMBER or "e" in shown):
+        mantissa, exponent = f"{value:.5e}".split("e")
+        times = f"{float(mantissa):g}"
+        shown = ("" if times == "1" else rf"{times} $\cdot$ ") + f"$10^{{{int(exponent)}}}$"
     return f"{shown} {COUNTS[name]}" if name in COUNTS else f"{SYMBOLS.get(name, name)} = {shown}"
