@@ -102,8 +102,11 @@ def gathered(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
         return array[None]
     from jax.experimental import multihost_utils
 
-    with jax.enable_x64(True):  # 64 bits stay 64 bits
-        return np.asarray(multihost_utils.process_allgather(array)).reshape(-1, *array.shape)
+    try:
+        with jax.enable_x64(True):  # 64 bits stay 64 bits
+            return np.asarray(multihost_utils.process_allgather(array)).reshape(-1, *array.shape)
+    except ValueError as error:  # so the runtime says at times that a connection is closed
+        raise jax.errors.JaxRuntimeError(str(error)) from error
 
 
 def all_rows(array: NDArray[Any], mesh: Mesh | None) -> NDArray[Any]:

@@ -28,8 +28,8 @@ from sparsam import (
 )
 from sparsam.estimators import tangents as of_estimators
 from sparsam.estimators.data import HeldRows, Rows
-from sparsam.estimators.tangent_pipeline import transform_tangents
 from sparsam.estimators.showing import Nothing
+from sparsam.estimators.tangent_pipeline import transform_tangents
 from sparsam.estimators.tangents import fit_tangents
 from sparsam.images import image_tangents
 

@@ -115,8 +115,8 @@ def test_a_study_is_drawn_from_its_folder(tmp_path):
 PROGRAM = """
 import sys, numpy as np
 from sparsam import SparseAutoencoder, parameter_study
-X = np.random.default_rng(0).uniform(0.1, 0.9, size=(60, 16))
-model = SparseAutoencoder(3, rho=0.1, tol=0.0)
+X = np.random.default_rng(0).uniform(0.1, 0.9, size=(20_000, 64))
+model = SparseAutoencoder(25, rho=0.1, tol=0.0)
 parameter_study(model, {"max_iter": [3, 10**9]}, X, out=sys.argv[1], seeds=3, resume=True, progress=print)
 """
 
