@@ -45,6 +45,7 @@ CLASSIFIER = {
         "random_state": 0,
         "max_iter": 20,
         "dtype": "float64",
+        "solver": "lbfgs",  # factors of the curvature are the others' part
     },
 }
 

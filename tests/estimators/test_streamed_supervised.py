@@ -55,7 +55,7 @@ def labels_of(n_classes):
 
 
 def regressor(**parameters):
-    standard = {"hidden_layer_sizes": (4,), "alpha": 1e-2, "random_state": 0, "tol": 1e-6}
+    standard = {"hidden_layer_sizes": (4,), "alpha": 0.1, "random_state": 0, "tol": 1e-4}
     return MultivariateNormalRegressor(**standard | parameters)
 
 
@@ -82,7 +82,7 @@ def assert_same(streamed, held):
     first, expected = streamed.history_.iloc[0], held.history_.iloc[0]
     np.testing.assert_allclose(first.drop("seconds"), expected.drop("seconds"), rtol=1e-12)
     assert streamed.stop_reason_ == held.stop_reason_ == "converged"
-    assert streamed.cost_ == pytest.approx(held.cost_, rel=1e-8)
+    assert streamed.cost_ == pytest.approx(held.cost_, rel=1e-6)
     if hasattr(held, "covariance_"):
         np.testing.assert_allclose(streamed.covariance_, held.covariance_, rtol=1e-3)
 
