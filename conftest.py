@@ -32,10 +32,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Count pages, programs of their own each, and examples that fit a model of theirs among the slow tests."""
+    """Count examples, programs of their own each, among the slow tests."""
     for item in items:
-        of_estimator = isinstance(item, pytest.DoctestItem) and "estimators" in item.path.parts
-        if item.path.suffix == ".md" or of_estimator:
+        if isinstance(item, pytest.DoctestItem):
             item.add_marker(pytest.mark.slow)
 
 

@@ -119,6 +119,7 @@ def test_chunks_may_come_in_one_buffer(rows, small_pieces):
     np.testing.assert_allclose(model.transform(OneBuffer()), model.transform(rows), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_model_says_of_stored_rows_is_what_it_says_of_them_in_memory(kind, rows, tmp_path, small_pieces):
     model, stored = build(max_iter=5, tol=1.0).fit(rows), kind(rows, tmp_path)

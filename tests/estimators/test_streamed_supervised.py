@@ -64,10 +64,11 @@ def classifier(**parameters):
     return NoisyLabelClassifier(**standard | {"dtype": "float64"} | parameters)
 
 
+SLOW = pytest.mark.slow
 CASES = {"regressor": (regressor, targets_of), "2": (classifier, labels_of(2)), "3": (classifier, labels_of(3))}
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=[pytest.param("regressor", marks=SLOW), "2", pytest.param("3", marks=SLOW)])
 def case(request, X):
     make, targets = CASES[request.param]
     return make, targets(X)

@@ -11,6 +11,8 @@ import sparsam
 from sparsam import SparseAutoencoder
 from sparsam.reports.unit_pages import losses_without
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def page(pages, contents):

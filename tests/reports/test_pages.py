@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 import sparsam
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
 
-pytestmark = pytest.mark.filterwarnings("ignore:Not converged")  # what is shown is another matter
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Not converged")]  # what is shown is another matter
 
 PAGES = ("autoencoder", "regressor", "classifier")
 HOSTILE = "<script>alert(1)</script>"

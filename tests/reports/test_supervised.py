@@ -9,7 +9,10 @@ from sparsam.reports.classifier import _calibration
 from sparsam.reports.regressor import _coverage
 from sparsam.reports.rows import Rows
 
-pytestmark = pytest.mark.filterwarnings("ignore:Not converged", "ignore:The noise covariance is degenerate")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Not converged", "ignore:The noise covariance is degenerate"),
+]
 
 
 def test_residuals_of_the_model_s_own_noise_are_covered(pages, contents):

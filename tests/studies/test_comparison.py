@@ -10,6 +10,9 @@ from sparsam.studies import write_table
 X = np.random.default_rng(0).uniform(0.1, 0.9, size=(60, 16))
 
 
+pytestmark = pytest.mark.slow
+
+
 def study(out=None, *, rho=(0.1, 0.2), seeds=2, **parameters):
     model = SparseAutoencoder(2, max_iter=5).set_params(**parameters)
     return parameter_study(model, {"rho": list(rho)}, X, held_out=0.2, seeds=seeds, out=out)
