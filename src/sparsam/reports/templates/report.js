@@ -37,18 +37,22 @@ async function draw(place) {
   drawn.set(place, await vegaEmbed(place, spec, { actions: false, renderer: "svg", config: config() }));
 }
 
-// A chart that is hidden has no width; it is drawn when it comes into view.
+function drawOnce(place) {
+  if (drawn.has(place)) return;
+  drawn.set(place, undefined);
+  draw(place);
+}
+
+// Those in view first, the others when there is time, so that the page does not grow under the reader's eyes. A chart
+// that is hidden has no width; it is drawn when it comes into view.
 const seen = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) {
-    if (isIntersecting && !drawn.has(target)) {
-      drawn.set(target, undefined);
-      draw(target);
-    }
-  }
+  entries.filter((entry) => entry.isIntersecting).forEach((entry) => drawOnce(entry.target));
 }, { rootMargin: "200px" });
 document.querySelectorAll(".chart").forEach((place) => seen.observe(place));
+const drawRest = () => document.querySelectorAll(".chart").forEach((place) => place.closest("[hidden]") || drawOnce(place));
+(self.requestIdleCallback ?? setTimeout)(drawRest);
+addEventListener("beforeprint", drawRest);
 dark.addEventListener("change", () => [...drawn.keys()].forEach(draw));
-addEventListener("beforeprint", () => document.querySelectorAll(".chart").forEach((place) => drawn.has(place) || place.closest("[hidden]") || draw(place)));
 
 function press(button, among) {
   among.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
