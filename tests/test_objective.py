@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsam.compilation import quick_jit
-from sparsam.error_functions import SquaredError
+from sparsam.error_functions import CrossEntropy, SquaredError
 from sparsam.gradcheck import check_gradient
 from sparsam.network import Network
 from sparsam.objective import Objective
@@ -71,6 +71,15 @@ def test_gradients_equal_the_numerical_one_of_the_notes(visible, hidden):
     theta = network.initialize(rng)
     for value_and_gradient in (engine, by_hand):
         assert check_gradient(value_and_gradient, theta).relative_error < 1e-9
+
+
+def test_no_two_objectives_are_one_pytree():
+    # JAX holds two dataclasses with as many fields equal; where they pass for each other, so do their programs.
+    network = Network((2, 1, 2))
+    one, other = (Objective(network, (term, WeightDecay(0.1))) for term in (SquaredError(), CrossEntropy()))
+    assert jax.tree.structure(one) != jax.tree.structure(other)
+    assert jax.tree.structure(one) == jax.tree.structure(jax.tree.map(lambda leaf: 2 * leaf, one))
+    assert jax.tree.map(lambda leaf: leaf, one) == one
 
 
 # Chunks

@@ -133,7 +133,7 @@ def fit_gabors(components: ArrayLike, image_shape: tuple[int, int] | None = None
     >>> fits = fit_gabors([edge, -np.rot90(edge), np.ones((8, 8))])
     >>> fits.r2.round(3).tolist(), fits.oriented.tolist()
     ([1.0, 1.0, 0.0], [True, True, False])
-    >>> fits.orientation.round().tolist(), fits.frequency.round(2).tolist()
+    >>> (fits.orientation.round() % 180).tolist(), fits.frequency.round(2).tolist()  # 180 degrees are 0
     ([90.0, 0.0, nan], [0.15, 0.15, nan])
     >>> round(fits.quality(), 2)
     0.67
