@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sparsam.cli.distributed import Processes
+
 ENDLESS = ["--max-iter", "1000000", "--tol", "0", "--n-patches", "3000", "--n-components", "9"]
 
 
@@ -76,7 +78,22 @@ def test_the_others_end_within_a_minute_and_say_which_process_was_lost(tmp_path,
     assert f"process {lost} of 3 was lost: signal 9 ended it" in messages(tmp_path, lost)
     for k in {0, 1, 2} - {lost}:
         said = messages(tmp_path, k)
-        assert f"process {lost} of 3 was lost" in said or (lost == 0 and "process 0, at 127.0.0.1" in said)
+        assert f"process {lost} of 3 was lost" in said or (lost == 0 and "process 0 of 3, at 127.0.0.1" in said)
+
+
+@pytest.mark.parametrize(
+    ("last_words", "named"),
+    [
+        (
+            "UNAVAILABLE: The following tasks are unhealthy (stopped sending heartbeats):\n1\nThe tasks have",
+            "process 1 of 3",
+        ),
+        ("The following tasks are unhealthy (stopped sending heartbeats):\n1\n2\nThe tasks", "process 1, 2 of 3"),
+        ("UNAVAILABLE: failed to connect to all addresses", "process 0 of 3, at here:1234,"),
+    ],
+)
+def test_the_runtimes_last_words_say_who_was_lost(last_words, named):
+    assert Processes("here:1234", 3, 0).lost_of(last_words).startswith(f"{named} was lost")
 
 
 @pytest.mark.slow

@@ -7,10 +7,12 @@ way no Python code survives.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ __all__ = ["Processes"]
 CHILD = "SPARSAM_CHILD"
 HEARTBEAT_SECONDS = 20  # after which a process that is silent is lost; the others then end within a minute
 FAREWELL_SECONDS = 5  # for which process 0, which knows who is lost, stays to answer the others
+LAST_LINES = 100  # of a child's messages, among which its runtime's last words are
 
 
 @dataclass(frozen=True)
@@ -76,18 +79,34 @@ class Processes:
         """In the process that the user started: let a child do the work, and end as it ends; in the child return."""
         if not self.are_several or os.environ.get(CHILD):
             return
-        child = subprocess.Popen([sys.executable, "-m", "sparsam", *sys.argv[1:]], env=os.environ | {CHILD: "1"})
+        child = subprocess.Popen(
+            [sys.executable, "-m", "sparsam", *sys.argv[1:]],
+            env=os.environ | {CHILD: "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, frame: child.send_signal(number))
+        last = deque[str](maxlen=LAST_LINES)
+        for line in child.stderr or ():
+            sys.stderr.write(line)
+            sys.stderr.flush()
+            last.append(line)
         code = child.wait()
         if code == -signal.SIGABRT:
-            say(
-                f"Error: process {self.process_id} of {self.count} has ended: process 0, at {self.coordinator}, was "
-                "lost or cannot be reached. Start all processes again, with --resume where there is a checkpoint"
-            )
+            lost = self.lost_of("".join(last))
+            say(f"Error: {lost}. Start all processes again, with --resume where there is a checkpoint")
         elif code < 0:
             say(f"Error: process {self.process_id} of {self.count} was lost: signal {-code} ended it")
         raise typer.Exit(FAILED if code < 0 else code)
+
+    def lost_of(self, messages: str) -> str:
+        """Say who was lost, where the runtime has ended this process too: from what it said then."""
+        silent = re.search(r"tasks are unhealthy[^:\n]*:\s*(\d+(?:[\s,]+\d+)*)", messages)
+        if silent is None:  # nobody is left who would know
+            return f"process 0 of {self.count}, at {self.coordinator}, was lost or cannot be reached"
+        return f"process {', '.join(re.findall('[0-9]+', silent[1]))} of {self.count} was lost: it does not answer"
 
     def join(self) -> Any:
         """Meet the other processes; return the mesh of all their devices, None for one process alone."""
