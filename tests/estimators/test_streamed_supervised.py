@@ -1,12 +1,15 @@
 """Regression and classification of rows that are not in memory: the same as of rows that are."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier
 from sparsam.estimators import noise_rate, read_rows
+from sparsam.estimators.data import mapped as mapped_rows
+from sparsam.estimators.labels import index_of, with_indices
 
 N = 160
 
@@ -103,6 +106,19 @@ def test_weights_and_tangents_come_with_the_rows(case, X, tmp_path):
     held = make(tangent_weight=0.1).fit(X, y, s, tangents)
     assert_same(make(tangent_weight=0.1).fit(mapped(X, tmp_path), y, s, tangents), held)
     assert_same(make(tangent_weight=0.1).fit(Chunks(X, y, s, tangents)), held)
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.float16, ">f4", object])
+def test_whole_numbers_are_read_as_floats(X, kind):
+    """Else classes would be numbered in truth values, and the factors of whole tangents cut off to 0."""
+    y, s, tangents = labels_of(3)(X), np.full(N, 7, np.uint8), np.ones((N, 2, 3), np.int8)
+    chunks = Chunks((X > 0).astype(kind), y, s, tangents)
+    data = read_rows.data_of(classifier(), chunks, None, others={"targets": None, "tangents": None})
+    first = next(mapped_rows(data, partial(with_indices, np.unique(y))).pieces())
+    assert data.total_weight == 7 * N
+    assert {first.X.dtype, first.tau.dtype} <= {np.dtype(np.float32), np.dtype(np.float64)}
+    assert first.s.dtype == np.float64
+    assert np.array_equal(np.unique(y)[index_of(first)], y[: len(first.X)])
 
 
 @pytest.mark.slow

@@ -119,12 +119,24 @@ class ReadRows:
                 )
             if check is not None:
                 check(rows, row)
-            yield rows
+            yield _in_floats(rows)
             row += n_rows
         if k + 1 < len(self.digests):
             raise ValueError(
                 f"X ended after {row} rows, and had {sum(count for count, _ in self.digests)} when it was read before"
             )
+
+
+def _in_floats(rows: Rows) -> Rows:
+    """Rows whose numbers are floats, as those in memory are: what is computed of them takes their type."""
+
+    def floats(array: Any) -> Any:
+        if array is None or array.dtype in (np.float32, np.float64):
+            return array
+        return array.astype(np.float32 if np.can_cast(array.dtype, np.float32, "safe") else np.float64)
+
+    weights = None if rows.weights is None else rows.weights.astype(np.float64, copy=False)
+    return rows._replace(X=floats(rows.X), weights=weights, tangents=floats(rows.tangents))
 
 
 def fingerprint_of(data: Samples | Stream) -> int:
