@@ -196,9 +196,8 @@ def data_of(
     """
     mesh = validation.checked_mesh(estimator.mesh) if reset else None  # what is asked of a model, one process asks
     others = others or {}
-    stored = is_stored(X)
-    if stored and getattr(X, "nbytes", HELD_BYTES + 1) <= HELD_BYTES:
-        X, stored = np.asarray(X), False
+    large = is_stored(X) and not getattr(X, "nbytes", HELD_BYTES + 1) <= HELD_BYTES  # of unknown size, too
+    stored = bool(max_of_processes(large, mesh))  # all processes must pass over their rows in the same manner
     if stored:
         data: Data = _read_rows(X, sample_weight, check, others, mesh, tell)
         narrowest, widest = _least_and_most(data.n_features, mesh)
@@ -206,7 +205,7 @@ def data_of(
         in_memory = {name: np.asarray(part) if is_stored(part) else part for name, part in others.items()}
 
         def look() -> Rows:
-            inputs = validation.validate_inputs(estimator, X, reset=reset)
+            inputs = validation.validate_inputs(estimator, np.asarray(X) if is_stored(X) else X, reset=reset)
             rows = Rows(inputs, validation.check_sample_weight(sample_weight, inputs), **in_memory)
             return rows if check is None else check(rows, 0)
 
@@ -238,7 +237,12 @@ def _read_rows(
             check(rows._replace(X=inputs), row)
 
     told = [{"targets": "y", "weights": "sample_weight"}.get(name, name) for name in names]
-    return ReadRows(source_of(*(parts[name] for name in names), names=told), names, look, mesh, tell)
+
+    def source() -> Source:
+        parts["X"] = X if is_stored(X) else np.asarray(X)  # those of another process are stored
+        return source_of(*(parts[name] for name in names), names=told)
+
+    return ReadRows(together(source, mesh), names, look, mesh, tell)
 
 
 def _least_and_most(number: int, mesh: Mesh | None) -> tuple[int, int]:

@@ -127,8 +127,8 @@ def fit_tangents(estimator: Any, data: Data, display: Display) -> tuple[Data, Ma
             )
         return rows._replace(tangents=tangents)
 
-    row_bytes = max(n_tangents * data.n_features * first.itemsize, 1)
-    most_rows = int(max_of_processes(data.n_rows, data.mesh))
+    most_rows, widest = max_of_processes([data.n_rows, first.itemsize], data.mesh).tolist()
+    row_bytes = max(n_tangents * data.n_features * widest, 1)
     if isinstance(data, HeldRows) and most_rows * row_bytes <= RESIDENT_BYTES:
         resident = together(lambda: mapped(data, with_tangents), data.mesh)
         return (_normalized(resident, resident) if estimator.normalize_tangents else resident), None
