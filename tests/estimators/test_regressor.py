@@ -231,6 +231,9 @@ def test_a_row_or_an_output_without_any_target_is_an_error(linear):
     empty_row[7] = np.nan
     with pytest.raises(ValueError, match="1 of 300 rows of Y contain NaN alone, the first of them row 7"):
         MultivariateNormalRegressor(()).fit(X, empty_row)
+    weights = np.where(np.arange(300) < 3, 0.0, 1.0)  # the number is that of the user's row
+    with pytest.raises(ValueError, match="the first of them row 7"):
+        MultivariateNormalRegressor(()).fit(X, empty_row, sample_weight=weights)
     empty_output = Y.copy()
     empty_output[:, 1] = np.nan
     with pytest.raises(ValueError, match="output 1 of Y contains NaN alone"):

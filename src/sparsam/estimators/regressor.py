@@ -267,7 +267,7 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         def check(rows: Rows, row: int) -> Rows:
             nonlocal one_dimensional
             Y, one_dimensional = validate_targets(rows.targets, rows.X)
-            check_rows_observed(Y[rows.s > 0], row)
+            check_rows_observed(Y, rows.s > 0, row)
             return rows._replace(targets=Y)
 
         data = targeted(self, X, y, sample_weight, tangents, check, report)
