@@ -6,6 +6,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from sparsam import NoisyLabelClassifier
+from sparsam.estimators.data import HeldRows, Rows
+from sparsam.estimators.splits import hold_out, n_samples
+from sparsam.estimators.supervised import canonical
 from sparsam.estimators.transitions import transition_matrix
 from sparsam.label_noise import symmetric, wrong_probabilities
 
@@ -237,6 +240,14 @@ def test_what_is_too_little_to_hold_out_is_said():
         NoisyLabelClassifier((), epsilon="estimate_matrix").fit(X, y)
     with pytest.raises(ValueError, match=r"validation_fraction = 0.1 of 8 samples with 2 labels leaves 0 to hold out"):
         NoisyLabelClassifier(()).fit(X[:8], y[[0, 1, 2, 3, 20, 21, 22, 23]])
+
+
+@pytest.mark.parametrize("weight", [1e8, 1e300])
+def test_whole_numbers_that_are_too_large_are_no_counts(weight):
+    """A sum of 1e9 samples is more than NumPy draws from; and no integer is as large as 1e300."""
+    data = canonical(HeldRows(Rows(np.arange(40.0)[:, None], np.full(40, weight), np.arange(40.0)[:, None] % 2)))
+    split = hold_out(data, 0.2, 0, by_label=True)
+    assert [n_samples(part) for part in split] == [32, 8]
 
 
 @pytest.mark.slow
