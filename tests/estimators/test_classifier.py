@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from sparsam import NoisyLabelClassifier
+from sparsam.estimators import labels
 from sparsam.estimators.data import HeldRows, Rows
 from sparsam.estimators.splits import hold_out, n_samples
 from sparsam.estimators.supervised import canonical
@@ -248,6 +249,13 @@ def test_whole_numbers_that_are_too_large_are_no_counts(weight):
     data = canonical(HeldRows(Rows(np.arange(40.0)[:, None], np.full(40, weight), np.arange(40.0)[:, None] % 2)))
     split = hold_out(data, 0.2, 0, by_label=True)
     assert [n_samples(part) for part in split] == [32, 8]
+
+
+def test_classes_of_several_processes_are_of_their_own_type(monkeypatch):
+    monkeypatch.setattr(labels, "told", lambda own, mesh: [own, own[:1]])
+    for given in (np.array([3, 250], np.uint8), np.array([2**40, 1]), np.array([0.1, 2.0]), np.array([True, False])):
+        classes = labels.classes_of(HeldRows(Rows(np.zeros((2, 1)), targets=given)), None)
+        np.testing.assert_array_equal(classes, np.unique(given), strict=True)
 
 
 @pytest.mark.slow
