@@ -303,6 +303,19 @@ def test_a_prior_bounds_the_likelihood():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_with_early_stopping_a_prior_is_beside_the_samples_trained_on():
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(20, 3)), rng.normal(size=(20, 2))
+    options = {"early_stopping": True, "validation_fraction": 0.5, "random_state": 0, "max_iter": 2}
+    model = MultivariateNormalRegressor((), covariance_prior=(3.0, 5.0), **options).fit(X, Y, np.full(20, 2.0))
+    data = canonical(HeldRows(Rows(X, np.full(20, 2.0), Y)))
+    rows = hold_out(data, 0.5, np.random.RandomState(0).randint(2**31 - 1)).training.rows
+    r, s = rows.targets - model.predict(rows.X), rows.s * 20 / rows.s.sum()
+    np.testing.assert_allclose(model.covariance_, ((r.T * s) @ r + 5 * np.eye(2)) / (20 + 3 + 2 + 1), rtol=1e-9)
+
+
+@pytest.mark.slow
 def test_a_prior_is_in_the_units_of_the_targets(linear):
     X, Y = linear
     psi = 30 * NOISE

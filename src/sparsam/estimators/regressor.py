@@ -283,12 +283,14 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         data, made = fit_tangents(self, data, report.display)
         scale = TargetScale.of(data)
         data = mapped(data, scale.scaled_rows)
+        split = hold_out(data, self.validation_fraction, seed_of(self, data)) if self.early_stopping else None
+        trained_on = split.training if split else data
+        # S of what is trained on, as the user gave it: a prior is worth so many samples.
+        total_weight *= trained_on.total_weight / data.total_weight
         error = make_error(covariance, prior, scale.scale, patterns, total_weight)
         has_tangents = made is not None or next(data.pieces()).tangents is not None
         terms = (error, WeightDecay(float(self.alpha)), *penalties(self, has_tangents))
         objective = Objective(network, terms, mask)  # type: ignore[arg-type]
-        split = hold_out(data, self.validation_fraction, seed_of(self, data)) if self.early_stopping else None
-        trained_on = split.training if split else data
         theta = self._initial_weights(network, scale)
 
         def in_units_of_y(parameters: Parameters) -> Parameters:
