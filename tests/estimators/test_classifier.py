@@ -269,3 +269,16 @@ def test_weights_kept_before_the_end_are_not_called_converged():
     assert model.n_iter_ < model.validation_scores_[-1][0]
     assert model.stop_reason_ == "held_out"
     assert not model.converged_
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("polish", "dtype"), [(False, np.float32), (True, np.float64)])
+def test_where_the_last_weights_are_the_best_they_are_kept(polish, dtype):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y = X[:, 0] + 0.1 * rng.normal(size=60) > 0
+    options = {"early_stopping": True, "validation_fraction": 0.3, "polish": polish, "tol": 1e-2}
+    model = NoisyLabelClassifier((), epsilon=0.0, alpha=1.0, random_state=0, **options).fit(X, y)
+    assert model.converged_
+    assert model.stop_reason_ == "converged"
+    assert model.coefs_[0].dtype == dtype
