@@ -325,6 +325,14 @@ def test_a_prior_is_in_the_units_of_the_targets(linear):
 
 
 @pytest.mark.slow
+def test_a_likelihood_of_no_weight_is_refused(curved, curved_model):
+    X, Y, _ = curved
+    gone = np.where(np.arange(20)[:, None] < 5, np.nan, Y[:20])
+    with pytest.raises(ValueError, match="sample_weight is zero for every sample that has a target"):
+        curved_model.mean_log_likelihood(X[:20], gone, sample_weight=np.arange(20) < 5)
+
+
+@pytest.mark.slow
 def test_early_stopping_keeps_the_weights_of_the_greatest_held_out_likelihood():
     rng = np.random.default_rng(0)
     X = rng.uniform(-2, 2, size=(60, 1))

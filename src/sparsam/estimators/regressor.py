@@ -394,7 +394,7 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         Raises
         ------
         ValueError
-            If no sample has a target.
+            If no sample, or none with a weight, has a target.
         """
         means, Y = self._predicted_and_given(X, y)
         observed = ~np.isnan(Y).all(axis=1)
@@ -402,6 +402,8 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
             raise ValueError("Y contains NaN alone: there is no target whose likelihood could be told")
         scores = multivariate_normal.log_density(Y[observed], means[observed], self.covariance_)
         weights = validation.check_sample_weight(sample_weight, means)
+        if weights is not None and not weights[observed].any():
+            raise ValueError("sample_weight is zero for every sample that has a target: no likelihood can be told")
         return float(np.average(scores, weights=None if weights is None else weights[observed]))
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
