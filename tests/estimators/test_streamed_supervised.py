@@ -183,6 +183,12 @@ def test_what_cannot_be_used_is_named(X, tmp_path):
     Y[77] = np.nan
     with pytest.raises(ValueError, match="the first of them row 77"):
         regressor().fit(stored, Y)
+    s, tangents = np.where(np.arange(N) == 77, -1.0, 1.0), np.ones((N, 1, 3))
+    with pytest.raises(ValueError, match="sample_weight must not be negative: it is in row 77"):
+        regressor().fit(stored, Y, s)
+    tangents[77, 0, 2] = np.inf
+    with pytest.raises(ValueError, match="Input tangents contains infinity: first in row 77"):
+        regressor().fit(stored, Y, tangents=tangents)
     Y[:, 1] = np.nan
     Y[:, 0] = 1.0
     with pytest.raises(ValueError, match="output 1 of Y contains NaN alone"):

@@ -232,7 +232,7 @@ def _read_rows(
 
     def look(rows: Rows, row: int) -> None:
         inputs = validation.check_piece(rows.X, row)
-        validation.check_sample_weight(rows.weights, inputs, some=False)
+        validation.check_sample_weight(rows.weights, inputs, row, some=False)
         if check is not None:
             check(rows._replace(X=inputs), row)
 

@@ -34,7 +34,7 @@ def targeted(estimator: Any, X: Any, y: Any, sample_weight: Any, tangents: Any, 
     def checked(rows: Rows, row: int) -> Rows:
         check_tangents_given(estimator, rows.tangents is not None)
         if rows.tangents is not None:
-            rows = rows._replace(tangents=checked_tangents(rows.tangents, rows.X))
+            rows = rows._replace(tangents=checked_tangents(rows.tangents, rows.X, first_row=row))
         return check(rows, row)
 
     others = {"targets": y, "tangents": tangents}

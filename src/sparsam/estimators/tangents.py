@@ -43,8 +43,10 @@ def check_tangent_hyperparameters(estimator: Any) -> None:
         )
 
 
-def checked_tangents(tangents: ArrayLike, X: Array, name: str = "tangents") -> Array:
+def checked_tangents(tangents: ArrayLike, X: Array, name: str = "tangents", first_row: int = 0) -> Array:
     """Return tangents as a finite float array (n_samples, n_tangents, n_features) that fits X.
+
+    ``first_row`` is the number of the first sample.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def checked_tangents(tangents: ArrayLike, X: Array, name: str = "tangents") -> A
         )
     if array.shape[1] == 0:
         raise ValueError(f"{name} holds zero tangents a sample; give at least one, or leave tangents out")
-    validation.check_finite(array.reshape(n_samples, -1), name)
+    validation.check_finite(array.reshape(n_samples, -1), name, first_row)
     return array
 
 

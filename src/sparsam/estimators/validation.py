@@ -201,9 +201,12 @@ def check_finite(X: NDArray[np.floating], name: str, first_row: int = 0) -> None
 
 
 def check_sample_weight(
-    sample_weight: ArrayLike | None, X: NDArray[np.floating], *, some: bool = True
+    sample_weight: ArrayLike | None, X: NDArray[np.floating], first_row: int = 0, *, some: bool = True
 ) -> NDArray[np.float64] | None:
-    """Return the weights as float64 (n_samples,): finite, not negative, and, where ``some``, not all zero."""
+    """Return the weights as float64 (n_samples,): finite, not negative, and, where ``some``, not all zero.
+
+    ``first_row`` is the number of the first sample.
+    """
     if sample_weight is None:
         return None
     weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
@@ -211,7 +214,7 @@ def check_sample_weight(
         raise ValueError(f"sample_weight must be one number a sample, got an array of shape {weights.shape}")
     check_consistent_length(X, weights)
     if np.any(weights < 0):
-        raise ValueError(f"sample_weight must not be negative: it is in row {int(np.argmax(weights < 0))}")
+        raise ValueError(f"sample_weight must not be negative: it is in row {first_row + int(np.argmax(weights < 0))}")
     if some and not weights.sum() > 0:
         raise ValueError("sample_weight is zero for every sample: nothing is left to fit")
     return np.asarray(weights)
