@@ -262,9 +262,9 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         """
         self.check_hyperparameters()
         report = Report.of_fit(self, X, y, sample_weight, in_parts=self._estimates())
-        with in_all_processes(self):
+        with validation.features_of_the_fitted(self), in_all_processes(self):
             network, training = self._trained(X, y, sample_weight, tangents, report)
-        fitting.set_fitted_attributes(self, network, training)
+            fitting.set_fitted_attributes(self, network, training)
         report.end()
         return self
 

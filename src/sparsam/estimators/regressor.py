@@ -248,9 +248,9 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         """
         self.check_hyperparameters()
         report = Report.of_fit(self, X, y, sample_weight)
-        with in_all_processes(self):
+        with validation.features_of_the_fitted(self), in_all_processes(self):
             network, training, units = self._trained(X, y, sample_weight, tangents, report)
-        fitting.set_fitted_attributes(self, network, training, units)
+            fitting.set_fitted_attributes(self, network, training, units)
         report.end()
         return self
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
 
@@ -33,6 +34,7 @@ __all__ = [
     "check_weight",
     "check_width",
     "checked_mesh",
+    "features_of_the_fitted",
     "layer_sizes",
     "validate_inputs",
 ]
@@ -154,6 +156,22 @@ def validate_inputs(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> N
     )
     check_finite(checked, "X")
     return checked
+
+
+@contextmanager
+def features_of_the_fitted(estimator: Any) -> Iterator[None]:
+    """Where a fit fails that leaves the weights of an earlier one, leave the number and names of its features, too."""
+    names = ("n_features_in_", "feature_names_in_")
+    before, weights = {name: getattr(estimator, name, None) for name in names}, getattr(estimator, "coefs_", None)
+    try:
+        yield
+    except BaseException:
+        if getattr(estimator, "coefs_", None) is weights:
+            for name, value in before.items():
+                vars(estimator).pop(name, None)
+                if value is not None:
+                    setattr(estimator, name, value)
+        raise
 
 
 def check_width(estimator: Any, n_features: int, *, reset: bool) -> None:
