@@ -282,3 +282,14 @@ def test_where_the_last_weights_are_the_best_they_are_kept(polish, dtype):
     assert model.converged_
     assert model.stop_reason_ == "converged"
     assert model.coefs_[0].dtype == dtype
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning")
+def test_an_overflow_at_the_start_leaves_the_fit_before():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    model = NoisyLabelClassifier((), epsilon=0.0, early_stopping=True, validation_fraction=0.3, max_iter=2)
+    scores = model.fit(X, X[:, 0] > 0).validation_scores_
+    with pytest.raises(FloatingPointError, match="It was so at the initial weights"):
+        model.set_params(early_stopping=False).fit(1e38 * X, X[:, 0] > 0)
+    assert model.validation_scores_ == scores != []

@@ -330,8 +330,9 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             alpha = float(alpha)
             kept = split() if self.early_stopping else data
             with report.training() if self._estimates() else nullcontext(report) as last:
-                training, self.validation_scores_ = trained(self, T, alpha, kept, theta, last)
+                training, scores = trained(self, T, alpha, kept, theta, last)
         if training.history:
+            self.validation_scores_ = scores
             for name, value in attributes_of(T, alpha).items():
                 setattr(self, name, value)
             self.likelihood_profile_ = profile
