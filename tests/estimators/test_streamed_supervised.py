@@ -225,12 +225,17 @@ def test_labels_that_change_are_noticed(X, tmp_path):
         classifier().fit(Changing())
 
 
-def test_a_checkpoint_knows_targets_of_rows_that_are_read(X, tmp_path):
+@pytest.mark.parametrize(
+    "more", [{}, pytest.param({"early_stopping": True, "validation_fraction": 0.5}, marks=SLOW)], ids=["", "held out"]
+)
+def test_a_checkpoint_knows_targets_of_rows_that_are_read(X, tmp_path, more):
     (tmp_path / "checkpoints").mkdir()
     y = labels_of(2)(X)
-    options = {"checkpoint": tmp_path / "checkpoints", "resume": True}
+    options = {"checkpoint": tmp_path / "checkpoints", "resume": True} | more
     first = classifier(max_iter=3, **options).fit(Chunks(X, y))
-    with pytest.raises(ValueError, match="data"):
-        classifier(max_iter=3, **options).fit(Chunks(X, np.where(np.arange(N) == 100, "a", y)))
+    for row in (98, 100):  # of which the second is held out, if any are
+        other = np.where(np.arange(N) == row, np.where(y == "a", "bb", "a"), y)
+        with pytest.raises(ValueError, match="data"):
+            classifier(max_iter=3, **options).fit(Chunks(X, other))
     resumed = classifier(max_iter=3, **options).fit(Chunks(X, y))
     assert json.dumps(resumed.loss_curve_) == json.dumps(first.loss_curve_)
