@@ -180,7 +180,7 @@ def test_labels_it_does_not_know_and_single_classes_are_refused(planted):
     with pytest.raises(ValueError, match="y holds 1 class only"):
         NoisyLabelClassifier(()).fit(X, np.zeros(3000, int))
     model = NoisyLabelClassifier((), epsilon=0.1, max_iter=5, tol=0.1).fit(X, labels)
-    with pytest.raises(ValueError, match=r"y holds the label .*2.*, which the model was not fitted on"):
+    with pytest.raises(ValueError, match=r"y holds the label 2, which the model was not fitted on"):
         model.label_error_proba(X, labels + 1)
 
 

@@ -545,7 +545,7 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
             raise ValueError(
-                f"y holds the label {unknown[0]!r}, which the model was not fitted on; it knows "
+                f"y holds the label {unknown.tolist()[0]!r}, which the model was not fitted on; it knows "
                 f"{self.classes_.tolist()}"
             )
         return np.searchsorted(self.classes_, labels)
