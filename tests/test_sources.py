@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from sparsam import sources
 from sparsam.sources import is_stored, source_of
@@ -148,6 +149,9 @@ def test_bad_sources_are_refused():
         list(source_of(Chunks(X, X, lengths=[20])).pieces(5))
     with pytest.raises(ValueError, match="parts of different lengths"):
         list(source_of(Chunks(X, X[:9], lengths=[20]), None).pieces(5))
+    for chunk, kind in (((X, None, X), "NoneType"), (csr_matrix(X), "csr_matrix")):
+        with pytest.raises(ValueError, match=f"chunk 0 of X .* has a {kind} where an array of rows is needed"):
+            list(source_of(Several([chunk]), None, None).pieces(5))
     for second in (X[:, :2], (X, X[:, 0])):
         with pytest.raises(ValueError, match=r"chunk 1 of X \(from row 20 on\) has rows of shapes"):
             list(source_of(Several([X, second]), None).pieces(5))

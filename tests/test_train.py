@@ -196,6 +196,26 @@ def test_max_iter(run):
     assert training.history[-1].iteration == 7
 
 
+class Counting:
+    """Looks at the weights, and wants what it is told to."""
+
+    def __init__(self, wish=False):
+        self.wish, self.seen = wish, []
+
+    def __call__(self, iteration, theta):
+        self.seen.append(iteration)
+        return self.wish
+
+
+@pytest.mark.parametrize("options", [{"max_iter": 5}, {"tol": 0.1}])
+def test_a_monitor_sees_every_iterate_and_the_last_one_too(run, options):
+    monitor = Counting()
+    training = run(options=options | {"monitor": monitor})
+    assert monitor.seen == [row.iteration for row in training.history]
+    assert training.stop_reason in ("max_iter", "converged")
+    assert run(options=options | {"monitor": Counting(wish=True)}).stop_reason == "held_out"
+
+
 def test_precision(run):
     training = run(options={"tol": 1e-30, "max_iter": 10_000})
     assert training.stop_reason == "precision"

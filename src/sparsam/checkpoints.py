@@ -4,7 +4,7 @@ A file holds the minimizer's state, the history and what early stopping remember
 a digest; it appears whole or not at all (`sparsam.atomic`). The last two are kept, so that there is always a good one.
 
 A fit may consist of several trainings: an estimate of label noise, polishing. They are its stages, numbered in order;
-a stage that has ended leaves one file, and when the fit is run again it is not trained but read.
+what a stage that has ended leaves is, when the fit is run again, not trained but read.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,11 @@ def parse_interval(interval: Any) -> float:
     >>> parse_interval("5min"), parse_interval(2)
     (300.0, 2.0)
     """
-    found = re.fullmatch(r"\s*([0-9.]+)\s*(s|min|h|)\s*", str(interval))
+    if isinstance(interval, Real) and not isinstance(interval, bool) and 0 <= float(interval) < float("inf"):
+        return float(interval)
+    found = re.fullmatch(r"\s*([0-9.]+)\s*(s|min|h|)\s*", interval) if isinstance(interval, str) else None
     with contextlib.suppress(ValueError):
-        if found is not None and not isinstance(interval, bool):
+        if found is not None:
             return float(found[1]) * UNITS[found[2]]
     raise ValueError(f"checkpoint_every must be seconds, or text such as '60s', '5min' or '1h', got {interval!r}")
 

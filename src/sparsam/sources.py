@@ -220,7 +220,13 @@ class _Yielded:
             if done == 0:
                 first = of_part
             where = f"chunk {done} of X (from row {row} on)"
-            if len({part.shape[:1] for part in parts}) > 1 or "nothing" in of_part:
+            if "nothing" in of_part:
+                kind = type(parts[of_part.index("nothing")].item()).__name__
+                raise ValueError(
+                    f"{where} has a {kind} where an array of rows is needed: give dense arrays, and of a tuple leave "
+                    "out only the last ones"
+                )
+            if len({part.shape[:1] for part in parts}) > 1:
                 raise ValueError(f"{where} has parts of different lengths: {[part.shape for part in parts]}")
             if of_part != first:
                 raise ValueError(f"{where} has rows of shapes {of_part}, and the first chunk had {first}")

@@ -88,7 +88,10 @@ class Monitor(Protocol):
     """Watches the weights."""
 
     def __call__(self, iteration: int, theta: NDArray[np.floating]) -> bool:
-        """Look at the weights, at the start and after every iteration; True stops with the reason "held_out"."""
+        """Look at the weights, at the start and after every iteration, the last one too.
+
+        True stops with the reason "held_out".
+        """
 
     def forget(self) -> None:
         """Begin again."""
@@ -252,8 +255,8 @@ def train(
             record(training, names, records, reached, int(status), before, elapsed, resumed)
             if len(training.history) - 1 == pause and len(training.history) > done:
                 training.take_snapshot(snapshots)
-                if monitor is not None and not training.stop_reason and monitor(pause, training.theta):
-                    training.stop_reason = "held_out"
+                if monitor is not None and monitor(pause, training.theta):
+                    training.stop_reason = training.stop_reason or "held_out"
             failure, reason = None, training.stop_reason
             try:
                 if watch is not None and training.history and watch(training.history[-1], training.theta):

@@ -241,7 +241,7 @@ def test_bad_parameters_are_named(tmp_path):
         build(resume=True).fit(X)
     with pytest.raises(TypeError, match="resume must be True or False"):
         build(tmp_path, resume="yes").fit(X)
-    assert [parse_interval(text) for text in ("60s", "1.5 min", "2h", 3, "4")] == [60.0, 90.0, 7200.0, 3.0, 4.0]
+    assert [parse_interval(text) for text in ("60s", "1.5 min", "2h", 3, "4", 1e-5)] == [60, 90, 7200, 3, 4, 1e-5]
 
 
 # What is left behind can be read

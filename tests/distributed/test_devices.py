@@ -49,6 +49,8 @@ CLASSIFIER = {
     },
 }
 
+EVERYWHERE = [0, 1, 2]  # processes whose rows are stored, and not in memory
+
 
 def changed(variant, more=(), **parameters):
     return variant | dict(more) | {"parameters": variant["parameters"] | parameters}
@@ -56,19 +58,19 @@ def changed(variant, more=(), **parameters):
 
 SAME = {  # as in one process
     "autoencoder": changed(AUTOENCODER, {"weights": True}),
-    "autoencoder, stored": changed(AUTOENCODER, {"stored": True}, dtype="float32"),
+    "autoencoder, stored": changed(AUTOENCODER, {"stored": [0]}, dtype="float32"),
     "regressor": changed(REGRESSOR, {"weights": True, "tangents": True}),
-    "regressor, stored": changed(REGRESSOR, {"stored": True, "tangents": True}),
-    "classifier, stored": changed(CLASSIFIER, {"stored": True, "weights": True}),
+    "regressor, stored": changed(REGRESSOR, {"stored": EVERYWHERE, "tangents": True}),
+    "classifier, stored": changed(CLASSIFIER, {"stored": EVERYWHERE, "weights": True}),
 }
 FEW = {"hidden_layer_sizes": (), "solver": "lbfgs", "max_iter": 5}  # many trainings
 DRAWN = {  # each process holds rows of its own out
     "early stopping": changed(REGRESSOR, early_stopping=True, validation_fraction=0.4, solver="lbfgs"),
     "matrix": changed(CLASSIFIER, epsilon="estimate_matrix", **FEW),
-    "rate, stored": changed(CLASSIFIER, {"stored": True}, epsilon="estimate", **FEW),
+    "rate, stored": changed(CLASSIFIER, {"stored": EVERYWHERE}, epsilon="estimate", **FEW),
 }
 FAILING = {
-    "source": changed(AUTOENCODER, {"stored": True, "fails": 1}),
+    "source": changed(AUTOENCODER, {"stored": EVERYWHERE, "fails": 1}),
     "alpha": changed(AUTOENCODER, {"others": {"alpha": 0.5, "n_components": 4}}),
     "labels": changed(CLASSIFIER, {"targets": "Y"}),
 }

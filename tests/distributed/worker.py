@@ -41,7 +41,8 @@ def fit(variant, rows, file, process_id):
         parameters |= {"random_state": None} | variant.get("others", {})
     if variant.get("tangents"):
         parameters["tangents"] = tangents
-    X = np.load(file, mmap_mode="r") if variant.get("stored") else rows["X"]
+    is_stored = process_id in variant.get("stored", [])
+    X = np.load(file, mmap_mode="r") if is_stored else rows["X"]
     if variant.get("fails") == process_id:
         X = Failing(rows["X"], 5)
     with_it = {"y": rows[variant["targets"]]} if "targets" in variant else {}

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -83,6 +84,10 @@ FAILURES = {
     "weights": (lambda model, X: model.fit(X, sample_weight=np.zeros(60)), ValueError),
     "no rows": (lambda model, X: model.fit(X[:0]), ValueError),
     "warm start": (lambda model, X: model.set_params(warm_start=True, n_components=5).fit(X), ValueError),
+    "features": (
+        lambda model, X: model.set_params(warm_start=True).fit(pd.DataFrame(X[:, :4], columns=[*"abcd"])),
+        ValueError,
+    ),
 }
 
 

@@ -231,6 +231,9 @@ def test_a_row_or_an_output_without_any_target_is_an_error(linear):
     empty_row[7] = np.nan
     with pytest.raises(ValueError, match="1 of 300 rows of Y contain NaN alone, the first of them row 7"):
         MultivariateNormalRegressor(()).fit(X, empty_row)
+    weights = np.where(np.arange(300) < 3, 0.0, 1.0)  # the number is that of the user's row
+    with pytest.raises(ValueError, match="the first of them row 7"):
+        MultivariateNormalRegressor(()).fit(X, empty_row, sample_weight=weights)
     empty_output = Y.copy()
     empty_output[:, 1] = np.nan
     with pytest.raises(ValueError, match="output 1 of Y contains NaN alone"):
@@ -300,12 +303,33 @@ def test_a_prior_bounds_the_likelihood():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_with_early_stopping_a_prior_is_beside_the_samples_trained_on():
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(20, 3)), rng.normal(size=(20, 2))
+    options = {"early_stopping": True, "validation_fraction": 0.5, "random_state": 0, "max_iter": 2}
+    model = MultivariateNormalRegressor((), covariance_prior=(3.0, 5.0), **options).fit(X, Y, np.full(20, 2.0))
+    data = canonical(HeldRows(Rows(X, np.full(20, 2.0), Y)))
+    rows = hold_out(data, 0.5, np.random.RandomState(0).randint(2**31 - 1)).training.rows
+    r, s = rows.targets - model.predict(rows.X), rows.s * 20 / rows.s.sum()
+    np.testing.assert_allclose(model.covariance_, ((r.T * s) @ r + 5 * np.eye(2)) / (20 + 3 + 2 + 1), rtol=1e-9)
+
+
+@pytest.mark.slow
 def test_a_prior_is_in_the_units_of_the_targets(linear):
     X, Y = linear
     psi = 30 * NOISE
     one = MultivariateNormalRegressor((), covariance_prior=(4.0, psi), **exact).fit(X, Y / UNITS)
     two = MultivariateNormalRegressor((), covariance_prior=(4.0, psi * np.outer(UNITS, UNITS)), **exact).fit(X, Y)
     np.testing.assert_allclose(two.covariance_ / np.outer(UNITS, UNITS), one.covariance_, rtol=1e-8)
+
+
+@pytest.mark.slow
+def test_a_likelihood_of_no_weight_is_refused(curved, curved_model):
+    X, Y, _ = curved
+    gone = np.where(np.arange(20)[:, None] < 5, np.nan, Y[:20])
+    with pytest.raises(ValueError, match="sample_weight is zero for every sample that has a target"):
+        curved_model.mean_log_likelihood(X[:20], gone, sample_weight=np.arange(20) < 5)
 
 
 @pytest.mark.slow

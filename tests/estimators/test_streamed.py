@@ -99,6 +99,21 @@ def test_weights_come_with_the_rows(rows, tmp_path, small_pieces):
         assert streamed.cost_ == pytest.approx(held.cost_, rel=1e-9)
 
 
+@pytest.mark.parametrize("unit", [2.0**-200, 2.0**200])
+def test_weights_may_have_a_unit_that_float32_does_not_hold(rows, small_pieces, unit):
+    weights = np.random.default_rng(1).uniform(size=len(rows))
+
+    def stream(unit):
+        data = read_rows.data_of(build(), Chunks(rows, weights * unit), None)
+        return data.for_engine("float32", (6, 3, 6), None)
+
+    one, other = stream(1.0), stream(unit)
+    assert 0.5 <= one.total_weight < 1
+    assert other.total_weight == one.total_weight
+    for these, those in zip(one.pieces(), other.pieces(), strict=True):
+        np.testing.assert_array_equal(these.sample_weight, those.sample_weight)
+
+
 @pytest.mark.slow
 def test_scores_take_the_weights_that_come_with_the_rows(rows, small_pieces):
     weights = np.random.default_rng(1).uniform(size=len(rows))

@@ -1,12 +1,15 @@
 """Regression and classification of rows that are not in memory: the same as of rows that are."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier
 from sparsam.estimators import noise_rate, read_rows
+from sparsam.estimators.data import mapped as mapped_rows
+from sparsam.estimators.labels import index_of, with_indices
 
 N = 160
 
@@ -105,6 +108,19 @@ def test_weights_and_tangents_come_with_the_rows(case, X, tmp_path):
     assert_same(make(tangent_weight=0.1).fit(Chunks(X, y, s, tangents)), held)
 
 
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.float16, ">f4", object])
+def test_whole_numbers_are_read_as_floats(X, kind):
+    """Else classes would be numbered in truth values, and the factors of whole tangents cut off to 0."""
+    y, s, tangents = labels_of(3)(X), np.full(N, 7, np.uint8), np.ones((N, 2, 3), np.int8)
+    chunks = Chunks((X > 0).astype(kind), y, s, tangents)
+    data = read_rows.data_of(classifier(), chunks, None, others={"targets": None, "tangents": None})
+    first = next(mapped_rows(data, partial(with_indices, np.unique(y))).pieces())
+    assert data.total_weight == 7 * N
+    assert {first.X.dtype, first.tau.dtype} <= {np.dtype(np.float32), np.dtype(np.float64)}
+    assert first.s.dtype == np.float64
+    assert np.array_equal(np.unique(y)[index_of(first)], y[: len(first.X)])
+
+
 @pytest.mark.slow
 def test_tangents_are_made_of_the_rows_as_they_are_read(case, X, tmp_path):
     make, y = case
@@ -167,6 +183,12 @@ def test_what_cannot_be_used_is_named(X, tmp_path):
     Y[77] = np.nan
     with pytest.raises(ValueError, match="the first of them row 77"):
         regressor().fit(stored, Y)
+    s, tangents = np.where(np.arange(N) == 77, -1.0, 1.0), np.ones((N, 1, 3))
+    with pytest.raises(ValueError, match="sample_weight must not be negative: it is in row 77"):
+        regressor().fit(stored, Y, s)
+    tangents[77, 0, 2] = np.inf
+    with pytest.raises(ValueError, match="Input tangents contains infinity: first in row 77"):
+        regressor().fit(stored, Y, tangents=tangents)
     Y[:, 1] = np.nan
     Y[:, 0] = 1.0
     with pytest.raises(ValueError, match="output 1 of Y contains NaN alone"):
@@ -203,12 +225,17 @@ def test_labels_that_change_are_noticed(X, tmp_path):
         classifier().fit(Changing())
 
 
-def test_a_checkpoint_knows_targets_of_rows_that_are_read(X, tmp_path):
+@pytest.mark.parametrize(
+    "more", [{}, pytest.param({"early_stopping": True, "validation_fraction": 0.5}, marks=SLOW)], ids=["", "held out"]
+)
+def test_a_checkpoint_knows_targets_of_rows_that_are_read(X, tmp_path, more):
     (tmp_path / "checkpoints").mkdir()
     y = labels_of(2)(X)
-    options = {"checkpoint": tmp_path / "checkpoints", "resume": True}
+    options = {"checkpoint": tmp_path / "checkpoints", "resume": True} | more
     first = classifier(max_iter=3, **options).fit(Chunks(X, y))
-    with pytest.raises(ValueError, match="data"):
-        classifier(max_iter=3, **options).fit(Chunks(X, np.where(np.arange(N) == 100, "a", y)))
+    for row in (98, 100):  # of which the second is held out, if any are
+        other = np.where(np.arange(N) == row, np.where(y == "a", "bb", "a"), y)
+        with pytest.raises(ValueError, match="data"):
+            classifier(max_iter=3, **options).fit(Chunks(X, other))
     resumed = classifier(max_iter=3, **options).fit(Chunks(X, y))
     assert json.dumps(resumed.loss_curve_) == json.dumps(first.loss_curve_)

@@ -239,9 +239,9 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
         """
         self.check_hyperparameters()
         report = Report.of_fit(self, X, y, sample_weight)
-        with in_all_processes(self):
+        with validation.features_of_the_fitted(self), in_all_processes(self):
             network, training = self._trained(X, sample_weight, report)
-        fitting.set_fitted_attributes(self, network, training)
+            fitting.set_fitted_attributes(self, network, training)
         report.end()
         return self
 

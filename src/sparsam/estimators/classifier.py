@@ -262,9 +262,9 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         """
         self.check_hyperparameters()
         report = Report.of_fit(self, X, y, sample_weight, in_parts=self._estimates())
-        with in_all_processes(self):
+        with validation.features_of_the_fitted(self), in_all_processes(self):
             network, training = self._trained(X, y, sample_weight, tangents, report)
-        fitting.set_fitted_attributes(self, network, training)
+            fitting.set_fitted_attributes(self, network, training)
         report.end()
         return self
 
@@ -330,8 +330,9 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             alpha = float(alpha)
             kept = split() if self.early_stopping else data
             with report.training() if self._estimates() else nullcontext(report) as last:
-                training, self.validation_scores_ = trained(self, T, alpha, kept, theta, last)
+                training, scores = trained(self, T, alpha, kept, theta, last)
         if training.history:
+            self.validation_scores_ = scores
             for name, value in attributes_of(T, alpha).items():
                 setattr(self, name, value)
             self.likelihood_profile_ = profile
@@ -544,7 +545,7 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
             raise ValueError(
-                f"y holds the label {unknown[0]!r}, which the model was not fitted on; it knows "
+                f"y holds the label {unknown.tolist()[0]!r}, which the model was not fitted on; it knows "
                 f"{self.classes_.tolist()}"
             )
         return np.searchsorted(self.classes_, labels)

@@ -223,15 +223,18 @@ class Through:
 
 def stream_of(data: Data, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> Stream:
     """Make a stream of data: what the engine passes over in pieces."""
+    # Weights and their sum are divided by a power of two, which is exact: then float32 holds them in any unit.
+    exponent = np.frexp(data.total_weight)[1]
 
     def pieces() -> Iterator[Piece]:
         for rows in data.pieces():
-            yield Piece(rows.X, rows.targets, rows.weights, rows.tangents)
+            yield Piece(rows.X, rows.targets, np.ldexp(rows.s, -exponent), rows.tangents)
 
     first = next(data.pieces())
     n_tangents = 0 if first.tangents is None else first.tangents.shape[1]
     chunk = chunk_for(data.piece_size, layer_sizes, chunk_size, n_tangents, data.mesh)
-    return Stream(pieces, data.piece_size, chunk, data.total_weight, dtype, data.mesh)
+    total_weight = float(np.ldexp(data.total_weight, -exponent))
+    return Stream(pieces, data.piece_size, chunk, total_weight, dtype, data.mesh)
 
 
 def cut(data: Data, size: int) -> Through:

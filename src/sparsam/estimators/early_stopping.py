@@ -91,6 +91,8 @@ class EarlyStopping:
         if self.best is None or training.stop_reason == "not_finite":
             return training
         iteration, _, theta = self.best
+        if iteration == self.scores[-1][0] and training.stop_reason in ("converged", "precision"):
+            return training  # which ended there, or was polished from there
         history = training.history[: iteration + 1]
         # What ended there has not ended here.
         ended = len(history) < len(training.history) and training.stop_reason in ("converged", "precision")

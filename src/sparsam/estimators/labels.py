@@ -60,7 +60,7 @@ def classes_of(data: Data, known: NDArray[Any] | None) -> NDArray[Any]:
     classes = together(own, data.mesh)
     of_processes = told(classes.tolist(), data.mesh)
     if len(of_processes) > 1:
-        classes = np.unique(np.concatenate([np.array(labels, classes.dtype.kind) for labels in of_processes]))
+        classes = np.unique(np.concatenate([np.array(labels, classes.dtype.type) for labels in of_processes]))
     if len(classes) < 2:
         raise ValueError(
             f"y holds 1 class only, {classes.tolist()[0]!r}: a classifier needs samples of at least two classes"

@@ -73,6 +73,12 @@ class OnDevices:
                 self.tell(passed, self.n_rows)
         self.n_rows = passed
 
+    def parts(self) -> Iterator[OnDevices]:
+        """These, and what is cut with them."""
+        yield self
+        for other in self.others:
+            yield from other.parts()
+
     def halve_chunks(self, dtype: str) -> tuple[int, int]:
         """Make them again in chunks of half the size; return the size before and after."""
         data = self(dtype)
@@ -101,8 +107,11 @@ def minimize(
     Where a device has too little memory, it is tried once more with chunks of half the size.
     """
 
-    def keeper(dtype: str) -> Keeper | None:
-        return None if checkpoints is None else checkpoints.stage(lambda: fingerprint_of(data(dtype)))
+    def keeper(dtype: str, *parts: OnDevices) -> Keeper | None:
+        def fingerprint() -> int:
+            return sum(fingerprint_of(part(dtype)) for part in parts)
+
+        return None if checkpoints is None else checkpoints.stage(fingerprint)
 
     data.tell = report.passed
     options: dict[str, Any] = {
@@ -114,7 +123,7 @@ def minimize(
         "every_iteration": weights_wanted(estimator, report),
     }
     first = options | {"dtype": estimator.dtype, "tol": estimator.tol, "monitor": monitor}
-    keeps = keeper(estimator.dtype)
+    keeps = keeper(estimator.dtype, *data.parts())  # what is held out has a part in when it stops
     sizes = "-".join(map(str, objective.network.layer_sizes))
     report.begin(f"compiling and training a network {sizes} in {estimator.dtype}")
     try:
@@ -137,7 +146,7 @@ def minimize(
             report.begin("polishing in float64")
             return data("float64")
 
-        training = polish(training, objective, in_float64, lambda: keeper("float64"), **options)
+        training = polish(training, objective, in_float64, lambda: keeper("float64", data), **options)
     return training
 
 

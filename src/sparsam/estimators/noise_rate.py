@@ -138,12 +138,12 @@ def judged(parts: list[HeldOut]) -> Judged:
             for rows in part.data.pieces():
                 if n_rows > MOST_JUDGED:
                     rows = rows.take(generator.random(len(rows.X)) < MOST_JUDGED / n_rows)
-                found.append((part.probabilities(rows.X), rows.t[:, 0], rows.s))
+                found.append((part.probabilities(rows.X), rows.t[:, 0].astype(np.intp), rows.s))
 
     together(look, mesh)
     return Judged(
         all_rows(np.concatenate([p for p, _, _ in found]), mesh),
-        all_rows(np.concatenate([labels for _, labels, _ in found]), mesh).astype(np.intp),
+        all_rows(np.concatenate([labels for _, labels, _ in found]), mesh),
         all_rows(np.concatenate([weights for _, _, weights in found]), mesh),
     )
 

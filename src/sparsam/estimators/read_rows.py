@@ -119,12 +119,24 @@ class ReadRows:
                 )
             if check is not None:
                 check(rows, row)
-            yield rows
+            yield _in_floats(rows)
             row += n_rows
         if k + 1 < len(self.digests):
             raise ValueError(
                 f"X ended after {row} rows, and had {sum(count for count, _ in self.digests)} when it was read before"
             )
+
+
+def _in_floats(rows: Rows) -> Rows:
+    """Rows whose numbers are floats, as those in memory are: what is computed of them takes their type."""
+
+    def floats(array: Any) -> Any:
+        if array is None or array.dtype in (np.float32, np.float64):
+            return array
+        return array.astype(np.float32 if np.can_cast(array.dtype, np.float32, "safe") else np.float64)
+
+    weights = None if rows.weights is None else rows.weights.astype(np.float64, copy=False)
+    return rows._replace(X=floats(rows.X), weights=weights, tangents=floats(rows.tangents))
 
 
 def fingerprint_of(data: Samples | Stream) -> int:
@@ -184,9 +196,8 @@ def data_of(
     """
     mesh = validation.checked_mesh(estimator.mesh) if reset else None  # what is asked of a model, one process asks
     others = others or {}
-    stored = is_stored(X)
-    if stored and getattr(X, "nbytes", HELD_BYTES + 1) <= HELD_BYTES:
-        X, stored = np.asarray(X), False
+    large = is_stored(X) and not getattr(X, "nbytes", HELD_BYTES + 1) <= HELD_BYTES  # of unknown size, too
+    stored = bool(max_of_processes(large, mesh))  # all processes must pass over their rows in the same manner
     if stored:
         data: Data = _read_rows(X, sample_weight, check, others, mesh, tell)
         narrowest, widest = _least_and_most(data.n_features, mesh)
@@ -194,7 +205,7 @@ def data_of(
         in_memory = {name: np.asarray(part) if is_stored(part) else part for name, part in others.items()}
 
         def look() -> Rows:
-            inputs = validation.validate_inputs(estimator, X, reset=reset)
+            inputs = validation.validate_inputs(estimator, np.asarray(X) if is_stored(X) else X, reset=reset)
             rows = Rows(inputs, validation.check_sample_weight(sample_weight, inputs), **in_memory)
             return rows if check is None else check(rows, 0)
 
@@ -221,12 +232,17 @@ def _read_rows(
 
     def look(rows: Rows, row: int) -> None:
         inputs = validation.check_piece(rows.X, row)
-        validation.check_sample_weight(rows.weights, inputs, some=False)
+        validation.check_sample_weight(rows.weights, inputs, row, some=False)
         if check is not None:
             check(rows._replace(X=inputs), row)
 
     told = [{"targets": "y", "weights": "sample_weight"}.get(name, name) for name in names]
-    return ReadRows(source_of(*(parts[name] for name in names), names=told), names, look, mesh, tell)
+
+    def source() -> Source:
+        parts["X"] = X if is_stored(X) else np.asarray(X)  # those of another process are stored
+        return source_of(*(parts[name] for name in names), names=told)
+
+    return ReadRows(together(source, mesh), names, look, mesh, tell)
 
 
 def _least_and_most(number: int, mesh: Mesh | None) -> tuple[int, int]:

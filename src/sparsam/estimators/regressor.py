@@ -248,9 +248,9 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         """
         self.check_hyperparameters()
         report = Report.of_fit(self, X, y, sample_weight)
-        with in_all_processes(self):
+        with validation.features_of_the_fitted(self), in_all_processes(self):
             network, training, units = self._trained(X, y, sample_weight, tangents, report)
-        fitting.set_fitted_attributes(self, network, training, units)
+            fitting.set_fitted_attributes(self, network, training, units)
         report.end()
         return self
 
@@ -267,7 +267,7 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         def check(rows: Rows, row: int) -> Rows:
             nonlocal one_dimensional
             Y, one_dimensional = validate_targets(rows.targets, rows.X)
-            check_rows_observed(Y[rows.s > 0], row)
+            check_rows_observed(Y, rows.s > 0, row)
             return rows._replace(targets=Y)
 
         data = targeted(self, X, y, sample_weight, tangents, check, report)
@@ -283,12 +283,14 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         data, made = fit_tangents(self, data, report.display)
         scale = TargetScale.of(data)
         data = mapped(data, scale.scaled_rows)
+        split = hold_out(data, self.validation_fraction, seed_of(self, data)) if self.early_stopping else None
+        trained_on = split.training if split else data
+        # S of what is trained on, as the user gave it: a prior is worth so many samples.
+        total_weight *= trained_on.total_weight / data.total_weight
         error = make_error(covariance, prior, scale.scale, patterns, total_weight)
         has_tangents = made is not None or next(data.pieces()).tangents is not None
         terms = (error, WeightDecay(float(self.alpha)), *penalties(self, has_tangents))
         objective = Objective(network, terms, mask)  # type: ignore[arg-type]
-        split = hold_out(data, self.validation_fraction, seed_of(self, data)) if self.early_stopping else None
-        trained_on = split.training if split else data
         theta = self._initial_weights(network, scale)
 
         def in_units_of_y(parameters: Parameters) -> Parameters:
@@ -392,7 +394,7 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         Raises
         ------
         ValueError
-            If no sample has a target.
+            If no sample, or none with a weight, has a target.
         """
         means, Y = self._predicted_and_given(X, y)
         observed = ~np.isnan(Y).all(axis=1)
@@ -400,6 +402,8 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
             raise ValueError("Y contains NaN alone: there is no target whose likelihood could be told")
         scores = multivariate_normal.log_density(Y[observed], means[observed], self.covariance_)
         weights = validation.check_sample_weight(sample_weight, means)
+        if weights is not None and not weights[observed].any():
+            raise ValueError("sample_weight is zero for every sample that has a target: no likelihood can be told")
         return float(np.average(scores, weights=None if weights is None else weights[observed]))
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

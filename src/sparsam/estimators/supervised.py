@@ -34,7 +34,7 @@ def targeted(estimator: Any, X: Any, y: Any, sample_weight: Any, tangents: Any, 
     def checked(rows: Rows, row: int) -> Rows:
         check_tangents_given(estimator, rows.tangents is not None)
         if rows.tangents is not None:
-            rows = rows._replace(tangents=checked_tangents(rows.tangents, rows.X))
+            rows = rows._replace(tangents=checked_tangents(rows.tangents, rows.X, first_row=row))
         return check(rows, row)
 
     others = {"targets": y, "tangents": tangents}
@@ -50,18 +50,22 @@ def canonical(data: Data) -> Data:
     """Bring rows in memory into their canonical form, with their counts; see `merge_repeated_rows`.
 
     With it everything that is computed, scales and the part held out among it, is the same to the bit for weights and
-    for repeated rows. A row counts as so many samples as its weight says, if all weights are whole numbers.
+    for repeated rows. A row counts as so many samples as its weight says, if all weights are whole numbers, and not so
+    large that they can be no counts.
     """
     if not isinstance(data, HeldRows):
         return data
     X, weights, targets, tangents, _ = data.rows
     parts, merged = merge_repeated_parts((X, targets, tangents), weights, data.mesh)
     counts = np.ones(len(merged), dtype=np.int64)
+    total = len(X) if weights is None else weights.sum()
     fractions = weights is not None and not np.array_equal(weights, np.round(weights))
-    if not max_of_processes(fractions, data.mesh):
-        total = len(X) if weights is None else weights.sum()
+    if not max_of_processes(fractions or total >= MOST_COUNTED, data.mesh):
         counts = np.round(merged / merged.sum() * total).astype(np.int64)
     return HeldRows(Rows(parts[0], merged, parts[1], parts[2], counts), data.mesh)  # type: ignore[arg-type]
+
+
+MOST_COUNTED = 10**9  # samples of a process; NumPy draws from fewer
 
 
 def seed_of(estimator: Any, data: Data) -> int:

@@ -43,8 +43,10 @@ def check_tangent_hyperparameters(estimator: Any) -> None:
         )
 
 
-def checked_tangents(tangents: ArrayLike, X: Array, name: str = "tangents") -> Array:
+def checked_tangents(tangents: ArrayLike, X: Array, name: str = "tangents", first_row: int = 0) -> Array:
     """Return tangents as a finite float array (n_samples, n_tangents, n_features) that fits X.
+
+    ``first_row`` is the number of the first sample.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def checked_tangents(tangents: ArrayLike, X: Array, name: str = "tangents") -> A
         )
     if array.shape[1] == 0:
         raise ValueError(f"{name} holds zero tangents a sample; give at least one, or leave tangents out")
-    validation.check_finite(array.reshape(n_samples, -1), name)
+    validation.check_finite(array.reshape(n_samples, -1), name, first_row)
     return array
 
 
@@ -127,8 +129,8 @@ def fit_tangents(estimator: Any, data: Data, display: Display) -> tuple[Data, Ma
             )
         return rows._replace(tangents=tangents)
 
-    row_bytes = max(n_tangents * data.n_features * first.itemsize, 1)
-    most_rows = int(max_of_processes(data.n_rows, data.mesh))
+    most_rows, widest = max_of_processes([data.n_rows, first.itemsize], data.mesh).tolist()
+    row_bytes = max(n_tangents * data.n_features * widest, 1)
     if isinstance(data, HeldRows) and most_rows * row_bytes <= RESIDENT_BYTES:
         resident = together(lambda: mapped(data, with_tangents), data.mesh)
         return (_normalized(resident, resident) if estimator.normalize_tangents else resident), None

@@ -44,9 +44,9 @@ def as_table(Y: ArrayLike | None) -> Array:
     return table.reshape(len(table), -1) if table.ndim == 1 else table
 
 
-def check_rows_observed(Y: Array, first_row: int = 0) -> None:
-    """Raise ValueError where a row has no target at all."""
-    empty = np.flatnonzero(np.isnan(Y).all(axis=1))
+def check_rows_observed(Y: Array, counts: NDArray[np.bool_], first_row: int = 0) -> None:
+    """Raise ValueError where a row that counts has no target at all."""
+    empty = np.flatnonzero(np.isnan(Y).all(axis=1) & counts)
     if len(empty):
         raise ValueError(
             f"{len(empty)} of {len(Y)} rows of Y contain NaN alone, the first of them row {first_row + empty[0]}: a "

@@ -32,7 +32,7 @@ def transition_matrix(epsilon: Any, n_classes: int) -> NDArray[np.float64]:
             array = np.asarray(epsilon, dtype=np.float64)
         except (TypeError, ValueError):
             raise TypeError(
-                f"epsilon must be 'estimate', a number, a pair or a square array, got {epsilon!r}"
+                f"epsilon must be 'estimate', 'estimate_matrix', a number, a pair or a square array, got {epsilon!r}"
             ) from None
         if array.shape == (2,) and n_classes == 2:
             T = np.array([[1 - array[0], array[0]], [array[1], 1 - array[1]]])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
 
@@ -33,6 +34,7 @@ __all__ = [
     "check_weight",
     "check_width",
     "checked_mesh",
+    "features_of_the_fitted",
     "layer_sizes",
     "validate_inputs",
 ]
@@ -156,6 +158,22 @@ def validate_inputs(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> N
     return checked
 
 
+@contextmanager
+def features_of_the_fitted(estimator: Any) -> Iterator[None]:
+    """Where a fit fails that leaves the weights of an earlier one, leave the number and names of its features, too."""
+    names = ("n_features_in_", "feature_names_in_")
+    before, weights = {name: getattr(estimator, name, None) for name in names}, getattr(estimator, "coefs_", None)
+    try:
+        yield
+    except BaseException:
+        if getattr(estimator, "coefs_", None) is weights:
+            for name, value in before.items():
+                vars(estimator).pop(name, None)
+                if value is not None:
+                    setattr(estimator, name, value)
+        raise
+
+
 def check_width(estimator: Any, n_features: int, *, reset: bool) -> None:
     """Do what `validate_inputs` does about features, for data that have no names.
 
@@ -201,9 +219,12 @@ def check_finite(X: NDArray[np.floating], name: str, first_row: int = 0) -> None
 
 
 def check_sample_weight(
-    sample_weight: ArrayLike | None, X: NDArray[np.floating], *, some: bool = True
+    sample_weight: ArrayLike | None, X: NDArray[np.floating], first_row: int = 0, *, some: bool = True
 ) -> NDArray[np.float64] | None:
-    """Return the weights as float64 (n_samples,): finite, not negative, and, where ``some``, not all zero."""
+    """Return the weights as float64 (n_samples,): finite, not negative, and, where ``some``, not all zero.
+
+    ``first_row`` is the number of the first sample.
+    """
     if sample_weight is None:
         return None
     weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
@@ -211,7 +232,7 @@ def check_sample_weight(
         raise ValueError(f"sample_weight must be one number a sample, got an array of shape {weights.shape}")
     check_consistent_length(X, weights)
     if np.any(weights < 0):
-        raise ValueError(f"sample_weight must not be negative: it is in row {int(np.argmax(weights < 0))}")
+        raise ValueError(f"sample_weight must not be negative: it is in row {first_row + int(np.argmax(weights < 0))}")
     if some and not weights.sum() > 0:
         raise ValueError("sample_weight is zero for every sample: nothing is left to fit")
     return np.asarray(weights)
