@@ -78,7 +78,7 @@ BURST_SECONDS = 0.1  # aimed at: short enough for Ctrl-C and progress, long enou
 
 
 Callback = Callable[[Progress], bool | None]
-"""Called after each burst (about ten times a second), outside JAX's precision scope; True stops the training."""
+"""Called after each burst (about ten times a second) but the last, outside JAX's precision scope; True stops it."""
 
 Watch = Callable[[Progress, NDArray[np.floating]], bool | None]
 """Called after every burst, the last one too, with the weights; True stops the training as a callback does."""

@@ -46,3 +46,6 @@ def test_models_that_are_not_nested_are_refused():
     known = MultivariateNormalRegressor((), covariance=np.eye(3)).fit(X, Y)
     with pytest.raises(ValueError, match="a model with a known covariance"):
         likelihood_ratio_test(known, diag, X, Y)
+    decayed = MultivariateNormalRegressor((), alpha=0.1).fit(X, Y)
+    with pytest.raises(ValueError, match="fits without weight decay: use alpha=0, not"):
+        likelihood_ratio_test(decayed, diag, X, Y)

@@ -152,7 +152,7 @@ def test_tangents_too_many_to_keep_are_made_again_in_every_pass(make, data, monk
     )
     kept = clone(model).fit(X, y)
     monkeypatch.setattr(of_estimators, "RESIDENT_BYTES", 1000)
-    monkeypatch.setattr(of_estimators, "PIECE_BYTES", 1500)
+    monkeypatch.setattr(of_estimators, "MADE_BYTES", 1500)
     sizes.clear()
     made = clone(model).fit(X, y)
     assert len(sizes) > 20
@@ -166,7 +166,7 @@ def test_tangents_too_many_to_keep_are_made_again_in_every_pass(make, data, monk
 def test_a_callable_that_changes_the_number_of_tangents_is_found_out(data, monkeypatch):
     X, y = data
     monkeypatch.setattr(of_estimators, "RESIDENT_BYTES", 1000)
-    monkeypatch.setattr(of_estimators, "PIECE_BYTES", 1500)
+    monkeypatch.setattr(of_estimators, "MADE_BYTES", 1500)
     model = make_classifier(tangent_weight=0.1, tangents=lambda X: np.ones((len(X), 1 + (len(X) < 64), 3)))
     with pytest.raises(ValueError, match="their number must be the same"):
         model.fit(X, y)

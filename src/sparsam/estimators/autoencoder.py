@@ -301,7 +301,7 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
 
         Returns
         -------
-        Z : array of shape (n_samples, n_components), of type ``dtype``; or ``out``
+        Z : array of shape (n_samples, n_components), in the precision of the weights; or ``out``
         """
         return self._apply(_encode, X, out)
 
@@ -314,7 +314,7 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
 
         Returns
         -------
-        Y : array of shape (n_samples, n_features), of type ``dtype``
+        Y : array of shape (n_samples, n_features), in the precision of the weights
         """
         check_is_fitted(self)
         activations: NDArray[np.floating] = check_array(
@@ -340,7 +340,7 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
 
         Returns
         -------
-        Y : array of shape (n_samples, n_features), of type ``dtype``; or ``out``
+        Y : array of shape (n_samples, n_features), in the precision of the weights; or ``out``
         """
         return self._apply(_reconstruct, X, out)
 

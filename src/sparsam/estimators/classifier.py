@@ -113,7 +113,8 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Iterations without a new best after which early stopping gives up.
     solver, max_iter, tol, time_budget, chunk_size, dtype, polish, warm_start, random_state, mesh, checkpoint,
     checkpoint_every, resume, callback, verbose
-        As for `SparseAutoencoder`; ``random_state`` draws the held-out part too.
+        As for `SparseAutoencoder`; ``random_state`` draws the held-out part too. Of an estimated epsilon, which takes
+        many trainings, ``max_iter`` and ``time_budget`` hold for each.
 
     Attributes
     ----------

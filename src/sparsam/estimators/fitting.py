@@ -18,6 +18,7 @@ from sparsam.estimators.data import Data
 from sparsam.estimators.warned import warn_user
 from sparsam.keeping import Progress
 from sparsam.network import Network, Parameters
+from sparsam.polish import POLISHED_TOL
 from sparsam.samples import choose_chunk_size
 from sparsam.train import STOP_REASONS, Training, precision
 
@@ -148,6 +149,8 @@ def _speak_up(training: Training) -> None:
             )
         case "precision":
             cure = "Use dtype='float64', or a larger tol." if dtype == "float32" else "Use a larger tol."
+            if tol == POLISHED_TOL:  # which is not the user's
+                cure = "More cannot be had; polish=False stops at tol, and without this warning."
             warn_user(f"Not converged: {reason} ({dtype}){where}, above tol = {tol:.2g}. {cure}", ConvergenceWarning)
 
 

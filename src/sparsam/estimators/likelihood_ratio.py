@@ -45,7 +45,7 @@ def likelihood_ratio_test(
     Raises
     ------
     ValueError
-        If the models are not nested.
+        If the models are not nested, or their weights decay: they have no greatest likelihood to compare.
 
     References
     ----------
@@ -73,6 +73,8 @@ def likelihood_ratio_test(
             raise ValueError(
                 "a model with a known covariance has nothing to be tested: use covariance='full' or 'diag'"
             )
+        if model.alpha > 0:
+            raise ValueError(f"a likelihood ratio is that of fits without weight decay: use alpha=0, not {model.alpha}")
         parameters.append({"full": K * (K + 1) // 2, "diag": K, "spherical": 1}[structure])
     more = parameters[0] - parameters[1]
     if more <= 0 or [coef.shape for coef in larger.coefs_] != [coef.shape for coef in smaller.coefs_]:

@@ -246,6 +246,7 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, tuple | list):
         return [plain(part) for part in value]
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "__array__"):  # a data frame, too
+        value = np.asarray(value)
         return [list(value.shape), value.dtype.str, digest(value)]
     return getattr(value, "__qualname__", type(value).__qualname__)

@@ -418,8 +418,15 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError
+            If no sample has a target.
         """
         means, Y = self._predicted_and_given(X, y)
+        if np.isnan(Y).all():
+            raise ValueError("Y contains NaN alone: there is no target to compare with")
         weights = validation.check_sample_weight(sample_weight, means)
         scores = []
         for output in range(self.n_outputs_):

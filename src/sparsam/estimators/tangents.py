@@ -136,7 +136,7 @@ def fit_tangents(estimator: Any, data: Data, display: Display) -> tuple[Data, Ma
         return (_normalized(resident, resident) if estimator.normalize_tangents else resident), None
 
     def made(some: Data) -> Data:
-        return mapped(cut(some, max(PIECE_BYTES // row_bytes, 1)), with_tangents)
+        return mapped(cut(some, max(MADE_BYTES // row_bytes, 1)), with_tangents)
 
     if not estimator.normalize_tangents:
         return data, made
@@ -159,7 +159,7 @@ def counted(data: Data, display: Display) -> Data:
 
 PROBE = 64  # samples whose tangents say how many there are
 RESIDENT_BYTES = 2**30  # most that the tangents of all samples may take
-PIECE_BYTES = 2**25  # and those of a piece
+MADE_BYTES = 2**25  # and those of a piece
 
 
 def _made(function: Tangents, X: Array) -> Array:
