@@ -103,3 +103,12 @@ def test_calibration_is_of_the_labels_as_given(classifier, labelled):
     assert counts.sum() == 200
     assert np.average(predicted, weights=counts) == pytest.approx(p.max(axis=1).mean())
     assert np.average(observed, weights=counts) == pytest.approx(np.mean(classifier.classes_[p.argmax(axis=1)] == y))
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+def test_a_column_of_labels_is_as_good_as_a_row(classifier, labelled, contents):
+    X, y = labelled
+    row, column = (contents(sparsam.report(classifier, X, labels)) for labels in (y, y[:, np.newaxis]))
+    assert column.text == row.text
+    assert column.json["charts"]["calibration"] == row.json["charts"]["calibration"]
+    assert [a["alt"] for a in column.all("img")] == [a["alt"] for a in row.all("img")]
