@@ -36,7 +36,7 @@ def report(
     Parameters
     ----------
     model : SparseAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
-        Fitted; or a pipeline whose last step it is.
+        Fitted; or a pipeline (`TangentPipeline` too) whose last step it is, or a search for it.
     X : array-like or DataFrame of shape (n_samples, n_features)
         The training data. Of an autoencoder at most 10,000 rows are looked at.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -134,7 +134,11 @@ def _of_supervised(
 
 
 def _before(model: Any, X: Any) -> Any:
-    """What the network gets of X: a search's best estimator, a pipeline's transformers."""
+    """What the network (`innermost`) gets of X: whatever stands before it transforms X, one within the other too."""
     if hasattr(model, "best_estimator_"):
         return _before(model.best_estimator_, X)
-    return model[:-1].transform(X) if hasattr(model, "steps") and len(model) > 1 else X
+    if hasattr(model, "steps"):
+        return _before(model[-1], model[:-1].transform(X) if len(model) > 1 else X)
+    if hasattr(model, "transformer_") and hasattr(model, "estimator_"):
+        return _before(model.estimator_, model.transformer_.transform(X))
+    return X
