@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 
 import sparsam
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier
@@ -79,6 +81,14 @@ def test_labels_that_were_flipped_are_shown_as_pictures(pages, contents):
     assert rows == set(range(10))
     assert "10 are more probably wrong than right" in page.text
     assert "profile" not in page.json["charts"]  # epsilon was given
+
+
+def test_pictures_may_miss_pixels(labelled, contents):
+    X, y = labelled
+    X = np.where(np.arange(64) == 9, np.nan, X)
+    model = make_pipeline(SimpleImputer(keep_empty_features=True), NoisyLabelClassifier((), epsilon=0.05, alpha=1e-2))
+    page = contents(sparsam.report(model.fit(X, y), X, y))
+    assert len(page.all("img")) == 10
 
 
 def test_rows_that_are_no_pictures_are_a_table(contents):
