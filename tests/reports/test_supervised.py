@@ -122,3 +122,18 @@ def test_a_column_of_labels_is_as_good_as_a_row(classifier, labelled, contents):
     assert column.text == row.text
     assert column.json["charts"]["calibration"] == row.json["charts"]["calibration"]
     assert [a["alt"] for a in column.all("img")] == [a["alt"] for a in row.all("img")]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["height / m", "width / m"], ["height", "width"]),
+        (["speed / knots", "speed / m/s"], ["speed / knots", "speed / m/s"]),
+        (["same", "same"], ["same (0)", "same (1)"]),
+        ([0, 1], ["0", "1"]),
+    ],
+)
+def test_every_target_has_cells_of_its_own(regressor, measured, contents, names, shown):
+    page = contents(sparsam.report(regressor, *measured, names=names))
+    (cells,) = page.json["charts"]["correlations"]["datasets"].values()
+    assert [(cell["row"], cell["column"]) for cell in cells] == [(one, other) for one in shown for other in shown]
