@@ -118,9 +118,17 @@ def test_a_file_is_replaced_only_when_asked(autoencoder, patches, tmp_path):
     assert path.read_text(encoding="utf-8") == html
 
 
+def test_a_title_may_have_octets_that_are_no_text(autoencoder, patches, tmp_path):
+    path = tmp_path / "page.html"
+    sparsam.report(autoencoder, patches, title="run \udcff", path=path)  # as a folder's name is decoded
+    assert "<h1>run ?</h1>" in path.read_text(encoding="utf-8")
+
+
 def test_what_cannot_be_reported_is_refused(autoencoder, regressor, patches, measured):
     with pytest.raises(NotFittedError):
         sparsam.report(SparseAutoencoder(), patches)
+    with pytest.raises(TypeError, match="report takes a fitted estimator"):
+        sparsam.report("model", patches)
     with pytest.raises(TypeError, match="PCA"):
         sparsam.report(PCA(2).fit(patches), patches)
     with pytest.raises(ValueError, match="needs the targets"):

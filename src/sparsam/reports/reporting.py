@@ -95,7 +95,7 @@ def report(
     if path is not None and os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{os.fspath(path)} exists: name another file, or replace it with overwrite=True")
     network = innermost(model)
-    fitted(network, "report", ("coefs_",), "an estimator of sparsam")
+    fitted(network, "report", ("coefs_",), "what an estimator of sparsam has learned")
     if hasattr(network, "inverse_transform"):
         page = _of_autoencoder(model, network, X, image_shape)
     elif hasattr(network, "transition_matrix_") or hasattr(network, "covariance_"):
@@ -107,7 +107,7 @@ def report(
     html = render(page)
     if path is not None:
         with atomic_write(path, overwrite=overwrite) as file:
-            file.write(html.encode())
+            file.write(html.encode(errors="replace"))  # a folder's name may have octets that are no text
     return html
 
 
