@@ -95,6 +95,13 @@ def test_another_study_is_refused_and_the_difference_named(tmp_path, changes, me
         parameter_study(**arguments)
 
 
+def test_a_study_whose_data_were_refused_leaves_its_folder_free(tmp_path):
+    with pytest.raises(ValueError, match="logistic outputs"):
+        parameter_study(MODEL, {}, 10 * X, out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert len(parameter_study(MODEL, {}, X, out=tmp_path)) == 1
+
+
 def test_a_folder_without_a_study_says_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no study"):
         read_study(tmp_path)

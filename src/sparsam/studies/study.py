@@ -175,6 +175,8 @@ def parameter_study(
         if folder is not None and n_done:
             finished = [(before, row) for before, row in zip(parameters, rows, strict=True) if row is not None]
             write_table(study_table(*zip(*finished, strict=True)), folder.path / TABLE)
+        elif folder is not None:
+            folder.abandon()
         if n_done < len(settings):
             say(f"{n_done} of {len(settings)} settings are done" + (f", in {out}" if folder is not None else ""))
     return study_table(parameters, rows)  # type: ignore[arg-type]
