@@ -166,6 +166,8 @@ def test_a_setting_that_is_not_finite_is_a_row(tmp_path):
         ({"solver": "lbfgs"}, {}, "a list of values of solver"),
         ({"rho": []}, {}, "no value of rho"),
         ({"rho": [0.1, 0.1]}, {}, "twice"),
+        ({"alpha": [0, 0.0]}, {}, "twice"),
+        ({"max_iter": [5, np.int64(5)]}, {}, "twice"),
         ({"rho": [0.1, 1.5], "beta": [1.0]}, {}, "rho = 1.5, beta = 1.0: rho must be"),
         ({}, {"seeds": 0}, "at least 1"),
         ({}, {"seeds": [1, 1]}, "twice"),
