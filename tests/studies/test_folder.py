@@ -103,6 +103,8 @@ def test_a_study_whose_data_were_refused_leaves_its_folder_free(tmp_path):
 
 
 def test_a_folder_without_a_study_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder or file"):
+        read_study(tmp_path / "elsewhere")
     with pytest.raises(FileNotFoundError, match="holds no study"):
         read_study(tmp_path)
     (tmp_path / "study.json").write_text('{"format": 99}')
