@@ -252,8 +252,9 @@ def train(
             record(training, names, records, reached, int(status), before, elapsed, resumed)
             if len(training.history) - 1 == pause and len(training.history) > done:
                 training.take_snapshot(snapshots)
-                if monitor is not None and not training.stop_reason and monitor(pause, training.theta):
-                    training.stop_reason = "held_out"
+                # The last iterate counts like the others, whyever it is the last.
+                if monitor is not None and monitor(pause, training.theta):
+                    training.stop_reason = training.stop_reason or "held_out"
             failure, reason = None, training.stop_reason
             try:
                 if watch is not None and training.history and watch(training.history[-1], training.theta):
