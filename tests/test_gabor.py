@@ -132,6 +132,7 @@ def test_constant_filters_explain_nothing_and_disturb_nobody():
     [
         (np.ones((2, 60)), None, "filters of 60 pixels are not of image_shape"),
         (np.ones((2, 64)), (8, 9), r"not of image_shape \(8, 9\)"),
+        (np.ones((2, 4, 8)), (8, 4), r"of shape \(4, 8\) are not of image_shape \(8, 4\)"),
         (np.ones((2, 9)), None, "at least 4 pixels"),
         (np.ones(64), None, r"got the shape \(64,\)"),
         (np.ones((2, 8, 8, 3)), None, "color"),

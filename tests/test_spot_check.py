@@ -31,3 +31,10 @@ def test_more_weights_than_a_block_has_are_all_of_them():
     check = spot_check(X, n_components=2, n_each=5)
     assert len([d for d in check.derivatives if d.block == "b1"]) == 2
     assert len({(d.block, d.index) for d in check.derivatives}) == len(check.derivatives)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_kinks_are_kept_clear_of(seed):
+    x = np.random.default_rng(seed).uniform(0.1, 0.9, size=(10, 64))
+    check = spot_check(x, beta=0.0, hidden_activation="relu", output_activation="identity")
+    assert check.verified

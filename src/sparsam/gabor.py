@@ -195,6 +195,10 @@ def _checked(components: ArrayLike, image_shape: tuple[int, int] | None) -> Arra
         side = round(np.sqrt(filters.shape[1]))
         image_shape = filters.shape[1:] if filters.ndim == 3 else (side, side)
     n_pixels = int(np.prod(filters.shape[1:]))
+    if filters.ndim == 3 and tuple(image_shape) != filters.shape[1:]:
+        raise ValueError(
+            f"filters of shape {filters.shape[1:]} are not of image_shape {tuple(image_shape)}: leave it out"
+        )
     if len(image_shape) != 2 or int(np.prod(image_shape)) != n_pixels:
         raise ValueError(f"filters of {n_pixels} pixels are not of image_shape {tuple(image_shape)}: give their shape")
     if min(image_shape) < LEAST_SIDE:

@@ -20,6 +20,9 @@ from sparsam.train import precision
 
 __all__ = ["Derivative", "SpotCheck", "spot_check"]
 
+STEP = 1e-3  # of the fourth-order formula, which goes two of them to either side
+MOST_DRAWS = 50
+
 
 @dataclass(frozen=True)
 class Derivative:
@@ -118,7 +121,11 @@ def spot_check(
     if beta > 0:
         terms.append(KLSparsity(rho, beta))
     objective = Objective(network, tuple(terms))
-    theta = random_weights(network, generator)
+    theta, picked = random_weights(network, generator), _picked(network, generator, n_each)
+    for _ in range(MOST_DRAWS):
+        if hidden_activation != "relu" or not _near_kinks(network, theta, x, picked):
+            break
+        theta = random_weights(network, generator)
 
     def by_hand(theta: NDArray[np.float64]) -> Evaluated:
         return reference_cost(objective, theta, x, x, None, None)
@@ -129,13 +136,6 @@ def spot_check(
         evaluation = jax.jit(Objective.evaluate)(typed, jnp.asarray(theta), samples)
         engine = float(evaluation.value), np.asarray(evaluation.gradient, dtype=float)
 
-    picked = [
-        (name, shape, block.start, int(element))
-        for (name, block), shape in zip(network.blocks.items(), _shapes(network), strict=True)
-        for element in np.sort(
-            generator.choice(block.stop - block.start, min(n_each, block.stop - block.start), replace=False)
-        )
-    ]
     places = np.array([start + element for _, _, start, element in picked])
 
     def of_picked(values: NDArray[np.float64]) -> float:
@@ -144,7 +144,7 @@ def spot_check(
         return by_hand(moved)[0]
 
     hand = by_hand(theta)
-    columns = hand[1][places], engine[1][places], numerical_gradient(of_picked, theta[places], 1e-3, order=4)
+    columns = hand[1][places], engine[1][places], numerical_gradient(of_picked, theta[places], STEP, order=4)
     derivatives = [
         Derivative(name, tuple(int(i) for i in np.unravel_index(element, shape)), *map(float, values))
         for (name, shape, _, element), *values in zip(picked, *columns, strict=True)
@@ -158,6 +158,32 @@ def spot_check(
         relative_difference(columns[0], columns[2]),
         relative_difference(columns[1], columns[2]),
     )
+
+
+Picked = list[tuple[str, tuple[int, ...], int, int]]
+"""Of each weight the name, shape and beginning of its block, and its place in that."""
+
+
+def _picked(network: Network, generator: np.random.Generator, n_each: int) -> Picked:
+    return [
+        (name, shape, block.start, int(element))
+        for (name, block), shape in zip(network.blocks.items(), _shapes(network), strict=True)
+        for element in np.sort(
+            generator.choice(block.stop - block.start, min(n_each, block.stop - block.start), replace=False)
+        )
+    ]
+
+
+def _near_kinks(network: Network, theta: NDArray[np.float64], x: NDArray[np.float64], picked: Picked) -> bool:
+    """Whether a step reaches the kink of a ReLU, where a difference across it is no derivative."""
+    a = x @ theta[network.blocks["W1"]].reshape(network.shapes[0]) + theta[network.blocks["b1"]]
+    for name, shape, _, element in picked:
+        if name in ("W1", "b1"):
+            *inputs, unit = np.unravel_index(element, shape)
+            slope = x[:, inputs[0]] if inputs else 1.0
+            if np.any(np.abs(a[:, unit]) <= 2 * STEP * np.abs(slope)):
+                return True
+    return False
 
 
 def _shapes(network: Network) -> list[tuple[int, ...]]:

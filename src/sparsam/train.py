@@ -255,6 +255,7 @@ def train(
             record(training, names, records, reached, int(status), before, elapsed, resumed)
             if len(training.history) - 1 == pause and len(training.history) > done:
                 training.take_snapshot(snapshots)
+                # The last iterate counts like the others, whyever it is the last.
                 if monitor is not None and monitor(pause, training.theta):
                     training.stop_reason = training.stop_reason or "held_out"
             failure, reason = None, training.stop_reason

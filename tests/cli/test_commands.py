@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import sparsam.certificate
+from sparsam import MultivariateNormalRegressor, save
 from sparsam.certificate import Comparison
 
 COMMANDS = ("learn", "check", "show", "encode", "sweep", "report")
@@ -89,6 +90,19 @@ def test_show_writes_the_filters(run, model_file, tmp_path, library):
         assert image.convert("RGB").getpixel((0, 0)) == (255, 0, 0)
     assert run("show", model_file, "--save", picture).exit_code == 1
     assert run("show", model_file, "--save", picture, "--overwrite").exit_code == 0
+
+
+@pytest.mark.filterwarnings("ignore:Not converged")
+@pytest.mark.parametrize("command", ["show {0}", "encode {0} rows.npy -o codes.npy", "learn --warm-start {0}"])
+def test_what_is_about_autoencoders_refuses_other_models(run, rows, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    model = MultivariateNormalRegressor((25,), max_iter=1).fit(rows, rows)
+    save(model, tmp_path / "model.safetensors")
+    np.save("rows.npy", rows)
+    result = run(*command.format("model.safetensors").split())
+    assert result.exit_code == 1
+    assert "holds a MultivariateNormalRegressor" in result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", "rows.npy"}
 
 
 def test_show_refuses_what_is_no_model(run, tmp_path):

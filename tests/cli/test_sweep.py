@@ -104,6 +104,14 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(run, tmp_path, argument
     assert not (tmp_path / "study").exists()
 
 
+def test_an_output_that_is_a_file_is_refused_before_any_work(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = run("sweep", "--n-patches", 100, "--out", tmp_path / "file" / "study")
+    assert result.exit_code == 1
+    assert "is a file; name a folder" in result.stderr
+    assert "settings on" not in result.stderr
+
+
 def test_ctrl_c_keeps_what_is_done_and_exits_130(tmp_path):
     out = tmp_path / "study"
     flags = ["--n-patches", "300", "--n-held-out", "0", "--rho", "0.05,0.1,0.2,0.3", "--tol", "0", "--dtype", "float64"]

@@ -272,3 +272,18 @@ def test_every_display_of_fitted_networks(tmp_path):
     for k, display in enumerate(drawn):
         display.figure_.savefig(tmp_path / f"{k}.png")
         assert (tmp_path / f"{k}.png").stat().st_size > 2000
+
+
+def test_dollars_in_names_of_columns_and_classes_open_no_mathematics(tmp_path):
+    rng = np.random.default_rng(0)
+    X, noise = rng.normal(size=(60, 2)), rng.normal(size=(60, 2))
+    prices = pd.DataFrame(X + noise, columns=["$_$", "US$ per A$"])
+    regressor = sparsam.MultivariateNormalRegressor((), max_iter=3, tol=1.0).fit(X, prices)
+    label = np.where(X[:, 0] > 0, "$^$", "b")
+    classifier = sparsam.NoisyLabelClassifier((), epsilon=0.1, max_iter=3, tol=1.0).fit(X, label)
+    for display in (
+        sparsam.CovarianceDisplay.from_estimator(regressor, X, prices),
+        sparsam.LabelNoiseDisplay.from_estimator(classifier),
+    ):
+        display.figure_.savefig(tmp_path / "picture.png")
+        plt.close(display.figure_)

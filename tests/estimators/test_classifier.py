@@ -155,6 +155,16 @@ def test_early_stopping_keeps_the_best_weights(planted):
     assert model.n_iter_ == iterations[np.argmax(scores)]
 
 
+@pytest.mark.filterwarnings("ignore:Not converged")
+def test_early_stopping_considers_the_last_iterate_whyever_it_is_the_last(planted):
+    X, _, labels = planted
+    model = NoisyLabelClassifier((), epsilon=0.1, early_stopping=True, random_state=0, max_iter=1).fit(X, labels)
+    assert [iteration for iteration, _ in model.validation_scores_] == [0, 1]
+    assert model.n_iter_ == 1
+    converged_at_once = NoisyLabelClassifier((), epsilon="estimate", tol=10.0, random_state=0).fit(X, labels)
+    assert 0 <= converged_at_once.epsilon_ < 0.5
+
+
 @pytest.mark.parametrize(
     ("epsilon", "n_classes", "match"),
     [

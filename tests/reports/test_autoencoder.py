@@ -128,4 +128,5 @@ def test_tables_are_taken_with_their_names(patches, contents, monkeypatch):
 
 def test_of_many_rows_some_are_drawn(autoencoder, patches, monkeypatch, contents):
     monkeypatch.setattr("sparsam.reports.autoencoder.MOST_ROWS", 100)
-    assert "Of 300 rows 100 were drawn" in contents(sparsam.report(autoencoder, patches)).text
+    for rows in (patches, patches.tolist()):
+        assert "Of 300 rows 100 were drawn" in contents(sparsam.report(autoencoder, rows)).text

@@ -79,6 +79,20 @@ def test_charts_follow_when_the_light_goes_out(open_page):
     page.wait_for_function(f"{color} !== {before!r}")
 
 
+def test_a_hidden_chart_has_its_width_when_it_comes_back_in_the_dark(open_page):
+    page = open_page("autoencoder")
+    page.locator("#unit-0 .chart svg").wait_for()
+    page.get_by_role("button", name="Filter of unit 4").click()
+    page.locator("#unit-4 .chart svg").wait_for()
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(500)
+    page.get_by_role("button", name="Filter of unit 0").click()
+    page.locator("#unit-0 .chart svg").wait_for()
+    widths = "[0, 4].map((unit) => document.querySelector(`#unit-${unit} .chart svg`).getAttribute('width'))"
+    first, fourth = map(float, page.evaluate(widths))
+    assert first == fourth > 100
+
+
 def shown(page):
     return page.locator("#units > article:visible h3").inner_text()
 

@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sparsam
-from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
+from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, TangentPipeline
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Not converged")]  # what is shown is another matter
 
@@ -91,6 +93,20 @@ def test_a_pipeline_s_transformers_come_first(measured):
     assert likelihood in last
 
 
+def test_what_stands_before_the_network_transforms_wherever_it_is(measured):
+    X, Y = measured
+    X = 100 * X + 7
+    network = MultivariateNormalRegressor((), max_iter=20, random_state=0)
+    models = (
+        make_pipeline(StandardScaler(with_std=False), make_pipeline(StandardScaler(), network)),
+        TangentPipeline(StandardScaler(), network, tangents=lambda X: np.ones((len(X), 1, 2))),
+        GridSearchCV(make_pipeline(StandardScaler(), network), {}, cv=2),
+    )
+    for model in models:
+        html = sparsam.report(model.fit(X, Y), X, Y)
+        assert f"<td>{r2_score(Y[:, 0], model.predict(X)[:, 0]):.4f}</td>" in html
+
+
 def test_a_file_is_replaced_only_when_asked(autoencoder, patches, tmp_path):
     path = tmp_path / "page.html"
     html = sparsam.report(autoencoder, patches, path=path)
@@ -102,9 +118,17 @@ def test_a_file_is_replaced_only_when_asked(autoencoder, patches, tmp_path):
     assert path.read_text(encoding="utf-8") == html
 
 
+def test_a_title_may_have_octets_that_are_no_text(autoencoder, patches, tmp_path):
+    path = tmp_path / "page.html"
+    sparsam.report(autoencoder, patches, title="run \udcff", path=path)  # as a folder's name is decoded
+    assert "<h1>run ?</h1>" in path.read_text(encoding="utf-8")
+
+
 def test_what_cannot_be_reported_is_refused(autoencoder, regressor, patches, measured):
     with pytest.raises(NotFittedError):
         sparsam.report(SparseAutoencoder(), patches)
+    with pytest.raises(TypeError, match="report takes a fitted estimator"):
+        sparsam.report("model", patches)
     with pytest.raises(TypeError, match="PCA"):
         sparsam.report(PCA(2).fit(patches), patches)
     with pytest.raises(ValueError, match="needs the targets"):

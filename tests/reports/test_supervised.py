@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 
 import sparsam
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier
@@ -81,6 +83,14 @@ def test_labels_that_were_flipped_are_shown_as_pictures(pages, contents):
     assert "profile" not in page.json["charts"]  # epsilon was given
 
 
+def test_pictures_may_miss_pixels(labelled, contents):
+    X, y = labelled
+    X = np.where(np.arange(64) == 9, np.nan, X)
+    model = make_pipeline(SimpleImputer(keep_empty_features=True), NoisyLabelClassifier((), epsilon=0.05, alpha=1e-2))
+    page = contents(sparsam.report(model.fit(X, y), X, y))
+    assert len(page.all("img")) == 10
+
+
 def test_rows_that_are_no_pictures_are_a_table(contents):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 3))
@@ -103,3 +113,27 @@ def test_calibration_is_of_the_labels_as_given(classifier, labelled):
     assert counts.sum() == 200
     assert np.average(predicted, weights=counts) == pytest.approx(p.max(axis=1).mean())
     assert np.average(observed, weights=counts) == pytest.approx(np.mean(classifier.classes_[p.argmax(axis=1)] == y))
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+def test_a_column_of_labels_is_as_good_as_a_row(classifier, labelled, contents):
+    X, y = labelled
+    row, column = (contents(sparsam.report(classifier, X, labels)) for labels in (y, y[:, np.newaxis]))
+    assert column.text == row.text
+    assert column.json["charts"]["calibration"] == row.json["charts"]["calibration"]
+    assert [a["alt"] for a in column.all("img")] == [a["alt"] for a in row.all("img")]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["height / m", "width / m"], ["height", "width"]),
+        (["speed / knots", "speed / m/s"], ["speed / knots", "speed / m/s"]),
+        (["same", "same"], ["same (0)", "same (1)"]),
+        ([0, 1], ["0", "1"]),
+    ],
+)
+def test_every_target_has_cells_of_its_own(regressor, measured, contents, names, shown):
+    page = contents(sparsam.report(regressor, *measured, names=names))
+    (cells,) = page.json["charts"]["correlations"]["datasets"].values()
+    assert [(cell["row"], cell["column"]) for cell in cells] == [(one, other) for one in shown for other in shown]

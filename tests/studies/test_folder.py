@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sparsam import SparseAutoencoder, parameter_study
+from sparsam import NoisyLabelClassifier, SparseAutoencoder, parameter_study
 from sparsam.studies import draw_study, read_study
 
 rng = np.random.default_rng(0)
@@ -95,7 +95,16 @@ def test_another_study_is_refused_and_the_difference_named(tmp_path, changes, me
         parameter_study(**arguments)
 
 
+def test_a_study_whose_data_were_refused_leaves_its_folder_free(tmp_path):
+    with pytest.raises(ValueError, match="logistic outputs"):
+        parameter_study(MODEL, {}, 10 * X, out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert len(parameter_study(MODEL, {}, X, out=tmp_path)) == 1
+
+
 def test_a_folder_without_a_study_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder or file"):
+        read_study(tmp_path / "elsewhere")
     with pytest.raises(FileNotFoundError, match="holds no study"):
         read_study(tmp_path)
     (tmp_path / "study.json").write_text('{"format": 99}')
@@ -112,6 +121,25 @@ def test_a_study_is_drawn_from_its_folder(tmp_path):
     assert len(figure.axes) == 4
     assert [len(axes.images) for axes in figure.axes] == [1, 0, 1, 1]
     plt.close(figure)
+
+
+def test_values_of_several_types_are_drawn(tmp_path):
+    import matplotlib.pyplot as plt
+
+    model = NoisyLabelClassifier((), epsilon=0.1, max_iter=5)
+    parameter_study(model, {"epsilon": [0.1, (0.1, 0.2)]}, X, np.where(X[:, 0] > 0.5, "a", "b"), out=tmp_path)
+    figure = draw_study(tmp_path)
+    assert [len(axes.images) for axes in figure.axes] == [1, 1]
+    plt.close(figure)
+
+
+def test_where_no_objective_was_finite_there_is_nothing_to_draw(tmp_path):
+    spoilt = X.copy()
+    spoilt[0, 0] = 1e30  # its square is beyond float32
+    model = SparseAutoencoder(3, hidden_activation="relu", output_activation="identity", beta=0.0)
+    assert parameter_study(model, {}, spoilt, out=tmp_path).stop_reason.tolist() == ["not_finite"]
+    with pytest.raises(ValueError, match="no filters"):
+        draw_study(tmp_path)
 
 
 PROGRAM = """

@@ -147,6 +147,13 @@ def test_what_cannot_be_trained_with_others_is_fitted_by_itself():
         assert row.J == model.set_params(max_iter=row.max_iter).fit(X).cost_
 
 
+def test_every_setting_has_checkpoints_of_its_own(tmp_path):
+    model = SparseAutoencoder(4, rho=0.1, max_iter=3, checkpoint=tmp_path / "run")
+    table = parameter_study(model, {"beta": [0.0, 1.0]}, X)
+    assert len(table) == 2
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["0000", "0001"]
+
+
 def test_a_setting_that_is_not_finite_is_a_row(tmp_path):
     model = SparseAutoencoder(2, output_activation="identity", beta=0.0, tol=1e-3)
     table = parameter_study(model, {"alpha": [0.0, 1e30]}, X * 1e25, out=tmp_path / "study")
@@ -166,6 +173,8 @@ def test_a_setting_that_is_not_finite_is_a_row(tmp_path):
         ({"solver": "lbfgs"}, {}, "a list of values of solver"),
         ({"rho": []}, {}, "no value of rho"),
         ({"rho": [0.1, 0.1]}, {}, "twice"),
+        ({"alpha": [0, 0.0]}, {}, "twice"),
+        ({"max_iter": [5, np.int64(5)]}, {}, "twice"),
         ({"rho": [0.1, 1.5], "beta": [1.0]}, {}, "rho = 1.5, beta = 1.0: rho must be"),
         ({}, {"seeds": 0}, "at least 1"),
         ({}, {"seeds": [1, 1]}, "twice"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sparsam.cli.models import load_autoencoder
 from sparsam.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -37,9 +38,8 @@ def encode(
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} exists: name another file, or replace it with --overwrite")
     from sparsam.atomic import atomic_write
-    from sparsam.persistence import load
 
-    estimator = load(model)
+    estimator = load_autoencoder(model)
     rows = _read(data)
     if rows.ndim != 2 or len(rows) == 0:
         raise ValueError(f"{data}: a table (n_samples, n_features) with rows is needed, not an array {rows.shape}")

@@ -12,6 +12,7 @@ import typer
 
 from sparsam.cli import patches as patches_of
 from sparsam.cli.distributed import Processes
+from sparsam.cli.models import load_autoencoder
 from sparsam.cli.output import check_output_folder
 from sparsam.cli.patches import Border, Images, NPatches, PatchSize, Whiten
 from sparsam.cli.terminal import INTERRUPTED, print_json, progress_shown, say
@@ -199,9 +200,7 @@ def learn(
 
 
 def _start_from(model: SparseAutoencoder, path: Path, n_features: int) -> None:
-    from sparsam.persistence import load
-
-    start = load(path)
+    start = load_autoencoder(path)
     if start.coefs_[0].shape != (n_features, model.n_components):
         features, units = start.coefs_[0].shape
         raise ValueError(

@@ -145,7 +145,9 @@ def _draw(model: Any, residuals: NDArray[np.float64], names: list[str], out: Pat
     import matplotlib.pyplot as plt
 
     from sparsam import display
+    from sparsam.display.canvas import literal
 
+    names = [literal(name) for name in names]
     of_residuals, cost = (out / name for name in PICTURES)
     display.plot_residuals(residuals, model.covariance_, names=names, save=of_residuals)
     display.plot_cost_curve(model.history_, save=cost)

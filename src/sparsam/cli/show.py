@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from sparsam.cli.models import load_autoencoder
 from sparsam.cli.terminal import print_json, say
 
 PICTURE = "Picture"
@@ -44,11 +45,9 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON on standard output.")] = False,
 ) -> None:
     """Show a saved model: its parameters, how its training ended, and its filters as a picture."""
-    from sparsam.persistence import load
-
     if save is not None and save.exists() and not overwrite:
         raise FileExistsError(f"{save} exists: name another file, or replace it with --overwrite")
-    estimator = load(model)
+    estimator = load_autoencoder(model)
     figures = _figures(estimator)
     if save is not None or show:
         import matplotlib as mpl

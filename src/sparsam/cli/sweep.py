@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from sparsam.cli import patches as patches_of
+from sparsam.cli.output import check_output_folder
 from sparsam.cli.patches import DATA, Border, Images, NPatches, PatchSize, Whiten
 from sparsam.cli.terminal import print_json, say
 
@@ -119,6 +120,7 @@ def sweep(
             raise ValueError(f"--{role} {name}: choose from {', '.join(_flag(axis) for axis in grid)}")
     if parquet:
         _check_parquet()
+    check_output_folder(out, (), overwrite=False)  # which study it holds is seen with the data at hand
     import numpy as np
 
     from sparsam.estimators.autoencoder import SparseAutoencoder

@@ -43,7 +43,7 @@ def fitted(estimator: Any, display: str, needs: tuple[str, ...], drawn: str) -> 
     from sklearn.utils.validation import check_is_fitted
 
     if isinstance(estimator, type) or not hasattr(estimator, "fit"):
-        raise TypeError(f"{display}.from_estimator takes a fitted estimator, got {estimator!r}")
+        raise TypeError(f"{display} takes a fitted estimator, got {estimator!r}")
     check_is_fitted(estimator)
     if not any(hasattr(estimator, name) for name in needs):
         raise TypeError(f"{display} draws {drawn}; {type(estimator).__name__} has no {' or '.join(needs)}")

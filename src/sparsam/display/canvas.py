@@ -68,6 +68,11 @@ def given_or_new(ax: Axes | None, new: Callable[[], Axes]) -> Iterator[Axes]:
         raise
 
 
+def literal(text: str) -> str:
+    """Text of the user's data, whose dollar signs open no mathematics."""
+    return text.replace("$", r"\$")
+
+
 def figure_format(save: str | os.PathLike[str] | None) -> str | None:
     """Find the format in the suffix of `save`, before anything is drawn."""
     if save is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from sparsam.display.canvas import figure_format, finish_figure, given_or_new
+from sparsam.display.canvas import figure_format, finish_figure, given_or_new, literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -193,8 +193,8 @@ def _columns(history: History, x: str) -> dict[str, NDArray[np.float64]]:
 
 
 def _label(name: str, symbol: str, values: NDArray[np.float64]) -> str:
-    # "$" would open mathematics, and Matplotlib leaves labels that begin with "_" out of the legend.
-    plain = name.replace("_", " ").replace("$", r"\$").strip()
+    # Matplotlib leaves labels that begin with "_" out of the legend.
+    plain = literal(name.replace("_", " ")).strip()
     words = "$J$" if name == "J" else f"{plain}\n{symbol}".strip()
     if not np.isfinite(values).any():
         return f"{words} (not finite)"

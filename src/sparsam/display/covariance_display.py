@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from sparsam.display.asked import fitted, innermost
+from sparsam.display.canvas import literal
 from sparsam.display.residuals import plot_residuals
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class CovarianceDisplay:
         if not hasattr(estimator, "predict"):
             raise TypeError(f"{cls.__name__} draws residuals; {type(estimator).__name__} predicts nothing")
         if names is None and hasattr(y, "columns"):
-            names = [str(name) for name in y.columns]
+            names = [literal(str(name)) for name in y.columns]
         given, means = np.asarray(y, dtype=np.float64), np.asarray(estimator.predict(X))
         if len(given) != len(means) or given.size != means.size:
             raise ValueError(f"y has the shape {given.shape}, but the predictions have {means.shape}")

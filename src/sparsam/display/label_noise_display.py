@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from sparsam.display.asked import fitted, innermost
+from sparsam.display.canvas import literal
 from sparsam.display.noise_rate import plot_likelihood_profile
 from sparsam.display.transitions import plot_transition_matrix
 
@@ -96,7 +97,8 @@ class LabelNoiseDisplay:
         network = innermost(estimator)
         fitted(network, cls.__name__, ("transition_matrix_",), "the label noise of a NoisyLabelClassifier")
         profile = getattr(network, "likelihood_profile_", None)
-        classes = np.asarray(network.classes_).tolist()
+        labels = np.asarray(network.classes_).tolist()
+        classes = [literal(label) if isinstance(label, str) else label for label in labels]
         return cls.from_matrix(network.transition_matrix_, classes, likelihood_profile=profile, kind=kind, ax=ax)
 
     @classmethod

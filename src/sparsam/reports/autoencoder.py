@@ -30,7 +30,7 @@ def autoencoder_page(network: Any, X: Any, image_shape: Any) -> Page:
     n_rows = len(X)
     if n_rows > MOST_ROWS:
         kept = np.sort(np.random.default_rng(0).choice(n_rows, MOST_ROWS, replace=False))
-        X = X.iloc[kept] if hasattr(X, "iloc") else X[kept]
+        X = X.iloc[kept] if hasattr(X, "iloc") else X[kept] if hasattr(X, "shape") else np.asarray(X)[kept]
     Z = np.asarray(network.transform(X), dtype=np.float64)  # before a table loses the names of its columns
     X = np.asarray(X, dtype=np.float64)
     shape = row_shape(X.shape[1], image_shape)

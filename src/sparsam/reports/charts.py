@@ -135,7 +135,7 @@ def heatmap(
     matrix: Array, names: Sequence[str], *, rows: str | None, columns: str | None, signed: bool, description: str
 ) -> Spec:
     """A matrix, its values in the cells where there is room for them."""
-    n = len(names)
+    n, names = len(names), _distinct(names)
     data = _rows(
         row=np.repeat(list(names), n).tolist(), column=np.tile(list(names), n).tolist(), value=np.ravel(matrix)
     )
@@ -164,6 +164,11 @@ def heatmap(
         )
     )
     return _spec(cells + text, description, SQUARE)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names for the cells, of which Vega takes two that are alike for one: those get their number."""
+    return [f"{name} ({k})" if list(names).count(name) > 1 else name for k, name in enumerate(names)]
 
 
 def residual_pair(

@@ -101,13 +101,18 @@ def _image_shape(raw: Any, image_shape: Any) -> tuple[int, int] | None:
     return square_shape(n_features) if n_features >= LEAST_PIXELS and len(stems) == 1 and numeric else None
 
 
+def _labels(rows: Rows) -> NDArray[Any]:
+    """Labels as given, a column too, which compared with a row would make a table."""
+    return np.asarray(rows.targets).reshape(-1)
+
+
 def _suspects(network: Any, parts: list[Rows], shape: tuple[int, int] | None) -> tuple[list[dict[str, Any]], int]:
     """Labels that are more probably wrong than right, the most probable first; and how many there are."""
     found = []
     for rows in parts:
         wrong = network.label_error_proba(rows.inputs, rows.targets)
         most_probable = network.predict(rows.inputs)
-        labels, numbers = np.asarray(rows.targets), numbers_of_rows(rows.raw)
+        labels, numbers = _labels(rows), numbers_of_rows(rows.raw)
         for row in network.find_label_errors(rows.inputs, rows.targets):
             found.append((float(wrong[row]), rows, int(row), numbers[row], labels[row], most_probable[row]))
     found.sort(key=lambda suspect: -suspect[0])
@@ -133,7 +138,7 @@ def _calibration(network: Any, rows: Rows) -> tuple[Array, Array, Array, NDArray
     """How often the most probable label was the one given, against the probability said, in groups of rows alike."""
     p = network.predict_noisy_proba(rows.inputs)
     said = p.max(axis=1)
-    came_true = network.classes_[p.argmax(axis=1)] == np.asarray(rows.targets)
+    came_true = network.classes_[p.argmax(axis=1)] == _labels(rows)
     groups = [group for group in np.array_split(np.argsort(said, kind="stable"), N_BINS) if len(group)]
     counts = np.array([len(group) for group in groups])
     observed = np.array([came_true[group].mean() for group in groups])

@@ -42,8 +42,9 @@ def row_shape(n_features: int, image_shape: Any) -> tuple[int, int]:
 
 
 def limits_of(X: Array) -> tuple[float, float]:
-    """Which values are black and white: 0 and 1 for data in there, else the extremes."""
-    low, high = float(np.min(X)), float(np.max(X))
+    """Which values are black and white: 0 and 1 for data in there, else the extremes; what is missing says nothing."""
+    known = X[np.isfinite(X)]
+    low, high = float(np.min(known, initial=np.inf)), float(np.max(known, initial=-np.inf))
     if low >= 0 and high <= 1:
         return 0.0, 1.0
     return low, high if high > low else low + 1
@@ -67,7 +68,8 @@ def mosaic_picture(patches: Array, shape: tuple[int, int], limits: tuple[float, 
 
 def _scaled(values: Array, limits: tuple[float, float]) -> Array:
     low, high = limits
-    return (np.asarray(values, dtype=np.float64) - low) / (high - low)
+    levels = (np.asarray(values, dtype=np.float64) - low) / (high - low)
+    return np.nan_to_num(levels, nan=0.5)  # a pixel that is missing, which a pipeline imputes, is gray
 
 
 def _data_uri(pixels: NDArray[np.uint8]) -> str:

@@ -43,7 +43,7 @@ def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: l
     if len(C) > 1:
         specs["correlations"] = charts.heatmap(
             correlation,
-            [name.split(" / ")[0] for name in names],
+            _without_units(names),
             rows=None,
             columns=None,
             signed=True,
@@ -100,7 +100,13 @@ def _names(network: Any, targets: Any, names: list[str] | None) -> list[str]:
         names = [str(name) for name in getattr(targets, "columns", [f"output {k}" for k in range(n)])]
     if len(names) != n:
         raise ValueError(f"names must be {n}, one a target, got {len(names)}")
-    return list(names)
+    return [str(name) for name in names]
+
+
+def _without_units(names: list[str]) -> list[str]:
+    """Names without what follows the slash, for correlations have no units; unless it is all that tells them apart."""
+    stems = [name.split(" / ")[0] for name in names]
+    return stems if len(set(stems)) == len(set(names)) else names
 
 
 def _coverage(Y: Array, means: Array, C: Array) -> tuple[Array, Array, Array, int]:

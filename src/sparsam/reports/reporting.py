@@ -36,7 +36,7 @@ def report(
     Parameters
     ----------
     model : SparseAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
-        Fitted; or a pipeline whose last step it is.
+        Fitted; or a pipeline (`TangentPipeline` too) whose last step it is, or a search for it.
     X : array-like or DataFrame of shape (n_samples, n_features)
         The training data. Of an autoencoder at most 10,000 rows are looked at.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -95,7 +95,7 @@ def report(
     if path is not None and os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{os.fspath(path)} exists: name another file, or replace it with overwrite=True")
     network = innermost(model)
-    fitted(network, "report", ("coefs_",), "an estimator of sparsam")
+    fitted(network, "report", ("coefs_",), "what an estimator of sparsam has learned")
     if hasattr(network, "inverse_transform"):
         page = _of_autoencoder(model, network, X, image_shape)
     elif hasattr(network, "transition_matrix_") or hasattr(network, "covariance_"):
@@ -107,7 +107,7 @@ def report(
     html = render(page)
     if path is not None:
         with atomic_write(path, overwrite=overwrite) as file:
-            file.write(html.encode())
+            file.write(html.encode(errors="replace"))  # a folder's name may have octets that are no text
     return html
 
 
@@ -134,7 +134,11 @@ def _of_supervised(
 
 
 def _before(model: Any, X: Any) -> Any:
-    """What the network gets of X: a search's best estimator, a pipeline's transformers."""
+    """What the network (`innermost`) gets of X: whatever stands before it transforms X, one within the other too."""
     if hasattr(model, "best_estimator_"):
         return _before(model.best_estimator_, X)
-    return model[:-1].transform(X) if hasattr(model, "steps") and len(model) > 1 else X
+    if hasattr(model, "steps"):
+        return _before(model[-1], model[:-1].transform(X) if len(model) > 1 else X)
+    if hasattr(model, "transformer_") and hasattr(model, "estimator_"):
+        return _before(model.estimator_, model.transformer_.transform(X))
+    return X

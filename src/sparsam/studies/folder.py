@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,12 @@ class StudyFolder:
         if not (self.path / STUDY_FILE).exists():
             with atomic_write(self.path / STUDY_FILE, overwrite=False) as file:
                 file.write(json.dumps(own, indent=2).encode())
+
+    def abandon(self) -> None:
+        """Give up a study of which nothing is done, such as one whose data were refused: the folder is free again."""
+        (self.path / STUDY_FILE).unlink(missing_ok=True)
+        with suppress(OSError):  # a model without its row may be there, which the next study replaces
+            (self.path / MODELS).rmdir()
 
     def row(self, number: int) -> dict[str, Any] | None:
         """Return what was measured of a setting, None while it is not done."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from sklearn.base import clone
@@ -72,9 +72,8 @@ def settings_of(estimator: Any, grid: Mapping[str, Iterable[Any]], seeds: Sequen
         axes[name] = list(values)
         if not axes[name]:
             raise ValueError(f"the grid has no value of {name}")
-        shown = [repr(value) for value in axes[name]]
-        if len(set(shown)) < len(shown):
-            raise ValueError(f"the grid has a value of {name} twice: {', '.join(shown)}")
+        if len({_identity(value) for value in axes[name]}) < len(axes[name]):
+            raise ValueError(f"the grid has a value of {name} twice: {', '.join(map(repr, axes[name]))}")
     combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     settings = [Setting(values, seed) for values in combinations for seed in seeds]
     for setting in settings[:: len(seeds)]:
@@ -83,6 +82,11 @@ def settings_of(estimator: Any, grid: Mapping[str, Iterable[Any]], seeds: Sequen
         except (TypeError, ValueError) as error:
             raise type(error)(f"{setting}: {error}") from error
     return settings
+
+
+def _identity(value: Any) -> Any:
+    """What is the same of values that are: of 0 and 0.0, which the table would not tell apart, too."""
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else repr(value)
 
 
 def checked_seeds(seeds: Any) -> list[int]:

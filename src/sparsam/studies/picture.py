@@ -15,6 +15,7 @@ from sparsam.studies.folder import read_identity
 from sparsam.studies.tables import read_study
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 __all__ = ["draw_study"]
@@ -50,8 +51,16 @@ def draw_study(
     """
     table, path = read_study(Path(folder)), Path(folder)
     axes = read_identity(path)["grid"]
-    filters = [_filters(path / name) if isinstance(name, str) else None for name in table["model"]]
+    axes = {name: _as_in_the_table(values, table[name]) for name, values in axes.items()}
+    models = table["model"] if "model" in table else [None] * len(table)  # where no J was finite
+    filters = [_filters(path / name) if isinstance(name, str) else None for name in models]
     return plot_study(table, filters, axes, rows=rows, columns=columns, numbers=numbers, **options)
+
+
+def _as_in_the_table(values: list[Any], column: pd.Series) -> list[Any]:
+    """Values of an axis as its column has them, which is text where they are of several types."""
+    text = any(isinstance(value, str) for value in column)
+    return [str(value) if text and value is not None else value for value in values]
 
 
 def _filters(model: Path) -> np.ndarray[Any, Any]:

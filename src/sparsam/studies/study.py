@@ -50,8 +50,8 @@ def parameter_study(
     Autoencoders of one size are trained together (`sparsam.many`), on data that are brought to the device once, and
     settings of them that differ in ``max_iter`` alone are one training, looked at on the way. Where that cannot be
     (other estimators, and with ``polish``, ``time_budget``, ``warm_start``, ``checkpoint``, ``callback``, ``verbose``
-    or rows that are read in pieces) each setting is a fit of its own, one to a core at a time. The results are those of
-    separate fits in either case.
+    or rows that are read in pieces) each setting is a fit of its own, one to a core at a time, with its checkpoints in
+    a folder of its own within ``checkpoint``. The results are those of separate fits in either case.
 
     Parameters
     ----------
@@ -175,6 +175,8 @@ def parameter_study(
         if folder is not None and n_done:
             finished = [(before, row) for before, row in zip(parameters, rows, strict=True) if row is not None]
             write_table(study_table(*zip(*finished, strict=True)), folder.path / TABLE)
+        elif folder is not None:
+            folder.abandon()
         if n_done < len(settings):
             say(f"{n_done} of {len(settings)} settings are done" + (f", in {out}" if folder is not None else ""))
     return study_table(parameters, rows)  # type: ignore[arg-type]

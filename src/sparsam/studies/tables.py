@@ -90,6 +90,8 @@ def read_study(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
         if not done:
             raise ValueError(f"no setting of the study in {source} is done")
         table = study_table(*zip(*done, strict=True))
+    elif not Path(source).exists():
+        raise FileNotFoundError(f"no such folder or file: {os.fspath(source)}")
     else:
         table = read_table(Path(source))
     if SEED not in table or "J" not in table:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sparsam.estimators.together import fit_together, kind_of, trains_with_others
@@ -89,20 +90,21 @@ def fit_group(
     failed = threading.Event()
 
     def fit(number: int, model: Any) -> None:
-        own, stopped = model.callback, threading.Event()
+        own, stopped = {"callback": model.callback, "checkpoint": model.checkpoint}, threading.Event()
+        checkpoint = None if model.checkpoint is None else Path(model.checkpoint) / f"{number:04d}"
 
         def callback(progress: Any) -> bool:
             if failed.is_set() or stop():
                 stopped.set()
-            return stopped.is_set() or bool(own is not None and own(progress))
+            return stopped.is_set() or bool(own["callback"] is not None and own["callback"](progress))
 
         if failed.is_set() or stop():
             return
         try:
             start = time.perf_counter()
-            _fit(model.set_params(callback=callback), X, y, fit_params)
+            _fit(model.set_params(callback=callback, checkpoint=checkpoint), X, y, fit_params)
             if not stopped.is_set():
-                done(number, model.set_params(callback=own), time.perf_counter() - start)
+                done(number, model.set_params(**own), time.perf_counter() - start)
         except BaseException:
             failed.set()
             raise

@@ -37,6 +37,12 @@ async function draw(place) {
   drawn.set(place, await vegaEmbed(place, spec, { actions: false, renderer: "svg", config: config() }));
 }
 
+// A hidden chart is drawn again when it is seen.
+function forget(place) {
+  drawn.get(place)?.finalize();
+  drawn.delete(place);
+}
+
 function drawOnce(place) {
   if (drawn.has(place)) return;
   drawn.set(place, undefined);
@@ -52,7 +58,7 @@ document.querySelectorAll(".chart").forEach((place) => seen.observe(place));
 const drawRest = () => document.querySelectorAll(".chart").forEach((place) => place.closest("[hidden]") || drawOnce(place));
 (self.requestIdleCallback ?? setTimeout)(drawRest);
 addEventListener("beforeprint", drawRest);
-dark.addEventListener("change", () => [...drawn.keys()].forEach(draw));
+dark.addEventListener("change", () => [...drawn.keys()].forEach((place) => place.closest("[hidden]") ? forget(place) : draw(place)));
 
 function press(button, among) {
   among.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
