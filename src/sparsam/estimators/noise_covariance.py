@@ -113,8 +113,12 @@ def _covariance(error: ProfileGaussianError, mean: tuple[jax.Array, jax.Array]) 
     return error.covariance(mean)
 
 
-def warn_if_degenerate(covariance: Array, dtype: str) -> None:
-    """Warn where a covariance of outputs of unit variance is singular in the precision of the training."""
+def warn_if_degenerate(covariance: Array, dtype: str, *, stuck: bool) -> None:
+    """Warn where a covariance of outputs of unit variance is singular in the precision of the training.
+
+    ``stuck`` says that the training ended for want of precision. Then an eigenvalue below the root of the precision is
+    where that happened, for the engine knows no smaller one (`sparsam.error_functions.covariance.invertible`).
+    """
     eps = float(np.finfo(dtype).eps)
     variances = np.diag(covariance)
     cure = (
@@ -131,7 +135,7 @@ def warn_if_degenerate(covariance: Array, dtype: str) -> None:
         return
     deviations = np.sqrt(variances)
     values, vectors = np.linalg.eigh(covariance / np.outer(deviations, deviations))
-    if values[0] < 100 * len(covariance) * eps:
+    if values[0] < (np.sqrt(eps) if stuck else 100 * len(covariance) * eps):
         involved = ", ".join(map(str, np.flatnonzero(np.abs(vectors[:, 0]) > 0.1)))
         warn_user(
             f"The noise covariance is degenerate: the residuals of the outputs {involved} depend on each other "

@@ -323,7 +323,7 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
                 for name, value in attributes_of(scaled).items():
                     setattr(self, name, value)
                 if isinstance(covariance, str):
-                    warn_if_degenerate(scaled, self.dtype)
+                    warn_if_degenerate(scaled, self.dtype, stuck=training.stop_reason == "precision")
         return network, training, in_units_of_y
 
     def predict(self, X: ArrayLike, return_std: bool = False, out: Any = None) -> Array | tuple[Array, Array]:
