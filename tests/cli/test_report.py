@@ -103,6 +103,17 @@ def test_regressions_and_classifications_are_split_again(run, regressed, classif
         assert "held out" in html
 
 
+def test_another_table_is_said_to_be_so(run, regressed, classified, table, tmp_path):
+    frame = pd.read_csv(table)
+    frame["x"] = frame["x"].to_numpy()[::-1]
+    frame.to_csv(tmp_path / "other.csv", index=False)
+    for out in (regressed, classified):
+        made(run, out, "-o", tmp_path / f"{out.name}.html")
+        assert "rows of this page are others" not in (tmp_path / f"{out.name}.html").read_text(encoding="utf-8")
+        made(run, out, "--data", tmp_path / "other.csv", "-o", tmp_path / "other.html", "--overwrite")
+        assert "rows of this page are others" in (tmp_path / "other.html").read_text(encoding="utf-8")
+
+
 def test_a_page_is_replaced_only_when_asked(run, learned, tmp_path):
     page = tmp_path / "page.html"
     page.write_text("mine")

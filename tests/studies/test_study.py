@@ -125,7 +125,10 @@ def test_a_share_is_held_out_of_all_fits_alike():
 def test_networks_with_targets_and_their_own_scores():
     Y = X[:, :2] + 0.01 * rng.normal(size=(len(X), 2))
     grid = {"hidden_layer_sizes": [(), (2,)], "early_stopping": [False, True]}
-    table = parameter_study(MultivariateNormalRegressor(max_iter=30), grid, X, Y, held_out=0.25)
+    lines = []
+    table = parameter_study(MultivariateNormalRegressor(max_iter=30), grid, X, Y, held_out=0.25, progress=lines.append)
+    assert any(line.startswith("hidden_layer_sizes = (2,), early_stopping = True, seed 0: ") for line in lines)
+    assert len(lines) == 4 + 1
     assert table.hidden_layer_sizes.tolist() == ["()", "()", "(2,)", "(2,)"]
     assert np.isfinite(table.held_out_log_likelihood).all()
     assert (table.held_out_score <= 1).all()
@@ -166,6 +169,7 @@ def test_a_setting_that_is_not_finite_is_a_row(tmp_path):
 @pytest.mark.parametrize(
     ("grid", "options", "message"),
     [
+        ([{"rho": [0.1]}], {}, "must be a dict of names and lists of values, got list"),
         ({"lambda": [1]}, {}, "'lambda' is no axis for SparseAutoencoder; those there are: alpha, beta"),
         ({"random_state": [1]}, {}, "give seeds"),
         ({"verbose": [1]}, {}, "is no axis"),
@@ -182,6 +186,7 @@ def test_a_setting_that_is_not_finite_is_a_row(tmp_path):
         ({}, {"held_out": 1.0}, "held_out must be in"),
         ({}, {"held_out": 0.5, "X_held_out": UNSEEN}, "leave one out"),
         ({}, {"X_held_out": UNSEEN[:, :4]}, "same features"),
+        ({}, {"X_held_out": np.full_like(UNSEEN, np.nan)}, "X_held_out contains NaN"),
         ({}, {"y_held_out": [1]}, "without X_held_out"),
         ({}, {"resume": True}, "give out"),
     ],

@@ -153,6 +153,13 @@ def _of_table(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str
         )
     training, test = supervised.split_at(n, n_test, metrics["parameters"]["random_state"], labels)
     arguments = {"model": fitted.pipeline, "X": inputs.iloc[training], "y": targets[training]}
+    told = metrics["training"]["mean_log_likelihood"]
+    now = fitted.pipeline[-1].mean_log_likelihood(fitted.pipeline[:-1].transform(arguments["X"]), arguments["y"])
+    if abs(now - told) > ROUNDING * max(abs(told), 1):
+        arguments["remarks"] = [
+            f"The rows of this page are others than those of the training: their mean log-likelihood is {now:.6g}, and "
+            f"was {told:.6g}. {path.name} has changed, or is another table."
+        ]
     if labels is None:
         arguments["names"] = fitted.targets
     return arguments | ({"test": (inputs.iloc[test], targets[test])} if n_test else {})

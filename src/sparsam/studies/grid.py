@@ -58,6 +58,8 @@ def settings_of(estimator: Any, grid: Mapping[str, Iterable[Any]], seeds: Sequen
         If the grid names what is no hyperparameter, or has no values for one, or the same twice; or if a combination
         cannot be fitted, which is then named.
     """
+    if not isinstance(grid, Mapping):
+        raise TypeError(f"the grid must be a dict of names and lists of values, got {type(grid).__name__}")
     possible = [name for name in estimator.get_params(deep=False) if name not in NO_AXIS]
     axes = {}
     for name, values in grid.items():

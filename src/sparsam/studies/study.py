@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
+from sklearn.utils import check_array
 
 from sparsam.estimators.read_rows import digest
 from sparsam.signals import Signals
@@ -77,7 +78,8 @@ def parameter_study(
         Whether to go on with the study that the folder holds: what is done of it is not done again. If False, a folder
         with a study is refused. Values may not be added on the way: that is another study.
     progress : callable, optional
-        Told a line for each group of settings; `print` for example.
+        Told a line for each group of settings, and for each of those that are fitted by themselves; `print` for
+        example.
 
     Returns
     -------
@@ -153,10 +155,13 @@ def parameter_study(
     def done(number: int, model: Any, seconds: float) -> None:
         row = measured(model, seconds, X, unseen)
         rows[number] = row if folder is None else folder.keep(number, row, model)
+        if number in alone:
+            say(f"{settings[number]}, seed {settings[number].seed}: {model.stop_reason_}, {seconds:.1f} s")
 
     groups = groups_of(estimator, settings, [number for number, row in enumerate(rows) if row is None], X)
     fit_params = {} if sample_weight is None else {"sample_weight": sample_weight}
     say = progress or (lambda line: None)
+    alone = {n for group in groups if not group.together for training in group.numbers for n in training.values()}
     n_before = sum(row is not None for row in rows)
     if n_before:
         say(f"{n_before} of {len(settings)} settings are done already")
@@ -213,6 +218,7 @@ def _split(
             )
         if (y is None) != (y_held_out is None):
             raise ValueError("y and y_held_out go together: give both or neither")
+        check_array(X_held_out, input_name="X_held_out")
         return X, y, sample_weight, HeldOut(X_held_out, y_held_out)
     if y_held_out is not None:
         raise ValueError("y_held_out is given without X_held_out")

@@ -105,8 +105,9 @@ def fit_group(
             _fit(model.set_params(callback=callback, checkpoint=checkpoint), X, y, fit_params)
             if not stopped.is_set():
                 done(number, model.set_params(**own), time.perf_counter() - start)
-        except BaseException:
+        except BaseException as error:
             failed.set()
+            error.add_note(f"This was at {settings[number]}, seed {settings[number].seed}.")
             raise
 
     with ThreadPoolExecutor(os.cpu_count()) as workers:
