@@ -60,7 +60,7 @@ SAME = {  # as in one process
     "autoencoder": changed(AUTOENCODER, {"weights": True}),
     "autoencoder, stored": changed(AUTOENCODER, {"stored": [0]}, dtype="float32"),
     "regressor": changed(REGRESSOR, {"weights": True, "tangents": True}),
-    "regressor, stored": changed(REGRESSOR, {"stored": EVERYWHERE, "tangents": True}),
+    "regressor, stored": changed(REGRESSOR, {"stored": EVERYWHERE, "tangents": True}, solver="lbfgs"),
     "classifier, stored": changed(CLASSIFIER, {"stored": EVERYWHERE, "weights": True}),
 }
 FEW = {"hidden_layer_sizes": (), "solver": "lbfgs", "max_iter": 5}  # many trainings

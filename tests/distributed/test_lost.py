@@ -12,7 +12,13 @@ import pytest
 
 from sparsam.cli.distributed import Processes
 
-ENDLESS = ["--max-iter", "1000000", "--tol", "0", "--n-patches", "3000", "--n-components", "9"]
+SMALL = ["--n-patches", "1000", "--patch-size", "4", "--n-components", "3", "--solver", "lbfgs"]
+ENDLESS = [*SMALL, "--max-iter", "1000000", "--tol", "0"]
+
+
+def write_picture(path, seed=0):
+    np.save(path, np.random.default_rng(seed).normal(size=(60, 60)))
+    return str(path)
 
 
 @pytest.fixture
@@ -20,7 +26,8 @@ def start(free_port):
     """Start the command in so many processes; each one's messages go to a file. None outlives the test."""
     started = []
 
-    def begin(folder, count, *flags):
+    def begin(folder, count, *flags, picture=None):
+        flags = [picture or write_picture(folder / "picture.npy"), *flags]
         address = f"127.0.0.1:{free_port()}"
         processes = [process_of(folder, count, k, address, flags) for k in range(count)]
         started.extend(processes)
@@ -55,11 +62,11 @@ def wait_until(condition, seconds=120):
 
 @pytest.mark.slow
 def test_the_command_in_two_processes_learns_what_it_learns_in_one(tmp_path, start):
-    flags = ["--max-iter", "10", "--n-patches", "1000", "--n-components", "4", "--dtype", "float64"]
+    flags = [*SMALL, "--max-iter", "10", "--dtype", "float64"]
     processes = start(tmp_path, 2, *flags)
     assert [process.wait(timeout=200) for process in processes] == [0, 0], messages(tmp_path, 0)
-    alone = [sys.executable, "-m", "sparsam", "learn", *flags, "--out", str(tmp_path / "alone")]
-    subprocess.run(alone, check=True, capture_output=True)
+    alone = [sys.executable, "-m", "sparsam", "learn", str(tmp_path / "picture.npy"), *flags]
+    subprocess.run([*alone, "--out", str(tmp_path / "alone")], check=True, capture_output=True)
     two, one = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("out", "alone"))
     assert two["J"] == pytest.approx(one["J"], rel=1e-9)
     assert two["J_float64"] == pytest.approx(two["J"], rel=1e-9)
@@ -117,8 +124,8 @@ def test_ctrl_c_in_one_process_ends_all_without_checkpoints_too(tmp_path, start)
 
 @pytest.mark.slow
 def test_a_process_that_fails_by_itself_is_named(tmp_path, start):
-    np.save(tmp_path / "picture-0.npy", np.random.default_rng(0).normal(size=(60, 60)))
-    processes = start(tmp_path, 2, *ENDLESS, str(tmp_path / "picture-{process}.npy"))
+    write_picture(tmp_path / "picture-0.npy")
+    processes = start(tmp_path, 2, *ENDLESS, picture=str(tmp_path / "picture-{process}.npy"))
     assert [process.wait(timeout=90) for process in processes] == [1, 1]
     assert "Error in process 1 of 2: no such file or folder" in messages(tmp_path, 1)
     assert "process 1 of 2 was lost" in messages(tmp_path, 0)
