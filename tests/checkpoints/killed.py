@@ -20,6 +20,7 @@ from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAut
 RNG = np.random.default_rng(0)
 X = RNG.uniform(0.1, 0.9, (300, 8))
 LABELS = (X[:, 0] > 0.5).astype(int)
+QUICK = {"solver": "lbfgs"}  # a fit that begins again spends its time with tracing; the first has the factors
 
 
 def autoencoder(**options):
@@ -27,12 +28,16 @@ def autoencoder(**options):
 
 
 def regressor(**options):
-    model = MultivariateNormalRegressor((3,), random_state=0, max_iter=30, tol=0.0, early_stopping=True, **options)
+    model = MultivariateNormalRegressor(
+        (3,), random_state=0, max_iter=30, tol=0.0, early_stopping=True, **QUICK, **options
+    )
     return model.fit(X[:, 2:], X[:, :2])
 
 
 def classifier(**options):
-    model = NoisyLabelClassifier((), epsilon=0.1, alpha=(1e-3, 1e-2), max_iter=10, tol=0.0, random_state=0, **options)
+    model = NoisyLabelClassifier(
+        (), epsilon=0.1, alpha=(1e-3, 1e-2), max_iter=10, tol=0.0, random_state=0, **QUICK, **options
+    )
     return model.fit(X, LABELS)
 
 

@@ -10,6 +10,8 @@ import pytest
 from sparsam import SparseAutoencoder
 from sparsam.estimators import read_rows
 
+pytestmark = pytest.mark.usefixtures("least_optimized")
+
 
 class Chunks:
     """Yields chunks of rows, the same ones every time."""

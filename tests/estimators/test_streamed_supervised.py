@@ -13,6 +13,8 @@ from sparsam.estimators.labels import index_of, with_indices
 
 N = 160
 
+pytestmark = pytest.mark.usefixtures("least_optimized")
+
 
 class Chunks:
     """Yields tuples of parts of arrays, the same ones every time."""
@@ -27,8 +29,8 @@ class Chunks:
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
-    """Pieces of 25 rows, and nothing stored that is read whole."""
-    monkeypatch.setattr(read_rows, "PIECE_BYTES", 25 * 3 * 4)
+    """Pieces of 50 rows, and nothing stored that is read whole."""
+    monkeypatch.setattr(read_rows, "PIECE_BYTES", 50 * 3 * 4)
     monkeypatch.setattr(read_rows, "HELD_BYTES", 0)
 
 
@@ -221,7 +223,7 @@ def test_labels_that_change_are_noticed(X, tmp_path):
                 labels[0] = "bb" if y[0] == "a" else "a"
             return iter(Chunks(X, labels))
 
-    with pytest.raises(ValueError, match="rows 0 to 24 of X are not those that were read before"):
+    with pytest.raises(ValueError, match="rows 0 to 49 of X are not those that were read before"):
         classifier().fit(Changing())
 
 

@@ -21,7 +21,11 @@ UNSEEN = rng.uniform(0.1, 0.9, size=(30, 3)) @ rng.dirichlet(np.ones(16), size=3
 MODEL = SparseAutoencoder(4, rho=0.1, dtype="float64", tol=1e-4)
 GRID = {"n_components": [3, 4], "beta": [0.0, 1.0], "max_iter": [4, 9, 2000]}
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("least_optimized"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 
 @pytest.fixture(scope="module")
