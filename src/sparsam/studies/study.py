@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +28,8 @@ from sparsam.studies.tables import SEED, study_table, write_table
 from sparsam.studies.training import Group, fit_group, groups_of
 
 __all__ = ["TABLE", "parameter_study"]
+
+SAY_SECONDS = 10.0  # between two lines that say how far a group is
 
 TABLE = "study.csv"
 
@@ -78,8 +81,8 @@ def parameter_study(
         Whether to go on with the study that the folder holds: what is done of it is not done again. If False, a folder
         with a study is refused. Values may not be added on the way: that is another study.
     progress : callable, optional
-        Told a line for each group of settings, and for each of those that are fitted by themselves; `print` for
-        example.
+        Told a line for each group of settings, and for each of those that are fitted by themselves, and every ten
+        seconds how many are done; `print` for example.
 
     Returns
     -------
@@ -157,10 +160,13 @@ def parameter_study(
         rows[number] = row if folder is None else folder.keep(number, row, model)
         if number in alone:
             say(f"{settings[number]}, seed {settings[number].seed}: {model.stop_reason_}, {seconds:.1f} s")
+        else:
+            counted.say_now(lambda: f"{sum(row is not None for row in rows)} of {len(settings)} settings are done")
 
     groups = groups_of(estimator, settings, [number for number, row in enumerate(rows) if row is None], X)
     fit_params = {} if sample_weight is None else {"sample_weight": sample_weight}
     say = progress or (lambda line: None)
+    counted = _Seldom(say)
     alone = {n for group in groups if not group.together for training in group.numbers for n in training.values()}
     n_before = sum(row is not None for row in rows)
     if n_before:
@@ -185,6 +191,20 @@ def parameter_study(
         if n_done < len(settings):
             say(f"{n_done} of {len(settings)} settings are done" + (f", in {out}" if folder is not None else ""))
     return study_table(parameters, rows)  # type: ignore[arg-type]
+
+
+class _Seldom:
+    """Says something at most every `SAY_SECONDS`, whichever thread it is that asks."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say, self.lock, self.last = say, threading.Lock(), time.perf_counter()
+
+    def say_now(self, line: Callable[[], str]) -> None:
+        """Say a line, unless the last one is too new."""
+        with self.lock:
+            if time.perf_counter() - self.last >= SAY_SECONDS:
+                self.last = time.perf_counter()
+                self.say(line())
 
 
 def _named(group: Group, settings: list[Setting]) -> str:
