@@ -276,6 +276,7 @@ def test_every_display_of_fitted_networks(tmp_path):
         assert (tmp_path / f"{k}.png").stat().st_size > 2000
 
 
+@pytest.mark.slow
 def test_dollars_in_names_of_columns_and_classes_open_no_mathematics(tmp_path):
     rng = np.random.default_rng(0)
     X, noise = rng.normal(size=(60, 2)), rng.normal(size=(60, 2))

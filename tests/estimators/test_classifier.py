@@ -155,6 +155,7 @@ def test_early_stopping_keeps_the_best_weights(planted):
     assert model.n_iter_ == iterations[np.argmax(scores)]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Not converged")
 def test_early_stopping_considers_the_last_iterate_whyever_it_is_the_last(planted):
     X, _, labels = planted
