@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HELD_BYTES", "Source", "is_stored", "map_rows", "source_of"]
+__all__ = ["Source", "is_large", "is_stored", "map_rows", "source_of"]
 
 HELD_BYTES = 2**26
 """Stored arrays up to this size are read whole: nothing is saved by streaming them."""
@@ -72,6 +72,12 @@ def map_rows(path: str | os.PathLike[str]) -> np.memmap:
 def is_stored(X: Any) -> bool:
     """Whether X is an array on disk (or to be computed), or an object that yields chunks."""
     return _is_stored_array(X) or _yields_chunks(X)
+
+
+def is_large(X: Any) -> bool:
+    """Whether X is stored and too large to be read whole; so is what does not tell its size."""
+    # Dask says NaN where it does not know.
+    return is_stored(X) and not getattr(X, "nbytes", HELD_BYTES + 1) <= HELD_BYTES
 
 
 def _is_stored_array(X: Any) -> bool:

@@ -59,7 +59,7 @@ def main(folder, address, n_processes, process_id):
     if n_processes > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(address, n_processes, process_id)
-    from sparsam import compilation
+    from sparsam import compilation, sources
     from sparsam.estimators import read_rows
 
     compilation.CPU_OPTIONS["xla_backend_optimization_level"] = 0  # compiles in a third of the time
@@ -68,7 +68,7 @@ def main(folder, address, n_processes, process_id):
     rows = {name: array[part] for name, array in np.load(folder / "rows.npz").items()}
     file = folder / f"rows-{process_id}.npy"
     np.save(file, rows["X"])
-    read_rows.HELD_BYTES, read_rows.PIECE_BYTES = 0, 25 * 4 * rows["X"].shape[1]
+    sources.HELD_BYTES, read_rows.PIECE_BYTES = 0, 25 * 4 * rows["X"].shape[1]
     results = {"n_devices": jax.device_count()}
     for name, variant in job["variants"].items():
         try:

@@ -56,7 +56,7 @@ KINDS = [mapped, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (hdf5,
 def small_pieces(monkeypatch):
     """Pieces of 25 rows, and nothing stored that is read whole."""
     monkeypatch.setattr(read_rows, "PIECE_BYTES", 25 * 6 * 4)
-    monkeypatch.setattr(read_rows, "HELD_BYTES", 0)
+    monkeypatch.setattr("sparsam.sources.HELD_BYTES", 0)
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +245,7 @@ def anonymous_bytes():
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measures memory as Linux tells it")
 def test_memory_is_set_by_the_piece_and_not_by_the_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(read_rows, "HELD_BYTES", 0)
+    monkeypatch.setattr("sparsam.sources.HELD_BYTES", 0)
     monkeypatch.setattr(read_rows, "PIECE_BYTES", 2**21)
     X = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", "float32", (600_000, 64))
     for start in range(0, len(X), 50_000):

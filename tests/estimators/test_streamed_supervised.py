@@ -31,7 +31,7 @@ class Chunks:
 def small_pieces(monkeypatch):
     """Pieces of 50 rows, and nothing stored that is read whole."""
     monkeypatch.setattr(read_rows, "PIECE_BYTES", 50 * 3 * 4)
-    monkeypatch.setattr(read_rows, "HELD_BYTES", 0)
+    monkeypatch.setattr("sparsam.sources.HELD_BYTES", 0)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,6 @@ from sparsam import (
     save,
     sources,
 )
-from sparsam.estimators import read_rows as read_rows_module
 from sparsam.estimators.read_rows import data_of
 from sparsam.estimators.validation import check_unit_range
 from sparsam.images import load_images
@@ -114,7 +113,7 @@ def whole_files(folder):
     with zarr.storage.ZipStore(folder / "rows.zip", mode="w") as store:
         zarr.create_array(store, shape=X.shape, chunks=(7, 4), dtype=X.dtype)[:] = X
     files[folder / "rows.zip"] = read_zarr
-    read_rows_module.HELD_BYTES = 0  # small files are streamed too
+    sources.HELD_BYTES = 0  # small files are streamed too
     sources.PAUSES = ()  # between tries
     return files
 

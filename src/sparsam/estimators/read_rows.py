@@ -18,7 +18,7 @@ from sparsam.devices import max_of_processes, sum_of_processes
 from sparsam.estimators import validation
 from sparsam.estimators.data import PIECE_BYTES, Data, HeldRows, Rows, stream_of, together
 from sparsam.samples import Samples
-from sparsam.sources import HELD_BYTES, Source, is_stored, source_of
+from sparsam.sources import Source, is_large, is_stored, source_of
 from sparsam.stream import Stream
 
 __all__ = ["Check", "ReadRows", "data_of", "digest", "fingerprint_of"]
@@ -196,8 +196,7 @@ def data_of(
     """
     mesh = validation.checked_mesh(estimator.mesh) if reset else None  # what is asked of a model, one process asks
     others = others or {}
-    large = is_stored(X) and not getattr(X, "nbytes", HELD_BYTES + 1) <= HELD_BYTES  # of unknown size, too
-    stored = bool(max_of_processes(large, mesh))  # all processes must pass over their rows in the same manner
+    stored = bool(max_of_processes(is_large(X), mesh))  # all processes must pass over their rows in the same manner
     if stored:
         data: Data = _read_rows(X, sample_weight, check, others, mesh, tell)
         narrowest, widest = _least_and_most(data.n_features, mesh)

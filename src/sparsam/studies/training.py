@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsam.estimators.together import fit_together, kind_of, trains_with_others
-from sparsam.sources import HELD_BYTES, is_stored
+from sparsam.sources import is_large
 from sparsam.studies.grid import Setting
 
 __all__ = ["Group", "fit_group", "groups_of"]
@@ -47,7 +47,7 @@ def groups_of(estimator: Any, settings: Sequence[Setting], wanted: Sequence[int]
 
     Settings that differ in max_iter alone are one training where the estimator can take snapshots on the way.
     """
-    in_memory = not (is_stored(X) and getattr(X, "nbytes", HELD_BYTES + 1) > HELD_BYTES)
+    in_memory = not is_large(X)
     trainings: dict[Hashable, dict[int, int]] = {}
     alone = Group(together=False)
     for number in wanted:
