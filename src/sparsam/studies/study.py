@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +19,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array
 
 from sparsam.estimators.read_rows import digest
+from sparsam.estimators.showing import Lines
 from sparsam.signals import Signals
 from sparsam.studies.folder import StudyFolder
 from sparsam.studies.grid import Setting, check_estimator, checked_seeds, settings_of
@@ -161,12 +161,13 @@ def parameter_study(
         if number in alone:
             say(f"{settings[number]}, seed {settings[number].seed}: {model.stop_reason_}, {seconds:.1f} s")
         else:
-            counted.say_now(lambda: f"{sum(row is not None for row in rows)} of {len(settings)} settings are done")
+            n_done = sum(row is not None for row in rows)
+            lines.count("settings are done", n_done, len(settings), every=SAY_SECONDS)
 
     groups = groups_of(estimator, settings, [number for number, row in enumerate(rows) if row is None], X)
     fit_params = {} if sample_weight is None else {"sample_weight": sample_weight}
     say = progress or (lambda line: None)
-    counted = _Seldom(say)
+    lines = Lines(say)
     alone = {n for group in groups if not group.together for training in group.numbers for n in training.values()}
     n_before = sum(row is not None for row in rows)
     if n_before:
@@ -191,20 +192,6 @@ def parameter_study(
         if n_done < len(settings):
             say(f"{n_done} of {len(settings)} settings are done" + (f", in {out}" if folder is not None else ""))
     return study_table(parameters, rows)  # type: ignore[arg-type]
-
-
-class _Seldom:
-    """Says something at most every `SAY_SECONDS`, whichever thread it is that asks."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say, self.lock, self.last = say, threading.Lock(), time.perf_counter()
-
-    def say_now(self, line: Callable[[], str]) -> None:
-        """Say a line, unless the last one is too new."""
-        with self.lock:
-            if time.perf_counter() - self.last >= SAY_SECONDS:
-                self.last = time.perf_counter()
-                self.say(line())
 
 
 def _named(group: Group, settings: list[Setting]) -> str:
