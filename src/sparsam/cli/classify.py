@@ -142,10 +142,9 @@ def _epsilon(text: str) -> Any:
 
 
 def _scores(pipeline: Any, inputs: pd.DataFrame, labels: Any) -> dict[str, float]:
-    X = pipeline[:-1].transform(inputs)
     return {
-        "accuracy": float(pipeline[-1].score(X, labels)),
-        "mean_log_likelihood": pipeline[-1].mean_log_likelihood(X, labels),
+        "accuracy": float(pipeline.score(inputs, labels)),
+        "mean_log_likelihood": supervised.mean_log_likelihood(pipeline, inputs, labels),
     }
 
 

@@ -128,14 +128,12 @@ def _predicted(pipeline: Any, inputs: pd.DataFrame) -> NDArray[np.float64]:
 def _scores(pipeline: Any, inputs: pd.DataFrame, targets: pd.DataFrame) -> dict[str, Any]:
     from sklearn.metrics import r2_score
 
-    model, X, Y = pipeline[-1], pipeline[:-1].transform(inputs), targets.to_numpy()
-    predicted = model.predict(X).reshape(Y.shape)
-    scores = {}
+    Y, predicted, scores = targets.to_numpy(), _predicted(pipeline, inputs), {}
     for k, name in enumerate(targets):
         seen = targets[name].notna().to_numpy()
         if seen.sum() > 1:
             scores[name] = float(r2_score(Y[seen, k], predicted[seen, k]))
-    return {"mean_log_likelihood": model.mean_log_likelihood(X, Y), "R2": scores}
+    return {"mean_log_likelihood": supervised.mean_log_likelihood(pipeline, inputs, Y), "R2": scores}
 
 
 def _draw(model: Any, residuals: NDArray[np.float64], names: list[str], out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PAGE = "report.html"
-ROUNDING = 1e-4  # relative, of J: data that are no others; float32 weights on another machine differ by less
+ROUNDING = 1e-4  # relative, of J or a likelihood: data that are no others; on another machine float32 differs by less
 
 
 def report(
@@ -120,7 +121,7 @@ def _learned(run: Path, metrics: dict[str, Any], images: list[Path] | None) -> t
     seed = metrics["parameters"]["random_state"]
     patches = normalize_patches(sample_patches(loaded, n_patches, size, seed, border=of_run["border"]))
     J, now = metrics["J_float64"], model.cost(patches)
-    if abs(now - J) <= ROUNDING * abs(J):
+    if math.isclose(now, J, rel_tol=ROUNDING):
         return model, patches, []
     remark = (
         f"The patches of this page are others than those of the training: J of them is {now:.6g}, and was {J:.6g}. "
@@ -154,8 +155,8 @@ def _of_table(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str
     training, test = supervised.split_at(n, n_test, metrics["parameters"]["random_state"], labels)
     arguments = {"model": fitted.pipeline, "X": inputs.iloc[training], "y": targets[training]}
     told = metrics["training"]["mean_log_likelihood"]
-    now = fitted.pipeline[-1].mean_log_likelihood(fitted.pipeline[:-1].transform(arguments["X"]), arguments["y"])
-    if abs(now - told) > ROUNDING * max(abs(told), 1):
+    now = supervised.mean_log_likelihood(fitted.pipeline, arguments["X"], arguments["y"])
+    if not math.isclose(now, told, rel_tol=ROUNDING, abs_tol=ROUNDING):
         arguments["remarks"] = [
             f"The rows of this page are others than those of the training: their mean log-likelihood is {now:.6g}, and "
             f"was {told:.6g}. {path.name} has changed, or is another table."

@@ -113,6 +113,11 @@ def train(pipeline: Any, inputs: pd.DataFrame, targets: Any, verbose: int) -> fl
     return seconds
 
 
+def mean_log_likelihood(pipeline: Any, inputs: pd.DataFrame, targets: Any) -> float:
+    """Mean log-likelihood of targets, or labels, by the last step of a pipeline: nats a row."""
+    return float(pipeline[-1].mean_log_likelihood(pipeline[:-1].transform(inputs), targets))
+
+
 def training_metrics(estimator: Any, seconds: float) -> dict[str, Any]:
     """Return what is told of any training."""
     return {
