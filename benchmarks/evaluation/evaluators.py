@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.evaluation.timing import Measured
+from benchmarks.evaluation.timing import Calls
 from benchmarks.problems import Problem
 
 __all__ = ["JaxEvaluation", "LibraryEvaluation", "NotesEvaluation", "TorchEvaluation"]
-
-Calls = dict[str, Callable[[], object]]
 
 
 def problem_of(n: int, d: int, m: int) -> Problem:
@@ -27,11 +24,11 @@ def inputs(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     return make_data(problem), initial_weights(problem, 0)
 
 
-class LibraryEvaluation(Measured):
+class LibraryEvaluation:
     """`Objective.evaluate`, compiled, in float32 and in the chunks that `SparseAutoencoder` chooses."""
 
     def calls(self, n: int, d: int, m: int) -> Calls:
-        """See `Measured`."""
+        """See `Source`."""
         import jax
 
         compiled, operands = library_evaluation(problem_of(n, d, m))
@@ -58,11 +55,11 @@ def library_evaluation(problem: Problem):
     return jax.jit(Objective.evaluate), (objective, jnp.asarray(theta, jnp.float32), samples)
 
 
-class JaxEvaluation(Measured):
+class JaxEvaluation:
     """Plain JAX, unchunked, float32."""
 
     def calls(self, n: int, d: int, m: int) -> Calls:
-        """See `Measured`."""
+        """See `Source`."""
         import jax
         import jax.numpy as jnp
 
@@ -74,11 +71,11 @@ class JaxEvaluation(Measured):
         return {"evaluation": lambda: jax.block_until_ready(compiled(theta, data))}
 
 
-class TorchEvaluation(Measured):
+class TorchEvaluation:
     """PyTorch, eager, unchunked, float32."""
 
     def calls(self, n: int, d: int, m: int) -> Calls:
-        """See `Measured`."""
+        """See `Source`."""
         from benchmarks.systems.torch_lbfgs import TorchSystem
 
         problem = problem_of(n, d, m)
@@ -95,11 +92,11 @@ class TorchEvaluation(Measured):
         return {"evaluation": call}
 
 
-class NotesEvaluation(Measured):
+class NotesEvaluation:
     """The reference program's cost, NumPy float64, as written and in place; and that of `sparsam.reference`."""
 
     def calls(self, n: int, d: int, m: int) -> Calls:
-        """See `Measured`."""
+        """See `Source`."""
         from benchmarks.programs import notes
         from sparsam import reference
 

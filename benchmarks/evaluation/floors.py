@@ -14,13 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from benchmarks.evaluation.timing import Measured
+from benchmarks.evaluation.timing import Calls
 
 __all__ = ["JaxFloor", "NumpyFloor", "ScipyFloor", "TorchFloor"]
 
 CHUNKS = (512, 1024, 2048, 4096)
 FLOATS_IN_CACHE = 2**16  # of a piece of pre-activations: 256 KiB
-Calls = dict[str, Callable[[], object]]
 
 
 def arrays(n: int, d: int, m: int) -> dict[str, np.ndarray]:
@@ -54,7 +53,7 @@ def shared_out(
     return products
 
 
-class NumpyFloor(Measured):
+class NumpyFloor:
     """NumPy's BLAS; logistics in place, alone and on as many Python threads as there are cores.
 
     Parameters
@@ -64,11 +63,10 @@ class NumpyFloor(Measured):
     """
 
     def __init__(self, python_threads: int = 1) -> None:
-        super().__init__()
         self.python_threads = python_threads
 
     def calls(self, n: int, d: int, m: int) -> Calls:
-        """See `Measured`."""
+        """See `Source`."""
         A = arrays(n, d, m)
         W1, W2, W2T = A["W1"], A["W2"], np.ascontiguousarray(A["W2"].T)
 
@@ -114,11 +112,11 @@ class NumpyFloor(Measured):
         }
 
 
-class ScipyFloor(Measured):
+class ScipyFloor:
     """SciPy's BLAS, called as sgemm on column-major arrays, which are the transposes of the rows."""
 
     def calls(self, n: int, d: int, m: int) -> Calls:
-        """See `Measured`."""
+        """See `Source`."""
         from scipy.linalg.blas import sgemm
 
         A = arrays(n, d, m)
@@ -146,7 +144,7 @@ class ScipyFloor(Measured):
         return {f"products/{size}": products(size) for size in (n, *(size for size in CHUNKS if size < n))}
 
 
-class TorchFloor(Measured):
+class TorchFloor:
     """PyTorch's BLAS (MKL, or oneDNN where it was built with that) and its vectorized sigmoid.
 
     Parameters
@@ -156,11 +154,10 @@ class TorchFloor(Measured):
     """
 
     def __init__(self, python_threads: int = 1) -> None:
-        super().__init__()
         self.python_threads = python_threads
 
     def calls(self, n: int, d: int, m: int) -> Calls:
-        """See `Measured`."""
+        """See `Source`."""
         import torch
 
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -199,11 +196,11 @@ class TorchFloor(Measured):
         }
 
 
-class JaxFloor(Measured):
+class JaxFloor:
     """XLA's own products and logistic, compiled."""
 
     def calls(self, n: int, d: int, m: int) -> Calls:
-        """See `Measured`."""
+        """See `Source`."""
         import jax
         import jax.numpy as jnp
 

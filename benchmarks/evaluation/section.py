@@ -61,4 +61,4 @@ def evaluation(records: Records, *, cores: int, quick: bool) -> None:
 def _worker(path: str, alone: bool, cores: int) -> Worker:
     """Start one; with one thread a floor's products run on as many Python threads as there are cores."""
     shares = {"python_threads": cores} if alone and path.startswith("floors:") else {}
-    return Worker(f"evaluation.{path}", shares, 1 if alone else cores)
+    return Worker("evaluation.timing:Measured", {"source": path, **shares}, 1 if alone else cores)

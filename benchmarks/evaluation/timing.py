@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib import import_module
 from statistics import median
+from typing import Any, Protocol
 
-__all__ = ["Measured", "seconds_of"]
+__all__ = ["Calls", "Measured", "Source", "seconds_of"]
+
+Calls = dict[str, Callable[[], object]]
 
 
 def seconds_of(call: Callable[[], object], budget: float) -> float:
@@ -21,19 +25,32 @@ def seconds_of(call: Callable[[], object], budget: float) -> float:
     return median(times)
 
 
+class Source(Protocol):
+    """What is timed."""
+
+    def calls(self, n: int, d: int, m: int) -> Calls:
+        """Return calls for a shape, by the name of what they do."""
+
+
 class Measured:
-    """An object whose `calls` make, for a shape, the calls to be timed; a worker makes them once a shape."""
+    """In a worker: times the calls of a source, which it makes once a shape.
 
-    def __init__(self) -> None:
-        self.cache: dict[tuple[int, int, int], dict[str, Callable[[], object]]] = {}
+    Parameters
+    ----------
+    source : str
+        "module:Class", a module of this package.
+    **options
+        Of the class.
+    """
 
-    def calls(self, n: int, d: int, m: int) -> dict[str, Callable[[], object]]:
-        """Return calls by the name of what they do."""
-        raise NotImplementedError
+    def __init__(self, source: str, **options: Any) -> None:
+        module, name = source.split(":")
+        self.source: Source = getattr(import_module(f"benchmarks.evaluation.{module}"), name)(**options)
+        self.cache: dict[tuple[int, int, int], Calls] = {}
 
     def measure(self, shape: list[int], budget: float) -> dict[str, float]:
         """Return the time of each call for a shape (N, D, M)."""
         key = tuple(shape)
         if key not in self.cache:
-            self.cache = {key: self.calls(*key)}  # one shape at a time: memory
+            self.cache = {key: self.source.calls(*key)}  # one shape at a time: memory
         return {name: seconds_of(call, budget) for name, call in self.cache[key].items()}
