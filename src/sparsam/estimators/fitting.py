@@ -30,6 +30,7 @@ __all__ = [
     "fitted_parameters",
     "history_frame",
     "initial_weights",
+    "last_terms",
     "set_fitted_attributes",
 ]
 
@@ -117,6 +118,12 @@ def _columns(history: list[Progress]) -> dict[str, list[float]]:
     if history[-1].resumed:
         columns["resumed"] = [progress.resumed for progress in history]
     return columns
+
+
+def last_terms(estimator: FittedNetwork) -> dict[str, float]:
+    """Terms of J at the end of the fit, by name."""
+    of_progress = ("iteration", "evaluations", "seconds", "J", "gradient_norm", "resumed")
+    return {name: float(values[-1]) for name, values in estimator._history.items() if name not in of_progress}
 
 
 def history_frame(estimator: FittedNetwork) -> pd.DataFrame:

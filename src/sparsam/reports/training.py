@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from sparsam.estimators.minimizing import NO_INFLUENCE
+
 __all__ = ["parameters_of", "training_facts"]
 
-NOT_TOLD = ("callback", "mesh", "checkpoint", "checkpoint_every", "resume", "verbose", "warm_start")
+NOT_TOLD = NO_INFLUENCE - {"time_budget"}
 
 
 def training_facts(network: Any) -> list[tuple[str, str]]:

@@ -10,13 +10,12 @@ from typing import Any
 
 from sklearn.base import clone
 
+from sparsam.estimators.minimizing import NO_INFLUENCE
 from sparsam.layouts import LAYOUTS
 
 __all__ = ["Setting", "check_estimator", "checked_seeds", "settings_of"]
 
-NO_AXIS = frozenset(
-    ("random_state", "callback", "verbose", "mesh", "checkpoint", "checkpoint_every", "resume", "warm_start")
-)
+NO_AXIS = NO_INFLUENCE - {"time_budget"} | {"random_state"}
 
 
 @dataclass(frozen=True)

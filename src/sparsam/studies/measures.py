@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sparsam.estimators.fitting import last_terms
 from sparsam.estimators.minimizing import plain
 from sparsam.gabor import LEAST_SIDE, fit_gabors
 from sparsam.studies.grid import NO_AXIS
@@ -48,10 +49,7 @@ def measured(model: Any, seconds: float, X: Any, held_out: HeldOut | None) -> di
     """
     if not hasattr(model, "coefs_"):
         return {"J": NAN, "seconds": seconds, "stop_reason": model.stop_reason_}
-    history = model._history
-    of_progress = ("iteration", "evaluations", "seconds", "J", "gradient_norm", "resumed")
-    row: dict[str, Any] = {"J": model.cost_}
-    row |= {name: float(values[-1]) for name, values in history.items() if name not in of_progress}
+    row: dict[str, Any] = {"J": model.cost_, **last_terms(model)}
     row |= _held_out_scores(model, held_out)
     if hasattr(model, "mean_activation_"):
         rho_hat = np.asarray(model.mean_activation_, dtype=np.float64)
