@@ -120,7 +120,7 @@ def make_data(problem: Problem) -> np.ndarray:
 
 def initial_weights(problem: Problem, seed: int) -> np.ndarray:
     """Return theta = [W1, W2, b1, b2] as `SparseAutoencoder(random_state=seed)` draws it."""
-    from sparsam.network import Network
+    from sparsam.engine import Network
 
     return Network(problem.layer_sizes).initialize(np.random.RandomState(seed))
 

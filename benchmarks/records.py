@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sparsam.atomic import atomic_write
+from sparsam._utils.atomic_write import atomic_write
 
 __all__ = ["Records"]
 

@@ -14,20 +14,21 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from sparsam import compilation, reference
-from sparsam.compilation import quick_jit
-from sparsam.error_functions import (
+from sparsam import reference
+from sparsam._utils import jit as compilation
+from sparsam._utils.jit import quick_jit
+from sparsam.engine.data.samples import Samples
+from sparsam.engine.network.network import Network
+from sparsam.engine.objective.error_functions import (
     CrossEntropy,
     GaussianError,
     NoisyCrossEntropy,
     ProfileGaussianError,
     SquaredError,
 )
-from sparsam.network import Network
-from sparsam.objective import Objective
-from sparsam.penalties import KLSparsity, TangentPropagation, WeightDecay
-from sparsam.samples import Samples
-from sparsam.train import STOP_REASONS, precision, train
+from sparsam.engine.objective.objective import Objective
+from sparsam.engine.objective.penalties import KLSparsity, TangentPropagation, WeightDecay
+from sparsam.engine.training.train import STOP_REASONS, precision, train
 
 settings.register_profile("shared", deadline=None)  # that a machine is busy is no failure
 settings.load_profile("shared")

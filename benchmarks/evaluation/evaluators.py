@@ -40,11 +40,7 @@ def library_evaluation(problem: Problem):
     import jax
     import jax.numpy as jnp
 
-    from sparsam.error_functions import SquaredError
-    from sparsam.network import Network
-    from sparsam.objective import Objective
-    from sparsam.penalties import KLSparsity, WeightDecay
-    from sparsam.samples import Samples, choose_chunk_size
+    from sparsam.engine import KLSparsity, Network, Objective, Samples, SquaredError, WeightDecay, choose_chunk_size
 
     data, theta = inputs(problem)
     terms = (SquaredError(), WeightDecay(problem.alpha), KLSparsity(problem.rho, problem.beta))

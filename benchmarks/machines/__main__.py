@@ -14,7 +14,7 @@ import typer
 
 from benchmarks.progress import say
 from benchmarks.report.markdown import table
-from sparsam.network import Network
+from sparsam.engine import Network
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 COUNTS = (1, 2, 3)

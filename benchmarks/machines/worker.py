@@ -18,12 +18,8 @@ def main(address: str, n_processes: int, process_id: int, row_counts: list[int])
     if n_processes > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(address, n_processes, process_id)
-    from sparsam.devices import all_devices
-    from sparsam.error_functions import SquaredError
-    from sparsam.network import Network
-    from sparsam.objective import Objective
-    from sparsam.penalties import KLSparsity, WeightDecay
-    from sparsam.samples import Samples, choose_chunk_size, on_every_device
+    from sparsam.engine import KLSparsity, Network, Objective, SquaredError, WeightDecay, all_devices
+    from sparsam.engine.data.samples import Samples, choose_chunk_size, on_every_device
 
     network = Network((64, 25, 64))
     terms = (SquaredError(), WeightDecay(np.float32(1e-4)), KLSparsity(np.float32(0.01), np.float32(3.0)))

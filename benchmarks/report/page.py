@@ -11,7 +11,7 @@ from benchmarks.report.markdown import table
 from benchmarks.report.plots import plot_race, plot_scaling
 from benchmarks.report.races import cold_section, headlines, plain_note, race_table
 from benchmarks.systems.registry import RACES, missing_packages
-from sparsam.atomic import atomic_write
+from sparsam._utils.atomic_write import atomic_write
 
 __all__ = ["write_report"]
 

@@ -1,4 +1,4 @@
-from . import display, gradcheck, images, reference
+from . import display, engine, gradcheck, images, inspection, reference, studies
 from .display import (
     CostCurveDisplay,
     CovarianceDisplay,
@@ -7,20 +7,20 @@ from .display import (
     LabelNoiseDisplay,
     ReconstructionDisplay,
 )
+from .estimators._regression.likelihood_ratio import likelihood_ratio_test
+from .estimators._regression.noise_covariance import DegenerateCovarianceWarning
 from .estimators.autoencoder import SparseAutoencoder
 from .estimators.classifier import NoisyLabelClassifier
-from .estimators.learned_tangents import encoder_tangents
-from .estimators.likelihood_ratio import likelihood_ratio_test
-from .estimators.noise_covariance import DegenerateCovarianceWarning
+from .estimators.encoder_tangents import encoder_tangents
 from .estimators.regressor import MultivariateNormalRegressor
 from .estimators.tangent_pipeline import TangentPipeline
-from .gabor import fit_gabors
-from .invariance import invariance_report
-from .persistence import load, save
+from .inspection.gabor import fit_gabors
+from .inspection.invariance import invariance_report
+from .inspection.units import unit_statistics
+from .io.persistence import load, save
 from .reports import report
 from .studies.comparison import compare_studies
 from .studies.study import parameter_study
-from .units import unit_statistics
 
 __all__ = [
     "CostCurveDisplay",
@@ -37,9 +37,11 @@ __all__ = [
     "compare_studies",
     "display",
     "encoder_tangents",
+    "engine",
     "fit_gabors",
     "gradcheck",
     "images",
+    "inspection",
     "invariance_report",
     "likelihood_ratio_test",
     "load",
@@ -47,5 +49,6 @@ __all__ = [
     "reference",
     "report",
     "save",
+    "studies",
     "unit_statistics",
 ]

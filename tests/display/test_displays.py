@@ -28,7 +28,7 @@ from sparsam import (
     TangentPipeline,
 )
 from sparsam.display import filter_mosaic, plot_transition_matrix
-from sparsam.estimators.noise_rate import LikelihoodProfile
+from sparsam.estimators._labels.noise_estimation import LikelihoodProfile
 
 pytestmark = pytest.mark.usefixtures("least_optimized")
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sparsam.display import plot_likelihood_profile, plot_residuals
-from sparsam.estimators.noise_rate import LikelihoodProfile
+from sparsam.estimators._labels.noise_estimation import LikelihoodProfile
 
 C = np.array([[1.0, 0.8, -0.2], [0.8, 1.0, 0.1], [-0.2, 0.1, 4.0]])
 

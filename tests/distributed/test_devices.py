@@ -155,16 +155,16 @@ def test_what_fails_in_one_process_fails_in_all_and_says_where(rows, tmp_path, f
 
 VOLUME = """
 import re, json, jax, numpy as np
-from sparsam.burst import run_burst
-from sparsam.curvature import kronecker_factors, input_moments
-from sparsam.devices import all_devices
-from sparsam.error_functions import SquaredError
-from sparsam.network import Network
-from sparsam.objective import Objective
-from sparsam.passes import passes_over
-from sparsam.penalties import KLSparsity, WeightDecay
-from sparsam.samples import Samples, on_every_device
-from sparsam.train import begin
+from sparsam.engine.training.compiled_loop import run_burst
+from sparsam.engine.curvature.factors import kronecker_factors, input_moments
+from sparsam.engine.data.devices import all_devices
+from sparsam.engine.objective.error_functions import SquaredError
+from sparsam.engine.network.network import Network
+from sparsam.engine.objective.objective import Objective
+from sparsam.engine.training.evaluators import passes_over
+from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
+from sparsam.engine.data.samples import Samples, on_every_device
+from sparsam.engine.training.train import begin
 
 network = Network((6, 3, 6))
 terms = (SquaredError(), WeightDecay(np.float32(1e-4)), KLSparsity(np.float32(0.1), np.float32(3)))

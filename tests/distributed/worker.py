@@ -34,7 +34,7 @@ def tangents(X):
 
 def fit(variant, rows, file, process_id):
     import sparsam
-    from sparsam.devices import all_devices
+    from sparsam.engine.data.devices import all_devices
 
     parameters = variant["parameters"] | {"mesh": all_devices()}
     if process_id:  # the first process draws for all
@@ -59,8 +59,9 @@ def main(folder, address, n_processes, process_id):
     if n_processes > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(address, n_processes, process_id)
-    from sparsam import compilation, sources
-    from sparsam.estimators import read_rows
+    from sparsam._utils import jit as compilation
+    from sparsam.engine.data import sources
+    from sparsam.estimators._data import streamed as read_rows
 
     compilation.CPU_OPTIONS["xla_backend_optimization_level"] = 0  # compiles in a third of the time
     warnings.simplefilter("ignore")

@@ -8,7 +8,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from sparsam import SparseAutoencoder, save
-from sparsam.line_search import NOISE
+from sparsam.engine.minimizer.line_search import NOISE
 
 # Fitted attributes
 

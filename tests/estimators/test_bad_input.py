@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from sparsam.estimators import minimizing
+from sparsam.estimators._training import train_estimator as minimizing
 
 METHODS_OF_X = ("transform", "predict", "score", "score_samples", "cost")
 

@@ -6,12 +6,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from sparsam import NoisyLabelClassifier
-from sparsam.estimators import labels
-from sparsam.estimators.data import HeldRows, Rows
-from sparsam.estimators.splits import hold_out, n_samples
-from sparsam.estimators.supervised import canonical
-from sparsam.estimators.transitions import transition_matrix
-from sparsam.label_noise import symmetric, wrong_probabilities
+from sparsam.estimators._data.dataset import HeldRows, Rows
+from sparsam.estimators._data.splits import hold_out, n_samples
+from sparsam.estimators._labels import encoding as labels
+from sparsam.estimators._labels.label_noise import symmetric, wrong_probabilities
+from sparsam.estimators._labels.transitions import transition_matrix
+from sparsam.estimators._training.supervised import canonical
 
 exact = {"alpha": 0.0, "dtype": "float64", "tol": 1e-9}
 

@@ -9,9 +9,9 @@ from scipy.stats import multivariate_normal
 from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import MultivariateNormalRegressor
-from sparsam.estimators.data import HeldRows, Rows
-from sparsam.estimators.splits import hold_out
-from sparsam.estimators.supervised import canonical
+from sparsam.estimators._data.dataset import HeldRows, Rows
+from sparsam.estimators._data.splits import hold_out
+from sparsam.estimators._training.supervised import canonical
 
 NOISE = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, -0.3], [0.0, -0.3, 0.5]])
 UNITS = np.array([100.0, 0.01, 1.0])

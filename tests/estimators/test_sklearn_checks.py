@@ -9,7 +9,7 @@ import pytest
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 from sparsam import SparseAutoencoder
-from sparsam.estimators import validation
+from sparsam.estimators import _validation as validation
 
 pytestmark = [
     pytest.mark.slow,

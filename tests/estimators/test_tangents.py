@@ -26,11 +26,11 @@ from sparsam import (
     load,
     save,
 )
-from sparsam.estimators import tangents as of_estimators
-from sparsam.estimators.data import HeldRows, Rows
-from sparsam.estimators.showing import Nothing
+from sparsam.estimators import _tangents as of_estimators
+from sparsam.estimators._data.dataset import HeldRows, Rows
+from sparsam.estimators._progress.displays import Nothing
+from sparsam.estimators._tangents import fit_tangents
 from sparsam.estimators.tangent_pipeline import transform_tangents
-from sparsam.estimators.tangents import fit_tangents
 from sparsam.images import image_tangents
 
 

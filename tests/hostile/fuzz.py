@@ -23,21 +23,15 @@ import scipy.io
 import zarr
 from PIL import Image
 
-from sparsam import (
-    MultivariateNormalRegressor,
-    NoisyLabelClassifier,
-    SparseAutoencoder,
-    checkpoints,
-    load,
-    persistence,
-    save,
-    sources,
-)
-from sparsam.estimators.read_rows import data_of
-from sparsam.estimators.validation import check_unit_range
+from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, load, save
+from sparsam._utils.checksummed_file import signed
+from sparsam.engine.data import sources
+from sparsam.engine.data.sources import map_rows
+from sparsam.engine.training import checkpoints
+from sparsam.estimators._data.streamed import data_of
+from sparsam.estimators._validation import check_unit_range
 from sparsam.images import load_images
-from sparsam.signed import signed
-from sparsam.sources import map_rows
+from sparsam.io import persistence
 
 SECONDS = 60  # within which a file must be done with
 EXTREMES = [

@@ -9,6 +9,7 @@ import typer
 from sparsam.cli.cache import keep_compiled_programs
 from sparsam.cli.check import check
 from sparsam.cli.classify import classify
+from sparsam.cli.console import reports_errors
 from sparsam.cli.encode import encode
 from sparsam.cli.learn import learn
 from sparsam.cli.predict import predict
@@ -16,7 +17,6 @@ from sparsam.cli.regress import regress
 from sparsam.cli.report import report
 from sparsam.cli.show import show
 from sparsam.cli.sweep import sweep
-from sparsam.cli.terminal import reports_errors
 
 app = typer.Typer(
     help="Neural networks as probability models, trained until the gradient vanishes, every gradient verified.",

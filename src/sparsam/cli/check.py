@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparsam.cli.terminal import FAILED, print_json, say
+from sparsam.cli.console import FAILED, print_json, say
 
 if TYPE_CHECKING:
-    from sparsam.certificate import Comparison
+    from sparsam.verification.certificate import Comparison
 
 HEADINGS = {
     "notes_step": "by hand\nnumerical\nstep 1e-4",
@@ -44,9 +44,9 @@ def check(
 
     It takes about half a minute.
     """
-    from sparsam.certificate import BOUNDS, certificate
     from sparsam.estimators.autoencoder import SparseAutoencoder
     from sparsam.images import natural_images, normalize_patches, sample_patches
+    from sparsam.verification.certificate import BOUNDS, certificate
 
     if not (alpha > 0 and beta > 0):
         raise ValueError("alpha and beta must be positive: a term of weight 0 has no gradient to be verified")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsam.cli import supervised
+from sparsam.cli import table_options as supervised
+from sparsam.cli.console import INTERRUPTED, print_json, say
 from sparsam.cli.output import check_output_folder
-from sparsam.cli.supervised import MODEL_FILE
-from sparsam.cli.terminal import INTERRUPTED, print_json, say
+from sparsam.cli.table_options import MODEL_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,8 +58,8 @@ def classify(
     files = (*((PROFILE,) if wanted == "estimate" else ()), COST, ERRORS, MODEL_FILE, supervised.METRICS_FILE)
     check_output_folder(out, files, overwrite)
     from sparsam.estimators.classifier import NoisyLabelClassifier
-    from sparsam.pipelines import TableModel, save_pipeline
-    from sparsam.tables import read_table, table_pipeline, take_columns
+    from sparsam.io.pipelines import TableModel, save_pipeline
+    from sparsam.io.tables import read_table, table_pipeline, take_columns
 
     model = NoisyLabelClassifier(
         supervised.layer_sizes(hidden_layer_sizes),
@@ -172,7 +172,7 @@ def _write(model: Any, suspects: pd.DataFrame, out: Path, overwrite: bool) -> No
     import matplotlib.pyplot as plt
 
     from sparsam import display
-    from sparsam.atomic import atomic_write
+    from sparsam._utils.atomic_write import atomic_write
 
     with atomic_write(out / ERRORS, overwrite=overwrite) as file:
         suspects.to_csv(file, index=False)

@@ -20,7 +20,7 @@ from typing import Any
 
 import typer
 
-from sparsam.cli.terminal import FAILED, message_of, say
+from sparsam.cli.console import FAILED, message_of, say
 
 __all__ = ["Processes"]
 
@@ -114,7 +114,7 @@ class Processes:
             return None
         import jax
 
-        from sparsam.devices import all_devices, sum_of_processes
+        from sparsam.engine.data.devices import all_devices, sum_of_processes
 
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(

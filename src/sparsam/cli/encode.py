@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sparsam.cli.console import say
 from sparsam.cli.models import load_autoencoder
-from sparsam.cli.terminal import say
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -37,7 +37,7 @@ def encode(
             raise ValueError(f"{path}: unknown format; use one of {', '.join(FORMATS)}")
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} exists: name another file, or replace it with --overwrite")
-    from sparsam.atomic import atomic_write
+    from sparsam._utils.atomic_write import atomic_write
 
     estimator = load_autoencoder(model)
     rows = _read(data)
@@ -54,7 +54,7 @@ def encode(
 def _read(path: Path) -> Any:
     """Open the table: a memory-mapped array, or a data frame."""
     if path.suffix.lower() == ".npy":
-        from sparsam.sources import map_rows
+        from sparsam.engine.data.sources import map_rows
 
         return map_rows(path)
     import pandas as pd

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sparsam.cli import patches as patches_of
+from sparsam.cli import image_options as patches_of
+from sparsam.cli.console import INTERRUPTED, print_json, progress_shown, say
 from sparsam.cli.distributed import Processes
+from sparsam.cli.image_options import Border, Images, NPatches, PatchSize, Whiten
 from sparsam.cli.models import load_autoencoder
 from sparsam.cli.output import check_output_folder
-from sparsam.cli.patches import Border, Images, NPatches, PatchSize, Whiten
-from sparsam.cli.terminal import INTERRUPTED, print_json, progress_shown, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,8 +141,8 @@ def learn(
     mesh = processes.join()
     from sklearn.exceptions import ConvergenceWarning
 
+    from sparsam.estimators._progress.displays import summary_line
     from sparsam.estimators.autoencoder import SparseAutoencoder
-    from sparsam.estimators.showing import summary_line
     from sparsam.images import normalize_patches, sample_patches
 
     model = SparseAutoencoder(
@@ -214,7 +214,7 @@ def _start_from(model: SparseAutoencoder, path: Path, n_features: int) -> None:
 def _metrics(
     model: SparseAutoencoder, patches: NDArray[np.float64], seconds: float, data: dict[str, Any]
 ) -> dict[str, Any]:
-    from sparsam.estimators.fitting import last_terms
+    from sparsam.estimators._training.fitted_attributes import last_terms
 
     parameters = {name: value for name, value in model.get_params().items() if name != "callback"}
     return {
@@ -241,8 +241,8 @@ def _write(
     import matplotlib.pyplot as plt
 
     from sparsam import display
-    from sparsam.atomic import atomic_write
-    from sparsam.persistence import save
+    from sparsam._utils.atomic_write import atomic_write
+    from sparsam.io.persistence import save
 
     save(model, out / MODEL_FILE, overwrite=overwrite)
     with atomic_write(out / METRICS_FILE, overwrite=overwrite) as file:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def load_autoencoder(path: Path) -> SparseAutoencoder:
     """Load a model that must be an autoencoder, for `sparsam.save` writes others, too."""
     from sparsam.estimators.autoencoder import SparseAutoencoder
-    from sparsam.persistence import load
+    from sparsam.io.persistence import load
 
     model = load(path)
     if not isinstance(model, SparseAutoencoder):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsam.cli.terminal import say
+from sparsam.cli.console import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,9 +33,9 @@ def predict(
         raise ValueError(f"{out}: unknown format; use one of {', '.join(FORMATS)}")
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} exists: name another file, or replace it with --overwrite")
-    from sparsam.atomic import atomic_write
-    from sparsam.pipelines import load_pipeline
-    from sparsam.tables import read_table
+    from sparsam._utils.atomic_write import atomic_write
+    from sparsam.io.pipelines import load_pipeline
+    from sparsam.io.tables import read_table
 
     fitted = load_pipeline(model)
     table = read_table(data, say)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sparsam.cli import supervised
+from sparsam.cli import table_options as supervised
+from sparsam.cli.console import INTERRUPTED, print_json, say
 from sparsam.cli.output import check_output_folder
-from sparsam.cli.supervised import MODEL_FILE
-from sparsam.cli.terminal import INTERRUPTED, print_json, say
+from sparsam.cli.table_options import MODEL_FILE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,8 +58,8 @@ def regress(
     """
     check_output_folder(out, (*PICTURES, MODEL_FILE, supervised.METRICS_FILE), overwrite)
     from sparsam.estimators.regressor import MultivariateNormalRegressor
-    from sparsam.pipelines import TableModel, save_pipeline
-    from sparsam.tables import numeric_targets, read_table, table_pipeline, take_columns
+    from sparsam.io.pipelines import TableModel, save_pipeline
+    from sparsam.io.tables import numeric_targets, read_table, table_pipeline, take_columns
 
     model = MultivariateNormalRegressor(
         supervised.layer_sizes(hidden_layer_sizes),
@@ -143,7 +143,7 @@ def _draw(model: Any, residuals: NDArray[np.float64], names: list[str], out: Pat
     import matplotlib.pyplot as plt
 
     from sparsam import display
-    from sparsam.display.canvas import literal
+    from sparsam.display.figure_io import literal
 
     names = [literal(name) for name in names]
     of_residuals, cost = (out / name for name in PICTURES)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsam.cli import learn, supervised
-from sparsam.cli import patches as patches_of
-from sparsam.cli.terminal import say
+from sparsam.cli import image_options as patches_of
+from sparsam.cli import learn
+from sparsam.cli import table_options as supervised
+from sparsam.cli.console import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +111,7 @@ def _shape(text: str) -> Any:
 def _learned(run: Path, metrics: dict[str, Any], images: list[Path] | None) -> tuple[Any, Any, list[str]]:
     """The model, and its patches cut again."""
     from sparsam.images import normalize_patches, sample_patches
-    from sparsam.persistence import load
+    from sparsam.io.persistence import load
 
     model = load(run / learn.MODEL_FILE)
     of_run = metrics["data"]
@@ -139,8 +140,8 @@ def _whiten(of_run: dict[str, Any]) -> bool | None:
 
 def _of_table(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str, Any]:
     """The pipeline, and the rows that it was trained on and scored with."""
-    from sparsam.pipelines import load_pipeline
-    from sparsam.tables import read_table
+    from sparsam.io.pipelines import load_pipeline
+    from sparsam.io.tables import read_table
 
     fitted = load_pipeline(run / supervised.MODEL_FILE)
     of_run = metrics["data"]
@@ -170,7 +171,7 @@ def _rows(fitted: Any, table: pd.DataFrame) -> tuple[pd.DataFrame, Any, Any]:
     """Inputs, targets, and of a classification the labels by which it was split."""
     from sparsam.cli.classify import with_labels
     from sparsam.cli.regress import with_targets
-    from sparsam.tables import numeric_targets, take_columns
+    from sparsam.io.tables import numeric_targets, take_columns
 
     if hasattr(fitted.pipeline[-1], "classes_"):
         table = with_labels(table, fitted.targets[0])

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from sparsam.cli.console import print_json, say
 from sparsam.cli.models import load_autoencoder
-from sparsam.cli.terminal import print_json, say
 
 PICTURE = "Picture"
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sparsam.cli import patches as patches_of
+from sparsam.cli import image_options as patches_of
+from sparsam.cli.console import print_json, say
+from sparsam.cli.image_options import DATA, Border, Images, NPatches, PatchSize, Whiten
 from sparsam.cli.output import check_output_folder
-from sparsam.cli.patches import DATA, Border, Images, NPatches, PatchSize, Whiten
-from sparsam.cli.terminal import print_json, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,7 +164,7 @@ def _draw(out: Path, axes: dict[str, str | None]) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    from sparsam.studies.picture import draw_study
+    from sparsam.studies.figure import draw_study
 
     for page in PAGES:
         plt.close(draw_study(out, **axes, save=out / page))  # type: ignore[arg-type]

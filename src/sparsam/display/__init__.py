@@ -9,8 +9,8 @@ picture only, draw that array.
 from sparsam.display.cost_curve import plot_cost_curve
 from sparsam.display.cost_curve_display import CostCurveDisplay
 from sparsam.display.covariance_display import CovarianceDisplay
-from sparsam.display.figures import plot_filters, plot_reconstructions
 from sparsam.display.filter_display import FilterDisplay, ReconstructionDisplay
+from sparsam.display.filters import plot_filters, plot_reconstructions
 from sparsam.display.invariance import plot_invariance, plot_tangents
 from sparsam.display.invariance_display import InvarianceDisplay
 from sparsam.display.label_noise_display import LabelNoiseDisplay

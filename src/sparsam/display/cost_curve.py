@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from sparsam.display.canvas import figure_format, finish_figure, given_or_new, literal
+from sparsam.display.figure_io import figure_format, finish_figure, given_or_new, literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

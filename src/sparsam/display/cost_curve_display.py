@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from sparsam.display.asked import fitted, innermost
 from sparsam.display.cost_curve import History, plot_cost_curve
+from sparsam.display.estimator_access import fitted, innermost
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sparsam.display.asked import fitted, innermost
-from sparsam.display.canvas import literal
+from sparsam.display.estimator_access import fitted, innermost
+from sparsam.display.figure_io import literal
 from sparsam.display.residuals import plot_residuals
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sparsam.display.asked import fitted, innermost
-from sparsam.display.figures import plot_filters, plot_reconstructions
+from sparsam.display.estimator_access import fitted, innermost
+from sparsam.display.filters import plot_filters, plot_reconstructions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sparsam.display.asked import fitted
+from sparsam.display.estimator_access import fitted
 from sparsam.display.invariance import plot_invariance
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class InvarianceDisplay:
             If image_shape does not fit X, a transform is unknown, there is no such quantity, or `ax` is given for
             several transforms.
         """
-        from sparsam.invariance import invariance_report
+        from sparsam.inspection.invariance import invariance_report
 
         for each in estimator.values() if isinstance(estimator, Mapping) else [estimator]:
             fitted(each, cls.__name__, ("predict",), "the outputs of networks that predict")

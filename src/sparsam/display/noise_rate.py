@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparsam.display.canvas import figure_format, finish_figure, given_or_new
+from sparsam.display.figure_io import figure_format, finish_figure, given_or_new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparsam.display.canvas import figure_format, finish_figure, given_or_new
+from sparsam.display.figure_io import figure_format, finish_figure, given_or_new
 from sparsam.display.heatmap import draw_heatmap
 
 if TYPE_CHECKING:

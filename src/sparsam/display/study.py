@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparsam.display.canvas import figure_format, finish_figure
+from sparsam.display.figure_io import figure_format, finish_figure
 from sparsam.display.study_layout import Headers, Layout, arranged
 from sparsam.display.study_page import LEGEND_LINE, Page, Panels, legend_lines
 

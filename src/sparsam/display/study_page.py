@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparsam.display.figures import plot_filters
+from sparsam.display.filters import plot_filters
 from sparsam.display.study_layout import CAPTION, HEADER, Layout
 
 if TYPE_CHECKING:

@@ -18,22 +18,23 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
-from sparsam.activations import get_activation
-from sparsam.devices import gathered
-from sparsam.error_functions import SquaredError
-from sparsam.estimators import fitting, validation
-from sparsam.estimators.callbacks import CallbackSupportMixin, with_callbacks
-from sparsam.estimators.data import PIECE_BYTES, Data, HeldRows, Rows, cut, stream_of
-from sparsam.estimators.minimizing import OnDevices, checkpoints_of, in_all_processes, minimize
-from sparsam.estimators.read_rows import data_of
-from sparsam.estimators.reporting import Report
-from sparsam.estimators.validation import LARGEST_WEIGHT
-from sparsam.network import Network, Parameters, affine, weighted_sum
-from sparsam.objective import Objective, Term
-from sparsam.penalties import KLSparsity, WeightDecay
-from sparsam.samples import Chunk, Samples
-from sparsam.stream import Stream, summed
-from sparsam.train import Callback, Progress, Training, precision
+from sparsam.engine.data.devices import gathered
+from sparsam.engine.data.samples import Chunk, Samples
+from sparsam.engine.network.activations import get_activation
+from sparsam.engine.network.network import Network, Parameters, affine, weighted_sum
+from sparsam.engine.objective.error_functions import SquaredError
+from sparsam.engine.objective.objective import Objective, Term
+from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
+from sparsam.engine.training.streaming import Stream, summed
+from sparsam.engine.training.train import Callback, Progress, Training, precision
+from sparsam.estimators import _validation as validation
+from sparsam.estimators._data.dataset import PIECE_BYTES, Data, HeldRows, Rows, cut, stream_of
+from sparsam.estimators._data.streamed import data_of
+from sparsam.estimators._progress.reporter import Report
+from sparsam.estimators._progress.sklearn_callbacks import CallbackSupportMixin, with_callbacks
+from sparsam.estimators._training import fitted_attributes as fitting
+from sparsam.estimators._training.train_estimator import OnDevices, checkpoints_of, in_all_processes, minimize
+from sparsam.estimators._validation import LARGEST_WEIGHT
 
 __all__ = ["SparseAutoencoder"]
 
@@ -87,7 +88,7 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
         Draws the initial weights, U(-r, r) with r = sqrt(6 / (n_in + n_out + 1)).
     mesh : jax.sharding.Mesh or None, default None
         Devices to train on; the samples are divided among them. None takes all of this process.
-        `sparsam.devices.all_devices()` takes those of all processes of a distributed run, each of which brings its own
+        `sparsam.engine.all_devices()` takes those of all processes of a distributed run, each of which brings its own
         rows.
     checkpoint : path or None, default None
         Folder in which the training is saved on the way, so that a fit that was killed can go on: to the same bits, on
@@ -99,7 +100,7 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
         without one the fit begins anew. If False, a folder that holds a checkpoint is refused. A time_budget counts
         from the first start.
     callback : callable or None, default None
-        Called about ten times a second with a `sparsam.train.Progress`; returning True stops the training.
+        Called about ten times a second with a `sparsam.engine.Progress`; returning True stops the training.
         scikit-learn's callbacks are set by ``set_callbacks`` (from scikit-learn 1.9 on): each iteration is a task.
         One whose hook names ``fitted_estimator`` is called after each iteration; others about ten times a second,
         for all iterations since.
@@ -127,7 +128,7 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
         Whether gradient_norm_ <= tol.
     stop_reason_ : str
         "converged", "precision", "max_iter", "time_budget", "callback", "interrupted" or, after a FloatingPointError,
-        "not_finite"; see `sparsam.train.STOP_REASONS`.
+        "not_finite"; see `sparsam.engine.STOP_REASONS`.
     loss_curve_ : list of float
         J at the initial weights and after each iteration.
     history_ : pandas.DataFrame

@@ -18,12 +18,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sparsam.activations import complementary_logistics
-from sparsam.error_functions import NoisyCrossEntropy
-from sparsam.estimators import fitting, validation
-from sparsam.estimators.callbacks import CallbackSupportMixin, with_callbacks
-from sparsam.estimators.data import Data, mapped
-from sparsam.estimators.labels import (
+from sparsam.engine.network.activations import complementary_logistics
+from sparsam.engine.network.network import Network, Parameters
+from sparsam.engine.objective.error_functions import NoisyCrossEntropy
+from sparsam.engine.objective.objective import Objective
+from sparsam.engine.objective.penalties import WeightDecay
+from sparsam.engine.training.train import Callback, Progress, Training
+from sparsam.estimators import _validation as validation
+from sparsam.estimators._data.dataset import Data, mapped
+from sparsam.estimators._data.splits import Split, folds, hold_out
+from sparsam.estimators._labels.encoding import (
     checked_labels,
     classes_of,
     for_network,
@@ -31,8 +35,8 @@ from sparsam.estimators.labels import (
     validated_labels,
     with_indices,
 )
-from sparsam.estimators.minimizing import checkpoints_of, in_all_processes
-from sparsam.estimators.noise_rate import (
+from sparsam.estimators._labels.label_noise import given_probabilities, symmetric, wrong_probabilities
+from sparsam.estimators._labels.noise_estimation import (
     FINER,
     GRID,
     MOST_ROUNDS,
@@ -44,16 +48,20 @@ from sparsam.estimators.noise_rate import (
     likelihood,
     profile_likelihood,
 )
-from sparsam.estimators.reporting import Estimate, Report
-from sparsam.estimators.splits import Split, folds, hold_out
-from sparsam.estimators.supervised import Supervised, canonical, inputs_of, seed_of, targeted, train_on_targets
-from sparsam.estimators.tangents import Tangents, check_tangent_hyperparameters, fit_tangents, penalties
-from sparsam.estimators.transitions import transition_matrix
-from sparsam.label_noise import given_probabilities, symmetric, wrong_probabilities
-from sparsam.network import Network, Parameters
-from sparsam.objective import Objective
-from sparsam.penalties import WeightDecay
-from sparsam.train import Callback, Progress, Training
+from sparsam.estimators._labels.transitions import transition_matrix
+from sparsam.estimators._progress.reporter import Estimate, Report
+from sparsam.estimators._progress.sklearn_callbacks import CallbackSupportMixin, with_callbacks
+from sparsam.estimators._tangents import Tangents, check_tangent_hyperparameters, fit_tangents, penalties
+from sparsam.estimators._training import fitted_attributes as fitting
+from sparsam.estimators._training.supervised import (
+    Supervised,
+    canonical,
+    inputs_of,
+    seed_of,
+    targeted,
+    train_on_targets,
+)
+from sparsam.estimators._training.train_estimator import checkpoints_of, in_all_processes
 
 __all__ = ["NoisyLabelClassifier"]
 

@@ -18,34 +18,35 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sparsam import multivariate_normal
-from sparsam.estimators import fitting, validation
-from sparsam.estimators.callbacks import CallbackSupportMixin, with_callbacks
-from sparsam.estimators.data import Rows, mapped
-from sparsam.estimators.minimizing import checkpoints_of, in_all_processes
-from sparsam.estimators.noise_covariance import (
+from sparsam.engine.network.network import Network, Parameters
+from sparsam.engine.objective.objective import Objective
+from sparsam.engine.objective.penalties import WeightDecay
+from sparsam.engine.training.train import Callback, Progress, Training
+from sparsam.estimators import _validation as validation
+from sparsam.estimators._data.dataset import Rows, mapped
+from sparsam.estimators._data.splits import hold_out
+from sparsam.estimators._progress.reporter import Report
+from sparsam.estimators._progress.sklearn_callbacks import CallbackSupportMixin, with_callbacks
+from sparsam.estimators._regression import multivariate_normal
+from sparsam.estimators._regression.noise_covariance import (
     check_covariance,
     check_prior,
     fitted_covariance,
     make_error,
     warn_if_degenerate,
 )
-from sparsam.estimators.reporting import Report
-from sparsam.estimators.splits import hold_out
-from sparsam.estimators.supervised import canonical, inputs_of, seed_of, targeted, train_on_targets
-from sparsam.estimators.tangents import Tangents, check_tangent_hyperparameters, fit_tangents, penalties
-from sparsam.estimators.targets import (
+from sparsam.estimators._regression.standard_errors import linear_standard_errors
+from sparsam.estimators._regression.target_scale import (
     TargetScale,
     as_table,
     check_rows_observed,
     observed_patterns,
     validate_targets,
 )
-from sparsam.network import Network, Parameters
-from sparsam.objective import Objective
-from sparsam.penalties import WeightDecay
-from sparsam.standard_errors import linear_standard_errors
-from sparsam.train import Callback, Progress, Training
+from sparsam.estimators._tangents import Tangents, check_tangent_hyperparameters, fit_tangents, penalties
+from sparsam.estimators._training import fitted_attributes as fitting
+from sparsam.estimators._training.supervised import canonical, inputs_of, seed_of, targeted, train_on_targets
+from sparsam.estimators._training.train_estimator import checkpoints_of, in_all_processes
 
 __all__ = ["MultivariateNormalRegressor"]
 

@@ -13,8 +13,8 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sparsam.estimators.callbacks import CallbackSupportMixin, Task, with_callbacks
-from sparsam.estimators.tangents import Tangents, checked_tangents
+from sparsam.estimators._progress.sklearn_callbacks import CallbackSupportMixin, Task, with_callbacks
+from sparsam.estimators._tangents import Tangents, checked_tangents
 
 __all__ = ["TangentPipeline", "transform_tangents"]
 

@@ -5,6 +5,6 @@ values; `charts` and `pictures` make specifications of charts and pictures of th
 all. The charts are Vega-Altair's, drawn in the browser by Vega, which is in the page.
 """
 
-from sparsam.reports.reporting import report
+from sparsam.reports.builder import report
 
 __all__ = ["report"]

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.reports import charts, findings
+from sparsam.inspection.units import RANGES, unit_statistics
+from sparsam.reports import charts
+from sparsam.reports import diagnostics as findings
+from sparsam.reports.embedded_images import limits_of, patch_picture, row_shape
 from sparsam.reports.page import Page
-from sparsam.reports.pictures import limits_of, patch_picture, row_shape
 from sparsam.reports.training import parameters_of, training_facts
 from sparsam.reports.unit_pages import losses_without, squared_errors, unit_pages
-from sparsam.spot_check import spot_check
-from sparsam.units import RANGES, unit_statistics
+from sparsam.verification.spot_check import spot_check
 
 __all__ = ["autoencoder_page"]
 

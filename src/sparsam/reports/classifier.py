@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.reports import charts, findings
+from sparsam.reports import charts
+from sparsam.reports import diagnostics as findings
+from sparsam.reports.embedded_images import limits_of, patch_picture, row_shape, square_shape
 from sparsam.reports.page import Page
-from sparsam.reports.pictures import limits_of, patch_picture, row_shape, square_shape
 from sparsam.reports.rows import Rows, columns_of, numbers_of_rows
 from sparsam.reports.training import parameters_of, training_facts
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import platformdirs
 
-from sparsam.atomic import atomic_write
-from sparsam.reports.findings import Finding
+from sparsam._utils.atomic_write import atomic_write
+from sparsam.reports.diagnostics import Finding
 
 __all__ = ["Page", "render", "require_libraries"]
 

@@ -11,9 +11,10 @@ from scipy.stats import chi2
 from sklearn.metrics import r2_score
 
 from sparsam.display.residuals import SHARES, correlations, covariance_ellipse
-from sparsam.multivariate_normal import squared_distances
-from sparsam.reports import charts, findings
-from sparsam.reports.findings import Finding
+from sparsam.estimators._regression.multivariate_normal import squared_distances
+from sparsam.reports import charts
+from sparsam.reports import diagnostics as findings
+from sparsam.reports.diagnostics import Finding
 from sparsam.reports.page import Page
 from sparsam.reports.rows import Rows
 from sparsam.reports.training import parameters_of, training_facts

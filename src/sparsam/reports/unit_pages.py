@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.gabor import LEAST_SIDE, fit_gabors
-from sparsam.reports.pictures import filter_picture, mosaic_picture
-from sparsam.units import RANGES, UnitStatistics
+from sparsam.inspection.gabor import LEAST_SIDE, fit_gabors
+from sparsam.inspection.units import RANGES, UnitStatistics
+from sparsam.reports.embedded_images import filter_picture, mosaic_picture
 
 __all__ = ["Unit", "losses_without", "squared_errors", "unit_pages"]
 

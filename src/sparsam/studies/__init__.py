@@ -1,7 +1,7 @@
 """Parameter studies: a network at every setting of a grid, a table of what became of it, and the filters on a page."""
 
 from sparsam.studies.comparison import compare_studies
-from sparsam.studies.picture import draw_study
+from sparsam.studies.figure import draw_study
 from sparsam.studies.study import parameter_study
 from sparsam.studies.tables import read_study, write_table
 

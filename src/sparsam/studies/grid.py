@@ -10,8 +10,8 @@ from typing import Any
 
 from sklearn.base import clone
 
-from sparsam.estimators.minimizing import NO_INFLUENCE
-from sparsam.layouts import LAYOUTS
+from sparsam.estimators._training.train_estimator import NO_INFLUENCE
+from sparsam.io.schemas import LAYOUTS
 
 __all__ = ["Setting", "check_estimator", "checked_seeds", "settings_of"]
 

@@ -18,12 +18,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array
 
-from sparsam.estimators.read_rows import digest
-from sparsam.estimators.showing import Lines
-from sparsam.signals import Signals
-from sparsam.studies.folder import StudyFolder
+from sparsam._utils.stop_signals import Signals
+from sparsam.estimators._data.streamed import digest
+from sparsam.estimators._progress.displays import Lines
 from sparsam.studies.grid import Setting, check_estimator, checked_seeds, settings_of
-from sparsam.studies.measures import HeldOut, measured, parameters_of
+from sparsam.studies.metrics import HeldOut, measured, parameters_of
+from sparsam.studies.storage import StudyFolder
 from sparsam.studies.tables import SEED, study_table, write_table
 from sparsam.studies.training import Group, fit_group, groups_of
 
@@ -51,7 +51,7 @@ def parameter_study(
 ) -> pd.DataFrame:
     """Fit a network at every setting of a grid, from several seeds, and tabulate what became of it.
 
-    Autoencoders of one size are trained together (`sparsam.many`), on data that are brought to the device once, and
+    Autoencoders of one size are trained together (`training.batch`), on data that are brought to the device once, and
     settings of them that differ in ``max_iter`` alone are one training, looked at on the way. Where that cannot be
     (other estimators, and with ``polish``, ``time_budget``, ``warm_start``, ``checkpoint``, ``callback``, ``verbose``
     or rows that are read in pieces) each setting is a fit of its own, one to a core at a time, with its checkpoints in

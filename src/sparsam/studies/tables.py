@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from sparsam.atomic import atomic_write
-from sparsam.studies.folder import StudyFolder, read_identity
-from sparsam.tables import read_table
+from sparsam._utils.atomic_write import atomic_write
+from sparsam.io.tables import read_table
+from sparsam.studies.storage import StudyFolder, read_identity
 
 __all__ = ["RESULTS", "SEED", "parameter_columns", "read_study", "study_table", "write_table"]
 

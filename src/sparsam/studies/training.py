@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sparsam.estimators.together import fit_together, kind_of, trains_with_others
-from sparsam.sources import is_large
+from sparsam.engine.data.sources import is_large
+from sparsam.estimators.batch_fit import fit_together, kind_of, trains_with_others
 from sparsam.studies.grid import Setting
 
 __all__ = ["Group", "fit_group", "groups_of"]
@@ -28,7 +28,7 @@ class Group:
     Attributes
     ----------
     together : bool
-        Whether they are trainings of one network, which `sparsam.many` takes.
+        Whether they are trainings of one network, which `training.batch` takes.
     numbers : list of dict of int to int
         For each training the settings that it serves, by their max_iter.
     """

@@ -1,0 +1,1 @@
+"""What every layer uses: atomic files, signals, forks, compilation."""

@@ -1,0 +1,80 @@
+"""What the commands share: messages on standard error, results on standard output, exit codes, progress."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from sparsam.estimators._progress.displays import Display
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FAILED = 1
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def say(message: str) -> None:
+    """Print a message for the person at the terminal, on standard error: standard output is for results."""
+    typer.echo(message, err=True)
+
+
+def print_json(content: Any) -> None:
+    """Print a result for another program, on standard output."""
+    typer.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn the errors that users can cause into one line and exit code 1, Ctrl-C into 130."""
+
+    @functools.wraps(command)
+    def reporting(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
+            typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+            say(message_of(error))
+            raise typer.Exit(FAILED) from error
+        except KeyboardInterrupt:
+            say("Interrupted.")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return reporting
+
+
+def message_of(error: Exception) -> str:
+    """Say in a line what went wrong."""
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}".removesuffix(": ")
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+@contextmanager
+def progress_shown(*, quiet: bool) -> Iterator[Display]:
+    """Show how fits go, and what else takes long, on standard error: bars in a terminal, else a line a second."""
+    from sparsam.estimators._progress.displays import Lines, Nothing, shown_on
+
+    if quiet:
+        yield Nothing()
+    elif sys.stderr.isatty():
+        from rich.console import Console
+
+        from sparsam.estimators._progress.bars import Bars, table_of_bars
+
+        with table_of_bars(console=Console(stderr=True), transient=True) as table:
+            bars = Bars(table, lambda now: None)  # rich draws the table by itself
+            with shown_on(bars):
+                yield bars
+    else:
+        lines = Lines(say)
+        with shown_on(lines):
+            yield lines

@@ -1,0 +1,90 @@
+"""Where the patches come from: what ``sparsam learn`` and ``sparsam sweep`` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparsam.cli.console import say
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sparsam.estimators._progress.displays import Display
+
+DATA = "Data"
+
+Images = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="Pictures (PNG, JPEG, TIFF), stacks of them (.npy, .mat) or folders; without any, nine photographs "
+        "that come with the installation.",
+        show_default=False,
+    ),
+]
+NPatches = Annotated[int, typer.Option(help="Number of patches cut from the images.", rich_help_panel=DATA)]
+PatchSize = Annotated[int, typer.Option(help="Height and width of a patch in pixels.", rich_help_panel=DATA)]
+Border = Annotated[
+    int | None,
+    typer.Option(
+        help="Pixels at the images' rim that no patch touches.",
+        show_default="2, where whitening wraps around; 0 for the built-in images, already cropped",
+        rich_help_panel=DATA,
+    ),
+]
+Whiten = Annotated[
+    bool | None,
+    typer.Option(
+        "--whiten/--no-whiten",
+        help="Whiten the images before cutting patches.",
+        show_default="where no pixel is negative: raw intensities",
+        rich_help_panel=DATA,
+    ),
+]
+
+
+BUILT_IN = "built in"  # for metrics, in the place of paths
+
+
+def load(
+    paths: list[Path] | None, whiten: bool | None, border: int | None, display: Display | None = None
+) -> tuple[list[NDArray[np.float64]], dict[str, Any]]:
+    """Load the images, whitened where wanted, and say where they come from and what rim their patches keep clear."""
+    import numpy as np
+
+    import sparsam.images as sources
+    from sparsam.estimators._progress.displays import Nothing
+
+    if not paths:
+        if whiten is False:
+            raise ValueError("--no-whiten: the built-in images come whitened; name images of your own")
+        loaded = sources.natural_images()
+        return loaded, {
+            "images": BUILT_IN,
+            "n_images": len(loaded),
+            "n_whitened": 0,
+            "whiten": None,
+            "border": border or 0,
+        }
+    display = display or Nothing()
+    loaded = sources.load_images(paths, tell=lambda done, of: display.count("files read", done, of))
+    # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
+    raw = [image.min() >= 0 if whiten is None else whiten for image in loaded]
+    if whiten is None:
+        say(
+            f"Whitening {sum(raw)} of {len(loaded)} images; the others have negative pixels and are taken as whitened "
+            "already (--whiten, --no-whiten decide otherwise)"
+        )
+    for k in np.flatnonzero(raw):
+        loaded[k] = sources.whiten([loaded[k]])[0]
+        display.count("images whitened", sum(raw[: k + 1]), sum(raw))
+    return loaded, {
+        "images": [str(path.absolute()) for path in paths],
+        "n_images": len(loaded),
+        "n_whitened": sum(map(int, raw)),
+        "whiten": whiten,
+        "border": 2 if border is None else border,
+    }

@@ -1,0 +1,138 @@
+"""What ``sparsam regress`` and ``sparsam classify`` share: options, the output folder, the split, the training."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from sparsam.cli.console import progress_shown, say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"
+MODEL_FILE, METRICS_FILE = "model.skops", "metrics.json"
+
+Table = Annotated[Path, typer.Argument(help="Table: .csv with a header, .parquet, or .npz of arrays.")]
+HiddenLayerSizes = Annotated[
+    str,
+    typer.Option(help="Units of each hidden layer, with commas between; 0: a linear model.", rich_help_panel=MODEL),
+]
+Alpha = Annotated[float, typer.Option(help="Weight decay.", rich_help_panel=MODEL)]
+HiddenActivation = Annotated[
+    Literal["tanh", "logistic", "relu"], typer.Option(help="Activation of the hidden units.", rich_help_panel=MODEL)
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(help="A column that is no input; may be given again.", show_default=False, rich_help_panel=DATA),
+]
+TestFraction = Annotated[
+    float, typer.Option(help="Part of the rows that only the score sees; 0: none.", rich_help_panel=DATA)
+]
+EarlyStopping = Annotated[
+    bool,
+    typer.Option(
+        help="Hold out a part of the training rows, and keep the weights best for it.", rich_help_panel=TRAINING
+    ),
+]
+ValidationFraction = Annotated[float, typer.Option(help="That part.", rich_help_panel=TRAINING)]
+MaxIter = Annotated[int, typer.Option(help="Most iterations.", rich_help_panel=TRAINING)]
+Tol = Annotated[
+    float, typer.Option(help="Converged when no component of the gradient is larger.", rich_help_panel=TRAINING)
+]
+Dtype = Annotated[
+    Literal["float32", "float64"], typer.Option(help="Precision of the training.", rich_help_panel=TRAINING)
+]
+RandomState = Annotated[
+    int,
+    typer.Option(help="Seed of the splits and of the initial weights.", min=0, max=2**32 - 1, rich_help_panel=TRAINING),
+]
+Out = Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel=OUTPUT)]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the run that the folder holds.", rich_help_panel=OUTPUT)
+]
+Verbose = Annotated[int, typer.Option(help="0: no progress line.", rich_help_panel=OUTPUT)]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the metrics as JSON on standard output.", rich_help_panel=OUTPUT)
+]
+
+
+def layer_sizes(text: str) -> tuple[int, ...]:
+    """Read the sizes of hidden layers."""
+    try:
+        sizes = tuple(int(size) for size in text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--hidden-layer-sizes {text}: numbers with commas between are needed, such as 50 or 50,20"
+        ) from None
+    return () if sizes == (0,) else sizes
+
+
+def split(table: pd.DataFrame, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:
+    """Return the positions of the rows to train on and to score, the latter empty for a fraction of 0."""
+    import math
+
+    if not 0 <= fraction < 1:
+        raise ValueError(f"--test-fraction must be in [0, 1), got {fraction}")
+    none = round(fraction * len(table)) == 0
+    return split_at(len(table), 0 if none else math.ceil(fraction * len(table)), seed, labels)
+
+
+def split_at(n_rows: int, n_test: int, seed: int, labels: Any = None) -> tuple[Any, Any]:
+    """Return the same of a number of rows to score: by it and the seed a split can be made again."""
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
+    rows = np.arange(n_rows)
+    if n_test == 0:
+        return rows, rows[:0]
+    training, test = train_test_split(rows, test_size=n_test, random_state=seed, stratify=labels)
+    return np.sort(training), np.sort(test)
+
+
+def train(pipeline: Any, inputs: pd.DataFrame, targets: Any, verbose: int) -> float:
+    """Fit a pipeline whose estimator is its last step, with progress; return the seconds."""
+    from sparsam.estimators._progress.displays import summary_line
+
+    start = time.perf_counter()
+    estimator = pipeline[-1]
+    with progress_shown(quiet=verbose == 0), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pipeline.fit(inputs, targets)
+    seconds = time.perf_counter() - start
+    say(f"Stopped: {summary_line(estimator)}, {seconds:.1f} s")
+    for message in {
+        str(warning.message) for warning in caught if warning.category.__module__.startswith(("sparsam", "sklearn"))
+    }:
+        say(f"Warning: {message}")
+    return seconds
+
+
+def mean_log_likelihood(pipeline: Any, inputs: pd.DataFrame, targets: Any) -> float:
+    """Mean log-likelihood of targets, or labels, by the last step of a pipeline: nats a row."""
+    return float(pipeline[-1].mean_log_likelihood(pipeline[:-1].transform(inputs), targets))
+
+
+def training_metrics(estimator: Any, seconds: float) -> dict[str, Any]:
+    """Return what is told of any training."""
+    return {
+        "J": estimator.cost_,
+        "gradient_norm": estimator.gradient_norm_,
+        "n_iter": estimator.n_iter_,
+        "n_evaluations": estimator.n_evaluations_,
+        "stop_reason": estimator.stop_reason_,
+        "seconds": seconds,
+    }
+
+
+def write_metrics(metrics: dict[str, Any], out: Path, overwrite: bool) -> None:
+    """Write metrics.json."""
+    from sparsam._utils.atomic_write import atomic_write
+
+    with atomic_write(out / METRICS_FILE, overwrite=overwrite) as file:
+        file.write(json.dumps(metrics, indent=2, allow_nan=False).encode())

@@ -1,0 +1,51 @@
+from .data.devices import all_devices
+from .data.samples import Samples
+from .data.sources import map_rows
+from .minimizer.lbfgs import RUNNING, ask, initialize, tell
+from .network.activations import get_activation
+from .network.network import ForwardPass, Network, Parameters, outer_products, weighted_sum
+from .objective.error_functions import (
+    CrossEntropy,
+    ErrorFunction,
+    GaussianError,
+    NoisyCrossEntropy,
+    ProfileGaussianError,
+    SquaredError,
+)
+from .objective.objective import Evaluation, Objective, Term
+from .objective.penalties import KLSparsity, TangentPropagation, WeightDecay
+from .training.state import Progress
+from .training.train import STOP_REASONS, Training, precision, train
+
+__all__ = [
+    "RUNNING",
+    "STOP_REASONS",
+    "CrossEntropy",
+    "ErrorFunction",
+    "Evaluation",
+    "ForwardPass",
+    "GaussianError",
+    "KLSparsity",
+    "Network",
+    "NoisyCrossEntropy",
+    "Objective",
+    "Parameters",
+    "ProfileGaussianError",
+    "Progress",
+    "Samples",
+    "SquaredError",
+    "TangentPropagation",
+    "Term",
+    "Training",
+    "WeightDecay",
+    "all_devices",
+    "ask",
+    "get_activation",
+    "initialize",
+    "map_rows",
+    "outer_products",
+    "precision",
+    "tell",
+    "train",
+    "weighted_sum",
+]

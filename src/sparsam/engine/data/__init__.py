@@ -1,0 +1,1 @@
+"""The data as the engine sees it: chunks of samples, sources of rows, devices."""

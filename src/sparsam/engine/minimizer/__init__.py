@@ -1,0 +1,1 @@
+"""The minimizer: preconditioned L-BFGS as functions of an explicit state."""

@@ -1,0 +1,305 @@
+"""L-BFGS as ask / tell on an explicit state.
+
+::
+
+    state = initialize(theta)
+    while state.status == RUNNING:
+        trial = ask(state)                          # weights at which the caller evaluates J
+        state = tell(state, value, gradient)        # one evaluation, one step
+
+The state is a pytree of arrays and the line search is part of it. So the same two functions run compiled on a
+device, from a Python loop over data streamed from disk, or under `jax.vmap` for many problems at once, and the state
+is all that a checkpoint needs.
+
+The direction is -H g with H the inverse BFGS matrix of the last steps (`inverse_bfgs`); the step along it is
+`line_search`'s. The matrix H0 that the steps correct may come from a model of J's curvature. Such factors (see
+`Factors`) need a pass over the data of their own, so they are asked for ::
+
+    state = initialize(theta, factors=factors)
+    ...
+        if needs_factors(state):
+            state = tell_factors(state, new_factors)            # made at state.theta
+
+when they have grown stale; their damping follows how well the model predicts the decrease of J.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sparsam.engine.minimizer.inverse_bfgs import Pairs, inverse_hessian_product, remember
+from sparsam.engine.minimizer.line_search import (
+    LONGEST_SEARCH,
+    LineSearch,
+    has_failed,
+    host_array,
+    judge,
+    narrow,
+    rounding_error,
+    start_search,
+)
+from sparsam.engine.minimizer.preconditioner import Factors, Preconditioner, adapt, is_stale, prepare
+
+__all__ = [
+    "CONVERGED",
+    "MAX_ITER",
+    "NOT_FINITE",
+    "PRECISION",
+    "RUNNING",
+    "Factors",
+    "LBFGSState",
+    "ask",
+    "initialize",
+    "needs_factors",
+    "tell",
+    "tell_factors",
+]
+
+RUNNING, CONVERGED, PRECISION, MAX_ITER, NOT_FINITE = range(5)
+"""Values of `LBFGSState.status`: running; gradient max-norm <= tol; no measurable decrease left in this precision;
+max_iter reached; J not finite, or unbounded below."""
+
+# The pairs remembered. The valleys of J turn, and where factors tell the curvature at hand old pairs mislead.
+PAIRS, PAIRS_BESIDE_FACTORS = 20, 5
+
+PATIENCE = 100  # iterations without a new low before the precision is held exhausted
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Lows:
+    """Whether there is progress: small decreases add up to measurable ones.
+
+    Attributes
+    ----------
+    value, gradient_norm : arrays
+        The lows of J, by more than rounding, and of the gradient, by a tenth.
+    idle : int array
+        Iterations since there was a new one.
+    """
+
+    value: jax.Array
+    gradient_norm: jax.Array
+    idle: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class LBFGSState:
+    """The minimizer between two evaluations.
+
+    Attributes
+    ----------
+    theta, value, gradient : arrays
+        The iterate: the last weights accepted, J and its gradient there.
+    gradient_norm : array
+        Max-norm of the gradient at the iterate.
+    status : int array
+        `RUNNING` or why it stopped.
+    iteration, evaluations : int arrays
+        Steps accepted; evaluations told.
+    tol, max_iter : arrays
+        When to stop.
+    accepted : bool array
+        Whether the last evaluation told became the iterate.
+    search : LineSearch
+    pairs : Pairs
+    preconditioner : Preconditioner or None
+        None for H0 a multiple of the identity.
+    lows : Lows
+    """
+
+    theta: jax.Array
+    value: jax.Array
+    gradient: jax.Array
+    gradient_norm: jax.Array
+    status: jax.Array
+    iteration: jax.Array
+    evaluations: jax.Array
+    tol: jax.Array
+    max_iter: jax.Array
+    accepted: jax.Array
+    search: LineSearch
+    pairs: Pairs
+    preconditioner: Preconditioner | None
+    lows: Lows
+
+
+def initialize(
+    theta: jax.Array,
+    *,
+    tol: float = 1e-5,
+    max_iter: int = 1000,
+    n_pairs: int | None = None,
+    factors: Factors | None = None,
+) -> LBFGSState:
+    """Make the state that asks for a first evaluation at theta.
+
+    Parameters
+    ----------
+    theta : array of shape (n_parameters,)
+        Where to start. Its type is the precision of the run.
+    tol : float, default 1e-5
+        Converged when no component of the gradient is larger.
+    max_iter : int, default 1000
+        Most iterations (steps accepted); the evaluations are about 1.1 times as many.
+    n_pairs : int or None, default None
+        Pairs (s, y) remembered: 2 n_pairs vectors of memory. None is 20, or 5 beside factors.
+    factors : Factors or None, default None
+        A model of the curvature at theta, for the initial matrix H0; see `needs_factors`.
+
+    Returns
+    -------
+    LBFGSState
+
+    Examples
+    --------
+    Minimize Rosenbrock's function:
+
+    >>> def rosenbrock(x):
+    ...     return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+    >>> state = initialize(jnp.array([-1.2, 1.0]), tol=1e-3)
+    >>> while state.status == RUNNING:
+    ...     state = tell(state, *jax.value_and_grad(rosenbrock)(ask(state)))
+    >>> state.theta.round(2).tolist()
+    [1.0, 1.0]
+    """
+    dtype = theta.dtype
+    if n_pairs is None:
+        n_pairs = PAIRS if factors is None else PAIRS_BESIDE_FACTORS
+    infinity, none = host_array(np.inf, dtype), host_array(0, np.int32)
+    return LBFGSState(
+        theta=theta,
+        value=infinity,
+        gradient=host_array(0, dtype, theta.shape),
+        gradient_norm=infinity,
+        status=host_array(RUNNING, np.int32),
+        iteration=none,
+        evaluations=none,
+        tol=host_array(tol, dtype),
+        max_iter=host_array(max_iter, np.int32),
+        accepted=host_array(False, np.bool_),
+        search=LineSearch.at_rest(theta),
+        pairs=Pairs.none(theta, n_pairs),
+        preconditioner=None if factors is None else prepare(factors),
+        lows=Lows(infinity, infinity, none),
+    )
+
+
+@jax.jit
+def ask(state: LBFGSState) -> jax.Array:
+    """Return the weights at which to evaluate J next."""
+    return state.theta + state.search.step * state.search.direction
+
+
+@jax.jit  # for the Python loops; within a compiled program it changes nothing
+def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState:
+    """Take J and its gradient at `ask`'s weights; return the state that asks for the next.
+
+    The first evaluation is the iterate by definition. Every other is a trial of the line search: it is accepted, or
+    narrows the bracket. A trial where J or its gradient is not finite counts as a step too long.
+    """
+    search = state.search
+    gradient_norm = jnp.max(jnp.abs(gradient))
+    finite = jnp.isfinite(value) & jnp.isfinite(gradient_norm)
+    # All inner products at once: a matrix product is a call, where each sum of products is a program to be compiled.
+    vectors = jnp.stack([gradient - state.gradient, search.direction, gradient])
+    (yy, yd, _), (_, dd, slope), _ = jnp.matmul(vectors, vectors.T, precision=jax.lax.Precision.HIGHEST)
+    first = state.evaluations == 0
+
+    verdict = judge(search, value, slope, finite, state.value)
+    accepted = jnp.where(first, finite, verdict.accepted)
+    step = accepted & ~first
+    narrowed = narrow(search, value, slope, verdict.short_enough, finite)
+
+    # Where a line search has failed: forget the pairs and go down the gradient once; then give up.
+    failed = ~accepted & has_failed(narrowed)
+    restart = failed & (state.pairs.stored > 0)
+
+    trial = ask(state)
+    squares = (search.step**2 * dd, search.step * yd, yy)
+    pairs = remember(state.pairs, trial - state.theta, gradient - state.gradient, squares, step)
+
+    preconditioner = state.preconditioner
+    if preconditioner is not None:
+        preconditioner = adapt(preconditioner, search.slope, state.value, value, accepted, first)
+
+    told = replace(
+        state,
+        theta=jnp.where(accepted, trial, state.theta),
+        value=jnp.where(accepted, value, state.value),
+        gradient=jnp.where(accepted, gradient, state.gradient),
+        gradient_norm=jnp.where(accepted, gradient_norm, state.gradient_norm),
+        iteration=state.iteration + step,
+        evaluations=state.evaluations + 1,
+        accepted=accepted,
+        pairs=pairs.forget(restart),
+        preconditioner=preconditioner,
+        lows=_follow(state.lows, value, gradient_norm, accepted),
+    )
+    search = jax.lax.cond(accepted | restart, lambda: _start_search(told, restart), lambda: narrowed)
+    # Either J descends for as long as it is finite, or it descends without end: no want of precision.
+    endless = ~narrowed.upper_finite | (jnp.isinf(narrowed.upper) & (narrowed.trials >= LONGEST_SEARCH))
+    status = jnp.select(
+        [
+            accepted & (told.gradient_norm <= state.tol),
+            accepted & (told.lows.idle >= PATIENCE),
+            accepted & (told.iteration >= state.max_iter),
+            failed & ~restart & endless,
+            failed & ~restart,
+        ],
+        [CONVERGED, PRECISION, MAX_ITER, NOT_FINITE, PRECISION],
+        RUNNING,
+    )
+    return replace(told, status=status.astype(state.status.dtype), search=search)
+
+
+def needs_factors(state: LBFGSState) -> jax.Array:
+    """Whether the factors have grown stale: then `tell_factors` is due, made at ``state.theta``.
+
+    To leave it out does no harm but to speed.
+    """
+    if state.preconditioner is None:
+        return jnp.asarray(False)
+    return (state.status == RUNNING) & is_stale(state.preconditioner, state.iteration)
+
+
+def tell_factors(state: LBFGSState, factors: Factors) -> LBFGSState:
+    """Take factors made at ``state.theta``, where `needs_factors`.
+
+    They serve from the next iterate on: the search that is under way is not disturbed.
+    """
+    preconditioner = state.preconditioner
+    assert preconditioner is not None
+    return replace(
+        state, preconditioner=replace(preconditioner, factors=factors, age=jnp.zeros_like(preconditioner.age))
+    )
+
+
+def _follow(lows: Lows, value: jax.Array, gradient_norm: jax.Array, accepted: jax.Array) -> Lows:
+    """Where a step was accepted, look for new lows."""
+    lower = accepted & (value < lows.value - rounding_error(value))
+    flatter = accepted & (gradient_norm < 0.9 * lows.gradient_norm)
+    return Lows(
+        value=jnp.where(lower, value, lows.value),
+        gradient_norm=jnp.where(flatter, gradient_norm, lows.gradient_norm),
+        idle=jnp.where(lower | flatter, 0, lows.idle + accepted),
+    )
+
+
+def _start_search(state: LBFGSState, downhill: jax.Array) -> LineSearch:
+    """Start along -H g, cautiously where nothing is known of the curvature; or along -g."""
+    inverse = None if state.preconditioner is None else state.preconditioner.inverse
+    direction = -inverse_hessian_product(state.pairs, inverse, state.gradient)
+    known = (state.pairs.stored > 0) | jnp.asarray(inverse is not None)
+    return start_search(
+        state.theta,
+        jnp.where(downhill, -state.gradient, direction),
+        state.value,
+        state.gradient,
+        cautious=downhill | ~known,
+    )

@@ -1,0 +1,124 @@
+"""The minimizer's initial matrix H0 from a model of the curvature: its damping, and when it has grown stale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sparsam.engine.minimizer.inverse_bfgs import Inverse
+from sparsam.engine.minimizer.line_search import host_array, rounding_error
+
+__all__ = ["Factors", "Preconditioner", "adapt", "is_stale", "prepare"]
+
+# The damping of the factors: from a first value it falls while the model predicts the decrease, and rises where it
+# promises too much (Levenberg and Marquardt's rule). It starts high: undamped, the first steps of a sparse autoencoder
+# saturate units for good.
+FIRST_DAMPING, LEAST_DAMPING, LARGEST_DAMPING = 1.0, 1e-5, 1e3
+GOOD_PREDICTION, DAMPING_DECREASE = 0.75, 0.7
+POOR_PREDICTION, DAMPING_INCREASE = 0.25, 1.5
+# The inverse is that of a damping up to this factor away, since to compute it anew is not for nothing.
+TOLERATED = 2.5
+
+# The iterations between two refreshes of the factors grow from the first to the last number: the curvature changes fast
+# at first.
+FIRST_REFRESH, LAST_REFRESH = 3, 10
+
+
+class Factors(Protocol):
+    """A model C of the curvature, a pytree of arrays, nonnegative definite."""
+
+    def damped(self, damping: jax.Array) -> Inverse:
+        """Prepare the inverse of C + damping I, damping in units of C's mean eigenvalue."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Preconditioner:
+    """Where H0 comes from.
+
+    Attributes
+    ----------
+    factors : Factors
+    damping : array
+    inverse : Inverse
+        Of the factors at the damping ``inverse_damping``.
+    inverse_damping : array
+    age : int array
+        Iterates since the factors were told.
+    """
+
+    factors: Factors
+    damping: jax.Array
+    inverse: Inverse
+    inverse_damping: jax.Array
+    age: jax.Array
+
+
+@jax.jit  # whose traces are kept
+def _damped(factors: Factors, damping: jax.Array) -> Inverse:
+    return factors.damped(damping)
+
+
+def prepare(factors: Factors) -> Preconditioner:
+    """Make the preconditioner of a first iterate, at which its inverse is computed, as age = 0 tells."""
+    dtype = jax.tree.leaves(factors)[0].dtype
+    damping = host_array(FIRST_DAMPING, dtype)
+    later = jax.eval_shape(_damped, factors, damping)
+    inverse = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), later)
+    return Preconditioner(factors, damping, inverse, damping, host_array(0, np.int32))
+
+
+def is_stale(preconditioner: Preconditioner, iteration: jax.Array) -> jax.Array:
+    """Whether the factors are old enough for new ones."""
+    return preconditioner.age >= jnp.clip(iteration // 4, FIRST_REFRESH, LAST_REFRESH)
+
+
+def adapt(
+    preconditioner: Preconditioner,
+    slope: jax.Array,
+    before: jax.Array,
+    value: jax.Array,
+    accepted: jax.Array,
+    first: jax.Array,
+) -> Preconditioner:
+    """Where a step was accepted, let the damping follow how its decrease compares with the model's.
+
+    The model, with H for the inverse of the curvature, decreases by -slope / 2 along the direction -H g.
+
+    Parameters
+    ----------
+    preconditioner : Preconditioner
+    slope, before : arrays
+        dJ/dt at the start of the search, and J there.
+    value : array
+        J at the trial.
+    accepted, first : bool arrays
+        Whether the trial is the new iterate; whether it is the first of all, which ends no step.
+    """
+    predicted = -0.5 * slope
+    ratio = (before - value) / predicted
+    # A decrease that drowns in rounding says nothing against the model.
+    good = (ratio >= GOOD_PREDICTION) | (predicted <= rounding_error(value))
+    factor = jnp.where(good, DAMPING_DECREASE, jnp.where(ratio < POOR_PREDICTION, DAMPING_INCREASE, 1.0))
+    adapted = jnp.clip(factor * preconditioner.damping, LEAST_DAMPING, LARGEST_DAMPING)
+    damping = jnp.where(accepted & ~first, adapted, preconditioner.damping)
+    fresh = accepted & (preconditioner.age == 0)
+    far = jnp.maximum(damping, preconditioner.inverse_damping) > TOLERATED * jnp.minimum(
+        damping, preconditioner.inverse_damping
+    )
+    inverse, inverse_damping = jax.lax.cond(
+        fresh | far,
+        lambda: (preconditioner.factors.damped(damping), damping),
+        lambda: (preconditioner.inverse, preconditioner.inverse_damping),
+    )
+    return replace(
+        preconditioner,
+        damping=damping,
+        inverse=inverse,
+        inverse_damping=inverse_damping,
+        age=preconditioner.age + accepted,
+    )

@@ -1,0 +1,1 @@
+"""The network: layers and activation functions, forward pass, flat parameter vector."""

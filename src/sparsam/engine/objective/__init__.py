@@ -1,0 +1,1 @@
+"""The objective J as a sum of terms: error functions and penalties."""

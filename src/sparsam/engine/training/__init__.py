@@ -1,0 +1,1 @@
+"""Training: the minimizer driven over resident or streamed data, with checkpoints."""

@@ -1,0 +1,252 @@
+"""Checkpoints: a folder from which a fit that was killed goes on, to the same bits as one that was not.
+
+A file holds the minimizer's state, the history and what early stopping remembers, as safetensors with a JSON header and
+a digest; it appears whole or not at all (`atomic_write`). The last two are kept, so that there is always a good one.
+
+A fit may consist of several trainings: an estimate of label noise, polishing. They are its stages, numbered in order;
+what a stage that has ended leaves is, when the fit is run again, not trained but read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from sparsam._utils.atomic_write import atomic_write
+from sparsam._utils.checksummed_file import read_signed, signed
+from sparsam._utils.stop_signals import Signals
+from sparsam.engine.data.devices import gathered, n_processes
+from sparsam.engine.training.state import Progress, Saved
+
+__all__ = ["Checkpoints", "Stage", "parse_interval"]
+
+FORMAT = 1
+HEADER_KEY = "sparsam-checkpoint"
+NAME = re.compile(r"checkpoint-(\d{4})-(\d{8})\.safetensors")
+KEPT = 2  # the last good ones of a stage
+UNITS = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
+COLUMNS = tuple(part.name for part in fields(Progress) if part.name != "terms")
+
+
+def parse_interval(interval: Any) -> float:
+    """Return seconds of a number, or of text such as "60s", "5min" or "1h".
+
+    Raises
+    ------
+    ValueError
+        If it is neither, negative or not finite.
+
+    Examples
+    --------
+    >>> parse_interval("5min"), parse_interval(2)
+    (300.0, 2.0)
+    """
+    if isinstance(interval, Real) and not isinstance(interval, bool) and 0 <= float(interval) < float("inf"):
+        return float(interval)
+    found = re.fullmatch(r"\s*([0-9.]+)\s*(s|min|h|)\s*", interval) if isinstance(interval, str) else None
+    with contextlib.suppress(ValueError):
+        if found is not None:
+            return float(found[1]) * UNITS[found[2]]
+    raise ValueError(f"checkpoint_every must be seconds, or text such as '60s', '5min' or '1h', got {interval!r}")
+
+
+@dataclass
+class Checkpoints:
+    """The folder of one fit, and who may stop it.
+
+    Parameters
+    ----------
+    folder : path
+        Made where it is not there.
+    every : float
+        Seconds between two checkpoints.
+    resume : bool
+        Whether to go on from what is there. Without it a folder that holds a checkpoint is refused.
+    fingerprint : dict of str to anything that JSON holds
+        What must be the same for a fit to be the same: the model, its options.
+    mesh : jax.sharding.Mesh or None
+        Of several processes the first one writes, and all read: the folder must be the same for all.
+    signals : Signals
+        Who may end the fit.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a checkpoint, and ``resume`` is False.
+    """
+
+    folder: Path
+    every: float
+    resume: bool
+    fingerprint: Mapping[str, Any]
+    mesh: Mesh | None = None
+    signals: Signals = field(default_factory=Signals)
+    n_stages: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        found = sorted(path.name for path in self.folder.iterdir() if NAME.fullmatch(path.name))
+        if found and not self.resume:
+            raise FileExistsError(
+                f"the folder {self.folder} holds the checkpoint {found[-1]} of another run: give resume=True to go on "
+                "with that run, or another folder"
+            )
+        if self.writes:
+            for leftover in self.folder.glob(".checkpoint-*.tmp"):  # of a run that was killed while it wrote
+                leftover.unlink(missing_ok=True)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it is this process that writes."""
+        return n_processes(self.mesh) == 1 or jax.process_index() == 0
+
+    def stage(self, fingerprint_of_data: Callable[[], int]) -> Stage:
+        """Begin the next training of the fit, on data with some fingerprint."""
+        self.n_stages += 1
+        return Stage(self, self.n_stages - 1, {**self.fingerprint, "data": fingerprint_of_data()})
+
+
+@dataclass
+class Stage:
+    """One training of a fit: a `training.state.Keeper`."""
+
+    run: Checkpoints
+    number: int
+    fingerprint: Mapping[str, Any]
+    saved_at: float = field(default=0.0, init=False)
+    sequence: int = field(default=0, init=False)
+
+    @property
+    def stop(self) -> bool:
+        """Whether a signal came."""
+        return bool(self.run.signals.asked)
+
+    def files(self) -> list[Path]:
+        """Checkpoints of this stage, the newest first."""
+        try:
+            found = [(NAME.fullmatch(path.name), path) for path in self.run.folder.iterdir()]
+        except OSError:  # somebody has taken the folder away
+            return []
+        return sorted((path for name, path in found if name and int(name[1]) == self.number), reverse=True)
+
+    def load(self) -> Saved | None:
+        """Return the newest checkpoint that is whole.
+
+        Raises
+        ------
+        ValueError
+            If none of those there are is, or if it is of other data, another model or other options.
+        """
+        saved = self._newest()
+        if np.ptp(gathered(self.sequence, self.run.mesh)):
+            raise ValueError(
+                f"not all processes find the same checkpoint in {self.run.folder}: it must be a shared folder"
+            )
+        return saved
+
+    def _newest(self) -> Saved | None:
+        failures = []
+        for path in self.files():
+            try:
+                header, saved = _read(path)
+            except (ValueError, OSError) as error:
+                failures.append(f"{path.name}: {error}")
+                continue
+            self.check(header["fingerprint"], path)
+            self.sequence = int(path.stem.rpartition("-")[2])
+            self.saved_at = saved.seconds
+            if failures:
+                warnings.warn(f"passed over a damaged checkpoint ({failures[0]})", UserWarning, stacklevel=2)
+            return saved
+        if failures:
+            raise ValueError(f"no checkpoint in {self.run.folder} can be read: " + "; ".join(failures))
+        return None
+
+    def check(self, fingerprint: Mapping[str, Any], path: Path) -> None:
+        """Raise ValueError unless the checkpoint's fingerprint is that of this run."""
+        own = json.loads(json.dumps(self.fingerprint))
+        different = sorted(key for key in own.keys() | fingerprint.keys() if own.get(key) != fingerprint.get(key))
+        if different:
+            is_different = ", ".join(
+                f"{key} ({fingerprint.get(key)!r} there, {own.get(key)!r} here)" if key != "data" else "the data"
+                for key in different
+            )
+            raise ValueError(
+                f"{path} is a checkpoint of another run; what differs: {is_different}. Make them the same, or give "
+                "another folder"
+            )
+
+    def due(self, seconds: float) -> bool:
+        """Whether the last checkpoint is old enough."""
+        return seconds - self.saved_at >= self.run.every
+
+    def save(self, make: Callable[[], Saved]) -> None:
+        """Write a checkpoint, and delete all but the last good ones. Where that fails, warn; the training goes on."""
+        if not self.run.writes:
+            return
+        saved = make()
+        path = self.run.folder / f"checkpoint-{self.number:04d}-{self.sequence + 1:08d}.safetensors"
+        try:
+            with atomic_write(path) as file:
+                file.write(_content(saved, self.fingerprint))
+        except OSError as error:
+            last = next(iter(self.files()), None)
+            kept = f"the last good one is {last.name}" if last else "there is none yet"
+            warnings.warn(
+                f"The checkpoint {path} could not be written ({error}); {kept}. The training goes on, and tries again "
+                f"in {self.run.every:g} s.",
+                UserWarning,
+                stacklevel=2,
+            )
+        else:
+            self.sequence += 1
+            for old in self.files()[KEPT:]:
+                with contextlib.suppress(OSError):
+                    old.unlink()
+        self.saved_at = saved.seconds
+
+
+def _content(saved: Saved, fingerprint: Mapping[str, Any]) -> bytes:
+    names = list(saved.history[0].terms)
+    rows = [
+        [*(float(getattr(row, name)) for name in COLUMNS), *(row.terms[name] for name in names)]
+        for row in saved.history
+    ]
+    arrays = {f"state.{k:04d}": leaf for k, leaf in enumerate(saved.leaves)}
+    arrays |= {f"monitor.{name}": array for name, array in saved.monitor.items()}
+    header = {
+        "format": FORMAT,
+        "fingerprint": fingerprint,
+        "terms": names,
+        "seconds": saved.seconds,
+        "stop_reason": saved.stop_reason,
+    }
+    return signed(HEADER_KEY, header, arrays | {"history": np.array(rows)})
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Saved]:
+    header, arrays = read_signed(path, HEADER_KEY, FORMAT)
+    try:
+        leaves = [arrays[name] for name in sorted(arrays) if name.startswith("state.")]
+        monitor = {name[8:]: array for name, array in arrays.items() if name.startswith("monitor.")}
+        history = [_row(row, header["terms"]) for row in arrays["history"]]
+        return header, Saved(leaves, history, float(header["seconds"]), str(header["stop_reason"]), monitor)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"its content is not as saved ({error!r})") from error
+
+
+def _row(numbers: np.ndarray[Any, Any], terms: list[str]) -> Progress:
+    values = dict(zip(COLUMNS, numbers.tolist(), strict=False))
+    whole: Any = {name: int(values[name]) for name in ("iteration", "evaluations", "resumed")}
+    return Progress(**values | whole, terms=dict(zip(terms, numbers[len(COLUMNS) :].tolist(), strict=True)))

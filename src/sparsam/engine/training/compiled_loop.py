@@ -1,0 +1,88 @@
+"""Steps of the minimizer, each an evaluation of J, and what they report: a compiled loop of them, or one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from sparsam.engine.data.samples import Samples
+from sparsam.engine.minimizer import lbfgs
+from sparsam.engine.objective.objective import Evaluation, Objective
+
+__all__ = ["LONGEST_BURST", "Records", "run_burst", "tell_and_record"]
+
+LONGEST_BURST = 256
+
+
+class Records(NamedTuple):
+    """What a burst reports: a row for each accepted iterate, in the first ``n_accepted`` rows."""
+
+    evaluations: jax.Array
+    gradient_norm: jax.Array
+    terms: jax.Array
+    n_accepted: jax.Array
+    steps: jax.Array
+    evaluations_before: jax.Array
+    last_terms: jax.Array
+    needs_factors: jax.Array
+
+
+def run_burst(
+    objective: Objective, samples: Samples, state: lbfgs.LBFGSState, steps: int, pause: int
+) -> tuple[lbfgs.LBFGSState, Records]:
+    """Run at most ``steps`` evaluations, fewer if the minimizer stops, needs factors or arrives at iteration ``pause``.
+
+    That of the initial weights, 0, is no pause before they are evaluated.
+    """
+    dtype, n_terms = state.theta.dtype, len(objective.terms)
+    records = Records(
+        evaluations=jnp.zeros(LONGEST_BURST, jnp.int32),
+        gradient_norm=jnp.zeros(LONGEST_BURST, dtype),
+        terms=jnp.zeros((LONGEST_BURST, n_terms), dtype),
+        n_accepted=jnp.zeros((), jnp.int32),
+        steps=jnp.zeros((), jnp.int32),
+        evaluations_before=state.evaluations,
+        last_terms=jnp.zeros(n_terms, dtype),
+        needs_factors=jnp.asarray(False),
+    )
+
+    def unfinished(carry: tuple[lbfgs.LBFGSState, Records]) -> jax.Array:
+        state, records = carry
+        there = (state.iteration >= pause) & (state.evaluations > 0)
+        return (records.steps < steps) & (state.status == lbfgs.RUNNING) & ~records.needs_factors & ~there
+
+    def step(carry: tuple[lbfgs.LBFGSState, Records]) -> tuple[lbfgs.LBFGSState, Records]:
+        state, records = carry
+        evaluation = objective.evaluate(lbfgs.ask(state), samples)
+        state = lbfgs.tell(state, evaluation.value, evaluation.gradient)
+        # A rejected trial's row is written over by the next.
+        row = records.n_accepted
+        return state, records._replace(
+            evaluations=records.evaluations.at[row].set(state.evaluations),
+            gradient_norm=records.gradient_norm.at[row].set(state.gradient_norm),
+            terms=records.terms.at[row].set(evaluation.terms),
+            n_accepted=row + state.accepted,
+            steps=records.steps + 1,
+            last_terms=evaluation.terms,
+            needs_factors=lbfgs.needs_factors(state),
+        )
+
+    return jax.lax.while_loop(unfinished, step, (state, records))
+
+
+def tell_and_record(state: lbfgs.LBFGSState, evaluation: Evaluation) -> tuple[lbfgs.LBFGSState, Records]:
+    """Tell the minimizer an evaluation, and report it as a burst of one step."""
+    before = state.evaluations
+    state = lbfgs.tell(state, evaluation.value, evaluation.gradient)
+    return state, Records(
+        evaluations=state.evaluations[None],
+        gradient_norm=state.gradient_norm[None],
+        terms=evaluation.terms[None],
+        n_accepted=state.accepted.astype(jnp.int32),
+        steps=jnp.ones((), jnp.int32),
+        evaluations_before=before,
+        last_terms=evaluation.terms,
+        needs_factors=lbfgs.needs_factors(state),
+    )

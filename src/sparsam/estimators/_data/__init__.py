@@ -1,0 +1,1 @@
+"""The data of a fit: in memory or streamed, merged, split."""

@@ -1,0 +1,95 @@
+"""Rows in a canonical form: each distinct row once, with its weight, in an order of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jax.sharding import Mesh
+from numpy.typing import NDArray
+
+from sparsam.engine.data.devices import max_of_processes
+
+__all__ = ["merge_repeated_parts", "merge_repeated_rows"]
+
+
+def merge_repeated_rows(
+    X: NDArray[np.floating], sample_weight: NDArray[np.float64] | None, mesh: Mesh | None = None
+) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+    """Return the distinct rows of X and the relative weight of each; rows of weight 0 are left out.
+
+    J is a weighted sum over rows, so this changes nothing of it. But floating-point sums depend on their order, and
+    a minimizer amplifies a difference in the last bit to one of the size of its tolerance. From this form a fit is the
+    same to the bit however the rows are ordered, and whether a repeated row is written out or given a weight.
+
+    Rows are ordered by a hash of 64 bits; should two different rows have the same, they keep the order in which they
+    came. Weights are scaled by a power of two, which is exact and leaves J as it is, so that the largest is about 1
+    (of all processes, each of which brings its own rows).
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+        NaN, of a missing target, counts as equal to itself.
+    sample_weight : array of shape (n_samples,) or None
+        None for ones.
+    mesh : jax.sharding.Mesh or None
+        Over whose processes the rows are divided.
+
+    Returns
+    -------
+    rows : array of shape (n_distinct, n_features)
+    weights : array of shape (n_distinct,)
+
+    Examples
+    --------
+    >>> rows, weights = merge_repeated_rows(np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]), None)
+    >>> sorted(zip(rows.tolist(), weights.tolist()))
+    [([1.0, 2.0], 1.0), ([3.0, 4.0], 0.5)]
+    """
+    weights = np.ones(len(X)) if sample_weight is None else sample_weight
+    X, weights = (X, weights) if np.all(weights > 0) else (X[weights > 0], weights[weights > 0])
+    keys = _hash_rows(X)
+    # A row's weights are added up in their own order too, since a sum of fractions depends on it.
+    order = np.argsort(keys, kind="stable") if sample_weight is None else np.lexsort((weights, keys))
+    keys = keys[order]
+    repeats = keys[1:] == keys[:-1]
+    one, next_one = X[order[:-1][repeats]], X[order[1:][repeats]]
+    repeats[repeats] = np.all((one == next_one) | (np.isnan(one) & np.isnan(next_one)), axis=1)
+    starts = np.flatnonzero(np.concatenate([np.ones(min(len(X), 1), bool), ~repeats]))
+    totals = np.add.reduceat(weights[order], starts) if len(X) else weights
+    largest = max_of_processes(totals.max(initial=0.0), mesh)
+    return X[order[starts]] + 0.0, np.ldexp(totals, 1 - np.frexp(largest)[1])
+
+
+def merge_repeated_parts(
+    parts: Sequence[NDArray[np.floating] | None],
+    sample_weight: NDArray[np.float64] | None,
+    mesh: Mesh | None = None,
+) -> tuple[list[NDArray[np.floating] | None], NDArray[np.float64]]:
+    """Do `merge_repeated_rows` for rows that lie in several arrays (n_samples, ...), of which some may be None."""
+    present = [part for part in parts if part is not None]
+    flat = [part.reshape(len(part), math.prod(part.shape[1:])) for part in present]
+    rows, weights = merge_repeated_rows(flat[0] if len(flat) == 1 else np.hstack(flat), sample_weight, mesh)
+    ends = np.cumsum([part.shape[1] for part in flat])[:-1]
+    pieces = iter(np.split(rows, ends, axis=1))
+    shaped = [None if part is None else next(pieces).reshape(len(rows), *part.shape[1:]) for part in parts]
+    return shaped, weights
+
+
+MIXER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, odd
+
+
+def _hash_rows(X: NDArray[np.floating]) -> NDArray[np.uint64]:
+    """Hash the bits of each row: sum_d multiplier_d mixed(word_d) modulo 2^64, in integers and so without rounding.
+
+    Mixing brings high bits down: many numbers, 1 and 2 among them, have low bits of 0, which a product keeps.
+    """
+    words = np.ascontiguousarray(X + 0.0).view(np.uint32)  # -0.0 + 0.0 is 0.0
+    multipliers = np.random.default_rng(0).integers(2**63, size=words.shape[1], dtype=np.uint64) * 2 + 1
+    hashes = np.empty(len(words), dtype=np.uint64)
+    for start in range(0, len(words), 1024):  # a piece at a time, since the product widens the words
+        piece = slice(start, start + 1024)
+        mixed = words[piece].astype(np.uint64) * MIXER
+        hashes[piece] = (mixed ^ (mixed >> np.uint64(32))) @ multipliers
+    return hashes

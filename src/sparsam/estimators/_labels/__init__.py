@@ -1,0 +1,1 @@
+"""What only the classifier needs: label encoding, transition matrix, noise estimation."""

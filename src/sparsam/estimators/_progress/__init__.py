@@ -1,0 +1,1 @@
+"""Progress reporting of a fit."""

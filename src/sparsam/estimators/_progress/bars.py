@@ -1,0 +1,103 @@
+"""Bars that show how a fit goes, in a notebook or a terminal, drawn by rich.
+
+rich's own live display in notebooks needs ipywidgets, and its picture is gone when the notebook is opened again. A rich
+picture in an ordinary output that is updated needs neither, and stays in the file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich import get_console
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Table
+
+from sparsam.engine.training.state import Progress
+
+__all__ = ["Bars", "in_notebook", "notebook_bars", "table_of_bars"]
+
+REDRAWN_SECONDS = 0.2  # between two pictures in a notebook, which travel to the browser
+
+
+def table_of_bars(**options: Any) -> Table:
+    """Make the table that the bars are rows of; options are those of `rich.progress.Progress`."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[text]}"),
+    )
+    return Table(*columns, **options)
+
+
+@dataclass
+class Bars:
+    """A bar for the training, one for the trainings of an estimate, one for rows that are read.
+
+    Parameters
+    ----------
+    table : rich.progress.Progress
+    redraw : callable
+        Called when the table has changed; told whether it must be drawn now.
+    """
+
+    table: Table
+    redraw: Callable[[bool], None]
+    bars: dict[str, TaskID] = field(default_factory=dict)
+
+    def _show(self, name: str, description: str, done: int, most: int | None, text: str = "") -> None:
+        if name not in self.bars:
+            self.bars[name] = self.table.add_task(description, total=most, text=text)
+        self.table.update(self.bars[name], description=description, completed=done, total=most, text=text)
+        self.redraw(False)
+
+    def begin(self, text: str) -> None:
+        """Show what it is, and that it has begun."""
+        self._show("training", text, 0, None)
+
+    def progress(self, progress: Progress, most: int, label: str = "", held_out: float | None = None) -> None:
+        """Move the bar of the training."""
+        score = "" if held_out is None else f"held out {held_out:.6f}   "
+        text = f"J {progress.J:.6f}   gradient {progress.gradient_norm:.1e}   {score}{progress.seconds:.1f} s"
+        done = progress.iteration
+        description = f"{label}   " if label else ""
+        self._show("training", f"{description}iteration {done} of at most {most}", done, most, text)
+
+    def part(self, text: str, done: int, most: int) -> None:
+        """Move the bar of the trainings."""
+        self._show("parts", f"{done} of at most {most} trainings", done, most, text)
+
+    def count(self, what: str, done: int, of: int | None = None, every: float | None = None) -> None:
+        """Move the bar of what is counted."""
+        self._show(what, f"{done:,} {what}" if of is None else f"{done:,} of {of:,} {what}", done, of)
+
+    def end(self) -> None:
+        """Fill the bars, however early it ended."""
+        for bar in self.bars.values():
+            done = next(task.completed for task in self.table.tasks if task.id == bar)
+            self.table.update(bar, total=max(done, 1), completed=max(done, 1))
+        self.redraw(True)
+
+
+def in_notebook() -> bool:
+    """Whether this is a notebook, which can show pictures and change them."""
+    return get_console().is_jupyter
+
+
+def notebook_bars() -> Bars:
+    """Make bars in the cell that is run."""
+    from IPython.display import display
+
+    table = table_of_bars(auto_refresh=False)
+    handle = display(table, display_id=True)
+    drawn = -REDRAWN_SECONDS
+
+    def redraw(now: bool) -> None:
+        nonlocal drawn
+        if now or time.monotonic() - drawn >= REDRAWN_SECONDS:
+            drawn = time.monotonic()
+            handle.update(table)
+
+    return Bars(table, redraw)

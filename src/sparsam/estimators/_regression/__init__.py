@@ -1,0 +1,1 @@
+"""What only the regressor needs: target scale, noise covariance, likelihoods."""

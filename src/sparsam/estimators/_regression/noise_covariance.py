@@ -1,0 +1,164 @@
+"""The noise covariance of a regression: what users may ask for, the error function of it, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sparsam.engine.objective.error_functions import GaussianError, ProfileGaussianError
+from sparsam.engine.objective.error_functions.covariance import STRUCTURES
+from sparsam.engine.training.train import precision
+from sparsam.estimators._data.dataset import Data, Rows, sum_over
+from sparsam.estimators._validation import check_choice, check_number
+from sparsam.estimators._warnings import warn_user
+
+__all__ = ["DegenerateCovarianceWarning", "check_covariance", "check_prior", "fitted_covariance", "make_error"]
+
+Array = NDArray[np.float64]
+Prior = tuple[float, Array]
+
+
+class DegenerateCovarianceWarning(UserWarning):
+    """The noise covariance is singular, or would be but for rounding: the likelihood has no maximum."""
+
+
+def check_covariance(covariance: Any, n_outputs: int | None = None) -> str | Array:
+    """Return a structure, or a known covariance as an array.
+
+    Raises
+    ------
+    ValueError
+        If it is neither a structure nor a symmetric, positive definite matrix (of n_outputs rows, if given).
+    """
+    if isinstance(covariance, str):
+        check_choice("covariance", covariance, STRUCTURES)
+        return covariance
+    return _positive_definite("covariance", covariance, n_outputs)
+
+
+def check_prior(prior: Any, n_outputs: int | None = None) -> Prior | None:
+    """Return (nu, Psi) of an inverse-Wishart prior; a number for Psi is that multiple of the identity.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither None nor such a pair.
+    """
+    if prior is None:
+        return None
+    if not isinstance(prior, tuple | list) or len(prior) != 2:
+        raise TypeError(
+            "covariance_prior must be None or a pair (nu, Psi) of degrees of freedom and a scale matrix (or a number, "
+            f"for a multiple of the identity), got {prior!r}"
+        )
+    nu, psi = prior
+    # Proper for nu > K - 1; a flatter one, down to no log-determinant at all, serves as a penalty as well.
+    check_number("nu of covariance_prior", nu, low=0)
+    if np.ndim(psi) == 0:
+        check_number("Psi of covariance_prior", psi, low=float(np.finfo(float).tiny), interval="positive and finite")
+        psi = float(psi) * np.eye(n_outputs or 1)
+    return float(nu), _positive_definite("Psi of covariance_prior", psi, n_outputs)
+
+
+def make_error(
+    covariance: str | Array, prior: Prior | None, scale: Array, observed: NDArray[np.bool_], total_weight: float
+) -> GaussianError | ProfileGaussianError:
+    """Make the error function of targets scaled by ``scale``, with the patterns in which they are observed."""
+    patterns: Any = None if observed.all() else observed.astype(float)
+    by_scale = np.outer(scale, scale)
+    if not isinstance(covariance, str):
+        return GaussianError(covariance / by_scale, patterns)  # type: ignore[arg-type]
+    if prior is None:
+        return ProfileGaussianError(covariance, patterns)
+    nu, psi = prior
+    # A density's Jacobian is constant, so the prior of the scaled covariance is the same with Psi scaled.
+    count = (nu + len(psi) + 1) / total_weight
+    return ProfileGaussianError(covariance, patterns, count, psi / by_scale / total_weight)  # type: ignore[arg-type]
+
+
+def fitted_covariance(
+    error: GaussianError | ProfileGaussianError,
+    residuals_of: Callable[[Rows], Array],
+    data: Data,
+    observed: NDArray[np.bool_],
+) -> Array:
+    """C in float64, of residuals that are NaN where a target is missing, in the patterns that all data have."""
+    if isinstance(error, GaussianError):
+        return np.asarray(error.covariance)
+
+    def moments(rows: Rows) -> tuple[Array, Array]:
+        r, s = residuals_of(rows), rows.s
+        seen, filled = ~np.isnan(r), np.nan_to_num(r)
+        of_pattern = [s * np.all(seen == pattern, axis=1) for pattern in observed]
+        products = [(weights[:, None] * filled).T @ filled for weights in of_pattern]
+        return np.array([weights.sum() for weights in of_pattern]), np.stack(products)
+
+    counts, products = (total / data.total_weight for total in sum_over(data, moments))
+    there = counts > 0  # not all patterns need be in a part of the data
+    patterns = observed[there]
+    with precision(np.float64):
+        patterns_here = None if patterns.all() else jnp.asarray(patterns, float)
+        here = ProfileGaussianError(error.structure, patterns_here, error.prior_count, error.prior_product)
+        here = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), here)
+        return np.asarray(_covariance(here, (jnp.asarray(counts[there]), jnp.asarray(products[there]))))
+
+
+@jax.jit
+def _covariance(error: ProfileGaussianError, mean: tuple[jax.Array, jax.Array]) -> jax.Array:
+    return error.covariance(mean)
+
+
+def warn_if_degenerate(covariance: Array, dtype: str, *, stuck: bool) -> None:
+    """Warn where a covariance of outputs of unit variance is singular in the precision of the training.
+
+    ``stuck`` says that the training ended for want of precision. Then an eigenvalue below the root of the precision is
+    where that happened, for the engine knows no smaller one (`objective.error_functions.covariance.invertible`).
+    """
+    eps = float(np.finfo(dtype).eps)
+    variances = np.diag(covariance)
+    cure = (
+        "The likelihood has no maximum there, and what is reported is where rounding ended the descent. Put a prior on "
+        "the covariance (covariance_prior), hold data out (early_stopping=True), raise alpha, use fewer hidden units"
+    )
+    exact = np.flatnonzero(variances < 1e3 * eps**2)
+    if len(exact):
+        warn_user(
+            f"The noise covariance is degenerate: the network meets the targets of output {exact[0]} to the last "
+            f"digits. {cure}, or leave such an output out.",
+            DegenerateCovarianceWarning,
+        )
+        return
+    deviations = np.sqrt(variances)
+    values, vectors = np.linalg.eigh(covariance / np.outer(deviations, deviations))
+    if values[0] < (np.sqrt(eps) if stuck else 100 * len(covariance) * eps):
+        involved = ", ".join(map(str, np.flatnonzero(np.abs(vectors[:, 0]) > 0.1)))
+        warn_user(
+            f"The noise covariance is degenerate: the residuals of the outputs {involved} depend on each other "
+            f"linearly, to the last digits of {dtype}, or there are too few samples to tell. {cure}, leave one of "
+            "these outputs out, or use covariance='diag'.",
+            DegenerateCovarianceWarning,
+        )
+
+
+def _positive_definite(name: str, matrix: ArrayLike, n_rows: int | None) -> Array:
+    try:
+        array = np.asarray(matrix, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a square array of numbers, got {matrix!r}") from None
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or (n_rows is not None and len(array) != n_rows):
+        expected = f"({n_rows}, {n_rows}), a row and a column for each output" if n_rows is not None else "square"
+        raise ValueError(f"{name} must be {expected}, got an array of shape {array.shape}")
+    if not np.all(np.isfinite(array)) or not np.allclose(array, array.T, rtol=1e-8, atol=0):
+        raise ValueError(f"{name} must be finite and symmetric")
+    least = float(np.linalg.eigvalsh(array)[0])
+    if least <= 0:
+        raise ValueError(
+            f"{name} must be positive definite, but its least eigenvalue is {least:.3g}: a combination of outputs "
+            "without any noise has no density"
+        )
+    return array

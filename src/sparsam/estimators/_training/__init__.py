@@ -1,0 +1,1 @@
+"""Training of an estimator, and the attributes that it sets."""

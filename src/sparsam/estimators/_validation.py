@@ -1,0 +1,250 @@
+"""What every estimator checks at its border: hyperparameters, data, sample weights. Inside, all is trusted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.validation import validate_data
+
+from sparsam._utils.fork_guard import refuse_after_fork
+from sparsam.engine.data.devices import default_mesh, local_devices, n_processes
+from sparsam.engine.training.checkpoints import parse_interval
+from sparsam.engine.training.train import SOLVERS
+
+__all__ = [
+    "check_choice",
+    "check_finite",
+    "check_flag",
+    "check_hyperparameters",
+    "check_number",
+    "check_piece",
+    "check_sample_weight",
+    "check_supervised_hyperparameters",
+    "check_unit_range",
+    "check_weight",
+    "check_width",
+    "checked_mesh",
+    "features_of_the_fitted",
+    "layer_sizes",
+    "validate_inputs",
+]
+
+LARGEST_WEIGHT = 1e30  # of a penalty: J and its gradient must fit into float32 with it
+
+UNIT_RANGE_SLACK = 1e-6  # rounding that data scaled to [0, 1] may show
+
+
+def check_number(
+    name: str,
+    value: Any,
+    kind: Any = Real,
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+    interval: str | None = None,
+) -> None:
+    """Raise TypeError or ValueError unless value is a finite number of that kind in [low, high].
+
+    ``interval`` is how the error message names the interval.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, kind):
+        raise TypeError(f"{name} must be {'an integer' if kind is Integral else 'a number'}, got {value!r}")
+    if not (low <= value <= high and abs(value) < np.inf):
+        named = interval or (f"in [{low:.10g}, {high:.10g}]" if high < np.inf else f"finite and at least {low:.6g}")
+        raise ValueError(f"{name} must be {named}, got {value!r}")
+
+
+def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
+    """Raise ValueError unless value is one of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def check_hyperparameters(estimator: Any) -> None:
+    """Check the hyperparameters that all estimators share, alpha aside."""
+    check_choice("solver", estimator.solver, SOLVERS)
+    check_choice("dtype", estimator.dtype, ("float32", "float64"))
+    check_number("max_iter", estimator.max_iter, Integral, low=1, high=2**31 - 1)  # the engine counts in int32
+    check_number("tol", estimator.tol, low=0)
+    if estimator.time_budget is not None:
+        check_number("time_budget", estimator.time_budget, low=np.finfo(float).tiny, interval="positive and finite")
+    if estimator.chunk_size is not None:
+        check_number("chunk_size", estimator.chunk_size, Integral, low=1)
+    if estimator.checkpoint is not None and not isinstance(estimator.checkpoint, str | os.PathLike):
+        raise TypeError(f"checkpoint must be the path of a folder, or None, got {estimator.checkpoint!r}")
+    parse_interval(estimator.checkpoint_every)
+    for name in ("polish", "warm_start", "resume"):
+        check_flag(name, getattr(estimator, name))
+    checked_mesh(estimator.mesh)
+    if estimator.callback is not None and not callable(estimator.callback):
+        raise TypeError(f"callback must be callable or None, got {estimator.callback!r}")
+    if not isinstance(estimator.verbose, Integral | np.bool_):
+        raise TypeError(f"verbose must be an integer, got {estimator.verbose!r}")
+
+
+def check_supervised_hyperparameters(estimator: Any) -> None:
+    """Check the hyperparameters that networks with targets share, alpha aside."""
+    check_hyperparameters(estimator)
+    layer_sizes(estimator.hidden_layer_sizes)
+    check_choice("hidden_activation", estimator.hidden_activation, ("tanh", "logistic", "relu"))
+    check_flag("early_stopping", estimator.early_stopping)
+    least = np.finfo(float).tiny
+    check_number("validation_fraction", estimator.validation_fraction, low=least, high=1 - 1e-9, interval="in (0, 1)")
+    check_number("n_iter_no_change", estimator.n_iter_no_change, Integral, low=1)
+
+
+def check_weight(name: str, value: Any) -> None:
+    """Check the weight of a penalty."""
+    check_number(name, value, low=0, high=LARGEST_WEIGHT)
+
+
+def checked_mesh(mesh: Any) -> Mesh | None:
+    """Return the mesh to train on: of None all devices of this process.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no mesh, or some processes of a distributed run have no part in it.
+    """
+    refuse_after_fork()
+    if mesh is None:
+        return default_mesh()
+    if not isinstance(mesh, Mesh):
+        raise TypeError(f"mesh must be None or a jax.sharding.Mesh, got {type(mesh).__name__}")
+    count = n_processes(mesh)
+    if not local_devices(mesh) or count not in (1, jax.process_count()):
+        raise ValueError(
+            f"mesh holds devices of {count} of {jax.process_count()} processes: give devices of this process alone, or "
+            "of all processes (sparsam.engine.all_devices())"
+        )
+    return mesh
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise TypeError unless value is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def layer_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
+    """Return the sizes of the hidden layers, of which a single one may be given as a number."""
+    sizes = (hidden_layer_sizes,) if isinstance(hidden_layer_sizes, Integral) else hidden_layer_sizes
+    if not isinstance(sizes, tuple | list | np.ndarray):
+        raise TypeError(f"hidden_layer_sizes must be a tuple of integers, got {hidden_layer_sizes!r}")
+    for size in sizes:
+        check_number("hidden_layer_sizes", size, Integral, low=1)
+    return tuple(int(size) for size in sizes)
+
+
+def validate_inputs(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> NDArray[np.floating]:
+    """Return X as a dense, finite float array (n_samples, n_features).
+
+    With ``reset`` the estimator learns the number and names of the features; without, they must agree.
+    """
+    checked: NDArray[np.floating] = validate_data(
+        estimator, X, dtype=(np.float64, np.float32), ensure_all_finite=False, reset=reset
+    )
+    check_finite(checked, "X")
+    return checked
+
+
+@contextmanager
+def features_of_the_fitted(estimator: Any) -> Iterator[None]:
+    """Where a fit fails that leaves the weights of an earlier one, leave the number and names of its features, too."""
+    names = ("n_features_in_", "feature_names_in_")
+    before, weights = {name: getattr(estimator, name, None) for name in names}, getattr(estimator, "coefs_", None)
+    try:
+        yield
+    except BaseException:
+        if getattr(estimator, "coefs_", None) is weights:
+            for name, value in before.items():
+                vars(estimator).pop(name, None)
+                if value is not None:
+                    setattr(estimator, name, value)
+        raise
+
+
+def check_width(estimator: Any, n_features: int, *, reset: bool) -> None:
+    """Do what `validate_inputs` does about features, for data that have no names.
+
+    Raises
+    ------
+    ValueError
+        Without ``reset``, if there are not as many as the estimator was fitted on.
+    """
+    if not reset and n_features != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {n_features} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
+            "features as input"
+        )
+    if reset:
+        estimator.n_features_in_ = n_features
+        if hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
+
+
+def check_piece(X: ArrayLike, row: int) -> NDArray[np.floating]:
+    """Return some consecutive samples, the first of them number ``row``, as a dense, finite float array."""
+    checked: NDArray[np.floating] = check_array(
+        X, dtype=(np.float64, np.float32), ensure_all_finite=False, input_name="X"
+    )
+    check_finite(checked, "X", row)
+    return checked
+
+
+def check_finite(X: NDArray[np.floating], name: str, first_row: int = 0) -> None:
+    """Raise ValueError naming the first row that holds NaN or infinity."""
+    # A sum is finite only if every summand is, and needs no array of flags; it can overflow, so look then.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.sum(X)):
+            return
+    rows, columns = np.nonzero(~np.isfinite(X))
+    if len(rows):
+        row, column = int(rows[0]), int(columns[0])
+        kind = "NaN" if np.isnan(X[row, column]) else "infinity"
+        raise ValueError(
+            f"Input {name} contains {kind}: first in row {first_row + row}, column {column}; {len(np.unique(rows))} of "
+            f"{len(X)} rows have NaN or infinity. Remove these rows or impute them (sklearn.impute)."
+        )
+
+
+def check_sample_weight(
+    sample_weight: ArrayLike | None, X: NDArray[np.floating], first_row: int = 0, *, some: bool = True
+) -> NDArray[np.float64] | None:
+    """Return the weights as float64 (n_samples,): finite, not negative, and, where ``some``, not all zero.
+
+    ``first_row`` is the number of the first sample.
+    """
+    if sample_weight is None:
+        return None
+    weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weights.ndim != 1:
+        raise ValueError(f"sample_weight must be one number a sample, got an array of shape {weights.shape}")
+    check_consistent_length(X, weights)
+    if np.any(weights < 0):
+        raise ValueError(f"sample_weight must not be negative: it is in row {first_row + int(np.argmax(weights < 0))}")
+    if some and not weights.sum() > 0:
+        raise ValueError("sample_weight is zero for every sample: nothing is left to fit")
+    return np.asarray(weights)
+
+
+def check_unit_range(X: NDArray[np.floating], first_row: int = 0) -> None:
+    """Raise ValueError unless X lies in [0, 1], the range of a logistic output, up to rounding."""
+    low, high = float(X.min()), float(X.max())
+    if low < -UNIT_RANGE_SLACK or high > 1 + UNIT_RANGE_SLACK:
+        row = first_row + int(np.argmax(np.any((X < -UNIT_RANGE_SLACK) | (X > 1 + UNIT_RANGE_SLACK), axis=1)))
+        raise ValueError(
+            f"X ranges from {low:.6g} to {high:.6g} (first outside [0, 1] in row {row}), but logistic outputs can only "
+            "reach (0, 1). Normalize X (sparsam.images.normalize_patches for image patches, "
+            "sklearn.preprocessing.MinMaxScaler for tables) or set output_activation='identity'."
+        )

@@ -1,0 +1,111 @@
+"""Autoencoders of one network fitted together, on data that are brought to the device once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Sequence
+from copy import copy
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from sparsam.engine.data.samples import Samples
+from sparsam.engine.training import batch as many
+from sparsam.engine.training.train import Training
+from sparsam.estimators._training import fitted_attributes as fitting
+from sparsam.estimators.autoencoder import SparseAutoencoder
+
+__all__ = ["OWN", "fit_together", "kind_of", "trains_with_others"]
+
+OWN = ("rho", "beta", "alpha", "random_state")
+"""Hyperparameters in which autoencoders that are fitted together may differ."""
+
+ALONE = {"polish": False, "warm_start": False, "time_budget": None, "callback": None, "checkpoint": None, "verbose": 0}
+"""Hyperparameters, by their usual values, of which any other asks for a fit of its own."""
+
+
+def trains_with_others(estimator: Any) -> bool:
+    """Whether `fit_together` can fit the estimator."""
+    if type(estimator) is not SparseAutoencoder:
+        return False
+    followed = hasattr(estimator, "_skl_callbacks")
+    return not followed and all(getattr(estimator, name) == usual for name, usual in ALONE.items())
+
+
+def kind_of(estimator: SparseAutoencoder) -> Hashable:
+    """What must be the same of all that are fitted together; beside it whether there is a sparsity penalty at all."""
+    values = estimator.get_params(deep=False)
+    return tuple(repr(values[name]) for name in sorted(values) if name not in OWN), estimator.beta > 0
+
+
+def fit_together(
+    estimators: Sequence[SparseAutoencoder],
+    X: ArrayLike,
+    finished: Callable[[int, SparseAutoencoder], None],
+    *,
+    sample_weight: ArrayLike | None = None,
+    snapshots: Collection[int] = (),
+    train_many: Callable[..., list[Training]] = many.train_many,
+    stop: Callable[[], bool] = lambda: False,
+    **options: Any,
+) -> None:
+    """Fit autoencoders of one kind (`kind_of`), each as its own `fit` would.
+
+    Parameters
+    ----------
+    estimators : sequence of SparseAutoencoder
+        For which `trains_with_others` is true.
+    X, sample_weight : array-like
+        As for `SparseAutoencoder.fit`; rows in memory.
+    finished : callable
+        Called with the number and a fitted copy as each is done, from the thread that trained it: first one for each of
+        the snapshots, of that ``max_iter``. Where J was not finite at the initial weights the copy has ``stop_reason_``
+        alone; of those that ``stop`` ended nothing is heard.
+    snapshots : collection of int
+        Values of max_iter, smaller than the estimators' own, whose fits are wanted too.
+    train_many : callable, default `sparsam.engine.train_many`
+        How they are trained.
+    stop : callable
+        Asked about ten times a second whether to end.
+    **options
+        Of ``train_many``.
+    """
+    first = estimators[0]
+    for estimator in estimators:
+        estimator.check_hyperparameters()
+    beginnings = [estimator._beginning(X, sample_weight) for estimator in estimators]
+    network, on_devices, _ = beginnings[0]
+    samples = on_devices(first.dtype)
+    if not isinstance(samples, Samples):
+        raise TypeError("X is read in pieces, which one fit at a time can do: fit the estimators one by one")
+
+    def finish(number: int, training: Training) -> None:
+        if training.stop_reason == "interrupted":
+            return
+        for max_iter in (*sorted(snapshots), first.max_iter):
+            estimator = copy(estimators[number]).set_params(max_iter=max_iter)
+            at = training.after(max_iter)
+            estimator._set_activation(network, at, on_devices)
+            _set_fitted(estimator, network, at)
+            finished(number, estimator)
+
+    train_many(
+        [estimator._objective(network) for estimator in estimators],
+        samples,
+        [theta for _, _, theta in beginnings],
+        solver=first.solver,
+        dtype=first.dtype,
+        tol=first.tol,
+        max_iter=first.max_iter,
+        snapshots=snapshots,
+        finished=finish,
+        stop=stop,
+        **options,
+    )
+
+
+def _set_fitted(estimator: SparseAutoencoder, network: Any, training: Training) -> None:
+    try:
+        fitting.set_fitted_attributes(estimator, network, training)
+    except FloatingPointError:  # stop_reason_ says so
+        if not training.history:
+            estimator.stop_reason_ = training.stop_reason

@@ -1,0 +1,99 @@
+"""Tangents that an autoencoder has learned: the directions in which its hidden units notice a change."""
+
+from __future__ import annotations
+
+from functools import partial
+from numbers import Integral
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from sparsam.engine.network.activations import get_activation
+from sparsam.engine.network.network import Network, Parameters, affine
+from sparsam.estimators import _validation as validation
+from sparsam.estimators._training import fitted_attributes as fitting
+from sparsam.estimators.autoencoder import SparseAutoencoder
+
+__all__ = ["encoder_tangents"]
+
+
+def encoder_tangents(
+    X: ArrayLike, autoencoder: SparseAutoencoder, n_tangents: int = 8, *, chunk_size: int | None = 256
+) -> NDArray[np.floating]:
+    """Leading singular vectors of the encoder's Jacobian at each sample (the "manifold tangent classifier").
+
+    The Jacobian of the hidden activations by the inputs is ::
+
+        dz/dx = diag(h'(a)) W_1'  =  U diag(sigma) V'
+
+    Its first right singular vectors span the directions in which the code changes the most. An autoencoder needs those
+    among its data, and is deaf to others: the tangents of the manifold that the data lie on.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+    autoencoder : SparseAutoencoder
+        Fitted, on these samples or on more that need no labels.
+    n_tangents : int, default 8
+        At most n_components, and at most n_features.
+    chunk_size : int or None, default 256
+        Samples decomposed at a time.
+
+    Returns
+    -------
+    array of shape (n_samples, n_tangents, n_features)
+        Orthonormal, in the order of falling singular values; 0 for those beyond the Jacobian's rank. The sign of each
+        means nothing. For
+        ``fit(..., tangents=)``, or, with `functools.partial`, for the parameter ``tangents``.
+
+    Raises
+    ------
+    NotFittedError, ValueError
+        If the autoencoder is not fitted, or there are not so many tangents.
+
+    References
+    ----------
+    S. Rifai, Y. Dauphin, P. Vincent, Y. Bengio & X. Muller, "The manifold tangent classifier", NIPS 2011.
+
+    Examples
+    --------
+    >>> from sparsam import SparseAutoencoder
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.hstack([rng.uniform(0.2, 0.8, size=(200, 1)), np.full((200, 2), 0.5)])   # a line in space
+    >>> autoencoder = SparseAutoencoder(3, beta=0.0, random_state=0).fit(X)
+    >>> tangent = encoder_tangents(X[:1], autoencoder, 1)[0, 0]
+    >>> bool(abs(tangent[0]) > 0.99)
+    True
+    """
+    check_is_fitted(autoencoder)
+    inputs = validation.validate_inputs(autoencoder, X, reset=False)
+    n_features, n_components = autoencoder.coefs_[0].shape
+    validation.check_number("n_tangents", n_tangents, Integral, low=1, high=min(n_features, n_components))
+    network = Network((n_features, n_components, n_features), autoencoder.hidden_activation)
+    parameters = fitting.fitted_parameters(autoencoder)
+    return fitting.apply_in_chunks(
+        partial(_singular_vectors, int(n_tangents)),
+        network,
+        parameters,
+        inputs,
+        dtype=np.float64,  # the products square the singular values
+        chunk_size=chunk_size,
+    ).astype(inputs.dtype, copy=False)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _singular_vectors(n_tangents: int, network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
+    W = parameters.coefs[0]
+    a = affine(X.T, W, parameters.intercepts[0])
+    slopes = get_activation(network.hidden_activation).slope(a)
+    # The eigenvectors u of J J' = diag(h') W'W diag(h'), (n_components, n_components), cost less than J's own
+    # decomposition; v = J' u / |J' u|.
+    products = slopes.T[:, :, None] * (W.T @ W) * slopes.T[:, None, :]
+    values, u = jnp.linalg.eigh(products)
+    values, u = values[:, ::-1][:, :n_tangents], u[:, :, ::-1][:, :, :n_tangents]
+    vectors = jnp.einsum("dm,mn,nmk->nkd", W, slopes, u) / jnp.sqrt(jnp.where(values > 0, values, 1.0))[:, :, None]
+    felt = values > jnp.finfo(values.dtype).eps * len(W) * values[:, :1]
+    return jnp.where(felt[:, :, None], vectors, 0.0)

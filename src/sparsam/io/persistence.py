@@ -1,0 +1,214 @@
+"""Saving and loading fitted estimators: arrays as safetensors, everything else as JSON in its header; never pickle.
+
+The file is a plain safetensors file: ``coefs_0``, ``intercepts_0``, ... and a header entry ``sparsam`` with the class,
+its parameters, scalar results, versions, and a SHA-256 digest of it all, so that an edited file is noticed.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from sparsam._utils.atomic_write import atomic_write
+from sparsam._utils.checksummed_file import Arrays, read_signed, signed
+from sparsam.io.schemas import LAYOUTS
+
+__all__ = ["load", "save"]
+
+FORMAT = 1
+HEADER_KEY = "sparsam"
+
+LABELS = {"b": "bool", "i": "int64", "u": "uint64", "f": "float64", "U": "str", "O": "object"}
+"""Kinds of labels that a header holds, and their types again; of objects, strings alone."""
+
+
+def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Save a fitted estimator to a file.
+
+    Parameters
+    ----------
+    estimator : SparseAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
+        Fitted.
+    path : str or path
+        By custom ``*.safetensors``. The file appears whole or not at all.
+    overwrite : bool, default False
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If it is no estimator of sparsam.
+    ValueError
+        If it was changed after the fit so that `load` would refuse it: its parameters are invalid, say.
+    FileExistsError
+        If the file exists and ``overwrite`` is False.
+
+    Notes
+    -----
+    A ``callback``, a callable ``tangents`` and a `RandomState` object are not saved; they come back as None, and to fit
+    the loaded model again they must be set. An integer ``random_state`` is saved.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np
+    >>> from sparsam import SparseAutoencoder, load, save
+    >>> X = np.random.default_rng(0).uniform(size=(50, 4))
+    >>> model = SparseAutoencoder(n_components=2, rho=0.1, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(model, pathlib.Path(folder) / "model.safetensors")
+    ...     again = load(pathlib.Path(folder) / "model.safetensors")
+    >>> bool(np.all(again.transform(X) == model.transform(X)))
+    True
+    """
+    layout = LAYOUTS.get(type(estimator).__name__)
+    if layout is None or type(estimator) is not layout.estimator:
+        raise TypeError(f"only {', '.join(LAYOUTS)} can be saved, not {type(estimator).__name__}")
+    check_is_fitted(estimator)
+    model: Any = estimator
+    layout.check(model)
+
+    arrays: Arrays = {name: getattr(model, name) for name in layout.arrays} | layout.encode(model)
+    for name in ("coefs_", "intercepts_"):
+        arrays |= {f"{name}{layer}": array for layer, array in enumerate(getattr(model, name))}
+    arrays |= {f"history.{column}": np.asarray(values) for column, values in model._history.items()}
+
+    parameters = model.get_params(deep=False)
+    for name in layout.not_saved:
+        if not isinstance(parameters[name], int | np.integer):
+            parameters[name] = None
+    header = {
+        "format": FORMAT,
+        "class": type(estimator).__name__,
+        "parameters": {name: _as_json(value) for name, value in parameters.items()},
+        "results": {name: _as_json(getattr(model, name)) for name in layout.results},
+        "labels": {name: _labels_as_json(getattr(model, name)) for name in layout.labels},
+        "history": list(model._history),
+        "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
+        "versions": {package: importlib.metadata.version(package) for package in ("sparsam", "jax", "numpy")},
+    }
+    with atomic_write(path, overwrite=overwrite) as file:
+        file.write(signed(HEADER_KEY, header, arrays))
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Load an estimator that `save` has written.
+
+    Nothing in the file is executed, and nothing in it is trusted: class, parameters, shapes and digest are checked.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    estimator
+        Fitted, of the class it was.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is truncated, edited, foreign, or of a newer format.
+
+    Examples
+    --------
+    See `save`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no model file at {path}")
+    try:
+        header, arrays = read_signed(path, HEADER_KEY, FORMAT)
+        return _rebuild(header, arrays)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"cannot load {path}: {_reason(error)}") from error
+
+
+def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
+    layout = LAYOUTS.get(header["class"])
+    if layout is None:
+        raise ValueError(f"it holds a {header['class']!r}, which this version of sparsam does not know")
+    if set(header["parameters"]) != set(layout.estimator().get_params(deep=False)):
+        raise ValueError("its parameters are not those of this version's class")
+    model: Any = layout.estimator(**{name: _from_json(value) for name, value in header["parameters"].items()})
+    check_random_state(model.random_state)
+
+    for name, kind in layout.results.items():
+        if type(header["results"][name]) is not kind:
+            raise ValueError(f"{name} is not of type {kind.__name__}")
+        setattr(model, name, header["results"][name])
+    names = header["feature_names"]
+    if names != []:
+        if type(names) is not list or {type(name) for name in names} != {str} or len(names) != model.n_features_in_:
+            raise ValueError("its feature names do not fit")
+        model.feature_names_in_ = np.array(names, dtype=object)
+
+    for name in layout.arrays:
+        setattr(model, name, arrays[name])
+    for name in layout.labels:
+        setattr(model, name, _labels_from_json(header.get("labels", {})[name]))
+    for name in ("coefs_", "intercepts_"):
+        n_layers = sum(key.startswith(name) for key in arrays)
+        setattr(model, name, [arrays[f"{name}{layer}"] for layer in range(n_layers)])
+    columns = {column: arrays[f"history.{column}"] for column in header["history"]}
+    for values in columns.values():
+        if values.shape != (model.n_iter_ + 1,) or values.dtype.kind not in "fi" or not np.all(np.isfinite(values)):
+            raise ValueError("its history is not a finite number an iteration")
+    model._history = {column: values.tolist() for column, values in columns.items()}
+    model.loss_curve_ = model._history["J"]
+    layout.decode(model, arrays)
+    layout.check(model)
+    return model
+
+
+def _as_json(value: Any) -> Any:
+    """Make JSON of a parameter: a number, text, None, or tuples, lists and arrays of such."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist()}
+    if isinstance(value, tuple):
+        return {"tuple": [_as_json(part) for part in value]}
+    return [_as_json(part) for part in value] if isinstance(value, list) else value
+
+
+def _from_json(value: Any) -> Any:
+    """Inverse of `_as_json`."""
+    if isinstance(value, list):
+        return [_from_json(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"array"}:
+        return np.array(value["array"])
+    if set(value) == {"tuple"}:
+        return tuple(_from_json(part) for part in value["tuple"])
+    raise ValueError("a parameter is of no known kind")
+
+
+def _labels_as_json(labels: NDArray[Any]) -> dict[str, Any]:
+    kind = labels.dtype.kind
+    if kind not in LABELS or (kind == "O" and not all(isinstance(label, str) for label in labels)):
+        raise TypeError(f"labels of type {labels.dtype} cannot be saved: use numbers or strings")
+    return {"kind": kind, "labels": labels.tolist()}
+
+
+def _labels_from_json(header: dict[str, Any]) -> NDArray[Any]:
+    kind, labels = header["kind"], header["labels"]
+    if len({type(label) for label in labels}) > 1:
+        raise ValueError("its labels are of several types")
+    return np.array(labels, dtype=LABELS[kind])
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) and str(error) else f"its content is not as saved ({error!r})"

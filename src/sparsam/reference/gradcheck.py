@@ -1,0 +1,181 @@
+"""Numerical gradients, and the comparison of a gradient with them.
+
+Works on any function of a NumPy vector; it knows nothing of the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["GradientCheck", "check_gradient", "numerical_gradient", "relative_difference"]
+
+Array = NDArray[np.float64]
+
+STENCILS = {2: ((1, 0.5),), 4: ((1, 2 / 3), (2, -1 / 12))}
+"""(offset, weight) pairs of the central differences of second and fourth order: f' is about
+sum_k weight_k (f(x + k step) - f(x - k step)) / step."""
+
+
+def numerical_gradient(f: Callable[[Array], float], theta: ArrayLike, step: float = 1e-4, *, order: int = 2) -> Array:
+    """Gradient of a scalar function by central differences, one coordinate at a time.
+
+    ::
+
+        order 2:  (f(x + step) - f(x - step)) / (2 step)
+        order 4:  (8 (f(x + step) - f(x - step)) - (f(x + 2 step) - f(x - 2 step))) / (12 step)
+
+    whose truncation errors are about step^2 f'''/6 and step^4 f'''''/30.
+
+    Parameters
+    ----------
+    f : callable
+        Takes a float64 array of theta's shape, returns a float.
+    theta : array of any shape
+        Where.
+    step : float, default 1e-4
+        The notes' step: its truncation error and the rounding of f about balance in float64 for functions of order 1.
+        Use 1e-3 with ``order=4``.
+    order : {2, 4}, default 2
+        4 where the third derivatives are large, as in tangent propagation.
+
+    Returns
+    -------
+    gradient : array of the shape of theta, float64
+
+    Raises
+    ------
+    ValueError
+        If step is not positive or there is no stencil of that order.
+
+    References
+    ----------
+    A. Ng, *CS294A Lecture notes: Sparse autoencoder*, section 2.3; PRML eq. 5.69.
+
+    Examples
+    --------
+    >>> from sparsam.reference import quadratic
+    >>> numerical_gradient(lambda x: quadratic(x)[0], [4.0, 10.0]).round(6).tolist()
+    [38.0, 12.0]
+    """
+    if not step > 0:
+        raise ValueError(f"step must be positive, got {step}")
+    if order not in STENCILS:
+        raise ValueError(f"order must be one of {sorted(STENCILS)}, got {order}")
+    point = np.array(theta, dtype=np.float64)
+    gradient = np.zeros_like(point)
+    for index in np.ndindex(point.shape):
+        here = point[index]
+        for offset, weight in STENCILS[order]:
+            point[index] = here + offset * step
+            above = f(point)
+            point[index] = here - offset * step
+            gradient[index] += weight * (above - f(point)) / step
+        point[index] = here
+    return gradient
+
+
+def relative_difference(one: ArrayLike, other: ArrayLike) -> float:
+    """|one - other| / |one + other| in the Euclidean norm: the notes' measure; 0 if both are 0.
+
+    Examples
+    --------
+    >>> relative_difference([1.0, 1.0], [1.0, 1.0])
+    0.0
+    """
+    return _relative(np.asarray(one, dtype=float), np.asarray(other, dtype=float), 0.0)
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """Outcome of `check_gradient`.
+
+    Attributes
+    ----------
+    relative_errors : dict of str to float
+        One a block: |n - g| over the larger of |n + g| and 1e-3 of the whole vector's |n + g|, so that a block whose
+        gradient nearly vanishes is judged by the whole's scale.
+    relative_error : float
+        |n - g| / |n + g| of the whole vector.
+    gradient, numerical : arrays
+        g and n.
+    """
+
+    relative_errors: Mapping[str, float]
+    relative_error: float
+    gradient: Array
+    numerical: Array
+
+    @property
+    def largest(self) -> float:
+        """The largest error, blocks and whole."""
+        return max(self.relative_error, *self.relative_errors.values())
+
+
+def check_gradient(
+    value_and_gradient: Callable[[Array], tuple[float, ArrayLike]],
+    theta: ArrayLike,
+    step: float = 1e-4,
+    *,
+    order: int = 2,
+    blocks: Mapping[str, slice] | None = None,
+) -> GradientCheck:
+    """Compare a gradient with the numerical one.
+
+    Parameters
+    ----------
+    value_and_gradient : callable
+        Takes a float64 array of theta's shape, returns the value and the gradient.
+    theta : array
+        Where; not at a minimum, where the gradient is zero and a relative error means nothing.
+    step, order
+        See `numerical_gradient`.
+    blocks : dict of str to slice, optional
+        Named parts of the raveled theta that are judged one by one, as `Network.blocks`: a wrong bias gradient is not
+        drowned by a right weight matrix.
+
+    Returns
+    -------
+    GradientCheck
+
+    Raises
+    ------
+    ValueError
+        If the gradient has not theta's shape or is not finite, or as in `numerical_gradient`.
+
+    Examples
+    --------
+    >>> from sparsam.reference import quadratic
+    >>> check = check_gradient(quadratic, [4.0, 10.0])
+    >>> check.relative_error < 1e-11
+    True
+    """
+    theta = np.array(theta, dtype=np.float64)
+    gradient = np.asarray(value_and_gradient(theta)[1], dtype=np.float64)
+    if gradient.shape != theta.shape:
+        raise ValueError(f"the gradient has shape {gradient.shape}, theta {theta.shape}: they must be the same")
+    if not np.all(np.isfinite(gradient)):
+        raise ValueError("the gradient is not finite at theta: check it where the function is finite")
+    numerical = numerical_gradient(lambda point: float(value_and_gradient(point)[0]), theta, step, order=order)
+    return GradientCheck(
+        relative_errors=blockwise_differences(gradient, numerical, blocks or {"theta": slice(None)}),
+        relative_error=relative_difference(gradient, numerical),
+        gradient=gradient,
+        numerical=numerical,
+    )
+
+
+def blockwise_differences(one: ArrayLike, other: ArrayLike, blocks: Mapping[str, slice]) -> dict[str, float]:
+    """Relative difference of each block, as `GradientCheck` defines it."""
+    one, other = np.ravel(np.asarray(one, dtype=float)), np.ravel(np.asarray(other, dtype=float))
+    floor = 1e-3 * float(np.linalg.norm(one + other))
+    return {name: _relative(one[block], other[block], floor) for name, block in blocks.items()}
+
+
+def _relative(one: Array, other: Array, floor: float) -> float:
+    difference = float(np.linalg.norm(one - other))
+    scale = max(float(np.linalg.norm(one + other)), floor)
+    return difference / scale if difference != 0 else 0.0  # NaN stays NaN: no check passes on it

@@ -1,0 +1,144 @@
+"""From a fitted estimator and its data to a page."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal
+
+from sparsam._utils.atomic_write import atomic_write
+from sparsam.display.estimator_access import fitted, innermost
+from sparsam.reports.page import Page, render, require_libraries
+from sparsam.reports.rows import Rows
+
+__all__ = ["report"]
+
+
+def report(
+    model: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    test: tuple[Any, Any] | None = None,
+    names: list[str] | None = None,
+    image_shape: tuple[int, int] | Literal["auto"] | None = "auto",
+    title: str | None = None,
+    remarks: list[str] | None = None,
+    path: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+) -> str:
+    """Make a page about a fitted estimator: HTML in one file, which needs no network and no server.
+
+    Of an autoencoder it shows the filters, to be sorted and clicked for each unit's page, and reconstructions by the
+    strongest units; of a regression the covariance, and whether the residuals obey it; of a classification the noise
+    of the labels, and which of them are probably wrong; of all of them the course of the training, and warnings in
+    plain words.
+
+    Parameters
+    ----------
+    model : SparseAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
+        Fitted; or a pipeline (`TangentPipeline` too) whose last step it is, or a search for it.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        The training data. Of an autoencoder at most 10,000 rows are looked at.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Of a regression and a classification: targets, or labels as given.
+    test : (X, y), optional
+        Rows that the training has not seen. What is said of residuals and probabilities is then about these, which is
+        more honest: of the training data both are too good.
+    names : list of str, optional
+        Of a regression's targets, best with their units. Default: the columns of y, or "output 0", "output 1", ...
+    image_shape : (height, width), None or "auto", default "auto"
+        Of a row of X that is a picture; None for rows that are none. "auto" takes a square number of features for
+        squares; beside a classifier at least 64 of them, without names or numbered.
+    title : str, optional
+        Heading of the page. Default: the estimator's class.
+    remarks : list of str, optional
+        Said among the page's warnings.
+    path : path, optional
+        File to write, whole or not at all.
+    overwrite : bool, default False
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    html : str
+        The page.
+
+    Raises
+    ------
+    TypeError
+        If the model is none of these.
+    NotFittedError
+        If it is not fitted.
+    ValueError
+        If the data do not fit it, or y is missing.
+    FileExistsError
+        If the file exists and ``overwrite`` is False.
+    ImportError
+        Without Altair and vl-convert: ``pip install 'sparsam[report]'``.
+
+    Notes
+    -----
+    The page holds the rows that it shows (patches, labels that are probably wrong, residuals): think before
+    publishing it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sparsam
+    >>> X = np.random.default_rng(0).uniform(0.1, 0.9, size=(100, 16))
+    >>> model = sparsam.SparseAutoencoder(n_components=3, rho=0.1, tol=1e-2, random_state=0).fit(X)
+    >>> html = sparsam.report(model, X, title="Noise")
+    >>> "<h1>Noise</h1>" in html, len(html) < 3_000_000
+    (True, True)
+    """
+    require_libraries()
+    if path is not None and os.path.lexists(path) and not overwrite:
+        raise FileExistsError(f"{os.fspath(path)} exists: name another file, or replace it with overwrite=True")
+    network = innermost(model)
+    fitted(network, "report", ("coefs_",), "what an estimator of sparsam has learned")
+    if hasattr(network, "inverse_transform"):
+        page = _of_autoencoder(model, network, X, image_shape)
+    elif hasattr(network, "transition_matrix_") or hasattr(network, "covariance_"):
+        page = _of_supervised(model, network, X, y, test, names, image_shape)
+    else:
+        raise TypeError(f"report knows the estimators of sparsam, not {type(network).__name__}")
+    page.title = title or type(network).__name__
+    page.remarks = remarks or []
+    html = render(page)
+    if path is not None:
+        with atomic_write(path, overwrite=overwrite) as file:
+            file.write(html.encode(errors="replace"))  # a folder's name may have octets that are no text
+    return html
+
+
+def _of_autoencoder(model: Any, network: Any, X: Any, image_shape: Any) -> Page:
+    from sparsam.reports.autoencoder import autoencoder_page
+
+    return autoencoder_page(network, _before(model, X), image_shape)
+
+
+def _of_supervised(
+    model: Any, network: Any, X: Any, y: Any, test: tuple[Any, Any] | None, names: Any, image_shape: Any
+) -> Page:
+    if y is None:
+        raise ValueError(f"a report on a {type(network).__name__} needs the targets: report(model, X, y)")
+    training = Rows("training", X, _before(model, X), y)
+    held_out = None if test is None else Rows("held out", test[0], _before(model, test[0]), test[1])
+    if hasattr(network, "classes_"):
+        from sparsam.reports.classifier import classifier_page
+
+        return classifier_page(network, training, held_out, image_shape)
+    from sparsam.reports.regressor import regressor_page
+
+    return regressor_page(network, training, held_out, names)
+
+
+def _before(model: Any, X: Any) -> Any:
+    """What the network (`innermost`) gets of X: whatever stands before it transforms X, one within the other too."""
+    if hasattr(model, "best_estimator_"):
+        return _before(model.best_estimator_, X)
+    if hasattr(model, "steps"):
+        return _before(model[-1], model[:-1].transform(X) if len(model) > 1 else X)
+    if hasattr(model, "transformer_") and hasattr(model, "estimator_"):
+        return _before(model.estimator_, model.transformer_.transform(X))
+    return X

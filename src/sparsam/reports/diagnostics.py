@@ -1,0 +1,175 @@
+"""What a reader should know of a fit before believing it, in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam.display.residuals import correlations
+from sparsam.engine.training.train import STOP_REASONS
+from sparsam.inspection.units import UnitStatistics
+
+__all__ = ["Finding", "of_classifier", "of_covariance", "of_inputs", "of_training", "of_units"]
+
+FEW_HELD_OUT = 100
+NO_NOISE = 1e-6  # standard deviation of the noise, by that of the target
+NEARLY_SINGULAR = 1e-8  # least eigenvalue of the correlations: a combination without noise, to four digits
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence or two, and whether it is bad news, good news or just to be known."""
+
+    kind: Literal["warning", "note", "good"]
+    text: str
+
+
+CURES = {
+    "max_iter": "Train longer (a greater max_iter), or go on from these weights with warm_start.",
+    "time_budget": "Give it more time (time_budget), or go on from these weights with warm_start.",
+    "precision": "Train in float64 (dtype), or be content with a larger tol.",
+    "callback": "Nothing says that these weights are the best.",
+    "interrupted": "Go on from these weights with warm_start.",
+    "not_finite": "These are the last weights at which it was. Look for extreme values in the data.",
+}
+UNIT_TROUBLES = {
+    "dead": "The activation hardly changes from row to row, so that it tells nothing of the data.",
+    "saturated": "The activation is at its upper end, or jumps between both, so that small changes of the data do not "
+    "move it.",
+}
+
+
+def of_training(network: Any) -> Finding:
+    """Say whether the training arrived at a minimum, and if not, what to do."""
+    reason = STOP_REASONS[network.stop_reason_]
+    where = (
+        f"after {network.n_iter_} iterations, where no component of the gradient exceeds {network.gradient_norm_:.1e}"
+    )
+    if network.stop_reason_ == "converged":
+        return Finding("good", f"The training has converged {where}: this is a minimum of J.")
+    if network.stop_reason_ == "held_out":
+        return Finding(
+            "note",
+            f"The training was ended early {where.replace('where', 'with weights at which')}: {reason}. That is meant "
+            "so, but it is no minimum of J.",
+        )
+    return Finding(
+        "warning",
+        f"The training has not converged: {reason} ({where}, and tol is {network.tol:g}). "
+        f"{CURES.get(network.stop_reason_, '')}".strip(),
+    )
+
+
+def of_units(statistics: UnitStatistics, mean_activation: NDArray[np.floating], rho: float | None) -> list[Finding]:
+    """Find units that do nothing, or can do nothing else, and a rho that is met by biases alone."""
+    findings = []
+    n = len(mean_activation)
+    constant = statistics.constant
+    if constant is not None and constant.all():
+        findings.append(
+            Finding(
+                "warning",
+                f"Mean activations agree with rho = {rho:g} only because every unit is constant: each answers alike to "
+                "all rows, by its bias alone, and the features say nothing. A smaller beta, a greater rho, or less "
+                "weight decay lets units answer.",
+            )
+        )
+    for kind, meaning in UNIT_TROUBLES.items():
+        units = np.flatnonzero(getattr(statistics, kind))
+        if len(units):
+            findings.append(
+                Finding("warning", f"{_counted(len(units), n)} {kind} (number {_listed(units)}). {meaning}")
+            )
+    if not statistics.dead.any() and not statistics.saturated.any():
+        findings.append(Finding("good", "No unit is dead or saturated."))
+    if rho is not None:
+        off = np.flatnonzero(np.abs(mean_activation - rho) > 0.25 * rho)
+        if len(off):
+            findings.append(
+                Finding(
+                    "note",
+                    f"The mean activation of {len(off)} of {n} units is more than a quarter off rho = {rho:g}: the "
+                    f"penalty, weighed by beta, was not worth meeting (number {_listed(off)}).",
+                )
+            )
+    return findings
+
+
+def of_inputs(X: NDArray[Any], output_activation: str) -> list[Finding]:
+    """Find values that logistic outputs cannot reach."""
+    outside = (X < 0) | (X > 1)
+    if output_activation != "logistic" or not outside.any():
+        return []
+    return [
+        Finding(
+            "warning",
+            f"{100 * outside.mean():.2f} % of the values are outside [0, 1] (from {X.min():.4g} to {X.max():.4g}), "
+            "which logistic outputs cannot reconstruct: normalize the data as in training, or use "
+            'output_activation="identity".',
+        )
+    ]
+
+
+def of_covariance(network: Any, Y: NDArray[np.float64], names: list[str]) -> list[Finding]:
+    """Say whether the covariance is singular, or nearly so."""
+    if not isinstance(network.covariance, str):
+        return [Finding("note", "The noise covariance was given, not estimated.")]
+    cure = (
+        "There the likelihood has no maximum, and probabilities mean little. Put a prior on the covariance, hold data "
+        "out (early_stopping), raise alpha, use fewer hidden units, or leave such a target out."
+    )
+    C = network.covariance_
+    exact = np.flatnonzero(np.diag(C) < NO_NOISE**2 * np.nanvar(Y, axis=0))
+    if len(exact):
+        met = ", ".join(names[k] for k in exact)
+        return [Finding("warning", f"The covariance is degenerate: the network meets {met} all but exactly. {cure}")]
+    values, vectors = np.linalg.eigh(correlations(C))
+    if values[0] < NEARLY_SINGULAR:
+        involved = ", ".join(name for name, part in zip(names, vectors[:, 0], strict=True) if abs(part) > 0.1)
+        return [
+            Finding(
+                "warning",
+                f"The covariance is degenerate: the residuals of {involved} all but determine each other. {cure}",
+            )
+        ]
+    return []
+
+
+def of_classifier(network: Any) -> list[Finding]:
+    """Say what to make of the noise of the labels."""
+    profile = network.likelihood_profile_
+    if profile is None:
+        return (
+            [Finding("note", "How probable a wrong label is was given, or is a matrix: there is no interval for it.")]
+            if (not isinstance(network.epsilon, str))
+            else []
+        )
+    findings = []
+    low, high = profile.interval
+    if low <= profile.epsilon[0]:
+        findings.append(
+            Finding("note", "The interval for epsilon reaches to 0: the labels held out do not show that any is wrong.")
+        )
+    if high >= profile.epsilon[-1]:
+        findings.append(
+            Finding("warning", "The interval for epsilon reaches to the end of what was tried: it is hardly known.")
+        )
+    if profile.n_held_out < FEW_HELD_OUT:
+        findings.append(
+            Finding("warning", f"Epsilon was estimated from {profile.n_held_out} labels only: it is hardly known.")
+        )
+    return findings
+
+
+def _counted(some: int, all_of: int) -> str:
+    if some == all_of:
+        return f"All {some} units are" if some > 1 else "The only unit is"
+    return f"{some} of {all_of} units {'is' if some == 1 else 'are'}"
+
+
+def _listed(units: NDArray[np.intp], most: int = 12) -> str:
+    more = f" and {len(units) - most} more" if len(units) > most else ""
+    return ", ".join(map(str, units[:most])) + more

@@ -1,0 +1,85 @@
+"""What a study says of each model: the columns of its table."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparsam.estimators._training.fitted_attributes import last_terms
+from sparsam.estimators._training.train_estimator import plain
+from sparsam.inspection.gabor import LEAST_SIDE, fit_gabors
+from sparsam.inspection.units import unit_statistics
+from sparsam.studies.grid import NO_AXIS
+
+__all__ = ["HeldOut", "measured", "parameters_of"]
+
+NAN = float("nan")
+
+
+class HeldOut(NamedTuple):
+    """Rows that no fit sees."""
+
+    X: Any
+    y: Any
+
+
+def parameters_of(estimator: Any) -> dict[str, Any]:
+    """All hyperparameters that influence a fit, as numbers and text."""
+    values = estimator.get_params(deep=False)
+    return {name: _plain_or_text(value) for name, value in values.items() if name not in NO_AXIS}
+
+
+def _plain_or_text(value: Any) -> Any:
+    simple = plain(value)
+    return str(value if isinstance(value, tuple) else simple) if isinstance(simple, list) else simple
+
+
+def measured(model: Any, seconds: float, X: Any, held_out: HeldOut | None) -> dict[str, Any]:
+    """Measure a fitted model; one that J was never finite of has its stop_reason alone.
+
+    Parameters
+    ----------
+    model : estimator
+    seconds : float
+        That its fit took.
+    X : array-like
+        What it was fitted on.
+    held_out : HeldOut or None
+    """
+    if not hasattr(model, "coefs_"):
+        return {"J": NAN, "seconds": seconds, "stop_reason": model.stop_reason_}
+    row: dict[str, Any] = {"J": model.cost_, **last_terms(model)}
+    row |= _held_out_scores(model, held_out)
+    if hasattr(model, "mean_activation_"):
+        rho_hat = np.asarray(model.mean_activation_, dtype=np.float64)
+        shares = unit_statistics(model.transform(X), hidden_activation=model.hidden_activation).shares()
+        row |= {"rho_hat_mean": float(rho_hat.mean()), "rho_hat_std": float(rho_hat.std())}
+        row |= {"dead": shares["dead"], "saturated": shares["saturated"]}
+    return row | {
+        "quality": _quality(np.asarray(model.coefs_[0], dtype=np.float64).T),
+        "iterations": model.n_iter_,
+        "evaluations": model.n_evaluations_,
+        "seconds": seconds,
+        "gradient_norm": model.gradient_norm_,
+        "stop_reason": model.stop_reason_,
+    }
+
+
+def _held_out_scores(model: Any, held_out: HeldOut | None) -> dict[str, float]:
+    if hasattr(model, "mean_activation_"):
+        return {"held_out_error": NAN if held_out is None else -model.score(held_out.X)}
+    if held_out is None:
+        return {"held_out_score": NAN, "held_out_log_likelihood": NAN}
+    return {
+        "held_out_score": float(model.score(*held_out)),
+        "held_out_log_likelihood": float(model.mean_log_likelihood(*held_out)),
+    }
+
+
+def _quality(filters: np.ndarray[Any, Any]) -> float:
+    """Share of filters that are like oriented Gabor functions; NaN of what are no square patches."""
+    side = round(np.sqrt(filters.shape[1]))
+    if side * side != filters.shape[1] or side < LEAST_SIDE:
+        return NAN
+    return fit_gabors(filters).quality()

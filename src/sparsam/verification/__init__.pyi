@@ -1,0 +1,4 @@
+from .certificate import certificate
+from .comparison import Comparison
+
+__all__ = ["Comparison", "certificate"]

@@ -1,0 +1,198 @@
+"""Comparisons of one gradient by several derivations: the lines of the certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam import reference
+from sparsam._utils.jit import quick_jit
+from sparsam.engine.data.samples import Samples
+from sparsam.engine.network.network import Network
+from sparsam.engine.objective.error_functions import ErrorFunction, NoisyCrossEntropy, ProfileGaussianError
+from sparsam.engine.objective.objective import Objective
+from sparsam.engine.objective.penalties import KLSparsity, TangentPropagation, WeightDecay
+from sparsam.engine.training.train import precision
+from sparsam.reference.gradcheck import blockwise_differences, numerical_gradient, relative_difference
+
+__all__ = [
+    "BOUNDS",
+    "Comparison",
+    "apart",
+    "compare",
+    "compare_engine",
+    "compiled_evaluate",
+    "random_weights",
+    "reference_cost",
+]
+
+Evaluated = tuple[float, NDArray[np.float64]]  # J and its gradient
+
+compiled_evaluate = quick_jit(Objective.evaluate)
+"""J and its gradient as a training compiles them."""
+
+BOUNDS = {
+    "notes_step": 1e-9,
+    "hand_numerical": 1e-9,
+    "autodiff_numerical": 1e-9,
+    "autodiff_hand": 1e-12,
+    "float32_hand": 1e-5,
+}
+"""Largest difference allowed in each column of the certificate."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One line of the certificate: a function, and how far its gradients are apart.
+
+    All are relative differences |g - h| / |g + h| (see `sparsam.gradcheck`); None where there is nothing to compare.
+
+    Attributes
+    ----------
+    name : str
+        What was differentiated.
+    notes_step : float or None
+        By hand against numerical as the notes have it: central differences of step 1e-4, the vector as a whole.
+    truncation : float
+        How far that formula is from the fourth-order one: its own truncation error, whatever the gradient under test.
+        On J without sparsity it reaches 1.4e-9 for small nets, so the bound of the notes' column is twice this where
+        that is more.
+    hand_numerical, autodiff_numerical : float or None
+        Against the fourth-order formula with step 1e-3, the worst parameter block.
+    autodiff_hand : float or None
+        Engine in float64 against by hand, value and gradient, the worst block.
+    float32_hand : float or None
+        The same in float32, the default precision of training.
+    """
+
+    name: str
+    notes_step: float | None = None
+    truncation: float = 0.0
+    hand_numerical: float | None = None
+    autodiff_numerical: float | None = None
+    autodiff_hand: float | None = None
+    float32_hand: float | None = None
+
+    @property
+    def exceeded(self) -> tuple[str, ...]:
+        """The columns that exceed their bound (NaN does)."""
+        bounds = BOUNDS | {"notes_step": max(BOUNDS["notes_step"], 2 * self.truncation)}
+        values = {column: getattr(self, column) for column in BOUNDS}
+        return tuple(name for name, value in values.items() if value is not None and not value <= bounds[name])
+
+
+def random_weights(network: Network, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Draw weights, and biases, which `Network.initialize` leaves 0."""
+    theta = network.initialize(generator)
+    biases = theta == 0
+    theta[biases] = generator.uniform(-0.5, 0.5, size=np.count_nonzero(biases))
+    return theta
+
+
+def compare(
+    name: str,
+    objective: Objective,
+    theta: NDArray[np.float64],
+    x: NDArray[np.float64],
+    t: NDArray[np.float64],
+    sample_weight: NDArray[np.float64] | None,
+    *,
+    notes_step: bool,
+    tangents: NDArray[np.float64] | None = None,
+) -> Comparison:
+    """Compare the gradient of an objective by all three derivations."""
+    blocks = objective.network.blocks
+
+    def by_hand(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        return reference_cost(objective, theta, x, t, sample_weight, tangents)
+
+    def by_engine(dtype: str) -> tuple[float, NDArray[np.float64]]:
+        with precision(dtype):
+            samples = Samples.from_arrays(x, t, sample_weight, tangents, chunk_size=32, dtype=dtype)
+            typed = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
+            evaluation = compiled_evaluate(typed, jnp.asarray(theta, dtype), samples)
+            return float(evaluation.value), np.asarray(evaluation.gradient, dtype=float)
+
+    hand = by_hand(theta)
+    gradient = hand[1]
+    double, single = by_engine("float64"), by_engine("float32")
+    fine = numerical_gradient(lambda point: by_hand(point)[0], theta, 1e-3, order=4)
+    as_notes = numerical_gradient(lambda point: by_hand(point)[0], theta) if notes_step else None
+    return Comparison(
+        name,
+        notes_step=None if as_notes is None else relative_difference(gradient, as_notes),
+        truncation=0.0 if as_notes is None else relative_difference(as_notes, fine),
+        hand_numerical=max(blockwise_differences(gradient, fine, blocks).values()),
+        autodiff_numerical=max(blockwise_differences(double[1], fine, blocks).values()),
+        autodiff_hand=apart(double, hand, objective),
+        float32_hand=apart(single, hand, objective),
+    )
+
+
+def apart(one: Evaluated, other: Evaluated, objective: Objective) -> float:
+    """Return the relative difference of two evaluations: of J, or of its gradient's worst block."""
+    of_value = abs(one[0] - other[0]) / abs(one[0] + other[0])
+    return max(of_value, *blockwise_differences(one[1], other[1], objective.network.blocks).values())
+
+
+def compare_engine(
+    name: str,
+    objective: Objective,
+    x: NDArray[np.float64],
+    evaluate: Callable[[Objective, str], tuple[NDArray[np.floating], Evaluated]],
+) -> Comparison:
+    """Compare a way of evaluating J with the derivation by hand, in both precisions.
+
+    ``evaluate`` is given the objective and a precision in whose scope it runs, and returns weights and J at them.
+    """
+    differences = []
+    for dtype in ("float64", "float32"):
+        with precision(dtype):
+            theta, evaluated = evaluate(
+                jax.tree.map(lambda leaf, dtype=dtype: jnp.asarray(leaf, dtype), objective), dtype
+            )
+        by_hand = reference_cost(objective, np.asarray(theta, np.float64), x, x, None, None)
+        differences.append(apart(evaluated, by_hand, objective))
+    return Comparison(name, autodiff_hand=differences[0], float32_hand=differences[1])
+
+
+def reference_cost(
+    objective: Objective,
+    theta: NDArray[np.float64],
+    x: NDArray[np.float64],
+    t: NDArray[np.float64],
+    sample_weight: NDArray[np.float64] | None,
+    tangents: NDArray[np.float64] | None,
+) -> tuple[float, NDArray[np.float64]]:
+    """J of the same terms by hand, at flat weights."""
+    network = objective.network
+    error = next((term for term in objective.terms if isinstance(term, ErrorFunction)), None)
+    decay = next((term for term in objective.terms if isinstance(term, WeightDecay)), WeightDecay(0.0))
+    sparsity = next((term for term in objective.terms if isinstance(term, KLSparsity)), KLSparsity(0.5, 0.0))
+    along = next((term for term in objective.terms if isinstance(term, TangentPropagation)), TangentPropagation(0.0))
+    parameters = [theta[block] for block in network.blocks.values()]
+    n_layers = len(network.shapes)
+    cost, coef_gradients, intercept_gradients = reference.network_cost(
+        [coef.reshape(shape) for coef, shape in zip(parameters[:n_layers], network.shapes, strict=True)],
+        parameters[n_layers:],
+        x,
+        None if error is None else t,
+        hidden_activation=network.hidden_activation,
+        output_activation=network.output_activation,
+        error="squared_error" if error is None else error.name,
+        transition=error.transition if isinstance(error, NoisyCrossEntropy) else None,
+        covariance=error.structure if isinstance(error, ProfileGaussianError) else "full",
+        alpha=float(decay.alpha),
+        rho=float(sparsity.rho),
+        beta=float(sparsity.beta),
+        sample_weight=sample_weight,
+        tangents=tangents,
+        tangent_weight=float(along.tangent_weight),
+        tangents_of=along.of,
+    )
+    return cost, np.concatenate([array.ravel() for array in (*coef_gradients, *intercept_gradients)])

@@ -1,0 +1,291 @@
+"""Kronecker factors: exact where they claim to be, safe where they approximate."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparsam import reference
+from sparsam._utils.jit import quick_jit
+from sparsam.engine.curvature import factors as curvature
+from sparsam.engine.curvature import kronecker
+from sparsam.engine.curvature.factors import input_moments, kronecker_factors
+from sparsam.engine.data.samples import Samples
+from sparsam.engine.network.network import Network
+from sparsam.engine.objective.error_functions import SquaredError
+from sparsam.engine.objective.objective import Objective
+from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
+from sparsam.engine.training.train import precision
+from sparsam.reference.errors import error_of_each
+from sparsam.reference.gaussian import most_likely_covariance
+
+pytestmark = pytest.mark.usefixtures("least_optimized")
+
+few = settings(max_examples=4, deadline=None, derandomize=True)
+
+
+def factorize(objective, theta, samples):
+    return kronecker_factors(objective, theta, samples, input_moments(samples), 0)
+
+
+compiled_factors = quick_jit(factorize)
+
+
+@quick_jit
+def damped_product(objective, theta, samples, damping, vector):
+    return factorize(objective, theta, samples).damped(damping).product(vector)
+
+
+def factors_of(problem, **data):
+    """The factors of a problem, in float64."""
+    with precision("float64"):
+        return jax.device_get(compiled_factors(problem.objective(), problem.theta, problem.samples(**data)))
+
+
+def apply_inverse(problem, damping, vector, **data):
+    """The damped inverse of a problem's factors times a vector, in float64."""
+    with precision("float64"):
+        samples = problem.samples(**data)
+        return np.asarray(damped_product(problem.objective(), problem.theta, samples, damping, vector))
+
+
+def gauss_newton(problem):
+    """The Gauss-Newton matrix of E_1 by all weights, Jac' (curvature of E by the outputs' a) Jac, by hand."""
+    network = problem.case.network
+    coefs, intercepts = network.unravel(problem.theta)
+    h, h_slope = reference.ACTIVATIONS[network.hidden_activation]
+    z, slopes = [problem.inputs[0]], []
+    for W, b in zip(coefs, intercepts, strict=True):
+        a = z[-1] @ W + b
+        z.append(h(a))
+        slopes.append(h_slope(z[-1]))
+    y = reference.OUTPUT_ACTIVATIONS[network.output_activation](a)
+    if network.output_activation == "softmax":
+        slope = np.diag(y) - np.outer(y, y)
+    else:
+        slope = np.diag(reference.ACTIVATIONS[network.output_activation][1](y))
+    by_outputs = curvature_by_outputs(problem, a, y, slope)
+    by_layer = np.eye(len(y))  # da_L/da_l
+    jacobian = np.empty((len(y), network.n_parameters))
+    blocks = list(network.blocks.values())
+    for l in reversed(range(len(coefs))):
+        jacobian[:, blocks[l]] = np.einsum("kj,i->kij", by_layer, z[l]).reshape(len(y), -1)
+        jacobian[:, blocks[len(coefs) + l]] = by_layer
+        if l:
+            by_layer = by_layer @ coefs[l].T * slopes[l - 1]
+    return jacobian.T @ by_outputs @ jacobian
+
+
+def curvature_by_outputs(problem, a, y, slope):
+    """The curvature of E_1 by the outputs' a, from first principles."""
+    options = problem.case.error.options
+    if problem.case.error.name == "squared_error":
+        return slope.T @ slope
+    if problem.case.error.name == "cross_entropy":
+        return slope  # canonical link: d(y - t)/da
+    if problem.case.error.name == "gaussian_error":
+        observed = ~np.isnan(problem.targets)
+        C = options["covariance"]
+        if isinstance(C, str):
+            r = np.where(observed, y - np.nan_to_num(problem.targets), 0)
+            C = most_likely_covariance(C, r, observed, np.ones(1), options.get("covariance_prior"))
+        inverse = np.zeros((len(y), len(y)))
+        block = np.ix_(observed[0], observed[0])
+        inverse[block] = np.linalg.inv(C[block])
+        return inverse
+    # Fisher's information: the mean, over the labels that might be given, of delta delta'.
+    softmax = problem.case.network.output_activation == "softmax"
+    labels = np.eye(len(y)) if softmax else np.array(list(itertools.product([0.0, 1.0], repeat=len(y))))
+    E, delta = error_of_each(
+        "noisy_cross_entropy", problem.case.network.output_activation, a[None], y[None], labels, options["transition"]
+    )
+    return (np.exp(-E) * delta.T) @ delta
+
+
+def layers_of(network):
+    """The indices of each layer's weights and biases in the flat vector."""
+    indices = np.arange(network.n_parameters)
+    depth = len(network.shapes)
+    blocks = list(network.blocks.values())
+    return [np.concatenate([indices[blocks[l]], indices[blocks[depth + l]]]) for l in range(depth)]
+
+
+@pytest.mark.slow
+def test_of_one_sample_the_factors_are_its_gauss_newton_matrix_layer_by_layer(float64_case):
+    if float64_case.n_tangents:
+        pytest.skip("two products are inverted in a basis in which they are nearly diagonal only")
+
+    @few
+    @given(problem=float64_case.problems(weighted=False), damping=st.sampled_from([1e-2, 1.0]))
+    def check(problem, damping):
+        check_one_sample(problem, damping)
+
+    check()
+
+
+@pytest.mark.slow
+def test_of_one_sample_they_are_exact_in_a_quick_case_too(double_sparse_case, cross_entropy):
+    case = type(double_sparse_case)(Network((4, 5, 4, 3), "tanh", "softmax"), error=cross_entropy)
+    check_one_sample(case.problem(), 0.1)
+
+
+def check_one_sample(problem, damping):
+    problem = problem.rows([0])
+    problem.hyperparameters.update(beta=0.0)
+    options = problem.case.error.options
+    if isinstance(options.get("covariance"), str) and "covariance_prior" not in options:
+        pytest.skip("the covariance of one residual is singular")
+    exact = gauss_newton(problem)
+    ridge = problem.hyperparameters["alpha"] + damping * np.trace(exact) / len(exact)
+    vector = np.random.default_rng(0).normal(size=len(exact))
+    expected = np.empty_like(vector)
+    for layer in layers_of(problem.case.network):
+        expected[layer] = np.linalg.solve(exact[np.ix_(layer, layer)] + ridge * np.eye(len(layer)), vector[layer])
+    got = apply_inverse(problem, damping, vector)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.fixture
+def sparse_problem(double_sparse_case):
+    return double_sparse_case.problem(beta=2.0, weighted=True)
+
+
+def dense(layer):
+    """The layer's curvature (2) as a matrix, units' weights one behind the other."""
+    U, V = layer.inputs.vectors, layer.outputs.vectors
+    A = U * layer.inputs.values @ U.T
+    G = np.diag(layer.outputs.values) if V is None else V * layer.outputs.values @ V.T
+    matrix = np.kron(G, A)
+    if layer.means is not None:
+        v = U @ layer.means
+        for j in range(len(G)):
+            unit = slice(j * len(A), (j + 1) * len(A))
+            matrix[unit, unit] += np.outer(v[:, j], v[:, j])
+    return matrix
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damping", [1e-4, 1e-2, 1.0])
+def test_curvature_of_the_means_is_inverted_from_the_safe_side(sparse_problem, damping):
+    """Interpolation leaves of it less than there is, and never so little that a direction turns uphill."""
+    layer = factors_of(sparse_problem).layers[0]
+    n_in, n_out = layer.means.shape
+    with precision("float64"):
+        root = layer.inverse_root(jnp.asarray(damping))
+        columns = np.eye(n_in * n_out).reshape(n_in * n_out, n_out, n_in).transpose(0, 2, 1)
+        product = jax.vmap(lambda R: layer.inverse_product(R, damping, root))(jnp.asarray(columns))
+    inverse = np.asarray(product).transpose(0, 2, 1).reshape(n_in * n_out, -1)
+    exact = np.linalg.inv(dense(layer) + damping * np.eye(n_in * n_out))
+    without = np.linalg.inv(dense(layer._replace(means=None)) + damping * np.eye(n_in * n_out))
+    np.testing.assert_allclose(inverse, inverse.T, rtol=0, atol=1e-10 * np.abs(inverse).max())
+    norm = np.linalg.norm(exact, 2)
+    assert np.linalg.eigvalsh(inverse - exact).min() > -1e-10 * norm
+    assert np.linalg.eigvalsh(without - inverse).min() > -1e-10 * norm
+    assert np.linalg.norm(inverse - exact, 2) < 0.2 * np.linalg.norm(without - exact, 2) + 1e-10 * norm
+
+
+@pytest.mark.slow
+def test_inverse_is_exact_at_the_nodes(sparse_problem):
+    layer = factors_of(sparse_problem).layers[0]
+    layer = layer._replace(outputs=layer.outputs._replace(values=np.full_like(layer.outputs.values, 0.3)))
+    with precision("float64"):
+        root = layer.inverse_root(jnp.asarray(0.1))
+        R = np.random.default_rng(0).normal(size=layer.means.shape)
+        got = np.asarray(layer.inverse_product(jnp.asarray(R), 0.1, root))
+    expected = np.linalg.solve(dense(layer) + 0.1 * np.eye(R.size), R.T.ravel()).reshape(R.T.shape).T
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
+
+
+@pytest.mark.slow
+def test_curvature_by_a_mean_is_the_second_derivative(double_sparse_case):
+    """By the mean of z; of probabilities p = (z + 1)/2 where the units are tanh."""
+    with precision("float64"):
+        term = KLSparsity(jnp.asarray(0.2), jnp.asarray(3.0))
+        z = jnp.asarray([-0.5, 0.1, 0.7])
+
+        def value(z):
+            p = (z + 1) / 2 if double_sparse_case.network.hidden_activation == "tanh" else z
+            return term.value(((p, 1 - p),), None)
+
+        p = (z + 1) / 2
+        (got,) = term.unit_curvature(double_sparse_case.network, ((p, 1 - p),))
+        np.testing.assert_allclose(got, np.diag(jax.hessian(value)(z)), rtol=1e-12)
+
+
+def test_no_penalty_no_curvature(sparse_case):
+    term = KLSparsity(jnp.float32(0.2), jnp.float32(0.0))
+    (got,) = term.unit_curvature(sparse_case.network, ((jnp.zeros(2), jnp.ones(2)),))
+    np.testing.assert_array_equal(got, [0, 0])
+
+
+@pytest.mark.slow
+def test_factors_do_not_depend_on_the_chunks(sparse_problem):
+    vector = np.random.default_rng(0).normal(size=sparse_problem.case.network.n_parameters)
+    products = [apply_inverse(sparse_problem, 0.1, vector, chunk_size=size) for size in (23, 8)]
+    np.testing.assert_allclose(*products, rtol=1e-10)
+
+
+@pytest.mark.slow
+def test_weights_are_repetitions(sparse_problem):
+    counts = np.arange(len(sparse_problem.inputs)) % 4
+    weighted = sparse_problem.replace(sample_weight=counts.astype(float))
+    repeated = sparse_problem.replace(
+        inputs=np.repeat(sparse_problem.inputs, counts, axis=0),
+        targets=np.repeat(sparse_problem.targets, counts, axis=0),
+        sample_weight=None,
+    )
+    vector = np.random.default_rng(0).normal(size=sparse_problem.case.network.n_parameters)
+    products = [apply_inverse(problem, 0.1, vector) for problem in (weighted, repeated)]
+    np.testing.assert_allclose(*products, rtol=1e-10)
+
+
+@pytest.mark.slow
+def test_early_factors_are_those_of_a_part_of_the_samples():
+    n_samples, n_buffered = 4 * curvature.ENOUGH, 2
+    network = Network((3, 2, 3))
+    rng = np.random.default_rng(0)
+    inputs, theta = rng.uniform(size=(n_samples, 3)), rng.normal(size=network.n_parameters)
+    objective = Objective(network, (SquaredError(), WeightDecay(1e-4), KLSparsity(0.1, 3.0)))
+    place = np.arange(n_samples) % (n_samples // n_buffered)
+    factorize = quick_jit(kronecker_factors)
+    with precision("float64"):
+
+        def factors(rows, chunk_size, iteration):
+            samples = Samples.from_arrays(rows, chunk_size=chunk_size, dtype="float64")
+            return jax.device_get(factorize(objective, theta, samples, of_inputs, iteration))
+
+        everything = Samples.from_arrays(inputs, chunk_size=n_samples // n_buffered, dtype="float64")
+        of_inputs = input_moments(everything)
+        for iteration, parts in ((0, 1), (curvature.ITERATIONS, 2), (1000, curvature.PARTS)):
+            of_part = inputs[place < n_samples // n_buffered // curvature.PARTS * parts]
+            got = factors(inputs, n_samples // n_buffered, iteration)
+            expected = factors(of_part, 1023, 0)  # of that size chunks are not divided
+            for layer, expected_layer in zip(got.layers, expected.layers, strict=True):
+                for spectra in ("inputs", "outputs"):
+                    values = [getattr(one, spectra).values for one in (layer, expected_layer)]
+                    np.testing.assert_allclose(*values, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.slow
+def test_saturated_and_dead_units_leave_the_factors_finite(sparse_case):
+    problem = sparse_case.problem(beta=2.0)
+    for scale in (0.0, 1e4):
+        with precision(sparse_case.dtype):
+            theta = np.asarray(scale * problem.theta, sparse_case.dtype)
+            product = damped_product(problem.objective(), theta, problem.samples(), theta.dtype.type(1e-5), theta + 1)
+        assert np.all(np.isfinite(product))
+
+
+def test_spectrum_of_a_matrix_and_of_a_diagonal(dtype):
+    with precision(dtype):
+        matrix = jnp.asarray([[2.0, 1.0], [1.0, 2.0]])
+        spectrum = kronecker.Spectrum.of(matrix)
+        np.testing.assert_allclose(spectrum.values, [1, 3], rtol=1e-6)
+        np.testing.assert_allclose(spectrum.back(spectrum.to(matrix)), matrix, rtol=1e-6)
+        diagonal = kronecker.Spectrum.of(jnp.asarray([1.0, 5.0]))
+        assert diagonal.vectors is None
+        np.testing.assert_array_equal(diagonal.back(diagonal.to(matrix)), matrix)

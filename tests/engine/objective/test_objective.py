@@ -1,0 +1,257 @@
+"""J and its gradient: every row of the table against the hand derivation, numerical gradients, and other chunks."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparsam._utils.jit import quick_jit
+from sparsam.engine.data.samples import Samples
+from sparsam.engine.network.network import Network
+from sparsam.engine.objective.error_functions import CrossEntropy, SquaredError
+from sparsam.engine.objective.objective import Objective
+from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
+from sparsam.engine.training.train import precision
+from sparsam.reference import sparse_autoencoder_cost
+from sparsam.reference.gradcheck import check_gradient
+
+pytestmark = pytest.mark.usefixtures("least_optimized")
+
+evaluate = quick_jit(Objective.evaluate)
+
+# The bounds are acceptance figures: the same examples every time, so that an unlucky cancellation fails nobody.
+few = settings(max_examples=6, deadline=None, derandomize=True)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@few
+@given(data=st.data())
+def test_value_and_gradient_equal_the_hand_derivation(case, data):
+    problem = data.draw(case.problems())
+    assert problem.difference(problem.evaluate(), problem.reference()) < case.tolerance(1e-12, 1e-5)
+
+
+@pytest.mark.slow
+@settings(few, max_examples=2)
+@given(data=st.data())
+def test_gradients_of_engine_and_reference_equal_the_numerical_one_in_every_block(float64_case, data):
+    problem = data.draw(float64_case.problems())
+    for value_and_gradient in (problem.engine(), problem.reference):
+        check = check_gradient(
+            value_and_gradient, problem.theta, step=1e-3, order=4, blocks=float64_case.network.blocks
+        )
+        # J's rounding over the step is noise in every difference, however small the block's gradient: it shows where J
+        # is large, as cross-entropies are, and layers lie far from the outputs. The norm of a block's noise is a few
+        # times that of one.
+        value, gradient = value_and_gradient(problem.theta)
+        noise = np.finfo(float).eps * value / 1e-3 / (1e-3 * 2 * np.linalg.norm(gradient))
+        assert check.largest < max(1e-9, 4 * noise)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("visible", "hidden"), [(36, 9), (64, 25)])
+def test_gradients_equal_the_numerical_one_of_the_notes(visible, hidden):
+    rng = np.random.default_rng(0)
+    network, patches = Network((visible, hidden, visible)), rng.uniform(0.1, 0.9, (100, visible))
+    with precision("float64"):
+        samples = Samples.from_arrays(patches, chunk_size=50, dtype="float64")
+        objective = Objective(network, (SquaredError(), WeightDecay(1e-4), KLSparsity(0.01, 3.0)))
+
+    def engine(theta):
+        with precision("float64"):
+            return jax.device_get(evaluate(objective, theta, samples)[:2])
+
+    def by_hand(theta):
+        return sparse_autoencoder_cost(theta, visible, hidden, 1e-4, 0.01, 3.0, patches)
+
+    theta = network.initialize(rng)
+    for value_and_gradient in (engine, by_hand):
+        assert check_gradient(value_and_gradient, theta).relative_error < 1e-9
+
+
+def test_no_two_objectives_are_one_pytree():
+    # JAX holds two dataclasses with as many fields equal; where they pass for each other, so do their programs.
+    network = Network((2, 1, 2))
+    one, other = (Objective(network, (term, WeightDecay(0.1))) for term in (SquaredError(), CrossEntropy()))
+    assert jax.tree.structure(one) != jax.tree.structure(other)
+    assert jax.tree.structure(one) == jax.tree.structure(jax.tree.map(lambda leaf: 2 * leaf, one))
+    assert jax.tree.map(lambda leaf: leaf, one) == one
+
+
+# Chunks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk_size", [1, 5, 23, 32])
+@few
+@given(data=st.data())
+def test_chunks_change_nothing_but_the_rounding(sparse_case, chunk_size, data):
+    problem = data.draw(sparse_case.problems())
+    one, other = problem.evaluate(chunk_size=chunk_size), problem.evaluate()  # the other 8; of 23 rows
+    assert problem.difference(one, other, by_block=False) < sparse_case.tolerance(1e-13, 1e-6)
+
+
+@pytest.mark.slow
+@few
+@given(data=st.data())
+def test_one_chunk_equals_many_in_every_objective(float64_case, data):
+    problem = data.draw(float64_case.problems())
+    one, many = problem.evaluate(chunk_size=32), problem.evaluate()
+    assert problem.difference(one, many, by_block=False) < 1e-13
+
+
+@pytest.mark.slow
+@few
+@given(data=st.data(), seed=seeds)
+def test_rows_and_chunks_that_fill_up_change_no_bit(case, data, seed):
+    problem = data.draw(case.problems())
+    rng = np.random.default_rng(seed)
+    with precision(case.dtype):
+        samples = problem.samples()
+        weightless = np.asarray(samples.sample_weight) == 0
+
+        def with_noise(buffer, noise):
+            buffer = np.array(buffer)
+            np.moveaxis(buffer, -1, 1)[weightless] = noise
+            return jnp.asarray(buffer)
+
+        n_features, *_, n_outputs = case.network.layer_sizes
+        others = rng.normal(0, 10, (weightless.sum(), n_features))
+        targets = case.targets(rng.uniform(size=(weightless.sum(), n_outputs)))
+        noisy = replace(
+            samples, inputs=with_noise(samples.inputs, others), targets=with_noise(samples.targets, targets)
+        )
+    (value, gradient), (expected, expected_gradient) = problem.evaluate(samples=noisy), problem.evaluate()
+    assert value == expected
+    np.testing.assert_array_equal(gradient, expected_gradient)
+
+
+@pytest.mark.slow
+@few
+@given(data=st.data())
+def test_sums_end_at_the_last_chunk_that_holds_data(float64_case, data):
+    problem = data.draw(float64_case.problems())
+    with precision("float64"):
+        samples = problem.samples()
+        weight = samples.sample_weight.at[2].set(0)
+        weightless = replace(samples, sample_weight=weight, total_weight=weight.sum())
+        beyond_the_end = replace(weightless, inputs=samples.inputs.at[2].set(jnp.nan), n_chunks=jnp.int32([2]))
+    value, gradient = problem.evaluate(samples=beyond_the_end)
+    expected, expected_gradient = problem.evaluate(samples=weightless)
+    assert value == expected
+    np.testing.assert_array_equal(gradient, expected_gradient)
+
+
+# Weights of the samples
+
+
+@few
+@given(data=st.data(), seed=seeds)
+def test_integer_weights_equal_repeated_rows(case, data, seed):
+    problem = data.draw(case.problems(weighted=False))
+    n_samples = len(problem.inputs)
+    counts = np.random.default_rng(seed).multinomial(n_samples, np.full(n_samples, 1 / n_samples))  # some are 0
+    weighted = problem.replace(sample_weight=counts)
+    repeated = problem.rows(np.repeat(np.arange(n_samples), counts))
+    difference = problem.difference(weighted.evaluate(), repeated.evaluate(), by_block=False)
+    assert difference < case.tolerance(1e-13, 1e-6)
+    assert problem.difference(weighted.reference(), repeated.reference(), by_block=False) < 1e-13
+
+
+@few
+@given(data=st.data(), kept=st.integers(17, 22))  # three chunks with and without the rows
+def test_rows_of_weight_zero_are_as_good_as_absent(case, data, kept):
+    problem = data.draw(case.problems(weighted=True))
+    order = np.random.default_rng(kept).permutation(len(problem.inputs))
+    weight = 0.5 + problem.sample_weight
+    weight[order[kept:]] = 0
+    rows = np.flatnonzero(weight)
+    with_zeros = problem.replace(sample_weight=weight)
+    without = with_zeros.rows(rows)
+    difference = problem.difference(with_zeros.evaluate(), without.evaluate(), by_block=False)
+    assert difference < case.tolerance(1e-13, 1e-6)
+
+
+@few
+@given(data=st.data(), factor=st.sampled_from([0.125, 3.0, 1000.0]))
+def test_scale_of_the_weights_does_not_matter(case, data, factor):
+    if "covariance_prior" in case.error.options:
+        pytest.skip("a prior counts as so many samples, so it does")
+    problem = data.draw(case.problems(weighted=True))
+    scaled = problem.replace(sample_weight=factor * problem.sample_weight)
+    difference = problem.difference(scaled.evaluate(), problem.evaluate(), by_block=False)
+    assert difference < case.tolerance(1e-13, 1e-6)
+
+
+# Terms
+
+
+def test_value_is_the_sum_of_the_terms_and_each_term_what_its_name_says(sparse_case):
+    problem, network = sparse_case.problem(alpha=0.5, rho=0.25, beta=2.0), sparse_case.network
+    (W1, W2), (b1, b2) = network.unravel(problem.theta)
+    z = np.tanh(problem.inputs @ W1 + b1)
+    y = 1 / (1 + np.exp(-(z @ W2 + b2)))
+    rho_hat = (1 + z.mean(axis=0)) / 2
+    expected = {
+        "squared_error": np.mean(np.sum((y - problem.targets) ** 2, axis=1)) / 2,
+        "weight_decay": 0.5 / 2 * (np.sum(W1**2) + np.sum(W2**2)),
+        "sparsity": 2.0 * np.sum(0.25 * np.log(0.25 / rho_hat) + 0.75 * np.log(0.75 / (1 - rho_hat))),
+    }
+    with precision(sparse_case.dtype):
+        objective = problem.objective()
+        theta = jnp.asarray(problem.theta, sparse_case.dtype)
+        value, _, terms = jax.device_get(evaluate(objective, theta, problem.samples()))
+    assert [term.name for term in objective.terms] == list(expected)
+    tolerance = sparse_case.tolerance(1e-14, 1e-6)
+    np.testing.assert_allclose(terms, list(expected.values()), rtol=tolerance)
+    np.testing.assert_allclose(value, sum(expected.values()), rtol=tolerance)
+
+
+@few
+@given(data=st.data())
+def test_beta_zero_is_the_objective_without_the_term(sparse_case, data):
+    problem = data.draw(sparse_case.problems())
+    off = problem.replace(hyperparameters=problem.hyperparameters | {"beta": 0.0})
+    with precision(sparse_case.dtype):
+        objective = off.objective()
+        samples, theta = off.samples(), jnp.asarray(off.theta, sparse_case.dtype)
+        without = jax.device_get(evaluate(replace(objective, terms=objective.terms[:2]), theta, samples))
+    assert problem.difference(off.evaluate(), without[:2], by_block=False) < sparse_case.tolerance(1e-14, 1e-6)
+
+
+@pytest.mark.parametrize("bias", [100.0, 1e4])
+def test_saturated_units_without_sparsity_have_a_finite_gradient(sparse_case, bias):
+    problem = sparse_case.problem(beta=0.0)
+    biases = sparse_case.network.blocks["b1"]
+    for sign in (1, -1):
+        theta = problem.theta.copy()
+        theta[biases] = sign * bias
+        value, gradient = problem.engine()(theta)
+        assert np.isfinite(value)
+        assert np.all(np.isfinite(gradient))
+
+
+@pytest.mark.slow
+def test_mean_activation_is_that_of_all_the_data_not_of_a_chunk():
+    network = Network((1, 1, 1))
+    inputs = np.repeat([[-2.0], [2.0]], 8, axis=0)  # a unit off in the first chunk and on in the second: 1/2 on average
+    parameters = ([[[1.0]], [[0.0]]], [[0.0], [0.0]])
+    theta = np.concatenate([np.ravel(array) for arrays in parameters for array in arrays])
+    with precision("float64"):
+        samples = Samples.from_arrays(inputs, chunk_size=8, dtype="float64")
+        objective = Objective(network, (SquaredError(), KLSparsity(0.5, 1.0)))
+        assert abs(evaluate(objective, theta, samples).terms[1]) < 1e-15
+        alone = replace(samples, n_chunks=jnp.int32([1]), total_weight=jnp.asarray(8.0))
+        assert evaluate(objective, theta, alone).terms[1] > 0.2  # what an average over chunks would come to
+
+
+@pytest.mark.parametrize("activation", ["relu", "identity"])
+def test_sparsity_refuses_units_without_a_range(activation):
+    objective = Objective(Network((4, 5, 3), activation), (SquaredError(), KLSparsity(0.1, 3.0)))
+    samples = Samples.from_arrays(np.ones((3, 4)), np.ones((3, 3)), chunk_size=4, dtype="float32")
+    with pytest.raises(ValueError, match=f"'{activation}' units have no such range"):
+        objective.evaluate(jnp.zeros(objective.network.n_parameters), samples)
