@@ -28,6 +28,7 @@ from sparsam.engine.objective.error_functions import (
 )
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import KLSparsity, TangentPropagation, WeightDecay
+from sparsam.engine.training.callbacks import FunctionCallback
 from sparsam.engine.training.train import STOP_REASONS, precision, train
 
 settings.register_profile("shared", deadline=None)  # that a machine is busy is no failure
@@ -456,7 +457,10 @@ def run(training_job):
     """Train on a job; what holds of every training is checked here."""
 
     def run(dtype="float32", *, options=None, **data):
-        training = train(*training_job(dtype, **data), dtype=dtype, **(options or {}))
+        options = dict(options or {})
+        if "callback" in options:
+            options["callbacks"] = [FunctionCallback(options.pop("callback"))]
+        training = train(*training_job(dtype, **data), dtype=dtype, **options)
         assert training.stop_reason in STOP_REASONS
         assert training.theta.dtype == dtype
         assert np.all(np.isfinite(training.theta))

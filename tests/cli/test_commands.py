@@ -62,8 +62,8 @@ def test_check_prints_the_certificate(run):
 @pytest.mark.slow
 @pytest.mark.usefixtures("least_optimized")
 def test_check_gives_the_figures_as_json(run_json, monkeypatch):
-    first = partial(islice, sparsam.verification.certificate.certificate(np.full((5, 4), 0.5), n_components=2), 3)
-    monkeypatch.setattr(sparsam.verification.certificate, "certificate", lambda *_, **__: first())
+    first = partial(islice, sparsam.verification.certificate.certify(np.full((5, 4), 0.5), n_components=2), 3)
+    monkeypatch.setattr(sparsam.verification.certificate, "certify", lambda *_, **__: first())
     content = run_json(*SMALL_CHECK)
     assert content["comparisons"][0]["notes_step"] == pytest.approx(2.1452e-12, rel=1e-4)
     for comparison in content["comparisons"][1:]:
@@ -72,7 +72,7 @@ def test_check_gives_the_figures_as_json(run_json, monkeypatch):
 
 def test_check_fails_where_a_bound_is_exceeded(run, monkeypatch):
     broken = Comparison("broken", autodiff_hand=1.0)
-    monkeypatch.setattr(sparsam.verification.certificate, "certificate", lambda *_, **__: iter([broken]))
+    monkeypatch.setattr(sparsam.verification.certificate, "certify", lambda *_, **__: iter([broken]))
     result = run("check")
     assert result.exit_code == 1
     assert "FAILED" in result.stdout

@@ -155,16 +155,16 @@ def test_what_fails_in_one_process_fails_in_all_and_says_where(rows, tmp_path, f
 
 VOLUME = """
 import re, json, jax, numpy as np
-from sparsam.engine.training.compiled_loop import run_burst
+from sparsam.engine.training.compiled_loop import run_loop
 from sparsam.engine.curvature.factors import kronecker_factors, input_moments
 from sparsam.engine.data.devices import all_devices
 from sparsam.engine.objective.error_functions import SquaredError
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training.evaluators import passes_over
+from sparsam.engine.training.evaluators import make_evaluator
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.data.samples import Samples, on_every_device
-from sparsam.engine.training.train import begin
+from sparsam.engine.training.train import initial_state
 
 network = Network((6, 3, 6))
 terms = (SquaredError(), WeightDecay(np.float32(1e-4)), KLSparsity(np.float32(0.1), np.float32(3)))
@@ -172,8 +172,8 @@ objective = Objective(network, terms)
 X = np.random.default_rng(0).uniform(0.1, 0.9, (100, 6)).astype("float32")
 samples = Samples.from_arrays(X, chunk_size=8, dtype="float32", mesh=all_devices())
 theta = network.initialize(np.random.default_rng(0)).astype("float32")
-passes = passes_over(objective, samples)
-state = begin(passes, theta, "kronecker-lbfgs", tol=1e-5, max_iter=10)
+evaluator = make_evaluator(objective, samples)
+state = initial_state(evaluator, theta, "kronecker-lbfgs", tol=1e-5, max_iter=10)
 inputs = jax.eval_shape(input_moments, samples)
 
 
@@ -188,7 +188,7 @@ def sums(program):
     )
 
 
-evaluation = jax.jit(on_every_device(run_burst)).lower(objective, samples, state, 1, 100)
+evaluation = jax.jit(on_every_device(run_loop)).lower(objective, samples, state, 1, 100)
 factors = kronecker_factors.lower(objective, theta, samples, inputs, 0)
 print(json.dumps({"evaluation": sums(evaluation), "factors": sums(factors), "parameters": network.n_parameters}))
 """

@@ -61,7 +61,7 @@ def main(folder, address, n_processes, process_id):
         jax.distributed.initialize(address, n_processes, process_id)
     from sparsam._utils import jit as compilation
     from sparsam.engine.data import sources
-    from sparsam.estimators._data import streamed as read_rows
+    from sparsam.estimators._data import streamed
 
     compilation.CPU_OPTIONS["xla_backend_optimization_level"] = 0  # compiles in a third of the time
     warnings.simplefilter("ignore")
@@ -69,7 +69,7 @@ def main(folder, address, n_processes, process_id):
     rows = {name: array[part] for name, array in np.load(folder / "rows.npz").items()}
     file = folder / f"rows-{process_id}.npy"
     np.save(file, rows["X"])
-    sources.HELD_BYTES, read_rows.PIECE_BYTES = 0, 25 * 4 * rows["X"].shape[1]
+    sources.HELD_BYTES, streamed.BATCH_BYTES = 0, 25 * 4 * rows["X"].shape[1]
     results = {"n_devices": jax.device_count()}
     for name, variant in job["variants"].items():
         try:

@@ -6,12 +6,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from sparsam import NoisyLabelClassifier
-from sparsam.estimators._data.dataset import HeldRows, Rows
-from sparsam.estimators._data.splits import hold_out, n_samples
-from sparsam.estimators._labels import encoding as labels
+from sparsam.engine.data.batch import Batch
+from sparsam.estimators._data.dataset import InMemoryDataset
+from sparsam.estimators._data.splits import hold_out
+from sparsam.estimators._labels import encoding
 from sparsam.estimators._labels.label_noise import symmetric, wrong_probabilities
 from sparsam.estimators._labels.transitions import transition_matrix
-from sparsam.estimators._training.supervised import canonical
 
 exact = {"alpha": 0.0, "dtype": "float64", "tol": 1e-9}
 
@@ -257,15 +257,16 @@ def test_what_is_too_little_to_hold_out_is_said():
 @pytest.mark.parametrize("weight", [1e8, 1e300])
 def test_whole_numbers_that_are_too_large_are_no_counts(weight):
     """A sum of 1e9 samples is more than NumPy draws from; and no integer is as large as 1e300."""
-    data = canonical(HeldRows(Rows(np.arange(40.0)[:, None], np.full(40, weight), np.arange(40.0)[:, None] % 2)))
-    split = hold_out(data, 0.2, 0, by_label=True)
-    assert [n_samples(part) for part in split] == [32, 8]
+    X = np.arange(40.0)[:, None]
+    dataset = InMemoryDataset(Batch(X, X % 2, np.full(40, weight))).merge_repeated()
+    split = hold_out(dataset, 0.2, 0, by_label=True)
+    assert [part.n_samples for part in split] == [32, 8]
 
 
 def test_classes_of_several_processes_are_of_their_own_type(monkeypatch):
-    monkeypatch.setattr(labels, "told", lambda own, mesh: [own, own[:1]])
+    monkeypatch.setattr(encoding, "told", lambda own, mesh: [own, own[:1]])
     for given in (np.array([3, 250], np.uint8), np.array([2**40, 1]), np.array([0.1, 2.0]), np.array([True, False])):
-        classes = labels.classes_of(HeldRows(Rows(np.zeros((2, 1)), targets=given)), None)
+        classes = encoding.find_classes(InMemoryDataset(Batch(np.zeros((2, 1)), given)), None)
         np.testing.assert_array_equal(classes, np.unique(given), strict=True)
 
 

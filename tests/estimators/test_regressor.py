@@ -9,9 +9,9 @@ from scipy.stats import multivariate_normal
 from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import MultivariateNormalRegressor
-from sparsam.estimators._data.dataset import HeldRows, Rows
+from sparsam.engine.data.batch import Batch
+from sparsam.estimators._data.dataset import InMemoryDataset
 from sparsam.estimators._data.splits import hold_out
-from sparsam.estimators._training.supervised import canonical
 
 NOISE = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, -0.3], [0.0, -0.3, 0.5]])
 UNITS = np.array([100.0, 0.01, 1.0])
@@ -229,14 +229,14 @@ def test_a_row_or_an_output_without_any_target_is_an_error(linear):
     X, Y = linear
     empty_row = Y.copy()
     empty_row[7] = np.nan
-    with pytest.raises(ValueError, match="1 of 300 rows of Y contain NaN alone, the first of them row 7"):
+    with pytest.raises(ValueError, match="1 of 300 rows of y contain only NaN, the first of them row 7"):
         MultivariateNormalRegressor(()).fit(X, empty_row)
     weights = np.where(np.arange(300) < 3, 0.0, 1.0)  # the number is that of the user's row
     with pytest.raises(ValueError, match="the first of them row 7"):
         MultivariateNormalRegressor(()).fit(X, empty_row, sample_weight=weights)
     empty_output = Y.copy()
     empty_output[:, 1] = np.nan
-    with pytest.raises(ValueError, match="output 1 of Y contains NaN alone"):
+    with pytest.raises(ValueError, match="output 1 of y contains only NaN"):
         MultivariateNormalRegressor(()).fit(X, empty_output)
 
 
@@ -309,9 +309,9 @@ def test_with_early_stopping_a_prior_is_beside_the_samples_trained_on():
     X, Y = rng.normal(size=(20, 3)), rng.normal(size=(20, 2))
     options = {"early_stopping": True, "validation_fraction": 0.5, "random_state": 0, "max_iter": 2}
     model = MultivariateNormalRegressor((), covariance_prior=(3.0, 5.0), **options).fit(X, Y, np.full(20, 2.0))
-    data = canonical(HeldRows(Rows(X, np.full(20, 2.0), Y)))
-    rows = hold_out(data, 0.5, np.random.RandomState(0).randint(2**31 - 1)).training.rows
-    r, s = rows.targets - model.predict(rows.X), rows.s * 20 / rows.s.sum()
+    dataset = InMemoryDataset(Batch(X, Y, np.full(20, 2.0))).merge_repeated()
+    batch = hold_out(dataset, 0.5, np.random.RandomState(0).randint(2**31 - 1)).training.batch
+    r, s = batch.targets - model.predict(batch.inputs), batch.weights * 20 / batch.weights.sum()
     np.testing.assert_allclose(model.covariance_, ((r.T * s) @ r + 5 * np.eye(2)) / (20 + 3 + 2 + 1), rtol=1e-9)
 
 
@@ -345,10 +345,12 @@ def test_early_stopping_keeps_the_weights_of_the_greatest_held_out_likelihood():
     assert model.stop_reason_ == "held_out"
     assert model.n_iter_ == iterations[np.argmax(scores)] == len(model.loss_curve_) - 1
     assert iterations[-1] - model.n_iter_ >= 20
-    data = canonical(HeldRows(Rows(X, None, Y)))
-    held_out = hold_out(data, 0.3, np.random.RandomState(0).randint(2**31 - 1)).held_out.rows
+    dataset = InMemoryDataset(Batch(X, Y)).merge_repeated()
+    held_out = hold_out(dataset, 0.3, np.random.RandomState(0).randint(2**31 - 1)).held_out
     assert held_out.n_samples == 18
-    assert max(scores) == pytest.approx(model.mean_log_likelihood(held_out.X, held_out.targets), abs=1e-9)
+    assert max(scores) == pytest.approx(
+        model.mean_log_likelihood(held_out.batch.inputs, held_out.batch.targets), abs=1e-9
+    )
     again = [coef.copy() for coef in model.coefs_]
     build.fit(X, Y)
     assert all(np.array_equal(one, other) for one, other in zip(again, build.coefs_, strict=True))

@@ -26,10 +26,11 @@ from sparsam import (
     load,
     save,
 )
+from sparsam.engine.data.batch import Batch
 from sparsam.estimators import _tangents as of_estimators
-from sparsam.estimators._data.dataset import HeldRows, Rows
-from sparsam.estimators._progress.displays import Nothing
-from sparsam.estimators._tangents import fit_tangents
+from sparsam.estimators._data.dataset import InMemoryDataset
+from sparsam.estimators._progress.displays import ProgressDisplay
+from sparsam.estimators._tangents import prepare_tangents
 from sparsam.estimators.tangent_pipeline import transform_tangents
 from sparsam.images import image_tangents
 
@@ -152,7 +153,7 @@ def test_tangents_too_many_to_keep_are_made_again_in_every_pass(make, data, monk
     )
     kept = clone(model).fit(X, y)
     monkeypatch.setattr(of_estimators, "RESIDENT_BYTES", 1000)
-    monkeypatch.setattr(of_estimators, "MADE_BYTES", 1500)
+    monkeypatch.setattr(of_estimators, "BATCH_TANGENT_BYTES", 1500)
     sizes.clear()
     made = clone(model).fit(X, y)
     assert len(sizes) > 20
@@ -166,7 +167,7 @@ def test_tangents_too_many_to_keep_are_made_again_in_every_pass(make, data, monk
 def test_a_callable_that_changes_the_number_of_tangents_is_found_out(data, monkeypatch):
     X, y = data
     monkeypatch.setattr(of_estimators, "RESIDENT_BYTES", 1000)
-    monkeypatch.setattr(of_estimators, "MADE_BYTES", 1500)
+    monkeypatch.setattr(of_estimators, "BATCH_TANGENT_BYTES", 1500)
     model = make_classifier(tangent_weight=0.1, tangents=lambda X: np.ones((len(X), 1 + (len(X) < 64), 3)))
     with pytest.raises(ValueError, match="their number must be the same"):
         model.fit(X, y)
@@ -176,8 +177,8 @@ def test_a_callable_that_changes_the_number_of_tangents_is_found_out(data, monke
 
 
 def normalized(tangents, X, sample_weight):
-    data, _ = fit_tangents(make_classifier(), HeldRows(Rows(X, sample_weight, None, tangents)), Nothing())
-    return data.rows.tangents
+    dataset = InMemoryDataset(Batch(X, None, sample_weight, tangents))
+    return prepare_tangents(make_classifier(), dataset, ProgressDisplay())[0].batch.tangents
 
 
 def test_normalized_they_mean_the_same_in_any_unit(data):

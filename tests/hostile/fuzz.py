@@ -28,7 +28,7 @@ from sparsam._utils.checksummed_file import signed
 from sparsam.engine.data import sources
 from sparsam.engine.data.sources import map_rows
 from sparsam.engine.training import checkpoints
-from sparsam.estimators._data.streamed import data_of
+from sparsam.estimators._data.streamed import load_dataset
 from sparsam.estimators._validation import check_unit_range
 from sparsam.images import load_images
 from sparsam.io import persistence
@@ -119,10 +119,10 @@ def read_rows(path):
 
 def fit_begins(X):
     def in_range(rows, row):
-        check_unit_range(rows.X, row)
+        check_unit_range(rows.inputs, row)
         return rows
 
-    return data_of(SparseAutoencoder(), X, None, in_range).n_features
+    return load_dataset(SparseAutoencoder(), X, None, in_range).n_features
 
 
 def read_hdf5(path):

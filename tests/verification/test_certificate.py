@@ -8,7 +8,7 @@ import pytest
 
 from sparsam import reference
 from sparsam.verification import certificate as certificates
-from sparsam.verification.certificate import BOUNDS, Comparison, certificate
+from sparsam.verification.certificate import BOUNDS, Comparison, certify
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("least_optimized")]
 
@@ -20,7 +20,7 @@ def inputs():
 
 @pytest.fixture(scope="module")
 def comparisons(inputs):
-    return list(certificate(inputs, n_components=4))
+    return list(certify(inputs, n_components=4))
 
 
 def test_the_quadratic_gives_the_notes_figure(comparisons):
@@ -46,7 +46,7 @@ def test_every_combination_of_the_notes_is_compared_and_within_bounds(comparison
 
 def test_the_other_ways_of_evaluating_are_compared(comparisons, inputs, monkeypatch):
     assert [comparison.name for comparison in comparisons[6:9]] == [
-        "the same, read in pieces",
+        "the same, read in batches",
         "the same, on 1 device of a mesh",
         "the same, a resumed training",
     ]
@@ -56,14 +56,14 @@ def test_the_other_ways_of_evaluating_are_compared(comparisons, inputs, monkeypa
         return evaluation._replace(value=evaluation.value * (1 + 1e-7))
 
     monkeypatch.setattr(certificates, "evaluate_stream", wrong)
-    assert next(islice(certificate(inputs, n_components=4), 6, None)).exceeded == ("autodiff_hand",)
+    assert next(islice(certify(inputs, n_components=4), 6, None)).exceeded == ("autodiff_hand",)
 
 
 def test_only_the_first_100_rows_are_used():
     inputs = np.random.default_rng(1).uniform(size=(101, 3))
     changed = inputs.copy()
     changed[100] = 0.5
-    one, other = (list(islice(certificate(rows, n_components=2), 4)) for rows in (inputs, changed))
+    one, other = (list(islice(certify(rows, n_components=2), 4)) for rows in (inputs, changed))
     assert one == other
 
 
@@ -78,7 +78,7 @@ def test_a_wrong_hand_derived_gradient_is_noticed(inputs, monkeypatch, block):
         return cost, coef_gradients, intercept_gradients
 
     monkeypatch.setattr(reference, "network_cost", wrong)
-    last = next(islice(certificate(inputs, n_components=4), 5, None))
+    last = next(islice(certify(inputs, n_components=4), 5, None))
     assert {"hand_numerical", "autodiff_hand"} <= set(last.exceeded)
 
 
@@ -89,7 +89,7 @@ def test_a_wrong_engine_is_noticed(inputs, monkeypatch):
             return mean * (1 + 1e-7)
 
     monkeypatch.setattr(certificates, "SquaredError", WrongError)
-    comparison = next(islice(certificate(inputs, n_components=4), 1, None))
+    comparison = next(islice(certify(inputs, n_components=4), 1, None))
     assert {"autodiff_numerical", "autodiff_hand"} <= set(comparison.exceeded)
 
 

@@ -46,14 +46,14 @@ def check(
     """
     from sparsam.estimators.autoencoder import SparseAutoencoder
     from sparsam.images import natural_images, normalize_patches, sample_patches
-    from sparsam.verification.certificate import BOUNDS, certificate
+    from sparsam.verification.certificate import BOUNDS, certify
 
     if not (alpha > 0 and beta > 0):
         raise ValueError("alpha and beta must be positive: a term of weight 0 has no gradient to be verified")
     SparseAutoencoder(n_components, rho=rho, beta=beta, alpha=alpha).check_hyperparameters()
     patches = normalize_patches(sample_patches(natural_images(), n_patches, patch_size, random_state))
     comparisons = []
-    for comparison in certificate(
+    for comparison in certify(
         patches, n_components=n_components, rho=rho, beta=beta, alpha=alpha, random_state=random_state
     ):
         comparisons.append(comparison)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from sparsam.estimators._progress.displays import Display
+    from sparsam.estimators._progress.displays import ProgressDisplay
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,12 +59,12 @@ def message_of(error: Exception) -> str:
 
 
 @contextmanager
-def progress_shown(*, quiet: bool) -> Iterator[Display]:
+def progress_shown(*, quiet: bool) -> Iterator[ProgressDisplay]:
     """Show how fits go, and what else takes long, on standard error: bars in a terminal, else a line a second."""
-    from sparsam.estimators._progress.displays import Lines, Nothing, shown_on
+    from sparsam.estimators._progress.displays import Lines, ProgressDisplay, show_fits_on
 
     if quiet:
-        yield Nothing()
+        yield ProgressDisplay()
     elif sys.stderr.isatty():
         from rich.console import Console
 
@@ -72,9 +72,9 @@ def progress_shown(*, quiet: bool) -> Iterator[Display]:
 
         with table_of_bars(console=Console(stderr=True), transient=True) as table:
             bars = Bars(table, lambda now: None)  # rich draws the table by itself
-            with shown_on(bars):
+            with show_fits_on(bars):
                 yield bars
     else:
         lines = Lines(say)
-        with shown_on(lines):
+        with show_fits_on(lines):
             yield lines

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sparsam.estimators._progress.displays import Display
+    from sparsam.estimators._progress.displays import ProgressDisplay
 
 DATA = "Data"
 
@@ -50,13 +50,13 @@ BUILT_IN = "built in"  # for metrics, in the place of paths
 
 
 def load(
-    paths: list[Path] | None, whiten: bool | None, border: int | None, display: Display | None = None
+    paths: list[Path] | None, whiten: bool | None, border: int | None, display: ProgressDisplay | None = None
 ) -> tuple[list[NDArray[np.float64]], dict[str, Any]]:
     """Load the images, whitened where wanted, and say where they come from and what rim their patches keep clear."""
     import numpy as np
 
     import sparsam.images as sources
-    from sparsam.estimators._progress.displays import Nothing
+    from sparsam.estimators._progress.displays import ProgressDisplay
 
     if not paths:
         if whiten is False:
@@ -69,7 +69,7 @@ def load(
             "whiten": None,
             "border": border or 0,
         }
-    display = display or Nothing()
+    display = display or ProgressDisplay()
     loaded = sources.load_images(paths, tell=lambda done, of: display.count("files read", done, of))
     # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
     raw = [image.min() >= 0 if whiten is None else whiten for image in loaded]

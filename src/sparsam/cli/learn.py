@@ -214,15 +214,13 @@ def _start_from(model: SparseAutoencoder, path: Path, n_features: int) -> None:
 def _metrics(
     model: SparseAutoencoder, patches: NDArray[np.float64], seconds: float, data: dict[str, Any]
 ) -> dict[str, Any]:
-    from sparsam.estimators._training.fitted_attributes import last_terms
-
     parameters = {name: value for name, value in model.get_params().items() if name != "callback"}
     return {
         "data": data,
         "parameters": parameters,
         "J": model.cost_,
         "J_float64": model.cost(patches),
-        "terms": last_terms(model),
+        "terms": model.terms_,
         "mean_activation": [float(value) for value in model.mean_activation_],
         "gradient_norm": model.gradient_norm_,
         "n_iter": model.n_iter_,

@@ -14,6 +14,7 @@ from .objective.error_functions import (
 )
 from .objective.objective import Evaluation, Objective, Term
 from .objective.penalties import KLSparsity, TangentPropagation, WeightDecay
+from .training.callbacks import FitCallback, FunctionCallback
 from .training.state import Progress
 from .training.train import STOP_REASONS, Training, precision, train
 
@@ -23,7 +24,9 @@ __all__ = [
     "CrossEntropy",
     "ErrorFunction",
     "Evaluation",
+    "FitCallback",
     "ForwardPass",
+    "FunctionCallback",
     "GaussianError",
     "KLSparsity",
     "Network",

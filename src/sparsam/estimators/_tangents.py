@@ -1,28 +1,29 @@
-"""Tangents of a fit: who gives them, their border checks, and their length."""
+"""Tangents of a fit: their checks, their length, and those that are made in every pass."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import max_of_processes
 from sparsam.engine.objective.penalties import TangentPropagation
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._data.dataset import Data, HeldRows, Rows, cut, mapped, mean_over, together
-from sparsam.estimators._progress.displays import Display
+from sparsam.estimators._data.dataset import Dataset, InMemoryDataset, on_all_processes
+from sparsam.estimators._progress.displays import ProgressDisplay
 
 __all__ = [
-    "Made",
+    "TangentFunction",
     "Tangents",
     "check_tangent_hyperparameters",
     "check_tangents_given",
     "checked_tangents",
-    "fit_tangents",
-    "penalties",
+    "prepare_tangents",
+    "tangent_penalties",
 ]
 
 Array = NDArray[np.floating]
@@ -85,98 +86,129 @@ def check_tangents_given(estimator: Any, given: bool) -> None:
         )
 
 
-def weight_of(estimator: Any) -> float:
-    """tangent_weight, or what None stands for."""
-    return STANDARD_WEIGHT if estimator.tangent_weight is None else float(estimator.tangent_weight)
+DEFAULT_WEIGHT = 1e-3
 
 
-STANDARD_WEIGHT = 1e-3
+def tangent_weight_of(estimator: Any) -> float:
+    """Return tangent_weight, or what None stands for."""
+    return DEFAULT_WEIGHT if estimator.tangent_weight is None else float(estimator.tangent_weight)
 
 
-Made = Callable[[Data], Data]
-"""Adds tangents to data that are never held with them: they are made in every pass, a piece at a time."""
+PROBE = 64  # samples whose tangents say how many there are
+RESIDENT_BYTES = 2**30  # most that the tangents of all samples may take
+BATCH_TANGENT_BYTES = 2**25  # and those of a batch
 
 
-def fit_tangents(estimator: Any, data: Data, display: Display) -> tuple[Data, Made | None]:
-    """Return the data with the tangents to train with, those given or what the callable makes of X, and their length.
+@dataclass(frozen=True)
+class TangentFunction:
+    """The user's callable that makes tangents of inputs, with their number and length.
 
-    Where all that the callable makes would take more than `RESIDENT_BYTES`, or the data are not held, the tangents are
-    made in every pass, by what is returned besides; else that is None.
+    Attributes
+    ----------
+    function : callable
+        X (n_rows, n_features) -> (n_rows, n_tangents, n_features).
+    n_tangents : int
+        Of each sample.
+    rows_at_once : int
+        Rows whose tangents are held at a time, in the passes over data that do not hold them.
+    factors : array of shape (n_tangents,) or None
+        See `_length_factors`; None leaves the tangents as they are.
+    """
+
+    function: Tangents
+    n_tangents: int
+    rows_at_once: int
+    factors: Array | None = None
+
+    def add_to_batch(self, batch: Batch) -> Batch:
+        """Make the tangents of a batch.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit its inputs, or are not as many as those of other samples.
+        """
+        tangents = _call(self.function, batch.inputs)
+        if tangents.shape[1] != self.n_tangents:
+            raise ValueError(
+                f"the parameter tangents returned {tangents.shape[1]} tangents a sample, and {self.n_tangents} of "
+                "others: their number must be the same"
+            )
+        return _scaled(batch._replace(tangents=tangents), self.factors)
+
+    def add_to(self, dataset: Dataset) -> Dataset:
+        """Make the tangents in every pass over a dataset, a batch at a time."""
+        return dataset.split_batches(self.rows_at_once).map(self.add_to_batch)
+
+
+def prepare_tangents(
+    estimator: Any, dataset: Dataset, display: ProgressDisplay
+) -> tuple[Dataset, TangentFunction | None]:
+    """Return the dataset with the tangents to train with: given ones, or the callable's of X, of the right length.
+
+    Where all that the callable makes would take more than `RESIDENT_BYTES`, or the data are streamed, the dataset is
+    returned without tangents, and beside it the function that adds them in every pass; else that is None.
 
     Raises
     ------
     ValueError
         If what the callable returns does not fit X.
     """
-    if weight_of(estimator) == 0:
-        return mapped(data, lambda rows: rows._replace(tangents=None)), None
+    if tangent_weight_of(estimator) == 0:
+        return dataset.map(lambda batch: batch._replace(tangents=None)), None
     if estimator.tangents is None:
-        if next(data.pieces()).tangents is None:
-            return data, None
-        return (_normalized(data, data) if estimator.normalize_tangents else data), None
+        if not (dataset.has_tangents and estimator.normalize_tangents):
+            return dataset, None
+        return _normalized(dataset), None
     display.begin("making tangents")
-    function: Tangents = estimator.tangents
-    first = next(data.pieces()).X
+    first = next(dataset.batches()).inputs
     # Fewer than all: a callable that knows one array only, whatever X is, shows itself.
-    n_tangents = together(lambda: _made(function, first[: max(min(PROBE, len(first) - 1), 1)]).shape[1], data.mesh)
-
-    def with_tangents(rows: Rows) -> Rows:
-        tangents = _made(function, rows.X)
-        if tangents.shape[1] != n_tangents:
-            raise ValueError(
-                f"the parameter tangents returned {tangents.shape[1]} tangents a sample, and {n_tangents} of others: "
-                "their number must be the same"
-            )
-        return rows._replace(tangents=tangents)
-
-    most_rows, widest = max_of_processes([data.n_rows, first.itemsize], data.mesh).tolist()
-    row_bytes = max(n_tangents * data.n_features * widest, 1)
-    if isinstance(data, HeldRows) and most_rows * row_bytes <= RESIDENT_BYTES:
-        resident = together(lambda: mapped(data, with_tangents), data.mesh)
-        return (_normalized(resident, resident) if estimator.normalize_tangents else resident), None
-
-    def made(some: Data) -> Data:
-        return mapped(cut(some, max(MADE_BYTES // row_bytes, 1)), with_tangents)
-
+    probe = first[: max(min(PROBE, len(first) - 1), 1)]
+    n_tangents = on_all_processes(lambda: _call(estimator.tangents, probe).shape[1], dataset.mesh)
+    most_rows, widest = max_of_processes([dataset.n_rows, first.itemsize], dataset.mesh).tolist()
+    row_bytes = max(n_tangents * dataset.n_features * widest, 1)
+    function = TangentFunction(estimator.tangents, n_tangents, max(BATCH_TANGENT_BYTES // row_bytes, 1))
+    if isinstance(dataset, InMemoryDataset) and most_rows * row_bytes <= RESIDENT_BYTES:
+        resident = on_all_processes(lambda: dataset.map(function.add_to_batch), dataset.mesh)
+        return (_normalized(resident) if estimator.normalize_tangents else resident), None
     if not estimator.normalize_tangents:
-        return data, made
-    factors = _factors(data, counted(made(data), display))
-    return data, lambda some: mapped(made(some), partial(_scaled, factors))
+        return dataset, function
+    counter = _RowCounter(display, dataset.n_rows)
+    return dataset, replace(function, factors=_length_factors(dataset, function.add_to(dataset).map(counter)))
 
 
-def counted(data: Data, display: Display) -> Data:
-    """Show how far a pass over the data has come."""
-    done = 0
+@dataclass
+class _RowCounter:
+    """Shows how far a pass over the rows has come."""
 
-    def shown(rows: Rows) -> Rows:
-        nonlocal done
-        done += len(rows.X)
-        display.count("rows with tangents", done, data.n_rows)
-        return rows
+    display: ProgressDisplay
+    n_rows: int
+    done: int = 0
 
-    return mapped(data, shown)
-
-
-PROBE = 64  # samples whose tangents say how many there are
-RESIDENT_BYTES = 2**30  # most that the tangents of all samples may take
-MADE_BYTES = 2**25  # and those of a piece
+    def __call__(self, batch: Batch) -> Batch:
+        self.done += batch.n_rows
+        self.display.count("rows with tangents", self.done, self.n_rows)
+        return batch
 
 
-def _made(function: Tangents, X: Array) -> Array:
+def _call(function: Tangents, X: Array) -> Array:
     return checked_tangents(function(X), X, "what the parameter tangents returns")
 
 
-def _normalized(data: Data, with_tangents: Data) -> Data:
-    """Tangents of the length of a typical deviation: see `_factors`."""
-    return mapped(with_tangents, partial(_scaled, _factors(data, with_tangents)))
+def _normalized(dataset: Dataset) -> Dataset:
+    """Give tangents the length of a typical deviation: see `_length_factors`."""
+    factors = _length_factors(dataset, dataset)
+    return dataset.map(lambda batch: _scaled(batch, factors))
 
 
-def _scaled(factors: Array, rows: Rows) -> Rows:
-    return rows._replace(tangents=rows.tau * factors[:, None].astype(rows.tau.dtype))
+def _scaled(batch: Batch, factors: Array | None) -> Batch:
+    if factors is None:
+        return batch
+    return batch._replace(tangents=batch.tangents * factors[:, None].astype(batch.tangents.dtype))
 
 
-def _factors(data: Data, with_tangents: Data) -> Array:
-    """What tangents are multiplied by: a sample's first, of all samples alike, its second, and so on.
+def _length_factors(dataset: Dataset, with_tangents: Dataset) -> Array:
+    """Compute what tangents are multiplied by: a sample's first, of all samples alike, its second, and so on.
 
     By a number each, so that over the samples ::
 
@@ -185,16 +217,16 @@ def _factors(data: Data, with_tangents: Data) -> Array:
     A step along it is then as long as the way from one sample to a typical other: 1/2 |Jac tau|^2 means the same
     whatever the unit of X is, the size of its images, and the unit in which a transform is counted.
     """
-    mean = mean_over(data, lambda rows: rows.X)
-    deviation = mean_over(data, lambda rows: np.sum((rows.X - mean) ** 2, axis=1, dtype=np.float64))
-    mean_squares = mean_over(with_tangents, _squared_lengths)
+    mean = dataset.mean(lambda batch: batch.inputs)
+    deviation = dataset.mean(lambda batch: np.sum((batch.inputs - mean) ** 2, axis=1, dtype=np.float64))
+    mean_squares = with_tangents.mean(_squared_lengths)
     return np.asarray(np.sqrt(deviation / np.where(mean_squares > 0, mean_squares, 1.0)))
 
 
-def _squared_lengths(rows: Rows) -> NDArray[np.float64]:
-    return np.einsum("nld,nld->nl", rows.tau, rows.tau, dtype=np.float64)
+def _squared_lengths(batch: Batch) -> NDArray[np.float64]:
+    return np.einsum("nld,nld->nl", batch.tangents, batch.tangents, dtype=np.float64)
 
 
-def penalties(estimator: Any, tangents: bool, of: str = "outputs") -> tuple[TangentPropagation, ...]:
-    """Return the term of J, if there are tangents."""
-    return () if not tangents else (TangentPropagation(weight_of(estimator), of),)
+def tangent_penalties(estimator: Any, has_tangents: bool, of: str = "outputs") -> tuple[TangentPropagation, ...]:
+    """Return tangent propagation as a term of J, if there are tangents."""
+    return (TangentPropagation(tangent_weight_of(estimator), of),) if has_tangents else ()

@@ -22,12 +22,12 @@ from sparsam.engine.training.checkpoints import parse_interval
 from sparsam.engine.training.train import SOLVERS
 
 __all__ = [
+    "check_batch",
     "check_choice",
     "check_finite",
     "check_flag",
     "check_hyperparameters",
     "check_number",
-    "check_piece",
     "check_sample_weight",
     "check_supervised_hyperparameters",
     "check_unit_range",
@@ -193,7 +193,7 @@ def check_width(estimator: Any, n_features: int, *, reset: bool) -> None:
             del estimator.feature_names_in_
 
 
-def check_piece(X: ArrayLike, row: int) -> NDArray[np.floating]:
+def check_batch(X: ArrayLike, row: int) -> NDArray[np.floating]:
     """Return some consecutive samples, the first of them number ``row``, as a dense, finite float array."""
     checked: NDArray[np.floating] = check_array(
         X, dtype=(np.float64, np.float32), ensure_all_finite=False, input_name="X"

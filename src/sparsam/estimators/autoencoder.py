@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from typing import Any, Self
@@ -11,35 +12,37 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
-from sparsam.engine.data.devices import gathered
-from sparsam.engine.data.samples import Chunk, Samples
+from sparsam.engine.data.batch import Batch
+from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import Network, Parameters, affine, weighted_sum
 from sparsam.engine.objective.error_functions import SquaredError
 from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
-from sparsam.engine.training.streaming import Stream, summed
-from sparsam.engine.training.train import Callback, Progress, Training, precision
+from sparsam.engine.training.state import Progress
+from sparsam.engine.training.streaming import StreamedSamples, summed
+from sparsam.engine.training.train import Training, precision
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._data.dataset import PIECE_BYTES, Data, HeldRows, Rows, cut, stream_of
-from sparsam.estimators._data.streamed import data_of
-from sparsam.estimators._progress.reporter import Report
-from sparsam.estimators._progress.sklearn_callbacks import CallbackSupportMixin, with_callbacks
-from sparsam.estimators._training import fitted_attributes as fitting
-from sparsam.estimators._training.train_estimator import OnDevices, checkpoints_of, in_all_processes, minimize
+from sparsam.estimators._base import NetworkEstimator
+from sparsam.estimators._data.dataset import BATCH_BYTES, InMemoryDataset, streamed_samples
+from sparsam.estimators._data.streamed import load_dataset
+from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
+from sparsam.estimators._training.device_data import DeviceData
+from sparsam.estimators._training.fit_environment import checkpointer_of
+from sparsam.estimators._training.fitted_attributes import initial_weights, network_attributes, unravel
+from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators._validation import LARGEST_WEIGHT
 
 __all__ = ["SparseAutoencoder"]
 
 
-class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
     """Sparse autoencoder: a network that reconstructs its input through hidden units that are seldom active.
 
     It minimizes ::
@@ -176,7 +179,7 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: float | str = "60s",
         resume: bool = False,
-        callback: Callback | None = None,
+        callback: Callable[[Progress], bool | None] | None = None,
         verbose: int = 0,
     ) -> None:
         self.n_components = n_components
@@ -238,56 +241,38 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
             If it was interrupted by Ctrl-C; the estimator holds the weights so far. As with scikit-learn's MLP the
             interrupt ends here: in a loop over fits, look at ``stop_reason_``.
         """
-        self.check_hyperparameters()
-        report = Report.of_fit(self, X, y, sample_weight)
-        with validation.features_of_the_fitted(self), in_all_processes(self):
-            network, training = self._trained(X, sample_weight, report)
-            fitting.set_fitted_attributes(self, network, training)
-        report.end()
-        return self
+        with self._fitting(X, y, sample_weight) as reporter:
+            problem = self._problem(X, sample_weight, reporter.rows_read)
+            with checkpointer_of(self) as checkpointer:
+                fit = self._training(problem, reporter, checkpointer)
+                training = fit.run()
+                attributes = self._attributes(problem, training, fit.data)
+        return self._finish(training, attributes, reporter)
 
-    def _trained(self, X: ArrayLike, sample_weight: ArrayLike | None, report: Report) -> tuple[Network, Training]:
-        network, on_devices, theta = self._beginning(X, sample_weight, report.checked)
+    def _problem(
+        self, X: ArrayLike, sample_weight: ArrayLike | None, on_rows_read: Callable[[int], None] = lambda n_rows: None
+    ) -> TrainingProblem:
+        """Prepare the data, and build the objective."""
+        dataset = load_dataset(self, X, sample_weight, self._check_range, on_rows_read=on_rows_read)
+        network = self._network(dataset.n_features, int(self.n_components))
+        theta = initial_weights(self, network)
+        return TrainingProblem(self._objective(network), theta, dataset, _AttributesAt(network), network.layer_sizes)
 
-        def attributes(progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
-            return fitting.attributes_at(network, progress, theta) | {"_n_features_out": network.layer_sizes[1]}
+    def _check_range(self, batch: Batch, row: int) -> Batch:
+        if self.output_activation == "logistic":
+            validation.check_unit_range(batch.inputs, row)
+        return batch
 
-        report = report.telling(attributes)
-        with checkpoints_of(self) as checkpoints:
-            objective = self._objective(network)
-            training = minimize(self, objective, theta, on_devices, report, checkpoints=checkpoints)
-            self._set_activation(network, training, on_devices)
-        return network, training
-
-    def _beginning(
-        self, X: ArrayLike, sample_weight: ArrayLike | None, tell: Callable[[int], None] = lambda n_rows: None
-    ) -> tuple[Network, OnDevices, NDArray[np.floating]]:
-        """Network, data and initial weights; ``tell`` is told of the first reading of rows."""
-
-        def in_range(rows: Rows, row: int) -> Rows:
-            if self.output_activation == "logistic":
-                validation.check_unit_range(rows.X, row)
-            return rows
-
-        data = data_of(self, X, sample_weight, in_range, tell=tell)
-        network = Network(
-            (data.n_features, int(self.n_components), data.n_features), self.hidden_activation, self.output_activation
-        )
-
-        def make(dtype: str, chunk_size: int | None) -> Samples | Stream:
-            return data.for_engine(dtype, network.layer_sizes, chunk_size)
-
-        theta = gathered(fitting.initial_weights(self, network), data.mesh)[0]  # those of the first process
-        return network, OnDevices(make, self.chunk_size), theta
-
-    def _set_activation(self, network: Network, training: Training, on_devices: OnDevices) -> None:
-        """Set what of the training only a pass over the data tells."""
-        if training.history:
-            with precision(self.dtype):
-                weights = network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
-                activation = _mean_activation(self._objective(network), weights, on_devices(self.dtype))
-                self.mean_activation_ = np.asarray(activation)
-            self._n_features_out = network.layer_sizes[1]
+    def _attributes(self, problem: TrainingProblem, training: Training, data: DeviceData) -> dict[str, Any]:
+        """Make the fitted attributes; the mean activation takes a pass over the data."""
+        if not training.history:
+            return {}
+        objective = problem.objective
+        with precision(self.dtype):
+            weights = objective.network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
+            activation = np.asarray(_mean_activation(objective, weights, data(self.dtype)))
+        at_end = problem.attributes_at(training.history[-1], training.theta)
+        return {**at_end, "mean_activation_": activation}
 
     def transform(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
         """Activations of the hidden units, z = h(x W_1 + b_1).
@@ -304,7 +289,7 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
         -------
         Z : array of shape (n_samples, n_components), in the precision of the weights; or ``out``
         """
-        return self._apply(_encode, X, out)
+        return self._apply_to_rows(_encode, X, out)
 
     def inverse_transform(self, Z: ArrayLike) -> NDArray[np.floating]:
         """Reconstruct inputs from hidden activations, y = h_out(z W_2 + b_2).
@@ -327,7 +312,7 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
                 f"Z has {activations.shape[1]} columns, but there are {self._n_features_out} hidden units: pass what "
                 "transform returned"
             )
-        return self._apply_to(_decode, HeldRows(Rows(activations)))
+        return self._apply(_decode, InMemoryDataset(Batch(activations)), dtype=self.coefs_[0].dtype)
 
     def predict(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
         """Reconstruction y of each sample: `inverse_transform` of `transform`.
@@ -343,7 +328,7 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
         -------
         Y : array of shape (n_samples, n_features), in the precision of the weights; or ``out``
         """
-        return self._apply(_reconstruct, X, out)
+        return self._apply_to_rows(_reconstruct, X, out)
 
     def cost(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """J of the fitted weights on X, in float64.
@@ -361,13 +346,13 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
         """
         check_is_fitted(self)
         self.check_hyperparameters()  # they may have been set since the fit
-        data = data_of(self, X, sample_weight, reset=False)
-        network = self._network()
+        dataset = self._dataset_to_predict(X, sample_weight)
+        network = self._fitted_network()
         with precision(np.float64):
             objective = self._objective(network)
-            parameters = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), fitting.fitted_parameters(self))
-            few = max(PIECE_BYTES // (4 * data.n_features), 1)
-            stream = stream_of(cut(data, few), np.float64, network.layer_sizes, self.chunk_size)
+            parameters = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), self._fitted_parameters())
+            few = dataset.split_batches(max(BATCH_BYTES // (4 * dataset.n_features), 1))
+            stream = streamed_samples(few, np.float64, network.layer_sizes, self.chunk_size)
             sums = _sums(objective, parameters, stream)
             return float(jnp.sum(objective.values(sums, jnp.asarray(stream.total_weight), parameters)))
 
@@ -384,12 +369,11 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
         -------
         float
         """
-        check_is_fitted(self)
-        data = data_of(self, X, sample_weight, reset=False)
         scores, weights = [], []
-        for rows in data.pieces():
-            scores.append(self._apply_to(_negative_error, HeldRows(rows)).astype(np.float64))
-            weights.append(rows.s)
+        for batch in self._dataset_to_predict(X, sample_weight).batches():
+            of_batch = self._apply(_negative_error, InMemoryDataset(batch), dtype=self.coefs_[0].dtype)
+            scores.append(of_batch.astype(np.float64))
+            weights.append(batch.weights)
         return float(np.average(np.concatenate(scores), weights=np.concatenate(weights)))
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.floating]:
@@ -403,25 +387,13 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
         -------
         array of shape (n_samples,), float64
         """
-        return self._apply(_negative_error, X).astype(np.float64)
+        return self._apply_to_rows(_negative_error, X).astype(np.float64)
 
     @property
     def components_(self) -> NDArray[np.floating]:
         """The learned filters, (n_components, n_features)."""
         check_is_fitted(self)
         return self.coefs_[0].T
-
-    @property
-    def history_(self) -> pd.DataFrame:
-        """History of the fit: a row for the initial weights and for each iteration."""
-        check_is_fitted(self)
-        return fitting.history_frame(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"mesh": None}  # devices are of this process alone
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "coefs_")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -447,30 +419,41 @@ class SparseAutoencoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, T
                 "beta=0"
             )
 
+    def check_fitted(self) -> None:
+        """Raise ValueError or TypeError unless hyperparameters and fitted attributes fit together."""
+        m = self.mean_activation_.size
+        if self.mean_activation_.shape != (m,) or self.coefs_[0].shape != (self.n_features_in_, m):
+            raise ValueError("its arrays do not fit together")
+        self._check_weights(self.mean_activation_)
+        self._n_features_out = m
+        self.check_hyperparameters()
+
     def _objective(self, network: Network) -> Objective:
         terms: list[Term] = [SquaredError(), WeightDecay(float(self.alpha))]
         if self.beta > 0:  # else its pass over the data would be for nothing
             terms.append(KLSparsity(float(self.rho), float(self.beta)))
         return Objective(network, tuple(terms))
 
-    def _network(self) -> Network:
-        n_features, n_components = self.coefs_[0].shape
+    def _network(self, n_features: int, n_components: int) -> Network:
         return Network((n_features, n_components, n_features), self.hidden_activation, self.output_activation)
 
-    def _apply(self, function: Any, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
-        check_is_fitted(self)
-        return self._apply_to(function, data_of(self, X, None, reset=False), out)
+    def _fitted_network(self) -> Network:
+        return self._network(*self.coefs_[0].shape)
 
-    def _apply_to(self, function: Any, data: Data, out: Any = None) -> NDArray[np.floating]:
-        return fitting.apply_to_data(
-            function,
-            self._network(),
-            fitting.fitted_parameters(self),
-            data,
-            dtype=self.coefs_[0].dtype,
-            chunk_size=self.chunk_size,
-            out=out,
-        )
+    def _apply_to_rows(self, function: Any, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
+        dataset = self._dataset_to_predict(X)
+        return self._apply(function, dataset, dtype=self.coefs_[0].dtype, out=out)
+
+
+@dataclass(frozen=True)
+class _AttributesAt:
+    """Fitted attributes at an iterate."""
+
+    network: Network
+
+    def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
+        attributes = network_attributes(unravel(self.network, theta), progress)
+        return attributes | {"_n_features_out": self.network.layer_sizes[1]}
 
 
 # The compiled programs: a network's architecture is part of their key. The user's samples are in rows, the engine's in
@@ -498,7 +481,7 @@ def _negative_error(network: Network, parameters: Parameters, X: jax.Array) -> j
     return -SquaredError().per_sample(network, network.forward(parameters, X.T), X.T)
 
 
-def _activations(objective: Objective, parameters: Parameters, chunk: Chunk) -> jax.Array:
+def _activations(objective: Objective, parameters: Parameters, chunk: Batch) -> jax.Array:
     hidden = get_activation(objective.network.hidden_activation)
     a = objective.network.forward(parameters, chunk.inputs).pre_activations[0]
     z = hidden.probabilities(a)[0] if hidden.probabilities else hidden.function(a)
@@ -509,5 +492,5 @@ _activation_sums = summed(_activations)
 _sums = summed(Objective.sums)
 
 
-def _mean_activation(objective: Objective, parameters: Parameters, data: Samples | Stream) -> jax.Array:
+def _mean_activation(objective: Objective, parameters: Parameters, data: Samples | StreamedSamples) -> jax.Array:
     return _activation_sums(objective, parameters, data) / np.asarray(data.total_weight)

@@ -9,9 +9,10 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from sparsam.engine.data.samples import Samples
-from sparsam.engine.training import batch as many
+from sparsam.engine.training import batch
 from sparsam.engine.training.train import Training
-from sparsam.estimators._training import fitted_attributes as fitting
+from sparsam.estimators._training.device_data import DeviceData
+from sparsam.estimators._training.fitted_attributes import set_fitted_attributes, training_attributes, warn_or_raise
 from sparsam.estimators.autoencoder import SparseAutoencoder
 
 __all__ = ["OWN", "fit_together", "kind_of", "trains_with_others"]
@@ -44,7 +45,7 @@ def fit_together(
     *,
     sample_weight: ArrayLike | None = None,
     snapshots: Collection[int] = (),
-    train_many: Callable[..., list[Training]] = many.train_many,
+    train_many: Callable[..., list[Training]] = batch.train_many,
     stop: Callable[[], bool] = lambda: False,
     **options: Any,
 ) -> None:
@@ -72,9 +73,10 @@ def fit_together(
     first = estimators[0]
     for estimator in estimators:
         estimator.check_hyperparameters()
-    beginnings = [estimator._beginning(X, sample_weight) for estimator in estimators]
-    network, on_devices, _ = beginnings[0]
-    samples = on_devices(first.dtype)
+    problems = [estimator._problem(X, sample_weight) for estimator in estimators]
+    dataset, layer_sizes = problems[0].data, problems[0].layer_sizes
+    data = DeviceData(dataset, layer_sizes, first.chunk_size)  # type: ignore[arg-type]
+    samples = data(first.dtype)
     if not isinstance(samples, Samples):
         raise TypeError("X is read in pieces, which one fit at a time can do: fit the estimators one by one")
 
@@ -83,15 +85,14 @@ def fit_together(
             return
         for max_iter in (*sorted(snapshots), first.max_iter):
             estimator = copy(estimators[number]).set_params(max_iter=max_iter)
-            at = training.after(max_iter)
-            estimator._set_activation(network, at, on_devices)
-            _set_fitted(estimator, network, at)
+            at = training.at_max_iter(max_iter)
+            _set_fitted(estimator, at, estimator._attributes(problems[number], at, data))
             finished(number, estimator)
 
     train_many(
-        [estimator._objective(network) for estimator in estimators],
+        [problem.objective for problem in problems],
         samples,
-        [theta for _, _, theta in beginnings],
+        [problem.theta for problem in problems],
         solver=first.solver,
         dtype=first.dtype,
         tol=first.tol,
@@ -103,9 +104,12 @@ def fit_together(
     )
 
 
-def _set_fitted(estimator: SparseAutoencoder, network: Any, training: Training) -> None:
+def _set_fitted(estimator: SparseAutoencoder, training: Training, attributes: dict[str, Any]) -> None:
+    if training.history:
+        set_fitted_attributes(estimator, attributes | training_attributes(training))
+    else:
+        estimator.stop_reason_ = training.stop_reason
     try:
-        fitting.set_fitted_attributes(estimator, network, training)
+        warn_or_raise(training)
     except FloatingPointError:  # stop_reason_ says so
-        if not training.history:
-            estimator.stop_reason_ = training.stop_reason
+        return

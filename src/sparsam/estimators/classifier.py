@@ -5,71 +5,69 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
-from sparsam.engine.network.activations import complementary_logistics
-from sparsam.engine.network.network import Network, Parameters
+from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import NoisyCrossEntropy
-from sparsam.engine.objective.objective import Objective
+from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import WeightDecay
-from sparsam.engine.training.train import Callback, Progress, Training
+from sparsam.engine.training.checkpoints import Checkpointer
+from sparsam.engine.training.state import Progress
+from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._data.dataset import Data, mapped
+from sparsam.estimators._base import NetworkEstimator
+from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.splits import Split, folds, hold_out
+from sparsam.estimators._labels.class_probabilities import class_probabilities
 from sparsam.estimators._labels.encoding import (
-    checked_labels,
-    classes_of,
-    for_network,
+    check_labels,
+    encode_labels,
+    find_classes,
+    network_targets,
     refuse_rare_labels,
-    validated_labels,
-    with_indices,
+    validate_labels,
 )
-from sparsam.estimators._labels.label_noise import given_probabilities, symmetric, wrong_probabilities
+from sparsam.estimators._labels.label_noise import given_probabilities, wrong_probabilities
 from sparsam.estimators._labels.noise_estimation import (
     FINER,
     GRID,
     MOST_ROUNDS,
     N_FOLDS,
     HeldOut,
-    HeldOutAt,
     LikelihoodProfile,
-    estimate_transitions,
-    likelihood,
-    profile_likelihood,
+    NoiseEstimate,
+    NoiseEstimation,
 )
 from sparsam.estimators._labels.transitions import transition_matrix
-from sparsam.estimators._progress.reporter import Estimate, Report
-from sparsam.estimators._progress.sklearn_callbacks import CallbackSupportMixin, with_callbacks
-from sparsam.estimators._tangents import Tangents, check_tangent_hyperparameters, fit_tangents, penalties
-from sparsam.estimators._training import fitted_attributes as fitting
-from sparsam.estimators._training.supervised import (
-    Supervised,
-    canonical,
-    inputs_of,
-    seed_of,
-    targeted,
-    train_on_targets,
+from sparsam.estimators._progress.reporter import FitReporter
+from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
+from sparsam.estimators._tangents import (
+    TangentFunction,
+    Tangents,
+    check_tangent_hyperparameters,
+    prepare_tangents,
+    tangent_penalties,
 )
-from sparsam.estimators._training.train_estimator import checkpoints_of, in_all_processes
+from sparsam.estimators._training.fit_environment import checkpointer_of
+from sparsam.estimators._training.fitted_attributes import initial_weights, network_attributes, unravel
+from sparsam.estimators._training.supervised import draw_seed, load_with_targets
+from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 
-__all__ = ["NoisyLabelClassifier"]
+__all__ = ["LikelihoodProfile", "NoisyLabelClassifier"]
 
 Array = NDArray[np.float64]
 TANGENTS_OF = {"log_odds": "pre_activations", "probabilities": "outputs"}
 
 
-class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     """A network that learns the true labels of samples from labels some of which are wrong.
 
     Its outputs y are the probabilities of the TRUE label. The label t that is given comes about with the probability
@@ -171,6 +169,9 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     True
     """
 
+    _fields_beside_inputs = ("targets", "tangents")
+    classes_: NDArray[Any]
+
     def __init__(
         self,
         hidden_layer_sizes: tuple[int, ...] = (50,),
@@ -198,7 +199,7 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: float | str = "60s",
         resume: bool = False,
-        callback: Callback | None = None,
+        callback: Callable[[Progress], bool | None] | None = None,
         verbose: int = 0,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -269,83 +270,69 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         ConvergenceWarning
             If the training stopped before converging.
         """
-        self.check_hyperparameters()
-        report = Report.of_fit(self, X, y, sample_weight, in_parts=self._estimates())
-        with validation.features_of_the_fitted(self), in_all_processes(self):
-            network, training = self._trained(X, y, sample_weight, tangents, report)
-            fitting.set_fitted_attributes(self, network, training)
-        report.end()
-        return self
+        with self._fitting(X, y, sample_weight, in_parts=self._estimates()) as reporter:
+            labeled = self._labeled_data(X, y, sample_weight, tangents, reporter)
+            with checkpointer_of(self, draws=self.early_stopping or self._estimates()) as checkpointer:
+                trainer = _Trainer(self, labeled, checkpointer)
+                noise = self._estimate_noise(trainer, reporter)
+                with reporter.training() if self._estimates() else nullcontext(reporter) as last:
+                    fit = trainer.prepare(noise, self._hold_out(labeled) if self.early_stopping else None, last)
+                    training = fit.run()
+            attributes = self._attributes(fit, training, noise)
+        return self._finish(training, attributes, reporter)
 
-    def _trained(
+    def _labeled_data(
         self,
         X: ArrayLike,
         y: ArrayLike | None,
         sample_weight: ArrayLike | None,
         tangents: ArrayLike | None,
-        report: Report,
-    ) -> tuple[Network, Training]:
-        data = targeted(self, X, y, sample_weight, tangents, checked_labels, report)
-        warm = self.warm_start and hasattr(self, "coefs_")
-        classes = classes_of(data, self.classes_ if warm else None)
-        n_classes = len(classes)
-        data = canonical(mapped(data, partial(with_indices, classes)))
-        data, made = fit_tangents(self, data, report.display)
-        has_tangents = made is not None or next(data.pieces()).tangents is not None
-        network = self._network_of(data.n_features, n_classes)
-        theta = fitting.initial_weights(self, network)
-        seed = seed_of(self, data)
+        reporter: FitReporter,
+    ) -> _LabeledData:
+        """Prepare the data: labels become the numbers of their classes."""
+        dataset = load_with_targets(self, X, y, sample_weight, tangents, check_labels, reporter.rows_read)
+        classes = find_classes(dataset, self.classes_ if self._is_warm() else None)
+        dataset = dataset.map(partial(encode_labels, classes)).merge_repeated()
+        dataset, function = prepare_tangents(self, dataset, reporter.display)
+        network = self._network(dataset.n_features, len(classes))
+        theta = initial_weights(self, network)
+        seed = draw_seed(self, dataset)
         # Weights that were trained on labels must not judge them: what is to be held out is estimated from new ones.
-        new = network.initialize(check_random_state(self.random_state)) if warm else theta
+        new = network.initialize(check_random_state(self.random_state)) if self._is_warm() else theta
+        return _LabeledData(dataset, classes, network, theta, new, seed, function)
 
-        def attributes_of(T: Array, alpha: float) -> dict[str, Any]:
-            epsilon = float(np.mean(1 - np.diag(T)))
-            return {"classes_": classes, "alpha_": alpha, "transition_matrix_": T, "epsilon_": epsilon}
+    def _estimate_noise(self, trainer: _Trainer, reporter: FitReporter) -> NoiseEstimate:
+        """Estimate the transition matrix and alpha, as far as they are not given."""
+        labeled, alphas = trainer.labeled, self._alphas()
+        n_classes = len(labeled.classes)
+        if not isinstance(self.epsilon, str):
+            T = transition_matrix(self.epsilon, n_classes)
+            if len(alphas) == 1:
+                return NoiseEstimate(T, float(alphas[0]))
+            most = len(alphas)
+            with reporter.estimate("alpha", most) as estimate:
+                splits = [self._hold_out(labeled)]
+                return NoiseEstimation(trainer, n_classes, alphas, splits, estimate, most).estimate_alpha(T)
+        if self.epsilon == "estimate":
+            most = GRID * len(alphas) + FINER
+            with reporter.estimate("epsilon", most) as estimate:
+                splits = [self._hold_out(labeled)]
+                return NoiseEstimation(trainer, n_classes, alphas, splits, estimate, most).estimate_epsilon()
+        most = (1 + MOST_ROUNDS) * N_FOLDS * len(alphas)
+        with reporter.estimate("transition matrix", most) as estimate:
+            refuse_rare_labels(labeled.dataset, labeled.classes, N_FOLDS)
+            splits = folds(N_FOLDS, labeled.dataset, labeled.seed)
+            return NoiseEstimation(trainer, n_classes, alphas, splits, estimate, most).estimate_matrix()
 
-        def trained(
-            estimator: Self, T: Array, alpha: float, rows: Data | Split, theta: NDArray[np.floating], report: Report
-        ) -> Supervised:
-            def attributes(progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
-                return fitting.attributes_at(network, progress, theta) | attributes_of(T, alpha)
+    def _hold_out(self, labeled: _LabeledData) -> Split:
+        return hold_out(labeled.dataset, self.validation_fraction, labeled.seed, by_label=True)
 
-            of = TANGENTS_OF[self.tangents_of]
-            terms: Any = (NoisyCrossEntropy(T), WeightDecay(float(alpha)), *penalties(self, has_tangents, of))  # type: ignore[arg-type]
-            options: Any = {"widths": network.layer_sizes, "made": made, "checkpoints": checkpoints}
-            rows, report = for_network(rows, n_classes, self.dtype), report.telling(attributes)
-            return train_on_targets(estimator, Objective(network, terms), rows, theta, report=report, **options)
-
-        unpolished = type(self)(**self.get_params(deep=False) | {"polish": False})
-
-        def held_out_at(alpha: float, split: Split, T: Array, report: Report) -> HeldOut:
-            fitted = trained(unpolished, T, alpha, split, new, report)
-            parameters = network.unravel(_finished(fitted.training).theta)  # type: ignore[arg-type]
-
-            def probabilities(X: NDArray[np.floating]) -> Array:
-                return self._probabilities(network, parameters, X)
-
-            likelihood = max(score for _, score in fitted.held_out_scores)
-            training_likelihood = -fitted.training.history[-1].terms[NoisyCrossEntropy.name]
-            return HeldOut(split.held_out, probabilities, likelihood, training_likelihood)
-
-        def split() -> Split:
-            return hold_out(data, self.validation_fraction, seed, by_label=True)
-
-        def in_folds() -> list[Split]:
-            refuse_rare_labels(data, classes)
-            return folds(N_FOLDS, data, seed)
-
-        with checkpoints_of(self, draws=self.early_stopping or self._estimates()) as checkpoints:
-            T, alpha, profile = self._noise_and_alpha(held_out_at, split, in_folds, n_classes, report)
-            alpha = float(alpha)
-            kept = split() if self.early_stopping else data
-            with report.training() if self._estimates() else nullcontext(report) as last:
-                training, scores = trained(self, T, alpha, kept, theta, last)
-        if training.history:
-            self.validation_scores_ = scores
-            for name, value in attributes_of(T, alpha).items():
-                setattr(self, name, value)
-            self.likelihood_profile_ = profile
-        return network, training
+    def _attributes(self, fit: EstimatorTraining, training: Training, noise: NoiseEstimate) -> dict[str, Any]:
+        """Make the fitted attributes."""
+        if not training.history:
+            return {}
+        at_end = fit.problem.attributes_at(training.history[-1], training.theta)
+        return {**at_end, "validation_scores_": fit.held_out_scores, "likelihood_profile_": noise.profile}
 
     def predict(self, X: ArrayLike, out: Any = None) -> NDArray[Any]:
         """Return the most probable true label of each sample.
@@ -362,7 +349,7 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         -------
         array of shape (n_samples,); or ``out``
         """
-        return self._apply(X, lambda probabilities: self.classes_[np.argmax(probabilities, axis=1)], out)
+        return self._probabilities(X, lambda probabilities: self.classes_[np.argmax(probabilities, axis=1)], out)
 
     def predict_proba(self, X: ArrayLike, out: Any = None) -> Array:
         """Probability of each TRUE label, y.
@@ -379,7 +366,7 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         array of shape (n_samples, n_classes); or ``out``
             In the order of ``classes_``.
         """
-        return self._apply(X, lambda probabilities: probabilities, out)
+        return self._probabilities(X, out=out)
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
         """Logarithm of `predict_proba`."""
@@ -454,20 +441,6 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         with np.errstate(divide="ignore"):
             return float(np.average(np.log(of_given), weights=validation.check_sample_weight(sample_weight, p)))
 
-    classes_: NDArray[Any]
-
-    @property
-    def history_(self) -> pd.DataFrame:
-        """History of the fit: a row for the initial weights and for each iteration."""
-        check_is_fitted(self)
-        return fitting.history_frame(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"mesh": None}  # devices are of this process alone
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "coefs_")
-
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
         alphas = self._alphas()
@@ -481,48 +454,18 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         if isinstance(self.epsilon, str):
             validation.check_choice("epsilon", self.epsilon, ("estimate", "estimate_matrix"))
 
-    def _noise_and_alpha(
-        self,
-        held_out_at: Callable[[float, Split, Array, Report], HeldOut],
-        split: Callable[[], Split],
-        in_folds: Callable[[], list[Split]],
-        n_classes: int,
-        report: Report,
-    ) -> tuple[Array, float, LikelihoodProfile | None]:
-        """T, alpha, and the likelihoods by which they were chosen, if epsilon is estimated."""
-        alphas = self._alphas()
-
-        def at(splits: list[Split], estimate: Estimate) -> dict[float, HeldOutAt]:
-            def of(alpha: float) -> HeldOutAt:
-                def held_out(T: Array, label: str) -> list[HeldOut]:
-                    if len(alphas) > 1:
-                        label = ", ".join(filter(None, (f"alpha {alpha:g}", label)))
-                    parts = []
-                    for fold, split in enumerate(splits, start=1):
-                        with estimate.training(f"{label}, fold {fold}" if len(splits) > 1 else label) as training:
-                            parts.append(held_out_at(alpha, split, T, training))
-                    estimate.found(label, likelihood(parts))
-                    return parts
-
-                return held_out
-
-            return {alpha: of(alpha) for alpha in alphas}
-
-        if isinstance(self.epsilon, str) and self.epsilon == "estimate":
-            with report.estimate("epsilon", GRID * len(alphas) + FINER) as estimate:
-                alpha, profile = profile_likelihood(at([split()], estimate), n_classes)
-            return symmetric(profile.best, n_classes), alpha, profile
-        if isinstance(self.epsilon, str):
-            with report.estimate("transition matrix", (1 + MOST_ROUNDS) * N_FOLDS * len(alphas)) as estimate:
-                alpha, T = estimate_transitions(at(in_folds(), estimate), n_classes)
-            return T, alpha, None
-        T = transition_matrix(self.epsilon, n_classes)
-        if len(alphas) == 1:
-            return T, alphas[0], None
-        with report.estimate("alpha", len(alphas)) as estimate:
-            with_T = at([split()], estimate)
-            alpha = max(alphas, key=lambda alpha: likelihood(with_T[alpha](T, "")))
-        return T, alpha, None
+    def check_fitted(self) -> None:
+        """Raise ValueError or TypeError unless hyperparameters and fitted attributes fit together."""
+        self.check_hyperparameters()
+        n_classes = len(self.classes_)
+        if n_classes < 2 or not np.array_equal(np.unique(self.classes_), self.classes_):
+            raise ValueError("its classes are not in order")
+        if self._fitted_network().shapes[0][0] != self.n_features_in_:
+            raise ValueError("its arrays do not fit together")
+        self._check_weights(self.transition_matrix_)
+        if self.transition_matrix_.shape != (n_classes, n_classes):
+            raise ValueError("its transition matrix does not fit")
+        transition_matrix(self.transition_matrix_, n_classes)
 
     def _estimates(self) -> bool:
         """Whether trainings for an estimate, of noise or of alpha, precede the one that is kept."""
@@ -531,26 +474,19 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     def _alphas(self) -> tuple[float, ...]:
         return tuple(self.alpha) if isinstance(self.alpha, tuple | list) else (self.alpha,)
 
-    def _probabilities(self, network: Network, parameters: Parameters, X: NDArray[np.floating]) -> Array:
-        return fitting.apply_in_chunks(
-            _probabilities, network, parameters, X, dtype=np.float64, chunk_size=self.chunk_size
-        ).astype(np.float64, copy=False)
-
-    def _network_of(self, n_features: int, n_classes: int) -> Network:
+    def _network(self, n_features: int, n_classes: int) -> Network:
         n_outputs, output = (1, "logistic") if n_classes == 2 else (n_classes, "softmax")
         sizes = (n_features, *validation.layer_sizes(self.hidden_layer_sizes), n_outputs)
         return Network(sizes, self.hidden_activation, output)
 
-    def _apply(self, X: ArrayLike, then: Callable[[Array], NDArray[Any]], out: Any) -> NDArray[Any]:
-        check_is_fitted(self)
-        data = inputs_of(self, X)
-        network = self._network_of(self.coefs_[0].shape[0], len(self.classes_))
-        parameters = fitting.fitted_parameters(self)
-        options: Any = {"dtype": np.float64, "chunk_size": self.chunk_size, "then": then, "out": out}
-        return fitting.apply_to_data(_probabilities, network, parameters, data, **options)
+    def _fitted_network(self) -> Network:
+        return self._network(self.coefs_[0].shape[0], len(self.classes_))
+
+    def _probabilities(self, X: ArrayLike, then: Callable[[Array], Any] = lambda p: p, out: Any = None) -> Any:
+        return self._apply(class_probabilities, self._dataset_to_predict(X), then=then, out=out)
 
     def _label_indices(self, X: NDArray[np.floating], y: ArrayLike) -> NDArray[np.intp]:
-        labels = validated_labels(y, X)
+        labels = validate_labels(y, X)
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
             raise ValueError(
@@ -560,7 +496,107 @@ class NoisyLabelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         return np.searchsorted(self.classes_, labels)
 
 
-def _finished(training: Training) -> Training:
+@dataclass(frozen=True)
+class _LabeledData:
+    """The data of a fit, and the networks to be trained on them.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        The numbers of the given labels for targets.
+    classes : array of shape (n_classes,)
+    network : Network
+    theta : array of shape (n_parameters,)
+        Where the training that is kept starts.
+    new_theta : array of shape (n_parameters,)
+        Where trainings for an estimate start.
+    seed : int
+        Draws what is held out.
+    tangents : TangentFunction or None
+        Makes tangents that are not held.
+    """
+
+    dataset: Dataset
+    classes: NDArray[Any]
+    network: Network
+    theta: NDArray[np.floating]
+    new_theta: NDArray[np.floating]
+    seed: int
+    tangents: TangentFunction | None
+
+    @property
+    def has_tangents(self) -> bool:
+        """Whether there are tangents, held or not."""
+        return self.tangents is not None or self.dataset.has_tangents
+
+
+@dataclass(frozen=True)
+class _Trainer:
+    """Trains the networks of a fit: a `HeldOutTrainer`."""
+
+    classifier: NoisyLabelClassifier
+    labeled: _LabeledData
+    checkpointer: Checkpointer | None
+
+    @property
+    def chunk_size(self) -> int | None:
+        """As the user asked for it."""
+        return self.classifier.chunk_size
+
+    def prepare(self, noise: NoiseEstimate, split: Split | None, reporter: FitReporter) -> EstimatorTraining:
+        """Prepare the training that is kept."""
+        problem = self._problem(noise, split or self.labeled.dataset, self.labeled.theta)
+        return self.classifier._training(problem, reporter, self.checkpointer)
+
+    def train_held_out(self, T: Array, alpha: float, split: Split, reporter: FitReporter) -> HeldOut:
+        """Train a network with a transition matrix and weight decay, without the samples held out."""
+        problem = self._problem(NoiseEstimate(T, float(alpha)), split, self.labeled.new_theta)
+        fit = self.classifier._training(problem, reporter, self.checkpointer, polish=False)
+        training = fit.run()
+        _check_finished(training)
+        likelihood = max(score for _, score in fit.held_out_scores)
+        training_likelihood = -training.history[-1].terms[NoisyCrossEntropy.name]
+        parameters = unravel(self.labeled.network, training.theta)
+        return HeldOut(split.held_out, self.labeled.network, parameters, likelihood, training_likelihood)
+
+    def _problem(self, noise: NoiseEstimate, data: Dataset | Split, theta: NDArray[np.floating]) -> TrainingProblem:
+        """Build the objective, which is about the probabilities of the given labels."""
+        classifier, labeled = self.classifier, self.labeled
+        of = TANGENTS_OF[classifier.tangents_of]
+        terms: tuple[Term, ...] = (
+            NoisyCrossEntropy(noise.transition_matrix),  # type: ignore[arg-type]
+            WeightDecay(noise.alpha),
+            *tangent_penalties(classifier, labeled.has_tangents, of),
+        )
+        return TrainingProblem(
+            Objective(labeled.network, terms),
+            theta,
+            network_targets(data, len(labeled.classes), classifier.dtype),
+            _AttributesAt(labeled.network, labeled.classes, noise),
+            labeled.network.layer_sizes,
+            labeled.tangents,
+        )
+
+
+@dataclass(frozen=True)
+class _AttributesAt:
+    """Fitted attributes at an iterate."""
+
+    network: Network
+    classes: NDArray[Any]
+    noise: NoiseEstimate
+
+    def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
+        T = self.noise.transition_matrix
+        return network_attributes(unravel(self.network, theta), progress) | {
+            "classes_": self.classes,
+            "alpha_": float(self.noise.alpha),
+            "transition_matrix_": T,
+            "epsilon_": float(np.mean(1 - np.diag(T))),
+        }
+
+
+def _check_finished(training: Training) -> None:
     """Raise where one of many trainings has failed: there is no estimate to keep."""
     if training.stop_reason == "interrupted":
         raise KeyboardInterrupt
@@ -568,13 +604,3 @@ def _finished(training: Training) -> Training:
         raise FloatingPointError(
             "J is not finite at the initial weights: look for extreme values in X, and standardize it"
         )
-    return training
-
-
-@partial(jax.jit, static_argnums=0)
-def _probabilities(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
-    forward = network.forward(parameters, X.T)
-    if network.output_activation == "softmax":
-        return forward.outputs.T
-    one, zero = complementary_logistics(forward.pre_activations[-1][0])
-    return jnp.stack([zero, one], axis=1)

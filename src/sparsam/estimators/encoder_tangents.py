@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import Network, Parameters, affine
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._training import fitted_attributes as fitting
+from sparsam.estimators._data.apply import apply_in_chunks
+from sparsam.estimators._training.fitted_attributes import fitted_parameters
 from sparsam.estimators.autoencoder import SparseAutoencoder
 
 __all__ = ["encoder_tangents"]
@@ -73,8 +74,8 @@ def encoder_tangents(
     n_features, n_components = autoencoder.coefs_[0].shape
     validation.check_number("n_tangents", n_tangents, Integral, low=1, high=min(n_features, n_components))
     network = Network((n_features, n_components, n_features), autoencoder.hidden_activation)
-    parameters = fitting.fitted_parameters(autoencoder)
-    return fitting.apply_in_chunks(
+    parameters = fitted_parameters(autoencoder)
+    return apply_in_chunks(
         partial(_singular_vectors, int(n_tangents)),
         network,
         parameters,

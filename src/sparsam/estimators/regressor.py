@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from typing import Any, Self
 
 import jax
 import numpy as np
-import pandas as pd
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
+from sparsam._utils import multivariate_normal
+from sparsam.engine.data.batch import Batch
 from sparsam.engine.network.network import Network, Parameters
+from sparsam.engine.objective.error_functions import GaussianError, ProfileGaussianError
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import WeightDecay
-from sparsam.engine.training.train import Callback, Progress, Training
+from sparsam.engine.training.state import Progress
+from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._data.dataset import Rows, mapped
+from sparsam.estimators._base import NetworkEstimator
+from sparsam.estimators._data.apply import apply_in_chunks
+from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.splits import hold_out
-from sparsam.estimators._progress.reporter import Report
-from sparsam.estimators._progress.sklearn_callbacks import CallbackSupportMixin, with_callbacks
-from sparsam.estimators._regression import multivariate_normal
+from sparsam.estimators._progress.reporter import FitReporter
+from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
 from sparsam.estimators._regression.noise_covariance import (
+    DegenerateCovarianceWarning,
     check_covariance,
     check_prior,
+    degeneracy_warning,
     fitted_covariance,
     make_error,
-    warn_if_degenerate,
 )
 from sparsam.estimators._regression.standard_errors import linear_standard_errors
 from sparsam.estimators._regression.target_scale import (
@@ -43,17 +48,23 @@ from sparsam.estimators._regression.target_scale import (
     observed_patterns,
     validate_targets,
 )
-from sparsam.estimators._tangents import Tangents, check_tangent_hyperparameters, fit_tangents, penalties
-from sparsam.estimators._training import fitted_attributes as fitting
-from sparsam.estimators._training.supervised import canonical, inputs_of, seed_of, targeted, train_on_targets
-from sparsam.estimators._training.train_estimator import checkpoints_of, in_all_processes
+from sparsam.estimators._tangents import (
+    Tangents,
+    check_tangent_hyperparameters,
+    prepare_tangents,
+    tangent_penalties,
+)
+from sparsam.estimators._training.fit_environment import checkpointer_of
+from sparsam.estimators._training.fitted_attributes import initial_weights, network_attributes, unravel
+from sparsam.estimators._training.supervised import draw_seed, load_with_targets
+from sparsam.estimators._training.train_estimator import TrainingProblem
 
 __all__ = ["MultivariateNormalRegressor"]
 
 Array = NDArray[np.float64]
 
 
-class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
+class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstimator):
     """A network whose outputs are the mean of a normal distribution with a covariance between the targets.
 
     It minimizes minus the mean log-likelihood of t_n = y(x_n) + noise, noise ~ N(0, C), plus weight decay ::
@@ -145,6 +156,8 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
     True
     """
 
+    _fields_beside_inputs = ("targets", "tangents")
+
     def __init__(
         self,
         hidden_layer_sizes: tuple[int, ...] = (50,),
@@ -173,7 +186,7 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: float | str = "60s",
         resume: bool = False,
-        callback: Callback | None = None,
+        callback: Callable[[Progress], bool | None] | None = None,
         verbose: int = 0,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -247,85 +260,74 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         ConvergenceWarning
             If the training stopped before converging.
         """
-        self.check_hyperparameters()
-        report = Report.of_fit(self, X, y, sample_weight)
-        with validation.features_of_the_fitted(self), in_all_processes(self):
-            network, training, units = self._trained(X, y, sample_weight, tangents, report)
-            fitting.set_fitted_attributes(self, network, training, units)
-        report.end()
-        return self
+        with self._fitting(X, y, sample_weight) as reporter:
+            problem, scale = self._problem(X, y, sample_weight, tangents, reporter)
+            with checkpointer_of(self, draws=self.early_stopping) as checkpointer:
+                fit = self._training(problem, reporter, checkpointer)
+                training = fit.run()
+                attributes = self._attributes(problem, training, fit.held_out_scores)
+        return self._finish(training, attributes, reporter, self._degeneracy_warning(attributes, training, scale))
 
-    def _trained(
+    def _problem(
         self,
         X: ArrayLike,
         y: ArrayLike | None,
         sample_weight: ArrayLike | None,
         tangents: ArrayLike | None,
-        report: Report,
-    ) -> tuple[Network, Training, Callable[[Parameters], Parameters]]:
-        one_dimensional = False
-
-        def check(rows: Rows, row: int) -> Rows:
-            nonlocal one_dimensional
-            Y, one_dimensional = validate_targets(rows.targets, rows.X)
-            check_rows_observed(Y, rows.s > 0, row)
-            return rows._replace(targets=Y)
-
-        data = targeted(self, X, y, sample_weight, tangents, check, report)
-        total_weight = data.total_weight
-        data = canonical(mapped(data, lambda rows: rows._replace(targets=as_table(rows.targets))))
-        n_features, n_outputs = data.n_features, next(data.pieces()).t.shape[1]
+        reporter: FitReporter,
+    ) -> tuple[TrainingProblem, TargetScale]:
+        """Prepare the data, and build the objective; return the scale of the targets, too."""
+        check = _TargetCheck()
+        dataset = load_with_targets(self, X, y, sample_weight, tangents, check, reporter.rows_read)
+        total_weight = dataset.total_weight
+        dataset = dataset.map(_with_table).merge_repeated()
+        n_features, n_outputs = dataset.n_features, next(dataset.batches()).targets.shape[1]
         covariance = check_covariance(self.covariance, n_outputs)
         prior = check_prior(self.covariance_prior, n_outputs)
         mask = self._checked_mask(n_features, n_outputs)
-        network = self._network_of(n_features, n_outputs)
+        network = self._network(n_features, n_outputs)
 
-        patterns = observed_patterns(data)
-        data, made = fit_tangents(self, data, report.display)
-        scale = TargetScale.of(data)
-        data = mapped(data, scale.scaled_rows)
-        split = hold_out(data, self.validation_fraction, seed_of(self, data)) if self.early_stopping else None
-        trained_on = split.training if split else data
+        patterns = observed_patterns(dataset)
+        dataset, tangent_function = prepare_tangents(self, dataset, reporter.display)
+        scale = TargetScale.of(dataset)
+        dataset = dataset.map(scale.scaled)
+        split = hold_out(dataset, self.validation_fraction, draw_seed(self, dataset)) if self.early_stopping else None
+        trained_on = split.training if split else dataset
         # S of what is trained on, as the user gave it: a prior is worth so many samples.
-        total_weight *= trained_on.total_weight / data.total_weight
+        total_weight *= trained_on.total_weight / dataset.total_weight
+
         error = make_error(covariance, prior, scale.scale, patterns, total_weight)
-        has_tangents = made is not None or next(data.pieces()).tangents is not None
-        terms = (error, WeightDecay(float(self.alpha)), *penalties(self, has_tangents))
-        objective = Objective(network, terms, mask)  # type: ignore[arg-type]
-        theta = self._initial_weights(network, scale)
+        has_tangents = tangent_function is not None or dataset.has_tangents
+        terms = (error, WeightDecay(float(self.alpha)), *tangent_penalties(self, has_tangents))
+        fitted = _FittedDistribution(
+            network, scale, mask, error, trained_on, patterns, self.chunk_size, check.one_dimensional
+        )
+        problem = TrainingProblem(
+            Objective(network, terms, mask),  # type: ignore[arg-type]
+            self._initial_weights(network, scale),
+            split or dataset,
+            fitted.attributes_at,
+            self._layer_sizes(network, error),
+            tangent_function,
+            scale.mean_log_jacobian(split.held_out) if split else 0.0,
+        )
+        return problem, scale
 
-        def in_units_of_y(parameters: Parameters) -> Parameters:
-            return scale.in_units_of_y(_masked(parameters, mask))
+    def _attributes(
+        self, problem: TrainingProblem, training: Training, scores: list[tuple[int, float]]
+    ) -> dict[str, Any]:
+        """Make the fitted attributes."""
+        if not training.history:
+            return {}
+        return {**problem.attributes_at(training.history[-1], training.theta), "validation_scores_": scores}
 
-        def scaled_covariance(theta: NDArray[np.floating]) -> Array:
-            parameters = _masked(network.unravel(theta.astype(np.float64)), mask)  # type: ignore[arg-type]
-
-            def residuals(rows: Rows) -> Array:
-                return self._means(rows.X, network, parameters) - rows.t
-
-            return fitted_covariance(error, residuals, trained_on, patterns)
-
-        def attributes_of(scaled: Array) -> dict[str, Any]:
-            covariance = scaled * np.outer(scale.scale, scale.scale)
-            return {"covariance_": covariance, "n_outputs_": n_outputs, "_one_dimensional": one_dimensional}
-
-        def attributes(progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
-            found = fitting.attributes_at(network, progress, theta, in_units_of_y)
-            return found | attributes_of(scaled_covariance(theta))
-
-        with checkpoints_of(self, draws=self.early_stopping) as checkpoints:
-            options: Any = {"widths": self._widths(network, error), "made": made, "checkpoints": checkpoints}
-            options["offset"] = scale.mean_log_jacobian(split.held_out) if split else 0.0
-            options["report"] = report.telling(attributes)
-            training, scores = train_on_targets(self, objective, split or data, theta, **options)
-            if training.history:
-                scaled = scaled_covariance(training.theta)
-                self.validation_scores_ = scores
-                for name, value in attributes_of(scaled).items():
-                    setattr(self, name, value)
-                if isinstance(covariance, str):
-                    warn_if_degenerate(scaled, self.dtype, stuck=training.stop_reason == "precision")
-        return network, training, in_units_of_y
+    def _degeneracy_warning(
+        self, attributes: dict[str, Any], training: Training, scale: TargetScale
+    ) -> DegenerateCovarianceWarning | None:
+        if not attributes or not isinstance(self.covariance, str):
+            return None
+        scaled = attributes["covariance_"] / np.outer(scale.scale, scale.scale)
+        return degeneracy_warning(scaled, self.dtype, stuck=training.stop_reason == "precision")
 
     def predict(self, X: ArrayLike, return_std: bool = False, out: Any = None) -> Array | tuple[Array, Array]:
         """Mean of the targets.
@@ -400,11 +402,11 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         means, Y = self._predicted_and_given(X, y)
         observed = ~np.isnan(Y).all(axis=1)
         if not observed.any():
-            raise ValueError("Y contains NaN alone: there is no target whose likelihood could be told")
+            raise ValueError("y contains only NaN: there is no target to score")
         scores = multivariate_normal.log_density(Y[observed], means[observed], self.covariance_)
         weights = validation.check_sample_weight(sample_weight, means)
         if weights is not None and not weights[observed].any():
-            raise ValueError("sample_weight is zero for every sample that has a target: no likelihood can be told")
+            raise ValueError("sample_weight is zero for every sample that has a target: there is nothing to score")
         return float(np.average(scores, weights=None if weights is None else weights[observed]))
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -427,7 +429,7 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         """
         means, Y = self._predicted_and_given(X, y)
         if np.isnan(Y).all():
-            raise ValueError("Y contains NaN alone: there is no target to compare with")
+            raise ValueError("y contains only NaN: there is no target to compare with")
         weights = validation.check_sample_weight(sample_weight, means)
         scores = []
         for output in range(self.n_outputs_):
@@ -499,18 +501,6 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         errors = linear_standard_errors(inputs, ~np.isnan(Y), weights, self.covariance_, free)
         return errors[:-1], errors[-1]
 
-    @property
-    def history_(self) -> pd.DataFrame:
-        """History of the fit: a row for the initial weights and for each iteration."""
-        check_is_fitted(self)
-        return fitting.history_frame(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"mesh": None}  # devices are of this process alone
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "coefs_")
-
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
         validation.check_supervised_hyperparameters(self)
@@ -519,6 +509,17 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
         if not isinstance(check_covariance(self.covariance), str) and self.covariance_prior is not None:
             raise ValueError("covariance_prior is about an unknown covariance, and this one is given")
         check_prior(self.covariance_prior)
+
+    def check_fitted(self) -> None:
+        """Raise ValueError or TypeError unless hyperparameters and fitted attributes fit together."""
+        self.check_hyperparameters()
+        sizes = self._network(self.n_features_in_, self.n_outputs_).layer_sizes
+        if sizes != self._fitted_network().layer_sizes:
+            raise ValueError("its arrays do not fit together")
+        self._check_weights(self.covariance_)
+        check_covariance(self.covariance_, self.n_outputs_)
+        if self._one_dimensional and self.n_outputs_ != 1:
+            raise ValueError("its outputs do not fit together")
 
     def _checked_mask(self, n_features: int, n_outputs: int) -> Array | None:
         if self.mask is None:
@@ -536,49 +537,101 @@ class MultivariateNormalRegressor(CallbackSupportMixin, MultiOutputMixin, Regres
             )
         return mask
 
-    def _network_of(self, n_features: int, n_outputs: int) -> Network:
+    def _network(self, n_features: int, n_outputs: int) -> Network:
         sizes = (n_features, *validation.layer_sizes(self.hidden_layer_sizes), n_outputs)
         return Network(sizes, self.hidden_activation, "identity")
 
+    def _fitted_network(self) -> Network:
+        sizes = (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
+        return Network(sizes, self.hidden_activation, "identity")
+
     @staticmethod
-    def _widths(network: Network, error: Any) -> tuple[int, ...]:
-        """Numbers a sample of each layer, and of its residuals in each pattern."""
+    def _layer_sizes(network: Network, error: GaussianError | ProfileGaussianError) -> tuple[int, ...]:
+        """Numbers that a sample takes in each layer, and in its residuals of each pattern."""
         n_patterns = 0 if error.patterns is None else len(error.patterns)
         return (*network.layer_sizes, n_patterns * network.layer_sizes[-1])
 
     def _initial_weights(self, network: Network, scale: TargetScale) -> NDArray[np.floating]:
-        theta = fitting.initial_weights(self, network)
-        if not (self.warm_start and hasattr(self, "coefs_")):
+        theta = initial_weights(self, network)
+        if not self._is_warm():
             return theta
-        scaled = scale.scaled_weights(fitting.fitted_parameters(self))
+        scaled = scale.scaled_weights(self._fitted_parameters())
         return np.concatenate([np.ravel(array) for array in (*scaled.coefs, *scaled.intercepts)])
 
-    def _means(self, X: NDArray[np.floating], network: Network, parameters: Parameters) -> Array:
-        return fitting.apply_in_chunks(
-            _outputs, network, parameters, X, dtype=np.float64, chunk_size=self.chunk_size
-        ).astype(np.float64, copy=False)
-
     def _predicted(self, X: ArrayLike, then: Callable[[Array], Array] = lambda means: means, out: Any = None) -> Array:
-        check_is_fitted(self)
-        sizes = (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
-        network = Network(sizes, self.hidden_activation, "identity")
-        parameters, data = fitting.fitted_parameters(self), inputs_of(self, X)
-        options: Any = {"dtype": np.float64, "chunk_size": self.chunk_size, "then": then, "out": out}
-        return fitting.apply_to_data(_outputs, network, parameters, data, **options)
+        return self._apply(_outputs, self._dataset_to_predict(X), then=then, out=out)
 
     def _predicted_and_given(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         means = self._predicted(X)
         Y, _ = validate_targets(y, means)
         if Y.shape[1] != self.n_outputs_:
-            raise ValueError(f"Y has {Y.shape[1]} outputs, but the model was fitted on {self.n_outputs_}")
+            raise ValueError(f"y has {Y.shape[1]} outputs, but the model was fitted on {self.n_outputs_}")
         return means, Y
 
     def _shaped(self, outputs: Array) -> Array:
         return outputs[..., 0] if self._one_dimensional else outputs
 
 
-def _masked(parameters: Parameters, mask: Array | None) -> Parameters:
-    return parameters if mask is None else parameters._replace(coefs=(parameters.coefs[0] * mask,))
+class _TargetCheck:
+    """Checks the targets of a fit.
+
+    Attributes
+    ----------
+    one_dimensional : bool
+        Whether they were (n_samples,).
+    """
+
+    one_dimensional = False
+
+    def __call__(self, batch: Batch, row: int) -> Batch:
+        targets, self.one_dimensional = validate_targets(batch.targets, batch.inputs)
+        check_rows_observed(targets, batch.weights > 0, row)
+        return batch._replace(targets=targets)
+
+
+def _with_table(batch: Batch) -> Batch:
+    return batch._replace(targets=as_table(batch.targets))
+
+
+@dataclass(frozen=True)
+class _FittedDistribution:
+    """The distribution of the targets at given weights: the network in the units of y, and the noise covariance."""
+
+    network: Network
+    scale: TargetScale
+    mask: Array | None
+    error: GaussianError | ProfileGaussianError
+    trained_on: Dataset
+    patterns: NDArray[np.bool_]
+    chunk_size: int | None
+    one_dimensional: bool
+
+    def attributes_at(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
+        """Make the fitted attributes."""
+        in_units_of_y = self.scale.in_units_of_y(self._masked(theta))
+        return network_attributes(in_units_of_y, progress) | {
+            "covariance_": self.scaled_covariance(theta) * np.outer(self.scale.scale, self.scale.scale),
+            "n_outputs_": self.network.layer_sizes[-1],
+            "_one_dimensional": self.one_dimensional,
+        }
+
+    def scaled_covariance(self, theta: NDArray[np.floating]) -> Array:
+        """Compute the noise covariance of the scaled targets."""
+        parameters = self._masked(theta.astype(np.float64))
+
+        def residuals(batch: Batch) -> Array:
+            means = apply_in_chunks(
+                _outputs, self.network, parameters, batch.inputs, dtype=np.float64, chunk_size=self.chunk_size
+            )
+            return means.astype(np.float64, copy=False) - batch.targets
+
+        return fitted_covariance(self.error, residuals, self.trained_on, self.patterns)
+
+    def _masked(self, theta: NDArray[np.floating]) -> Parameters:
+        parameters = unravel(self.network, theta)
+        if self.mask is None:
+            return parameters
+        return parameters._replace(coefs=(parameters.coefs[0] * self.mask,))
 
 
 @partial(jax.jit, static_argnums=0)

@@ -13,7 +13,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sparsam.estimators._progress.sklearn_callbacks import CallbackSupportMixin, Task, with_callbacks
+from sparsam.estimators._progress.sklearn_callbacks import CallbackSupportMixin, SklearnTask, with_callbacks
 from sparsam.estimators._tangents import Tangents, checked_tangents
 
 __all__ = ["TangentPipeline", "transform_tangents"]
@@ -118,7 +118,7 @@ class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             )
         tau = self.tangents(np.asarray(X)) if self.tangents is not None else tangents
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
-        task = Task.of_fit(self, 2, {"X": X, "y": y, "metadata": metadata})
+        task = SklearnTask.of_fit(self, 2, {"X": X, "y": y, "metadata": metadata})
         transformer, network = clone(self.transformer), clone(self.estimator)
         with task.fitting("fit transformer", transformer):
             self.transformer_ = transformer.fit(X, y)

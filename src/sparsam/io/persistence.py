@@ -75,7 +75,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         raise TypeError(f"only {', '.join(LAYOUTS)} can be saved, not {type(estimator).__name__}")
     check_is_fitted(estimator)
     model: Any = estimator
-    layout.check(model)
+    model.check_fitted()
 
     arrays: Arrays = {name: getattr(model, name) for name in layout.arrays} | layout.encode(model)
     for name in ("coefs_", "intercepts_"):
@@ -168,7 +168,7 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
     model._history = {column: values.tolist() for column, values in columns.items()}
     model.loss_curve_ = model._history["J"]
     layout.decode(model, arrays)
-    layout.check(model)
+    model.check_fitted()
     return model
 
 

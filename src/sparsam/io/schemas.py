@@ -1,22 +1,17 @@
-"""What of each estimator a file holds, and what must be true of it: for `sparsam.io.persistence`."""
+"""Schemas of the model files: what of each estimator a file holds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from sparsam.estimators._labels.noise_estimation import LikelihoodProfile
-from sparsam.estimators._labels.transitions import transition_matrix
-from sparsam.estimators._regression.noise_covariance import check_covariance
-from sparsam.estimators._validation import layer_sizes
 from sparsam.estimators.autoencoder import SparseAutoencoder
-from sparsam.estimators.classifier import NoisyLabelClassifier
+from sparsam.estimators.classifier import LikelihoodProfile, NoisyLabelClassifier
 from sparsam.estimators.regressor import MultivariateNormalRegressor
 
 __all__ = ["LAYOUTS", "Layout"]
@@ -39,7 +34,6 @@ class Layout:
     estimator: type[BaseEstimator]
     arrays: tuple[str, ...]  # attributes that are one array
     results: Mapping[str, type]  # attributes that are one number, string or truth value
-    check: Callable[[Any], None]  # raises ValueError or TypeError unless parameters and fitted attributes fit together
     labels: tuple[str, ...] = ()  # attributes that are labels: numbers or strings
     not_saved: tuple[str, ...] = (
         "callback",
@@ -60,49 +54,6 @@ RESULTS: dict[str, type] = {
     "stop_reason_": str,
     "n_features_in_": int,
 }
-
-
-def check_weights(model: Any, sizes: tuple[int, ...], *others: NDArray[Any]) -> None:
-    """Raise ValueError unless the weights are finite and of a network of these sizes."""
-    shapes = [*pairwise(sizes)]
-    if [array.shape for array in model.coefs_] != shapes or [array.shape for array in model.intercepts_] != [
-        (n_out,) for _, n_out in shapes
-    ]:
-        raise ValueError("its arrays do not fit together")
-    weights = (*model.coefs_, *model.intercepts_, *others)
-    if any(array.dtype not in (np.float32, np.float64) or not np.all(np.isfinite(array)) for array in weights):
-        raise ValueError("its weights are not finite numbers of type float32 or float64")
-
-
-def _check_autoencoder(model: Any) -> None:
-    d, m = model.n_features_in_, model.mean_activation_.size
-    if model.mean_activation_.shape != (m,):
-        raise ValueError("its arrays do not fit together")
-    check_weights(model, (d, m, d), model.mean_activation_)
-    model._n_features_out = m
-    model.check_hyperparameters()
-
-
-def _check_regressor(model: Any) -> None:
-    model.check_hyperparameters()
-    sizes = (model.n_features_in_, *layer_sizes(model.hidden_layer_sizes), model.n_outputs_)
-    check_weights(model, sizes, model.covariance_)
-    check_covariance(model.covariance_, model.n_outputs_)
-    if model._one_dimensional and model.n_outputs_ != 1:
-        raise ValueError("its outputs do not fit together")
-
-
-def _check_classifier(model: Any) -> None:
-    model.check_hyperparameters()
-    n_classes = len(model.classes_)
-    if n_classes < 2 or not np.array_equal(np.unique(model.classes_), model.classes_):
-        raise ValueError("its classes are not in order")
-    n_outputs = 1 if n_classes == 2 else n_classes
-    sizes = (model.n_features_in_, *layer_sizes(model.hidden_layer_sizes), n_outputs)
-    check_weights(model, sizes, model.transition_matrix_)
-    if model.transition_matrix_.shape != (n_classes, n_classes):
-        raise ValueError("its transition matrix does not fit")
-    transition_matrix(model.transition_matrix_, n_classes)
 
 
 def _encode_scores(model: Any) -> Arrays:
@@ -132,14 +83,11 @@ def _decode_classifier(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 OF_SUPERVISED = ("callback", "random_state", "mesh", "checkpoint", "tangents")
 LAYOUTS = {
-    "SparseAutoencoder": Layout(
-        estimator=SparseAutoencoder, arrays=("mean_activation_",), results=RESULTS, check=_check_autoencoder
-    ),
+    "SparseAutoencoder": Layout(estimator=SparseAutoencoder, arrays=("mean_activation_",), results=RESULTS),
     "MultivariateNormalRegressor": Layout(
         estimator=MultivariateNormalRegressor,
         arrays=("covariance_",),
         results=RESULTS | {"n_outputs_": int, "_one_dimensional": bool},
-        check=_check_regressor,
         not_saved=OF_SUPERVISED,
         encode=_encode_scores,
         decode=_decode_scores,
@@ -148,7 +96,6 @@ LAYOUTS = {
         estimator=NoisyLabelClassifier,
         arrays=("transition_matrix_",),
         results=RESULTS | {"epsilon_": float, "alpha_": float},
-        check=_check_classifier,
         labels=("classes_",),
         not_saved=OF_SUPERVISED,
         encode=_encode_classifier,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 from sklearn.metrics import r2_score
 
+from sparsam._utils.multivariate_normal import squared_distances
 from sparsam.display.residuals import SHARES, correlations, covariance_ellipse
-from sparsam.estimators._regression.multivariate_normal import squared_distances
 from sparsam.reports import charts
 from sparsam.reports import diagnostics as findings
 from sparsam.reports.diagnostics import Finding

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparsam.estimators._training.fitted_attributes import last_terms
-from sparsam.estimators._training.train_estimator import plain
+from sparsam._utils.fingerprints import to_jsonable
 from sparsam.inspection.gabor import LEAST_SIDE, fit_gabors
 from sparsam.inspection.units import unit_statistics
 from sparsam.studies.grid import NO_AXIS
@@ -31,7 +30,7 @@ def parameters_of(estimator: Any) -> dict[str, Any]:
 
 
 def _plain_or_text(value: Any) -> Any:
-    simple = plain(value)
+    simple = to_jsonable(value)
     return str(value if isinstance(value, tuple) else simple) if isinstance(simple, list) else simple
 
 
@@ -49,7 +48,7 @@ def measured(model: Any, seconds: float, X: Any, held_out: HeldOut | None) -> di
     """
     if not hasattr(model, "coefs_"):
         return {"J": NAN, "seconds": seconds, "stop_reason": model.stop_reason_}
-    row: dict[str, Any] = {"J": model.cost_, **last_terms(model)}
+    row: dict[str, Any] = {"J": model.cost_, **model.terms_}
     row |= _held_out_scores(model, held_out)
     if hasattr(model, "mean_activation_"):
         rho_hat = np.asarray(model.mean_activation_, dtype=np.float64)

@@ -18,8 +18,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array
 
-from sparsam._utils.stop_signals import Signals
-from sparsam.estimators._data.streamed import digest
+from sparsam._utils.fingerprints import array_digest
+from sparsam._utils.stop_signals import StopSignals
 from sparsam.estimators._progress.displays import Lines
 from sparsam.studies.grid import Setting, check_estimator, checked_seeds, settings_of
 from sparsam.studies.metrics import HeldOut, measured, parameters_of
@@ -172,14 +172,14 @@ def parameter_study(
     n_before = sum(row is not None for row in rows)
     if n_before:
         say(f"{n_before} of {len(settings)} settings are done already")
-    signals = Signals()
+    signals = StopSignals()
     try:
-        with signals.listening(), warnings.catch_warnings():
+        with signals.deferred(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # why each stopped is in the table
             for count, group in enumerate(groups, start=1):
                 start = time.perf_counter()
-                fit_group(group, estimator, settings, X, y, fit_params, done, lambda: bool(signals.asked))
-                if signals.asked:
+                fit_group(group, estimator, settings, X, y, fit_params, done, lambda: bool(signals.received))
+                if signals.received:
                     raise KeyboardInterrupt
                 say(f"group {count} of {len(groups)}: {_named(group, settings)}, {time.perf_counter() - start:.1f} s")
     finally:
@@ -202,7 +202,7 @@ def _named(group: Group, settings: list[Setting]) -> str:
 
 
 def _digest(*parts: Any) -> int:
-    return digest(*(None if part is None else np.asarray(part) for part in parts))
+    return array_digest(*(None if part is None else np.asarray(part) for part in parts))
 
 
 def _split(

@@ -1,4 +1,4 @@
-from .certificate import certificate
+from .certificate import certify
 from .comparison import Comparison
 
-__all__ = ["Comparison", "certificate"]
+__all__ = ["Comparison", "certify"]

@@ -6,7 +6,7 @@ others; where they agree, the gradient is right. And the engine evaluates it in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +16,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from sparsam import reference
 from sparsam._utils.jit import quick_jit
+from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.samples import Samples, on_every_device
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import NoisyCrossEntropy, ProfileGaussianError, SquaredError
 from sparsam.engine.objective.objective import Evaluation, Objective, Term
 from sparsam.engine.objective.penalties import KLSparsity, TangentPropagation, WeightDecay
-from sparsam.engine.training.state import Saved
-from sparsam.engine.training.streaming import Piece, Stream, evaluate_stream
+from sparsam.engine.training.callbacks import FunctionCallback
+from sparsam.engine.training.checkpoints import Checkpointer
+from sparsam.engine.training.state import TrainingState
+from sparsam.engine.training.streaming import StreamedSamples, evaluate_stream
 from sparsam.engine.training.train import train
 from sparsam.reference.gradcheck import numerical_gradient, relative_difference
 from sparsam.verification.comparison import (
@@ -34,15 +37,15 @@ from sparsam.verification.comparison import (
     random_weights,
 )
 
-__all__ = ["BOUNDS", "Comparison", "certificate"]
+__all__ = ["BOUNDS", "Comparison", "certify"]
 
 MOST_ROWS = 100  # more rows make numerical gradients slower, not better
-PIECE_ROWS = 30
+BATCH_ROWS = 30
 
 _evaluate_divided = quick_jit(on_every_device(Objective.evaluate))
 
 
-def certificate(
+def certify(
     inputs: ArrayLike,
     *,
     n_components: int = 25,
@@ -55,7 +58,7 @@ def certificate(
 
     The order is the notes': the quadratic x1^2 + 3 x1 x2 at (4, 10), where the difference is known to be 2.1452e-12;
     then the sparse autoencoder's J, each term alone and one after the other together; then J of rows that are read in
-    pieces, of rows divided among devices, and of a training that was resumed; then a deeper network with tanh
+    batches, of rows divided among devices, and of a training that was resumed; then a deeper network with tanh
     units, a linear output and sample weights; then noise of unknown covariance with missing targets, noisy labels, and
     tangent propagation.
 
@@ -75,7 +78,7 @@ def certificate(
     Examples
     --------
     >>> inputs = np.random.default_rng(0).uniform(size=(10, 4))
-    >>> comparison = next(certificate(inputs, n_components=2))
+    >>> comparison = next(certify(inputs, n_components=2))
     >>> comparison.name, f"{comparison.notes_step:.4e}", comparison.exceeded
     ('x1^2 + 3 x1 x2 at (4, 10)', '2.1452e-12', ())
     """
@@ -149,10 +152,10 @@ def other_ways(objective: Objective, theta: NDArray[np.float64], x: NDArray[np.f
     """Compare J of rows that are read, of rows that are divided among devices, and of a training that was resumed."""
 
     def read(objective: Objective, dtype: str) -> tuple[NDArray[np.floating], tuple[float, NDArray[np.float64]]]:
-        def pieces() -> Iterator[Piece]:
-            return (Piece(x[start : start + PIECE_ROWS]) for start in range(0, len(x), PIECE_ROWS))
+        def batches() -> Iterator[Batch]:
+            return (Batch(x[start : start + BATCH_ROWS]) for start in range(0, len(x), BATCH_ROWS))
 
-        stream = Stream(pieces, PIECE_ROWS, 8, float(len(x)), dtype)
+        stream = StreamedSamples(batches, BATCH_ROWS, 8, float(len(x)), dtype)
         return theta, _on_host(evaluate_stream(objective, jnp.asarray(theta, dtype), stream))
 
     def divided(objective: Objective, dtype: str) -> tuple[NDArray[np.floating], tuple[float, NDArray[np.float64]]]:
@@ -162,25 +165,26 @@ def other_ways(objective: Objective, theta: NDArray[np.float64], x: NDArray[np.f
 
     def resumed(objective: Objective, dtype: str) -> tuple[NDArray[np.floating], tuple[float, NDArray[np.float64]]]:
         samples = Samples.from_arrays(x, chunk_size=32, dtype=dtype)
-        keeper = _Memory()
-        train(
-            objective,
-            samples,
-            theta,
-            dtype=dtype,
-            tol=0.0,
-            max_iter=6,
-            keeper=keeper,
-            callback=lambda p: p.iteration > 1,
-        )
-        training = train(objective, samples, theta, dtype=dtype, tol=0.0, max_iter=6, keeper=keeper)
+        checkpointer = _MemoryCheckpointer()
+        stop = FunctionCallback(lambda progress: progress.iteration > 1)
+        for callbacks in ([stop], []):
+            training = train(
+                objective,
+                samples,
+                theta,
+                dtype=dtype,
+                tol=0.0,
+                max_iter=6,
+                callbacks=callbacks,
+                checkpointer=checkpointer,
+            )
         reached = jnp.asarray(training.theta)
         # What it reports of its last iterate, and the gradient there.
         evaluation = compiled_evaluate(objective, reached, samples)
         return training.theta, (training.history[-1].J, _on_host(evaluation)[1])
 
     n_devices = jax.local_device_count()
-    yield compare_engine("the same, read in pieces", objective, x, read)
+    yield compare_engine("the same, read in batches", objective, x, read)
     yield compare_engine(f"the same, on {n_devices} device{'s' * (n_devices > 1)} of a mesh", objective, x, divided)
     yield compare_engine("the same, a resumed training", objective, x, resumed)
 
@@ -189,19 +193,17 @@ def _on_host(evaluation: Evaluation) -> tuple[float, NDArray[np.float64]]:
     return float(evaluation.value), np.asarray(evaluation.gradient, dtype=float)
 
 
-class _Memory:
+class _MemoryCheckpointer(Checkpointer):
     """Keeps a training in memory."""
 
-    stop = False
+    saved: TrainingState | None = None
+    writes = True
 
-    def __init__(self) -> None:
-        self.saved: Saved | None = None
-
-    def load(self) -> Saved | None:
+    def load(self) -> TrainingState | None:
         return self.saved
 
     def due(self, seconds: float) -> bool:
         return True
 
-    def save(self, make: Callable[[], Saved]) -> None:
-        self.saved = make()
+    def save(self, state: TrainingState) -> None:
+        self.saved = state

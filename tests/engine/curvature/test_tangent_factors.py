@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sparsam.engine.curvature.tangent_factors import hidden_curvature, joint_basis, one_product, tangent_moments
-from sparsam.engine.data.samples import Chunk, Samples
+from sparsam.engine.data.batch import Batch
+from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective import penalties
 from sparsam.engine.objective.error_functions import CrossEntropy
@@ -45,7 +46,7 @@ def test_of_the_outputs_they_are_the_gauss_newton_matrices(output):
         x, tau = jnp.asarray(rng.normal(size=(4, 5))), jnp.asarray(rng.normal(size=(4, 2, 5)))
         s = jnp.asarray(rng.uniform(size=5))
         forward = network.forward(parameters, x, (), tau)
-        D, P = tangent_moments(network, forward, Chunk(x, x, s, tau), "outputs").output
+        D, P = tangent_moments(network, forward, Batch(x, x, s, tau), "outputs").output
         expected_D, expected_P = 0, 0
         for n in range(5):
             for t in range(2):
@@ -64,7 +65,7 @@ def test_of_pre_activations_only_the_way_by_a_dot_is_left():
         parameters = network.unravel(jnp.ones(network.n_parameters))
         x, tau = jnp.ones((4, 5)), jnp.ones((4, 2, 5))
         forward = network.forward(parameters, x, (), tau)
-        D, P = tangent_moments(network, forward, Chunk(x, x, jnp.ones(5), tau), "pre_activations").output
+        D, P = tangent_moments(network, forward, Batch(x, x, jnp.ones(5), tau), "pre_activations").output
     np.testing.assert_array_equal(D, [5, 5, 5])
     np.testing.assert_array_equal(P, [0, 0, 0])
 
@@ -78,7 +79,7 @@ def test_through_a_hidden_layer_both_ways_are_right_but_for_their_product(output
         parameters = network.unravel(jnp.asarray(rng.normal(size=network.n_parameters)))
         x, tau = jnp.asarray(rng.normal(size=(4, 1))), jnp.asarray(rng.normal(size=(4, 1, 1)))
         forward = network.forward(parameters, x, (), tau)
-        moments = tangent_moments(network, forward, Chunk(x, x, jnp.ones(1), tau), "outputs")
+        moments = tangent_moments(network, forward, Batch(x, x, jnp.ones(1), tau), "outputs")
         h1 = 1 - forward.hidden[0] ** 2
         W = parameters.coefs[1]
         D, P = hidden_curvature(moments.output, W, h1 @ h1.T, moments.bends[0])

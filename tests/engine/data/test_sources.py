@@ -66,11 +66,11 @@ X = np.arange(60.0).reshape(20, 3)
 
 @settings(deadline=None)
 @given(size=st.integers(1, 25), lengths=st.lists(st.integers(0, 7), min_size=1, max_size=9))
-def test_pieces_are_the_rows_in_order_whatever_the_chunks(size, lengths):
+def test_batches_are_the_rows_in_order_whatever_the_chunks(size, lengths):
     n_rows = min(sum(lengths), len(X))
     source = source_of(Chunks(X, lengths=lengths), None)
     for _ in range(2):
-        pieces = [x for x, weights in source.pieces(size)]
+        pieces = [x for x, weights in source.batches(size)]
         assert all(len(piece) == size for piece in pieces[:-1])
         assert all(0 < len(piece) <= size for piece in pieces)
         np.testing.assert_array_equal(np.concatenate([X[:0], *pieces]), X[:n_rows])
@@ -83,7 +83,7 @@ def test_targets_and_weights_stay_beside_their_rows(size):
         source_of(np.asarray(X).view(np.memmap), y, weights),
         source_of(Chunks(X, y, weights, lengths=[6, 6, 8]), None, None),
     ):
-        got = list(source.pieces(size))
+        got = list(source.batches(size))
         for k, whole in enumerate((X, y, weights)):
             np.testing.assert_array_equal(np.concatenate([parts[k] for parts in got]), whole)
 
@@ -101,7 +101,7 @@ def test_blocks_of_a_stored_array_are_read_at_once(blocks, monkeypatch):
             return super().__getitem__(rows)
 
     Blocks.dtype = X.dtype
-    pieces = [x for (x,) in source_of(Blocks(X, 0, 0)).pieces(4)]
+    pieces = [x for (x,) in source_of(Blocks(X, 0, 0)).batches(4)]
     np.testing.assert_array_equal(np.concatenate(pieces), X)
     at_once = {None: 10, 3: 9, 7: 7, 50: 50}[blocks]
     assert read == [(start, min(start + at_once, 20)) for start in range(0, 20, at_once)]
@@ -121,19 +121,19 @@ def test_what_is_stored_and_what_is_not(tmp_path):
 
 def test_a_read_that_fails_is_tried_again():
     source = source_of(Failing(X, 7, times=2))
-    np.testing.assert_array_equal(np.concatenate([x for (x,) in source.pieces(6)]), X)
+    np.testing.assert_array_equal(np.concatenate([x for (x,) in source.batches(6)]), X)
     source = source_of(Chunks(X, lengths=[6, 6, 8], failures={1: 2}))
-    np.testing.assert_array_equal(np.concatenate([x for (x,) in source.pieces(6)]), X)
+    np.testing.assert_array_equal(np.concatenate([x for (x,) in source.batches(6)]), X)
 
 
 def test_a_read_that_fails_for_good_is_named_by_chunk_and_row(monkeypatch):
     monkeypatch.setattr(sources, "READ_BYTES", 4 * 3 * 4)
     with pytest.raises(OSError, match=r"chunk 1 of X \(rows 4 to 7\) cannot be read, tried 3 times: bad sector"):
-        list(source_of(Failing(X.astype("float32"), 7, times=3)).pieces(4))
+        list(source_of(Failing(X.astype("float32"), 7, times=3)).batches(4))
     with pytest.raises(
         OSError, match=r"chunk 2 of X \(from row 12 on\) cannot be read, tried 3 times: the wire is cut"
     ):
-        list(source_of(Chunks(X, lengths=[6, 6, 8], failures={2: 3})).pieces(4))
+        list(source_of(Chunks(X, lengths=[6, 6, 8], failures={2: 3})).batches(4))
 
 
 def test_bad_sources_are_refused():
@@ -146,15 +146,15 @@ def test_bad_sources_are_refused():
     with pytest.raises(ValueError, match=r"0 sample\(s\)"):
         source_of(Failing(X[:0], 0, 0))
     with pytest.raises(ValueError, match="chunks of 2 parts, of which this takes at most 1"):
-        list(source_of(Chunks(X, X, lengths=[20])).pieces(5))
+        list(source_of(Chunks(X, X, lengths=[20])).batches(5))
     with pytest.raises(ValueError, match="parts of different lengths"):
-        list(source_of(Chunks(X, X[:9], lengths=[20]), None).pieces(5))
+        list(source_of(Chunks(X, X[:9], lengths=[20]), None).batches(5))
     for chunk, kind in (((X, None, X), "NoneType"), (csr_matrix(X), "csr_matrix")):
         with pytest.raises(ValueError, match=f"chunk 0 of X .* has a {kind} where an array of rows is needed"):
-            list(source_of(Several([chunk]), None, None).pieces(5))
+            list(source_of(Several([chunk]), None, None).batches(5))
     for second in (X[:, :2], (X, X[:, 0])):
         with pytest.raises(ValueError, match=r"chunk 1 of X \(from row 20 on\) has rows of shapes"):
-            list(source_of(Several([X, second]), None).pieces(5))
+            list(source_of(Several([X, second]), None).batches(5))
     with pytest.raises(ValueError, match="an entry a row, not a single number"):
         source_of(Failing(X, 0, 0), 1.0)
-    assert len(list(source_of(Failing(X, 0, 0), [1.0] * 20).pieces(5))) == 4
+    assert len(list(source_of(Failing(X, 0, 0), [1.0] * 20).batches(5))) == 4

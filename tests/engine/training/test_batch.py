@@ -122,12 +122,12 @@ def test_a_snapshot_is_what_a_smaller_max_iter_leaves(jobs, together):
     for iterations in (3, 7):
         short = together(objectives, samples, thetas, dtype="float64", max_iter=iterations)
         for one, other in zip(long, short, strict=True):
-            at = one.after(iterations)
+            at = one.at_max_iter(iterations)
             assert (at.stop_reason, len(at.history)) == ("max_iter", iterations + 1)
             np.testing.assert_array_equal(at.theta, other.theta)
             assert [row.J for row in at.history] == [row.J for row in other.history]
             assert [row.evaluations for row in at.history] == [row.evaluations for row in other.history]
-    assert all(one.after(10**6) is one for one in long)
+    assert all(one.at_max_iter(10**6) is one for one in long)
     assert [heard[number] for number in sorted(heard)] == long
 
 

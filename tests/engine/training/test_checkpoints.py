@@ -18,11 +18,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, load, save
 from sparsam._utils import stop_signals as signals_module
-from sparsam._utils.stop_signals import Signals
+from sparsam._utils.stop_signals import StopSignals
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.training.checkpoints import parse_interval
 from sparsam.engine.training.train import precision
-from sparsam.estimators._data.streamed import fingerprint_of
+from sparsam.estimators._data.fingerprint import fingerprint_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -325,15 +325,15 @@ def test_a_quota_does_not_end_the_training(broken_off, whole, same_bits):
 
 
 def test_a_signal_that_comes_twice_at_once_is_one(monkeypatch):
-    signals = Signals()
-    with signals.listening():
+    signals = StopSignals()
+    with signals.deferred():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
-        assert signals.asked == signal.SIGINT
+        assert signals.received == signal.SIGINT
         monkeypatch.setattr(signals_module, "SAME_SECONDS", 0.0)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) != signals._wish
+    assert signal.getsignal(signal.SIGINT) != signals._receive
 
 
 @pytest.mark.slow

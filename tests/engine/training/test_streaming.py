@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.curvature.factors import input_moments, kronecker_factors
+from sparsam.engine.training.callbacks import FunctionCallback
 from sparsam.engine.training.streaming import (
-    Piece,
-    Stream,
+    Batch,
+    StreamedSamples,
     evaluate_stream,
     stream_factors,
     stream_input_moments,
@@ -34,16 +35,16 @@ def damped_product(factors, damping, vector):
 
 
 def stream_of(samples, dtype):
-    """The rows of samples from the host again, in pieces of 7 where the chunks take 4."""
+    """The rows of samples from the host again, in batches of 7 where the chunks take 4."""
     host = jax.device_get(samples)
     parts = (host.inputs, host.targets, host.sample_weight, host.tangents)
     rows = [None if part is None else np.concatenate([chunk.T for chunk in part]) for part in parts]
 
-    def pieces():
+    def batches():
         for start in range(0, len(rows[0]), 7):
-            yield Piece(*(None if part is None else part[start : start + 7] for part in rows))
+            yield Batch(*(None if part is None else part[start : start + 7] for part in rows))
 
-    return Stream(pieces, 7, 4, float(host.total_weight), dtype)
+    return StreamedSamples(batches, 7, 4, float(host.total_weight), dtype)
 
 
 @pytest.mark.slow
@@ -84,9 +85,7 @@ def test_a_streamed_training_ends_in_the_same_minimum(training_job, dtype, solve
     seen = []
     options = {"dtype": dtype, "solver": solver, "tol": 1e-4}
     expected = train(objective, samples, theta, **options)
-    streamed = train(
-        objective, stream_of(samples, dtype), theta, callback=lambda p: seen.append(p) and False, **options
-    )
+    streamed = train(objective, stream_of(samples, dtype), theta, callbacks=[FunctionCallback(seen.append)], **options)
     assert streamed.stop_reason == expected.stop_reason == "converged"
     # In float32 the two come apart on the way, and each ends where tol lets it.
     assert streamed.history[-1].J == pytest.approx(expected.history[-1].J, rel=1e-3 if dtype == "float32" else 1e-4)
@@ -98,12 +97,12 @@ def test_a_streamed_training_ends_in_the_same_minimum(training_job, dtype, solve
 def test_the_next_piece_is_fetched_in_another_thread_while_one_is_used():
     threads = []
 
-    def pieces():
+    def batches():
         for k in range(3):
             threads.append(threading.get_ident())
-            yield Piece(np.full((4, 2), float(k)))
+            yield Batch(np.full((4, 2), float(k)))
 
-    stream = Stream(pieces, 4, 4, 12.0, "float32")
+    stream = StreamedSamples(batches, 4, 4, 12.0, "float32")
     for count, _ in enumerate(stream, start=1):
         assert len(threads) >= count
     assert set(threads) != {threading.get_ident()}
@@ -112,16 +111,16 @@ def test_the_next_piece_is_fetched_in_another_thread_while_one_is_used():
 
 
 def test_what_goes_wrong_while_a_piece_is_made_is_told():
-    def pieces():
-        yield Piece(np.ones((4, 2)))
+    def batches():
+        yield Batch(np.ones((4, 2)))
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        list(Stream(pieces, 4, 4, 8.0, "float32"))
-    nothing = Stream(lambda: iter(()), 4, 4, 8.0, "float32")
-    with pytest.raises(ValueError, match="no pieces"):
+        list(StreamedSamples(batches, 4, 4, 8.0, "float32"))
+    nothing = StreamedSamples(lambda: iter(()), 4, 4, 8.0, "float32")
+    with pytest.raises(ValueError, match="no batches"):
         nothing.sum(lambda samples: samples)
-    with pytest.raises(ValueError, match="no pieces"):
+    with pytest.raises(ValueError, match="no batches"):
         nothing.blank  # noqa: B018
 
 
@@ -129,7 +128,7 @@ def test_what_goes_wrong_while_a_piece_is_made_is_told():
 def test_values_that_are_not_finite_end_a_streamed_training(training_job):
     objective, samples, theta = training_job("float32")
     stream = stream_of(samples, "float32")
-    broken = replace(stream, pieces=lambda: (p._replace(inputs=p.inputs * np.inf) for p in stream.pieces()))
+    broken = replace(stream, batches=lambda: (p._replace(inputs=p.inputs * np.inf) for p in stream.batches()))
     training = train(objective, broken, theta)
     assert training.stop_reason == "not_finite"
     assert training.broken_terms

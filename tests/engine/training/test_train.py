@@ -10,8 +10,8 @@ import pytest
 from sparsam.engine.curvature.factors import input_moments, kronecker_factors
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training import evaluators as passes
-from sparsam.engine.training import train
+from sparsam.engine.training import evaluators, train
+from sparsam.engine.training.callbacks import FitCallback, FunctionCallback
 from sparsam.engine.training.train import STOP_REASONS, precision
 
 evaluate = jax.jit(Objective.evaluate)
@@ -97,13 +97,13 @@ def test_result_does_not_depend_on_the_length_of_bursts(dtype, monkeypatch, run)
 
     single = trained(lambda steps, seconds: 1)
     assert len(lengths) > 50
-    assert trained(lambda steps, seconds: train.LONGEST_BURST) == single
+    assert trained(lambda steps, seconds: train.MAX_STEPS) == single
     assert trained(lambda steps, seconds: steps % 7 + 3) == single
     assert len(single[2]) == 61
 
 
 def test_bursts_follow_the_clock_and_never_outgrow_their_records():
-    longest, aim = train.LONGEST_BURST, train.BURST_SECONDS
+    longest, aim = train.MAX_STEPS, train.BURST_SECONDS
     for steps in (1, 2, longest // 2 + 1, longest):
         assert train.next_steps(steps, 0.0) == min(2 * steps, longest)
         assert train.next_steps(steps, aim) == steps
@@ -183,7 +183,7 @@ def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run, compi
 def test_every_matrix_product_keeps_its_full_precision(training_job):
     objective, samples, theta = training_job()
     state = lbfgs.initialize(jnp.asarray(theta, "float32"))
-    program = jax.jit(passes.run_burst).lower(objective, samples, state, 1, 1).as_text()
+    program = jax.jit(evaluators.run_loop).lower(objective, samples, state, 1, 1).as_text()
     products = re.findall(r"dot_general.*", program)
     assert len(products) > 10
     assert all("precision = [HIGHEST, HIGHEST]" in product for product in products)
@@ -198,24 +198,33 @@ def test_max_iter(run):
     assert training.history[-1].iteration == 7
 
 
-class Counting:
-    """Looks at the weights, and wants what it is told to."""
+class Counting(FitCallback):
+    """Sees every iterate, and stops if it is told to."""
 
-    def __init__(self, wish=False):
-        self.wish, self.seen = wish, []
+    every_iteration = True
 
-    def __call__(self, iteration, theta):
-        self.seen.append(iteration)
-        return self.wish
+    def __init__(self, stop=False):
+        self.stop, self.seen = stop, []
+
+    def on_iterate(self, progress, theta, stop_reason):
+        if self.seen[-1:] != [progress.iteration]:
+            self.seen.append(progress.iteration)
+        return stop_reason or ("held_out" if self.stop else "")
 
 
 @pytest.mark.parametrize("options", [{"max_iter": 5}, {"tol": 0.1}])
-def test_a_monitor_sees_every_iterate_and_the_last_one_too(run, options):
-    monitor = Counting()
-    training = run(options=options | {"monitor": monitor})
-    assert monitor.seen == [row.iteration for row in training.history]
+def test_a_callback_may_see_every_iterate_and_the_last_one_too(run, options):
+    counting = Counting()
+    training = run(options=options | {"callbacks": [counting]})
+    assert counting.seen == [row.iteration for row in training.history]
     assert training.stop_reason in ("max_iter", "converged")
-    assert run(options=options | {"monitor": Counting(wish=True)}).stop_reason == "held_out"
+    assert run(options=options | {"callbacks": [Counting(stop=True)]}).stop_reason == "held_out"
+
+
+def test_the_first_callback_says_why(single_steps, run):
+    stops = [FunctionCallback(lambda progress: True, reason) for reason in ("interrupted", "callback")]
+    assert run(options={"callbacks": stops}).stop_reason == "interrupted"
+    assert run(options={"callbacks": stops[::-1]}).stop_reason == "callback"
 
 
 def test_precision(run):
@@ -260,13 +269,13 @@ def test_interrupt_before_there_is_anything_is_passed_on(monkeypatch, run):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(passes, "_burst", interrupt)
+    monkeypatch.setattr(evaluators, "_burst", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run()
 
 
 def test_interrupt_in_a_later_burst_leaves_the_iterate_of_the_one_before(monkeypatch, run, check_last_row):
-    genuine, calls = passes._burst, []
+    genuine, calls = evaluators._burst, []
 
     def interrupted(*arguments):
         calls.append(arguments)
@@ -274,7 +283,7 @@ def test_interrupt_in_a_later_burst_leaves_the_iterate_of_the_one_before(monkeyp
             raise KeyboardInterrupt
         return genuine(*arguments)
 
-    monkeypatch.setattr(passes, "_burst", interrupted)
+    monkeypatch.setattr(evaluators, "_burst", interrupted)
     training = run()
     assert training.stop_reason == "interrupted"
     check_last_row(training)

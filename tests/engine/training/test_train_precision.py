@@ -14,7 +14,7 @@ from sparsam.engine.objective.error_functions import SquaredError
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import KLSparsity
 from sparsam.engine.training import train
-from sparsam.engine.training.compiled_loop import run_burst
+from sparsam.engine.training.compiled_loop import run_loop
 from sparsam.engine.training.train import precision
 
 pytestmark = pytest.mark.slow  # programs of both precisions in both settings
@@ -55,7 +55,7 @@ def test_program_is_of_one_precision_throughout(users_x64, dtype, training_job):
     with precision(dtype):
         objective = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
         state = lbfgs.initialize(jnp.asarray(theta, dtype))
-        program = jax.jit(run_burst).lower(objective, samples, state, 1, 1).as_text()
+        program = jax.jit(run_loop).lower(objective, samples, state, 1, 1).as_text()
     assert set(re.findall(r"\bf(?:16|32|64)\b|(?<=x)f(?:16|32|64)\b", program)) == {f"f{dtype[5:]}"}
 
 

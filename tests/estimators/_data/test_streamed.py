@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparsam import SparseAutoencoder
-from sparsam.estimators._data import streamed as read_rows
+from sparsam.estimators._data import streamed as streamed_module
 
 pytestmark = pytest.mark.usefixtures("least_optimized")
 
@@ -53,9 +53,9 @@ KINDS = [mapped, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (hdf5,
 
 
 @pytest.fixture
-def small_pieces(monkeypatch):
+def small_batches(monkeypatch):
     """Pieces of 25 rows, and nothing stored that is read whole."""
-    monkeypatch.setattr(read_rows, "PIECE_BYTES", 25 * 6 * 4)
+    monkeypatch.setattr(streamed_module, "BATCH_BYTES", 25 * 6 * 4)
     monkeypatch.setattr("sparsam.engine.data.sources.HELD_BYTES", 0)
 
 
@@ -72,7 +72,7 @@ def build(dtype="float64", **parameters):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_streamed_fit_is_that_of_the_rows_in_memory(kind, rows, tmp_path, small_pieces):
+def test_a_streamed_fit_is_that_of_the_rows_in_memory(kind, rows, tmp_path, small_batches):
     held = build().fit(rows)
     streamed = build().fit(kind(rows, tmp_path))
     first, expected = streamed.history_.iloc[0], held.history_.iloc[0]
@@ -83,14 +83,14 @@ def test_a_streamed_fit_is_that_of_the_rows_in_memory(kind, rows, tmp_path, smal
 
 
 @pytest.mark.slow
-def test_in_float32_too(rows, tmp_path, small_pieces):
+def test_in_float32_too(rows, tmp_path, small_batches):
     held, streamed = build("float32", tol=1e-4).fit(rows), build("float32", tol=1e-4).fit(mapped(rows, tmp_path))
     assert streamed.loss_curve_[0] == pytest.approx(held.loss_curve_[0], rel=1e-5)
     assert streamed.cost_ == pytest.approx(held.cost_, rel=1e-3)
 
 
 @pytest.mark.slow
-def test_weights_come_with_the_rows(rows, tmp_path, small_pieces):
+def test_weights_come_with_the_rows(rows, tmp_path, small_batches):
     weights = np.random.default_rng(1).uniform(size=len(rows))
     held = build().fit(rows, sample_weight=weights)
     for streamed in (
@@ -102,29 +102,29 @@ def test_weights_come_with_the_rows(rows, tmp_path, small_pieces):
 
 
 @pytest.mark.parametrize("unit", [2.0**-200, 2.0**200])
-def test_weights_may_have_a_unit_that_float32_does_not_hold(rows, small_pieces, unit):
+def test_weights_may_have_a_unit_that_float32_does_not_hold(rows, small_batches, unit):
     weights = np.random.default_rng(1).uniform(size=len(rows))
 
     def stream(unit):
-        data = read_rows.data_of(build(), Chunks(rows, weights * unit), None)
-        return data.for_engine("float32", (6, 3, 6), None)
+        data = streamed_module.load_dataset(build(), Chunks(rows, weights * unit), None)
+        return data.to_devices("float32", (6, 3, 6), None)
 
     one, other = stream(1.0), stream(unit)
     assert 0.5 <= one.total_weight < 1
     assert other.total_weight == one.total_weight
-    for these, those in zip(one.pieces(), other.pieces(), strict=True):
+    for these, those in zip(one.batches(), other.batches(), strict=True):
         np.testing.assert_array_equal(these.sample_weight, those.sample_weight)
 
 
 @pytest.mark.slow
-def test_scores_take_the_weights_that_come_with_the_rows(rows, small_pieces):
+def test_scores_take_the_weights_that_come_with_the_rows(rows, small_batches):
     weights = np.random.default_rng(1).uniform(size=len(rows))
     model = build(max_iter=5, tol=1.0).fit(rows)
     assert model.score(Chunks(rows, weights)) == pytest.approx(model.score(rows, sample_weight=weights), rel=1e-12)
 
 
 @pytest.mark.slow
-def test_chunks_may_come_in_one_buffer(rows, small_pieces):
+def test_chunks_may_come_in_one_buffer(rows, small_batches):
     class OneBuffer:
         def __iter__(self):
             buffer = np.empty((10, 6))
@@ -138,7 +138,7 @@ def test_chunks_may_come_in_one_buffer(rows, small_pieces):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_model_says_of_stored_rows_is_what_it_says_of_them_in_memory(kind, rows, tmp_path, small_pieces):
+def test_what_a_model_says_of_stored_rows_is_what_it_says_of_them_in_memory(kind, rows, tmp_path, small_batches):
     model, stored = build(max_iter=5, tol=1.0).fit(rows), kind(rows, tmp_path)
     for method in ("transform", "predict", "score_samples"):
         np.testing.assert_allclose(getattr(model, method)(stored), getattr(model, method)(rows), rtol=1e-12)
@@ -147,7 +147,7 @@ def test_what_a_model_says_of_stored_rows_is_what_it_says_of_them_in_memory(kind
 
 
 @pytest.mark.parametrize("kind", KINDS[:4])
-def test_results_go_where_the_user_wants_them(kind, rows, tmp_path, small_pieces):
+def test_results_go_where_the_user_wants_them(kind, rows, tmp_path, small_batches):
     if kind is dask:
         pytest.skip("a Dask array is not written to")
     model = build(max_iter=5, tol=1.0).fit(rows)
@@ -197,7 +197,7 @@ def one_bit(rows):
     ],
     ids=["one bit", "shuffled", "other values", "other columns", "shorter", "longer"],
 )
-def test_rows_that_change_are_noticed(rows, small_pieces, change, message):
+def test_rows_that_change_are_noticed(rows, small_batches, change, message):
     with pytest.raises(ValueError, match=message):
         build().fit(Changing(rows, change))
 
@@ -209,14 +209,14 @@ def test_rows_that_change_are_noticed(rows, small_pieces, change, message):
         (33, 1.5, "first outside \\[0, 1\\] in row 33"),
     ],
 )
-def test_bad_rows_are_named(rows, tmp_path, small_pieces, row, value, message):
+def test_bad_rows_are_named(rows, tmp_path, small_batches, row, value, message):
     bad = rows.copy()
     bad[row, 2] = value
     with pytest.raises(ValueError, match=message):
         build().fit(mapped(bad, tmp_path))
 
 
-def test_other_bad_data_are_refused(rows, tmp_path, small_pieces):
+def test_other_bad_data_are_refused(rows, tmp_path, small_batches):
     stored = mapped(rows, tmp_path)
     with pytest.raises(ValueError, match="must not be negative"):
         build().fit(stored, sample_weight=-np.ones(80))
@@ -246,7 +246,7 @@ def anonymous_bytes():
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measures memory as Linux tells it")
 def test_memory_is_set_by_the_piece_and_not_by_the_rows(tmp_path, monkeypatch):
     monkeypatch.setattr("sparsam.engine.data.sources.HELD_BYTES", 0)
-    monkeypatch.setattr(read_rows, "PIECE_BYTES", 2**21)
+    monkeypatch.setattr(streamed_module, "BATCH_BYTES", 2**21)
     X = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", "float32", (600_000, 64))
     for start in range(0, len(X), 50_000):
         X[start : start + 50_000] = np.random.default_rng(start).uniform(0.1, 0.9, (50_000, 64))

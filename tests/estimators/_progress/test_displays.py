@@ -17,7 +17,7 @@ from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier
 from sparsam.engine.training.train import Progress
 from sparsam.estimators._progress import displays as showing
 from sparsam.estimators._progress.bars import Bars, table_of_bars
-from sparsam.estimators._progress.displays import Lines, shown_on
+from sparsam.estimators._progress.displays import Lines, show_fits_on
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -124,7 +124,7 @@ def test_early_stopping_shows_the_score_in_the_units_of_y(X, capsys, monkeypatch
 def test_rows_that_are_read_are_counted(build, X, capsys, monkeypatch):
     monkeypatch.setattr(showing, "LINE_SECONDS", 0.0)
     monkeypatch.setattr("sparsam.estimators._progress.reporter.PASS_SECONDS", 0.0)
-    monkeypatch.setattr("sparsam.estimators._data.streamed.PIECE_BYTES", 4 * 6 * 20)
+    monkeypatch.setattr("sparsam.estimators._data.streamed.BATCH_BYTES", 4 * 6 * 20)
 
     class Rows:
         def __iter__(self):
@@ -142,7 +142,7 @@ def test_rows_that_are_read_are_counted(build, X, capsys, monkeypatch):
 
 def test_a_program_shows_fits_where_it_likes(build, X, capsys):
     written = []
-    with shown_on(Lines(written.append)):
+    with show_fits_on(Lines(written.append)):
         build().fit(X)
     assert re.fullmatch(rf"{ITERATION}\d+\.\d s", written[1])
     build().fit(X)

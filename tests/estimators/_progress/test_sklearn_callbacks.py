@@ -5,6 +5,7 @@ import importlib.util
 import io
 import pickle
 from contextlib import redirect_stdout
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -355,8 +356,8 @@ def test_before_1_9_they_are_simply_absent(monkeypatch):
     assert not before.SUPPORTED
     assert [name for name in vars(before.CallbackSupportMixin) if not name.startswith("__")] == []
     assert before.with_callbacks(shown) is shown
-    task = before.Task.of_fit(object(), 3, {})
+    task = before.SklearnTask.of_fit(object(), 3, {})
     part = task.part("training", 2)
-    assert not part.advance(2, dict)
+    assert part.on_iterate(SimpleNamespace(iteration=2), None, "") == ""
     part.end()
     task.end({})

@@ -40,7 +40,8 @@ from sparsam.engine.curvature.tangent_factors import (
     tangent_moments,
     through,
 )
-from sparsam.engine.data.samples import Chunk, Samples, on_every_device
+from sparsam.engine.data.batch import Batch
+from sparsam.engine.data.samples import Samples, on_every_device
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import FULL_PRECISION, Network, Parameters
 from sparsam.engine.objective.error_functions import ErrorFunction
@@ -109,7 +110,7 @@ class Moments(NamedTuple):
     tangents: TangentMoments | None  # None where there is no penalty along tangents
 
 
-def moments(objective: Objective, parameters: Parameters, chunk: Chunk) -> Moments:
+def moments(objective: Objective, parameters: Parameters, chunk: Batch) -> Moments:
     """Sum the moments over a chunk."""
     network, s = objective.network, chunk.sample_weight
     along = next((term.of for term in objective.terms if isinstance(term, CurvesTangents)), None)
@@ -147,7 +148,7 @@ def input_moments(samples: Samples) -> InputMoments:
     return input_moments_of(jax.tree.map(lambda total: total / samples.total_weight, sums))
 
 
-def input_products(chunk: Chunk) -> tuple[jax.Array, jax.Array | None]:
+def input_products(chunk: Batch) -> tuple[jax.Array, jax.Array | None]:
     """Sum x x' and tau tau' over a chunk."""
     x, s = _with_one(chunk.inputs), chunk.sample_weight
     return _matmul(x, (s * x).T), None if chunk.tangents is None else moment_along(chunk.tangents, s)

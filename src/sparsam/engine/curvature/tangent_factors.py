@@ -29,7 +29,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sparsam.engine.data.samples import Chunk
+from sparsam.engine.data.batch import Batch
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import (
     FULL_PRECISION,
@@ -61,7 +61,7 @@ class OutputCurvature(NamedTuple):
     P: jax.Array
 
 
-def tangent_moments(network: Network, forward: ForwardPass, chunk: Chunk, of: str) -> TangentMoments:
+def tangent_moments(network: Network, forward: ForwardPass, chunk: Batch, of: str) -> TangentMoments:
     """Sum the moments over a chunk, of Omega ``of`` the outputs or of their pre-activations."""
     along, s = forward.tangents, chunk.sample_weight
     assert along is not None  # an objective of tangents has samples with tangents

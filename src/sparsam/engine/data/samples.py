@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import wraps
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jax.typing import DTypeLike
 from numpy.typing import ArrayLike, NDArray
 
+from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import (
     from_local,
     local_devices,
@@ -34,30 +35,9 @@ from sparsam.engine.data.devices import (
     sum_of_processes,
 )
 
-__all__ = ["Chunk", "Samples", "choose_chunk_size", "on_every_device"]
+__all__ = ["Samples", "choose_chunk_size", "on_every_device"]
 
 Sums = TypeVar("Sums")
-
-
-class Chunk(NamedTuple):
-    """Some of the data, samples in the last axis.
-
-    Attributes
-    ----------
-    inputs : array of shape (n_features, n_samples)
-        x.
-    targets : array of shape (n_outputs, n_samples)
-        t.
-    sample_weight : array of shape (n_samples,)
-        s.
-    tangents : array of shape (n_features, n_tangents, n_samples) or None
-        tau, directions at the inputs.
-    """
-
-    inputs: jax.Array
-    targets: jax.Array
-    sample_weight: jax.Array
-    tangents: jax.Array | None = None
 
 
 @jax.tree_util.register_dataclass
@@ -140,15 +120,15 @@ class Samples:
             mesh=mesh,
         )
 
-    def chunk(self, index: int | jax.Array) -> Chunk:
+    def chunk(self, index: int | jax.Array) -> Batch:
         """Return one chunk."""
         return self._take(lambda buffer: jax.lax.dynamic_index_in_dim(buffer, index, keepdims=False))
 
-    def _take(self, take: Callable[[jax.Array], jax.Array]) -> Chunk:
+    def _take(self, take: Callable[[jax.Array], jax.Array]) -> Batch:
         inputs = take(self.inputs)
         targets = inputs if self.targets is None else take(self.targets)
         tangents = None if self.tangents is None else take(self.tangents)
-        return Chunk(inputs, targets, take(self.sample_weight), tangents)
+        return Batch(inputs, targets, take(self.sample_weight), tangents)
 
     def sum_over_chunks(self, function: Callable[..., Sums], *kept: Any) -> Sums:
         """Sum a function of the chunk (a pytree of arrays) over the chunks that hold data.
@@ -157,14 +137,14 @@ class Samples:
         """
         return self.sum_and_keep(lambda *arguments: (function(*arguments), ()), *kept)[0]
 
-    def sum_over_parts(self, function: Callable[[Chunk], Sums], n_parts: int | jax.Array, of: int) -> Sums:
+    def sum_over_parts(self, function: Callable[[Batch], Sums], n_parts: int | jax.Array, of: int) -> Sums:
         """Sum a function of the chunk over the first parts of every chunk that holds data.
 
         A chunk has ``of`` equal parts; ``n_parts`` of them are taken.
         """
         size = self.inputs.shape[-1] // of
 
-        def part(index: int | jax.Array) -> Chunk:
+        def part(index: int | jax.Array) -> Batch:
             chunk, start = index // n_parts, index % n_parts * size
 
             def take(buffer: jax.Array) -> jax.Array:

@@ -1,6 +1,6 @@
 """Rows that are not in memory: mapped files, HDF5, Zarr, Dask, and objects that yield chunks of rows.
 
-A `Source` reads them in pieces, in order, as often as it is asked. What a stored array keeps together, a block of a
+A `Source` reads them in batches, in order, as often as it is asked. What a stored array keeps together, a block of a
 compressed file, is read at once. A read that fails is tried again; what fails for good is named by chunk and row.
 """
 
@@ -127,21 +127,21 @@ def source_of(X: Any, *others: Any, names: Sequence[str] = ("X", "y", "sample_we
 
 @dataclass(frozen=True)
 class Source:
-    """Rows in pieces.
+    """Rows of arrays side by side, or of an object, in batches.
 
     Attributes
     ----------
     columns : tuple
         What is read side by side.
     n_parts : int
-        Parts of a piece: x, targets, ...
+        Parts of a batch: x, targets, ...
     """
 
     columns: tuple[Any, ...]
     n_parts: int
 
-    def pieces(self, size: int) -> Iterator[tuple[NDArray[Any] | None, ...]]:
-        """Read all rows, so many at a time; of a piece the parts x, targets, ..., None where there are none."""
+    def batches(self, size: int) -> Iterator[tuple[NDArray[Any] | None, ...]]:
+        """Read all rows, ``size`` at a time; a batch is a tuple of x, targets, ..., None where there are none."""
         if isinstance(self.columns[0], _Yielded):
             return self._padded(_regrouped(self.columns[0].chunks(), size))
         readers = [None if c is None else _regrouped(c.chunks(), size) for c in self.columns]
@@ -154,8 +154,8 @@ class Source:
 
         return side_by_side()
 
-    def _padded(self, pieces: Iterator[tuple[NDArray[Any], ...]]) -> Iterator[tuple[NDArray[Any] | None, ...]]:
-        for parts in pieces:
+    def _padded(self, batches: Iterator[tuple[NDArray[Any], ...]]) -> Iterator[tuple[NDArray[Any] | None, ...]]:
+        for parts in batches:
             if len(parts) > self.n_parts:
                 raise ValueError(f"X yields chunks of {len(parts)} parts, of which this takes at most {self.n_parts}")
             yield parts + (None,) * (self.n_parts - len(parts))

@@ -26,7 +26,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from sparsam.engine.data.samples import Chunk, Samples
+from sparsam.engine.data.batch import Batch
+from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.network import ForwardPass, Network, Parameters
 
 __all__ = ["Evaluation", "Objective", "Slopes", "Term"]
@@ -128,7 +129,7 @@ class Objective:
         """Cut the flat weights into a layer's arrays; 0 where the mask is."""
         return self._masked(self.network.unravel(theta))
 
-    def sums(self, parameters: Parameters, chunk: Chunk) -> tuple[Any, ...]:
+    def sums(self, parameters: Parameters, chunk: Batch) -> tuple[Any, ...]:
         """M_k of every term over a chunk."""
         return self._sums(self.terms, self.network.forward(parameters, chunk.inputs, (), chunk.tangents), chunk)
 
@@ -143,7 +144,7 @@ class Objective:
         sums, known = self._first_pass(parameters, samples)
         slopes = self.slopes(parameters, sums, samples.total_weight, samples.chunk(0))
 
-        def gradient_of_chunk(chunk: Chunk, known: Any) -> tuple[Parameters, tuple[Any, ...]]:
+        def gradient_of_chunk(chunk: Batch, known: Any) -> tuple[Parameters, tuple[Any, ...]]:
             return self.gradient_sums(parameters, slopes, chunk, known)
 
         gradient, sums = samples.sum_over_chunks(gradient_of_chunk, known)
@@ -151,11 +152,11 @@ class Objective:
 
     # The steps of an evaluation, which `training.streaming` takes one by one.
 
-    def nonlinear_sums(self, parameters: Parameters, chunk: Chunk) -> tuple[Any, ...]:
+    def nonlinear_sums(self, parameters: Parameters, chunk: Batch) -> tuple[Any, ...]:
         """M_k over a chunk of the terms whose slopes need a first pass; () where there are none."""
         return self._sums(self._nonlinear(), self.network.forward(parameters, chunk.inputs), chunk)
 
-    def slopes(self, parameters: Parameters, sums: tuple[Any, ...], total_weight: jax.Array, chunk: Chunk) -> Slopes:
+    def slopes(self, parameters: Parameters, sums: tuple[Any, ...], total_weight: jax.Array, chunk: Batch) -> Slopes:
         """f_k' of every term, and sum_k df_k/dw, from the first pass's sums over all the data; the chunk is for shapes.
 
         The slope of a linear term is the same at every mean, and zeros will do.
@@ -171,7 +172,7 @@ class Objective:
         return Slopes(by_mean, jax.tree.map(lambda *leaves: reduce(jnp.add, leaves), *by_weights))
 
     def gradient_sums(
-        self, parameters: Parameters, slopes: Slopes, chunk: Chunk, known: tuple[jax.Array, ...] = ()
+        self, parameters: Parameters, slopes: Slopes, chunk: Batch, known: tuple[jax.Array, ...] = ()
     ) -> tuple[Parameters, tuple[Any, ...]]:
         """sum_n s_n <f_k', dm_k(x_n, w)/dw> over a chunk, and M_k of every term."""
 
@@ -214,13 +215,13 @@ class Objective:
         n_features, *hidden_sizes, _ = self.network.layer_sizes
         worth_keeping = samples.inputs.shape[0] > 1 and sum(hidden_sizes) <= KEPT_WIDTHS * n_features
 
-        def sum_chunk(chunk: Chunk) -> tuple[tuple[Any, ...], tuple[jax.Array, ...]]:
+        def sum_chunk(chunk: Batch) -> tuple[tuple[Any, ...], tuple[jax.Array, ...]]:
             forward = self.network.forward(parameters, chunk.inputs)
             return self._sums(nonlinear, forward, chunk), forward.pre_activations[:-1] if worth_keeping else ()
 
         return samples.sum_and_keep(sum_chunk)
 
-    def _sums(self, terms: tuple[Term, ...], forward: ForwardPass, chunk: Chunk) -> tuple[Any, ...]:
+    def _sums(self, terms: tuple[Term, ...], forward: ForwardPass, chunk: Batch) -> tuple[Any, ...]:
         return tuple(term.sums(self.network, forward, chunk.targets, chunk.sample_weight) for term in terms)
 
     @staticmethod

@@ -26,21 +26,22 @@ from sparsam.engine.curvature.factors import kronecker_factors
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training.compiled_loop import run_burst
-from sparsam.engine.training.evaluators import compiled_input_moments, passes_over
-from sparsam.engine.training.train import Training, begin, next_pause, next_steps, precision, record, train
+from sparsam.engine.training.callbacks import FunctionCallback
+from sparsam.engine.training.compiled_loop import run_loop
+from sparsam.engine.training.evaluators import compiled_input_moments, make_evaluator
+from sparsam.engine.training.train import Training, initial_state, next_pause, next_steps, precision, record, train
 
 __all__ = ["train_lanes", "train_many", "train_side_by_side"]
 
 Finished = Callable[[int, Training], None]
-"""Told of each training that has ended, by its number: from the thread that trained it."""
+"""Called with the number of each training that has ended, and the training, in the thread that trained it."""
 
 
 def _never() -> bool:
     return False
 
 
-def _nobody(number: int, training: Training) -> None:
+def _ignore(number: int, training: Training) -> None:
     return
 
 
@@ -72,8 +73,8 @@ def train_many(
         In the order of the objectives. Side by side those that ``stop`` came before have no history.
     """
     # Lanes have not been divided among several devices.
-    together = train_side_by_side if jax.default_backend() == "cpu" or samples.mesh is not None else train_lanes
-    return together(objectives, samples, thetas, **options)
+    train_all = train_side_by_side if jax.default_backend() == "cpu" or samples.mesh is not None else train_lanes
+    return train_all(objectives, samples, thetas, **options)
 
 
 def train_side_by_side(
@@ -82,7 +83,7 @@ def train_side_by_side(
     thetas: Sequence[NDArray[np.floating]],
     *,
     n_workers: int | None = None,
-    finished: Finished = _nobody,
+    finished: Finished = _ignore,
     stop: Callable[[], bool] = _never,
     **options: Any,
 ) -> list[Training]:
@@ -100,9 +101,8 @@ def train_side_by_side(
         if ending():
             return Training(np.asarray(thetas[number]), "interrupted", options.get("tol", 1e-5))
         try:
-            training = train(objectives[number], samples, thetas[number], callback=lambda progress: ending(), **options)
-            if training.stop_reason == "callback":
-                training.stop_reason = "interrupted"
+            ends = FunctionCallback(lambda progress: ending(), reason="interrupted")
+            training = train(objectives[number], samples, thetas[number], callbacks=[ends], **options)
             finished(number, training)
         except BaseException:
             failed.set()
@@ -129,7 +129,7 @@ def train_lanes(
     max_iter: int = 1000,
     time_budget: float | None = None,
     snapshots: Collection[int] = (),
-    finished: Finished = _nobody,
+    finished: Finished = _ignore,
     stop: Callable[[], bool] = _never,
 ) -> list[Training]:
     """Minimize several objectives as lanes of one program.
@@ -147,7 +147,7 @@ def train_lanes(
         stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf, dtype) for leaf in leaves]), *objectives)
         inputs = compiled_input_moments(samples) if solver == "kronecker-lbfgs" else None
         theta = cast(jax.Array, trainings[0].theta)
-        first = begin(passes_over(objectives[0], samples), theta, solver, tol=tol, max_iter=max_iter)
+        first = initial_state(make_evaluator(objectives[0], samples), theta, solver, tol=tol, max_iter=max_iter)
         states = _begin_lanes(stacked, samples, first, np.stack([t.theta for t in trainings]), inputs)
     lanes = np.arange(len(trainings))  # which training each lane is
     steps, elapsed = 1, 0.0
@@ -212,6 +212,6 @@ def _refresh(objective: Objective, samples: Samples, state: lbfgs.LBFGSState, in
 
 # The compiled programs.
 
-_burst_lanes = quick_jit(jax.vmap(run_burst, in_axes=(0, None, 0, None, 0)), donate_argnums=2)
+_burst_lanes = quick_jit(jax.vmap(run_loop, in_axes=(0, None, 0, None, 0)), donate_argnums=2)
 _refresh_lanes = quick_jit(jax.vmap(_refresh, in_axes=(0, None, 0, None, 0)), donate_argnums=2)
 _take = quick_jit(lambda tree, lanes: jax.tree.map(lambda leaf: leaf[lanes], tree))

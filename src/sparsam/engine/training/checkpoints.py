@@ -1,10 +1,7 @@
 """Checkpoints: a folder from which a fit that was killed goes on, to the same bits as one that was not.
 
-A file holds the minimizer's state, the history and what early stopping remembers, as safetensors with a JSON header and
-a digest; it appears whole or not at all (`atomic_write`). The last two are kept, so that there is always a good one.
-
-A fit may consist of several trainings: an estimate of label noise, polishing. They are its stages, numbered in order;
-what a stage that has ended leaves is, when the fit is run again, not trained but read.
+A file holds the minimizer's state, the history and the callbacks' state, as safetensors with a JSON header and a
+digest; it appears whole or not at all (`atomic_write`). The last two are kept, so that there is always a good one.
 """
 
 from __future__ import annotations
@@ -25,16 +22,16 @@ from jax.sharding import Mesh
 
 from sparsam._utils.atomic_write import atomic_write
 from sparsam._utils.checksummed_file import read_signed, signed
-from sparsam._utils.stop_signals import Signals
+from sparsam._utils.stop_signals import StopSignals
 from sparsam.engine.data.devices import gathered, n_processes
-from sparsam.engine.training.state import Progress, Saved
+from sparsam.engine.training.state import Progress, TrainingState
 
-__all__ = ["Checkpoints", "Stage", "parse_interval"]
+__all__ = ["Checkpointer", "parse_interval"]
 
-FORMAT = 1
+FORMAT = 2  # 1: version 0.1.0
 HEADER_KEY = "sparsam-checkpoint"
 NAME = re.compile(r"checkpoint-(\d{4})-(\d{8})\.safetensors")
-KEPT = 2  # the last good ones of a stage
+KEPT = 2  # the last good ones of a training
 UNITS = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
 COLUMNS = tuple(part.name for part in fields(Progress) if part.name != "terms")
 
@@ -62,13 +59,16 @@ def parse_interval(interval: Any) -> float:
 
 
 @dataclass
-class Checkpoints:
-    """The folder of one fit, and who may stop it.
+class Checkpointer:
+    """Saves the trainings of a fit in a folder, and hears signals that ask it to end.
+
+    A fit may consist of several trainings: for an estimate of label noise, for polishing. They are numbered in order.
+    A training that has ended is, when the fit is run again, not trained but read.
 
     Parameters
     ----------
-    folder : path
-        Made where it is not there.
+    folder : path or None
+        Created where it does not exist. None saves nothing.
     every : float
         Seconds between two checkpoints.
     resume : bool
@@ -77,8 +77,8 @@ class Checkpoints:
         What must be the same for a fit to be the same: the model, its options.
     mesh : jax.sharding.Mesh or None
         Of several processes the first one writes, and all read: the folder must be the same for all.
-    signals : Signals
-        Who may end the fit.
+    signals : StopSignals
+        StopSignals that may end the fit.
 
     Raises
     ------
@@ -86,15 +86,20 @@ class Checkpoints:
         If there is a checkpoint, and ``resume`` is False.
     """
 
-    folder: Path
-    every: float
-    resume: bool
-    fingerprint: Mapping[str, Any]
+    folder: Path | None = None
+    every: float = 60.0
+    resume: bool = False
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
     mesh: Mesh | None = None
-    signals: Signals = field(default_factory=Signals)
-    n_stages: int = field(default=0, init=False)
+    signals: StopSignals = field(default_factory=StopSignals)
+    number: int = field(default=-1, init=False)  # of the training at hand
+    sequence: int = field(default=0, init=False)  # of its last checkpoint
+    saved_at: float = field(default=0.0, init=False)  # seconds after it began
+    data: int = field(default=0, init=False)  # fingerprint of its data
 
     def __post_init__(self) -> None:
+        if self.folder is None:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         found = sorted(path.name for path in self.folder.iterdir() if NAME.fullmatch(path.name))
         if found and not self.resume:
@@ -108,104 +113,53 @@ class Checkpoints:
 
     @property
     def writes(self) -> bool:
-        """Whether it is this process that writes."""
-        return n_processes(self.mesh) == 1 or jax.process_index() == 0
-
-    def stage(self, fingerprint_of_data: Callable[[], int]) -> Stage:
-        """Begin the next training of the fit, on data with some fingerprint."""
-        self.n_stages += 1
-        return Stage(self, self.n_stages - 1, {**self.fingerprint, "data": fingerprint_of_data()})
-
-
-@dataclass
-class Stage:
-    """One training of a fit: a `training.state.Keeper`."""
-
-    run: Checkpoints
-    number: int
-    fingerprint: Mapping[str, Any]
-    saved_at: float = field(default=0.0, init=False)
-    sequence: int = field(default=0, init=False)
+        """Whether this process writes."""
+        return self.folder is not None and (n_processes(self.mesh) == 1 or jax.process_index() == 0)
 
     @property
     def stop(self) -> bool:
-        """Whether a signal came."""
-        return bool(self.run.signals.asked)
+        """Whether a signal asked to end the fit."""
+        return bool(self.signals.received)
 
-    def files(self) -> list[Path]:
-        """Checkpoints of this stage, the newest first."""
-        try:
-            found = [(NAME.fullmatch(path.name), path) for path in self.run.folder.iterdir()]
-        except OSError:  # somebody has taken the folder away
-            return []
-        return sorted((path for name, path in found if name and int(name[1]) == self.number), reverse=True)
+    def begin_training(self, fingerprint_of_data: Callable[[], int]) -> None:
+        """Begin the next training of the fit, on data with some fingerprint."""
+        self.number, self.sequence, self.saved_at = self.number + 1, 0, 0.0
+        if self.folder is not None:
+            self.data = fingerprint_of_data()
 
-    def load(self) -> Saved | None:
-        """Return the newest checkpoint that is whole.
+    def load(self) -> TrainingState | None:
+        """Return the newest checkpoint of the training that is whole, if there is any.
 
         Raises
         ------
         ValueError
             If none of those there are is, or if it is of other data, another model or other options.
         """
+        if self.folder is None:
+            return None
         saved = self._newest()
-        if np.ptp(gathered(self.sequence, self.run.mesh)):
-            raise ValueError(
-                f"not all processes find the same checkpoint in {self.run.folder}: it must be a shared folder"
-            )
+        if np.ptp(gathered(self.sequence, self.mesh)):
+            raise ValueError(f"not all processes find the same checkpoint in {self.folder}: it must be a shared folder")
         return saved
 
-    def _newest(self) -> Saved | None:
-        failures = []
-        for path in self.files():
-            try:
-                header, saved = _read(path)
-            except (ValueError, OSError) as error:
-                failures.append(f"{path.name}: {error}")
-                continue
-            self.check(header["fingerprint"], path)
-            self.sequence = int(path.stem.rpartition("-")[2])
-            self.saved_at = saved.seconds
-            if failures:
-                warnings.warn(f"passed over a damaged checkpoint ({failures[0]})", UserWarning, stacklevel=2)
-            return saved
-        if failures:
-            raise ValueError(f"no checkpoint in {self.run.folder} can be read: " + "; ".join(failures))
-        return None
-
-    def check(self, fingerprint: Mapping[str, Any], path: Path) -> None:
-        """Raise ValueError unless the checkpoint's fingerprint is that of this run."""
-        own = json.loads(json.dumps(self.fingerprint))
-        different = sorted(key for key in own.keys() | fingerprint.keys() if own.get(key) != fingerprint.get(key))
-        if different:
-            is_different = ", ".join(
-                f"{key} ({fingerprint.get(key)!r} there, {own.get(key)!r} here)" if key != "data" else "the data"
-                for key in different
-            )
-            raise ValueError(
-                f"{path} is a checkpoint of another run; what differs: {is_different}. Make them the same, or give "
-                "another folder"
-            )
-
     def due(self, seconds: float) -> bool:
-        """Whether the last checkpoint is old enough."""
-        return seconds - self.saved_at >= self.run.every
+        """Whether the last checkpoint is old enough, so many seconds after the training began."""
+        return self.folder is not None and seconds - self.saved_at >= self.every
 
-    def save(self, make: Callable[[], Saved]) -> None:
+    def save(self, state: TrainingState) -> None:
         """Write a checkpoint, and delete all but the last good ones. Where that fails, warn; the training goes on."""
-        if not self.run.writes:
+        if self.folder is None or not self.writes:
             return
-        saved = make()
-        path = self.run.folder / f"checkpoint-{self.number:04d}-{self.sequence + 1:08d}.safetensors"
+        path = self.folder / f"checkpoint-{self.number:04d}-{self.sequence + 1:08d}.safetensors"
         try:
             with atomic_write(path) as file:
-                file.write(_content(saved, self.fingerprint))
+                file.write(_content(state, self._own_fingerprint))
         except OSError as error:
             last = next(iter(self.files()), None)
             kept = f"the last good one is {last.name}" if last else "there is none yet"
             warnings.warn(
                 f"The checkpoint {path} could not be written ({error}); {kept}. The training goes on, and tries again "
-                f"in {self.run.every:g} s.",
+                f"in {self.every:g} s.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -214,17 +168,63 @@ class Stage:
             for old in self.files()[KEPT:]:
                 with contextlib.suppress(OSError):
                     old.unlink()
-        self.saved_at = saved.seconds
+        self.saved_at = state.seconds
+
+    def files(self) -> list[Path]:
+        """Return the checkpoints of the training, the newest first."""
+        assert self.folder is not None
+        try:
+            found = [(NAME.fullmatch(path.name), path) for path in self.folder.iterdir()]
+        except OSError:  # somebody has taken the folder away
+            return []
+        return sorted((path for name, path in found if name and int(name[1]) == self.number), reverse=True)
+
+    @property
+    def _own_fingerprint(self) -> Mapping[str, Any]:
+        return {**self.fingerprint, "data": self.data}
+
+    def _newest(self) -> TrainingState | None:
+        failures = []
+        for path in self.files():
+            try:
+                header, saved = _read(path)
+            except (ValueError, OSError) as error:
+                failures.append(f"{path.name}: {error}")
+                continue
+            _check_fingerprint(header["fingerprint"], self._own_fingerprint, path)
+            self.sequence = int(path.stem.rpartition("-")[2])
+            self.saved_at = saved.seconds
+            if failures:
+                warnings.warn(f"passed over a damaged checkpoint ({failures[0]})", UserWarning, stacklevel=2)
+            return saved
+        if failures:
+            raise ValueError(f"no checkpoint in {self.folder} can be read: " + "; ".join(failures))
+        return None
 
 
-def _content(saved: Saved, fingerprint: Mapping[str, Any]) -> bytes:
+def _check_fingerprint(saved: Mapping[str, Any], own: Mapping[str, Any], path: Path) -> None:
+    """Raise ValueError unless the checkpoint's fingerprint is that of this run."""
+    own = json.loads(json.dumps(own))
+    different = sorted(key for key in own.keys() | saved.keys() if own.get(key) != saved.get(key))
+    if different:
+        is_different = ", ".join(
+            f"{key} ({saved.get(key)!r} there, {own.get(key)!r} here)" if key != "data" else "the data"
+            for key in different
+        )
+        raise ValueError(
+            f"{path} is a checkpoint of another run; what differs: {is_different}. Make them the same, or give "
+            "another folder"
+        )
+
+
+def _content(saved: TrainingState, fingerprint: Mapping[str, Any]) -> bytes:
     names = list(saved.history[0].terms)
     rows = [
         [*(float(getattr(row, name)) for name in COLUMNS), *(row.terms[name] for name in names)]
         for row in saved.history
     ]
     arrays = {f"state.{k:04d}": leaf for k, leaf in enumerate(saved.leaves)}
-    arrays |= {f"monitor.{name}": array for name, array in saved.monitor.items()}
+    arrays |= {f"callbacks.{name}": array for name, array in saved.callbacks.items()}
     header = {
         "format": FORMAT,
         "fingerprint": fingerprint,
@@ -235,13 +235,13 @@ def _content(saved: Saved, fingerprint: Mapping[str, Any]) -> bytes:
     return signed(HEADER_KEY, header, arrays | {"history": np.array(rows)})
 
 
-def _read(path: Path) -> tuple[dict[str, Any], Saved]:
+def _read(path: Path) -> tuple[dict[str, Any], TrainingState]:
     header, arrays = read_signed(path, HEADER_KEY, FORMAT)
     try:
         leaves = [arrays[name] for name in sorted(arrays) if name.startswith("state.")]
-        monitor = {name[8:]: array for name, array in arrays.items() if name.startswith("monitor.")}
+        callbacks = {name[10:]: array for name, array in arrays.items() if name.startswith("callbacks.")}
         history = [_row(row, header["terms"]) for row in arrays["history"]]
-        return header, Saved(leaves, history, float(header["seconds"]), str(header["stop_reason"]), monitor)
+        return header, TrainingState(leaves, history, float(header["seconds"]), str(header["stop_reason"]), callbacks)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"its content is not as saved ({error!r})") from error
 

@@ -1,4 +1,4 @@
-"""Steps of the minimizer, each an evaluation of J, and what they report: a compiled loop of them, or one."""
+"""Compiled loop of steps of the minimizer, each an evaluation of J, and its records."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sparsam.engine.data.samples import Samples
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.objective.objective import Evaluation, Objective
 
-__all__ = ["LONGEST_BURST", "Records", "run_burst", "tell_and_record"]
+__all__ = ["MAX_STEPS", "LoopRecords", "run_loop", "tell_and_record"]
 
-LONGEST_BURST = 256
+MAX_STEPS = 256
 
 
-class Records(NamedTuple):
-    """What a burst reports: a row for each accepted iterate, in the first ``n_accepted`` rows."""
+class LoopRecords(NamedTuple):
+    """Records of a burst of steps: a row for each accepted iterate, in the first ``n_accepted`` rows."""
 
     evaluations: jax.Array
     gradient_norm: jax.Array
@@ -29,18 +29,18 @@ class Records(NamedTuple):
     needs_factors: jax.Array
 
 
-def run_burst(
+def run_loop(
     objective: Objective, samples: Samples, state: lbfgs.LBFGSState, steps: int, pause: int
-) -> tuple[lbfgs.LBFGSState, Records]:
+) -> tuple[lbfgs.LBFGSState, LoopRecords]:
     """Run at most ``steps`` evaluations, fewer if the minimizer stops, needs factors or arrives at iteration ``pause``.
 
     That of the initial weights, 0, is no pause before they are evaluated.
     """
     dtype, n_terms = state.theta.dtype, len(objective.terms)
-    records = Records(
-        evaluations=jnp.zeros(LONGEST_BURST, jnp.int32),
-        gradient_norm=jnp.zeros(LONGEST_BURST, dtype),
-        terms=jnp.zeros((LONGEST_BURST, n_terms), dtype),
+    records = LoopRecords(
+        evaluations=jnp.zeros(MAX_STEPS, jnp.int32),
+        gradient_norm=jnp.zeros(MAX_STEPS, dtype),
+        terms=jnp.zeros((MAX_STEPS, n_terms), dtype),
         n_accepted=jnp.zeros((), jnp.int32),
         steps=jnp.zeros((), jnp.int32),
         evaluations_before=state.evaluations,
@@ -48,12 +48,12 @@ def run_burst(
         needs_factors=jnp.asarray(False),
     )
 
-    def unfinished(carry: tuple[lbfgs.LBFGSState, Records]) -> jax.Array:
+    def unfinished(carry: tuple[lbfgs.LBFGSState, LoopRecords]) -> jax.Array:
         state, records = carry
         there = (state.iteration >= pause) & (state.evaluations > 0)
         return (records.steps < steps) & (state.status == lbfgs.RUNNING) & ~records.needs_factors & ~there
 
-    def step(carry: tuple[lbfgs.LBFGSState, Records]) -> tuple[lbfgs.LBFGSState, Records]:
+    def step(carry: tuple[lbfgs.LBFGSState, LoopRecords]) -> tuple[lbfgs.LBFGSState, LoopRecords]:
         state, records = carry
         evaluation = objective.evaluate(lbfgs.ask(state), samples)
         state = lbfgs.tell(state, evaluation.value, evaluation.gradient)
@@ -72,11 +72,11 @@ def run_burst(
     return jax.lax.while_loop(unfinished, step, (state, records))
 
 
-def tell_and_record(state: lbfgs.LBFGSState, evaluation: Evaluation) -> tuple[lbfgs.LBFGSState, Records]:
-    """Tell the minimizer an evaluation, and report it as a burst of one step."""
+def tell_and_record(state: lbfgs.LBFGSState, evaluation: Evaluation) -> tuple[lbfgs.LBFGSState, LoopRecords]:
+    """Tell the minimizer an evaluation, and record it as a burst of one step."""
     before = state.evaluations
     state = lbfgs.tell(state, evaluation.value, evaluation.gradient)
-    return state, Records(
+    return state, LoopRecords(
         evaluations=state.evaluations[None],
         gradient_norm=state.gradient_norm[None],
         terms=evaluation.terms[None],

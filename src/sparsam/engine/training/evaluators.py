@@ -1,7 +1,7 @@
-"""What a training asks of the data: evaluations, and factors of the curvature.
+"""Evaluators over resident or streamed data: steps of the minimizer, and factors of the curvature.
 
-Of data that reside on devices a burst of steps is one compiled program; of a stream each evaluation is passes over its
-pieces, taken from a Python loop. The minimizer is the same.
+Over data that reside on devices a burst of steps is one compiled program; over a stream each evaluation is passes over
+its batches, taken from a Python loop. The minimizer is the same.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from sparsam.engine.curvature.factors import (
     moments,
 )
 from sparsam.engine.curvature.kronecker import KroneckerFactors
+from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import gathered, n_processes
-from sparsam.engine.data.samples import Chunk, Samples, on_every_device
+from sparsam.engine.data.samples import Samples, on_every_device
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training.compiled_loop import Records, run_burst, tell_and_record
-from sparsam.engine.training.streaming import Stream, evaluate_stream, stream_factors, stream_input_moments
+from sparsam.engine.training.compiled_loop import LoopRecords, run_loop, tell_and_record
+from sparsam.engine.training.streaming import StreamedSamples, evaluate_stream, stream_factors, stream_input_moments
 
-__all__ = ["Passes", "compiled_input_moments", "passes_over"]
+__all__ = ["Evaluator", "compiled_input_moments", "make_evaluator"]
 
 
-class Passes(Protocol):
-    """Passes over the data, for one objective."""
+class Evaluator(Protocol):
+    """Evaluates one objective over the data."""
 
     def factor_shapes(self, theta: jax.Array) -> KroneckerFactors:
         """Return shapes of the factors."""
@@ -44,24 +45,26 @@ class Passes(Protocol):
     def factors(self, state: lbfgs.LBFGSState) -> KroneckerFactors:
         """Make the factors at the iterate."""
 
-    def steps(self, state: lbfgs.LBFGSState, steps: int, pause: int) -> tuple[lbfgs.LBFGSState, Records]:
-        """Do at most so many steps, none beyond iteration ``pause``, until factors are needed or it stops."""
+    def steps(self, state: lbfgs.LBFGSState, steps: int, pause: int) -> tuple[lbfgs.LBFGSState, LoopRecords]:
+        """Take at most ``steps`` steps, none beyond iteration ``pause``, until factors are needed or it stops."""
 
     def compile(self, state: lbfgs.LBFGSState) -> None:
         """Compile what the steps will need, where that can be done ahead."""
 
-    def agreed(self, steps: int, stop_reason: str) -> tuple[int, str]:
-        """Return the length of the next burst and why to stop, the same in all processes."""
+    def agree(self, steps: int, stop_reason: str) -> tuple[int, str]:
+        """Agree with the other processes on the length of the next burst and on why to stop."""
 
 
-def passes_over(objective: Objective, data: Samples | Stream) -> Passes:
-    """Passes over data of either kind."""
-    return StreamPasses(objective, data) if isinstance(data, Stream) else ResidentPasses(objective, data)
+def make_evaluator(objective: Objective, data: Samples | StreamedSamples) -> Evaluator:
+    """Make the evaluator for data of either kind."""
+    if isinstance(data, StreamedSamples):
+        return StreamedEvaluator(objective, data)
+    return ResidentEvaluator(objective, data)
 
 
 @dataclass
-class ResidentPasses:
-    """Over data that reside on devices."""
+class ResidentEvaluator:
+    """Evaluates over data that reside on devices."""
 
     objective: Objective
     samples: Samples
@@ -75,17 +78,17 @@ class ResidentPasses:
         """Make the factors at the iterate, at first of a part of the samples."""
         return _factors(self.objective, state.theta, self.samples, self._inputs, state.iteration)
 
-    def steps(self, state: lbfgs.LBFGSState, steps: int, pause: int) -> tuple[lbfgs.LBFGSState, Records]:
-        """Do a burst."""
+    def steps(self, state: lbfgs.LBFGSState, steps: int, pause: int) -> tuple[lbfgs.LBFGSState, LoopRecords]:
+        """Run the compiled loop."""
         return _burst(self.objective, self.samples, state, steps, pause)
 
     def compile(self, state: lbfgs.LBFGSState) -> None:
-        """Do a burst of no steps."""
+        """Run the compiled loop for no steps."""
         self.steps(state, 0, 0)
 
-    def agreed(self, steps: int, stop_reason: str) -> tuple[int, str]:
-        """Return the shortest burst, and why the first process that wants to stop does."""
-        return _agreed(self.samples.mesh, steps, stop_reason)
+    def agree(self, steps: int, stop_reason: str) -> tuple[int, str]:
+        """Take the shortest burst, and the reason of the first process that stops."""
+        return _agree(self.samples.mesh, steps, stop_reason)
 
     @cached_property
     def _inputs(self) -> InputMoments:
@@ -93,11 +96,11 @@ class ResidentPasses:
 
 
 @dataclass
-class StreamPasses:
-    """Over data that are read again in every pass."""
+class StreamedEvaluator:
+    """Evaluates over data that are read again in every pass."""
 
     objective: Objective
-    stream: Stream
+    stream: StreamedSamples
 
     def factor_shapes(self, theta: jax.Array) -> KroneckerFactors:
         """Return shapes of the factors."""
@@ -107,25 +110,25 @@ class StreamPasses:
         """Make the factors at the iterate."""
         return stream_factors(self.objective, state.theta, self.stream, self._inputs)
 
-    def steps(self, state: lbfgs.LBFGSState, steps: int, pause: int) -> tuple[lbfgs.LBFGSState, Records]:
-        """Do one step, whatever is asked for."""
+    def steps(self, state: lbfgs.LBFGSState, steps: int, pause: int) -> tuple[lbfgs.LBFGSState, LoopRecords]:
+        """Take one step, whatever number is asked for."""
         evaluation = evaluate_stream(self.objective, _ask(state), self.stream)
         return _tell(state, evaluation)
 
     def compile(self, state: lbfgs.LBFGSState) -> None:
-        """Do nothing: its programs are several, and small."""
+        """Compile nothing ahead: the programs are several, and small."""
 
-    def agreed(self, steps: int, stop_reason: str) -> tuple[int, str]:
-        """Return why the first process that wants to stop does."""
-        return _agreed(self.stream.mesh, steps, stop_reason)
+    def agree(self, steps: int, stop_reason: str) -> tuple[int, str]:
+        """Take the reason of the first process that stops."""
+        return _agree(self.stream.mesh, steps, stop_reason)
 
     @cached_property
     def _inputs(self) -> InputMoments:
         return stream_input_moments(self.stream)
 
 
-def _agreed(mesh: Mesh | None, steps: int, stop_reason: str) -> tuple[int, str]:
-    """Agree on what follows: clocks, callbacks and signals are not the same everywhere, and all must do the same."""
+def _agree(mesh: Mesh | None, steps: int, stop_reason: str) -> tuple[int, str]:
+    """Vote: clocks, callbacks and signals differ between processes, and all must do the same."""
     if n_processes(mesh) == 1:
         return steps, stop_reason
     votes = gathered([steps, *stop_reason.encode().ljust(LONGEST_REASON)], mesh)
@@ -136,7 +139,7 @@ def _agreed(mesh: Mesh | None, steps: int, stop_reason: str) -> tuple[int, str]:
 LONGEST_REASON = 16
 
 
-def _factors_of_chunk(objective: Objective, theta: jax.Array, chunk: Chunk) -> KroneckerFactors:
+def _factors_of_chunk(objective: Objective, theta: jax.Array, chunk: Batch) -> KroneckerFactors:
     parameters = objective.parameters(theta)
     inputs = input_moments_of(input_products(chunk))
     return assemble(objective, parameters, moments(objective, parameters, chunk), inputs)
@@ -148,7 +151,7 @@ _ask = quick_jit(lbfgs.ask)
 _tell = quick_jit(tell_and_record)
 
 _burst = quick_jit(
-    on_every_device(run_burst),
+    on_every_device(run_loop),
     thorough=lambda objective, samples, *_: len(samples.inputs) > 1,
     donate_argnums=2,
 )

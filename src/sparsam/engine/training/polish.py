@@ -6,47 +6,49 @@ about tol, float64 removes from the same weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training.state import Keeper, Progress
-from sparsam.engine.training.streaming import Stream
-from sparsam.engine.training.train import Callback, Training, Watch, train
+from sparsam.engine.training.callbacks import FitCallback
+from sparsam.engine.training.checkpoints import Checkpointer
+from sparsam.engine.training.streaming import StreamedSamples
+from sparsam.engine.training.train import Training, train
 
-__all__ = ["POLISHED_TOL", "polish"]
+__all__ = ["POLISHED_TOL", "can_be_polished", "polish"]
 
 POLISHED_TOL = 1e-8
 """Largest component of the gradient that polishing leaves."""
 
 
+def can_be_polished(training: Training) -> bool:
+    """Whether a training ended because it converged or for want of precision."""
+    return training.stop_reason in ("converged", "precision")
+
+
 def polish(
     training: Training,
     objective: Objective,
-    samples: Callable[[], Samples | Stream],
-    keeper: Callable[[], Keeper | None] = lambda: None,
+    samples: Samples | StreamedSamples,
     *,
     solver: str = "kronecker-lbfgs",
     max_iter: int = 1000,
     time_budget: float | None = None,
-    callback: Callback | None = None,
-    watch: Watch | None = None,
-    every_iteration: bool = False,
+    callbacks: Sequence[FitCallback] = (),
+    checkpointer: Checkpointer | None = None,
 ) -> Training:
     """Go on in float64 from where a training ended, until no component of the gradient exceeds `POLISHED_TOL`.
 
     Parameters
     ----------
     training : Training
-        Handed back as it is unless it ended because it converged or for want of precision.
+        One that `can_be_polished`.
     objective : Objective
         The same.
-    samples : callable
-        Returns the same samples, made in the scope `precision("float64")`.
-    keeper : callable
-        Returns where to save this training, if anywhere.
-    solver, max_iter, time_budget, callback, watch, every_iteration
+    samples : Samples or StreamedSamples
+        The same samples, made in the scope `precision("float64")`.
+    solver, max_iter, time_budget, callbacks, checkpointer
         As for `sparsam.engine.train`; iterations and seconds count from the start of the first training.
 
     Returns
@@ -54,32 +56,19 @@ def polish(
     Training
         Of both: iterations, evaluations and seconds go on.
     """
-    if training.stop_reason not in ("converged", "precision"):
-        return training
     last = training.history[-1]
-
-    def continued(progress: Progress) -> Progress:
-        return replace(
-            progress,
-            iteration=last.iteration + progress.iteration,
-            evaluations=last.evaluations + progress.evaluations,
-            seconds=last.seconds + progress.seconds,
-        )
-
     polished = train(
         objective,
-        samples(),
+        samples,
         training.theta,
         solver=solver,
         dtype="float64",
         tol=POLISHED_TOL,
-        keeper=keeper(),
         max_iter=max(max_iter - last.iteration, 1),
         time_budget=None if time_budget is None else max(time_budget - last.seconds, 0.0),
-        callback=None if callback is None else lambda progress: callback(continued(progress)),
-        watch=None if watch is None else lambda progress, theta: watch(continued(progress), theta),
-        every_iteration=every_iteration,
+        callbacks=callbacks,
+        checkpointer=checkpointer,
+        after=last,
     )
     # Its first row is the last of before, in more digits.
-    history = training.history[:-1] + [continued(progress) for progress in polished.history]
-    return replace(polished, history=history)
+    return replace(polished, history=training.history[:-1] + polished.history)

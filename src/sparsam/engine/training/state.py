@@ -1,35 +1,32 @@
-"""What a training leaves with a keeper between two bursts, so that it can go on from there.
+"""Checkpointable state of a training, between two bursts of steps.
 
 The minimizer's state is a pytree of arrays, and with the history it is all there is to a training: one that goes on
-from what was saved takes the same steps, to the bit, as one that was never interrupted. Where it is kept, and how
-safely, is the keeper's affair (`training.checkpoints`).
+from a saved state takes the same steps, to the bit, as one that was never interrupted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam._utils.stop_signals import Signals
-
-__all__ = ["Keeper", "NoKeeper", "Progress", "Saved", "restored", "saved_leaves"]
+__all__ = ["Progress", "TrainingState", "host_leaves", "restore_minimizer"]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come; what callbacks are given.
+    """Progress of a training: an iterate, without its weights.
 
     Attributes
     ----------
     iteration, evaluations : int
         Steps accepted; evaluations of J and its gradient.
     seconds : float
-        Wall time since the training began, compilation included; of one that was resumed without the time between.
+        Wall time since the training began, compilation included; of a resumed training without the time between.
     J : float
         The objective.
     terms : dict of str to float
@@ -49,8 +46,8 @@ class Progress:
     resumed: int = 0
 
 
-class Saved(NamedTuple):
-    """A training between two bursts.
+class TrainingState(NamedTuple):
+    """State of a training between two bursts of steps.
 
     Attributes
     ----------
@@ -61,76 +58,32 @@ class Saved(NamedTuple):
         Wall time so far.
     stop_reason : str
         Empty while it goes on.
-    monitor : dict of str to array
-        What the monitor has to remember.
+    callbacks : dict of str to array
+        State of the callbacks.
     """
 
     leaves: list[NDArray[Any]]
     history: list[Progress]
     seconds: float
     stop_reason: str
-    monitor: Mapping[str, NDArray[Any]]
+    callbacks: Mapping[str, NDArray[Any]]
 
 
-class Keeper(Protocol):
-    """Keeps what `sparsam.engine.train` saves."""
-
-    @property
-    def stop(self) -> bool:
-        """Whether somebody wants the training to end at the next opportunity."""
-
-    def load(self) -> Saved | None:
-        """Return what was saved last, if anything was."""
-
-    def due(self, seconds: float) -> bool:
-        """Whether it is time to save, so many seconds after the training began."""
-
-    def save(self, make: Callable[[], Saved]) -> None:
-        """Save what ``make`` returns."""
-
-
-@dataclass(frozen=True)
-class NoKeeper:
-    """Keeps nothing, but may know of signals."""
-
-    signals: Signals = field(default_factory=Signals)
-
-    @property
-    def stop(self) -> bool:
-        """Whether a signal came."""
-        return bool(self.signals.asked)
-
-    def stage(self, fingerprint_of_data: Callable[[], int]) -> NoKeeper:
-        """Begin the next training of a fit, as `sparsam.engine.Checkpoints` would."""
-        return self
-
-    def load(self) -> Saved | None:
-        """Return None."""
-        return None
-
-    def due(self, seconds: float) -> bool:
-        """Never."""
-        return False
-
-    def save(self, make: Callable[[], Saved]) -> None:
-        """Do nothing."""
-
-
-def saved_leaves(state: Any) -> list[NDArray[Any]]:
-    """Copy a state to the host."""
+def host_leaves(state: Any) -> list[NDArray[Any]]:
+    """Copy the arrays of a pytree to the host."""
     return [np.array(leaf) for leaf in jax.tree.leaves(jax.device_get(state))]
 
 
-def restored(saved: Saved, like: Any) -> Any:
-    """Make a state of what was saved of one of the same kind.
+def restore_minimizer(leaves: list[NDArray[Any]], like: Any) -> Any:
+    """Rebuild the minimizer's state from its arrays, in the form of another state of the same kind.
 
     Raises
     ------
     ValueError
         If it was of another kind.
     """
-    leaves, structure = jax.tree.flatten(like)
-    kinds = [(np.shape(leaf), np.result_type(leaf)) for leaf in leaves]
-    if [(leaf.shape, leaf.dtype) for leaf in saved.leaves] != kinds:
+    own, structure = jax.tree.flatten(like)
+    kinds = [(np.shape(leaf), np.result_type(leaf)) for leaf in own]
+    if [(leaf.shape, leaf.dtype) for leaf in leaves] != kinds:
         raise ValueError("the minimizer's state in the checkpoint is not of this network and solver")
-    return jax.tree.unflatten(structure, saved.leaves)
+    return jax.tree.unflatten(structure, leaves)

@@ -1,10 +1,10 @@
-"""Data that are not held: pieces that are read or made again in every pass.
+"""Data that are not held: batches that are read or made again in every pass.
 
-A piece is some thousands of rows, which become `sparsam.engine.Samples` for a moment. While one piece is computed, the
-next is fetched in another thread and moved to the device. Memory is set by the piece, not by the number of samples.
+A batch is some thousands of rows, which become `sparsam.engine.Samples` for a moment. While one batch is computed, the
+next is fetched in another thread and moved to the device. Memory is set by the batch, not by the number of samples.
 
-The sums over the pieces are those of an evaluation of `objective.objective`, taken one by one. Each device adds up its
-own, and each process reads its own pieces, as many as it has; at the end of a pass the sums of all are added once.
+The sums over the batches are those of an evaluation of `objective.objective`, taken one by one. Each device adds up its
+own, and each process reads its own batches, as many as it has; at the end of a pass the sums of all are added once.
 """
 
 from __future__ import annotations
@@ -13,65 +13,46 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
-from numpy.typing import NDArray
 
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.curvature.factors import InputMoments, assemble, input_moments_of, input_products, moments
 from sparsam.engine.curvature.kronecker import KroneckerFactors
+from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import local_devices, n_processes, spread
-from sparsam.engine.data.samples import Chunk, Samples, on_every_device
+from sparsam.engine.data.samples import Samples, on_every_device
 from sparsam.engine.network.network import Parameters
 from sparsam.engine.objective.objective import Evaluation, Objective, Slopes
 
-__all__ = ["Piece", "Stream", "evaluate_stream", "stream_factors", "stream_input_moments", "summed"]
-
-
-class Piece(NamedTuple):
-    """Consecutive samples on the host, in rows.
-
-    Attributes
-    ----------
-    inputs : array of shape (n_samples, n_features)
-    targets : array of shape (n_samples, n_outputs) or None
-        None where the inputs are their own targets.
-    sample_weight : array of shape (n_samples,) or None
-        None for ones.
-    tangents : array of shape (n_samples, n_tangents, n_features) or None
-    """
-
-    inputs: NDArray[np.floating]
-    targets: NDArray[np.floating] | None = None
-    sample_weight: NDArray[np.floating] | None = None
-    tangents: NDArray[np.floating] | None = None
+__all__ = ["StreamedSamples", "evaluate_stream", "stream_factors", "stream_input_moments", "summed"]
 
 
 @dataclass(frozen=True)
-class Stream:
-    """Pieces of the data, the same in every pass.
+class StreamedSamples:
+    """Batches of the data, the same in every pass.
 
     Attributes
     ----------
-    pieces : callable
-        Returns an iterator over `Piece`, of at most ``piece_size`` samples each.
-    piece_size, chunk_size : int
-        Samples of a piece, and of a chunk of it on a device.
+    batches : callable
+        Returns an iterator over `Batch`, of at most ``batch_size`` samples each.
+    batch_size, chunk_size : int
+        Samples of a batch, and of a chunk of it on a device.
     total_weight : float
         S, the sum of all weights, of all processes.
     dtype : {"float32", "float64"}
-        Precision in which pieces reach the device.
+        Precision in which batches reach the device.
     mesh : jax.sharding.Mesh or None
-        Over whose devices each piece is divided. Of several processes each has pieces of its own.
+        Over whose devices each batch is divided. Of several processes each has batches of its own.
     """
 
-    pieces: Callable[[], Iterator[Piece]]
-    piece_size: int
+    batches: Callable[[], Iterator[Batch]]
+    batch_size: int
     chunk_size: int
     total_weight: float
     dtype: DTypeLike
@@ -83,28 +64,28 @@ class Stream:
         return cast(jax.Array, np.asarray(self.total_weight, self.dtype))
 
     @cached_property
-    def blank(self) -> Chunk:
+    def blank(self) -> Batch:
         """A chunk of zeros, for shapes."""
         no = self._no_rows
         rows = (no.inputs, no.inputs if no.targets is None else no.targets, np.ones(0), no.tangents)
         zeros = [None if a is None else np.zeros((*a.shape[:0:-1], self.chunk_size), self.dtype) for a in rows]
-        return Chunk(*zeros)  # type: ignore[arg-type]
+        return Batch(*zeros)
 
     @cached_property
-    def _no_rows(self) -> Piece:
-        first = next(iter(self.pieces()), None)
+    def _no_rows(self) -> Batch:
+        first = next(iter(self.batches()), None)
         if first is None:
-            raise ValueError("the stream has no pieces")
-        return Piece(*(None if part is None else np.array(part[:0]) for part in first))  # type: ignore[arg-type]
+            raise ValueError("the stream has no batches")
+        return Batch(*(None if part is None else np.array(part[:0]) for part in first))
 
     def __iter__(self) -> Iterator[Samples]:
-        source = iter(self.pieces())
+        source = iter(self.batches())
 
         def fetch() -> Samples | None:
-            piece = next(source, None)
+            batch = next(source, None)
             # The precision is a setting of the thread.
             with jax.enable_x64(np.dtype(self.dtype) == np.float64):
-                return piece and self._samples(piece)
+                return batch and self._samples(batch)
 
         ahead = self._reader.submit(fetch)
         while (samples := ahead.result()) is not None:
@@ -116,13 +97,13 @@ class Stream:
         """The thread that fetches: one for all passes, since each thread has a heap of its own."""
         return ThreadPoolExecutor(1, thread_name_prefix="sparsam-stream")
 
-    def _samples(self, piece: Piece) -> Samples:
+    def _samples(self, batch: Batch) -> Samples:
         return Samples.from_arrays(
-            *piece,
+            *batch,
             chunk_size=self.chunk_size,
             dtype=self.dtype,
             mesh=self._local,
-            n_buffered=-(-self.piece_size // (self.chunk_size * (1 if self._local is None else self._local.size))),
+            n_buffered=-(-self.batch_size // (self.chunk_size * (1 if self._local is None else self._local.size))),
             total_weight=self.total_weight,
         )
 
@@ -133,12 +114,12 @@ class Stream:
         return Mesh(np.array(devices), ("samples",)) if len(devices) > 1 else None
 
     def sum(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Sum a compiled function (*arguments, samples), a pytree of arrays, over all pieces: see `summed`.
+        """Sum a compiled function (*arguments, samples), a pytree of arrays, over all batches: see `summed`.
 
         Raises
         ------
         ValueError
-            If there are no pieces.
+            If there are no batches.
         RuntimeError
             If another process cannot read its own.
         """
@@ -162,11 +143,11 @@ class Stream:
     def _own_sum(self, function: Callable[..., Any], arguments: Any) -> Any:
         total: Any = None
         for samples in self:
-            jax.block_until_ready(total)  # devices are given work, not waited for: pieces would heap up before them
+            jax.block_until_ready(total)  # devices are given work, not waited for: batches would heap up before them
             part = function(*arguments, samples)
             total = part if total is None else _added(total, part)
         if total is None:
-            raise ValueError("the stream has no pieces")
+            raise ValueError("the stream has no batches")
         return total
 
     def _on_local_devices(self, tree: Any) -> Any:
@@ -198,7 +179,7 @@ class Stream:
         return _summed_everywhere(mesh)(jax.tree.map(everywhere, sums))
 
 
-def evaluate_stream(objective: Objective, theta: jax.Array, stream: Stream) -> Evaluation:
+def evaluate_stream(objective: Objective, theta: jax.Array, stream: StreamedSamples) -> Evaluation:
     """J, its gradient and its terms, as `Objective.evaluate` has them."""
     parameters = _parameters(objective, theta)
     linear = all(term.linear for term in objective.terms)
@@ -208,12 +189,14 @@ def evaluate_stream(objective: Objective, theta: jax.Array, stream: Stream) -> E
     return _evaluation(objective, parameters, gradient, sums, slopes, stream.weight)
 
 
-def stream_input_moments(stream: Stream) -> InputMoments:
+def stream_input_moments(stream: StreamedSamples) -> InputMoments:
     """Do what `curvature.factors.input_moments` does."""
     return _input_moments_of(_input_products(stream), stream.weight)
 
 
-def stream_factors(objective: Objective, theta: jax.Array, stream: Stream, inputs: InputMoments) -> KroneckerFactors:
+def stream_factors(
+    objective: Objective, theta: jax.Array, stream: StreamedSamples, inputs: InputMoments
+) -> KroneckerFactors:
     """Do what `sparsam.engine.kronecker_factors` does, of all samples always: the pass costs more than they do."""
     parameters = _parameters(objective, theta)
     sums = _moments(objective, parameters, stream)
@@ -237,16 +220,16 @@ def summed(function: Callable[..., Any]) -> Callable[..., Any]:
         return len(arguments[-1].inputs) > 1
 
     of_samples = quick_jit(on_every_device(over_chunks), thorough=is_large)
-    of_piece = quick_jit(on_every_device(over_chunks, add=False), thorough=is_large)
+    of_batch = quick_jit(on_every_device(over_chunks, add=False), thorough=is_large)
 
     def of_data(*arguments: Any) -> Any:
         *others, data = arguments
-        return data.sum(of_piece, *others) if isinstance(data, Stream) else of_samples(*arguments)
+        return data.sum(of_batch, *others) if isinstance(data, StreamedSamples) else of_samples(*arguments)
 
     return of_data
 
 
-def _gradient(objective: Objective, parameters: Parameters, slopes: Slopes, chunk: Chunk) -> Any:
+def _gradient(objective: Objective, parameters: Parameters, slopes: Slopes, chunk: Batch) -> Any:
     return objective.gradient_sums(parameters, slopes, chunk)
 
 

@@ -9,11 +9,11 @@ hyperparameters and seeds, and numbers of samples that round to that shape, meet
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import jax
 import numpy as np
@@ -26,20 +26,18 @@ from sparsam.engine.data.samples import Samples
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.minimizer.line_search import host_array
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training.compiled_loop import LONGEST_BURST, Records
-from sparsam.engine.training.evaluators import Passes, passes_over
-from sparsam.engine.training.state import Keeper, NoKeeper, Progress, Saved, restored, saved_leaves
-from sparsam.engine.training.streaming import Stream
+from sparsam.engine.training.callbacks import FitCallback
+from sparsam.engine.training.checkpoints import Checkpointer
+from sparsam.engine.training.compiled_loop import MAX_STEPS, LoopRecords
+from sparsam.engine.training.evaluators import Evaluator, make_evaluator
+from sparsam.engine.training.state import Progress, TrainingState, host_leaves, restore_minimizer
+from sparsam.engine.training.streaming import StreamedSamples
 
 __all__ = [
     "SOLVERS",
     "STOP_REASONS",
-    "Callback",
-    "Monitor",
-    "Progress",
     "Training",
-    "Watch",
-    "begin",
+    "initial_state",
     "next_pause",
     "next_steps",
     "precision",
@@ -77,35 +75,9 @@ SOLVERS = ("kronecker-lbfgs", "lbfgs")
 BURST_SECONDS = 0.1  # aimed at: short enough for Ctrl-C and progress, long enough to hide the host
 
 
-Callback = Callable[[Progress], bool | None]
-"""Called after each burst (about ten times a second) but the last, outside JAX's precision scope; True stops it."""
-
-Watch = Callable[[Progress, NDArray[np.floating]], bool | None]
-"""Called after every burst, the last one too, with the weights; True stops the training as a callback does."""
-
-
-class Monitor(Protocol):
-    """Watches the weights."""
-
-    def __call__(self, iteration: int, theta: NDArray[np.floating]) -> bool:
-        """Look at the weights, at the start and after every iteration, the last one too.
-
-        True stops with the reason "held_out".
-        """
-
-    def forget(self) -> None:
-        """Begin again."""
-
-    def remember(self) -> Mapping[str, NDArray[Any]]:
-        """Return what a checkpoint must hold for the monitor to go on."""
-
-    def recall(self, remembered: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from there."""
-
-
 @dataclass
 class Training:
-    """What a training leaves behind.
+    """Result of a training.
 
     Attributes
     ----------
@@ -130,8 +102,8 @@ class Training:
     broken_terms: tuple[str, ...] = ()
     snapshots: dict[int, Training] = field(default_factory=dict)
 
-    def after(self, max_iter: int) -> Training:
-        """What the training would have left with a smaller ``max_iter``, one of the snapshots asked for."""
+    def at_max_iter(self, max_iter: int) -> Training:
+        """Return the training as it would be with a smaller ``max_iter``, one of the snapshots asked for."""
         return self.snapshots.get(max_iter, self)
 
     def take_snapshot(self, wanted: Collection[int]) -> None:
@@ -159,7 +131,7 @@ def precision(dtype: DTypeLike) -> Iterator[None]:
 
 def train(
     objective: Objective,
-    samples: Samples | Stream,
+    samples: Samples | StreamedSamples,
     theta: NDArray[np.floating],
     *,
     solver: str = "kronecker-lbfgs",
@@ -167,19 +139,17 @@ def train(
     tol: float = 1e-5,
     max_iter: int = 1000,
     time_budget: float | None = None,
-    callback: Callback | None = None,
-    watch: Watch | None = None,
-    every_iteration: bool = False,
-    monitor: Monitor | None = None,
-    keeper: Keeper | None = None,
+    callbacks: Sequence[FitCallback] = (),
+    checkpointer: Checkpointer | None = None,
     snapshots: Collection[int] = (),
+    after: Progress | None = None,
 ) -> Training:
     """Minimize an objective over samples from the weights theta.
 
     Parameters
     ----------
     objective : Objective
-    samples : Samples or Stream
+    samples : Samples or StreamedSamples
         Samples are made in the scope `precision(dtype)`. From a stream each evaluation is a burst of its own.
     theta : array of shape (n_parameters,)
         Where to start.
@@ -193,17 +163,15 @@ def train(
         Most iterations.
     time_budget : float or None
         Seconds after which to stop; checked between bursts.
-    callback : callable or None
-        See `Callback`.
-    watch : callable or None
-        See `Watch`.
-    every_iteration : bool, default False
-        Whether a burst ends with each iteration, so that those who watch see all of them.
-    monitor : Monitor or None
-    keeper : Keeper or None
+    callbacks : sequence of FitCallback
+        Called in order after each burst, about ten times a second, or after each iteration if one of them asks for it.
+        `FunctionCallback` makes one of a function.
+    checkpointer : Checkpointer or None
         Where to save the training between bursts, and to go on from where something was saved.
     snapshots : collection of int
         Iterations, from 1 on, of which to keep what is there; of a training that is resumed those that are to come.
+    after : Progress or None
+        The end of a training that this one continues: iterations, evaluations and seconds are counted from there.
 
     Returns
     -------
@@ -211,107 +179,164 @@ def train(
         Ctrl-C (KeyboardInterrupt) ends it with stop_reason "interrupted" once there is an iterate; before the first
         evaluation it is passed on.
     """
-    start = time.perf_counter()
-    names = [term.name for term in objective.terms]
-    training = Training(theta=np.asarray(theta, dtype), stop_reason="", tol=tol)
-    keeper = keeper or NoKeeper()
-    with precision(dtype):
-        objective = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), objective)
-        passes = passes_over(objective, samples)
-        state = begin(passes, cast(jax.Array, training.theta), solver, tol=tol, max_iter=max_iter)
-        saved = keeper.load()
-        if saved is not None:
-            state = restored(saved, state)
-            start -= saved.seconds
-            training.theta, training.history = np.asarray(state.theta), saved.history
-            if monitor is not None:
-                monitor.recall(saved.monitor)
-            if saved.stop_reason in FINAL:
-                training.stop_reason = saved.stop_reason
-                return training
-        elif solver == "kronecker-lbfgs":
-            with ThreadPoolExecutor(1) as other:
-                # What is not compiled yet is so beside the factors.
-                other.submit(_compile, passes, state)
-                state = lbfgs.tell_factors(state, passes.factors(state))
-    steps, elapsed = 1, time.perf_counter() - start
-    resumed = saved.history[-1].resumed + 1 if saved is not None and saved.history else 0
-
-    def so_far() -> Saved:
-        remembered = {} if monitor is None else monitor.remember()
-        return Saved(saved_leaves(state), training.history, elapsed, training.stop_reason, remembered)
-
+    loop = _TrainingLoop(
+        evaluator=make_evaluator(jax.tree.map(lambda leaf: np.asarray(leaf, dtype), objective), samples),
+        training=Training(theta=np.asarray(theta, dtype), stop_reason="", tol=tol),
+        names=[term.name for term in objective.terms],
+        callbacks=callbacks,
+        checkpointer=checkpointer or Checkpointer(),
+        time_budget=time_budget,
+        snapshots=snapshots,
+        max_iter=max_iter,
+        after=after,
+    )
+    loop.begin(solver)
     try:
-        while not training.stop_reason:
-            done = len(training.history)
-            watched = monitor is not None or every_iteration
-            pause = done if watched else next_pause(done - 1, snapshots, max_iter)
-            with precision(dtype):
-                state, records = passes.steps(state, steps, pause)
-                records, reached, status = jax.device_get((records, state.theta, state.status))
-                if records.needs_factors:
-                    state = lbfgs.tell_factors(state, passes.factors(state))
-            before, elapsed = elapsed, time.perf_counter() - start
-            record(training, names, records, reached, int(status), before, elapsed, resumed)
-            if len(training.history) - 1 == pause and len(training.history) > done:
-                training.take_snapshot(snapshots)
-                # The last iterate counts like the others, whyever it is the last.
-                if monitor is not None and monitor(pause, training.theta):
-                    training.stop_reason = training.stop_reason or "held_out"
-            failure, reason = None, training.stop_reason
-            try:
-                if watch is not None and training.history and watch(training.history[-1], training.theta):
-                    reason = reason or "callback"
-                reason = reason or _asked_to_stop(training, callback, keeper, time_budget, elapsed)
-            except Exception as error:  # the callback's: other processes must not wait for this one
-                failure, reason = error, FAILED
-            steps, training.stop_reason = passes.agreed(next_steps(steps, elapsed - before), reason)
-            if failure is not None:
-                raise failure
-            if training.stop_reason == FAILED:
-                raise RuntimeError("a callback has failed in another process of this run, which says how")
-            lasting = training.history and training.stop_reason != "not_finite"
-            if lasting and (training.stop_reason or keeper.due(elapsed)):
-                keeper.save(so_far)
+        while not loop.training.stop_reason:
+            loop.run_burst()
     except KeyboardInterrupt:
-        if not training.history or n_processes(samples.mesh) > 1:  # the others would wait for what follows
+        if not loop.training.history or n_processes(samples.mesh) > 1:  # the others would wait for what follows
             raise
-        training.stop_reason = "interrupted"
-    return training
+        loop.training.stop_reason = "interrupted"
+    return loop.training
 
 
-def _asked_to_stop(
-    training: Training, callback: Callback | None, keeper: Keeper, time_budget: float | None, elapsed: float
-) -> str:
-    """Why to stop after a burst that the minimizer would go on from; empty if nobody asks to."""
-    if callback is not None and training.history and callback(training.history[-1]):
-        return "callback"
-    if keeper.stop:
-        return "interrupted"
-    return "time_budget" if time_budget is not None and elapsed >= time_budget else ""
+@dataclass
+class _TrainingLoop:
+    """The loop over bursts, on the host.
+
+    Attributes
+    ----------
+    state : LBFGSState
+        The minimizer's.
+    steps : int
+        Length of the next burst.
+    start, elapsed : float
+        The clock when the training began, and seconds since.
+    resumed : int
+        How often the training has been resumed.
+    """
+
+    evaluator: Evaluator
+    training: Training
+    names: list[str]
+    callbacks: Sequence[FitCallback]
+    checkpointer: Checkpointer
+    time_budget: float | None
+    snapshots: Collection[int]
+    max_iter: int
+    after: Progress | None
+    start: float = field(default_factory=time.perf_counter)
+    elapsed: float = 0.0
+    steps: int = 1
+    resumed: int = 0
+    state: lbfgs.LBFGSState = field(init=False)
+
+    def begin(self, solver: str) -> None:
+        """Make the minimizer's first state, or restore the one of a checkpoint."""
+        theta = self.training.theta
+        with precision(theta.dtype):
+            self.state = initial_state(
+                self.evaluator, cast(jax.Array, theta), solver, tol=self.training.tol, max_iter=self.max_iter
+            )
+            saved = self.checkpointer.load()
+            if saved is not None:
+                self._resume(saved)
+            elif solver == "kronecker-lbfgs":
+                with ThreadPoolExecutor(1) as other:
+                    # The loop is compiled beside the factors.
+                    other.submit(_compile, self.evaluator, self.state)
+                    self.state = lbfgs.tell_factors(self.state, self.evaluator.factors(self.state))
+        self.elapsed = time.perf_counter() - self.start
+
+    def _resume(self, saved: TrainingState) -> None:
+        self.state = restore_minimizer(saved.leaves, self.state)
+        self.start -= saved.seconds
+        self.training.theta, self.training.history = np.asarray(self.state.theta), saved.history
+        self.resumed = saved.history[-1].resumed + 1 if saved.history else 0
+        for callback in self.callbacks:
+            callback.restore(saved.callbacks)
+        if saved.stop_reason in FINAL:
+            self.training.stop_reason = saved.stop_reason
+
+    def run_burst(self) -> None:
+        """Run steps of the minimizer, record them, and see whether to stop and to save."""
+        training = self.training
+        done = len(training.history)
+        each = any(callback.every_iteration for callback in self.callbacks)
+        pause = done if each else next_pause(done - 1, self.snapshots, self.max_iter)
+        with precision(training.theta.dtype):
+            self.state, records = self.evaluator.steps(self.state, self.steps, pause)
+            records, theta, status = jax.device_get((records, self.state.theta, self.state.status))
+            if records.needs_factors:
+                self.state = lbfgs.tell_factors(self.state, self.evaluator.factors(self.state))
+        before, self.elapsed = self.elapsed, time.perf_counter() - self.start
+        record(training, self.names, records, theta, int(status), before, self.elapsed, self.resumed, self.after)
+        if len(training.history) - 1 == pause and len(training.history) > done:
+            training.take_snapshot(self.snapshots)
+        self._agree_to_stop(next_steps(self.steps, self.elapsed - before))
+        if training.history and training.stop_reason != "not_finite":
+            self._save()
+
+    def _agree_to_stop(self, steps: int) -> None:
+        """Ask the callbacks, and agree with the other processes on whether to stop and on the next burst's length."""
+        failure, reason = None, self.training.stop_reason
+        try:
+            reason = self._reason_to_stop()
+        except Exception as error:  # a callback's: other processes must not wait for this one
+            failure, reason = error, FAILED
+        self.steps, self.training.stop_reason = self.evaluator.agree(steps, reason)
+        if failure is not None:
+            raise failure
+        if self.training.stop_reason == FAILED:
+            raise RuntimeError("a callback has failed in another process of this run: see the log of that process")
+
+    def _reason_to_stop(self) -> str:
+        reason = self.training.stop_reason
+        if self.training.history:
+            for callback in self.callbacks:
+                reason = callback.on_iterate(self.training.history[-1], self.training.theta, reason)
+        if not reason and self.checkpointer.stop:
+            return "interrupted"
+        if not reason and self.time_budget is not None and self.elapsed >= self.time_budget:
+            return "time_budget"
+        return reason
+
+    def _save(self) -> None:
+        if self.checkpointer.writes and (self.training.stop_reason or self.checkpointer.due(self.elapsed)):
+            callbacks = {name: array for callback in self.callbacks for name, array in callback.state().items()}
+            training = self.training
+            self.checkpointer.save(
+                TrainingState(host_leaves(self.state), training.history, self.elapsed, training.stop_reason, callbacks)
+            )
 
 
-def begin(passes: Passes, theta: jax.Array, solver: str, **options: Any) -> lbfgs.LBFGSState:
+def initial_state(
+    evaluator: Evaluator, theta: jax.Array, solver: str, *, tol: float, max_iter: int
+) -> lbfgs.LBFGSState:
     """Make the minimizer's first state, which waits for its factors, if the solver uses any."""
     if solver == "lbfgs":
-        return lbfgs.initialize(theta, **options)
-    shapes = passes.factor_shapes(theta)
+        return lbfgs.initialize(theta, tol=tol, max_iter=max_iter)
+    shapes = evaluator.factor_shapes(theta)
     factors = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), shapes)
-    return lbfgs.initialize(theta, factors=factors, **options)
+    return lbfgs.initialize(theta, factors=factors, tol=tol, max_iter=max_iter)
 
 
 def record(
     training: Training,
     names: list[str],
-    records: Records,
+    records: LoopRecords,
     theta: NDArray[np.floating],
     status: int,
     before: float,
     now: float,
     resumed: int = 0,
+    after: Progress | None = None,
 ) -> None:
-    """Enter what a burst reports, which ran between two times."""
+    """Enter the records of a burst that ran between two times."""
     more = _progress(records, names, len(training.history), before, now, resumed)
+    if after is not None:
+        more = [_continued(after, progress) for progress in more]
     # At one stroke, lest Ctrl-C leave a history that is ahead of the weights.
     training.theta, training.history = theta, training.history + more
     if status == lbfgs.NOT_FINITE:
@@ -321,13 +346,23 @@ def record(
         training.stop_reason = _REASON_OF_STATUS[status]
 
 
-def _compile(passes: Passes, state: lbfgs.LBFGSState) -> None:
+def _compile(evaluator: Evaluator, state: lbfgs.LBFGSState) -> None:
     with precision(state.theta.dtype):
-        passes.compile(state)
+        evaluator.compile(state)
+
+
+def _continued(last: Progress, progress: Progress) -> Progress:
+    """Count from the end of the training that is continued."""
+    return replace(
+        progress,
+        iteration=last.iteration + progress.iteration,
+        evaluations=last.evaluations + progress.evaluations,
+        seconds=last.seconds + progress.seconds,
+    )
 
 
 def _progress(
-    records: Records, names: list[str], first: int, before: float, now: float, resumed: int
+    records: LoopRecords, names: list[str], first: int, before: float, now: float, resumed: int
 ) -> list[Progress]:
     """Iterations of a burst that ran between two times, counted from ``first``."""
     accepted = slice(int(records.n_accepted))
@@ -361,7 +396,7 @@ def next_pause(iteration: int, snapshots: Collection[int], max_iter: int) -> int
 
 
 def next_steps(steps: int, seconds: float) -> int:
-    """Length of the next burst from the last one's: doubled or halved towards `BURST_SECONDS`."""
+    """Choose the length of the next burst from the last one's: doubled or halved towards `BURST_SECONDS`."""
     if seconds < BURST_SECONDS / 2:
-        return min(2 * steps, LONGEST_BURST)
+        return min(2 * steps, MAX_STEPS)
     return max(steps // 2, 1) if seconds > 2 * BURST_SECONDS else steps

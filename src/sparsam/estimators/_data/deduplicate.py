@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
+from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import max_of_processes
 
-__all__ = ["merge_repeated_parts", "merge_repeated_rows"]
+__all__ = ["merge_repeated", "merge_repeated_rows"]
 
 
 def merge_repeated_rows(
-    X: NDArray[np.floating], sample_weight: NDArray[np.float64] | None, mesh: Mesh | None = None
+    X: NDArray[np.floating],
+    sample_weight: NDArray[np.float64] | None,
+    mesh: Mesh | None = None,
+    n_leading: int | None = None,
 ) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
     """Return the distinct rows of X and the relative weight of each; rows of weight 0 are left out.
 
@@ -35,6 +38,9 @@ def merge_repeated_rows(
         None for ones.
     mesh : jax.sharding.Mesh or None
         Over whose processes the rows are divided.
+    n_leading : int or None
+        How many of the first columns decide the order; the others decide it only among rows that are the same there.
+        None for all.
 
     Returns
     -------
@@ -49,11 +55,12 @@ def merge_repeated_rows(
     """
     weights = np.ones(len(X)) if sample_weight is None else sample_weight
     X, weights = (X, weights) if np.all(weights > 0) else (X[weights > 0], weights[weights > 0])
-    keys = _hash_rows(X)
+    keys = [_hash_rows(X[:, :n_leading])]
+    if n_leading is not None and n_leading < X.shape[1]:
+        keys.insert(0, _hash_rows(X[:, n_leading:]))
     # A row's weights are added up in their own order too, since a sum of fractions depends on it.
-    order = np.argsort(keys, kind="stable") if sample_weight is None else np.lexsort((weights, keys))
-    keys = keys[order]
-    repeats = keys[1:] == keys[:-1]
+    order = np.lexsort(keys if sample_weight is None else (weights, *keys))
+    repeats = np.all([key[order[1:]] == key[order[:-1]] for key in keys], axis=0)
     one, next_one = X[order[:-1][repeats]], X[order[1:][repeats]]
     repeats[repeats] = np.all((one == next_one) | (np.isnan(one) & np.isnan(next_one)), axis=1)
     starts = np.flatnonzero(np.concatenate([np.ones(min(len(X), 1), bool), ~repeats]))
@@ -62,19 +69,23 @@ def merge_repeated_rows(
     return X[order[starts]] + 0.0, np.ldexp(totals, 1 - np.frexp(largest)[1])
 
 
-def merge_repeated_parts(
-    parts: Sequence[NDArray[np.floating] | None],
-    sample_weight: NDArray[np.float64] | None,
-    mesh: Mesh | None = None,
-) -> tuple[list[NDArray[np.floating] | None], NDArray[np.float64]]:
-    """Do `merge_repeated_rows` for rows that lie in several arrays (n_samples, ...), of which some may be None."""
+def merge_repeated(batch: Batch, mesh: Mesh | None = None) -> Batch:
+    """Do `merge_repeated_rows` for the rows of a batch: inputs, targets and tangents together.
+
+    Inputs and targets alone decide the order, so that it is the same whether tangents are given or made of the inputs.
+    """
+    parts = (batch.inputs, batch.targets, batch.tangents)
     present = [part for part in parts if part is not None]
     flat = [part.reshape(len(part), math.prod(part.shape[1:])) for part in present]
-    rows, weights = merge_repeated_rows(flat[0] if len(flat) == 1 else np.hstack(flat), sample_weight, mesh)
+    columns = flat[0] if len(flat) == 1 else np.hstack(flat)
+    n_leading = columns.shape[1] if batch.tangents is None else columns.shape[1] - flat[-1].shape[1]
+    rows, weights = merge_repeated_rows(columns, batch.sample_weight, mesh, n_leading)
     ends = np.cumsum([part.shape[1] for part in flat])[:-1]
-    pieces = iter(np.split(rows, ends, axis=1))
-    shaped = [None if part is None else next(pieces).reshape(len(rows), *part.shape[1:]) for part in parts]
-    return shaped, weights
+    split = iter(np.split(rows, ends, axis=1))
+    inputs, targets, tangents = (
+        None if part is None else next(split).reshape(len(rows), *part.shape[1:]) for part in parts
+    )
+    return Batch(inputs, targets, weights, tangents)
 
 
 MIXER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, odd

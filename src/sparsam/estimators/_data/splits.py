@@ -1,12 +1,13 @@
 """Samples that are held out: once, or in folds.
 
-Of rows in memory a number of samples is drawn, of which a row may stand for several. Of rows that are read each is held
-out or not by a draw of its own, the same in every pass, so that the parts are as large as asked for but for chance.
+In memory a number of samples is drawn, of which a row may stand for several. Of streamed data each row is held out or
+not by a draw of its own, the same in every pass, so that the parts are as large as asked for but for chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -14,21 +15,22 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
+from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import n_processes
-from sparsam.estimators._data.dataset import Data, HeldRows, Rows, Through, sum_over
+from sparsam.estimators._data.dataset import Dataset, InMemoryDataset, MappedDataset
 
-__all__ = ["Split", "folds", "hold_out", "n_samples"]
+__all__ = ["Split", "folds", "hold_out"]
 
 
 class Split(NamedTuple):
     """What to train on, and what is held out. A row that stands for several samples may be in both, with its shares."""
 
-    training: Data
-    held_out: Data
+    training: Dataset
+    held_out: Dataset
 
 
-def hold_out(data: Data, fraction: float, seed: int, *, by_label: bool = False) -> Split:
-    """Hold out a part of the samples; ``by_label`` of each label, the first target, its share.
+def hold_out(dataset: Dataset, fraction: float, seed: int, *, by_label: bool = False) -> Split:
+    """Hold out a part of the samples; with ``by_label`` the same share of each label, the first target.
 
     Of a label's samples in memory the nearest whole number to its share is held out, but one at least is left to train
     on.
@@ -38,58 +40,54 @@ def hold_out(data: Data, fraction: float, seed: int, *, by_label: bool = False) 
     ValueError
         If nothing would be held out, or nothing left.
     """
-    if isinstance(data, HeldRows):
-        counts, groups = _counts_and_groups(data, by_label)
-        generator = _generator(seed, data.mesh)
+    groups: list[NDArray[np.intp]] = []
+    if isinstance(dataset, InMemoryDataset):
+        counts, groups = _counts_and_groups(dataset, by_label)
+        generator = _generator(seed, dataset.mesh)
         taken = np.zeros_like(counts)
         for rows in groups:
             count = int(counts[rows].sum())
             n_held_out = min(round(fraction * count), count - (1 if by_label else 0))
             taken[rows] = _draw(generator, counts[rows], n_held_out)
-        split = _of_counts(data, taken)
+        split = _split_counts(dataset, counts, taken)
     else:
-        split = _drawn(data, 0.0, fraction, seed)
-    left, held_out = map(n_samples, split)
+        split = _split_draws(dataset, 0.0, fraction, seed)
+    left, held_out = split.training.n_samples, split.held_out.n_samples
     if not (held_out > 0 and left > 0):
-        of_labels = f" with {len(groups)} labels" if by_label and isinstance(data, HeldRows) else ""
+        labels = f" with {len(groups)} labels" if by_label and groups else ""
         raise ValueError(
-            f"validation_fraction = {fraction} of {left + held_out} samples{of_labels} leaves {held_out} to hold out "
+            f"validation_fraction = {fraction} of {left + held_out} samples{labels} leaves {held_out} to hold out "
             f"and {left} to train on; both must be some. Use another fraction, or more samples"
         )
     return split
 
 
-def folds(n_folds: int, data: Data, seed: int) -> list[Split]:
+def folds(n_folds: int, dataset: Dataset, seed: int) -> list[Split]:
     """Hold out each sample once, each label, the first target, in equal shares."""
-    if not isinstance(data, HeldRows):
-        return [_drawn(data, fold / n_folds, (fold + 1) / n_folds, seed) for fold in range(n_folds)]
-    counts, groups = _counts_and_groups(data, by_label=True)
-    generator = _generator(seed, data.mesh)
+    if not isinstance(dataset, InMemoryDataset):
+        return [_split_draws(dataset, fold / n_folds, (fold + 1) / n_folds, seed) for fold in range(n_folds)]
+    counts, groups = _counts_and_groups(dataset, by_label=True)
+    generator = _generator(seed, dataset.mesh)
     left, splits = counts.copy(), []
     for fold in range(n_folds):
         taken = np.zeros_like(counts)
         for rows in groups:
             taken[rows] = _draw(generator, left[rows], round(int(left[rows].sum()) / (n_folds - fold)))
         left -= taken
-        splits.append(_of_counts(data, taken))
+        splits.append(_split_counts(dataset, counts, taken))
     return splits
 
 
-def n_samples(data: Data) -> int:
-    """For how many samples the rows stand, those of all processes."""
-    return int(sum_over(data, lambda rows: np.float64(rows.n_samples)))
-
-
-def _counts_and_groups(data: HeldRows, by_label: bool) -> tuple[NDArray[np.int64], list[NDArray[np.intp]]]:
-    counts = np.ones(data.n_rows, np.int64) if data.rows.counts is None else data.rows.counts
+def _counts_and_groups(dataset: InMemoryDataset, by_label: bool) -> tuple[NDArray[np.int64], list[NDArray[np.intp]]]:
+    counts = np.ones(dataset.n_rows, np.int64) if dataset.counts is None else dataset.counts
     if not by_label:
-        return counts, [np.arange(data.n_rows)]
-    labels = data.rows.t[:, 0]
+        return counts, [np.arange(dataset.n_rows)]
+    labels = dataset.batch.targets[:, 0]
     return counts, [np.flatnonzero(labels == label) for label in np.unique(labels)]
 
 
 def _generator(seed: int, mesh: Mesh | None) -> np.random.Generator:
-    """Of several processes each draws of its own rows."""
+    """Make a generator; of several processes each draws of its own rows."""
     key: Any = seed if n_processes(mesh) == 1 else [seed, jax.process_index()]
     return np.random.default_rng(key)
 
@@ -99,35 +97,48 @@ def _draw(generator: np.random.Generator, counts: NDArray[np.int64], n_samples: 
     return generator.multivariate_hypergeometric(counts, n_samples, method="marginals")
 
 
-def _of_counts(data: HeldRows, held_out: NDArray[np.int64]) -> Split:
+def _split_counts(dataset: InMemoryDataset, counts: NDArray[np.int64], held_out: NDArray[np.int64]) -> Split:
     """Hold out so many of the samples that each row stands for."""
-    counts = np.ones(data.n_rows, np.int64) if data.rows.counts is None else data.rows.counts
-
-    def part(taken: NDArray[np.int64]) -> HeldRows:
-        some = np.flatnonzero(taken)
-        rows = data.rows.take(some)
-        shares = taken[some] / counts[some]
-        return HeldRows(rows._replace(weights=rows.s * shares, counts=taken[some]), data.mesh)
-
-    return Split(part(counts - held_out), part(held_out))
+    return Split(_share(dataset, counts, counts - held_out), _share(dataset, counts, held_out))
 
 
-def _drawn(data: Data, low: float, high: float, seed: int) -> Split:
+def _share(dataset: InMemoryDataset, counts: NDArray[np.int64], taken: NDArray[np.int64]) -> InMemoryDataset:
+    some = np.flatnonzero(taken)
+    batch = dataset.batch.take(some)
+    batch = batch._replace(sample_weight=batch.weights * (taken[some] / counts[some]))
+    return InMemoryDataset(batch, dataset.mesh, taken[some])
+
+
+def _split_draws(dataset: Dataset, low: float, high: float, seed: int) -> Split:
     """Hold out the rows whose draw from U(0, 1) is in [low, high)."""
+    return Split(
+        *(
+            MappedDataset(
+                dataset, _DrawnRows(low, high, seed, dataset.mesh, held_out), dataset.batch_size, keeps_rows=False
+            )
+            for held_out in (False, True)
+        )
+    )
 
-    def part(is_held_out: bool) -> Through:
-        def kept(all_rows: Iterator[Rows]) -> Iterator[Rows]:
-            generator, some = _generator(seed, data.mesh), False
-            last: Rows | None = None
-            for rows in all_rows:
-                u = generator.random(len(rows.X))
-                last = rows.take(((low <= u) & (u < high)) == is_held_out)
-                if len(last.X):
-                    some = True
-                    yield last
-            if last is not None and not some:  # a pass has a piece, if of no rows
+
+@dataclass(frozen=True)
+class _DrawnRows:
+    """The rows of a pass that are held out, or the others."""
+
+    low: float
+    high: float
+    seed: int
+    mesh: Mesh | None
+    held_out: bool
+
+    def __call__(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        generator, some = _generator(self.seed, self.mesh), False
+        last: Batch | None = None
+        for batch in batches:
+            u = generator.random(batch.n_rows)
+            last = batch.take(((self.low <= u) & (u < self.high)) == self.held_out)
+            if last.n_rows:
+                some = True
                 yield last
-
-        return Through(data, kept, data.piece_size, keeps_rows=False)
-
-    return Split(part(False), part(True))
+        if last is not None and not some:  # a pass has a batch, if of no rows
+            yield last

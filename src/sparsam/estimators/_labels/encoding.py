@@ -11,15 +11,23 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
+from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import told
-from sparsam.estimators._data.dataset import Data, Rows, mapped, sum_over, together
+from sparsam.estimators._data.dataset import Dataset, InMemoryDataset, on_all_processes
 from sparsam.estimators._data.splits import Split
-from sparsam.estimators._labels.noise_estimation import N_FOLDS
 
-__all__ = ["checked_labels", "classes_of", "for_network", "refuse_rare_labels", "validated_labels", "with_indices"]
+__all__ = [
+    "check_labels",
+    "class_numbers",
+    "encode_labels",
+    "find_classes",
+    "network_targets",
+    "refuse_rare_labels",
+    "validate_labels",
+]
 
 
-def validated_labels(y: ArrayLike | None, X: NDArray[Any]) -> NDArray[Any]:
+def validate_labels(y: ArrayLike | None, X: NDArray[Any]) -> NDArray[Any]:
     """Return labels as an array (n_samples,), as they were given.
 
     Raises
@@ -35,30 +43,30 @@ def validated_labels(y: ArrayLike | None, X: NDArray[Any]) -> NDArray[Any]:
     return labels
 
 
-def checked_labels(rows: Rows, row: int) -> Rows:
-    """Rows whose labels are good; ``row`` is the number of the first."""
-    return rows._replace(targets=validated_labels(rows.targets, rows.X))
+def check_labels(batch: Batch, row: int) -> Batch:
+    """Check the labels of a batch; ``row`` is the number of its first row."""
+    return batch._replace(targets=validate_labels(batch.targets, batch.inputs))
 
 
-def classes_of(data: Data, known: NDArray[Any] | None) -> NDArray[Any]:
-    """Return the labels that there are, in order, in the data of all processes.
+def find_classes(dataset: Dataset, known: NDArray[Any] | None) -> NDArray[Any]:
+    """Find the labels that there are, in order, in the data of all processes.
 
     Raises
     ------
     ValueError
-        If there are fewer than two, or others than those known of an earlier fit.
+        If there are fewer than two, or others than those known from an earlier fit.
     """
 
     def own() -> NDArray[Any]:
         found: NDArray[Any] | None = None
-        for rows in data.pieces():
-            here = np.unique(np.ravel(rows.t))
+        for batch in dataset.batches():
+            here = np.unique(np.ravel(batch.targets))
             found = here if found is None else np.unique(np.concatenate([found, here]))
         assert found is not None
         return found
 
-    classes = together(own, data.mesh)
-    of_processes = told(classes.tolist(), data.mesh)
+    classes = on_all_processes(own, dataset.mesh)
+    of_processes = told(classes.tolist(), dataset.mesh)
     if len(of_processes) > 1:
         classes = np.unique(np.concatenate([np.array(labels, classes.dtype.type) for labels in of_processes]))
     if len(classes) < 2:
@@ -73,39 +81,40 @@ def classes_of(data: Data, known: NDArray[Any] | None) -> NDArray[Any]:
     return classes
 
 
-def with_indices(classes: NDArray[Any], rows: Rows) -> Rows:
-    """Rows with the numbers of their classes for targets, (n_rows, 1)."""
-    index = np.searchsorted(classes, np.ravel(rows.t))
-    return rows._replace(targets=index[:, None].astype(rows.X.dtype))
+def encode_labels(classes: NDArray[Any], batch: Batch) -> Batch:
+    """Replace labels by the numbers of their classes, (n_rows, 1)."""
+    index = np.searchsorted(classes, np.ravel(batch.targets))
+    return batch._replace(targets=index[:, None].astype(batch.inputs.dtype))
 
 
-def for_network(data: Data | Split, n_classes: int, dtype: str) -> Data | Split:
-    """Data with the targets that a network learns: of two classes 0 and 1, of more a column a class."""
+def class_numbers(batch: Batch) -> NDArray[np.intp]:
+    """Return the numbers of the classes that `encode_labels` made."""
+    return batch.targets[:, 0].astype(np.intp)
+
+
+def network_targets(data: Dataset | Split, n_classes: int, dtype: str) -> Dataset | Split:
+    """Make the targets that a network learns: for two classes 0 and 1, for more a column a class."""
     if n_classes == 2:
         return data
     encode = partial(_one_column_a_class, n_classes, dtype)
-    return Split(*(mapped(part, encode) for part in data)) if isinstance(data, Split) else mapped(data, encode)
+    return Split(*(part.map(encode) for part in data)) if isinstance(data, Split) else data.map(encode)
 
 
-def _one_column_a_class(n_classes: int, dtype: str, rows: Rows) -> Rows:
-    return rows._replace(targets=np.eye(n_classes, dtype=dtype)[index_of(rows)])
+def _one_column_a_class(n_classes: int, dtype: str, batch: Batch) -> Batch:
+    return batch._replace(targets=np.eye(n_classes, dtype=dtype)[class_numbers(batch)])
 
 
-def index_of(rows: Rows) -> NDArray[np.intp]:
-    """Numbers of the classes of rows that `with_indices` made."""
-    return rows.t[:, 0].astype(np.intp)
-
-
-def refuse_rare_labels(data: Data, classes: NDArray[Any]) -> None:
+def refuse_rare_labels(dataset: Dataset, classes: NDArray[Any], n_folds: int) -> None:
     """Raise ValueError where a label has fewer samples than there are folds."""
-
-    def counts(rows: Rows) -> NDArray[np.float64]:
-        return np.bincount(index_of(rows), rows.counts, len(classes)).astype(np.float64)
-
-    few = sum_over(data, counts) < N_FOLDS
+    counts = dataset.counts if isinstance(dataset, InMemoryDataset) else None
+    few = dataset.sum(partial(_count_labels, len(classes), counts)) < n_folds
     if few.any():
         raise ValueError(
-            f"epsilon='estimate_matrix' holds each label out in {N_FOLDS} folds, but of the label "
+            f"epsilon='estimate_matrix' holds each label out in {n_folds} folds, but of the label "
             f"{classes.tolist()[few.argmax()]!r} there are fewer samples: leave it out, or use epsilon='estimate' or a "
             "number"
         )
+
+
+def _count_labels(n_classes: int, counts: NDArray[np.int64] | None, batch: Batch) -> NDArray[np.float64]:
+    return np.bincount(class_numbers(batch), counts, n_classes).astype(np.float64)

@@ -7,24 +7,29 @@ likelihood is greatest at the probability with which they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from sparsam.engine.data.devices import all_rows
-from sparsam.estimators._data.dataset import Data, sum_over, together
-from sparsam.estimators._data.splits import n_samples
+from sparsam.engine.network.network import Network, Parameters
+from sparsam.estimators._data.dataset import Dataset, on_all_processes
+from sparsam.estimators._data.splits import Split
+from sparsam.estimators._labels.class_probabilities import probabilities_of
+from sparsam.estimators._labels.encoding import class_numbers
 from sparsam.estimators._labels.label_noise import most_likely_transitions, symmetric
+from sparsam.estimators._progress.reporter import FitReporter
 
-__all__ = ["HeldOut", "HeldOutAt", "LikelihoodProfile", "estimate_transitions", "likelihood", "profile_likelihood"]
+__all__ = ["HeldOut", "HeldOutTrainer", "LikelihoodProfile", "NoiseEstimate", "NoiseEstimation"]
+
+Array = NDArray[np.float64]
 
 GRID = 7  # points from 0 to nine tenths of what would make the labels meaningless
 FINER = 5  # more between the neighbors of the best of them
-N_FOLDS = 4  # in which labels are held out for the matrix, which has many elements to be told
+N_FOLDS = 4  # in which labels are held out for the matrix, which has many elements to be estimated
 MOST_ROUNDS = 8  # of the network and the matrix in turns
 SETTLED = 0.01  # no element of the matrix moved by more in the last round
 ANCHORS = 0.3  # of each class, the share of the surest
@@ -88,37 +93,180 @@ class LikelihoodProfile:
 
 
 class HeldOut(NamedTuple):
-    """What a network, trained with some noise assumed, says of samples that were held out.
+    """A network trained with some noise assumed, and samples that were held out from it.
 
     Attributes
     ----------
-    data : Data
+    dataset : Dataset
         The samples, the numbers of their given labels for targets.
-    probabilities : callable
-        Takes inputs, and returns the probabilities of the true labels, (n_rows, n_classes).
+    network : Network
+    parameters : Parameters
+        Trained.
     likelihood, training_likelihood : float
         Mean log-likelihood of the given labels, held out and trained on.
     """
 
-    data: Data
-    probabilities: Callable[[NDArray[np.floating]], NDArray[np.float64]]
+    dataset: Dataset
+    network: Network
+    parameters: Parameters
     likelihood: float
     training_likelihood: float
 
 
-HeldOutAt = Callable[[NDArray[np.float64], str], list[HeldOut]]
-"""Trains networks with some transition matrix, and says what each makes of samples held out.
+class HeldOutTrainer(Protocol):
+    """Trains the networks of an estimate."""
 
-The text says which it is, for those who follow.
-"""
+    @property
+    def chunk_size(self) -> int | None:
+        """Rows of the data that are worked on at once, as the user asked for it."""
+
+    def train_held_out(self, T: Array, alpha: float, split: Split, reporter: FitReporter) -> HeldOut:
+        """Train a network with a transition matrix and weight decay, without the samples held out."""
 
 
-def likelihood(parts: list[HeldOut]) -> float:
-    """Mean log-likelihood of held-out labels, of several networks for a part of them each."""
-    return float(np.average([part.likelihood for part in parts], weights=[part.data.total_weight for part in parts]))
+class NoiseEstimate(NamedTuple):
+    """Estimate of the label noise, and of the weight decay.
+
+    Attributes
+    ----------
+    transition_matrix : array of shape (n_classes, n_classes)
+    alpha : float
+    profile : LikelihoodProfile or None
+        Where a single probability was estimated.
+    """
+
+    transition_matrix: Array
+    alpha: float
+    profile: LikelihoodProfile | None = None
 
 
-class Judged(NamedTuple):
+@dataclass
+class NoiseEstimation:
+    """Estimation of label noise by the likelihood of noisy labels that were held out.
+
+    Parameters
+    ----------
+    trainer : HeldOutTrainer
+    n_classes : int
+    alphas : tuple of float
+        Weight decays to choose from.
+    splits : list of Split
+        What is held out from each network.
+    reporter : FitReporter
+        Of the estimate.
+    most : int
+        Trainings, at most.
+    n_done : int
+        Trainings so far.
+    """
+
+    trainer: HeldOutTrainer
+    n_classes: int
+    alphas: tuple[float, ...]
+    splits: list[Split]
+    reporter: FitReporter
+    most: int
+    n_done: int = 0
+
+    def estimate_alpha(self, T: Array) -> NoiseEstimate:
+        """Choose the most likely alpha for a known transition matrix."""
+        found = {alpha: likelihood(self._train(T, alpha, "")) for alpha in self.alphas}
+        return NoiseEstimate(T, max(found, key=lambda alpha: found[alpha]))
+
+    def estimate_epsilon(self) -> NoiseEstimate:
+        """Find the most likely alpha and epsilon.
+
+        On a grid of epsilon for each alpha; then, with the best of these, on a finer grid between the neighbors of the
+        best epsilon.
+        """
+        grid = np.linspace(0, 0.9 * (1 - 1 / self.n_classes), GRID)
+        coarse = {alpha: self._train_at(grid, alpha) for alpha in self.alphas}
+        alpha = max(coarse, key=lambda alpha: max(held_out.likelihood for held_out in coarse[alpha].values()))
+        found = coarse[alpha]
+        k = int(np.argmax([held_out.likelihood for held_out in found.values()]))
+        low, high = grid[max(k - 1, 0)], grid[min(k + 1, GRID - 1)]
+        finer = np.linspace(low, high, FINER + 2)[1:-1]
+        found |= self._train_at(np.setdiff1d(finer.round(12), grid.round(12)), alpha)
+        epsilon = np.array(sorted(found))
+        profile = LikelihoodProfile(
+            epsilon,
+            np.array([found[e].likelihood for e in epsilon]),
+            np.array([found[e].training_likelihood for e in epsilon]),
+            ((epsilon >= low) & (epsilon <= high)).astype(float),
+            found[0.0].dataset.n_samples,
+        )
+        return NoiseEstimate(symmetric(profile.best, self.n_classes), alpha, profile)
+
+    def estimate_matrix(self) -> NoiseEstimate:
+        """Find the alpha and the transition matrix under which held-out labels are the most likely.
+
+        For each alpha the network and the matrix that is the most likely for its held-out probabilities take turns
+        until the matrix has settled.
+
+        The first network takes all labels for right, so its probabilities explain the noise already, and T would stay
+        the identity. The first matrix counts instead which labels are given to those samples that it finds the surest
+        of a class: their true label is hardly any other. (Patrini et al., CVPR 2017, take the network's own
+        probabilities of such "anchors"; labels that it was not trained on are not biased by its choice of them.) From
+        then on the network's probabilities are of the true labels.
+        """
+        found = {alpha: self._alternate(alpha) for alpha in self.alphas}
+        alpha = max(found, key=lambda alpha: found[alpha][0])
+        return NoiseEstimate(found[alpha][1], alpha)
+
+    def _alternate(self, alpha: float) -> tuple[float, Array]:
+        first = self._judge(self._train(np.eye(self.n_classes), alpha, "without noise"))
+        T = align_classes(smooth(_labels_of_anchors(first)))
+        for k in range(1, MOST_ROUNDS + 1):
+            held_out, before = self._train(T, alpha, f"round {k}"), T
+            seen = self._judge(held_out)
+            T = most_likely_transitions(seen.probabilities, seen.labels, T, seen.weights)
+            T = align_classes(smooth(T))
+            if np.abs(T - before).max() < SETTLED:
+                break
+        return likelihood(held_out), T
+
+    def _train_at(self, epsilons: Array, alpha: float) -> dict[float, HeldOut]:
+        return {
+            float(epsilon): self._train(symmetric(float(epsilon), self.n_classes), alpha, f"epsilon {epsilon:.3f}")[0]
+            for epsilon in epsilons
+        }
+
+    def _train(self, T: Array, alpha: float, label: str) -> list[HeldOut]:
+        """Train a network for each split, with a transition matrix and weight decay."""
+        if len(self.alphas) > 1:
+            label = ", ".join(filter(None, (f"alpha {alpha:g}", label)))
+        parts = []
+        for fold, split in enumerate(self.splits, start=1):
+            with self.reporter.training(f"{label}, fold {fold}" if len(self.splits) > 1 else label) as reporter:
+                parts.append(self.trainer.train_held_out(T, alpha, split, reporter))
+            self.n_done += 1
+        self.reporter.display.part(f"{label}: held-out log-likelihood {likelihood(parts):.4f}", self.n_done, self.most)
+        return parts
+
+    def _judge(self, parts: list[HeldOut]) -> JudgedLabels:
+        """Take at most `MOST_JUDGED` held-out samples and their probabilities; of more, a part is drawn."""
+        mesh = parts[0].dataset.mesh
+        n_rows = sum(float(part.dataset.sum(lambda batch: np.float64(batch.n_rows))) for part in parts)
+        own = on_all_processes(lambda: self._own_judged(parts, n_rows), mesh)
+        return JudgedLabels(*(all_rows(np.concatenate(column), mesh) for column in zip(*own, strict=True)))
+
+    def _own_judged(self, parts: list[HeldOut], n_rows: float) -> list[tuple[NDArray[Any], ...]]:
+        generator = np.random.default_rng(0)
+        found: list[tuple[NDArray[Any], ...]] = []
+        for part in parts:
+            for batch in part.dataset.batches():
+                if n_rows > MOST_JUDGED:
+                    batch = batch.take(generator.random(batch.n_rows) < MOST_JUDGED / n_rows)
+                y = probabilities_of(part.network, part.parameters, batch.inputs, self.trainer.chunk_size)
+                found.append((y, class_numbers(batch), batch.weights))
+        return found
+
+
+MOST_JUDGED = 200_000
+"""A matrix has far fewer elements; and their probabilities are held, on each process."""
+
+
+class JudgedLabels(NamedTuple):
     """Held-out labels, of all processes, beside the probabilities of the true ones."""
 
     probabilities: NDArray[np.float64]
@@ -126,101 +274,13 @@ class Judged(NamedTuple):
     weights: NDArray[np.float64]
 
 
-def judged(parts: list[HeldOut]) -> Judged:
-    """Take at most `MOST_JUDGED` held-out samples and their probabilities; of more, a part is drawn."""
-    mesh = parts[0].data.mesh
-    n_rows = sum(float(sum_over(part.data, lambda rows: np.float64(len(rows.X)))) for part in parts)
-    generator = np.random.default_rng(0)
-    found: list[tuple[NDArray[Any], ...]] = []
-
-    def look() -> None:
-        for part in parts:
-            for rows in part.data.pieces():
-                if n_rows > MOST_JUDGED:
-                    rows = rows.take(generator.random(len(rows.X)) < MOST_JUDGED / n_rows)
-                found.append((part.probabilities(rows.X), rows.t[:, 0].astype(np.intp), rows.s))
-
-    together(look, mesh)
-    return Judged(
-        all_rows(np.concatenate([p for p, _, _ in found]), mesh),
-        all_rows(np.concatenate([labels for _, labels, _ in found]), mesh),
-        all_rows(np.concatenate([weights for _, _, weights in found]), mesh),
-    )
+def likelihood(parts: list[HeldOut]) -> float:
+    """Average the log-likelihood of held-out labels over several networks, each with a part of them."""
+    weights = [part.dataset.total_weight for part in parts]
+    return float(np.average([part.likelihood for part in parts], weights=weights))
 
 
-MOST_JUDGED = 200_000
-"""A matrix has far fewer elements; and their probabilities are held, on each process."""
-
-
-def profile_likelihood(held_out_at: Mapping[float, HeldOutAt], n_classes: int) -> tuple[float, LikelihoodProfile]:
-    """Look for the most likely alpha and epsilon.
-
-    On a grid of epsilon for each alpha; then, with the best of these, on a finer grid between the neighbors of the best
-    epsilon.
-
-    Returns
-    -------
-    alpha : float
-        A key of ``held_out_at``.
-    profile : LikelihoodProfile
-        With that alpha.
-    """
-    grid = np.linspace(0, 0.9 * (1 - 1 / n_classes), GRID)
-
-    def look(alpha: float, at: NDArray[np.float64]) -> dict[float, HeldOut]:
-        return {
-            float(epsilon): held_out_at[alpha](symmetric(float(epsilon), n_classes), f"epsilon {epsilon:.3f}")[0]
-            for epsilon in at
-        }
-
-    coarse = {alpha: look(alpha, grid) for alpha in held_out_at}
-    alpha = max(coarse, key=lambda alpha: max(held_out.likelihood for held_out in coarse[alpha].values()))
-    found = coarse[alpha]
-    k = int(np.argmax([held_out.likelihood for held_out in found.values()]))
-    low, high = grid[max(k - 1, 0)], grid[min(k + 1, GRID - 1)]
-    finer = np.linspace(low, high, FINER + 2)[1:-1]
-    found |= look(alpha, np.setdiff1d(finer.round(12), grid.round(12)))
-    epsilon = np.array(sorted(found))
-    profile = LikelihoodProfile(
-        epsilon,
-        np.array([found[e].likelihood for e in epsilon]),
-        np.array([found[e].training_likelihood for e in epsilon]),
-        ((epsilon >= low) & (epsilon <= high)).astype(float),
-        n_samples(found[0.0].data),
-    )
-    return alpha, profile
-
-
-def estimate_transitions(held_out_at: Mapping[float, HeldOutAt], n_classes: int) -> tuple[float, NDArray[np.float64]]:
-    """Return the alpha (a key of ``held_out_at``) and the transition matrix under which held-out labels are likeliest.
-
-    For each alpha the network and the matrix that is the most likely for its held-out probabilities take turns until
-    the matrix has settled.
-
-    The first network takes all labels for right, so its probabilities explain the noise already, and T would stay the
-    identity. The first matrix counts instead which labels are given to those samples that it finds the surest of a
-    class: their true label is hardly any other. (Patrini et al., CVPR 2017, take the network's own probabilities of
-    such "anchors"; labels that it was not trained on are not biased by its choice of them.) From then on the network's
-    probabilities are of the true labels.
-    """
-
-    def alternate(held_out_at: HeldOutAt) -> tuple[float, NDArray[np.float64]]:
-        T = named(mixed(_labels_of_anchors(judged(held_out_at(np.eye(n_classes), "without noise")))))
-        for k in range(1, MOST_ROUNDS + 1):
-            held_out, before = held_out_at(T, f"round {k}"), T
-            seen = judged(held_out)
-            T = most_likely_transitions(seen.probabilities, seen.labels, T, seen.weights)
-            T = named(mixed(T))
-            if np.abs(T - before).max() < SETTLED:
-                break
-        return likelihood(held_out), T
-
-    found = {alpha: alternate(at) for alpha, at in held_out_at.items()}
-    alpha = max(found, key=lambda alpha: found[alpha][0])
-    return alpha, found[alpha][1]
-
-
-def _labels_of_anchors(held_out: Judged) -> NDArray[np.float64]:
+def _labels_of_anchors(held_out: JudgedLabels) -> NDArray[np.float64]:
     n_classes = held_out.probabilities.shape[1]
     given = np.eye(n_classes)[held_out.labels] * held_out.weights[:, None]
     T = np.empty((n_classes, n_classes))
@@ -231,22 +291,22 @@ def _labels_of_anchors(held_out: Judged) -> NDArray[np.float64]:
     return T
 
 
-def named(T: NDArray[np.float64]) -> NDArray[np.float64]:
-    """T with its rows in the order that makes its trace the largest.
+def align_classes(T: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Order the rows of T so that its trace is the largest.
 
     The likelihood does not know what the true classes are called: exchange two of them, the rows of T and the network's
     outputs, and it is the same. What names them is that labels are right more often than not.
 
     Examples
     --------
-    >>> named(np.array([[0.4, 0.6], [0.7, 0.3]])).tolist()
+    >>> align_classes(np.array([[0.4, 0.6], [0.7, 0.3]])).tolist()
     [[0.7, 0.3], [0.4, 0.6]]
     """
     rows, columns = linear_sum_assignment(T, maximize=True)
     return T[rows[np.argsort(columns)]]
 
 
-def mixed(T: NDArray[np.float64]) -> NDArray[np.float64]:
-    """T with a little of every label in it, so that none is impossible."""
+def smooth(T: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mix a little of every label into T, so that none is impossible."""
     n_classes = len(T)
     return (1 - LITTLE) * T + LITTLE / n_classes

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Table
 
 from sparsam.engine.training.state import Progress
+from sparsam.estimators._progress.displays import ProgressDisplay
 
 __all__ = ["Bars", "in_notebook", "notebook_bars", "table_of_bars"]
 
@@ -33,7 +34,7 @@ def table_of_bars(**options: Any) -> Table:
 
 
 @dataclass
-class Bars:
+class Bars(ProgressDisplay):
     """A bar for the training, one for the trainings of an estimate, one for rows that are read.
 
     Parameters

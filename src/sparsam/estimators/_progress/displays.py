@@ -1,4 +1,4 @@
-"""Showing how a fit goes: a line of text every so often, bars in a notebook, or what a program has chosen."""
+"""Progress displays: lines of text, bars, or the display that a program has chosen."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import STOP_REASONS
 
 __all__ = [
     "PASS_SECONDS",
-    "Display",
+    "DisplayCallback",
     "Lines",
-    "Nothing",
-    "display_of",
+    "ProgressDisplay",
+    "choose_display",
     "progress_line",
-    "shown_on",
+    "show_fits_on",
     "summary_line",
 ]
 
@@ -28,58 +32,50 @@ LINE_SECONDS = 1.0  # between two lines of progress
 PASS_SECONDS = 10.0  # between lines of a pass over rows that are read again: lines of progress say more
 
 
-class Display(Protocol):
-    """Where a fit shows how it goes. What is called often shows what it thinks fit."""
+class ProgressDisplay:
+    """Display of the progress of a fit; this one shows nothing.
+
+    Subclasses override what they show. Methods are called often, and choose when to draw.
+    """
 
     def begin(self, text: str) -> None:
-        """Something begins that may take a while."""
+        """Show that something begins which may take a while."""
 
     def progress(self, progress: Progress, most: int, label: str = "", held_out: float | None = None) -> None:
-        """A training has come so far, of at most so many iterations.
+        """Show an iterate of a training.
 
-        ``label`` says which of several trainings it is, ``held_out`` how likely the samples held out are.
+        Parameters
+        ----------
+        progress : Progress
+        most : int
+            Most iterations.
+        label : str
+            Name of the training, where a fit has several.
+        held_out : float or None
+            Mean log-likelihood of the samples held out.
         """
 
     def part(self, text: str, done: int, most: int) -> None:
-        """One of several trainings has ended, with a result; so many of at most so many are done."""
+        """Show the result of one of several trainings, of which ``done`` of at most ``most`` are done."""
 
     def count(self, what: str, done: int, of: int | None = None, every: float | None = None) -> None:
-        """So many are done, of so many where that is known; a line is due after so many seconds, or as usual."""
+        """Show how many are done, of how many where that is known, at most once in ``every`` seconds."""
 
     def end(self) -> None:
-        """The fit has ended."""
-
-
-class Nothing:
-    """Shows nothing."""
-
-    def begin(self, text: str) -> None:
-        """Show nothing."""
-
-    def progress(self, progress: Progress, most: int, label: str = "", held_out: float | None = None) -> None:
-        """Show nothing."""
-
-    def part(self, text: str, done: int, most: int) -> None:
-        """Show nothing."""
-
-    def count(self, what: str, done: int, of: int | None = None, every: float | None = None) -> None:
-        """Show nothing."""
-
-    def end(self) -> None:
-        """Show nothing."""
+        """Show that the fit has ended."""
 
 
 @dataclass
-class Lines:
+class Lines(ProgressDisplay):
     """Lines of text: results at once, progress once a second."""
 
     write: Callable[[str], None]
     written: float = field(default_factory=lambda: time.monotonic())  # when the last line was, or when all began
     begun: bool = False  # just now: the first line of progress need not wait
-    shown: Progress | None = None  # what the last line was about
+    shown: Progress | None = None  # in the last line
 
     def _write(self, text: str, seconds: float = 0.0) -> bool:
-        """Write a line, unless the last one is younger than so many seconds; whether it was written."""
+        """Write a line unless the last one is younger than so many seconds; return whether it was written."""
         now = time.monotonic()
         if now - self.written < seconds:
             return False
@@ -88,7 +84,7 @@ class Lines:
         return True
 
     def begin(self, text: str) -> None:
-        """Write it."""
+        """Write the text."""
         self._write(text)
         self.begun = True
 
@@ -96,12 +92,12 @@ class Lines:
         """Write a line at once and then every second, where there is news."""
         if progress is self.shown:
             return
-        which = f"{label}   " if label else ""
-        if self._write(which + progress_line(progress, held_out), 0.0 if self.begun else LINE_SECONDS):
+        prefix = f"{label}   " if label else ""
+        if self._write(prefix + progress_line(progress, held_out), 0.0 if self.begun else LINE_SECONDS):
             self.shown = progress
 
     def part(self, text: str, done: int, most: int) -> None:
-        """Write each."""
+        """Write each result."""
         self._write(f"{text} ({done} of at most {most})")
 
     def count(self, what: str, done: int, of: int | None = None, every: float | None = None) -> None:
@@ -109,12 +105,34 @@ class Lines:
         text = f"{done:,} {what}" if of is None else f"{done:,} of {of:,} {what}"
         self._write(text, LINE_SECONDS if every is None else every)
 
-    def end(self) -> None:
-        """Do nothing."""
+
+@dataclass
+class DisplayCallback(FitCallback):
+    """Shows the iterates of a training on a display.
+
+    Attributes
+    ----------
+    display : ProgressDisplay
+    max_iter : int
+    label : str
+        See `ProgressDisplay.progress`.
+    held_out : callable
+        Takes an iteration, and returns the mean log-likelihood of samples held out, if it is known.
+    """
+
+    display: ProgressDisplay
+    max_iter: int
+    label: str = ""
+    held_out: Callable[[int], float | None] = lambda iteration: None
+
+    def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
+        """Show the iterate."""
+        self.display.progress(progress, self.max_iter, self.label, self.held_out(progress.iteration))
+        return stop_reason
 
 
 def progress_line(progress: Progress, held_out: float | None = None) -> str:
-    """One tidy line: iteration, J, gradient norm, the mean log-likelihood of samples held out, seconds."""
+    """Format an iterate: iteration, J, gradient norm, the mean log-likelihood of samples held out, seconds."""
     score = "" if held_out is None else f"held out {held_out:9.6f}   "
     return (
         f"iteration {progress.iteration:5d}   J {progress.J:9.6f}   gradient {progress.gradient_norm:.1e}   "
@@ -123,18 +141,18 @@ def progress_line(progress: Progress, held_out: float | None = None) -> str:
 
 
 def summary_line(estimator: Any) -> str:
-    """Say why a training stopped, and where."""
+    """Format the end of a fit: why it stopped, and where."""
     return (
         f"{STOP_REASONS[estimator.stop_reason_]} (iteration {estimator.n_iter_}, {estimator.n_evaluations_} "
         f"evaluations, J {estimator.cost_:.6f}, gradient {estimator.gradient_norm_:.1e})"
     )
 
 
-_chosen: ContextVar[Display | None] = ContextVar("display of fits", default=None)
+_chosen: ContextVar[ProgressDisplay | None] = ContextVar("display of fits", default=None)
 
 
 @contextmanager
-def shown_on(display: Display) -> Iterator[None]:
+def show_fits_on(display: ProgressDisplay) -> Iterator[None]:
     """Show the fits of this context on a display, whatever their ``verbose``."""
     token = _chosen.set(display)
     try:
@@ -143,13 +161,13 @@ def shown_on(display: Display) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def display_of(verbose: int) -> Display:
-    """Return where a fit is to show how it goes."""
+def choose_display(verbose: int) -> ProgressDisplay:
+    """Return the display of a fit: the chosen one of this context, else by ``verbose``."""
     chosen = _chosen.get()
     if chosen is not None:
         return chosen
     if not verbose:
-        return Nothing()
+        return ProgressDisplay()
     if "IPython" in sys.modules:
         from sparsam.estimators._progress.bars import in_notebook, notebook_bars
 

@@ -1,50 +1,44 @@
-"""Who hears how a fit goes: a display, and scikit-learn's callbacks."""
+"""Progress reporting of a fit: to a display, and to scikit-learn's callbacks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
+from sparsam.engine.training.callbacks import FitCallback
+from sparsam.estimators._progress.displays import (
+    PASS_SECONDS,
+    DisplayCallback,
+    ProgressDisplay,
+    choose_display,
+    summary_line,
+)
+from sparsam.estimators._progress.sklearn_callbacks import AttributesAt, SklearnTask
 
-from sparsam.engine.training.state import Progress
-from sparsam.estimators._progress.displays import PASS_SECONDS, Display, display_of, summary_line
-from sparsam.estimators._progress.sklearn_callbacks import Task
-
-__all__ = ["Attributes", "Estimate", "Report"]
-
-Attributes = Callable[[Progress, NDArray[np.floating]], Mapping[str, Any]]
-"""Fitted attributes, of how far a training has come and of its weights."""
+__all__ = ["FitReporter"]
 
 
 @dataclass(frozen=True)
-class Report:
-    """Reports on a fit, or on one of its trainings: a `training.train.Watch`.
+class FitReporter:
+    """Reports on a fit, or on one of its trainings.
 
     Attributes
     ----------
-    display : Display
-    task : Task
+    display : ProgressDisplay
+    task : SklearnTask
         Of the fit or the training.
-    most : int
-        Iterations.
+    max_iter : int
+        Most iterations of a training.
     label : str
-        Which training it is of an estimate; empty for the one that is kept.
-    attributes : callable
-        See `Attributes`.
-    held_out : callable
-        Takes an iteration, and returns the mean log-likelihood of samples held out, if it is known.
+        Name of the training, where it is one of several for an estimate; empty for the one that is kept.
     """
 
-    display: Display
-    task: Task
-    most: int
+    display: ProgressDisplay
+    task: SklearnTask
+    max_iter: int
     label: str = ""
-    attributes: Attributes = lambda progress, theta: {}
-    held_out: Callable[[int], float | None] = lambda iteration: None
 
     @classmethod
     def of_fit(cls, estimator: Any, X: Any, y: Any, sample_weight: Any, *, in_parts: bool = False) -> Self:
@@ -54,84 +48,56 @@ class Report:
         """
         most = int(estimator.max_iter) + bool(estimator.polish)  # which is granted one if there is none left
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}  # what a score takes, too
-        task = Task.of_fit(estimator, 2 if in_parts else most, {"X": X, "y": y, "metadata": metadata})
-        return cls(display_of(estimator.verbose), task, most)
+        task = SklearnTask.of_fit(estimator, 2 if in_parts else most, {"X": X, "y": y, "metadata": metadata})
+        return cls(choose_display(estimator.verbose), task, most)
 
-    def telling(self, attributes: Attributes) -> Self:
-        """Tell callbacks which attributes a fitted estimator would have."""
-        return replace(self, attributes=attributes)
+    def callbacks(
+        self, attributes_at: AttributesAt, held_out: Callable[[int], float | None] = lambda iteration: None
+    ) -> list[FitCallback]:
+        """Make the callbacks of a training, which report its iterates.
 
-    def scored(self, held_out: Callable[[int], float | None]) -> Self:
-        """Show the score of what is held out."""
-        return replace(self, held_out=held_out)
+        Parameters
+        ----------
+        attributes_at : callable
+            See `AttributesAt`.
+        held_out : callable
+            See `DisplayCallback`.
+        """
+        self.task.attributes_at = attributes_at
+        return [DisplayCallback(self.display, self.max_iter, self.label, held_out), self.task]
 
     def begin(self, text: str) -> None:
-        """Show that something begins; of an estimate that has been said."""
+        """Show that something begins; of the trainings for an estimate that has been said."""
         if not self.label:
             self.display.begin(text)
 
-    def checked(self, n_rows: int) -> None:
+    def rows_read(self, n_rows: int) -> None:
         """Show how many rows have been read for the first time."""
         self.display.count("rows read and checked", n_rows)
 
-    def passed(self, n_rows: int, of: int | None) -> None:
-        """Show how far a pass over rows has come; of how many the first one does not know."""
+    def rows_passed(self, n_rows: int, of: int | None) -> None:
+        """Show how far a pass over streamed rows has come; their number is not known in the first pass."""
         self.display.count("rows of a pass", n_rows, of, every=PASS_SECONDS)
-
-    def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> bool:
-        """Tell how far a training has come; whether a callback asks to stop."""
-        self.display.progress(progress, self.most, self.label, self.held_out(progress.iteration))
-        return self.task.advance(progress.iteration, lambda: self.attributes(progress, theta))
 
     @contextmanager
     def training(self, label: str = "") -> Iterator[Self]:
         """Report on a training that is a part of this."""
-        task = self.task.part(label or "training", self.most)
+        task = self.task.part(label or "training", self.max_iter)
         yield replace(self, task=task, label=label)
         task.end()
 
     @contextmanager
-    def estimate(self, what: str, most: int) -> Iterator[Estimate]:
-        """Report on at most so many trainings for an estimate."""
+    def estimate(self, what: str, most: int) -> Iterator[Self]:
+        """Report on an estimate that takes at most so many trainings."""
         self.display.begin(f"estimating {what} by labels held out, in at most {most} trainings")
         task = self.task.part(f"estimate {what}", most)
-        yield Estimate(replace(self, task=task), most)
+        yield replace(self, task=task)
         task.end()
 
     def end(self) -> None:
-        """The estimator is fitted."""
+        """Report that the estimator is fitted."""
         estimator = self.task.estimator
         self.display.end()
         if estimator.verbose:
             print(summary_line(estimator), flush=True)
         self.task.end({})
-
-
-@dataclass
-class Estimate:
-    """Reports on trainings for an estimate.
-
-    Attributes
-    ----------
-    report : Report
-    most : int
-        Trainings, at most.
-    done : int
-        Trainings.
-    """
-
-    report: Report
-    most: int
-    done: int = 0
-
-    @contextmanager
-    def training(self, label: str) -> Iterator[Report]:
-        """Report on one of them."""
-        with self.report.training(label) as report:
-            yield report
-        self.done += 1
-
-    def found(self, label: str, likelihood: float) -> None:
-        """Show what one or several of them came to."""
-        text = f"{label}: held-out log-likelihood {likelihood:.4f}"
-        self.report.display.part(text, self.done, self.most)

@@ -10,14 +10,21 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sparsam.engine.data.batch import Batch
 from sparsam.engine.objective.error_functions import GaussianError, ProfileGaussianError
 from sparsam.engine.objective.error_functions.covariance import STRUCTURES
 from sparsam.engine.training.train import precision
-from sparsam.estimators._data.dataset import Data, Rows, sum_over
+from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._validation import check_choice, check_number
-from sparsam.estimators._warnings import warn_user
 
-__all__ = ["DegenerateCovarianceWarning", "check_covariance", "check_prior", "fitted_covariance", "make_error"]
+__all__ = [
+    "DegenerateCovarianceWarning",
+    "check_covariance",
+    "check_prior",
+    "degeneracy_warning",
+    "fitted_covariance",
+    "make_error",
+]
 
 Array = NDArray[np.float64]
 Prior = tuple[float, Array]
@@ -83,22 +90,22 @@ def make_error(
 
 def fitted_covariance(
     error: GaussianError | ProfileGaussianError,
-    residuals_of: Callable[[Rows], Array],
-    data: Data,
+    residuals_of: Callable[[Batch], Array],
+    dataset: Dataset,
     observed: NDArray[np.bool_],
 ) -> Array:
-    """C in float64, of residuals that are NaN where a target is missing, in the patterns that all data have."""
+    """Compute C in float64 from residuals, NaN where a target is missing, in the patterns that all data have."""
     if isinstance(error, GaussianError):
         return np.asarray(error.covariance)
 
-    def moments(rows: Rows) -> tuple[Array, Array]:
-        r, s = residuals_of(rows), rows.s
+    def moments(batch: Batch) -> tuple[Array, Array]:
+        r, s = residuals_of(batch), batch.weights
         seen, filled = ~np.isnan(r), np.nan_to_num(r)
         of_pattern = [s * np.all(seen == pattern, axis=1) for pattern in observed]
         products = [(weights[:, None] * filled).T @ filled for weights in of_pattern]
         return np.array([weights.sum() for weights in of_pattern]), np.stack(products)
 
-    counts, products = (total / data.total_weight for total in sum_over(data, moments))
+    counts, products = (total / dataset.total_weight for total in dataset.sum(moments))
     there = counts > 0  # not all patterns need be in a part of the data
     patterns = observed[there]
     with precision(np.float64):
@@ -113,8 +120,8 @@ def _covariance(error: ProfileGaussianError, mean: tuple[jax.Array, jax.Array]) 
     return error.covariance(mean)
 
 
-def warn_if_degenerate(covariance: Array, dtype: str, *, stuck: bool) -> None:
-    """Warn where a covariance of outputs of unit variance is singular in the precision of the training.
+def degeneracy_warning(covariance: Array, dtype: str, *, stuck: bool) -> DegenerateCovarianceWarning | None:
+    """Make a warning where a covariance of outputs of unit variance is singular in the precision of the training.
 
     ``stuck`` says that the training ended for want of precision. Then an eigenvalue below the root of the precision is
     where that happened, for the engine knows no smaller one (`objective.error_functions.covariance.invertible`).
@@ -127,22 +134,20 @@ def warn_if_degenerate(covariance: Array, dtype: str, *, stuck: bool) -> None:
     )
     exact = np.flatnonzero(variances < 1e3 * eps**2)
     if len(exact):
-        warn_user(
+        return DegenerateCovarianceWarning(
             f"The noise covariance is degenerate: the network meets the targets of output {exact[0]} to the last "
-            f"digits. {cure}, or leave such an output out.",
-            DegenerateCovarianceWarning,
+            f"digits. {cure}, or leave such an output out."
         )
-        return
     deviations = np.sqrt(variances)
     values, vectors = np.linalg.eigh(covariance / np.outer(deviations, deviations))
     if values[0] < (np.sqrt(eps) if stuck else 100 * len(covariance) * eps):
         involved = ", ".join(map(str, np.flatnonzero(np.abs(vectors[:, 0]) > 0.1)))
-        warn_user(
+        return DegenerateCovarianceWarning(
             f"The noise covariance is degenerate: the residuals of the outputs {involved} depend on each other "
             f"linearly, to the last digits of {dtype}, or there are too few samples to tell. {cure}, leave one of "
-            "these outputs out, or use covariance='diag'.",
-            DegenerateCovarianceWarning,
+            "these outputs out, or use covariance='diag'."
         )
+    return None
 
 
 def _positive_definite(name: str, matrix: ArrayLike, n_rows: int | None) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.estimators._regression.multivariate_normal import patterns_of
+from sparsam._utils.multivariate_normal import patterns_of
 
 __all__ = ["linear_standard_errors"]
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length
 
+from sparsam._utils.multivariate_normal import patterns_of
+from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import told
 from sparsam.engine.network.network import Parameters
-from sparsam.estimators._data.dataset import Data, Rows, mean_over, sum_over, together
-from sparsam.estimators._regression.multivariate_normal import patterns_of
+from sparsam.estimators._data.dataset import Dataset, on_all_processes
 
 __all__ = ["TargetScale", "as_table", "check_rows_observed", "observed_patterns", "validate_targets"]
 
 Array = NDArray[np.float64]
 
 
-def validate_targets(Y: ArrayLike | None, X: NDArray[np.floating]) -> tuple[Array, bool]:
+def validate_targets(y: ArrayLike | None, X: NDArray[np.floating]) -> tuple[Array, bool]:
     """Return the targets as float64 (n_samples, n_outputs), NaN where missing, and whether they were (n_samples,).
 
     Raises
@@ -27,20 +29,20 @@ def validate_targets(Y: ArrayLike | None, X: NDArray[np.floating]) -> tuple[Arra
     ValueError
         If there are none, they are infinite or not numeric, or do not fit X.
     """
-    if Y is None:
+    if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None")
     checked: Array = check_array(
-        Y, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan", input_name="Y", ensure_min_samples=1
+        y, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan", input_name="y", ensure_min_samples=1
     )
     if checked.ndim > 2:
-        raise ValueError(f"Y must be (n_samples,) or (n_samples, n_outputs), got an array of shape {checked.shape}")
+        raise ValueError(f"y must be (n_samples,) or (n_samples, n_outputs), got an array of shape {checked.shape}")
     check_consistent_length(X, checked)
     return checked.reshape(len(checked), -1), checked.ndim == 1
 
 
-def as_table(Y: ArrayLike | None) -> Array:
-    """Targets, which are good, as float64 (n_samples, n_outputs)."""
-    table = np.asarray(Y, dtype=np.float64)
+def as_table(y: ArrayLike | None) -> Array:
+    """Convert checked targets to float64 (n_samples, n_outputs)."""
+    table = np.asarray(y, dtype=np.float64)
     return table.reshape(len(table), -1) if table.ndim == 1 else table
 
 
@@ -49,13 +51,13 @@ def check_rows_observed(Y: Array, counts: NDArray[np.bool_], first_row: int = 0)
     empty = np.flatnonzero(np.isnan(Y).all(axis=1) & counts)
     if len(empty):
         raise ValueError(
-            f"{len(empty)} of {len(Y)} rows of Y contain NaN alone, the first of them row {first_row + empty[0]}: a "
-            "sample without any target tells nothing of the network. Remove these rows."
+            f"{len(empty)} of {len(Y)} rows of y contain only NaN, the first of them row {first_row + empty[0]}: a "
+            "sample without any target says nothing about the network. Remove these rows."
         )
 
 
-def observed_patterns(data: Data) -> NDArray[np.bool_]:
-    """Which targets are observed together, (n_patterns, n_outputs), anywhere in the data of all processes.
+def observed_patterns(dataset: Dataset) -> NDArray[np.bool_]:
+    """Find which targets are observed together, (n_patterns, n_outputs), anywhere in the data of all processes.
 
     Raises
     ------
@@ -65,14 +67,14 @@ def observed_patterns(data: Data) -> NDArray[np.bool_]:
     own: set[tuple[bool, ...]] = set()
 
     def look() -> None:
-        for rows in data.pieces():
-            own.update(map(tuple, patterns_of(rows.t)[0].tolist()))
+        for batch in dataset.batches():
+            own.update(map(tuple, patterns_of(batch.targets)[0].tolist()))
 
-    together(look, data.mesh)
-    patterns = np.unique(np.array([p for of in told(sorted(own), data.mesh) for p in of], dtype=bool), axis=0)
+    on_all_processes(look, dataset.mesh)
+    patterns = np.unique(np.array([p for of in told(sorted(own), dataset.mesh) for p in of], dtype=bool), axis=0)
     never = np.flatnonzero(~patterns.any(axis=0))
     if len(never):
-        raise ValueError(f"output {never[0]} of Y contains NaN alone: nothing can be learned of it. Remove the output.")
+        raise ValueError(f"output {never[0]} of y contains only NaN: there is nothing to learn. Remove the output.")
     return patterns
 
 
@@ -90,33 +92,23 @@ class TargetScale:
     scale: Array
 
     @classmethod
-    def of(cls, data: Data) -> Self:
-        """Take them of what is observed of the targets, of all processes."""
-
-        def observed(rows: Rows) -> tuple[Array, Array]:
-            seen = rows.s[:, None] * ~np.isnan(rows.t)
-            return np.sum(seen, axis=0), np.sum(seen * np.nan_to_num(rows.t), axis=0)
-
-        total, sums = sum_over(data, observed)
+    def of(cls, dataset: Dataset) -> Self:
+        """Compute them from what is observed of the targets, of all processes."""
+        total, sums = dataset.sum(_observed_sums)
         total = np.maximum(total, np.finfo(float).tiny)
         mean = sums / total
-
-        def squares(rows: Rows) -> Array:
-            seen = rows.s[:, None] * ~np.isnan(rows.t)
-            return np.sum(seen * np.nan_to_num(rows.t - mean) ** 2, axis=0)
-
-        variance = sum_over(data, squares) / total
+        variance = dataset.sum(partial(_squared_deviations, mean)) / total
         # What rounding leaves of a constant is no scale.
         varies = variance > (1e-12 * np.abs(mean)) ** 2
         return cls(mean, np.where(varies, np.sqrt(np.where(varies, variance, 1.0)), 1.0))
 
-    def scaled_rows(self, rows: Rows) -> Rows:
-        """Rows with their targets as they are fitted."""
-        return rows._replace(targets=(rows.t - self.mean) / self.scale)
+    def scaled(self, batch: Batch) -> Batch:
+        """Scale the targets of a batch, as they are fitted."""
+        return batch._replace(targets=(batch.targets - self.mean) / self.scale)
 
-    def mean_log_jacobian(self, data: Data) -> float:
-        """What to add to a mean log density of scaled targets for that of Y: the mean of -sum_observed ln scale."""
-        return -float(mean_over(data, lambda rows: ~np.isnan(rows.t) @ np.log(self.scale)))
+    def mean_log_jacobian(self, dataset: Dataset) -> float:
+        """Mean of -sum_observed ln scale: what to add to a mean log density of scaled targets for that of y."""
+        return -float(dataset.mean(lambda batch: ~np.isnan(batch.targets) @ np.log(self.scale)))
 
     def in_units_of_y(self, parameters: Parameters) -> Parameters:
         """Weights, in float64, of a network whose linear outputs are in the units of Y, of one with scaled outputs."""
@@ -129,6 +121,19 @@ class TargetScale:
         *coefs, last = parameters.coefs
         *intercepts, bias = parameters.intercepts
         return _parameters((*coefs, last / self.scale), (*intercepts, (bias - self.mean) / self.scale))
+
+
+def _observed_weights(batch: Batch) -> Array:
+    return batch.weights[:, None] * ~np.isnan(batch.targets)
+
+
+def _observed_sums(batch: Batch) -> tuple[Array, Array]:
+    seen = _observed_weights(batch)
+    return np.sum(seen, axis=0), np.sum(seen * np.nan_to_num(batch.targets), axis=0)
+
+
+def _squared_deviations(mean: Array, batch: Batch) -> Array:
+    return np.sum(_observed_weights(batch) * np.nan_to_num(batch.targets - mean) ** 2, axis=0)
 
 
 def _parameters(coefs: tuple[Any, ...], intercepts: tuple[Any, ...]) -> Parameters:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -11,56 +11,80 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam._utils.jit import quick_jit
-from sparsam.engine.data.samples import Chunk, Samples
+from sparsam.engine.data.batch import Batch
+from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.network import Parameters
 from sparsam.engine.objective.error_functions import ProfileGaussianError
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training.streaming import Stream, summed
+from sparsam.engine.training.callbacks import FitCallback
+from sparsam.engine.training.state import Progress
+from sparsam.engine.training.streaming import StreamedSamples, summed
 from sparsam.engine.training.train import Training, precision
+from sparsam.estimators._training.device_data import DeviceData
 
 __all__ = ["EarlyStopping"]
 
 
 @dataclass
-class EarlyStopping:
-    """A `training.train.Monitor` that keeps the weights of least held-out error.
+class EarlyStopping(FitCallback):
+    """Keeps the weights of least held-out error, and stops where it has ceased to fall.
 
     Attributes
     ----------
     objective : Objective
         Its first term is the error.
-    training, held_out : callable
-        Return the data in a precision. What the error estimates from data, a covariance, comes from the former.
+    training, held_out : DeviceData
+        What the error estimates from data, a covariance, comes from the former.
     dtype : str
     patience : int
         Iterations without a new best after which to stop.
     offset : float
-        What a log-likelihood lacks for the user's units.
+        What to add to a mean log-likelihood for the user's units.
     scores : list of (int, float)
         Iteration and held-out error, minus a mean log-likelihood.
+    best : (int, float, array) or None
+        Iteration, error and weights.
     """
 
     objective: Objective
-    training: Callable[[str], Samples | Stream]
-    held_out: Callable[[str], Samples | Stream]
+    training: DeviceData
+    held_out: DeviceData
     dtype: str
     patience: int
     offset: float = 0.0
     scores: list[tuple[int, float]] = field(default_factory=list)
     best: tuple[int, float, NDArray[np.floating]] | None = None
+    every_iteration = True
 
-    def __call__(self, iteration: int, theta: NDArray[np.floating]) -> bool:
-        """Score the weights; True where it is time to stop."""
-        with precision(self.dtype):
-            score = held_out_error(self.objective, theta, self.training(self.dtype), self.held_out(self.dtype))
-        self.scores.append((iteration, score))
-        if self.best is None or score < self.best[1]:
-            self.best = (iteration, score, theta)
-        return iteration - self.best[0] >= self.patience
+    def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
+        """Score the weights, the last iterate's like the others, whyever it is the last; each only once."""
+        iteration = progress.iteration
+        if not self.scores or self.scores[-1][0] != iteration:
+            with precision(self.dtype):
+                score = held_out_error(self.objective, theta, self.training(self.dtype), self.held_out(self.dtype))
+            self.scores.append((iteration, score))
+            if self.best is None or score < self.best[1]:
+                self.best = (iteration, score, theta)
+        assert self.best is not None
+        return stop_reason or ("held_out" if iteration - self.best[0] >= self.patience else "")
 
-    def forget(self) -> None:
-        """Begin again."""
+    def reset(self) -> None:
+        """Forget all scores."""
         self.scores, self.best = [], None
+
+    def state(self) -> Mapping[str, NDArray[Any]]:
+        """Return the scores and the best weights."""
+        scores = np.array(self.scores, dtype=np.float64).reshape(-1, 2)
+        if self.best is None:
+            return {"scores": scores}
+        return {"scores": scores, "best": np.array(self.best[:2], dtype=np.float64), "theta": self.best[2]}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on with these scores and weights."""
+        self.scores = [(int(iteration), float(score)) for iteration, score in state["scores"]]
+        if "best" in state:
+            iteration, score = state["best"]
+            self.best = (int(iteration), float(score), state["theta"])
 
     @property
     def log_likelihoods(self) -> list[tuple[int, float]]:
@@ -68,23 +92,9 @@ class EarlyStopping:
         return [(iteration, self.offset - error) for iteration, error in self.scores]
 
     def score_at(self, iteration: int) -> float | None:
-        """Return the last of them, if it is of this iteration."""
+        """Return the last log-likelihood, if it is of this iteration."""
         scored = bool(self.scores) and self.scores[-1][0] == iteration
         return self.offset - self.scores[-1][1] if scored else None
-
-    def remember(self) -> Mapping[str, NDArray[Any]]:
-        """Return the scores and the best weights."""
-        scores = np.array(self.scores, dtype=np.float64).reshape(-1, 2)
-        if self.best is None:
-            return {"scores": scores}
-        return {"scores": scores, "best": np.array(self.best[:2], dtype=np.float64), "theta": self.best[2]}
-
-    def recall(self, remembered: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from there."""
-        self.scores = [(int(iteration), float(score)) for iteration, score in remembered["scores"]]
-        if "best" in remembered:
-            iteration, score = remembered["best"]
-            self.best = (int(iteration), float(score), remembered["theta"])
 
     def keep_best(self, training: Training) -> Training:
         """Return the training as if it had ended at the best weights."""
@@ -102,9 +112,12 @@ class EarlyStopping:
 
 
 def held_out_error(
-    objective: Objective, theta: NDArray[np.floating], training: Samples | Stream, held_out: Samples | Stream
+    objective: Objective,
+    theta: NDArray[np.floating],
+    training: Samples | StreamedSamples,
+    held_out: Samples | StreamedSamples,
 ) -> float:
-    """The error on held-out samples, what it estimates from data taken from the others."""
+    """Compute the error on held-out samples; what it estimates from data comes from the others."""
     # NumPy in, NumPy out, for the devices of whatever process.
     alone = replace(objective, terms=objective.terms[:1])
     alone = jax.tree.map(lambda leaf: np.asarray(leaf, theta.dtype), alone)
@@ -118,7 +131,7 @@ def held_out_error(
     return float(_value(alone, sums, parameters, weight))  # type: ignore[arg-type]
 
 
-def _sums(objective: Objective, parameters: Parameters, chunk: Chunk) -> Any:
+def _sums(objective: Objective, parameters: Parameters, chunk: Batch) -> Any:
     return objective.sums(parameters, chunk)[0]
 
 

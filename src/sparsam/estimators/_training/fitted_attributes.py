@@ -1,37 +1,33 @@
-"""From hyperparameters to a training, to fitted attributes, and from these back to the engine: what all share."""
+"""Fitted attributes: made of a training, set on the estimator, and taken back to the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jax.typing import DTypeLike
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from sparsam.engine.data.samples import choose_chunk_size
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.training.polish import POLISHED_TOL
 from sparsam.engine.training.state import Progress
-from sparsam.engine.training.train import STOP_REASONS, Training, precision
-from sparsam.estimators._data.dataset import Data
+from sparsam.engine.training.train import STOP_REASONS, Training
 from sparsam.estimators._warnings import warn_user
 
 __all__ = [
-    "apply_in_chunks",
-    "apply_to_data",
-    "attributes_at",
-    "filled",
+    "FittedNetwork",
     "fitted_parameters",
     "history_frame",
     "initial_weights",
     "last_terms",
+    "network_attributes",
     "set_fitted_attributes",
+    "training_attributes",
+    "unravel",
+    "warn_or_raise",
 ]
 
 
@@ -53,7 +49,7 @@ def initial_weights(estimator: Any, network: Network) -> NDArray[np.floating]:
 
 
 class FittedNetwork(Protocol):
-    """The attributes that every fitted estimator has, as `set_fitted_attributes` leaves them."""
+    """The attributes that every fitted estimator has."""
 
     coefs_: list[NDArray[np.floating]]
     intercepts_: list[NDArray[np.floating]]
@@ -67,37 +63,8 @@ class FittedNetwork(Protocol):
     _history: dict[str, list[float]]
 
 
-def set_fitted_attributes(
-    estimator: FittedNetwork,
-    network: Network,
-    training: Training,
-    units: Callable[[Parameters], Parameters] = lambda parameters: parameters,
-) -> None:
-    """Set what a training found on the estimator, its weights in other ``units``, then say where it did not converge.
-
-    Raises
-    ------
-    FloatingPointError
-        If J was not finite; the estimator then holds the last finite iterate, if there was one.
-    """
-    if training.history:  # else not one iterate was finite: the estimator stays as it was
-        for name, value in attributes_at(network, training.history[-1], training.theta, units).items():
-            setattr(estimator, name, value)
-        estimator.converged_ = training.stop_reason == "converged"
-        estimator.stop_reason_ = training.stop_reason
-        estimator.loss_curve_ = [progress.J for progress in training.history]
-        estimator._history = _columns(training.history)
-    _speak_up(training)
-
-
-def attributes_at(
-    network: Network,
-    progress: Progress,
-    theta: NDArray[np.floating],
-    units: Callable[[Parameters], Parameters] = lambda parameters: parameters,
-) -> dict[str, Any]:
-    """Fitted attributes that a training has at every iterate, its weights in other ``units``."""
-    parameters = units(network.unravel(cast(jax.Array, theta)))  # slices and reshapes: NumPy in, NumPy out
+def network_attributes(parameters: Parameters, progress: Progress) -> dict[str, Any]:
+    """Make the fitted attributes that a training has at every iterate, of its weights and its progress."""
     return {
         "coefs_": [np.array(coef) for coef in parameters.coefs],
         "intercepts_": [np.array(intercept) for intercept in parameters.intercepts],
@@ -106,6 +73,26 @@ def attributes_at(
         "n_evaluations_": progress.evaluations,
         "gradient_norm_": progress.gradient_norm,
     }
+
+
+def training_attributes(training: Training) -> dict[str, Any]:
+    """Make the fitted attributes that say how a training went."""
+    return {
+        "converged_": training.stop_reason == "converged",
+        "stop_reason_": training.stop_reason,
+        "loss_curve_": [progress.J for progress in training.history],
+        "_history": _columns(training.history),
+    }
+
+
+def set_fitted_attributes(estimator: Any, attributes: dict[str, Any]) -> None:
+    """Set all fitted attributes at one stroke: of one fit all or none."""
+    vars(estimator).update(attributes)
+
+
+def unravel(network: Network, theta: NDArray[np.floating]) -> Parameters:
+    """Cut flat weights on the host into the arrays of the layers."""
+    return network.unravel(cast(jax.Array, theta))  # slices and reshapes: NumPy in, NumPy out
 
 
 def _columns(history: list[Progress]) -> dict[str, list[float]]:
@@ -121,17 +108,24 @@ def _columns(history: list[Progress]) -> dict[str, list[float]]:
 
 
 def last_terms(estimator: FittedNetwork) -> dict[str, float]:
-    """Terms of J at the end of the fit, by name."""
+    """Return the terms of J at the end of the fit, by name."""
     of_progress = ("iteration", "evaluations", "seconds", "J", "gradient_norm", "resumed")
     return {name: float(values[-1]) for name, values in estimator._history.items() if name not in of_progress}
 
 
 def history_frame(estimator: FittedNetwork) -> pd.DataFrame:
-    """History of the fit as a data frame, a row an iteration."""
+    """Return the history of the fit as a data frame, a row an iteration."""
     return pd.DataFrame(estimator._history)
 
 
-def _speak_up(training: Training) -> None:
+def warn_or_raise(training: Training) -> None:
+    """Warn where a training did not converge.
+
+    Raises
+    ------
+    FloatingPointError
+        If J was not finite.
+    """
     tol, dtype = training.tol, training.theta.dtype
     reason, where = STOP_REASONS[training.stop_reason], ""
     if training.history:
@@ -164,79 +158,3 @@ def _speak_up(training: Training) -> None:
 def fitted_parameters(estimator: FittedNetwork) -> Parameters:
     """Return the fitted weights, as the engine takes them."""
     return Parameters(tuple(estimator.coefs_), tuple(estimator.intercepts_))  # type: ignore[arg-type]
-
-
-def apply_in_chunks(
-    function: Callable[..., jax.Array],
-    network: Network,
-    parameters: Parameters,
-    *rows: NDArray[np.floating],
-    dtype: DTypeLike,
-    chunk_size: int | None = None,
-) -> NDArray[np.floating]:
-    """Apply a compiled function (network, parameters, *rows) to a chunk of rows at a time.
-
-    Memory beyond the result stays flat, and the last chunk is filled up, so that one program serves any number of rows.
-    """
-    n_samples = len(rows[0])
-    size = choose_chunk_size(max(n_samples, 1), network.layer_sizes, chunk_size)
-    result: NDArray[np.floating] | None = None
-    with precision(dtype):
-        weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), parameters)
-        for start in range(0, max(n_samples, 1), size):  # of no rows too the result has its columns
-            pieces = [filled(array[start : start + size], size, dtype) for array in rows]
-            count = min(size, n_samples - start)
-            piece = np.asarray(function(network, weights, *pieces))[:count]
-            if result is None:
-                result = np.empty((n_samples, *piece.shape[1:]), dtype=piece.dtype)
-            result[start : start + count] = piece
-    assert result is not None
-    return result
-
-
-def apply_to_data(
-    function: Callable[..., jax.Array],
-    network: Network,
-    parameters: Parameters,
-    data: Data,
-    *,
-    dtype: DTypeLike,
-    chunk_size: int | None = None,
-    then: Callable[[NDArray[np.floating]], NDArray[Any]] = lambda piece: piece,
-    out: Any = None,
-) -> Any:
-    """Do `apply_in_chunks` for the inputs of data, in memory or not; the result goes into ``out``, where that is given.
-
-    ``then`` makes what is returned of a piece of the function's results.
-
-    Raises
-    ------
-    ValueError
-        If ``out`` is of another shape than the result.
-    """
-    results, row, width = [], 0, None
-    for rows in data.pieces():
-        piece = then(apply_in_chunks(function, network, parameters, rows.X, dtype=dtype, chunk_size=chunk_size))
-        if out is None:
-            results.append(piece)
-            continue
-        if width is None:
-            width = piece.shape[1:]
-            if tuple(out.shape) != (data.n_rows, *width):
-                raise ValueError(
-                    f"out must be of shape {(data.n_rows, *width)}, got an array of shape {tuple(out.shape)}"
-                )
-        out[row : row + len(piece)] = piece
-        row += len(piece)
-    if out is not None:
-        return out
-    return results[0] if len(results) == 1 else np.concatenate(results)
-
-
-def filled(rows: NDArray[np.floating], size: int, dtype: DTypeLike) -> NDArray[np.floating]:
-    """Rows filled up with zeros to a chunk of the given size and type."""
-    if len(rows) == size and rows.dtype == dtype:
-        return rows
-    filled = np.zeros((size, *rows.shape[1:]), dtype=dtype)
-    filled[: len(rows)] = rows
-    return filled

@@ -1,252 +1,229 @@
-"""Training as an estimator's hyperparameters say: on its devices, with its checkpoints, and where memory is short."""
+"""Training as the hyperparameters of an estimator say: with early stopping, polishing, and where memory is short."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
-from importlib.metadata import version
-from numbers import Integral
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.engine.data.devices import max_of_processes, n_processes, naming_lost, told
-from sparsam.engine.data.samples import Samples
+from sparsam.engine.data.devices import gathered, max_of_processes, n_processes
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training.checkpoints import Checkpoints, parse_interval
-from sparsam.engine.training.polish import polish
-from sparsam.engine.training.state import Keeper, NoKeeper
-from sparsam.engine.training.streaming import Piece, Stream
-from sparsam.engine.training.train import Monitor, Training, train
-from sparsam.estimators import _validation as validation
-from sparsam.estimators._data.streamed import digest, fingerprint_of
-from sparsam.estimators._progress.reporter import Report
+from sparsam.engine.training.callbacks import FitCallback, FunctionCallback
+from sparsam.engine.training.checkpoints import Checkpointer
+from sparsam.engine.training.polish import can_be_polished, polish
+from sparsam.engine.training.train import Training, train
+from sparsam.estimators._data.dataset import Dataset
+from sparsam.estimators._data.fingerprint import fingerprint_of
+from sparsam.estimators._data.splits import Split
+from sparsam.estimators._progress.reporter import FitReporter
+from sparsam.estimators._progress.sklearn_callbacks import AttributesAt
+from sparsam.estimators._tangents import TangentFunction
+from sparsam.estimators._training.device_data import DeviceData
+from sparsam.estimators._training.early_stopping import EarlyStopping
 from sparsam.estimators._warnings import warn_user
 
-__all__ = ["NO_INFLUENCE", "OnDevices", "checkpoints_of", "in_all_processes", "minimize", "plain"]
+__all__ = ["EstimatorTraining", "TrainingOptions", "TrainingProblem"]
 
 
-@dataclass
-class OnDevices:
-    """The data of a fit on its devices, in the precision asked for; made once for each.
+@dataclass(frozen=True)
+class TrainingProblem:
+    """An objective over the data of a fit, and where its training starts.
 
     Attributes
     ----------
-    make : callable
-        Takes a precision and the size of a chunk, or None to choose one; returns the data.
-    chunk_size : int or None
-        As the user asked for it.
-    others : tuple of OnDevices
-        What is cut into smaller chunks with them.
-    tell : callable or None
-        Told in every pass over a stream, after each piece, how many rows have passed, and of how many there are; of
-        None in the first pass.
+    objective : Objective
+    theta : array of shape (n_parameters,)
+        Initial weights.
+    data : Dataset or Split
+        With a split, early stopping holds a part out.
+    attributes_at : callable
+        See `AttributesAt`.
+    layer_sizes : tuple of int
+        Numbers that a sample takes in the parts of a pass, for the choice of a chunk.
+    tangents : TangentFunction or None
+        Makes tangents that are not held.
+    offset : float
+        What to add to the log-likelihood of what is held out for the user's units.
     """
 
-    make: Callable[[str, int | None], Samples | Stream]
+    objective: Objective
+    theta: NDArray[np.floating]
+    data: Dataset | Split
+    attributes_at: AttributesAt
+    layer_sizes: tuple[int, ...]
+    tangents: TangentFunction | None = None
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Hyperparameters of an estimator that are about the training; see `SparseAutoencoder`."""
+
+    solver: str
+    dtype: str
+    tol: float
+    max_iter: int
+    time_budget: float | None
     chunk_size: int | None
-    others: tuple[OnDevices, ...] = ()
-    tell: Callable[[int, int | None], None] | None = field(default=None, init=False)
-    n_rows: int | None = field(default=None, init=False)
-    made: dict[str, Samples | Stream] = field(default_factory=dict, init=False)
+    polish: bool
+    n_iter_no_change: int
 
-    def __call__(self, dtype: str) -> Samples | Stream:
-        """Return the data in a precision."""
-        if dtype not in self.made:
-            data = self.make(dtype, self.chunk_size)
-            if isinstance(data, Stream):
-                data = replace(data, pieces=partial(self._counted, data.pieces))
-            self.made[dtype] = data
-        return self.made[dtype]
-
-    def _counted(self, pieces: Callable[[], Iterator[Piece]]) -> Iterator[Piece]:
-        passed = 0
-        for piece in pieces():
-            yield piece
-            passed += len(piece.inputs)
-            if self.tell is not None:
-                self.tell(passed, self.n_rows)
-        self.n_rows = passed
-
-    def parts(self) -> Iterator[OnDevices]:
-        """These, and what is cut with them."""
-        yield self
-        for other in self.others:
-            yield from other.parts()
-
-    def halve_chunks(self, dtype: str) -> tuple[int, int]:
-        """Make them again in chunks of half the size; return the size before and after."""
-        data = self(dtype)
-        before = data.chunk_size if isinstance(data, Stream) else data.inputs.shape[-1]
-        self._begin_again(max(before // 2, 1))
-        return before, max(before // 2, 1)
-
-    def _begin_again(self, chunk_size: int) -> None:
-        self.chunk_size = chunk_size
-        self.made.clear()
-        for other in self.others:
-            other._begin_again(chunk_size)
+    @classmethod
+    def of(cls, estimator: Any, *, polish: bool | None = None) -> Self:
+        """Take them of an estimator; ``polish`` overrides its own."""
+        return cls(
+            solver=estimator.solver,
+            dtype=estimator.dtype,
+            tol=estimator.tol,
+            max_iter=estimator.max_iter,
+            time_budget=estimator.time_budget,
+            chunk_size=estimator.chunk_size,
+            polish=estimator.polish if polish is None else polish,
+            n_iter_no_change=getattr(estimator, "n_iter_no_change", 0),
+        )
 
 
-def minimize(
-    estimator: Any,
-    objective: Objective,
-    theta: NDArray[np.floating],
-    data: OnDevices,
-    report: Report,
-    monitor: Monitor | None = None,
-    checkpoints: Checkpoints | NoKeeper | None = None,
-) -> Training:
-    """Train from theta as the estimator's hyperparameters say.
+class EstimatorTraining:
+    """One training of a fit.
 
-    Where a device has too little memory, it is tried once more with chunks of half the size.
+    Parameters
+    ----------
+    problem : TrainingProblem
+    options : TrainingOptions
+    reporter : FitReporter
+    checkpointer : Checkpointer or None
+    callback : callable or None
+        The user's.
+
+    Attributes
+    ----------
+    data : DeviceData
+        What is trained on.
+    early_stopping : EarlyStopping or None
     """
 
-    def keeper(dtype: str, *parts: OnDevices) -> Keeper | None:
-        def fingerprint() -> int:
-            return sum(fingerprint_of(part(dtype)) for part in parts)
+    def __init__(
+        self,
+        problem: TrainingProblem,
+        options: TrainingOptions,
+        reporter: FitReporter,
+        checkpointer: Checkpointer | None = None,
+        callback: Any = None,
+    ) -> None:
+        self.problem, self.options, self.reporter, self.checkpointer = problem, options, reporter, checkpointer
+        self.early_stopping: EarlyStopping | None = None
+        self.others: tuple[DeviceData, ...] = ()  # what early stopping looks at besides
+        tangents = problem.tangents
+        if isinstance(problem.data, Split):
+            held_out = self._on_devices(problem.data.held_out)
+            # An error on its own has no use for tangents, which would be made for nothing.
+            plain = self._on_devices(problem.data.training)
+            self.data = plain if tangents is None else self._on_devices(tangents.add_to(problem.data.training))
+            self.others = (held_out,) if tangents is None else (plain, held_out)
+            self.early_stopping = EarlyStopping(
+                problem.objective, plain, held_out, options.dtype, options.n_iter_no_change, problem.offset
+            )
+        else:
+            self.data = self._on_devices(problem.data if tangents is None else tangents.add_to(problem.data))
+        self.data.on_rows_passed = reporter.rows_passed
+        self.callbacks = self._callbacks(callback)
 
-        return None if checkpoints is None else checkpoints.stage(fingerprint)
+    @property
+    def held_out_scores(self) -> list[tuple[int, float]]:
+        """Iteration and mean log-likelihood of what is held out; empty where nothing is."""
+        return [] if self.early_stopping is None else self.early_stopping.log_likelihoods
 
-    data.tell = report.passed
-    options: dict[str, Any] = {
-        "solver": estimator.solver,
-        "max_iter": estimator.max_iter,
-        "time_budget": estimator.time_budget,
-        "callback": estimator.callback,
-        "watch": report,
-        "every_iteration": weights_wanted(estimator, report),
-    }
-    first = options | {"dtype": estimator.dtype, "tol": estimator.tol, "monitor": monitor}
-    keeps = keeper(estimator.dtype, *data.parts())  # what is held out has a part in when it stops
-    sizes = "-".join(map(str, objective.network.layer_sizes))
-    report.begin(f"compiling and training a network {sizes} in {estimator.dtype}")
-    try:
-        training = train(objective, data(estimator.dtype), theta, keeper=keeps, **first)
-    except jax.errors.JaxRuntimeError as error:
-        # Of several processes one alone would begin again while the others wait.
-        if "RESOURCE_EXHAUSTED" not in str(error) or n_processes(data(estimator.dtype).mesh) > 1:
-            raise
-        before, after = data.halve_chunks(estimator.dtype)
+    def run(self) -> Training:
+        """Train. With early stopping the training ends at the weights that were kept."""
+        objective, options = self.problem.objective, self.options
+        # The weights of the first process, and what its callbacks ask for.
+        theta = gathered(self.problem.theta, self.data.dataset.mesh)[0]
+        self._refuse_followers_of_several_processes()
+        sizes = "-".join(map(str, objective.network.layer_sizes))
+        if self.checkpointer is not None:
+            self.checkpointer.begin_training(self._fingerprint)
+        self.reporter.begin(f"compiling and training a network {sizes} in {options.dtype}")
+        try:
+            training = self._train(theta)
+        except jax.errors.JaxRuntimeError as error:
+            # Of several processes one alone would begin again while the others wait.
+            if "RESOURCE_EXHAUSTED" not in str(error) or n_processes(self.data(options.dtype).mesh) > 1:
+                raise
+            self._halve_chunks()
+            training = self._train(theta)
+        if options.polish and can_be_polished(training):
+            training = self._polish(training)
+        return training if self.early_stopping is None else self.early_stopping.keep_best(training)
+
+    def _on_devices(self, dataset: Dataset) -> DeviceData:
+        return DeviceData(dataset, self.problem.layer_sizes, self.options.chunk_size)
+
+    def _callbacks(self, callback: Any) -> list[FitCallback]:
+        """Early stopping first, for its scores are shown; the user's last: it is not called where others stop."""
+        if self.early_stopping is None:
+            callbacks = self.reporter.callbacks(self.problem.attributes_at)
+        else:
+            shown = self.reporter.callbacks(self.problem.attributes_at, self.early_stopping.score_at)
+            callbacks = [self.early_stopping, *shown]
+        return callbacks if callback is None else [*callbacks, FunctionCallback(callback)]
+
+    def _train(self, theta: NDArray[np.floating]) -> Training:
+        options = self.options
+        return train(
+            self.problem.objective,
+            self.data(options.dtype),
+            theta,
+            solver=options.solver,
+            dtype=options.dtype,
+            tol=options.tol,
+            max_iter=options.max_iter,
+            time_budget=options.time_budget,
+            callbacks=self.callbacks,
+            checkpointer=self.checkpointer,
+        )
+
+    def _polish(self, training: Training) -> Training:
+        self.reporter.begin("polishing in float64")
+        samples = self.data("float64")
+        if self.checkpointer is not None:
+            self.checkpointer.begin_training(lambda: fingerprint_of(samples))
+        return polish(
+            training,
+            self.problem.objective,
+            samples,
+            solver=self.options.solver,
+            max_iter=self.options.max_iter,
+            time_budget=self.options.time_budget,
+            callbacks=[callback for callback in self.callbacks if callback is not self.early_stopping],
+            checkpointer=self.checkpointer,
+        )
+
+    def _halve_chunks(self) -> None:
+        """Begin again with chunks of half the size."""
+        before = self.data.chunk_size_in(self.options.dtype)
+        after = max(before // 2, 1)
+        for part in (self.data, *self.others):
+            part.rechunk(after)
         warn_user(
             f"A device had too little memory for chunks of {before} samples; trying once more with chunks of {after}.",
             UserWarning,
         )
-        if monitor is not None:
-            monitor.forget()
-        training = train(objective, data(estimator.dtype), theta, keeper=keeps, **first)
-    if estimator.polish:
+        for callback in self.callbacks:
+            callback.reset()
 
-        def in_float64() -> Samples | Stream:
-            report.begin("polishing in float64")
-            return data("float64")
+    def _fingerprint(self) -> int:
+        """Compute the fingerprint of all data: what is held out has a part in when the training stops."""
+        return sum(fingerprint_of(part(self.options.dtype)) for part in (self.data, *self.others))
 
-        training = polish(training, objective, in_float64, lambda: keeper("float64", data), **options)
-    return training
+    def _refuse_followers_of_several_processes(self) -> None:
+        """Raise ValueError where a callback of scikit-learn wants each iterate in a distributed run.
 
-
-def weights_wanted(estimator: Any, report: Report) -> bool:
-    """Whether a callback wants the weights of every iteration.
-
-    Raises
-    ------
-    ValueError
-        If one does in a distributed run, where what belongs to the weights is known to all processes together only.
-    """
-    mesh = validation.checked_mesh(estimator.mesh)
-    wanted = bool(max_of_processes(report.task.wants_weights, mesh))
-    if wanted and n_processes(mesh) > 1:
-        raise ValueError("callbacks that ask for the fitted estimator cannot follow a fit of several processes")
-    return wanted
-
-
-@contextmanager
-def in_all_processes(estimator: Any) -> Iterator[None]:
-    """Do a fit as one of the processes of the estimator's mesh, or as the only one.
-
-    Raises
-    ------
-    ValueError
-        If the processes were given different hyperparameters.
-    ConnectionError
-        If one of them is lost.
-    """
-    with naming_lost(estimator.mesh):
-        mesh = validation.checked_mesh(estimator.mesh)
-        if n_processes(mesh) > 1:
-            own = _options(estimator) | {
-                name: getattr(estimator, name) is None for name in ("checkpoint", "time_budget")
-            }
-            del own["random_state"]  # what is drawn, the first process draws for all
-            different = {name for other in told(own, mesh) for name in own if other.get(name) != own[name]}
-            if different:
-                raise ValueError(
-                    f"processes of one run were given different hyperparameters: {', '.join(sorted(different))}"
-                )
-        yield
-
-
-@contextmanager
-def checkpoints_of(estimator: Any, *, draws: bool = False) -> Iterator[Checkpoints | NoKeeper | None]:
-    """Keep checkpoints of a fit as the estimator's hyperparameters say, and listen to signals.
-
-    Without a folder only the processes of a distributed run listen, which must end together. ``draws`` is whether the
-    fit draws what it trains on, which a resumed fit must draw again.
-    """
-    mesh = validation.checked_mesh(estimator.mesh)
-    if estimator.checkpoint is None:
-        if estimator.resume:
-            raise ValueError("resume=True needs the folder to go on from: give checkpoint")
-        if n_processes(mesh) == 1:
-            yield None
-            return
-        alone = NoKeeper()
-        with alone.signals.listening():
-            yield alone
-        return
-    if draws and not isinstance(estimator.random_state, Integral):
-        raise ValueError(
-            "checkpoint needs an integer random_state here: the rows held out are drawn, and a fit that is resumed "
-            f"must draw the same again; random_state is {estimator.random_state!r}"
-        )
-    model = {
-        "class": type(estimator).__name__,
-        "sparsam": version("sparsam"),
-        "devices": 1 if mesh is None else mesh.size,
-        "processes": n_processes(mesh),
-    }
-    folder, every = Path(estimator.checkpoint), parse_interval(estimator.checkpoint_every)
-    checkpoints = Checkpoints(folder, every, estimator.resume, model | _options(estimator), mesh)
-    with checkpoints.signals.listening():
-        yield checkpoints
-
-
-NO_INFLUENCE = frozenset(
-    ("verbose", "callback", "checkpoint", "checkpoint_every", "resume", "time_budget", "mesh", "warm_start")
-)
-"""Hyperparameters that a resumed fit may change: they say what else is done, or when it ends."""
-
-
-def _options(estimator: Any) -> dict[str, Any]:
-    """Hyperparameters that have an influence on what is found."""
-    parameters = estimator.get_params(deep=False).items()
-    return {name: plain(value) for name, value in parameters if name not in NO_INFLUENCE}
-
-
-def plain(value: Any) -> Any:
-    """What JSON holds of a hyperparameter: enough to see whether it is the same."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, tuple | list):
-        return [plain(part) for part in value]
-    if hasattr(value, "__array__"):  # a data frame, too
-        value = np.asarray(value)
-        return [list(value.shape), value.dtype.str, digest(value)]
-    return getattr(value, "__qualname__", type(value).__qualname__)
+        What belongs to the weights, all processes know together only.
+        """
+        mesh = self.data.dataset.mesh
+        wanted = bool(max_of_processes(self.reporter.task.every_iteration, mesh))
+        if wanted and n_processes(mesh) > 1:
+            raise ValueError("callbacks that ask for the fitted estimator cannot follow a fit of several processes")

@@ -1,0 +1,40 @@
+"""Checksums of arrays, and JSON of hyperparameters: to see whether data and options are the same as before."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["array_digest", "to_jsonable"]
+
+
+def array_digest(*arrays: NDArray[Any] | None) -> int:
+    """Compute a checksum of some arrays: of their types, shapes and bits, in order."""
+    check = 0
+    for array in arrays:
+        if array is None:
+            continue
+        check = zlib.crc32(f"{array.dtype.str} {array.shape}".encode(), check)
+        if array.dtype.kind in "biufc":
+            octets: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            check = zlib.crc32(octets, check)
+        else:
+            check = zlib.crc32("\0".join(map(str, array.ravel().tolist())).encode(), check)
+    return check
+
+
+def to_jsonable(value: Any) -> Any:
+    """Convert a hyperparameter to what JSON holds: enough to see whether it is the same."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple | list):
+        return [to_jsonable(part) for part in value]
+    if hasattr(value, "__array__"):  # a data frame, too
+        value = np.asarray(value)
+        return [list(value.shape), value.dtype.str, array_digest(value)]
+    return getattr(value, "__qualname__", type(value).__qualname__)

@@ -1,0 +1,73 @@
+"""Callbacks of a training: each sees the iterates, and may stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam.engine.training.state import Progress
+
+__all__ = ["FitCallback", "FunctionCallback"]
+
+
+class FitCallback:
+    """A callback of a training; subclasses override what they need.
+
+    Attributes
+    ----------
+    every_iteration : bool, default False
+        Whether it must see every iterate. Otherwise it sees the last one of each burst of steps, about ten times a
+        second. The last iterate of the training is seen in either case.
+    """
+
+    every_iteration: bool = False
+
+    def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
+        """See an iterate and return why to stop, outside JAX's precision scope.
+
+        Parameters
+        ----------
+        progress : Progress
+        theta : array of shape (n_parameters,)
+            The weights.
+        stop_reason : str
+            Why the training ends here, a key of `sparsam.engine.STOP_REASONS`; empty if it would go on.
+
+        Returns
+        -------
+        str
+            ``stop_reason``, or where that is empty a reason of its own.
+        """
+        return stop_reason
+
+    def reset(self) -> None:
+        """Forget what was seen: the training begins again."""
+
+    def state(self) -> Mapping[str, NDArray[Any]]:
+        """Return what a checkpoint must hold for the callback to go on; names must differ from other callbacks'."""
+        return {}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from the state of all callbacks in a checkpoint."""
+
+
+class FunctionCallback(FitCallback):
+    """A function of the progress that returns True to stop; it is not called at the last iterate.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a `Progress`.
+    reason : str, default "callback"
+        Why the training stops then, a key of `sparsam.engine.STOP_REASONS`.
+    """
+
+    def __init__(self, function: Callable[[Progress], bool | None], reason: str = "callback") -> None:
+        self.function, self.reason = function, reason
+
+    def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
+        """Call the function."""
+        return stop_reason or (self.reason if self.function(progress) else "")

@@ -1,0 +1,162 @@
+"""The private base of the estimators: the same skeleton of a fit, and the same plumbing of predictions."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from sparsam.engine.network.network import Network, Parameters
+from sparsam.engine.training.checkpoints import Checkpointer
+from sparsam.engine.training.train import Training
+from sparsam.estimators import _validation as validation
+from sparsam.estimators._data.apply import Compiled, apply_to_dataset
+from sparsam.estimators._data.dataset import Dataset
+from sparsam.estimators._data.streamed import load_dataset
+from sparsam.estimators._progress.reporter import FitReporter
+from sparsam.estimators._progress.sklearn_callbacks import CallbackSupportMixin
+from sparsam.estimators._training.fit_environment import in_all_processes
+from sparsam.estimators._training.fitted_attributes import (
+    fitted_parameters,
+    history_frame,
+    last_terms,
+    set_fitted_attributes,
+    training_attributes,
+    warn_or_raise,
+)
+from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingOptions, TrainingProblem
+from sparsam.estimators._warnings import warn_user
+
+__all__ = ["NetworkEstimator"]
+
+
+class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
+    """A network that is fitted by minimizing J.
+
+    `fit` of each estimator reads: prepare the data, build the objective, train, set all attributes, then warn.
+    """
+
+    coefs_: list[NDArray[np.floating]]
+    intercepts_: list[NDArray[np.floating]]
+    _history: dict[str, list[float]]
+    _fields_beside_inputs: tuple[str, ...] = ()  # which a streamed object may yield, and a prediction ignores
+
+    @abstractmethod
+    def check_hyperparameters(self) -> None:
+        """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
+
+    @abstractmethod
+    def check_fitted(self) -> None:
+        """Raise ValueError or TypeError unless hyperparameters and fitted attributes fit together: of a file, say."""
+
+    def _check_weights(self, *others: NDArray[Any]) -> None:
+        """Raise ValueError unless the weights are finite and those of the network, and the other arrays finite."""
+        shapes = list(self._fitted_network().shapes)
+        if [array.shape for array in self.coefs_] != shapes or [array.shape for array in self.intercepts_] != [
+            (n_out,) for _, n_out in shapes
+        ]:
+            raise ValueError("its arrays do not fit together")
+        weights = (*self.coefs_, *self.intercepts_, *others)
+        if any(array.dtype not in (np.float32, np.float64) or not np.all(np.isfinite(array)) for array in weights):
+            raise ValueError("its weights are not finite numbers of type float32 or float64")
+
+    @contextmanager
+    def _fitting(self, X: Any, y: Any, sample_weight: Any, *, in_parts: bool = False) -> Iterator[FitReporter]:
+        """Fit in this scope: hyperparameters checked, progress reported, in all processes, and nothing half done."""
+        self.check_hyperparameters()
+        reporter = FitReporter.of_fit(self, X, y, sample_weight, in_parts=in_parts)
+        with validation.features_of_the_fitted(self), in_all_processes(self):
+            yield reporter
+
+    def _training(
+        self,
+        problem: TrainingProblem,
+        reporter: FitReporter,
+        checkpointer: Checkpointer | None,
+        *,
+        polish: bool | None = None,
+    ) -> EstimatorTraining:
+        """Prepare a training as the hyperparameters say; ``polish`` overrides theirs."""
+        options = TrainingOptions.of(self, polish=polish)
+        return EstimatorTraining(problem, options, reporter, checkpointer, self.callback)
+
+    def _finish(
+        self, training: Training, attributes: dict[str, Any], reporter: FitReporter, warning: Warning | None = None
+    ) -> Self:
+        """Set all fitted attributes, report the end, then warn: of what the estimator found, and of the training.
+
+        Raises
+        ------
+        FloatingPointError
+            If J was not finite; the estimator then holds the last finite iterate, if there was one.
+        """
+        if training.history:  # else not one iterate was finite: the estimator stays as it was
+            set_fitted_attributes(self, attributes | training_attributes(training))
+        if training.stop_reason != "not_finite":
+            reporter.end()
+        if warning is not None:
+            warn_user(str(warning), type(warning))
+        warn_or_raise(training)
+        return self
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """History of the fit: a row for the initial weights and for each iteration."""
+        check_is_fitted(self)
+        return history_frame(self)
+
+    @property
+    def terms_(self) -> dict[str, float]:
+        """Terms of J at the end of the fit, by name."""
+        check_is_fitted(self)
+        return last_terms(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"mesh": None}  # devices are of this process alone
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
+
+    @abstractmethod
+    def _fitted_network(self) -> Network:
+        """Return the network of the fitted weights."""
+
+    def _fitted_parameters(self) -> Parameters:
+        return fitted_parameters(self)
+
+    def _is_warm(self) -> bool:
+        """Whether a fit goes on from fitted weights."""
+        return bool(self.warm_start) and hasattr(self, "coefs_")
+
+    def _dataset_to_predict(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Dataset:
+        """Check the inputs of a prediction, and hold or stream them."""
+        check_is_fitted(self)
+        return load_dataset(self, X, sample_weight, others=dict.fromkeys(self._fields_beside_inputs), reset=False)
+
+    def _apply(
+        self,
+        function: Compiled,
+        dataset: Dataset,
+        *,
+        dtype: Any = np.float64,
+        then: Callable[[NDArray[Any]], NDArray[Any]] = lambda results: results,
+        out: Any = None,
+    ) -> Any:
+        """Apply a compiled function of the fitted network to the inputs of a dataset."""
+        return apply_to_dataset(
+            function,
+            self._fitted_network(),
+            self._fitted_parameters(),
+            dataset,
+            dtype=dtype,
+            chunk_size=self.chunk_size,
+            then=then,
+            out=out,
+        )

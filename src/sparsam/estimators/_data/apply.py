@@ -1,0 +1,97 @@
+"""Apply a compiled function of the network to data, a chunk of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from numpy.typing import NDArray
+
+from sparsam.engine.data.samples import choose_chunk_size
+from sparsam.engine.network.network import Network, Parameters
+from sparsam.engine.training.train import precision
+from sparsam.estimators._data.dataset import Dataset
+
+__all__ = ["apply_in_chunks", "apply_to_dataset"]
+
+Compiled = Callable[[Network, Parameters, Any], jax.Array]
+"""A compiled function of the network, its weights and rows of inputs."""
+
+
+def apply_in_chunks(
+    function: Compiled,
+    network: Network,
+    parameters: Parameters,
+    rows: NDArray[np.floating],
+    *,
+    dtype: DTypeLike,
+    chunk_size: int | None = None,
+) -> NDArray[np.floating]:
+    """Apply a compiled function to a chunk of rows at a time.
+
+    Memory beyond the result stays flat, and the last chunk is padded, so that one program serves any number of rows.
+    """
+    n_samples = len(rows)
+    size = choose_chunk_size(max(n_samples, 1), network.layer_sizes, chunk_size)
+    result: NDArray[np.floating] | None = None
+    with precision(dtype):
+        weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), parameters)
+        for start in range(0, max(n_samples, 1), size):  # of no rows too the result has its columns
+            chunk = _padded(rows[start : start + size], size, dtype)
+            count = min(size, n_samples - start)
+            part = np.asarray(function(network, weights, chunk))[:count]
+            if result is None:
+                result = np.empty((n_samples, *part.shape[1:]), dtype=part.dtype)
+            result[start : start + count] = part
+    assert result is not None
+    return result
+
+
+def apply_to_dataset(
+    function: Compiled,
+    network: Network,
+    parameters: Parameters,
+    dataset: Dataset,
+    *,
+    dtype: DTypeLike,
+    chunk_size: int | None = None,
+    then: Callable[[NDArray[Any]], NDArray[Any]] = lambda results: results,
+    out: Any = None,
+) -> Any:
+    """Apply a compiled function to the inputs of a dataset, and ``then`` to its results; write into ``out``, if given.
+
+    Raises
+    ------
+    ValueError
+        If ``out`` is of another shape than the result.
+    """
+    results, row, width = [], 0, None
+    for batch in dataset.batches():
+        part = then(apply_in_chunks(function, network, parameters, batch.inputs, dtype=dtype, chunk_size=chunk_size))
+        if out is None:
+            results.append(part)
+            continue
+        if width is None:
+            width = part.shape[1:]
+            if tuple(out.shape) != (dataset.n_rows, *width):
+                raise ValueError(
+                    f"out must be of shape {(dataset.n_rows, *width)}, got an array of shape {tuple(out.shape)}"
+                )
+        out[row : row + len(part)] = part
+        row += len(part)
+    if out is not None:
+        return out
+    return results[0] if len(results) == 1 else np.concatenate(results)
+
+
+def _padded(rows: NDArray[np.floating], size: int, dtype: DTypeLike) -> NDArray[np.floating]:
+    """Pad rows with zeros to a chunk of the given size and type."""
+    if len(rows) == size and rows.dtype == dtype:
+        return rows
+    padded = np.zeros((size, *rows.shape[1:]), dtype=dtype)
+    padded[: len(rows)] = rows
+    return padded
