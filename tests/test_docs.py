@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = tuple(
-    f"sparsam{part}" for part in ("", ".images", ".display", ".studies", ".gradcheck", ".inspection", ".verification", ".engine")
+    f"sparsam{part}"
+    for part in ("", ".images", ".display", ".studies", ".gradcheck", ".inspection", ".verification", ".engine")
 )
 
 

@@ -1,9 +1,13 @@
-"""What of each estimator a file holds, and what must be true of it: for `sparsam.io.persistence`."""
+"""Content of model files: attributes of each estimator, checks of them, and names that older versions used.
+
+Files of every released version load. Where a class moves, enter its old name in `MOVED`; where a hyperparameter joins
+or is renamed, enter it in the class's `Layout`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -19,9 +23,16 @@ from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.classifier import NoisyLabelClassifier
 from sparsam.estimators.regressor import MultivariateNormalRegressor
 
-__all__ = ["LAYOUTS", "Layout"]
+__all__ = ["LAYOUTS", "MOVED", "Layout"]
 
 Arrays = dict[str, NDArray[Any]]
+
+MOVED = {
+    "sparsam.estimators.noise_rate.LikelihoodProfile": (  # until 0.1.0
+        "sparsam.estimators._labels.noise_estimation.LikelihoodProfile"
+    ),
+}
+"""Classes that a ``.skops`` file names: where an older version had them, and where they are."""
 
 
 def _nothing(model: Any) -> Arrays:
@@ -49,6 +60,15 @@ class Layout:
     )  # what JSON cannot hold; comes back as None
     encode: Callable[[Any], Arrays] = _nothing  # other attributes to arrays
     decode: Callable[[Any, Mapping[str, NDArray[Any]]], None] = _no_more  # and back
+    renamed: Mapping[str, str] = field(default_factory=dict)  # hyperparameters, from their old names to the new ones
+    added: Mapping[str, Any] = field(default_factory=dict)  # since 0.1.0, each with the value of the old behavior
+
+    def up_to_date(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Rename and add what changed since an older version wrote these hyperparameters.
+
+        Of a current file nothing changes. Other attributes may be among them.
+        """
+        return {**self.added, **{self.renamed.get(name, name): value for name, value in attributes.items()}}
 
 
 RESULTS: dict[str, type] = {
