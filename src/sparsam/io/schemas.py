@@ -35,11 +35,11 @@ MOVED = {
 """Classes that a ``.skops`` file names: where an older version had them, and where they are."""
 
 
-def _nothing(model: Any) -> Arrays:
+def _encode_nothing(model: Any) -> Arrays:
     return {}
 
 
-def _no_more(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+def _decode_nothing(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
     return
 
 
@@ -58,8 +58,8 @@ class Layout:
         "mesh",
         "checkpoint",
     )  # what JSON cannot hold; comes back as None
-    encode: Callable[[Any], Arrays] = _nothing  # other attributes to arrays
-    decode: Callable[[Any, Mapping[str, NDArray[Any]]], None] = _no_more  # and back
+    encode: Callable[[Any], Arrays] = _encode_nothing  # other attributes to arrays
+    decode: Callable[[Any, Mapping[str, NDArray[Any]]], None] = _decode_nothing  # and back
     renamed: Mapping[str, str] = field(default_factory=dict)  # hyperparameters, from their old names to the new ones
     added: Mapping[str, Any] = field(default_factory=dict)  # since 0.1.0, each with the value of the old behavior
 
@@ -150,7 +150,7 @@ def _decode_classifier(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         model.likelihood_profile_ = LikelihoodProfile(epsilon, held_out, training, near, int(arrays["n_held_out"][0]))
 
 
-OF_SUPERVISED = ("callback", "random_state", "mesh", "checkpoint", "tangents")
+NOT_SAVED_SUPERVISED = ("callback", "random_state", "mesh", "checkpoint", "tangents")
 LAYOUTS = {
     "SparseAutoencoder": Layout(
         estimator=SparseAutoencoder, arrays=("mean_activation_",), results=RESULTS, check=_check_autoencoder
@@ -160,7 +160,7 @@ LAYOUTS = {
         arrays=("covariance_",),
         results=RESULTS | {"n_outputs_": int, "_one_dimensional": bool},
         check=_check_regressor,
-        not_saved=OF_SUPERVISED,
+        not_saved=NOT_SAVED_SUPERVISED,
         encode=_encode_scores,
         decode=_decode_scores,
     ),
@@ -170,7 +170,7 @@ LAYOUTS = {
         results=RESULTS | {"epsilon_": float, "alpha_": float},
         check=_check_classifier,
         labels=("classes_",),
-        not_saved=OF_SUPERVISED,
+        not_saved=NOT_SAVED_SUPERVISED,
         encode=_encode_classifier,
         decode=_decode_classifier,
     ),
