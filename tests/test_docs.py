@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,37 @@ def test_every_name_in_the_reference_exists_and_has_a_docstring(listed):
 
 def test_every_page_is_reached_from_the_first():
     docs = ROOT / "docs"
-    pages = {path for folder in ("theory", "guide") for path in (docs / folder).iterdir() if path.stem != "index"}
+    pages = {
+        path for folder in ("theory", "guide", "design") for path in (docs / folder).iterdir() if path.stem != "index"
+    }
     listed = {path.parent / name for path in docs.glob("*/index.md") for name in path.read_text().split()}
     assert {path.with_suffix("") for path in pages} <= listed
+
+
+def test_every_file_that_the_map_of_the_code_names_is_there():
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w./]+(?:\.py|/))`", page))
+    source, tests = ROOT / "src" / "sparsam", ROOT / "tests"
+    there = [path.relative_to(source).as_posix() for path in source.rglob("*")]
+    missing = [
+        name
+        for name in named
+        if not any(f"/{path}".endswith(f"/{name.rstrip('/')}") for path in there)
+        and not any((folder / name).exists() for folder in (tests, ROOT))
+    ]
+    assert len(named) > 50
+    assert missing == []
+
+
+def test_the_map_of_the_code_draws_the_floors_that_are_checked():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    floors = next(rule["layers"] for rule in settings["contracts"] if rule.get("containers") == ["sparsam"])
+    drawn = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("```")[1].splitlines()
+    assert [line.strip() for line in drawn if line.strip()][: len(floors)] == floors
+
+
+def test_the_map_of_the_code_is_short():
+    assert len((ROOT / "ARCHITECTURE.md").read_bytes()) < 10_240
 
 
 def test_formulas_of_docstrings_are_escaped_and_markup_is_not():

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sparsam.display import filter_mosaic, plot_study
-from sparsam.display.study_layout import Headers, arranged
+from sparsam.display.study_layout import Headers, arrange
 
 LENGTHS = [(1,), (7,), (2, 5), (4, 4), (3, 2, 4), (2, 2, 3, 4), (2, 2, 2, 2, 2), (1, 3, 1)]
 
@@ -130,7 +130,7 @@ def test_what_cannot_be_drawn_is_refused(changes, message):
 @pytest.mark.parametrize("panels", [1, 2, 3, 5, 12, (2, 3)])
 @pytest.mark.parametrize("cells", [(1, 1), (2, 5), (4, 4)])
 def test_panels_have_room_and_the_page_is_kept_where_it_can_be(panels, cells):
-    layout = arranged(panels, cells, headers=Headers(panels=True, rows=True), caption_lines=1, footer=0.4)
+    layout = arrange(panels, cells, headers=Headers(panels=True, rows=True), caption_lines=1, footer=0.4)
     assert layout.panels[0] * layout.panels[1] >= (panels if isinstance(panels, int) else 6)
     x, y = layout.corner((layout.panels[0] - 1, layout.panels[1] - 1), cells[0] - 1, cells[1] - 1)
     assert x + layout.cell == pytest.approx(layout.width)

@@ -1,10 +1,11 @@
 """Thousands of damaged files are loaded, and what comes of each is looked at; prints a summary.
 
 Run as ``python fuzz.py FOLDER N_FILES SEED``. Of files that are whole, one of each kind, copies are made and mutated:
-bits and bytes, lengths and counts, pieces cut out, repeated or put in from another file. Model files and checkpoints
-are signed anew where the mutation leaves them readable, so that more than the digest is tried.
+bits and bytes, lengths and counts, pieces cut out, repeated or put in from another file. Of model files,
+checkpoints and pipelines some values are exchanged and the digest made right, so that more than the digest is tried.
 """
 
+import io
 import json
 import os
 import resource
@@ -12,6 +13,7 @@ import signal
 import sys
 import time
 import warnings
+import zipfile
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +24,11 @@ import safetensors.numpy
 import scipy.io
 import zarr
 from PIL import Image
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, load, save
-from sparsam._utils.checksummed_file import signed
+from sparsam._utils.checksummed_file import checksummed
 from sparsam.engine.data import sources
 from sparsam.engine.data.sources import map_rows
 from sparsam.engine.training import checkpoints
@@ -32,6 +36,7 @@ from sparsam.estimators._data.streamed import load_dataset
 from sparsam.estimators._validation import check_unit_range
 from sparsam.images import load_images
 from sparsam.io import persistence
+from sparsam.io.pipelines import TableModel, load_pipeline, save_pipeline
 
 SECONDS = 60  # within which a file must be done with
 EXTREMES = [
@@ -84,6 +89,10 @@ def whole_files(folder):
         save(model, folder / f"{name}.safetensors")
         files[folder / f"{name}.safetensors"] = load
     files[next((folder / "run").iterdir())] = checkpoints._read
+    pipeline = make_pipeline(StandardScaler(), models["classifier"])
+    pipeline[0].fit(X)
+    save_pipeline(TableModel(pipeline, list("abcd"), ["label"]), folder / "model.skops")
+    files[folder / "model.skops"] = load_pipeline
     gray, color = (
         (255 * rng.uniform(size=(12, 10))).astype(np.uint8),
         (255 * rng.uniform(size=(9, 8, 3))).astype(np.uint8),
@@ -205,7 +214,20 @@ def forged(content, rng):
         values = arrays[name]
         others = [np.array([]), values.astype(np.int8), values.ravel()[:1], np.full(3, np.nan), np.zeros((0, 7))]
         arrays[name] = others[rng.integers(len(others))]
-    return signed(key, header, arrays)
+    return checksummed(key, header, arrays)
+
+
+def forged_archive(content, rng):
+    """A pipeline's archive with a value of its schema exchanged."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(members["schema.json"])
+    exchange(schema, rng)
+    forgery = io.BytesIO()
+    with zipfile.ZipFile(forgery, "w") as archive:
+        for name, member in (members | {"schema.json": json.dumps(schema)}).items():
+            archive.writestr(name, member)
+    return forgery.getvalue()
 
 
 def exchange(tree, rng):
@@ -243,8 +265,9 @@ def main(n_files, seed):
     for k in range(n_files):
         path = paths[k % len(paths)]
         content = contents[path]
-        resign = path.suffix == ".safetensors" and rng.uniform() < 0.6
-        content = forged(content, rng) if resign else mutated(content, list(contents.values()), rng)
+        forge = {".safetensors": forged, ".skops": forged_archive}.get(path.suffix)
+        forges = forge is not None and rng.uniform() < 0.6
+        content = forge(content, rng) if forges else mutated(content, list(contents.values()), rng)
         file = folder / f"mutant{path.suffix}"
         file.write_bytes(content)
         signal.alarm(SECONDS)

@@ -7,7 +7,7 @@ import pytest
 import safetensors
 
 from sparsam import load
-from sparsam._utils.checksummed_file import signed
+from sparsam._utils.checksummed_file import checksummed
 from sparsam.io import persistence
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,7 @@ def forge(good, tmp_path):
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         del header["digest"]
         edit(header, arrays)
-        return signed("sparsam", header, arrays)
+        return checksummed("sparsam", header, arrays)
 
     return forge
 

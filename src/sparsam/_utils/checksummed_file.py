@@ -16,20 +16,20 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-__all__ = ["Arrays", "read_signed", "signed"]
+__all__ = ["Arrays", "checksummed", "read_checksummed"]
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def signed(key: str, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return the content of a file.
+def checksummed(key: str, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Make the content of a file.
 
     Parameters
     ----------
     key : str
-        Says who wrote it.
+        Name of the header: the kind of file.
     header : dict
-        What JSON holds; with an entry ``format``, a number.
+        Anything that JSON holds; with an entry ``format``, a number.
     arrays : dict of str to array
     """
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
@@ -37,8 +37,18 @@ def signed(key: str, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
     return safetensors.numpy.save(arrays, metadata={key: json.dumps(whole)})
 
 
-def read_signed(path: Path, key: str, file_format: int) -> tuple[dict[str, Any], Arrays]:
-    """Read a file that `signed` made, its header without the digest.
+def read_checksummed(path: Path, key: str, file_format: int, *, if_older: str) -> tuple[dict[str, Any], Arrays]:
+    """Read a file that `checksummed` made, its header without the digest.
+
+    Parameters
+    ----------
+    path : path
+    key : str
+        Name of the header.
+    file_format : int
+        The format that is read.
+    if_older : str
+        What to do with a file of an older format: the end of the error message.
 
     Raises
     ------
@@ -59,13 +69,22 @@ def read_signed(path: Path, key: str, file_format: int) -> tuple[dict[str, Any],
         raise ValueError(f"it was edited or damaged after it was saved ({error})") from error
     if not isinstance(header, dict):
         raise ValueError("its header is not a JSON object")
-    if header.get("format") != file_format:
-        raise ValueError(
-            f"its format is {header.get('format')!r}, this version of sparsam reads {file_format}: update sparsam"
-        )
+    _check_format(header.get("format"), file_format, if_older)
     if header.pop("digest", None) != _digest(header, arrays):
         raise ValueError("it was edited or damaged after it was saved (the digest does not match)")
     return header, arrays
+
+
+def _check_format(found: Any, readable: int, if_older: str) -> None:
+    """Raise ValueError unless the format is the one that is read."""
+    if type(found) is not int:
+        raise ValueError(f"its format is {found!r}, which is no number: it was edited or damaged after it was saved")
+    if found < readable:
+        raise ValueError(
+            f"an older version of sparsam wrote it (its format is {found}, this version reads {readable}): {if_older}"
+        )
+    if found > readable:
+        raise ValueError(f"its format is {found}, this version of sparsam reads {readable}: update sparsam")
 
 
 def _digest(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:

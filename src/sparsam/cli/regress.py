@@ -143,9 +143,9 @@ def _draw(model: Any, residuals: NDArray[np.float64], names: list[str], out: Pat
     import matplotlib.pyplot as plt
 
     from sparsam import display
-    from sparsam.display.figure_io import literal
+    from sparsam.display.figure_io import escape_mathtext
 
-    names = [literal(name) for name in names]
+    names = [escape_mathtext(name) for name in names]
     of_residuals, cost = (out / name for name in PICTURES)
     display.plot_residuals(residuals, model.covariance_, names=names, save=of_residuals)
     display.plot_cost_curve(model.history_, save=cost)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from sparsam.display.figure_io import figure_format, finish_figure, given_or_new, literal
+from sparsam.display.figure_io import escape_mathtext, figure_format, finish_figure, given_or_new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -194,7 +194,7 @@ def _columns(history: History, x: str) -> dict[str, NDArray[np.float64]]:
 
 def _label(name: str, symbol: str, values: NDArray[np.float64]) -> str:
     # Matplotlib leaves labels that begin with "_" out of the legend.
-    plain = literal(name.replace("_", " ")).strip()
+    plain = escape_mathtext(name.replace("_", " ")).strip()
     words = "$J$" if name == "J" else f"{plain}\n{symbol}".strip()
     if not np.isfinite(values).any():
         return f"{words} (not finite)"

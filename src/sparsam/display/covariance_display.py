@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sparsam.display.estimator_access import fitted, innermost
-from sparsam.display.figure_io import literal
+from sparsam.display.estimator_access import check_drawable, unwrap_estimator
+from sparsam.display.figure_io import escape_mathtext
 from sparsam.display.residuals import plot_residuals
 
 if TYPE_CHECKING:
@@ -113,12 +113,12 @@ class CovarianceDisplay:
         ValueError
             If y does not fit.
         """
-        network = innermost(estimator)
-        fitted(network, cls.__name__, ("covariance_",), "the noise covariance of a MultivariateNormalRegressor")
+        network = unwrap_estimator(estimator)
+        check_drawable(network, cls.__name__, ("covariance_",), "the noise covariance of a MultivariateNormalRegressor")
         if not hasattr(estimator, "predict"):
             raise TypeError(f"{cls.__name__} draws residuals; {type(estimator).__name__} predicts nothing")
         if names is None and hasattr(y, "columns"):
-            names = [literal(str(name)) for name in y.columns]
+            names = [escape_mathtext(str(name)) for name in y.columns]
         given, means = np.asarray(y, dtype=np.float64), np.asarray(estimator.predict(X))
         if len(given) != len(means) or given.size != means.size:
             raise ValueError(f"y has the shape {given.shape}, but the predictions have {means.shape}")

@@ -1,4 +1,4 @@
-"""What displays ask of an estimator: that it is fitted, and has what is to be drawn.
+"""Checked access to the public attributes of a fitted estimator, for displays.
 
 They know estimators by their public attributes and methods alone, so that whatever has these can be drawn.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["fitted", "innermost"]
+__all__ = ["check_drawable", "unwrap_estimator"]
 
 
-def innermost(estimator: Any) -> Any:
-    """Find the network: the last step of a pipeline, the best of a search."""
+def unwrap_estimator(estimator: Any) -> Any:
+    """Return the network within pipelines, searches and wrappers: the last step, the best estimator."""
     while True:
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
@@ -23,13 +23,13 @@ def innermost(estimator: Any) -> Any:
             return estimator
 
 
-def fitted(estimator: Any, display: str, needs: tuple[str, ...], drawn: str) -> None:
+def check_drawable(estimator: Any, display: str, needs: tuple[str, ...], drawn: str) -> None:
     """Raise unless the estimator is fitted and has one of the attributes or methods `needs`.
 
     Parameters
     ----------
     estimator : object
-        What `from_estimator` got, or the network in it.
+        The argument of `from_estimator`, or the network in it.
     display, drawn : str
         For the message: the name of the display, and what it draws.
 

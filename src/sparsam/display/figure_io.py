@@ -68,8 +68,8 @@ def given_or_new(ax: Axes | None, new: Callable[[], Axes]) -> Iterator[Axes]:
         raise
 
 
-def literal(text: str) -> str:
-    """Text of the user's data, whose dollar signs open no mathematics."""
+def escape_mathtext(text: str) -> str:
+    """Escape dollar signs in the user's text, lest Matplotlib take what stands between them for mathematics."""
     return text.replace("$", r"\$")
 
 

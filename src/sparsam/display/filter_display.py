@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sparsam.display.estimator_access import fitted, innermost
+from sparsam.display.estimator_access import check_drawable, unwrap_estimator
 from sparsam.display.filters import plot_filters, plot_reconstructions
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ class FilterDisplay:
         ValueError
             If image_shape does not fit.
         """
-        network = innermost(estimator)
-        fitted(network, cls.__name__, ("components_", "coefs_"), "the filters of an autoencoder or a network")
+        network = unwrap_estimator(estimator)
+        check_drawable(network, cls.__name__, ("components_", "coefs_"), "the filters of an autoencoder or a network")
         weights = network.components_ if hasattr(network, "components_") else np.asarray(network.coefs_[0]).T
         return cls.from_filters(_as_images(weights, image_shape), ax=ax, **options)
 
@@ -191,7 +191,7 @@ class ReconstructionDisplay:
         ValueError
             If X or image_shape does not fit.
         """
-        fitted(estimator, cls.__name__, ("inverse_transform",), "what an autoencoder reconstructs")
+        check_drawable(estimator, cls.__name__, ("inverse_transform",), "what an autoencoder reconstructs")
         some = X[:n_patches]  # type: ignore[index]
         reconstructions = np.asarray(estimator.inverse_transform(estimator.transform(some)))
         patches = np.asarray(some)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sparsam.display.estimator_access import fitted
+from sparsam.display.estimator_access import check_drawable
 from sparsam.display.invariance import plot_invariance
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class InvarianceDisplay:
         from sparsam.inspection.invariance import invariance_report
 
         for each in estimator.values() if isinstance(estimator, Mapping) else [estimator]:
-            fitted(each, cls.__name__, ("predict",), "the outputs of networks that predict")
+            check_drawable(each, cls.__name__, ("predict",), "the outputs of networks that predict")
         chosen: dict[str, Any] = {} if transforms is None else {"transforms": transforms}
         report = invariance_report(estimator, X, y, image_shape=image_shape, **chosen)
         return cls.from_report(report, quantity=quantity, ax=ax)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from sparsam.display.estimator_access import fitted, innermost
-from sparsam.display.figure_io import literal
+from sparsam.display.estimator_access import check_drawable, unwrap_estimator
+from sparsam.display.figure_io import escape_mathtext
 from sparsam.display.noise_rate import plot_likelihood_profile
 from sparsam.display.transitions import plot_transition_matrix
 
@@ -94,11 +94,11 @@ class LabelNoiseDisplay:
         ValueError
             If `kind` is unknown, or a profile is asked for and epsilon was not estimated.
         """
-        network = innermost(estimator)
-        fitted(network, cls.__name__, ("transition_matrix_",), "the label noise of a NoisyLabelClassifier")
+        network = unwrap_estimator(estimator)
+        check_drawable(network, cls.__name__, ("transition_matrix_",), "the label noise of a NoisyLabelClassifier")
         profile = getattr(network, "likelihood_profile_", None)
         labels = np.asarray(network.classes_).tolist()
-        classes = [literal(label) if isinstance(label, str) else label for label in labels]
+        classes = [escape_mathtext(label) if isinstance(label, str) else label for label in labels]
         return cls.from_matrix(network.transition_matrix_, classes, likelihood_profile=profile, kind=kind, ax=ax)
 
     @classmethod

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparsam.display.figure_io import figure_format, finish_figure
-from sparsam.display.study_layout import Headers, Layout, arranged
+from sparsam.display.study_layout import Headers, Layout, arrange
 from sparsam.display.study_page import LEGEND_LINE, Page, Panels, legend_lines
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["NUMBERS", "plot_study"]
 
 NUMBERS = ("quality", "held_out_error")
 
-WORDS = {
+METRIC_LABELS = {
     "quality": "share of filters like an oriented Gabor function ($R^2$ > 0.7)",
     "held_out_error": "mean error $E_n$ on rows held out",
     "held_out_score": "score on rows held out",
@@ -106,9 +106,9 @@ def plot_study(
     shown = [name for name in numbers if name in table and table[name].notna().any()]
     legend = _legend(shown, table)
     n_lines = len(_caption_lines(table, shown))
-    layout, panels = _arranged(axes, outer, row_axis, column_axis, n_lines, 0.0)
+    layout, panels = _arrange(axes, outer, row_axis, column_axis, n_lines, 0.0)
     footer = (len(legend_lines(legend, layout.width)) + 1) * LEGEND_LINE  # a line more, should the page get narrower
-    layout, panels = _arranged(axes, outer, row_axis, column_axis, n_lines, footer)
+    layout, panels = _arrange(axes, outer, row_axis, column_axis, n_lines, footer)
     figure = plt.figure(figsize=(layout.width, layout.height))
     page = Page(figure, layout)
     try:
@@ -168,7 +168,7 @@ def _roles(
     return rows, columns, [name for name in free if name in longest]
 
 
-def _arranged(
+def _arrange(
     axes: Mapping[str, Sequence[Any]],
     outer: list[str],
     rows: str | None,
@@ -176,7 +176,7 @@ def _arranged(
     caption_lines: int,
     footer: float,
 ) -> tuple[Layout, Panels]:
-    """Find the layout, and what each panel is and where."""
+    """Choose the layout, and the values and place of each panel."""
     cells = len(axes[rows]) if rows else 1, len(axes[columns]) if columns else 1
     options: dict[str, Any] = {"caption_lines": caption_lines, "footer": footer}
     inner = {"rows": rows is not None, "columns": columns is not None}
@@ -184,7 +184,7 @@ def _arranged(
         headers = Headers(outer_columns=True, outer_rows=True, **inner)
         found, order = min(
             (
-                (arranged((len(axes[high]), len(axes[wide])), cells, headers=headers, **options), [high, wide])
+                (arrange((len(axes[high]), len(axes[wide])), cells, headers=headers, **options), [high, wide])
                 for high, wide in (outer, outer[::-1])
             ),
             key=lambda choice: choice[0].badness,
@@ -192,7 +192,7 @@ def _arranged(
     else:
         n_panels = int(np.prod([len(axes[name]) for name in outer]))
         headers = Headers(panels=bool(outer), **inner)
-        found, order = arranged(n_panels, cells, headers=headers, **options), outer
+        found, order = arrange(n_panels, cells, headers=headers, **options), outer
     combinations = itertools.product(*(axes[name] for name in order))
     panels = [
         (dict(zip(order, values, strict=True)), divmod(place, found.panels[1]))
@@ -219,7 +219,7 @@ def _caption_lines(table: pd.DataFrame, shown: list[str]) -> list[str]:
 
 
 def _legend(shown: list[str], table: pd.DataFrame) -> str:
-    parts = [f"Below each mosaic: {BETWEEN.join(WORDS.get(name, name) for name in shown)}"] if shown else []
+    parts = [f"Below each mosaic: {BETWEEN.join(METRIC_LABELS.get(name, name) for name in shown)}"] if shown else []
     seeds = table["seed"].drop_duplicates().tolist() if "seed" in table else []
     if len(seeds) > 1:
         parts.append(f"Filters of seed {seeds[0]}, numbers: means of {len(seeds)} seeds")

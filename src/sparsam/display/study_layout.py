@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["CAPTION", "HEADER", "Headers", "Layout", "arranged"]
+__all__ = ["CAPTION", "HEADER", "Headers", "Layout", "arrange"]
 
 PAGE = (7.2, 9.3)  # the text area of a page in most journals
 LARGEST_CELL, SMALLEST_CELL = 1.6, 0.62  # of less the filters cannot be told apart: the sheet grows instead
@@ -76,7 +76,7 @@ class Layout:
         return round(beyond, 2), -round(self.cell, 1), self.panels[0] * self.panels[1], self.height
 
 
-def arranged(
+def arrange(
     panels: int | tuple[int, int], cells: tuple[int, int], *, headers: Headers, caption_lines: int, footer: float
 ) -> Layout:
     """Arrange panels so that cells are as large as they can be on a page; of many small ones the page grows.

@@ -16,7 +16,7 @@ FORMATS = ("PNG", "JPEG", "TIFF")
 BITS_PER_SAMPLE = 258
 """Tag of TIFF."""
 
-CURE = "scale the picture down or cut it into pieces first"
+TOO_LARGE_REMEDY = "scale the picture down or cut it into pieces first"
 
 
 def read_picture(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDArray[np.float64]]:
@@ -58,12 +58,12 @@ def read_picture(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDAr
                         where = f" on the first {page + 1} pages" if page else ""
                         raise ValueError(
                             f"{pixels:,} pixels{where} ({picture.width} x {picture.height}) are more than "
-                            f"{max_pixels:,}; {CURE}"
+                            f"{max_pixels:,}; {TOO_LARGE_REMEDY}"
                         )
                     ImageOps.exif_transpose(picture, in_place=True)
                     images.append(_to_array(picture, as_gray))
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise ValueError(f"{error} {CURE.capitalize()}.") from error
+            raise ValueError(f"{error} {TOO_LARGE_REMEDY.capitalize()}.") from error
         except UnidentifiedImageError as error:
             raise ValueError(
                 "not a PNG, JPEG or TIFF picture, or one that is damaged or of a pixel type unknown to Pillow"

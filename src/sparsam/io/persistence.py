@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam._utils.atomic_write import atomic_write
-from sparsam._utils.checksummed_file import Arrays, read_signed, signed
+from sparsam._utils.checksummed_file import Arrays, checksummed, read_checksummed
 from sparsam.io.schemas import LAYOUTS
 
 __all__ = ["load", "save"]
@@ -97,7 +97,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         "versions": {package: importlib.metadata.version(package) for package in ("sparsam", "jax", "numpy")},
     }
     with atomic_write(path, overwrite=overwrite) as file:
-        file.write(signed(HEADER_KEY, header, arrays))
+        file.write(checksummed(HEADER_KEY, header, arrays))
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -129,7 +129,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"no model file at {path}")
     try:
-        header, arrays = read_signed(path, HEADER_KEY, FORMAT)
+        header, arrays = read_checksummed(path, HEADER_KEY, FORMAT, if_older="load it with that version")
         return _rebuild(header, arrays)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"cannot load {path}: {_reason(error)}") from error
@@ -139,9 +139,10 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
     layout = LAYOUTS.get(header["class"])
     if layout is None:
         raise ValueError(f"it holds a {header['class']!r}, which this version of sparsam does not know")
-    if set(header["parameters"]) != set(layout.estimator().get_params(deep=False)):
+    parameters = layout.up_to_date(header["parameters"])
+    if set(parameters) != set(layout.estimator().get_params(deep=False)):
         raise ValueError("its parameters are not those of this version's class")
-    model: Any = layout.estimator(**{name: _from_json(value) for name, value in header["parameters"].items()})
+    model: Any = layout.estimator(**{name: _from_json(value) for name, value in parameters.items()})
     check_random_state(model.random_state)
 
     for name, kind in layout.results.items():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile
 
 import pandas as pd
 import skops.io
@@ -14,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from skops.io.exceptions import UnsupportedTypeException, UntrustedTypesFoundException
 
 from sparsam._utils.atomic_write import atomic_write
+from sparsam.io.schemas import LAYOUTS, MOVED
 
 __all__ = ["TableModel", "load_pipeline", "save_pipeline"]
 
@@ -26,6 +30,7 @@ TRUSTED = (
 """Types beside those of scikit-learn and the like, of which skops keeps a list itself."""
 
 FORMAT = "sparsam table model 1"
+SCHEMA = "schema.json"  # the archive's member that names the types
 
 
 @dataclass(frozen=True)
@@ -93,11 +98,70 @@ def load_pipeline(path: str | os.PathLike[str]) -> TableModel:
     if not path.is_file():
         raise FileNotFoundError(f"no model file at {path}")
     try:
-        content = skops.io.load(path, trusted=list(TRUSTED))
+        content = skops.io.loads(_with_current_names(path.read_bytes()), trusted=list(TRUSTED))
     except (UntrustedTypesFoundException, UnsupportedTypeException) as error:
         raise ValueError(f"cannot load {path}: it holds types that a model of sparsam never does ({error})") from error
     except Exception as error:  # whatever a damaged archive makes skops, zipfile or json raise
         raise ValueError(f"cannot load {path}: it is no model file, or a damaged one ({error!r})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"cannot load {path}: sparsam did not write it, or a newer version did")
-    return TableModel(content["pipeline"], list(content["inputs"]), list(content["targets"]))
+    try:
+        return _checked(content)
+    except Exception as error:  # whatever attributes of any type make the checks raise
+        raise ValueError(f"cannot load {path}: its content is not as saved ({error!r})") from error
+
+
+def _with_current_names(archive: bytes) -> bytes:
+    """Rename, in an archive of skops, the classes that have moved since an older version wrote it.
+
+    Only names change: skops decides afterwards whether they are trusted.
+
+    Raises
+    ------
+    ValueError
+        If members are compressed, or larger than the archive: `save_pipeline` never compresses, and what is not
+        compressed cannot grow without bounds.
+    """
+    with ZipFile(io.BytesIO(archive)) as old:
+        members = {member.filename: member for member in old.infolist()}
+        if any(member.compress_type != ZIP_STORED for member in old.infolist()):
+            raise ValueError("it is compressed, which sparsam never does")
+        if sum(member.file_size for member in old.infolist()) > len(archive):
+            raise ValueError("its parts are larger than the whole")
+        schema = json.loads(old.read(SCHEMA))
+        if not _rename_moved(schema):
+            return archive
+        renamed = io.BytesIO()
+        with ZipFile(renamed, "w") as new:
+            for name, member in members.items():
+                new.writestr(name, json.dumps(schema) if name == SCHEMA else old.read(member))
+    return renamed.getvalue()
+
+
+def _rename_moved(tree: Any) -> bool:
+    """Rename moved classes in a tree of JSON values, in place; return whether there were any."""
+    found = False
+    if isinstance(tree, dict):
+        module, name = tree.get("__module__"), tree.get("__class__")
+        if isinstance(module, str) and isinstance(name, str) and f"{module}.{name}" in MOVED:
+            tree["__module__"], _, tree["__class__"] = MOVED[f"{module}.{name}"].rpartition(".")
+            found = True
+    for part in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        found |= _rename_moved(part)
+    return found
+
+
+def _checked(content: dict[str, Any]) -> TableModel:
+    """Bring the estimator's hyperparameters up to date, and check that all fits together."""
+    pipeline, inputs, targets = content["pipeline"], list(content["inputs"]), list(content["targets"])
+    if not isinstance(pipeline, Pipeline):
+        raise TypeError(f"in the place of the pipeline is a {type(pipeline).__name__}")
+    estimator = pipeline[-1]
+    layout = LAYOUTS.get(type(estimator).__name__)
+    if layout is None or type(estimator) is not layout.estimator:
+        raise TypeError(f"its estimator is a {type(estimator).__name__}, none of sparsam's")
+    attributes = layout.up_to_date(vars(estimator))
+    vars(estimator).clear()
+    vars(estimator).update(attributes)
+    estimator.check_fitted()
+    return TableModel(pipeline, inputs, targets)

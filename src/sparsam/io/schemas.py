@@ -1,9 +1,13 @@
-"""Schemas of the model files: what of each estimator a file holds."""
+"""Content of model files: attributes of each estimator, and names that older versions used.
+
+Files of every released version load. Where a class moves, enter its old name in `MOVED`; where a hyperparameter joins
+or is renamed, enter it in the class's `Layout`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,16 +18,23 @@ from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.classifier import LikelihoodProfile, NoisyLabelClassifier
 from sparsam.estimators.regressor import MultivariateNormalRegressor
 
-__all__ = ["LAYOUTS", "Layout"]
+__all__ = ["LAYOUTS", "MOVED", "Layout"]
 
 Arrays = dict[str, NDArray[Any]]
 
+MOVED = {
+    "sparsam.estimators.noise_rate.LikelihoodProfile": (  # until 0.1.0
+        "sparsam.estimators._labels.noise_estimation.LikelihoodProfile"
+    ),
+}
+"""Classes that a ``.skops`` file names: where an older version had them, and where they are."""
 
-def _nothing(model: Any) -> Arrays:
+
+def _encode_nothing(model: Any) -> Arrays:
     return {}
 
 
-def _no_more(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+def _decode_nothing(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
     return
 
 
@@ -41,8 +52,17 @@ class Layout:
         "mesh",
         "checkpoint",
     )  # what JSON cannot hold; comes back as None
-    encode: Callable[[Any], Arrays] = _nothing  # other attributes to arrays
-    decode: Callable[[Any, Mapping[str, NDArray[Any]]], None] = _no_more  # and back
+    encode: Callable[[Any], Arrays] = _encode_nothing  # other attributes to arrays
+    decode: Callable[[Any, Mapping[str, NDArray[Any]]], None] = _decode_nothing  # and back
+    renamed: Mapping[str, str] = field(default_factory=dict)  # hyperparameters, from their old names to the new ones
+    added: Mapping[str, Any] = field(default_factory=dict)  # since 0.1.0, each with the value of the old behavior
+
+    def up_to_date(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Rename and add what changed since an older version wrote these hyperparameters.
+
+        Of a current file nothing changes. Other attributes may be among them.
+        """
+        return {**self.added, **{self.renamed.get(name, name): value for name, value in attributes.items()}}
 
 
 RESULTS: dict[str, type] = {
@@ -81,14 +101,14 @@ def _decode_classifier(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         model.likelihood_profile_ = LikelihoodProfile(epsilon, held_out, training, near, int(arrays["n_held_out"][0]))
 
 
-OF_SUPERVISED = ("callback", "random_state", "mesh", "checkpoint", "tangents")
+NOT_SAVED_SUPERVISED = ("callback", "random_state", "mesh", "checkpoint", "tangents")
 LAYOUTS = {
     "SparseAutoencoder": Layout(estimator=SparseAutoencoder, arrays=("mean_activation_",), results=RESULTS),
     "MultivariateNormalRegressor": Layout(
         estimator=MultivariateNormalRegressor,
         arrays=("covariance_",),
         results=RESULTS | {"n_outputs_": int, "_one_dimensional": bool},
-        not_saved=OF_SUPERVISED,
+        not_saved=NOT_SAVED_SUPERVISED,
         encode=_encode_scores,
         decode=_decode_scores,
     ),
@@ -97,7 +117,7 @@ LAYOUTS = {
         arrays=("transition_matrix_",),
         results=RESULTS | {"epsilon_": float, "alpha_": float},
         labels=("classes_",),
-        not_saved=OF_SUPERVISED,
+        not_saved=NOT_SAVED_SUPERVISED,
         encode=_encode_classifier,
         decode=_decode_classifier,
     ),

@@ -80,9 +80,9 @@ def autoencoder_page(network: Any, X: Any, image_shape: Any) -> Page:
             *training_facts(network),
         ],
         findings=[
-            findings.of_training(network),
-            *findings.of_units(statistics, mean, rho if RANGES[network.hidden_activation][1] < np.inf else None),
-            *findings.of_inputs(X, network.output_activation),
+            findings.diagnose_training(network),
+            *findings.diagnose_units(statistics, mean, rho if RANGES[network.hidden_activation][1] < np.inf else None),
+            *findings.diagnose_inputs(X, network.output_activation),
         ],
         parameters=parameters_of(network),
     )

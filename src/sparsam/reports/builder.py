@@ -6,7 +6,7 @@ import os
 from typing import Any, Literal
 
 from sparsam._utils.atomic_write import atomic_write
-from sparsam.display.estimator_access import fitted, innermost
+from sparsam.display.estimator_access import check_drawable, unwrap_estimator
 from sparsam.reports.page import Page, render, require_libraries
 from sparsam.reports.rows import Rows
 
@@ -94,12 +94,12 @@ def report(
     require_libraries()
     if path is not None and os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{os.fspath(path)} exists: name another file, or replace it with overwrite=True")
-    network = innermost(model)
-    fitted(network, "report", ("coefs_",), "what an estimator of sparsam has learned")
+    network = unwrap_estimator(model)
+    check_drawable(network, "report", ("coefs_",), "what an estimator of sparsam has learned")
     if hasattr(network, "inverse_transform"):
-        page = _of_autoencoder(model, network, X, image_shape)
+        page = _autoencoder_page(model, network, X, image_shape)
     elif hasattr(network, "transition_matrix_") or hasattr(network, "covariance_"):
-        page = _of_supervised(model, network, X, y, test, names, image_shape)
+        page = _supervised_page(model, network, X, y, test, names, image_shape)
     else:
         raise TypeError(f"report knows the estimators of sparsam, not {type(network).__name__}")
     page.title = title or type(network).__name__
@@ -111,19 +111,19 @@ def report(
     return html
 
 
-def _of_autoencoder(model: Any, network: Any, X: Any, image_shape: Any) -> Page:
+def _autoencoder_page(model: Any, network: Any, X: Any, image_shape: Any) -> Page:
     from sparsam.reports.autoencoder import autoencoder_page
 
-    return autoencoder_page(network, _before(model, X), image_shape)
+    return autoencoder_page(network, _network_inputs(model, X), image_shape)
 
 
-def _of_supervised(
+def _supervised_page(
     model: Any, network: Any, X: Any, y: Any, test: tuple[Any, Any] | None, names: Any, image_shape: Any
 ) -> Page:
     if y is None:
         raise ValueError(f"a report on a {type(network).__name__} needs the targets: report(model, X, y)")
-    training = Rows("training", X, _before(model, X), y)
-    held_out = None if test is None else Rows("held out", test[0], _before(model, test[0]), test[1])
+    training = Rows("training", X, _network_inputs(model, X), y)
+    held_out = None if test is None else Rows("held out", test[0], _network_inputs(model, test[0]), test[1])
     if hasattr(network, "classes_"):
         from sparsam.reports.classifier import classifier_page
 
@@ -133,12 +133,12 @@ def _of_supervised(
     return regressor_page(network, training, held_out, names)
 
 
-def _before(model: Any, X: Any) -> Any:
-    """What the network (`innermost`) gets of X: whatever stands before it transforms X, one within the other too."""
+def _network_inputs(model: Any, X: Any) -> Any:
+    """Transform X by all that stands before the network (`unwrap_estimator`), one within the other too."""
     if hasattr(model, "best_estimator_"):
-        return _before(model.best_estimator_, X)
+        return _network_inputs(model.best_estimator_, X)
     if hasattr(model, "steps"):
-        return _before(model[-1], model[:-1].transform(X) if len(model) > 1 else X)
+        return _network_inputs(model[-1], model[:-1].transform(X) if len(model) > 1 else X)
     if hasattr(model, "transformer_") and hasattr(model, "estimator_"):
-        return _before(model.estimator_, model.transformer_.transform(X))
+        return _network_inputs(model.estimator_, model.transformer_.transform(X))
     return X

@@ -85,7 +85,7 @@ def classifier_page(network: Any, training: Rows, held_out: Rows | None, image_s
             *([] if held_out is None else [("rows held out", f"{len(held_out.inputs):,}")]),
             *training_facts(network),
         ],
-        findings=[findings.of_training(network), *findings.of_classifier(network)],
+        findings=[findings.diagnose_training(network), *findings.diagnose_classifier(network)],
         parameters=parameters_of(network),
     )
 

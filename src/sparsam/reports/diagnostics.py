@@ -1,4 +1,4 @@
-"""What a reader should know of a fit before believing it, in plain words."""
+"""Warnings and remarks about a fit for the reader of a report, in plain words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from sparsam.display.residuals import correlations
 from sparsam.engine.training.train import STOP_REASONS
 from sparsam.inspection.units import UnitStatistics
 
-__all__ = ["Finding", "of_classifier", "of_covariance", "of_inputs", "of_training", "of_units"]
+__all__ = [
+    "Finding",
+    "diagnose_classifier",
+    "diagnose_covariance",
+    "diagnose_inputs",
+    "diagnose_training",
+    "diagnose_units",
+]
 
 FEW_HELD_OUT = 100
 NO_NOISE = 1e-6  # standard deviation of the noise, by that of the target
@@ -27,7 +34,7 @@ class Finding:
     text: str
 
 
-CURES = {
+REMEDIES = {
     "max_iter": "Train longer (a greater max_iter), or go on from these weights with warm_start.",
     "time_budget": "Give it more time (time_budget), or go on from these weights with warm_start.",
     "precision": "Train in float64 (dtype), or be content with a larger tol.",
@@ -42,7 +49,7 @@ UNIT_TROUBLES = {
 }
 
 
-def of_training(network: Any) -> Finding:
+def diagnose_training(network: Any) -> Finding:
     """Say whether the training arrived at a minimum, and if not, what to do."""
     reason = STOP_REASONS[network.stop_reason_]
     where = (
@@ -59,11 +66,13 @@ def of_training(network: Any) -> Finding:
     return Finding(
         "warning",
         f"The training has not converged: {reason} ({where}, and tol is {network.tol:g}). "
-        f"{CURES.get(network.stop_reason_, '')}".strip(),
+        f"{REMEDIES.get(network.stop_reason_, '')}".strip(),
     )
 
 
-def of_units(statistics: UnitStatistics, mean_activation: NDArray[np.floating], rho: float | None) -> list[Finding]:
+def diagnose_units(
+    statistics: UnitStatistics, mean_activation: NDArray[np.floating], rho: float | None
+) -> list[Finding]:
     """Find units that do nothing, or can do nothing else, and a rho that is met by biases alone."""
     findings = []
     n = len(mean_activation)
@@ -98,7 +107,7 @@ def of_units(statistics: UnitStatistics, mean_activation: NDArray[np.floating], 
     return findings
 
 
-def of_inputs(X: NDArray[Any], output_activation: str) -> list[Finding]:
+def diagnose_inputs(X: NDArray[Any], output_activation: str) -> list[Finding]:
     """Find values that logistic outputs cannot reach."""
     outside = (X < 0) | (X > 1)
     if output_activation != "logistic" or not outside.any():
@@ -113,7 +122,7 @@ def of_inputs(X: NDArray[Any], output_activation: str) -> list[Finding]:
     ]
 
 
-def of_covariance(network: Any, Y: NDArray[np.float64], names: list[str]) -> list[Finding]:
+def diagnose_covariance(network: Any, Y: NDArray[np.float64], names: list[str]) -> list[Finding]:
     """Say whether the covariance is singular, or nearly so."""
     if not isinstance(network.covariance, str):
         return [Finding("note", "The noise covariance was given, not estimated.")]
@@ -138,7 +147,7 @@ def of_covariance(network: Any, Y: NDArray[np.float64], names: list[str]) -> lis
     return []
 
 
-def of_classifier(network: Any) -> list[Finding]:
+def diagnose_classifier(network: Any) -> list[Finding]:
     """Say what to make of the noise of the labels."""
     profile = network.likelihood_profile_
     if profile is None:

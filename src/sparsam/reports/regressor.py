@@ -78,9 +78,9 @@ def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: l
             *training_facts(network),
         ],
         findings=[
-            findings.of_training(network),
-            *findings.of_covariance(network, _targets(training), names),
-            *_of_coverage(told, n_judged, shown.part),
+            findings.diagnose_training(network),
+            *findings.diagnose_covariance(network, _targets(training), names),
+            *_diagnose_coverage(told, n_judged, shown.part),
         ],
         parameters=parameters_of(network),
     )
@@ -131,7 +131,7 @@ def _coverage(Y: Array, means: Array, C: Array) -> tuple[Array, Array, Array, in
     return LEVELS, observed, 1.96 * np.sqrt(LEVELS * (1 - LEVELS) / n), n
 
 
-def _of_coverage(told: list[tuple[float, float]], n: int, part: str) -> list[Finding]:
+def _diagnose_coverage(told: list[tuple[float, float]], n: int, part: str) -> list[Finding]:
     """Say whether the covariance promises too much."""
     share, found = next(pair for pair in told if pair[0] == 0.95)
     chance = 3 * np.sqrt(share * (1 - share) / n)

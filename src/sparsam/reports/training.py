@@ -1,4 +1,4 @@
-"""What every page tells of a training."""
+"""Facts about a training that every page shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sparsam.estimators._training.fit_environment import NO_INFLUENCE
 
 __all__ = ["parameters_of", "training_facts"]
 
-NOT_TOLD = NO_INFLUENCE - {"time_budget"}
+NOT_SHOWN = NO_INFLUENCE - {"time_budget"}
 
 
 def training_facts(network: Any) -> list[tuple[str, str]]:
@@ -25,7 +25,7 @@ def training_facts(network: Any) -> list[tuple[str, str]]:
 
 def parameters_of(network: Any) -> dict[str, str]:
     """Hyperparameters as text, without what has no influence on the result."""
-    return {name: _short(value) for name, value in network.get_params(deep=False).items() if name not in NOT_TOLD}
+    return {name: _short(value) for name, value in network.get_params(deep=False).items() if name not in NOT_SHOWN}
 
 
 def _short(value: Any) -> str:

@@ -15,7 +15,8 @@ from sparsam.io.schemas import LAYOUTS
 
 __all__ = ["Setting", "check_estimator", "checked_seeds", "settings_of"]
 
-NO_AXIS = NO_INFLUENCE - {"time_budget"} | {"random_state"}
+NOT_VARIED = NO_INFLUENCE - {"time_budget"} | {"random_state"}
+"""Hyperparameters that are no axis of a grid."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def settings_of(estimator: Any, grid: Mapping[str, Iterable[Any]], seeds: Sequen
     """
     if not isinstance(grid, Mapping):
         raise TypeError(f"the grid must be a dict of names and lists of values, got {type(grid).__name__}")
-    possible = [name for name in estimator.get_params(deep=False) if name not in NO_AXIS]
+    possible = [name for name in estimator.get_params(deep=False) if name not in NOT_VARIED]
     axes = {}
     for name, values in grid.items():
         if name == "random_state":

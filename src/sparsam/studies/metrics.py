@@ -9,7 +9,7 @@ import numpy as np
 from sparsam._utils.fingerprints import to_jsonable
 from sparsam.inspection.gabor import LEAST_SIDE, fit_gabors
 from sparsam.inspection.units import unit_statistics
-from sparsam.studies.grid import NO_AXIS
+from sparsam.studies.grid import NOT_VARIED
 
 __all__ = ["HeldOut", "measured", "parameters_of"]
 
@@ -26,7 +26,7 @@ class HeldOut(NamedTuple):
 def parameters_of(estimator: Any) -> dict[str, Any]:
     """All hyperparameters that influence a fit, as numbers and text."""
     values = estimator.get_params(deep=False)
-    return {name: _plain_or_text(value) for name, value in values.items() if name not in NO_AXIS}
+    return {name: _plain_or_text(value) for name, value in values.items() if name not in NOT_VARIED}
 
 
 def _plain_or_text(value: Any) -> Any:

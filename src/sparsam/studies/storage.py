@@ -61,14 +61,14 @@ class StudyFolder:
             with atomic_write(self.path / STUDY_FILE, overwrite=False) as file:
                 file.write(json.dumps(own, indent=2).encode())
 
-    def abandon(self) -> None:
-        """Give up a study of which nothing is done, such as one whose data were refused: the folder is free again."""
+    def release(self) -> None:
+        """Free the folder again of a study of which nothing is done, such as one whose data were refused."""
         (self.path / STUDY_FILE).unlink(missing_ok=True)
         with suppress(OSError):  # a model without its row may be there, which the next study replaces
             (self.path / MODELS).rmdir()
 
-    def row(self, number: int) -> dict[str, Any] | None:
-        """Return what was measured of a setting, None while it is not done."""
+    def read_row(self, number: int) -> dict[str, Any] | None:
+        """Read the measurements of a setting, None while it is not done."""
         path = self._row_file(number)
         if not path.exists():
             return None
@@ -78,8 +78,8 @@ class StudyFolder:
             raise ValueError(f"{path} is damaged ({error}); remove it, and resume the study") from error
         return {name: math.nan if value is None else value for name, value in row.items()}
 
-    def keep(self, number: int, row: Mapping[str, Any], model: Any) -> dict[str, Any]:
-        """Write what was measured of a setting, and its model, if there is one; return the row as it will be read."""
+    def write_row(self, number: int, row: Mapping[str, Any], model: Any) -> dict[str, Any]:
+        """Write the measurements of a setting, and its model, if there is one; return the row as it will be read."""
         kept = dict(row)
         if hasattr(model, "coefs_"):
             kept["model"] = f"{MODELS}/{number:04d}.safetensors"

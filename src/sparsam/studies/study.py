@@ -29,7 +29,7 @@ from sparsam.studies.training import Group, fit_group, groups_of
 
 __all__ = ["TABLE", "parameter_study"]
 
-SAY_SECONDS = 10.0  # between two lines that say how far a group is
+PROGRESS_INTERVAL = 10.0  # between two lines that say how far a group is
 
 TABLE = "study.csv"
 
@@ -153,16 +153,16 @@ def parameter_study(
     if folder is not None:
         folder.begin(identity, resume=resume)
 
-    rows = [None if folder is None else folder.row(number) for number in range(len(settings))]
+    rows = [None if folder is None else folder.read_row(number) for number in range(len(settings))]
 
     def done(number: int, model: Any, seconds: float) -> None:
         row = measured(model, seconds, X, unseen)
-        rows[number] = row if folder is None else folder.keep(number, row, model)
+        rows[number] = row if folder is None else folder.write_row(number, row, model)
         if number in alone:
             say(f"{settings[number]}, seed {settings[number].seed}: {model.stop_reason_}, {seconds:.1f} s")
         else:
             n_done = sum(row is not None for row in rows)
-            lines.count("settings are done", n_done, len(settings), every=SAY_SECONDS)
+            lines.count("settings are done", n_done, len(settings), every=PROGRESS_INTERVAL)
 
     groups = groups_of(estimator, settings, [number for number, row in enumerate(rows) if row is None], X)
     fit_params = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -181,21 +181,22 @@ def parameter_study(
                 fit_group(group, estimator, settings, X, y, fit_params, done, lambda: bool(signals.received))
                 if signals.received:
                     raise KeyboardInterrupt
-                say(f"group {count} of {len(groups)}: {_named(group, settings)}, {time.perf_counter() - start:.1f} s")
+                seconds = time.perf_counter() - start
+                say(f"group {count} of {len(groups)}: {_group_title(group, settings)}, {seconds:.1f} s")
     finally:
         n_done = sum(row is not None for row in rows)
         if folder is not None and n_done:
             finished = [(before, row) for before, row in zip(parameters, rows, strict=True) if row is not None]
             write_table(study_table(*zip(*finished, strict=True)), folder.path / TABLE)
         elif folder is not None:
-            folder.abandon()
+            folder.release()
         if n_done < len(settings):
             say(f"{n_done} of {len(settings)} settings are done" + (f", in {out}" if folder is not None else ""))
     return study_table(parameters, rows)  # type: ignore[arg-type]
 
 
-def _named(group: Group, settings: list[Setting]) -> str:
-    """Say what all settings of a group have in common."""
+def _group_title(group: Group, settings: list[Setting]) -> str:
+    """Describe a group by what its settings have in common."""
     values = [settings[number].values for training in group.numbers for number in training.values()]
     common = [f"{name} = {value!r}" for name, value in values[0].items() if all(row[name] == value for row in values)]
     return ", ".join([*common, f"{len(values)} settings by {len(group.numbers)} trainings"])

@@ -86,7 +86,7 @@ def read_study(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
     elif Path(source).is_dir():
         folder = StudyFolder(Path(source))
         numbered = enumerate(read_identity(folder.path)["settings"])
-        done = [(parameters, row) for number, parameters in numbered if (row := folder.row(number)) is not None]
+        done = [(parameters, row) for number, parameters in numbered if (row := folder.read_row(number)) is not None]
         if not done:
             raise ValueError(f"no setting of the study in {source} is done")
         table = study_table(*zip(*done, strict=True))

@@ -21,14 +21,15 @@ import numpy as np
 from jax.sharding import Mesh
 
 from sparsam._utils.atomic_write import atomic_write
-from sparsam._utils.checksummed_file import read_signed, signed
+from sparsam._utils.checksummed_file import checksummed, read_checksummed
 from sparsam._utils.stop_signals import StopSignals
 from sparsam.engine.data.devices import gathered, n_processes
 from sparsam.engine.training.state import Progress, TrainingState
 
 __all__ = ["Checkpointer", "parse_interval"]
 
-FORMAT = 2  # 1: version 0.1.0
+FORMAT = 2  # 1 is that of version 0.1.0
+IF_OLDER = "finish that run with the version that wrote it, or start anew in another folder"
 HEADER_KEY = "sparsam-checkpoint"
 NAME = re.compile(r"checkpoint-(\d{4})-(\d{8})\.safetensors")
 KEPT = 2  # the last good ones of a training
@@ -232,11 +233,11 @@ def _content(saved: TrainingState, fingerprint: Mapping[str, Any]) -> bytes:
         "seconds": saved.seconds,
         "stop_reason": saved.stop_reason,
     }
-    return signed(HEADER_KEY, header, arrays | {"history": np.array(rows)})
+    return checksummed(HEADER_KEY, header, arrays | {"history": np.array(rows)})
 
 
 def _read(path: Path) -> tuple[dict[str, Any], TrainingState]:
-    header, arrays = read_signed(path, HEADER_KEY, FORMAT)
+    header, arrays = read_checksummed(path, HEADER_KEY, FORMAT, if_older=IF_OLDER)
     try:
         leaves = [arrays[name] for name in sorted(arrays) if name.startswith("state.")]
         callbacks = {name[10:]: array for name, array in arrays.items() if name.startswith("callbacks.")}

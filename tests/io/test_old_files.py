@@ -1,0 +1,245 @@
+"""Files that version 0.1.0 wrote load as they were: attributes to the bit, and predictions as far as machines agree.
+
+``data/0.1.0/make.py`` says what they are.
+"""
+
+import dataclasses
+import gzip
+import io
+import json
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sparsam import SparseAutoencoder, load, save
+from sparsam._utils.checksummed_file import checksummed, read_checksummed
+from sparsam.io import pipelines, schemas
+from sparsam.io.pipelines import load_pipeline, save_pipeline
+
+pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+
+FOLDER = Path(__file__).parent / "data" / "0.1.0"
+MODELS = sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+PIPELINES = sorted(path.name.removesuffix(".skops.gz") for path in FOLDER.glob("*.skops.gz"))
+RTOL = {"float32": 1e-5, "float64": 1e-12}
+"""Predictions are made of matrix products, whose sums another processor adds up in another order."""
+
+
+def sample(name):
+    """What 0.1.0 found, by the names under which the loaded model has it."""
+    with np.load(FOLDER / f"{name}.npz") as file:
+        return {key: file[key] for key in file.files}
+
+
+def found(model, name, inputs):
+    """What a name of a sample means of a model: a method of its inputs, or an attribute of an attribute."""
+    method = re.fullmatch(r"(\w+)\((\w+)\)", name)
+    if method:
+        argument = inputs[method[2]]
+        return getattr(model, method[1])(model.transform(argument) if method[1] == "inverse_transform" else argument)
+    for part in name.split("."):
+        model = model[int(part)] if part.isdigit() else getattr(model, part) if hasattr(model, part) else model[part]
+    return model
+
+
+def assert_as_saved(model, name, inputs):
+    """Compare with what 0.1.0 found."""
+    expected = sample(name)
+    parameters = json.loads(json.dumps(model.get_params(deep=False), default=lambda array: array.tolist()))
+    was = json.loads(str(expected.pop("parameters")))
+    assert {name: parameters[name] for name in was} == was  # there may be new ones
+    rtol = RTOL[model.dtype]
+    for key, value in expected.items():
+        if key in ("X", "inputs", "targets") or key.endswith("(table)"):
+            continue
+        now = np.asarray(found(model, key, inputs))
+        if now.dtype == object:
+            now = now.astype(str)
+        assert now.dtype.kind == value.dtype.kind, key
+        if key.endswith(")") and value.dtype.kind == "f":
+            assert now.dtype == value.dtype
+            np.testing.assert_allclose(now, value, rtol=rtol, atol=rtol, err_msg=key)
+        else:
+            np.testing.assert_array_equal(now, value, err_msg=key)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_load_as_they_were_and_are_so_when_saved_again(name, tmp_path):
+    inputs = {"X": sample(name)["X"]}
+    model = load(FOLDER / f"{name}.safetensors")
+    assert_as_saved(model, name, inputs)
+    save(model, tmp_path / "again.safetensors")
+    assert_as_saved(load(tmp_path / "again.safetensors"), name, inputs)
+
+
+@pytest.fixture
+def unpacked(tmp_path):
+    """Make the file that 0.1.0 wrote."""
+
+    def unpacked(name):
+        path = tmp_path / f"{name}.skops"
+        path.write_bytes(gzip.decompress((FOLDER / f"{name}.skops.gz").read_bytes()))
+        return path
+
+    return unpacked
+
+
+def assert_table_model_as_saved(fitted, name):
+    expected, table = sample(name), pd.read_csv(FOLDER / "table.csv")
+    model, rtol = fitted.pipeline[-1], RTOL[fitted.pipeline[-1].dtype]
+    assert_as_saved(model, name, {})
+    assert fitted.inputs == expected["inputs"].tolist()
+    assert fitted.targets == expected["targets"].tolist()
+    X = fitted.pipeline[:-1].transform(fitted.take_inputs(table))
+    np.testing.assert_allclose(X, expected["transform(table)"], rtol=1e-12)
+    if name == "regress":
+        np.testing.assert_allclose(fitted.predict(table), expected["predict(table)"], rtol=rtol, atol=rtol)
+    else:
+        np.testing.assert_array_equal(fitted.predict(table), expected["predict(table)"])
+        probabilities = fitted.pipeline.predict_proba(fitted.take_inputs(table))
+        np.testing.assert_allclose(probabilities, expected["predict_proba(table)"], rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_pipelines_load_as_they_were_and_are_so_when_saved_again(name, unpacked, tmp_path):
+    fitted = load_pipeline(unpacked(name))
+    assert_table_model_as_saved(fitted, name)
+    save_pipeline(fitted, tmp_path / "again.skops")
+    assert_table_model_as_saved(load_pipeline(tmp_path / "again.skops"), name)
+
+
+def test_there_is_a_sample_of_every_class_and_of_what_has_moved(unpacked):
+    assert {re.split("[-]", name)[0] for name in MODELS} == {"autoencoder", "regressor", "classifier"}
+    assert len(PIPELINES) == 2
+    with zipfile.ZipFile(unpacked("classify")) as archive:
+        schema = archive.read("schema.json").decode()
+    for old, new in schemas.MOVED.items():
+        assert f'"__module__": "{old.rpartition(".")[0]}"' in schema
+        assert new in pipelines.TRUSTED
+
+
+# Hyperparameters that change
+
+
+def older(name, edit, path):
+    """Write a sample with other hyperparameters, as a version might have that had others."""
+    header, arrays = read_checksummed(FOLDER / f"{name}.safetensors", "sparsam", 1, if_older="")
+    edit(header["parameters"])
+    path.write_bytes(checksummed("sparsam", header, arrays))
+    return path
+
+
+@pytest.fixture
+def changed(monkeypatch):
+    """Enter changes since 0.1.0 in the layout of a class."""
+
+    def changed(name, **changes):
+        monkeypatch.setitem(schemas.LAYOUTS, name, dataclasses.replace(schemas.LAYOUTS[name], **changes))
+
+    return changed
+
+
+def test_hyperparameters_added_since_have_the_value_of_the_old_behavior(tmp_path, changed):
+    path = older("autoencoder-float32", lambda parameters: parameters.pop("polish"), tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="its parameters are not those of this version's class"):
+        load(path)
+    changed("SparseAutoencoder", added={"polish": True})
+    assert load(path).polish is True
+    assert load(FOLDER / "autoencoder-float32.safetensors").polish is False  # which has one
+
+
+def test_renamed_hyperparameters_keep_their_value(tmp_path, changed):
+    path = older(
+        "autoencoder-float32",
+        lambda parameters: parameters.update(sparsity=parameters.pop("rho")),
+        tmp_path / "model.safetensors",
+    )
+    with pytest.raises(ValueError, match="its parameters are not those of this version's class"):
+        load(path)
+    changed("SparseAutoencoder", renamed={"sparsity": "rho"})
+    assert load(path).rho == 0.1
+    assert load(FOLDER / "autoencoder-float32.safetensors").rho == 0.1
+
+
+def test_hyperparameters_of_pipelines_are_brought_up_to_date(unpacked, tmp_path, changed):
+    fitted = load_pipeline(unpacked("regress"))
+    attributes = vars(fitted.pipeline[-1])
+    del attributes["polish"]
+    attributes["weight_decay"] = attributes.pop("alpha")
+    save_pipeline(fitted, tmp_path / "older.skops")
+    with pytest.raises(ValueError, match="its content is not as saved"):
+        load_pipeline(tmp_path / "older.skops")
+    changed("MultivariateNormalRegressor", added={"polish": False}, renamed={"weight_decay": "alpha"})
+    assert_table_model_as_saved(load_pipeline(tmp_path / "older.skops"), "regress")
+
+
+# What is refused
+
+
+def test_names_that_have_moved_are_trusted_no_more_than_others(unpacked, monkeypatch):
+    path = unpacked("classify")
+    monkeypatch.setitem(schemas.MOVED, "sparsam.estimators.noise_rate.LikelihoodProfile", "os.system")
+    with pytest.raises(ValueError, match=r"it holds types that a model of sparsam never does .*os\.system"):
+        load_pipeline(path)
+
+
+def packed(members, compression=zipfile.ZIP_STORED):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (packed({"schema.json": b" " * 10**7}, zipfile.ZIP_DEFLATED), "it is compressed"),
+        (packed({"schema.json": b"[" * 10**5}), "RecursionError"),
+        (packed({"schema.json": b"[]"}), "no model file, or a damaged one"),
+        (packed({"schema.json": b"{}"}), "no model file, or a damaged one"),
+        (packed({"other.json": b"{}"}), "no model file, or a damaged one"),
+        (packed({"schema.json": b"{}"}).replace(b"\x02\x00\x00\x00" * 2, b"\xff\xff\xff\x0f" * 2), "larger than"),
+        (b"", "no model file, or a damaged one"),
+    ],
+    ids=["bomb", "deep", "list", "empty", "without a schema", "too large", "nothing"],
+)
+def test_archives_that_are_none_of_ours_are_refused(tmp_path, content, why):
+    (tmp_path / "model.skops").write_bytes(content)
+    with pytest.raises(ValueError, match=f"^cannot load .*{why}"):
+        load_pipeline(tmp_path / "model.skops")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"pipeline": None, "inputs": [], "targets": []},
+        {"pipeline": {}, "inputs": [], "targets": []},
+        {"inputs": [], "targets": []},
+    ],
+    ids=["none", "no pipeline", "missing"],
+)
+def test_content_that_is_no_pipeline_is_refused(tmp_path, content):
+    import skops.io
+
+    (tmp_path / "model.skops").write_bytes(skops.io.dumps({"format": pipelines.FORMAT, **content}))
+    with pytest.raises(ValueError, match="its content is not as saved"):
+        load_pipeline(tmp_path / "model.skops")
+
+
+def test_checkpoints_of_an_older_version_are_refused_with_a_word(tmp_path):
+    shutil.copytree(FOLDER / "checkpoints", tmp_path / "run")
+    X = np.random.default_rng(0).uniform(0.1, 0.9, (30, 4))
+    model = SparseAutoencoder(2, max_iter=5, random_state=0, checkpoint=tmp_path / "run", resume=True)
+    with pytest.raises(
+        ValueError,
+        match=r"an older version of sparsam wrote it \(its format is 1, this version reads 2\): finish that run with "
+        "the version that wrote it, or start anew in another folder",
+    ):
+        model.fit(X)
+    assert len(list((tmp_path / "run").iterdir())) == 2  # and nothing is lost
