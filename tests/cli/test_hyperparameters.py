@@ -220,7 +220,7 @@ def test_help_is_the_first_sentence_of_the_docstring(fake_command):
     ("old", "new", "message"),
     [
         ("limit : float", "limits : float", "does not describe limit"),
-        ("limit: float | None", "limit: Mesh | None", "limit: no option can be made of Mesh | None"),
+        ("limit: float | None", "limit: Mesh | None", "limit: Mesh | None cannot be given on a command line"),
         ("-> None:", ":", "expected a class Fake"),
     ],
 )

@@ -10,7 +10,8 @@ import typer
 from sparsam.cli.console import FAILED, print_json, say
 from sparsam.cli.hyperparameters import hyperparameter_options
 from sparsam.cli.image_options import PatchSize
-from sparsam.cli.panels import DATA, OUTPUT
+from sparsam.cli.output import AsJson
+from sparsam.cli.panels import DATA
 
 if TYPE_CHECKING:
     from sparsam.verification.certificate import Comparison
@@ -35,9 +36,7 @@ def check(
     random_state: Annotated[
         int, typer.Option(help="Seed of the patches and of the weights.", min=0, max=2**32 - 1, rich_help_panel=DATA)
     ] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the figures as JSON on standard output.", rich_help_panel=OUTPUT)
-    ] = False,
+    as_json: AsJson = False,
     **hyperparameters: Any,
 ) -> None:
     """Verify the gradients: derived by hand, by automatic differentiation, and numerically, side by side.

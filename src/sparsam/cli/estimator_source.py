@@ -6,11 +6,8 @@ import ast
 import functools
 import pkgutil
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-
-__all__ = ["MODULES", "Hyperparameter", "hyperparameters_of"]
 
 MODULES = {
     "SparseAutoencoder": "autoencoder",
@@ -51,21 +48,23 @@ def hyperparameters_of(estimator: str) -> dict[str, Hyperparameter]:
     ValueError
         If the docstring does not describe one of them.
     """
-    definition, init = _definition(estimator)
+    definition = _parsed(estimator)
     entries = _entries(ast.get_docstring(definition) or "")
+    signature = definition.body[-1].args
+    arguments = [*signature.args[1:], *signature.kwonlyargs]  # the first is self
+    defaults = [*signature.defaults, *signature.kw_defaults]  # scikit-learn demands them of all
     found = {}
-    for argument, default in _arguments(init):
+    for argument, default in zip(arguments, defaults, strict=True):
         name = argument.arg
         if name not in entries:
             raise ValueError(f"{estimator}: the section Parameters of the docstring does not describe {name}")
         kind, text = entries[name]
+        choices, sentence = _choices(kind), _first_sentence(text)
         if other := re.match(r"As for `(\w+)`", text):
             described = hyperparameters_of(other[1])[name]
             choices, sentence = described.choices, described.help
-        else:
-            choices, sentence = _choices(kind), _first_sentence(text)
-        types = tuple(map(ast.unparse, _members(argument.annotation)))
-        found[name] = Hyperparameter(name, types, ast.literal_eval(default), choices, sentence)
+        types = re.split(r" \| (?![^\[]*\])", ast.unparse(argument.annotation))  # not within brackets
+        found[name] = Hyperparameter(name, tuple(types), ast.literal_eval(default), choices, sentence)
     return found
 
 
@@ -73,46 +72,24 @@ def _source(estimator: str) -> str:
     return (pkgutil.get_data("sparsam.estimators", f"{MODULES[estimator]}.py") or b"").decode()
 
 
-def _definition(estimator: str) -> tuple[ast.ClassDef, ast.FunctionDef]:
-    """Parse the class and the signature of its ``__init__``."""
-    # The rest of the file would take ten times as long, whenever a command is called.
+def _parsed(estimator: str) -> Any:
+    """Parse the class up to the signature of its ``__init__``: the rest of the file would take ten times as long."""
     pattern = rf"^class {estimator}\b.*?^    def __init__\(.*?\) -> None:\n"
     head = re.search(pattern, _source(estimator), re.MULTILINE | re.DOTALL)
     if head is None:
         raise ValueError(f"{MODULES[estimator]}.py: expected a class {estimator} with `def __init__(...) -> None:`")
-    [definition] = ast.parse(f"{head[0]}        pass\n").body
-    assert isinstance(definition, ast.ClassDef)
-    init = definition.body[-1]
-    assert isinstance(init, ast.FunctionDef)
-    return definition, init
-
-
-def _arguments(init: ast.FunctionDef) -> Iterator[tuple[ast.arg, Any]]:
-    """Pair each argument with its default, which scikit-learn demands of all of them."""
-    positional, keywords = init.args.args[1:], init.args.kwonlyargs  # the first is self
-    yield from zip(positional, init.args.defaults, strict=True)
-    yield from zip(keywords, init.args.kw_defaults, strict=True)
-
-
-def _members(annotation: ast.expr | None) -> Iterator[ast.expr]:
-    """Take a union apart."""
-    if isinstance(annotation, ast.BinOp):
-        yield from _members(annotation.left)
-        yield from _members(annotation.right)
-    elif annotation is not None:
-        yield annotation
+    return ast.parse(f"{head[0]}        pass\n").body[0]
 
 
 def _entries(docstring: str) -> dict[str, tuple[str, str]]:
     """Map each name in the section Parameters to its type and its text."""
-    _, _, rest = f"{docstring}\n".partition("\nParameters\n----------\n")
+    rest = f"{docstring}\n".partition("\nParameters\n----------\n")[2]
     section = re.split(r"^\w+\n---", rest, maxsplit=1, flags=re.MULTILINE)[0]
     headers_and_texts = r"((?:^\S.*,\n)*^\S.*\n)((?:^(?: .*)?\n)*)"  # a header that ends in a comma goes on
-    entries = {}
+    entries: dict[str, tuple[str, str]] = {}
     for header, text in re.findall(headers_and_texts, section, re.MULTILINE):
         names, _, kind = header.partition(" : ")
-        for name in names.split(","):
-            entries[name.strip()] = (kind.strip(), " ".join(text.split()))
+        entries |= {name.strip(): (kind.strip(), " ".join(text.split())) for name in names.split(",")}
     return entries
 
 

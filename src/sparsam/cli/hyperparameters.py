@@ -15,8 +15,6 @@ import typer
 from sparsam.cli import panels
 from sparsam.cli.estimator_source import Hyperparameter, hyperparameters_of
 
-__all__ = ["EXCLUDED", "comma_separated", "flag_of", "hyperparameter_options"]
-
 EXCLUDED = {
     "callback": "a function",
     "covariance_prior": "holds a matrix",
@@ -31,22 +29,11 @@ EXCLUDED = {
 }
 """Hyperparameters that are no options of any command, and why."""
 
+MODEL = ("n_components", "hidden_layer_sizes", "rho", "beta", "alpha", "covariance", "epsilon")
 PANELS = {
-    "n_components": panels.MODEL,
-    "hidden_layer_sizes": panels.MODEL,
-    "rho": panels.MODEL,
-    "beta": panels.MODEL,
-    "alpha": panels.MODEL,
-    "covariance": panels.MODEL,
-    "epsilon": panels.MODEL,
-    "hidden_activation": panels.MODEL,
-    "output_activation": panels.MODEL,
-    "early_stopping": panels.EARLY_STOPPING,
-    "validation_fraction": panels.EARLY_STOPPING,
-    "n_iter_no_change": panels.EARLY_STOPPING,
-    "checkpoint": panels.CHECKPOINTS,
-    "checkpoint_every": panels.CHECKPOINTS,
-    "resume": panels.CHECKPOINTS,
+    **dict.fromkeys((*MODEL, "hidden_activation", "output_activation"), panels.MODEL),
+    **dict.fromkeys(("early_stopping", "validation_fraction", "n_iter_no_change"), panels.EARLY_STOPPING),
+    **dict.fromkeys(("checkpoint", "checkpoint_every", "resume"), panels.CHECKPOINTS),
 }
 """Where help shows an option; one that is not listed is shown with the training."""
 
@@ -54,29 +41,13 @@ DEFAULTS = {"random_state": 0}  # a command that is run twice finds the same
 RANGES = {"random_state": (0, 2**32 - 1)}
 NONE_SHOWN_AS = {"chunk_size": "by the shapes"}
 
-TYPES = {
-    "bool": bool,
-    "int": int,
-    "float": float,
-    "str": str,
-    "os.PathLike[str]": Path,
-    "tuple[int, ...]": tuple,
-}
+TYPES = {"bool": bool, "int": int, "float": float, "str": str, "os.PathLike[str]": Path, "tuple[int, ...]": tuple}
 """What a command line can take, by how annotations name it."""
 
 
 @dataclass(frozen=True)
 class HyperparameterOption:
-    """An option that sets a hyperparameter.
-
-    Attributes
-    ----------
-    hyperparameter : Hyperparameter
-    default : object
-    help : str
-    in_grid : bool
-        Whether it takes several values.
-    """
+    """An option that sets a hyperparameter; ``in_grid`` is whether it takes several values."""
 
     hyperparameter: Hyperparameter
     default: Any
@@ -88,9 +59,10 @@ class HyperparameterOption:
         """Type of one value: that of the default if the annotation names several."""
         types = [TYPES[name] for name in self.hyperparameter.types if name in TYPES]
         if not types:
+            annotation = " | ".join(self.hyperparameter.types)
             raise TypeError(
-                f"{self.hyperparameter.name}: no option can be made of {' | '.join(self.hyperparameter.types)}; add "
-                "the type to TYPES, or the hyperparameter to EXCLUDED"
+                f"{self.hyperparameter.name}: {annotation} cannot be given on a command line; add it to TYPES, or "
+                "the hyperparameter to EXCLUDED"
             )
         return type(self.default) if type(self.default) in types else types[-1]
 
@@ -107,7 +79,7 @@ class HyperparameterOption:
         low, high = RANGES.get(name, (None, None))
         option = typer.Option(
             *((flag_of(name),) if default is False else ()),  # without a flag that switches it off
-            help=re.sub(r"\[(?=[a-z#/@])", r"\[", text),  # which rich would take for a style
+            help=re.sub(r"\[(?=[a-z#/@])", r"\\[", text),  # which rich would take for a style
             show_default=NONE_SHOWN_AS.get(name, "none") if default is None else True,
             min=low,
             max=high,
@@ -120,9 +92,9 @@ class HyperparameterOption:
         """Read what the command line gave."""
         flag = flag_of(self.hyperparameter.name)
         if self.in_grid:
-            return comma_separated(flag, given, self.type, "25,49" if self.type is int else "0.01,0.05")
+            return _comma_separated(flag, given, self.type, "25,49" if self.type is int else "0.01,0.05")
         if self.type is tuple:
-            values = tuple(comma_separated(flag, given, int, "50 or 50,20"))
+            values = tuple(_comma_separated(flag, given, int, "50 or 50,20"))
             return () if values == (0,) else values
         return given
 
@@ -150,33 +122,27 @@ def hyperparameter_options(
         Where the command differs from the estimator.
     """
     all_defaults, all_help = DEFAULTS | dict(defaults or {}), dict(help or {})
-    options = [
-        HyperparameterOption(
-            hyperparameter,
-            all_defaults.get(name, hyperparameter.default),
-            all_help.get(name, hyperparameter.help),
-            name in grid,
+    options = {
+        name: HyperparameterOption(
+            found, all_defaults.get(name, found.default), all_help.get(name, found.help), name in grid
         )
-        for name, hyperparameter in hyperparameters_of(estimator).items()
+        for name, found in hyperparameters_of(estimator).items()
         if name not in {*EXCLUDED, *without} and (only is None or name in only)
-    ]
+    }
     return functools.partial(_with_options, options=options)
 
 
-def _with_options(command: Callable[..., None], options: list[HyperparameterOption]) -> Callable[..., None]:
+def _with_options(command: Callable[..., None], options: dict[str, HyperparameterOption]) -> Callable[..., None]:
     @functools.wraps(command)
     def with_options(**arguments: Any) -> None:
-        for option in options:
-            name = option.hyperparameter.name
-            arguments[name] = option.value_of(arguments[name])
-        command(**arguments)
+        command(**arguments | {name: option.value_of(arguments[name]) for name, option in options.items()})
 
     signature = inspect.signature(command, eval_str=True)
-    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
-    both = [option.parameter() for option in options] + [
-        parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in own
+    parameters = [option.parameter() for option in options.values()] + [
+        own.replace(kind=own.KEYWORD_ONLY) for own in signature.parameters.values() if own.kind is not own.VAR_KEYWORD
     ]
-    with_options.__signature__ = signature.replace(parameters=sorted(both, key=_panel_number))  # type: ignore[attr-defined]
+    signature = signature.replace(parameters=sorted(parameters, key=_panel_number))
+    with_options.__signature__ = signature  # type: ignore[attr-defined]
     return with_options
 
 
@@ -186,14 +152,7 @@ def _panel_number(parameter: inspect.Parameter) -> int:
     return -1 if info.rich_help_panel is None else panels.ORDER.index(info.rich_help_panel)
 
 
-def comma_separated(flag: str, text: str, kind: Callable[[str], Any], example: str) -> list[Any]:
-    """Read comma-separated numbers.
-
-    Raises
-    ------
-    ValueError
-        If one of them is no number, or no integer where ``kind`` is int.
-    """
+def _comma_separated(flag: str, text: str, kind: Callable[[str], Any], example: str) -> list[Any]:
     try:
         return [kind(part.strip()) for part in text.split(",")]
     except ValueError:

@@ -16,8 +16,8 @@ from sparsam.cli.distributed import Processes
 from sparsam.cli.hyperparameters import hyperparameter_options
 from sparsam.cli.image_options import Border, Images, NPatches, PatchSize, Whiten
 from sparsam.cli.models import load_autoencoder
-from sparsam.cli.output import check_output_folder
-from sparsam.cli.panels import OUTPUT, SEVERAL, TRAINING
+from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
+from sparsam.cli.panels import SEVERAL, TRAINING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,14 +67,10 @@ def learn(
         int | None,
         typer.Option(help="Which of them this is, from 0 on; 0 writes.", show_default="0", rich_help_panel=SEVERAL),
     ] = None,
-    verbose: Annotated[int, typer.Option(help="0: no progress line.", rich_help_panel=OUTPUT)] = 1,
-    out: Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel=OUTPUT)] = Path("sparsam-out"),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run that the folder holds.", rich_help_panel=OUTPUT)
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the metrics as JSON on standard output.", rich_help_panel=OUTPUT)
-    ] = False,
+    verbose: Verbose = 1,
+    out: Out = Path("sparsam-out"),
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
     **hyperparameters: Any,
 ) -> None:
     """Learn features from images with a sparse autoencoder.

@@ -10,7 +10,7 @@ import typer
 from sparsam.cli import table_options as supervised
 from sparsam.cli.console import INTERRUPTED, print_json, say
 from sparsam.cli.hyperparameters import hyperparameter_options
-from sparsam.cli.output import check_output_folder
+from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
 from sparsam.cli.panels import DATA
 from sparsam.cli.table_options import MODEL_FILE
 
@@ -35,10 +35,10 @@ def regress(
     ],
     ignore: supervised.Ignore = None,
     test_fraction: supervised.TestFraction = 0.2,
-    verbose: supervised.Verbose = 1,
-    out: supervised.Out = Path("sparsam-out"),
-    overwrite: supervised.Overwrite = False,
-    as_json: supervised.AsJson = False,
+    verbose: Verbose = 1,
+    out: Out = Path("sparsam-out"),
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
     **hyperparameters: Any,
 ) -> None:
     """Predict numbers from a raw table, with the covariance of what remains unexplained.

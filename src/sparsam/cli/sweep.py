@@ -11,7 +11,7 @@ from sparsam.cli import image_options as patches_of
 from sparsam.cli.console import print_json, say
 from sparsam.cli.hyperparameters import flag_of, hyperparameter_options
 from sparsam.cli.image_options import Border, Images, NPatches, PatchSize, Whiten
-from sparsam.cli.output import check_output_folder
+from sparsam.cli.output import AsJson, Out, Verbose, check_output_folder
 from sparsam.cli.panels import COMPARISON, DATA, GRID, OUTPUT
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def sweep(
             help="Flag whose values are its columns.", show_default="that of most values", rich_help_panel=OUTPUT
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel=OUTPUT)] = Path("sparsam-sweep"),
+    out: Out = Path("sparsam-sweep"),
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the study that the folder holds.", rich_help_panel=OUTPUT)
     ] = False,
@@ -76,10 +76,8 @@ def sweep(
             rich_help_panel=COMPARISON,
         ),
     ] = None,
-    verbose: Annotated[int, typer.Option(help="0: no lines of progress.", rich_help_panel=OUTPUT)] = 1,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the table as JSON on standard output.", rich_help_panel=OUTPUT)
-    ] = False,
+    verbose: Verbose = 1,
+    as_json: AsJson = False,
     **hyperparameters: Any,
 ) -> None:
     """Fit a sparse autoencoder at every setting of a grid.

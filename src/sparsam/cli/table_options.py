@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsam.cli.console import progress_shown, say
-from sparsam.cli.panels import DATA, OUTPUT
+from sparsam.cli.panels import DATA
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,14 +28,6 @@ Ignore = Annotated[
 ]
 TestFraction = Annotated[
     float, typer.Option(help="Part of the rows that only the score sees; 0: none.", rich_help_panel=DATA)
-]
-Out = Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel=OUTPUT)]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the run that the folder holds.", rich_help_panel=OUTPUT)
-]
-Verbose = Annotated[int, typer.Option(help="0: no progress line.", rich_help_panel=OUTPUT)]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print the metrics as JSON on standard output.", rich_help_panel=OUTPUT)
 ]
 
 
