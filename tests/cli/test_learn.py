@@ -100,15 +100,6 @@ def test_every_hyperparameter_reaches_the_model(run, tmp_path):
     assert {name: parameters[name] for name in options} == options
 
 
-def test_every_parameter_of_the_estimator_is_a_flag(run):
-    from sparsam import SparseAutoencoder
-
-    flags = run("learn", "--help").output
-    for name in SparseAutoencoder().get_params():
-        if name not in ("callback", "mesh"):  # neither has a place on a command line
-            assert f"--{name.replace('_', '-')}" in flags
-
-
 def test_warm_start_goes_on_from_a_model(learned, run, tmp_path):
     _, out = learned
     first = load(out / "model.safetensors")

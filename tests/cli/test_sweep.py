@@ -89,8 +89,8 @@ def test_json_is_the_table(run_json, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--rho", "0.1,much"), "--rho 0.1,much: numbers with commas"),
-        (("--n-components", "2.5"), "whole numbers"),
+        (("--rho", "0.1,much"), "--rho 0.1,much: expected comma-separated numbers, such as"),
+        (("--n-components", "2.5"), "expected comma-separated integers, such as"),
         (("--rho", "0.1,1.5"), "rho = 1.5"),
         (("--rows", "gamma"), "--rows gamma: choose from --n-components"),
         (("--compare", "nowhere", "nothing"), "no"),

@@ -159,7 +159,7 @@ def test_arrays_are_columns(run_json, files):
         (("--target", "depth"), "no column 'depth' in the table; its columns are x, color, same"),
         (("--target", "color"), "the target 'color' is not numeric"),
         (("--target", "same"), "the target 'same' is constant, 3: nothing is left to predict"),
-        (("--target", "height", "--hidden-layer-sizes", "a"), "numbers with commas between"),
+        (("--target", "height", "--hidden-layer-sizes", "a"), "expected comma-separated integers, such as"),
         (("--target", "height", "--test-fraction", 1.5), r"--test-fraction must be in [0, 1)"),
     ],
 )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparsam.cli.console import FAILED, print_json, say
+from sparsam.cli.hyperparameters import hyperparameter_options
+from sparsam.cli.image_options import PatchSize
+from sparsam.cli.output import AsJson
+from sparsam.cli.panels import DATA
 
 if TYPE_CHECKING:
     from sparsam.verification.certificate import Comparison
@@ -23,17 +27,17 @@ HEADINGS = {
 NARROWEST = 82  # a narrower table would lose its verdicts
 
 
+@hyperparameter_options("SparseAutoencoder", only=("n_components", "rho", "beta", "alpha"))
 def check(
-    n_components: Annotated[int, typer.Option(help="Number of hidden units.")] = 25,
-    rho: Annotated[float, typer.Option(help="Target mean activation.")] = 0.01,
-    beta: Annotated[float, typer.Option(help="Weight of the sparsity penalty.")] = 3.0,
-    alpha: Annotated[float, typer.Option(help="Weight decay.")] = 1e-4,
-    n_patches: Annotated[int, typer.Option(help="Number of patches, at most 100.", max=100)] = 100,
-    patch_size: Annotated[int, typer.Option(help="Height and width of a patch in pixels.")] = 8,
+    n_patches: Annotated[
+        int, typer.Option(help="Number of patches, at most 100.", max=100, rich_help_panel=DATA)
+    ] = 100,
+    patch_size: PatchSize = 8,
     random_state: Annotated[
-        int, typer.Option(help="Seed of the patches and of the weights.", min=0, max=2**32 - 1)
+        int, typer.Option(help="Seed of the patches and of the weights.", min=0, max=2**32 - 1, rich_help_panel=DATA)
     ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON on standard output.")] = False,
+    as_json: AsJson = False,
+    **hyperparameters: Any,
 ) -> None:
     """Verify the gradients: derived by hand, by automatic differentiation, and numerically, side by side.
 
@@ -48,14 +52,12 @@ def check(
     from sparsam.images import natural_images, normalize_patches, sample_patches
     from sparsam.verification.certificate import BOUNDS, certify
 
-    if not (alpha > 0 and beta > 0):
+    if not (hyperparameters["alpha"] > 0 and hyperparameters["beta"] > 0):
         raise ValueError("alpha and beta must be positive: a term of weight 0 has no gradient to be verified")
-    SparseAutoencoder(n_components, rho=rho, beta=beta, alpha=alpha).check_hyperparameters()
+    SparseAutoencoder(**hyperparameters).check_hyperparameters()
     patches = normalize_patches(sample_patches(natural_images(), n_patches, patch_size, random_state))
     comparisons = []
-    for comparison in certify(
-        patches, n_components=n_components, rho=rho, beta=beta, alpha=alpha, random_state=random_state
-    ):
+    for comparison in certify(patches, random_state=random_state, **hyperparameters):
         comparisons.append(comparison)
         say(f"{comparison.name}: {'exceeds its bound' if comparison.exceeded else 'verified'}")
 

@@ -9,7 +9,9 @@ import typer
 
 from sparsam.cli import table_options as supervised
 from sparsam.cli.console import INTERRUPTED, print_json, say
-from sparsam.cli.output import check_output_folder
+from sparsam.cli.hyperparameters import hyperparameter_options
+from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
+from sparsam.cli.panels import DATA
 from sparsam.cli.table_options import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -18,33 +20,22 @@ if TYPE_CHECKING:
 PROFILE, COST, ERRORS = "likelihood-profile.png", "cost.png", "label-errors.csv"
 
 
+@hyperparameter_options(
+    "NoisyLabelClassifier",
+    defaults=supervised.DEFAULTS,
+    help=supervised.HELP
+    | {"epsilon": "Probability that a label is wrong: a number, P(1|0),P(0|1) for two classes, or estimate."},
+)
 def classify(
     data: supervised.Table,
-    label: Annotated[
-        str, typer.Option(help="The column of labels.", show_default=False, rich_help_panel=supervised.DATA)
-    ],
+    label: Annotated[str, typer.Option(help="The column of labels.", show_default=False, rich_help_panel=DATA)],
     ignore: supervised.Ignore = None,
     test_fraction: supervised.TestFraction = 0.2,
-    hidden_layer_sizes: supervised.HiddenLayerSizes = "50",
-    epsilon: Annotated[
-        str,
-        typer.Option(
-            help="Probability that a label is wrong: a number, two with a comma (P(1|0), P(0|1)), or estimate.",
-            rich_help_panel=supervised.MODEL,
-        ),
-    ] = "estimate",
-    alpha: supervised.Alpha = 1e-4,
-    hidden_activation: supervised.HiddenActivation = "tanh",
-    early_stopping: supervised.EarlyStopping = True,
-    validation_fraction: supervised.ValidationFraction = 0.1,
-    max_iter: supervised.MaxIter = 1000,
-    tol: supervised.Tol = 1e-5,
-    dtype: supervised.Dtype = "float32",
-    random_state: supervised.RandomState = 0,
-    verbose: supervised.Verbose = 1,
-    out: supervised.Out = Path("sparsam-out"),
-    overwrite: supervised.Overwrite = False,
-    as_json: supervised.AsJson = False,
+    verbose: Verbose = 1,
+    out: Out = Path("sparsam-out"),
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    **hyperparameters: Any,
 ) -> None:
     """Classify the rows of a raw table, some of whose labels may be wrong.
 
@@ -54,25 +45,20 @@ def classify(
     cost.png, model.skops, metrics.json. Ctrl-C ends the training and keeps the model so far; while epsilon is still
     being estimated there is none to keep.
     """
-    wanted = _epsilon(epsilon)
-    files = (*((PROFILE,) if wanted == "estimate" else ()), COST, ERRORS, MODEL_FILE, supervised.METRICS_FILE)
+    hyperparameters["epsilon"] = _epsilon(hyperparameters["epsilon"])
+    files = (
+        *((PROFILE,) if hyperparameters["epsilon"] == "estimate" else ()),
+        COST,
+        ERRORS,
+        MODEL_FILE,
+        supervised.METRICS_FILE,
+    )
     check_output_folder(out, files, overwrite)
     from sparsam.estimators.classifier import NoisyLabelClassifier
     from sparsam.io.pipelines import TableModel, save_pipeline
     from sparsam.io.tables import read_table, table_pipeline, take_columns
 
-    model = NoisyLabelClassifier(
-        supervised.layer_sizes(hidden_layer_sizes),
-        epsilon=wanted,
-        alpha=alpha,
-        hidden_activation=hidden_activation,
-        early_stopping=early_stopping,
-        validation_fraction=validation_fraction,
-        max_iter=max_iter,
-        tol=tol,
-        dtype=dtype,
-        random_state=random_state,
-    )
+    model = NoisyLabelClassifier(**hyperparameters)
     model.check_hyperparameters()
     table = read_table(data, say)
     table = with_labels(table, label)
@@ -88,7 +74,7 @@ def classify(
         )
     labels = table[label].to_numpy()
     inputs = table.drop(columns=[label, *take_columns(table, ignore or [])])
-    training, test = supervised.split(inputs, test_fraction, random_state, labels)
+    training, test = supervised.split(inputs, test_fraction, hyperparameters["random_state"], labels)
     pipeline = table_pipeline(inputs.iloc[training], model, say)
     say(f"{len(training)} rows to train on, {len(test)} to score, {len(counts)} classes; compiling")
     seconds = supervised.train(pipeline, inputs.iloc[training], labels[training], verbose)
@@ -137,7 +123,7 @@ def _epsilon(text: str) -> Any:
     except ValueError:
         numbers = []
     if not 1 <= len(numbers) <= 2:
-        raise ValueError(f"--epsilon {text}: use a number, two numbers with a comma between, or estimate")
+        raise ValueError(f"--epsilon {text}: expected a number, two comma-separated numbers, or estimate")
     return numbers[0] if len(numbers) == 1 else tuple(numbers)
 
 

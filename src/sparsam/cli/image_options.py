@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsam.cli.console import say
+from sparsam.cli.panels import DATA
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from sparsam.estimators._progress.displays import ProgressDisplay
-
-DATA = "Data"
 
 Images = Annotated[
     list[Path] | None,

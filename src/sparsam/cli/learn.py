@@ -6,25 +6,24 @@ import json
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparsam.cli import image_options as patches_of
 from sparsam.cli.console import INTERRUPTED, print_json, progress_shown, say
 from sparsam.cli.distributed import Processes
+from sparsam.cli.hyperparameters import hyperparameter_options
 from sparsam.cli.image_options import Border, Images, NPatches, PatchSize, Whiten
 from sparsam.cli.models import load_autoencoder
-from sparsam.cli.output import check_output_folder
+from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
+from sparsam.cli.panels import SEVERAL, TRAINING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from sparsam.estimators.autoencoder import SparseAutoencoder
-
-MODEL, TRAINING, OUTPUT = "Model", "Training", "Output"
-SAFETY, SEVERAL = "Checkpoints", "Several processes"
 
 MODEL_FILE, METRICS_FILE = "model.safetensors", "metrics.json"
 PICTURES = ("filters.png", "patches.png", "reconstructions.png", "cost.png")
@@ -40,67 +39,19 @@ SHOWN_PATCHES = 100
 SHOWN_RECONSTRUCTIONS = 20
 
 
+@hyperparameter_options("SparseAutoencoder", help={"random_state": "Seed of the patches and of the initial weights."})
 def learn(
     images: Images = None,
     n_patches: NPatches = 10_000,
     patch_size: PatchSize = 8,
     border: Border = None,
     whiten: Whiten = None,
-    n_components: Annotated[int, typer.Option(help="Number of hidden units.", rich_help_panel=MODEL)] = 25,
-    rho: Annotated[float, typer.Option(help="Target mean activation, in (0, 1).", rich_help_panel=MODEL)] = 0.01,
-    beta: Annotated[float, typer.Option(help="Weight of the sparsity penalty; 0: none.", rich_help_panel=MODEL)] = 3.0,
-    alpha: Annotated[float, typer.Option(help="Weight decay.", rich_help_panel=MODEL)] = 1e-4,
-    hidden_activation: Annotated[
-        Literal["logistic", "tanh", "relu"], typer.Option(help="Activation of the hidden units.", rich_help_panel=MODEL)
-    ] = "logistic",
-    output_activation: Annotated[
-        Literal["logistic", "identity"], typer.Option(help="Activation of the outputs.", rich_help_panel=MODEL)
-    ] = "logistic",
-    solver: Annotated[
-        Literal["kronecker-lbfgs", "lbfgs"],
-        typer.Option(help="L-BFGS from Kronecker factors of the curvature, or plain.", rich_help_panel=TRAINING),
-    ] = "kronecker-lbfgs",
-    max_iter: Annotated[int, typer.Option(help="Most iterations.", rich_help_panel=TRAINING)] = 1000,
-    tol: Annotated[
-        float, typer.Option(help="Converged when no component of the gradient is larger.", rich_help_panel=TRAINING)
-    ] = 1e-5,
-    time_budget: Annotated[
-        float | None,
-        typer.Option(help="Seconds after which to stop.", show_default="none", rich_help_panel=TRAINING),
-    ] = None,
-    chunk_size: Annotated[
-        int | None,
-        typer.Option(help="Rows worked on at once.", show_default="by the shapes", rich_help_panel=TRAINING),
-    ] = None,
-    dtype: Annotated[
-        Literal["float32", "float64"], typer.Option(help="Precision of the training.", rich_help_panel=TRAINING)
-    ] = "float32",
-    polish: Annotated[
-        bool,
-        typer.Option("--polish", help="Go on in float64 until no component exceeds 1e-8.", rich_help_panel=TRAINING),
-    ] = False,
     warm_start: Annotated[
         Path | None,
         typer.Option(
             help="A saved model whose weights to go on from.", show_default="random weights", rich_help_panel=TRAINING
         ),
     ] = None,
-    random_state: Annotated[
-        int,
-        typer.Option(
-            help="Seed of the patches and of the initial weights.", min=0, max=2**32 - 1, rich_help_panel=TRAINING
-        ),
-    ] = 0,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(help="Folder to save the training in on the way.", show_default="none", rich_help_panel=SAFETY),
-    ] = None,
-    checkpoint_every: Annotated[
-        str, typer.Option(help="Time between checkpoints: 60s, 5min, 1h.", rich_help_panel=SAFETY)
-    ] = "60s",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint, if there is one.", rich_help_panel=SAFETY)
-    ] = False,
     coordinator: Annotated[
         str | None,
         typer.Option(
@@ -116,14 +67,11 @@ def learn(
         int | None,
         typer.Option(help="Which of them this is, from 0 on; 0 writes.", show_default="0", rich_help_panel=SEVERAL),
     ] = None,
-    verbose: Annotated[int, typer.Option(help="0: no progress line.", rich_help_panel=OUTPUT)] = 1,
-    out: Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel=OUTPUT)] = Path("sparsam-out"),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run that the folder holds.", rich_help_panel=OUTPUT)
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the metrics as JSON on standard output.", rich_help_panel=OUTPUT)
-    ] = False,
+    verbose: Verbose = 1,
+    out: Out = Path("sparsam-out"),
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    **hyperparameters: Any,
 ) -> None:
     """Learn features from images with a sparse autoencoder.
 
@@ -145,33 +93,15 @@ def learn(
     from sparsam.estimators.autoencoder import SparseAutoencoder
     from sparsam.images import normalize_patches, sample_patches
 
-    model = SparseAutoencoder(
-        n_components,
-        rho=rho,
-        beta=beta,
-        alpha=alpha,
-        hidden_activation=hidden_activation,
-        output_activation=output_activation,
-        solver=solver,
-        max_iter=max_iter,
-        tol=tol,
-        time_budget=time_budget,
-        chunk_size=chunk_size,
-        dtype=dtype,
-        polish=polish,
-        random_state=random_state,
-        mesh=mesh,
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        resume=resume,
-    )
+    model = SparseAutoencoder(**hyperparameters, mesh=mesh)
     quiet = verbose == 0 or not processes.is_first
     with processes.together(), progress_shown(quiet=quiet) as display:
         model.check_hyperparameters()
         if warm_start is not None:
             _start_from(model, warm_start, n_features=patch_size**2)
         loaded, data = patches_of.load(images, whiten, border, display)
-        patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=data["border"]))
+        seed, rim = hyperparameters["random_state"], data["border"]
+        patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, seed, border=rim))
         say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images; compiling")
         if processes.is_first:
             out.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,23 @@
-"""The output folder of a command."""
+"""What a command leaves behind: its options, and the output folder."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparsam.cli.panels import OUTPUT
+
+Out = Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel=OUTPUT)]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the run that the folder holds.", rich_help_panel=OUTPUT)
+]
+Verbose = Annotated[int, typer.Option(help="0: no progress line.", rich_help_panel=OUTPUT)]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the results as JSON on standard output.", rich_help_panel=OUTPUT)
+]
 
 
 def check_output_folder(out: Path, files: tuple[str, ...], overwrite: bool) -> None:

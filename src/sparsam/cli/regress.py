@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparsam.cli import table_options as supervised
 from sparsam.cli.console import INTERRUPTED, print_json, say
-from sparsam.cli.output import check_output_folder
+from sparsam.cli.hyperparameters import hyperparameter_options
+from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
+from sparsam.cli.panels import DATA
 from sparsam.cli.table_options import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 PICTURES = ("residuals.png", "cost.png")
 
 
+@hyperparameter_options("MultivariateNormalRegressor", defaults=supervised.DEFAULTS, help=supervised.HELP)
 def regress(
     data: supervised.Table,
     target: Annotated[
@@ -27,28 +30,16 @@ def regress(
         typer.Option(
             help="A column to predict; may be given again. Missing values are allowed.",
             show_default=False,
-            rich_help_panel=supervised.DATA,
+            rich_help_panel=DATA,
         ),
     ],
     ignore: supervised.Ignore = None,
     test_fraction: supervised.TestFraction = 0.2,
-    hidden_layer_sizes: supervised.HiddenLayerSizes = "50",
-    covariance: Annotated[
-        Literal["full", "diag", "spherical"],
-        typer.Option(help="Structure of the noise covariance.", rich_help_panel=supervised.MODEL),
-    ] = "full",
-    alpha: supervised.Alpha = 1e-3,
-    hidden_activation: supervised.HiddenActivation = "tanh",
-    early_stopping: supervised.EarlyStopping = True,
-    validation_fraction: supervised.ValidationFraction = 0.1,
-    max_iter: supervised.MaxIter = 5000,
-    tol: supervised.Tol = 1e-5,
-    dtype: supervised.Dtype = "float64",
-    random_state: supervised.RandomState = 0,
-    verbose: supervised.Verbose = 1,
-    out: supervised.Out = Path("sparsam-out"),
-    overwrite: supervised.Overwrite = False,
-    as_json: supervised.AsJson = False,
+    verbose: Verbose = 1,
+    out: Out = Path("sparsam-out"),
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    **hyperparameters: Any,
 ) -> None:
     """Predict numbers from a raw table, with the covariance of what remains unexplained.
 
@@ -61,24 +52,13 @@ def regress(
     from sparsam.io.pipelines import TableModel, save_pipeline
     from sparsam.io.tables import numeric_targets, read_table, table_pipeline, take_columns
 
-    model = MultivariateNormalRegressor(
-        supervised.layer_sizes(hidden_layer_sizes),
-        covariance=covariance,
-        alpha=alpha,
-        hidden_activation=hidden_activation,
-        early_stopping=early_stopping,
-        validation_fraction=validation_fraction,
-        max_iter=max_iter,
-        tol=tol,
-        dtype=dtype,
-        random_state=random_state,
-    )
+    model = MultivariateNormalRegressor(**hyperparameters)
     model.check_hyperparameters()
     table = read_table(data, say)
     targets = numeric_targets(table, take_columns(table, target))
     inputs = table.drop(columns=[*targets, *take_columns(table, ignore or [])])
     inputs, targets = with_targets(inputs, targets)
-    training, test = supervised.split(inputs, test_fraction, random_state)
+    training, test = supervised.split(inputs, test_fraction, hyperparameters["random_state"])
     pipeline = table_pipeline(inputs.iloc[training], model, say)
     say(f"{len(training)} rows to train on, {len(test)} to score, {targets.shape[1]} targets; compiling")
     seconds = supervised.train(pipeline, inputs.iloc[training], targets.iloc[training].to_numpy(), verbose)

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparsam.cli import image_options as patches_of
 from sparsam.cli.console import print_json, say
-from sparsam.cli.image_options import DATA, Border, Images, NPatches, PatchSize, Whiten
-from sparsam.cli.output import check_output_folder
+from sparsam.cli.hyperparameters import flag_of, hyperparameter_options
+from sparsam.cli.image_options import Border, Images, NPatches, PatchSize, Whiten
+from sparsam.cli.output import AsJson, Out, Verbose, check_output_folder
+from sparsam.cli.panels import COMPARISON, DATA, GRID, OUTPUT
 
 if TYPE_CHECKING:
     import pandas as pd
 
-GRID, MODEL, TRAINING, OUTPUT = "Grid, values with commas between", "Model", "Training", "Output"
-
+AXES = ("n_components", "alpha", "beta", "rho", "max_iter")  # the last runs fastest
 PAGES = ("filters.png", "filters.pdf")
 
 
+@hyperparameter_options(
+    "SparseAutoencoder",
+    grid=AXES,
+    # Seeds are given by --seeds; what is done of a study is kept by setting, and --resume goes on with it.
+    without=("random_state", "checkpoint", "checkpoint_every", "resume"),
+    help={"max_iter": "Maximum numbers of iterations; several are looked at within one training."},
+)
 def sweep(
     images: Images = None,
-    rho: Annotated[str, typer.Option(help="Target mean activations.", rich_help_panel=GRID)] = "0.01",
-    beta: Annotated[str, typer.Option(help="Weights of the sparsity penalty; 0: none.", rich_help_panel=GRID)] = "3",
-    alpha: Annotated[str, typer.Option(help="Weight decays.", rich_help_panel=GRID)] = "1e-4",
-    n_components: Annotated[str, typer.Option(help="Numbers of hidden units.", rich_help_panel=GRID)] = "25",
-    max_iter: Annotated[
-        str, typer.Option(help="Most iterations; several are looked at within one training.", rich_help_panel=GRID)
-    ] = "1000",
     seeds: Annotated[
         int, typer.Option(min=1, help="Initial weights to begin each setting from.", rich_help_panel=GRID)
     ] = 1,
@@ -43,22 +43,6 @@ def sweep(
     random_state: Annotated[
         int, typer.Option(help="Seed of the patches.", min=0, max=2**32 - 1, rich_help_panel=DATA)
     ] = 0,
-    hidden_activation: Annotated[
-        Literal["logistic", "tanh", "relu"], typer.Option(help="Activation of the hidden units.", rich_help_panel=MODEL)
-    ] = "logistic",
-    output_activation: Annotated[
-        Literal["logistic", "identity"], typer.Option(help="Activation of the outputs.", rich_help_panel=MODEL)
-    ] = "logistic",
-    solver: Annotated[
-        Literal["kronecker-lbfgs", "lbfgs"],
-        typer.Option(help="L-BFGS from Kronecker factors of the curvature, or plain.", rich_help_panel=TRAINING),
-    ] = "kronecker-lbfgs",
-    tol: Annotated[
-        float, typer.Option(help="Converged when no component of the gradient is larger.", rich_help_panel=TRAINING)
-    ] = 1e-5,
-    dtype: Annotated[
-        Literal["float32", "float64"], typer.Option(help="Precision of the training.", rich_help_panel=TRAINING)
-    ] = "float32",
     rows: Annotated[
         str | None,
         typer.Option(help="Flag whose values are the page's rows.", show_default="the second", rich_help_panel=OUTPUT),
@@ -69,7 +53,7 @@ def sweep(
             help="Flag whose values are its columns.", show_default="that of most values", rich_help_panel=OUTPUT
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel=OUTPUT)] = Path("sparsam-sweep"),
+    out: Out = Path("sparsam-sweep"),
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the study that the folder holds.", rich_help_panel=OUTPUT)
     ] = False,
@@ -81,7 +65,7 @@ def sweep(
         typer.Option(
             help="Fit nothing; print how results of two studies differ, setting by setting: folders, or tables.",
             show_default=False,
-            rich_help_panel="Comparison",
+            rich_help_panel=COMPARISON,
         ),
     ] = None,
     ignore: Annotated[
@@ -89,13 +73,12 @@ def sweep(
         typer.Option(
             help="A flag in which the two may differ; may be given again.",
             show_default=False,
-            rich_help_panel="Comparison",
+            rich_help_panel=COMPARISON,
         ),
     ] = None,
-    verbose: Annotated[int, typer.Option(help="0: no lines of progress.", rich_help_panel=OUTPUT)] = 1,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the table as JSON on standard output.", rich_help_panel=OUTPUT)
-    ] = False,
+    verbose: Verbose = 1,
+    as_json: AsJson = False,
+    **hyperparameters: Any,
 ) -> None:
     """Fit a sparse autoencoder at every setting of a grid.
 
@@ -107,17 +90,11 @@ def sweep(
     if compare is not None:
         _compare(compare, [_name(flag) for flag in ignore or []], as_json)
         return
-    grid: dict[str, list[Any]] = {
-        "n_components": _values("n_components", n_components, int),
-        "alpha": _values("alpha", alpha, float),
-        "beta": _values("beta", beta, float),
-        "rho": _values("rho", rho, float),
-        "max_iter": _values("max_iter", max_iter, int),
-    }
+    grid = {name: hyperparameters.pop(name) for name in AXES}
     axes = {"rows": rows and _name(rows), "columns": columns and _name(columns)}
     for role, name in axes.items():
         if name is not None and name not in grid:
-            raise ValueError(f"--{role} {name}: choose from {', '.join(_flag(axis) for axis in grid)}")
+            raise ValueError(f"--{role} {name}: choose from {', '.join(flag_of(axis) for axis in grid)}")
     if parquet:
         _check_parquet()
     check_output_folder(out, (), overwrite=False)  # which study it holds is seen with the data at hand
@@ -129,9 +106,7 @@ def sweep(
     from sparsam.studies.study import parameter_study
     from sparsam.studies.tables import write_table
 
-    model = SparseAutoencoder(
-        hidden_activation=hidden_activation, output_activation=output_activation, solver=solver, tol=tol, dtype=dtype
-    )
+    model = SparseAutoencoder(**hyperparameters)
     n_settings = len(settings_of(model, grid, range(seeds)))  # which refuses what cannot be fitted
     loaded, data = patches_of.load(images, whiten, border)
     patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=data["border"]))
@@ -186,21 +161,6 @@ def _compare(studies: tuple[Path, Path], ignore: list[str], as_json: bool) -> No
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return table.astype(object).where(table.notna(), None).to_dict("records")
-
-
-def _values(name: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
-    try:
-        return [kind(part.strip()) for part in text.split(",")]
-    except ValueError:
-        example = "25,49" if kind is int else "0.01,0.05"
-        raise ValueError(
-            f"{_flag(name)} {text}: {'whole ' if kind is int else ''}numbers with commas between are needed, such as "
-            f"{example}"
-        ) from None
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _name(flag: str) -> str:

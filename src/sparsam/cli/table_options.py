@@ -6,27 +6,22 @@ import json
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparsam.cli.console import progress_shown, say
+from sparsam.cli.panels import DATA
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"
 MODEL_FILE, METRICS_FILE = "model.skops", "metrics.json"
 
+DEFAULTS = {"early_stopping": True}
+HELP = {"random_state": "Seed of the splits and of the initial weights."}
+
 Table = Annotated[Path, typer.Argument(help="Table: .csv with a header, .parquet, or .npz of arrays.")]
-HiddenLayerSizes = Annotated[
-    str,
-    typer.Option(help="Units of each hidden layer, with commas between; 0: a linear model.", rich_help_panel=MODEL),
-]
-Alpha = Annotated[float, typer.Option(help="Weight decay.", rich_help_panel=MODEL)]
-HiddenActivation = Annotated[
-    Literal["tanh", "logistic", "relu"], typer.Option(help="Activation of the hidden units.", rich_help_panel=MODEL)
-]
 Ignore = Annotated[
     list[str] | None,
     typer.Option(help="A column that is no input; may be given again.", show_default=False, rich_help_panel=DATA),
@@ -34,43 +29,6 @@ Ignore = Annotated[
 TestFraction = Annotated[
     float, typer.Option(help="Part of the rows that only the score sees; 0: none.", rich_help_panel=DATA)
 ]
-EarlyStopping = Annotated[
-    bool,
-    typer.Option(
-        help="Hold out a part of the training rows, and keep the weights best for it.", rich_help_panel=TRAINING
-    ),
-]
-ValidationFraction = Annotated[float, typer.Option(help="That part.", rich_help_panel=TRAINING)]
-MaxIter = Annotated[int, typer.Option(help="Most iterations.", rich_help_panel=TRAINING)]
-Tol = Annotated[
-    float, typer.Option(help="Converged when no component of the gradient is larger.", rich_help_panel=TRAINING)
-]
-Dtype = Annotated[
-    Literal["float32", "float64"], typer.Option(help="Precision of the training.", rich_help_panel=TRAINING)
-]
-RandomState = Annotated[
-    int,
-    typer.Option(help="Seed of the splits and of the initial weights.", min=0, max=2**32 - 1, rich_help_panel=TRAINING),
-]
-Out = Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel=OUTPUT)]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the run that the folder holds.", rich_help_panel=OUTPUT)
-]
-Verbose = Annotated[int, typer.Option(help="0: no progress line.", rich_help_panel=OUTPUT)]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print the metrics as JSON on standard output.", rich_help_panel=OUTPUT)
-]
-
-
-def layer_sizes(text: str) -> tuple[int, ...]:
-    """Read the sizes of hidden layers."""
-    try:
-        sizes = tuple(int(size) for size in text.split(","))
-    except ValueError:
-        raise ValueError(
-            f"--hidden-layer-sizes {text}: numbers with commas between are needed, such as 50 or 50,20"
-        ) from None
-    return () if sizes == (0,) else sizes
 
 
 def split(table: pd.DataFrame, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:
@@ -105,6 +63,7 @@ def train(pipeline: Any, inputs: pd.DataFrame, targets: Any, verbose: int) -> fl
         warnings.simplefilter("always")
         pipeline.fit(inputs, targets)
     seconds = time.perf_counter() - start
+    estimator.set_params(checkpoint=None, resume=False)  # what is saved is about the model alone
     say(f"Stopped: {summary_line(estimator)}, {seconds:.1f} s")
     for message in {
         str(warning.message) for warning in caught if warning.category.__module__.startswith(("sparsam", "sklearn"))

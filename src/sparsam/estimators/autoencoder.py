@@ -57,7 +57,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     Parameters
     ----------
     n_components : int, default 25
-        Number of hidden units; the notes' job has 25 for patches of 64 pixels.
+        Number of hidden units. The notes' job has 25 for patches of 64 pixels.
     rho : float, default 0.01
         Target mean activation of a hidden unit, in (0, 1).
     beta : float, default 3.0
@@ -65,43 +65,46 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     alpha : float, default 1e-4
         Weight decay; biases do not decay.
     hidden_activation : {"logistic", "tanh", "relu"}, default "logistic"
-        h. ReLU units have no range in which a mean activation could be compared with rho: they need ``beta=0``.
+        Activation function h of the hidden units. ReLU units have no range in which a mean activation could be
+        compared with rho: they need ``beta=0``.
     output_activation : {"logistic", "identity"}, default "logistic"
-        h_out. "logistic", the notes', needs data in [0, 1]; "identity", a linear decoder, takes any.
+        Activation function h_out of the outputs. "logistic", the notes', needs data in [0, 1]; "identity", a linear
+        decoder, takes any.
     solver : {"kronecker-lbfgs", "lbfgs"}, default "kronecker-lbfgs"
-        How J is minimized: by L-BFGS that starts from Kronecker factors of J's curvature, which takes a fraction of
-        the evaluations, or from a multiple of the identity, as textbooks have it.
+        L-BFGS preconditioned by Kronecker factors of the curvature, or plain L-BFGS. The former takes a fraction of the
+        evaluations; the latter starts from a multiple of the identity, as textbooks have it.
     max_iter : int, default 1000
-        Most iterations.
+        Maximum number of iterations.
     tol : float, default 1e-5
-        Converged when no component of the gradient of J is larger.
+        Tolerance of the gradient: converged when no component is larger.
     time_budget : float or None, default None
-        Seconds after which to stop where not converged.
+        Seconds after which to stop, converged or not.
     chunk_size : int or None, default None
-        Rows of the data that are worked on at once; None chooses by the shapes so that a chunk stays in the
-        processor's cache. It has no influence on the result beyond rounding.
+        Number of rows to process at once. None chooses by the shapes so that a chunk stays in the processor's cache. It
+        has no influence on the result beyond rounding.
     dtype : {"float32", "float64"}, default "float32"
-        Precision of the training and of the fitted weights. float32 converges to the default tol at half the cost.
+        Precision of the training. The fitted weights have it, too. float32 converges to the default tol at half the
+        cost.
     polish : bool, default False
-        Whether to go on in float64 where a float32 training has ended, until no component of the gradient exceeds
-        1e-8. The fitted weights are then float64. max_iter and time_budget hold for both together.
+        Whether to go on in float64 after a float32 training, until no component of the gradient exceeds 1e-8. The
+        fitted weights are then float64. max_iter and time_budget hold for both together.
     warm_start : bool, default False
         Whether `fit` goes on from the fitted weights, if there are any.
     random_state : int, RandomState instance or None, default None
-        Draws the initial weights, U(-r, r) with r = sqrt(6 / (n_in + n_out + 1)).
+        Seed of the initial weights. They are drawn from U(-r, r) with r = sqrt(6 / (n_in + n_out + 1)).
     mesh : jax.sharding.Mesh or None, default None
         Devices to train on; the samples are divided among them. None takes all of this process.
         `sparsam.engine.all_devices()` takes those of all processes of a distributed run, each of which brings its own
         rows.
     checkpoint : path or None, default None
-        Folder in which the training is saved on the way, so that a fit that was killed can go on: to the same bits, on
-        the same machine. The last two checkpoints are kept. SIGTERM and Ctrl-C then end the fit after a last one.
+        Folder in which to save the training on the way. A fit that was killed can then go on: to the same bits, on the
+        same machine. The last two checkpoints are kept. SIGTERM and Ctrl-C then end the fit after a last one.
     checkpoint_every : float or str, default "60s"
-        Seconds between checkpoints, or text such as "60s", "5min", "1h".
+        Time between checkpoints: seconds, or text such as "60s", "5min", "1h".
     resume : bool, default False
-        Whether to go on from the folder's checkpoint, which must be of the same data, model and options; of a folder
-        without one the fit begins anew. If False, a folder that holds a checkpoint is refused. A time_budget counts
-        from the first start.
+        Whether to go on from the folder's checkpoint, if there is one. It must be of the same data, model and options;
+        of a folder without one the fit begins anew. If False, a folder that holds a checkpoint is refused. A
+        time_budget counts from the first start.
     callback : callable or None, default None
         Called about ten times a second with a `sparsam.engine.Progress`; returning True stops the training.
         scikit-learn's callbacks are set by ``set_callbacks`` (from scikit-learn 1.9 on): each iteration is a task.

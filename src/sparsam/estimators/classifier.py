@@ -82,7 +82,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     Parameters
     ----------
     hidden_layer_sizes : tuple of int, default (50,)
-        Units of each hidden layer; () is logistic regression.
+        Number of units in each hidden layer. () is logistic regression.
     epsilon : "estimate", "estimate_matrix", float, pair or array (n_classes, n_classes), default "estimate"
         How probable a wrong label is: one probability for all (with more than two classes any wrong label is as
         probable); for two classes the pair (P(1 | 0), P(0 | 1)) in the order of ``classes_``; or T. 0 is the plain
@@ -93,7 +93,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         Weight decay; biases do not decay. Of several the one is taken under which noisy labels that were held out are
         the most likely; where epsilon is estimated, both are chosen together.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
-        h of the hidden units.
+        Activation function h of the hidden units.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
         Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26): for
         images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X that
@@ -110,13 +110,13 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         the network is sure of its answer, however wrong that is nearby, so that the penalty is paid off by being sure.
         Of 320 digits it takes a tenth of the errors away, and on the log-odds more than a quarter.
     early_stopping : bool, default False
-        Whether to hold out a part of the data, and to keep the weights under which its (noisy) labels are the most
+        Whether to hold out a part of the data and keep the weights under which its (noisy) labels are the most
         likely. The trainings that estimate epsilon always do so.
     validation_fraction : float, default 0.1
-        The part held out, in (0, 1), stratified by label. A sample with a whole number for its weight counts as so
-        many copies, some of which may be held out and the others not.
+        Part of the data to hold out, in (0, 1), stratified by label. A sample with a whole number for its weight counts
+        as so many copies, some of which may be held out and the others not.
     n_iter_no_change : int, default 20
-        Iterations without a new best after which early stopping gives up.
+        Number of iterations without a new best after which early stopping gives up.
     solver, max_iter, tol, time_budget, chunk_size, dtype, polish, warm_start, random_state, mesh, checkpoint,
     checkpoint_every, resume, callback, verbose
         As for `SparseAutoencoder`; ``random_state`` draws the held-out part too. Of an estimated epsilon, which takes

@@ -81,11 +81,11 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     Parameters
     ----------
     hidden_layer_sizes : tuple of int, default (50,)
-        Units of each hidden layer. () is linear regression: with alpha = 0 and nothing missing ordinary least squares,
-        whatever C is; with ``mask`` iterated seemingly unrelated regression (SUR).
+        Number of units in each hidden layer. () is linear regression: with alpha = 0 and nothing missing ordinary least
+        squares, whatever C is; with ``mask`` iterated seemingly unrelated regression (SUR).
     covariance : {"full", "diag", "spherical"} or array of shape (n_outputs, n_outputs), default "full"
-        Structure of an unknown C, or the known C, in the units of Y. "spherical", one variance for all outputs, is
-        about the scaled targets: each output's noise is the same share of its variance.
+        Structure of the noise covariance C. An array is the known C, in the units of Y. "spherical", one variance for
+        all outputs, is about the scaled targets: each output's noise is the same share of its variance.
     covariance_prior : (nu, Psi) or None, default None
         Inverse-Wishart prior on an unknown C, whose density is proportional to
         |C|^(-(nu + K + 1)/2) exp(-tr(Psi C^-1)/2): about nu observations with Psi their sum of r r'. Psi is
@@ -97,7 +97,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Weight decay; biases do not decay. With much less some weights are all but free, and the way to the minimum is
         several times as long.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
-        h of the hidden units. tanh is smooth, which the solver likes, and has zero mean.
+        Activation function h of the hidden units. tanh is smooth, which the solver likes, and has zero mean.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
         Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26): for
         images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X that
@@ -110,14 +110,14 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Whether to give all samples' first tangents, their second, and so on, the root-mean-square length of X's
         deviation from its mean, so that tangent_weight means the same in any unit and at any image size.
     early_stopping : bool, default False
-        Whether to hold out a part of the data, and to keep the weights of the greatest held-out likelihood.
+        Whether to hold out a part of the data and keep the weights of the greatest held-out likelihood.
     validation_fraction : float, default 0.1
-        The part held out, in (0, 1). A sample with a whole number for its weight counts as so many copies, some of
-        which may be held out and the others not.
+        Part of the data to hold out, in (0, 1). A sample with a whole number for its weight counts as so many copies,
+        some of which may be held out and the others not.
     n_iter_no_change : int, default 20
-        Iterations without a new best after which early stopping gives up.
+        Number of iterations without a new best after which early stopping gives up.
     max_iter : int, default 5000
-        Most iterations. The less noise, the finer the structure that is fitted, and the longer the way.
+        Maximum number of iterations. The less noise, the finer the structure that is fitted, and the longer the way.
     dtype : {"float32", "float64"}, default "float64"
         Precision of the training. C^-1 magnifies rounding: where noise is a hundredth of the targets' variance, or
         correlations are high, float32 ends at gradients of 1e-4 to 1e-2.

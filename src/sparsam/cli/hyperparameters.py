@@ -1,0 +1,165 @@
+"""Options made from an estimator's hyperparameters, so that each is described in one place: the estimator."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from sparsam.cli import panels
+from sparsam.cli.estimator_source import Hyperparameter, hyperparameters_of
+
+EXCLUDED = {
+    "callback": "a function",
+    "covariance_prior": "holds a matrix",
+    "mask": "an array",
+    "mesh": "devices: `sparsam learn` finds them by --coordinator, --num-processes and --process-id",
+    "tangents": "a function",
+    "tangent_weight": "has no influence without tangents",
+    "normalize_tangents": "has no influence without tangents",
+    "tangents_of": "has no influence without tangents",
+    "verbose": "a command reports progress by itself, and its --verbose is about all of it",
+    "warm_start": "goes on from weights in memory; the --warm-start of `sparsam learn` takes a model file instead",
+}
+"""Hyperparameters that are no options of any command, and why."""
+
+MODEL = ("n_components", "hidden_layer_sizes", "rho", "beta", "alpha", "covariance", "epsilon")
+PANELS = {
+    **dict.fromkeys((*MODEL, "hidden_activation", "output_activation"), panels.MODEL),
+    **dict.fromkeys(("early_stopping", "validation_fraction", "n_iter_no_change"), panels.EARLY_STOPPING),
+    **dict.fromkeys(("checkpoint", "checkpoint_every", "resume"), panels.CHECKPOINTS),
+}
+"""Where help shows an option; one that is not listed is shown with the training."""
+
+DEFAULTS = {"random_state": 0}  # a command that is run twice finds the same
+RANGES = {"random_state": (0, 2**32 - 1)}
+NONE_SHOWN_AS = {"chunk_size": "by the shapes"}
+
+TYPES = {"bool": bool, "int": int, "float": float, "str": str, "os.PathLike[str]": Path, "tuple[int, ...]": tuple}
+"""What a command line can take, by how annotations name it."""
+
+
+@dataclass(frozen=True)
+class HyperparameterOption:
+    """An option that sets a hyperparameter; ``in_grid`` is whether it takes several values."""
+
+    hyperparameter: Hyperparameter
+    default: Any
+    help: str
+    in_grid: bool
+
+    @property
+    def type(self) -> Any:
+        """Type of one value: that of the default if the annotation names several."""
+        types = [TYPES[name] for name in self.hyperparameter.types if name in TYPES]
+        if not types:
+            annotation = " | ".join(self.hyperparameter.types)
+            raise TypeError(
+                f"{self.hyperparameter.name}: {annotation} cannot be given on a command line; add it to TYPES, or "
+                "the hyperparameter to EXCLUDED"
+            )
+        return type(self.default) if type(self.default) in types else types[-1]
+
+    def parameter(self) -> inspect.Parameter:
+        """Make the parameter of a function that typer makes an option of."""
+        name, default, kind, text = self.hyperparameter.name, self.default, self.type, self.help
+        if self.in_grid:
+            default, kind = f"{default:g}", str
+        elif kind is tuple:
+            default, kind = ",".join(map(str, default)) or "0", str
+            text = f"{text.removesuffix('.')}, comma-separated; 0: none."
+        elif self.hyperparameter.choices:
+            kind = Literal[self.hyperparameter.choices]
+        low, high = RANGES.get(name, (None, None))
+        option = typer.Option(
+            *((flag_of(name),) if default is False else ()),  # without a flag that switches it off
+            help=re.sub(r"\[(?=[a-z#/@])", r"\\[", text),  # which rich would take for a style
+            show_default=NONE_SHOWN_AS.get(name, "none") if default is None else True,
+            min=low,
+            max=high,
+            rich_help_panel=panels.GRID if self.in_grid else PANELS.get(name, panels.TRAINING),
+        )
+        annotation: Any = Annotated[kind, option]
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+    def value_of(self, given: Any) -> Any:
+        """Read what the command line gave."""
+        flag = flag_of(self.hyperparameter.name)
+        if self.in_grid:
+            return _comma_separated(flag, given, self.type, "25,49" if self.type is int else "0.01,0.05")
+        if self.type is tuple:
+            values = tuple(_comma_separated(flag, given, int, "50 or 50,20"))
+            return () if values == (0,) else values
+        return given
+
+
+def hyperparameter_options(
+    estimator: str,
+    *,
+    only: Collection[str] | None = None,
+    without: Collection[str] = (),
+    grid: Collection[str] = (),
+    defaults: Mapping[str, Any] | None = None,
+    help: Mapping[str, str] | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each hyperparameter of an estimator; it gets them as ``**hyperparameters``.
+
+    Parameters
+    ----------
+    estimator : str
+        Name of the class.
+    only, without : collections of str
+        Hyperparameters that alone are options, and others that are none.
+    grid : collection of str
+        Those that take several values.
+    defaults, help : dict or None
+        Where the command differs from the estimator.
+    """
+    all_defaults, all_help = DEFAULTS | dict(defaults or {}), dict(help or {})
+    options = {
+        name: HyperparameterOption(
+            found, all_defaults.get(name, found.default), all_help.get(name, found.help), name in grid
+        )
+        for name, found in hyperparameters_of(estimator).items()
+        if name not in {*EXCLUDED, *without} and (only is None or name in only)
+    }
+    return functools.partial(_with_options, options=options)
+
+
+def _with_options(command: Callable[..., None], options: dict[str, HyperparameterOption]) -> Callable[..., None]:
+    @functools.wraps(command)
+    def with_options(**arguments: Any) -> None:
+        command(**arguments | {name: option.value_of(arguments[name]) for name, option in options.items()})
+
+    signature = inspect.signature(command, eval_str=True)
+    parameters = [option.parameter() for option in options.values()] + [
+        own.replace(kind=own.KEYWORD_ONLY) for own in signature.parameters.values() if own.kind is not own.VAR_KEYWORD
+    ]
+    signature = signature.replace(parameters=sorted(parameters, key=_panel_number))
+    with_options.__signature__ = signature  # type: ignore[attr-defined]
+    return with_options
+
+
+def _panel_number(parameter: inspect.Parameter) -> int:
+    """Where help shows a parameter: those in no panel first."""
+    [info] = parameter.annotation.__metadata__
+    return -1 if info.rich_help_panel is None else panels.ORDER.index(info.rich_help_panel)
+
+
+def _comma_separated(flag: str, text: str, kind: Callable[[str], Any], example: str) -> list[Any]:
+    try:
+        return [kind(part.strip()) for part in text.split(",")]
+    except ValueError:
+        wanted = "integers" if kind is int else "numbers"
+        raise ValueError(f"{flag} {text}: expected comma-separated {wanted}, such as {example}") from None
+
+
+def flag_of(name: str) -> str:
+    """Return the flag of a parameter."""
+    return f"--{name.replace('_', '-')}"
