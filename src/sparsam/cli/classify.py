@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsam.cli import table_options as supervised
+from sparsam.cli import table_options
 from sparsam.cli.console import INTERRUPTED, print_json, say
 from sparsam.cli.hyperparameters import hyperparameter_options
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
@@ -22,15 +22,15 @@ PROFILE, COST, ERRORS = "likelihood-profile.png", "cost.png", "label-errors.csv"
 
 @hyperparameter_options(
     "NoisyLabelClassifier",
-    defaults=supervised.DEFAULTS,
-    help=supervised.HELP
+    defaults=table_options.DEFAULTS,
+    help=table_options.HELP
     | {"epsilon": "Probability that a label is wrong: a number, P(1|0),P(0|1) for two classes, or estimate."},
 )
 def classify(
-    data: supervised.Table,
+    data: table_options.Table,
     label: Annotated[str, typer.Option(help="The column of labels.", show_default=False, rich_help_panel=DATA)],
-    ignore: supervised.Ignore = None,
-    test_fraction: supervised.TestFraction = 0.2,
+    ignore: table_options.Ignore = None,
+    test_fraction: table_options.TestFraction = 0.2,
     verbose: Verbose = 1,
     out: Out = Path("sparsam-out"),
     overwrite: Overwrite = False,
@@ -51,7 +51,7 @@ def classify(
         COST,
         ERRORS,
         MODEL_FILE,
-        supervised.METRICS_FILE,
+        table_options.METRICS_FILE,
     )
     check_output_folder(out, files, overwrite)
     from sparsam.estimators.classifier import NoisyLabelClassifier
@@ -74,10 +74,10 @@ def classify(
         )
     labels = table[label].to_numpy()
     inputs = table.drop(columns=[label, *take_columns(table, ignore or [])])
-    training, test = supervised.split(inputs, test_fraction, hyperparameters["random_state"], labels)
+    training, test = table_options.split(inputs, test_fraction, hyperparameters["random_state"], labels)
     pipeline = table_pipeline(inputs.iloc[training], model, say)
     say(f"{len(training)} rows to train on, {len(test)} to score, {len(counts)} classes; compiling")
-    seconds = supervised.train(pipeline, inputs.iloc[training], labels[training], verbose)
+    seconds = table_options.train(pipeline, inputs.iloc[training], labels[training], verbose)
     profile = model.likelihood_profile_
     if profile is not None:
         low, high = profile.interval
@@ -94,7 +94,7 @@ def classify(
         "training": _scores(pipeline, inputs.iloc[training], labels[training]),
         "test": _scores(pipeline, inputs.iloc[test], labels[test]) if len(test) else None,
         "n_label_errors": len(suspects),
-        **supervised.training_metrics(model, seconds),
+        **table_options.training_metrics(model, seconds),
     }
     for part in ("training", "test"):
         if metrics[part]:
@@ -106,7 +106,7 @@ def classify(
     say(f"{len(suspects)} labels are more probably wrong than right")
     out.mkdir(parents=True, exist_ok=True)
     save_pipeline(TableModel(pipeline, list(inputs), [label]), out / MODEL_FILE, overwrite=overwrite)
-    supervised.write_metrics(metrics, out, overwrite)
+    table_options.write_metrics(metrics, out, overwrite)
     _write(model, suspects, out, overwrite)
     say(f"Wrote {', '.join(files)} to {out}")
     if as_json:
@@ -130,7 +130,7 @@ def _epsilon(text: str) -> Any:
 def _scores(pipeline: Any, inputs: pd.DataFrame, labels: Any) -> dict[str, float]:
     return {
         "accuracy": float(pipeline.score(inputs, labels)),
-        "mean_log_likelihood": supervised.mean_log_likelihood(pipeline, inputs, labels),
+        "mean_log_likelihood": table_options.mean_log_likelihood(pipeline, inputs, labels),
     }
 
 

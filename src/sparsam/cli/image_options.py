@@ -54,13 +54,13 @@ def load(
     """Load the images, whitened where wanted, and say where they come from and what rim their patches keep clear."""
     import numpy as np
 
-    import sparsam.images as sources
+    from sparsam import images
     from sparsam.estimators._progress.displays import ProgressDisplay
 
     if not paths:
         if whiten is False:
             raise ValueError("--no-whiten: the built-in images come whitened; name images of your own")
-        loaded = sources.natural_images()
+        loaded = images.natural_images()
         return loaded, {
             "images": BUILT_IN,
             "n_images": len(loaded),
@@ -69,7 +69,7 @@ def load(
             "border": border or 0,
         }
     display = display or ProgressDisplay()
-    loaded = sources.load_images(paths, tell=lambda done, of: display.count("files read", done, of))
+    loaded = images.load_images(paths, tell=lambda done, of: display.count("files read", done, of))
     # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
     raw = [image.min() >= 0 if whiten is None else whiten for image in loaded]
     if whiten is None:
@@ -78,7 +78,7 @@ def load(
             "already (--whiten, --no-whiten decide otherwise)"
         )
     for k in np.flatnonzero(raw):
-        loaded[k] = sources.whiten([loaded[k]])[0]
+        loaded[k] = images.whiten([loaded[k]])[0]
         display.count("images whitened", sum(raw[: k + 1]), sum(raw))
     return loaded, {
         "images": [str(path.absolute()) for path in paths],

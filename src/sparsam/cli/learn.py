@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsam.cli import image_options as patches_of
+from sparsam.cli import image_options
 from sparsam.cli.console import INTERRUPTED, print_json, progress_shown, say
 from sparsam.cli.distributed import Processes
 from sparsam.cli.hyperparameters import hyperparameter_options
@@ -99,7 +99,7 @@ def learn(
         model.check_hyperparameters()
         if warm_start is not None:
             _start_from(model, warm_start, n_features=patch_size**2)
-        loaded, data = patches_of.load(images, whiten, border, display)
+        loaded, data = image_options.load(images, whiten, border, display)
         seed, rim = hyperparameters["random_state"], data["border"]
         patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, seed, border=rim))
         say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images; compiling")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsam.cli import table_options as supervised
+from sparsam.cli import table_options
 from sparsam.cli.console import INTERRUPTED, print_json, say
 from sparsam.cli.hyperparameters import hyperparameter_options
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 PICTURES = ("residuals.png", "cost.png")
 
 
-@hyperparameter_options("MultivariateNormalRegressor", defaults=supervised.DEFAULTS, help=supervised.HELP)
+@hyperparameter_options("MultivariateNormalRegressor", defaults=table_options.DEFAULTS, help=table_options.HELP)
 def regress(
-    data: supervised.Table,
+    data: table_options.Table,
     target: Annotated[
         list[str],
         typer.Option(
@@ -33,8 +33,8 @@ def regress(
             rich_help_panel=DATA,
         ),
     ],
-    ignore: supervised.Ignore = None,
-    test_fraction: supervised.TestFraction = 0.2,
+    ignore: table_options.Ignore = None,
+    test_fraction: table_options.TestFraction = 0.2,
     verbose: Verbose = 1,
     out: Out = Path("sparsam-out"),
     overwrite: Overwrite = False,
@@ -47,7 +47,7 @@ def regress(
     covariance between the targets (PRML exercise 5.3), scores rows that it has not seen, and writes into the output
     folder: residuals.png, cost.png, model.skops, metrics.json. Ctrl-C ends the training and keeps the model so far.
     """
-    check_output_folder(out, (*PICTURES, MODEL_FILE, supervised.METRICS_FILE), overwrite)
+    check_output_folder(out, (*PICTURES, MODEL_FILE, table_options.METRICS_FILE), overwrite)
     from sparsam.estimators.regressor import MultivariateNormalRegressor
     from sparsam.io.pipelines import TableModel, save_pipeline
     from sparsam.io.tables import numeric_targets, read_table, table_pipeline, take_columns
@@ -58,10 +58,10 @@ def regress(
     targets = numeric_targets(table, take_columns(table, target))
     inputs = table.drop(columns=[*targets, *take_columns(table, ignore or [])])
     inputs, targets = with_targets(inputs, targets)
-    training, test = supervised.split(inputs, test_fraction, hyperparameters["random_state"])
+    training, test = table_options.split(inputs, test_fraction, hyperparameters["random_state"])
     pipeline = table_pipeline(inputs.iloc[training], model, say)
     say(f"{len(training)} rows to train on, {len(test)} to score, {targets.shape[1]} targets; compiling")
-    seconds = supervised.train(pipeline, inputs.iloc[training], targets.iloc[training].to_numpy(), verbose)
+    seconds = table_options.train(pipeline, inputs.iloc[training], targets.iloc[training].to_numpy(), verbose)
 
     metrics = {
         "data": {
@@ -74,7 +74,7 @@ def regress(
         "training": _scores(pipeline, inputs.iloc[training], targets.iloc[training]),
         "test": _scores(pipeline, inputs.iloc[test], targets.iloc[test]) if len(test) else None,
         "covariance": model.covariance_.tolist(),
-        **supervised.training_metrics(model, seconds),
+        **table_options.training_metrics(model, seconds),
     }
     for part in ("training", "test"):
         if metrics[part]:
@@ -83,10 +83,10 @@ def regress(
             say(f"{part}: mean log-likelihood {scores['mean_log_likelihood']:.4f} nats; R^2 {each}")
     out.mkdir(parents=True, exist_ok=True)
     save_pipeline(TableModel(pipeline, list(inputs), list(targets)), out / MODEL_FILE, overwrite=overwrite)
-    supervised.write_metrics(metrics, out, overwrite)
+    table_options.write_metrics(metrics, out, overwrite)
     shown = test if len(test) else training
     _draw(model, targets.iloc[shown].to_numpy() - _predicted(pipeline, inputs.iloc[shown]), list(targets), out)
-    say(f"Wrote {', '.join((*PICTURES, MODEL_FILE, supervised.METRICS_FILE))} to {out}")
+    say(f"Wrote {', '.join((*PICTURES, MODEL_FILE, table_options.METRICS_FILE))} to {out}")
     if as_json:
         print_json(metrics)
     if model.stop_reason_ == "interrupted":
@@ -113,7 +113,7 @@ def _scores(pipeline: Any, inputs: pd.DataFrame, targets: pd.DataFrame) -> dict[
         seen = targets[name].notna().to_numpy()
         if seen.sum() > 1:
             scores[name] = float(r2_score(Y[seen, k], predicted[seen, k]))
-    return {"mean_log_likelihood": supervised.mean_log_likelihood(pipeline, inputs, Y), "R2": scores}
+    return {"mean_log_likelihood": table_options.mean_log_likelihood(pipeline, inputs, Y), "R2": scores}
 
 
 def _draw(model: Any, residuals: NDArray[np.float64], names: list[str], out: Path) -> None:

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsam.cli import image_options as patches_of
-from sparsam.cli import learn
-from sparsam.cli import table_options as supervised
+from sparsam.cli import image_options, learn, table_options
 from sparsam.cli.console import say
 
 if TYPE_CHECKING:
@@ -80,12 +78,12 @@ def report(
 def _metrics(run: Path) -> dict[str, Any]:
     if not run.is_dir():
         raise FileNotFoundError(f"no such folder: {run}")
-    files = [run / name for name in (learn.MODEL_FILE, supervised.MODEL_FILE) if (run / name).exists()]
+    files = [run / name for name in (learn.MODEL_FILE, table_options.MODEL_FILE) if (run / name).exists()]
     path = run / learn.METRICS_FILE
     if not files or not path.is_file():
         raise FileNotFoundError(
-            f"{run} holds no run: a model ({learn.MODEL_FILE} or {supervised.MODEL_FILE}) and {learn.METRICS_FILE} are "
-            "needed, as sparsam learn, regress and classify write them"
+            f"{run} holds no run: expected a model ({learn.MODEL_FILE} or {table_options.MODEL_FILE}) and "
+            f"{learn.METRICS_FILE}, as sparsam learn, regress and classify write them"
         )
     if len(files) > 1:
         raise ValueError(f"{run} holds two runs, {files[0].name} and {files[1].name}: move one of them elsewhere")
@@ -115,9 +113,11 @@ def _learned(run: Path, metrics: dict[str, Any], images: list[Path] | None) -> t
 
     model = load(run / learn.MODEL_FILE)
     of_run = metrics["data"]
-    paths = images or (None if of_run["images"] == patches_of.BUILT_IN else [Path(path) for path in of_run["images"]])
+    paths = images or (
+        None if of_run["images"] == image_options.BUILT_IN else [Path(path) for path in of_run["images"]]
+    )
     _still_there(paths or [], "--images")
-    loaded, _ = patches_of.load(paths, _whiten(of_run), of_run["border"])
+    loaded, _ = image_options.load(paths, _whiten(of_run), of_run["border"])
     n_patches, size = of_run["n_patches"], of_run["patch_size"]
     seed = metrics["parameters"]["random_state"]
     patches = normalize_patches(sample_patches(loaded, n_patches, size, seed, border=of_run["border"]))
@@ -133,7 +133,7 @@ def _learned(run: Path, metrics: dict[str, Any], images: list[Path] | None) -> t
 
 def _whiten(of_run: dict[str, Any]) -> bool | None:
     """What --whiten was; runs before it was written down tell by how many images were whitened."""
-    if "whiten" in of_run or of_run["images"] == patches_of.BUILT_IN:
+    if "whiten" in of_run or of_run["images"] == image_options.BUILT_IN:
         return of_run.get("whiten")
     return {0: False, of_run["n_images"]: True}.get(of_run["n_whitened"])
 
@@ -143,7 +143,7 @@ def _of_table(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str
     from sparsam.io.pipelines import load_pipeline
     from sparsam.io.tables import read_table
 
-    fitted = load_pipeline(run / supervised.MODEL_FILE)
+    fitted = load_pipeline(run / table_options.MODEL_FILE)
     of_run = metrics["data"]
     path = data or Path(of_run["table"])
     _still_there([path], "--data")
@@ -153,10 +153,10 @@ def _of_table(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str
         raise ValueError(
             f"{path} has {len(inputs)} rows with targets, and the run had {n}: it is another table, or has changed"
         )
-    training, test = supervised.split_at(n, n_test, metrics["parameters"]["random_state"], labels)
+    training, test = table_options.split_at(n, n_test, metrics["parameters"]["random_state"], labels)
     arguments = {"model": fitted.pipeline, "X": inputs.iloc[training], "y": targets[training]}
     told = metrics["training"]["mean_log_likelihood"]
-    now = supervised.mean_log_likelihood(fitted.pipeline, arguments["X"], arguments["y"])
+    now = table_options.mean_log_likelihood(fitted.pipeline, arguments["X"], arguments["y"])
     if not math.isclose(now, told, rel_tol=ROUNDING, abs_tol=ROUNDING):
         arguments["remarks"] = [
             f"The rows of this page are others than those of the training: their mean log-likelihood is {now:.6g}, and "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsam.cli import image_options as patches_of
+from sparsam.cli import image_options
 from sparsam.cli.console import print_json, say
 from sparsam.cli.hyperparameters import flag_of, hyperparameter_options
 from sparsam.cli.image_options import Border, Images, NPatches, PatchSize, Whiten
@@ -108,7 +108,7 @@ def sweep(
 
     model = SparseAutoencoder(**hyperparameters)
     n_settings = len(settings_of(model, grid, range(seeds)))  # which refuses what cannot be fitted
-    loaded, data = patches_of.load(images, whiten, border)
+    loaded, data = image_options.load(images, whiten, border)
     patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=data["border"]))
     unseen = None
     if n_held_out:

@@ -30,6 +30,7 @@ from sparsam.engine.training.streaming import StreamedSamples, summed
 from sparsam.engine.training.train import Training, precision
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._base import NetworkEstimator
+from sparsam.estimators._data.apply import network_outputs
 from sparsam.estimators._data.dataset import BATCH_BYTES, InMemoryDataset, streamed_samples
 from sparsam.estimators._data.streamed import load_dataset
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
@@ -331,7 +332,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         -------
         Y : array of shape (n_samples, n_features), in the precision of the weights; or ``out``
         """
-        return self._apply_to_rows(_reconstruct, X, out)
+        return self._apply_to_rows(network_outputs, X, out)
 
     def cost(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """J of the fitted weights on X, in float64.
@@ -472,11 +473,6 @@ def _encode(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array
 def _decode(network: Network, parameters: Parameters, Z: jax.Array) -> jax.Array:
     a = affine(Z.T, parameters.coefs[1], parameters.intercepts[1])
     return get_activation(network.output_activation).function(a).T
-
-
-@partial(jax.jit, static_argnums=0)
-def _reconstruct(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
-    return network.forward(parameters, X.T).outputs.T
 
 
 @partial(jax.jit, static_argnums=0)

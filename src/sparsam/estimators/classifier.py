@@ -36,6 +36,7 @@ from sparsam.estimators._labels.encoding import (
     validate_labels,
 )
 from sparsam.estimators._labels.label_noise import given_probabilities, wrong_probabilities
+from sparsam.estimators._labels.labeled_data import LabeledData
 from sparsam.estimators._labels.noise_estimation import (
     FINER,
     GRID,
@@ -50,7 +51,6 @@ from sparsam.estimators._labels.transitions import transition_matrix
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
 from sparsam.estimators._tangents import (
-    TangentFunction,
     Tangents,
     check_tangent_hyperparameters,
     prepare_tangents,
@@ -288,7 +288,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         sample_weight: ArrayLike | None,
         tangents: ArrayLike | None,
         reporter: FitReporter,
-    ) -> _LabeledData:
+    ) -> LabeledData:
         """Prepare the data: labels become the numbers of their classes."""
         dataset = load_with_targets(self, X, y, sample_weight, tangents, check_labels, reporter.rows_read)
         classes = find_classes(dataset, self.classes_ if self._is_warm() else None)
@@ -299,7 +299,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         seed = draw_seed(self, dataset)
         # Weights that were trained on labels must not judge them: what is to be held out is estimated from new ones.
         new = network.initialize(check_random_state(self.random_state)) if self._is_warm() else theta
-        return _LabeledData(dataset, classes, network, theta, new, seed, function)
+        return LabeledData(dataset, classes, network, theta, new, seed, function)
 
     def _estimate_noise(self, trainer: _Trainer, reporter: FitReporter) -> NoiseEstimate:
         """Estimate the transition matrix and alpha, as far as they are not given."""
@@ -324,7 +324,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             splits = folds(N_FOLDS, labeled.dataset, labeled.seed)
             return NoiseEstimation(trainer, n_classes, alphas, splits, estimate, most).estimate_matrix()
 
-    def _hold_out(self, labeled: _LabeledData) -> Split:
+    def _hold_out(self, labeled: LabeledData) -> Split:
         return hold_out(labeled.dataset, self.validation_fraction, labeled.seed, by_label=True)
 
     def _attributes(self, fit: EstimatorTraining, training: Training, noise: NoiseEstimate) -> dict[str, Any]:
@@ -497,45 +497,11 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
 
 
 @dataclass(frozen=True)
-class _LabeledData:
-    """The data of a fit, and the networks to be trained on them.
-
-    Attributes
-    ----------
-    dataset : Dataset
-        The numbers of the given labels for targets.
-    classes : array of shape (n_classes,)
-    network : Network
-    theta : array of shape (n_parameters,)
-        Where the training that is kept starts.
-    new_theta : array of shape (n_parameters,)
-        Where trainings for an estimate start.
-    seed : int
-        Draws what is held out.
-    tangents : TangentFunction or None
-        Makes tangents that are not held.
-    """
-
-    dataset: Dataset
-    classes: NDArray[Any]
-    network: Network
-    theta: NDArray[np.floating]
-    new_theta: NDArray[np.floating]
-    seed: int
-    tangents: TangentFunction | None
-
-    @property
-    def has_tangents(self) -> bool:
-        """Whether there are tangents, held or not."""
-        return self.tangents is not None or self.dataset.has_tangents
-
-
-@dataclass(frozen=True)
 class _Trainer:
     """Trains the networks of a fit: a `HeldOutTrainer`."""
 
     classifier: NoisyLabelClassifier
-    labeled: _LabeledData
+    labeled: LabeledData
     checkpointer: Checkpointer | None
 
     @property

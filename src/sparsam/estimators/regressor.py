@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from numbers import Integral
 from typing import Any, Self
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
@@ -18,8 +16,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 
 from sparsam._utils import multivariate_normal
-from sparsam.engine.data.batch import Batch
-from sparsam.engine.network.network import Network, Parameters
+from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import GaussianError, ProfileGaussianError
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import WeightDecay
@@ -27,26 +24,25 @@ from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._base import NetworkEstimator
-from sparsam.estimators._data.apply import apply_in_chunks
-from sparsam.estimators._data.dataset import Dataset
+from sparsam.estimators._data.apply import network_outputs
 from sparsam.estimators._data.splits import hold_out
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
+from sparsam.estimators._regression.fitted_distribution import FittedDistribution
 from sparsam.estimators._regression.noise_covariance import (
     DegenerateCovarianceWarning,
     check_covariance,
     check_prior,
     degeneracy_warning,
-    fitted_covariance,
     make_error,
 )
 from sparsam.estimators._regression.standard_errors import linear_standard_errors
 from sparsam.estimators._regression.target_scale import (
+    TargetCheck,
     TargetScale,
-    as_table,
-    check_rows_observed,
     observed_patterns,
     validate_targets,
+    with_table,
 )
 from sparsam.estimators._tangents import (
     Tangents,
@@ -55,7 +51,7 @@ from sparsam.estimators._tangents import (
     tangent_penalties,
 )
 from sparsam.estimators._training.fit_environment import checkpointer_of
-from sparsam.estimators._training.fitted_attributes import initial_weights, network_attributes, unravel
+from sparsam.estimators._training.fitted_attributes import initial_weights, network_attributes
 from sparsam.estimators._training.supervised import draw_seed, load_with_targets
 from sparsam.estimators._training.train_estimator import TrainingProblem
 
@@ -277,10 +273,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         reporter: FitReporter,
     ) -> tuple[TrainingProblem, TargetScale]:
         """Prepare the data, and build the objective; return the scale of the targets, too."""
-        check = _TargetCheck()
+        check = TargetCheck()
         dataset = load_with_targets(self, X, y, sample_weight, tangents, check, reporter.rows_read)
         total_weight = dataset.total_weight
-        dataset = dataset.map(_with_table).merge_repeated()
+        dataset = dataset.map(with_table).merge_repeated()
         n_features, n_outputs = dataset.n_features, next(dataset.batches()).targets.shape[1]
         covariance = check_covariance(self.covariance, n_outputs)
         prior = check_prior(self.covariance_prior, n_outputs)
@@ -299,14 +295,12 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         error = make_error(covariance, prior, scale.scale, patterns, total_weight)
         has_tangents = tangent_function is not None or dataset.has_tangents
         terms = (error, WeightDecay(float(self.alpha)), *tangent_penalties(self, has_tangents))
-        fitted = _FittedDistribution(
-            network, scale, mask, error, trained_on, patterns, self.chunk_size, check.one_dimensional
-        )
+        distribution = FittedDistribution(network, scale, mask, error, trained_on, patterns, self.chunk_size)
         problem = TrainingProblem(
             Objective(network, terms, mask),  # type: ignore[arg-type]
             self._initial_weights(network, scale),
             split or dataset,
-            fitted.attributes_at,
+            _AttributesAt(distribution, check.one_dimensional),
             self._layer_sizes(network, error),
             tangent_function,
             scale.mean_log_jacobian(split.held_out) if split else 0.0,
@@ -559,7 +553,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return np.concatenate([np.ravel(array) for array in (*scaled.coefs, *scaled.intercepts)])
 
     def _predicted(self, X: ArrayLike, then: Callable[[Array], Array] = lambda means: means, out: Any = None) -> Array:
-        return self._apply(_outputs, self._dataset_to_predict(X), then=then, out=out)
+        return self._apply(network_outputs, self._dataset_to_predict(X), then=then, out=out)
 
     def _predicted_and_given(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         means = self._predicted(X)
@@ -572,68 +566,16 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return outputs[..., 0] if self._one_dimensional else outputs
 
 
-class _TargetCheck:
-    """Checks the targets of a fit.
-
-    Attributes
-    ----------
-    one_dimensional : bool
-        Whether they were (n_samples,).
-    """
-
-    one_dimensional = False
-
-    def __call__(self, batch: Batch, row: int) -> Batch:
-        targets, self.one_dimensional = validate_targets(batch.targets, batch.inputs)
-        check_rows_observed(targets, batch.weights > 0, row)
-        return batch._replace(targets=targets)
-
-
-def _with_table(batch: Batch) -> Batch:
-    return batch._replace(targets=as_table(batch.targets))
-
-
 @dataclass(frozen=True)
-class _FittedDistribution:
-    """The distribution of the targets at given weights: the network in the units of y, and the noise covariance."""
+class _AttributesAt:
+    """Fitted attributes at an iterate."""
 
-    network: Network
-    scale: TargetScale
-    mask: Array | None
-    error: GaussianError | ProfileGaussianError
-    trained_on: Dataset
-    patterns: NDArray[np.bool_]
-    chunk_size: int | None
+    distribution: FittedDistribution
     one_dimensional: bool
 
-    def attributes_at(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
-        """Make the fitted attributes."""
-        in_units_of_y = self.scale.in_units_of_y(self._masked(theta))
-        return network_attributes(in_units_of_y, progress) | {
-            "covariance_": self.scaled_covariance(theta) * np.outer(self.scale.scale, self.scale.scale),
-            "n_outputs_": self.network.layer_sizes[-1],
+    def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
+        return network_attributes(self.distribution.parameters_at(theta), progress) | {
+            "covariance_": self.distribution.covariance_at(theta),
+            "n_outputs_": self.distribution.network.layer_sizes[-1],
             "_one_dimensional": self.one_dimensional,
         }
-
-    def scaled_covariance(self, theta: NDArray[np.floating]) -> Array:
-        """Compute the noise covariance of the scaled targets."""
-        parameters = self._masked(theta.astype(np.float64))
-
-        def residuals(batch: Batch) -> Array:
-            means = apply_in_chunks(
-                _outputs, self.network, parameters, batch.inputs, dtype=np.float64, chunk_size=self.chunk_size
-            )
-            return means.astype(np.float64, copy=False) - batch.targets
-
-        return fitted_covariance(self.error, residuals, self.trained_on, self.patterns)
-
-    def _masked(self, theta: NDArray[np.floating]) -> Parameters:
-        parameters = unravel(self.network, theta)
-        if self.mask is None:
-            return parameters
-        return parameters._replace(coefs=(parameters.coefs[0] * self.mask,))
-
-
-@partial(jax.jit, static_argnums=0)
-def _outputs(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
-    return network.forward(parameters, X.T).outputs.T

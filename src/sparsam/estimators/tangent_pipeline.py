@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -18,14 +17,19 @@ from sparsam.estimators._tangents import Tangents, checked_tangents
 
 __all__ = ["TangentPipeline", "transform_tangents"]
 
-Method = TypeVar("Method", bound=Callable[..., Any])
-
 RELATIVE_STEP = 1e-3  # of a typical deviation
 ROUNDING = 256  # units in the last place of a sample's largest number that a difference must exceed
 
 
-def _estimator_has(name: str) -> Callable[[Method], Method]:
-    return available_if(lambda self: hasattr(getattr(self, "estimator_", self.estimator), name))
+def _delegated(name: str) -> Any:
+    """Make a method that transforms X and calls the network's method of this name, where the network has it."""
+
+    def method(self: TangentPipeline, X: ArrayLike, *arguments: Any, **options: Any) -> Any:
+        return self._call(name, X, *arguments, **options)
+
+    method.__name__, method.__qualname__ = name, f"TangentPipeline.{name}"
+    method.__doc__ = f"Transform X and call the network's `{name}`."
+    return available_if(lambda self: hasattr(getattr(self, "estimator_", self.estimator), name))(method)
 
 
 class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
@@ -133,60 +137,17 @@ class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         task.end({})
         return self
 
-    @_estimator_has("predict")
-    def predict(self, X: ArrayLike, **options: Any) -> Any:
-        """Transform X and call the network's method."""
-        return self._call("predict", X, **options)
-
-    @_estimator_has("predict_proba")
-    def predict_proba(self, X: ArrayLike, **options: Any) -> Any:
-        """Transform X and call the network's method."""
-        return self._call("predict_proba", X, **options)
-
-    @_estimator_has("predict_log_proba")
-    def predict_log_proba(self, X: ArrayLike, **options: Any) -> Any:
-        """Transform X and call the network's method."""
-        return self._call("predict_log_proba", X, **options)
-
-    @_estimator_has("predict_noisy_proba")
-    def predict_noisy_proba(self, X: ArrayLike, **options: Any) -> Any:
-        """Transform X and call the network's method."""
-        return self._call("predict_noisy_proba", X, **options)
-
-    @_estimator_has("label_error_proba")
-    def label_error_proba(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
-        """Transform X and call the network's method."""
-        return self._call("label_error_proba", X, y, **options)
-
-    @_estimator_has("find_label_errors")
-    def find_label_errors(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
-        """Transform X and call the network's method."""
-        return self._call("find_label_errors", X, y, **options)
-
-    @_estimator_has("predict_conditional")
-    def predict_conditional(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
-        """Transform X and call the network's method."""
-        return self._call("predict_conditional", X, y, **options)
-
-    @_estimator_has("score_samples")
-    def score_samples(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
-        """Transform X and call the network's method."""
-        return self._call("score_samples", X, y, **options)
-
-    @_estimator_has("mean_log_likelihood")
-    def mean_log_likelihood(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
-        """Transform X and call the network's method."""
-        return self._call("mean_log_likelihood", X, y, **options)
-
-    @_estimator_has("score")
-    def score(self, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
-        """Transform X and call the network's method."""
-        return self._call("score", X, y, **options)
-
-    @_estimator_has("sample")
-    def sample(self, X: ArrayLike, **options: Any) -> Any:
-        """Transform X and call the network's method."""
-        return self._call("sample", X, **options)
+    predict = _delegated("predict")
+    predict_proba = _delegated("predict_proba")
+    predict_log_proba = _delegated("predict_log_proba")
+    predict_noisy_proba = _delegated("predict_noisy_proba")
+    label_error_proba = _delegated("label_error_proba")
+    find_label_errors = _delegated("find_label_errors")
+    predict_conditional = _delegated("predict_conditional")
+    score_samples = _delegated("score_samples")
+    mean_log_likelihood = _delegated("mean_log_likelihood")
+    score = _delegated("score")
+    sample = _delegated("sample")
 
     def _call(self, name: str, X: ArrayLike, *arguments: Any, **options: Any) -> Any:
         check_is_fitted(self)

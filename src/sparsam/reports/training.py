@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsam.estimators._training.fit_environment import NO_INFLUENCE
+from sparsam.estimators import NO_INFLUENCE
 
 __all__ = ["parameters_of", "training_facts"]
 

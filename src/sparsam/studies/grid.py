@@ -10,7 +10,7 @@ from typing import Any
 
 from sklearn.base import clone
 
-from sparsam.estimators._training.fit_environment import NO_INFLUENCE
+from sparsam.estimators import NO_INFLUENCE
 from sparsam.io.schemas import LAYOUTS
 
 __all__ = ["Setting", "check_estimator", "checked_seeds", "settings_of"]

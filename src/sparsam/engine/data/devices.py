@@ -22,18 +22,18 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "all_devices",
-    "all_rows",
+    "all_gather",
+    "all_gather_json",
+    "all_gather_rows",
     "default_mesh",
     "from_local",
-    "gathered",
     "local_devices",
     "max_of_processes",
     "n_processes",
-    "naming_lost",
+    "name_lost_processes",
     "replicated",
     "spread",
     "sum_of_processes",
-    "told",
 ]
 
 
@@ -87,16 +87,16 @@ def replicated(array: NDArray[Any], mesh: Mesh) -> jax.Array:
 
 def sum_of_processes(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
     """Sum over the processes of the mesh, in the precision of the host."""
-    return gathered(value, mesh).sum(axis=0)
+    return all_gather(value, mesh).sum(axis=0)
 
 
 def max_of_processes(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
     """Largest over the processes of the mesh."""
-    return np.asarray(gathered(value, mesh).max(axis=0))
+    return np.asarray(all_gather(value, mesh).max(axis=0))
 
 
-def gathered(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
-    """What each process of the mesh has, (n_processes, ...), in their order."""
+def all_gather(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
+    """All-gather an array of each process of the mesh: (n_processes, ...), in their order."""
     array = np.asarray(value)
     if n_processes(mesh) == 1:
         return array[None]
@@ -109,30 +109,30 @@ def gathered(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
         raise jax.errors.JaxRuntimeError(str(error)) from error
 
 
-def all_rows(array: NDArray[Any], mesh: Mesh | None) -> NDArray[Any]:
-    """Rows of all processes, one process's after another's; each has as many as it has."""
+def all_gather_rows(array: NDArray[Any], mesh: Mesh | None) -> NDArray[Any]:
+    """All-gather the rows of each process, of any number: one process's after another's."""
     if n_processes(mesh) == 1:
         return array
-    counts = gathered(len(array), mesh)
+    counts = all_gather(len(array), mesh)
     padded = np.zeros((int(counts.max()), *array.shape[1:]), array.dtype)
     padded[: len(array)] = array
-    return np.concatenate([rows[:n] for rows, n in zip(gathered(padded, mesh), counts, strict=True)])
+    return np.concatenate([rows[:n] for rows, n in zip(all_gather(padded, mesh), counts, strict=True)])
 
 
-def told(value: Any, mesh: Mesh | None) -> list[Any]:
-    """What each process of the mesh has to tell, anything that JSON knows, in their order."""
+def all_gather_json(value: Any, mesh: Mesh | None) -> list[Any]:
+    """All-gather JSON values of each process of the mesh, in their order."""
     if n_processes(mesh) == 1:
         return [value]
     text = np.frombuffer(json.dumps(value).encode(), np.uint8)
     longest = int(max_of_processes(len(text), mesh))
     padded = np.full(longest, ord(" "), np.uint8)
     padded[: len(text)] = text
-    return [json.loads(row.tobytes()) for row in gathered(padded, mesh)]
+    return [json.loads(row.tobytes()) for row in all_gather(padded, mesh)]
 
 
 @contextmanager
-def naming_lost(mesh: Mesh | None) -> Iterator[None]:
-    """Say which process of a distributed run was lost, where one was.
+def name_lost_processes(mesh: Mesh | None) -> Iterator[None]:
+    """Name the lost process of a distributed run, where one was lost.
 
     Raises
     ------

@@ -86,7 +86,8 @@ class Samples:
         """Copy host arrays (n_samples, ...), samples in rows, into chunks on the default device, or those of a mesh.
 
         Tangents are (n_samples, n_tangents, n_features). Of a mesh over several processes each brings its own rows.
-        Of a piece of the data, the chunks for which there is room on a device, and S of all data, are told.
+        For a batch of the data, pass the number of chunks for which there is room on a device, and the global total
+        weight S.
 
         Called within the scope of the precision asked for (see `sparsam.engine.precision`).
         """

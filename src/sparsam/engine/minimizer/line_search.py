@@ -77,7 +77,7 @@ class LineSearch:
 
 
 class Verdict(NamedTuple):
-    """What a trial is found to be."""
+    """Outcome of a trial step."""
 
     short_enough: jax.Array  # satisfies the decrease condition
     accepted: jax.Array  # and the slope's

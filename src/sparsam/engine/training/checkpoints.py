@@ -23,7 +23,7 @@ from jax.sharding import Mesh
 from sparsam._utils.atomic_write import atomic_write
 from sparsam._utils.checksummed_file import checksummed, read_checksummed
 from sparsam._utils.stop_signals import StopSignals
-from sparsam.engine.data.devices import gathered, n_processes
+from sparsam.engine.data.devices import all_gather, n_processes
 from sparsam.engine.training.state import Progress, TrainingState
 
 __all__ = ["Checkpointer", "parse_interval"]
@@ -139,7 +139,7 @@ class Checkpointer:
         if self.folder is None:
             return None
         saved = self._newest()
-        if np.ptp(gathered(self.sequence, self.mesh)):
+        if np.ptp(all_gather(self.sequence, self.mesh)):
             raise ValueError(f"not all processes find the same checkpoint in {self.folder}: it must be a shared folder")
         return saved
 

@@ -26,7 +26,7 @@ from sparsam.engine.curvature.factors import (
 )
 from sparsam.engine.curvature.kronecker import KroneckerFactors
 from sparsam.engine.data.batch import Batch
-from sparsam.engine.data.devices import gathered, n_processes
+from sparsam.engine.data.devices import all_gather, n_processes
 from sparsam.engine.data.samples import Samples, on_every_device
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.objective.objective import Objective
@@ -131,7 +131,7 @@ def _agree(mesh: Mesh | None, steps: int, stop_reason: str) -> tuple[int, str]:
     """Vote: clocks, callbacks and signals differ between processes, and all must do the same."""
     if n_processes(mesh) == 1:
         return steps, stop_reason
-    votes = gathered([steps, *stop_reason.encode().ljust(LONGEST_REASON)], mesh)
+    votes = all_gather([steps, *stop_reason.encode().ljust(LONGEST_REASON)], mesh)
     reasons = [bytes(vote[1:].astype(np.uint8)).decode().rstrip() for vote in votes]
     return int(votes[:, 0].min()), next((reason for reason in reasons if reason), "")
 

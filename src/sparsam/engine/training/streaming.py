@@ -137,7 +137,7 @@ class StreamedSamples:
         if failure is not None:
             raise failure
         if float(failures) > 0:
-            raise RuntimeError("the data of another process cannot be read: its own message says why")
+            raise RuntimeError("the data of another process cannot be read: see the log of that process")
         return total
 
     def _own_sum(self, function: Callable[..., Any], arguments: Any) -> Any:

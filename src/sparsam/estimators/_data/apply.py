@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,10 +17,19 @@ from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.training.train import precision
 from sparsam.estimators._data.dataset import Dataset
 
-__all__ = ["apply_in_chunks", "apply_to_dataset"]
+__all__ = ["Compiled", "apply_in_chunks", "apply_to_dataset", "network_outputs"]
 
 Compiled = Callable[[Network, Parameters, Any], jax.Array]
 """A compiled function of the network, its weights and rows of inputs."""
+
+
+@partial(jax.jit, static_argnums=0)
+def network_outputs(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
+    """Compute the outputs of the network, (n_rows, n_outputs), for rows of inputs.
+
+    The architecture is part of the compiled program's key. Rows become columns, in which the engine has its samples.
+    """
+    return network.forward(parameters, X.T).outputs.T
 
 
 def apply_in_chunks(

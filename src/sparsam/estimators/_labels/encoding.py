@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
 from sparsam.engine.data.batch import Batch
-from sparsam.engine.data.devices import told
+from sparsam.engine.data.devices import all_gather_json
 from sparsam.estimators._data.dataset import Dataset, InMemoryDataset, on_all_processes
 from sparsam.estimators._data.splits import Split
 
@@ -66,7 +66,7 @@ def find_classes(dataset: Dataset, known: NDArray[Any] | None) -> NDArray[Any]:
         return found
 
     classes = on_all_processes(own, dataset.mesh)
-    of_processes = told(classes.tolist(), dataset.mesh)
+    of_processes = all_gather_json(classes.tolist(), dataset.mesh)
     if len(of_processes) > 1:
         classes = np.unique(np.concatenate([np.array(labels, classes.dtype.type) for labels in of_processes]))
     if len(classes) < 2:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from sparsam.engine.data.devices import all_rows
+from sparsam.engine.data.devices import all_gather_rows
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.estimators._data.dataset import Dataset, on_all_processes
 from sparsam.estimators._data.splits import Split
@@ -248,7 +248,7 @@ class NoiseEstimation:
         mesh = parts[0].dataset.mesh
         n_rows = sum(float(part.dataset.sum(lambda batch: np.float64(batch.n_rows))) for part in parts)
         own = on_all_processes(lambda: self._own_judged(parts, n_rows), mesh)
-        return JudgedLabels(*(all_rows(np.concatenate(column), mesh) for column in zip(*own, strict=True)))
+        return JudgedLabels(*(all_gather_rows(np.concatenate(column), mesh) for column in zip(*own, strict=True)))
 
     def _own_judged(self, parts: list[HeldOut], n_rows: float) -> list[tuple[NDArray[Any], ...]]:
         generator = np.random.default_rng(0)

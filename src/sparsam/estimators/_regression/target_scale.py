@@ -12,11 +12,11 @@ from sklearn.utils import check_array, check_consistent_length
 
 from sparsam._utils.multivariate_normal import patterns_of
 from sparsam.engine.data.batch import Batch
-from sparsam.engine.data.devices import told
+from sparsam.engine.data.devices import all_gather_json
 from sparsam.engine.network.network import Parameters
 from sparsam.estimators._data.dataset import Dataset, on_all_processes
 
-__all__ = ["TargetScale", "as_table", "check_rows_observed", "observed_patterns", "validate_targets"]
+__all__ = ["TargetCheck", "TargetScale", "observed_patterns", "validate_targets", "with_table"]
 
 Array = NDArray[np.float64]
 
@@ -40,20 +40,39 @@ def validate_targets(y: ArrayLike | None, X: NDArray[np.floating]) -> tuple[Arra
     return checked.reshape(len(checked), -1), checked.ndim == 1
 
 
-def as_table(y: ArrayLike | None) -> Array:
-    """Convert checked targets to float64 (n_samples, n_outputs)."""
-    table = np.asarray(y, dtype=np.float64)
-    return table.reshape(len(table), -1) if table.ndim == 1 else table
+class TargetCheck:
+    """Checks the targets of a fit, batch by batch.
+
+    Attributes
+    ----------
+    one_dimensional : bool
+        Whether they were (n_samples,).
+    """
+
+    one_dimensional = False
+
+    def __call__(self, batch: Batch, row: int) -> Batch:
+        """Check a batch whose first row has this number.
+
+        Raises
+        ------
+        ValueError
+            Where a row that counts has no target at all; see `validate_targets`.
+        """
+        targets, self.one_dimensional = validate_targets(batch.targets, batch.inputs)
+        empty = np.flatnonzero(np.isnan(targets).all(axis=1) & (batch.weights > 0))
+        if len(empty):
+            raise ValueError(
+                f"{len(empty)} of {len(targets)} rows of y contain only NaN, the first of them row {row + empty[0]}: a "
+                "sample without any target says nothing about the network. Remove these rows."
+            )
+        return batch._replace(targets=targets)
 
 
-def check_rows_observed(Y: Array, counts: NDArray[np.bool_], first_row: int = 0) -> None:
-    """Raise ValueError where a row that counts has no target at all."""
-    empty = np.flatnonzero(np.isnan(Y).all(axis=1) & counts)
-    if len(empty):
-        raise ValueError(
-            f"{len(empty)} of {len(Y)} rows of y contain only NaN, the first of them row {first_row + empty[0]}: a "
-            "sample without any target says nothing about the network. Remove these rows."
-        )
+def with_table(batch: Batch) -> Batch:
+    """Convert the checked targets of a batch to float64 (n_rows, n_outputs)."""
+    table = np.asarray(batch.targets, dtype=np.float64)
+    return batch._replace(targets=table.reshape(len(table), -1) if table.ndim == 1 else table)
 
 
 def observed_patterns(dataset: Dataset) -> NDArray[np.bool_]:
@@ -71,7 +90,9 @@ def observed_patterns(dataset: Dataset) -> NDArray[np.bool_]:
             own.update(map(tuple, patterns_of(batch.targets)[0].tolist()))
 
     on_all_processes(look, dataset.mesh)
-    patterns = np.unique(np.array([p for of in told(sorted(own), dataset.mesh) for p in of], dtype=bool), axis=0)
+    patterns = np.unique(
+        np.array([p for of in all_gather_json(sorted(own), dataset.mesh) for p in of], dtype=bool), axis=0
+    )
     never = np.flatnonzero(~patterns.any(axis=0))
     if len(never):
         raise ValueError(f"output {never[0]} of y contains only NaN: there is nothing to learn. Remove the output.")

@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sparsam._utils.fingerprints import to_jsonable
-from sparsam.engine.data.devices import n_processes, naming_lost, told
+from sparsam.engine.data.devices import all_gather_json, n_processes, name_lost_processes
 from sparsam.engine.training.checkpoints import Checkpointer, parse_interval
+from sparsam.estimators import NO_INFLUENCE
 from sparsam.estimators import _validation as validation
 
-__all__ = ["NO_INFLUENCE", "checkpointer_of", "in_all_processes"]
-
-NO_INFLUENCE = frozenset(
-    ("verbose", "callback", "checkpoint", "checkpoint_every", "resume", "time_budget", "mesh", "warm_start")
-)
-"""Hyperparameters that a resumed fit may change: they say what else is done, or when it ends."""
+__all__ = ["checkpointer_of", "in_all_processes"]
 
 
 @contextmanager
@@ -33,14 +29,14 @@ def in_all_processes(estimator: Any) -> Iterator[None]:
     ConnectionError
         If one of them is lost.
     """
-    with naming_lost(estimator.mesh):
+    with name_lost_processes(estimator.mesh):
         mesh = validation.checked_mesh(estimator.mesh)
         if n_processes(mesh) > 1:
             own = _options(estimator) | {
                 name: getattr(estimator, name) is None for name in ("checkpoint", "time_budget")
             }
             del own["random_state"]  # what is drawn, the first process draws for all
-            different = {name for other in told(own, mesh) for name in own if other.get(name) != own[name]}
+            different = {name for other in all_gather_json(own, mesh) for name in own if other.get(name) != own[name]}
             if different:
                 raise ValueError(
                     f"processes of one run were given different hyperparameters: {', '.join(sorted(different))}"

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from sparsam.engine.data.batch import Batch
-from sparsam.engine.data.devices import gathered
+from sparsam.engine.data.devices import all_gather
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.streamed import Check, load_dataset
 from sparsam.estimators._tangents import check_tangents_given, checked_tangents, tangent_weight_of
@@ -59,4 +59,4 @@ class _SupervisedCheck:
 def draw_seed(estimator: Any, dataset: Dataset) -> int:
     """Draw the seed of what is held out: that of the first process."""
     seed = check_random_state(estimator.random_state).randint(2**31 - 1)
-    return int(gathered(seed, dataset.mesh)[0])
+    return int(all_gather(seed, dataset.mesh)[0])

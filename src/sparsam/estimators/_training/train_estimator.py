@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.engine.data.devices import gathered, max_of_processes, n_processes
+from sparsam.engine.data.devices import all_gather, max_of_processes, n_processes
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.callbacks import FitCallback, FunctionCallback
 from sparsam.engine.training.checkpoints import Checkpointer
@@ -140,7 +140,7 @@ class EstimatorTraining:
         """Train. With early stopping the training ends at the weights that were kept."""
         objective, options = self.problem.objective, self.options
         # The weights of the first process, and what its callbacks ask for.
-        theta = gathered(self.problem.theta, self.data.dataset.mesh)[0]
+        theta = all_gather(self.problem.theta, self.data.dataset.mesh)[0]
         self._refuse_followers_of_several_processes()
         sizes = "-".join(map(str, objective.network.layer_sizes))
         if self.checkpointer is not None:

@@ -61,7 +61,7 @@ class ResidualMoments(NamedTuple):
         )
 
     def above_rounding(self) -> ResidualMoments:
-        """Moments that no rounding makes singular: that of outputs which depend on each other, or are met exactly.
+        """Regularized moments: not even rounding makes those of outputs singular that are met exactly, or dependent.
 
         The diagonal grows by a few units in the last place, and by what rounding leaves of targets of size 1.
         """

@@ -1,0 +1,57 @@
+"""A fit sets all attributes or none: also where a warning is turned into an error."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from sparsam import (
+    DegenerateCovarianceWarning,
+    MultivariateNormalRegressor,
+    NoisyLabelClassifier,
+    SparseAutoencoder,
+)
+
+pytestmark = pytest.mark.usefixtures("least_optimized")
+
+rng = np.random.default_rng(0)
+X = rng.uniform(0.1, 0.9, size=(40, 3))
+Y = X @ rng.normal(size=(3, 2)) + 0.1 * rng.normal(size=(40, 2))
+LABELS = X[:, 0] > X[:, 1]
+
+CASES = {
+    "autoencoder": (SparseAutoencoder(2, rho=0.1, max_iter=2, tol=0.0), None, ConvergenceWarning),
+    "regressor": (MultivariateNormalRegressor((2,), max_iter=2, tol=0.0), Y, ConvergenceWarning),
+    "early stopping": (
+        MultivariateNormalRegressor((2,), early_stopping=True, max_iter=2, tol=0.0),
+        Y,
+        ConvergenceWarning,
+    ),
+    "degenerate": (MultivariateNormalRegressor((), alpha=0.0), Y[:, [0, 0]], DegenerateCovarianceWarning),
+    "classifier": (NoisyLabelClassifier((2,), epsilon=0.1, max_iter=2, tol=0.0), LABELS, ConvergenceWarning),
+}
+
+
+def fitted_attributes(model):
+    """All attributes of the fit but its seconds."""
+    names = [name for name in vars(model) if name.endswith("_") and not name.startswith("__")]
+    history = {name: column for name, column in model._history.items() if name != "seconds"}
+    return {name: getattr(model, name) for name in names} | {"history": history}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_warning_as_an_error_leaves_the_new_fit_whole(case):
+    model, y, warning = CASES[case]
+    model = clone(model).set_params(random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = clone(model).set_params(random_state=1).fit(X, y)
+        model.fit(X[::-1] ** 2, None if y is None else y[::-1])
+    model.set_params(random_state=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(warning):
+            model.fit(X, y)
+    np.testing.assert_equal(fitted_attributes(model), fitted_attributes(expected))
