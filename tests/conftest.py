@@ -29,7 +29,8 @@ from sparsam.engine.objective.error_functions import (
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import KLSparsity, TangentPropagation, WeightDecay
 from sparsam.engine.training.callbacks import FunctionCallback
-from sparsam.engine.training.train import STOP_REASONS, precision, train
+from sparsam.engine.training.stop_reasons import STOP_REASONS
+from sparsam.engine.training.train import precision, train
 
 settings.register_profile("shared", deadline=None)  # that a machine is busy is no failure
 settings.load_profile("shared")

@@ -16,7 +16,7 @@ from benchmarks.likelihoods.covariance import run_peer
 from benchmarks.progress import say
 from benchmarks.records import Records
 from sparsam import NoisyLabelClassifier
-from sparsam.estimators._labels.label_noise import symmetric
+from sparsam.estimators._labels.noise_model import symmetric
 
 __all__ = ["NOISES", "labels"]
 

@@ -45,7 +45,7 @@ class Way:
         return [SparseAutoencoder(25, **setting, max_iter=self.max_iter, random_state=0) for setting in SETTINGS]
 
     def _together(self, models: list[Any], train_many: Any, **options: Any) -> list[float]:
-        from sparsam.estimators.batch_fit import fit_together
+        from sparsam.estimators.fit_many import fit_many
 
         costs = [0.0] * len(models)
 
@@ -54,18 +54,18 @@ class Way:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they do not converge, nor shall they
-            fit_together(models, self.X, finished, train_many=train_many, **options)
+            fit_many(models, self.X, finished, train_many=train_many, **options)
         return costs
 
     def _lanes(self) -> list[float]:
-        from sparsam.engine.training.batch import train_lanes
+        from sparsam.engine.training.train_many import train_lanes
 
         models = self._models()
         blocks = [models[start : start + LANES] for start in range(0, len(models), LANES)]
         return [cost for block in blocks for cost in self._together(block, train_lanes)]
 
     def _threads(self) -> list[float]:
-        from sparsam.engine.training.batch import train_side_by_side
+        from sparsam.engine.training.train_many import train_side_by_side
 
         return self._together(self._models(), train_side_by_side, n_workers=self.cores)
 

@@ -142,7 +142,7 @@ def test_a_process_that_fails_by_itself_is_named(tmp_path, start):
         ),
     ],
 )
-def test_flags_that_do_not_fit_together_are_refused(flags, message):
+def test_flags_that_do_not_fit_many_are_refused(flags, message):
     from typer.testing import CliRunner
 
     from sparsam.cli.app import app

@@ -10,7 +10,7 @@ from sparsam.engine.data.batch import Batch
 from sparsam.estimators._data.dataset import InMemoryDataset
 from sparsam.estimators._data.splits import hold_out
 from sparsam.estimators._labels import encoding
-from sparsam.estimators._labels.label_noise import symmetric, wrong_probabilities
+from sparsam.estimators._labels.noise_model import symmetric, wrong_probabilities
 from sparsam.estimators._labels.transitions import transition_matrix
 
 exact = {"alpha": 0.0, "dtype": "float64", "tol": 1e-9}

@@ -14,11 +14,11 @@ from sparsam.display.filters import plot_filters, plot_reconstructions
 from sparsam.display.invariance import plot_invariance, plot_tangents
 from sparsam.display.invariance_display import InvarianceDisplay
 from sparsam.display.label_noise_display import LabelNoiseDisplay
+from sparsam.display.likelihood_profile import plot_likelihood_profile
 from sparsam.display.mosaic import filter_mosaic
-from sparsam.display.noise_rate import plot_likelihood_profile
 from sparsam.display.residuals import plot_residuals
 from sparsam.display.study import plot_study
-from sparsam.display.transitions import plot_transition_matrix
+from sparsam.display.transition_matrix import plot_transition_matrix
 
 __all__ = [
     "CostCurveDisplay",

@@ -9,8 +9,8 @@ import numpy as np
 
 from sparsam.display.estimator_access import check_drawable, unwrap_estimator
 from sparsam.display.figure_io import escape_mathtext
-from sparsam.display.noise_rate import plot_likelihood_profile
-from sparsam.display.transitions import plot_transition_matrix
+from sparsam.display.likelihood_profile import plot_likelihood_profile
+from sparsam.display.transition_matrix import plot_transition_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,8 @@ from .objective.objective import Evaluation, Objective, Term
 from .objective.penalties import KLSparsity, TangentPropagation, WeightDecay
 from .training.callbacks import FitCallback, FunctionCallback
 from .training.state import Progress
-from .training.train import STOP_REASONS, Training, precision, train
+from .training.stop_reasons import STOP_REASONS
+from .training.train import Training, precision, train
 
 __all__ = [
     "RUNNING",

@@ -17,7 +17,7 @@ from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._data.apply import Compiled, apply_to_dataset
+from sparsam.estimators._data.apply_network import Compiled, apply_to_dataset
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.streamed import load_dataset
 from sparsam.estimators._progress.reporter import FitReporter

@@ -30,7 +30,7 @@ from sparsam.engine.training.streaming import StreamedSamples, summed
 from sparsam.engine.training.train import Training, precision
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._base import NetworkEstimator
-from sparsam.estimators._data.apply import network_outputs
+from sparsam.estimators._data.apply_network import network_outputs
 from sparsam.estimators._data.dataset import BATCH_BYTES, InMemoryDataset, streamed_samples
 from sparsam.estimators._data.streamed import load_dataset
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks

@@ -35,7 +35,6 @@ from sparsam.estimators._labels.encoding import (
     refuse_rare_labels,
     validate_labels,
 )
-from sparsam.estimators._labels.label_noise import given_probabilities, wrong_probabilities
 from sparsam.estimators._labels.labeled_data import LabeledData
 from sparsam.estimators._labels.noise_estimation import (
     FINER,
@@ -47,6 +46,7 @@ from sparsam.estimators._labels.noise_estimation import (
     NoiseEstimate,
     NoiseEstimation,
 )
+from sparsam.estimators._labels.noise_model import given_probabilities, wrong_probabilities
 from sparsam.estimators._labels.transitions import transition_matrix
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks

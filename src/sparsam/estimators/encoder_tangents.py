@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import Network, Parameters, affine
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._data.apply import apply_in_chunks
+from sparsam.estimators._data.apply_network import apply_in_chunks
 from sparsam.estimators._training.fitted_attributes import fitted_parameters
 from sparsam.estimators.autoencoder import SparseAutoencoder
 

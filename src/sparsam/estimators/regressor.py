@@ -24,7 +24,7 @@ from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._base import NetworkEstimator
-from sparsam.estimators._data.apply import network_outputs
+from sparsam.estimators._data.apply_network import network_outputs
 from sparsam.estimators._data.splits import hold_out
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
@@ -37,13 +37,8 @@ from sparsam.estimators._regression.noise_covariance import (
     make_error,
 )
 from sparsam.estimators._regression.standard_errors import linear_standard_errors
-from sparsam.estimators._regression.target_scale import (
-    TargetCheck,
-    TargetScale,
-    observed_patterns,
-    validate_targets,
-    with_table,
-)
+from sparsam.estimators._regression.target_scale import TargetScale
+from sparsam.estimators._regression.targets import TargetCheck, observed_patterns, validate_targets, with_table
 from sparsam.estimators._tangents import (
     Tangents,
     check_tangent_hyperparameters,

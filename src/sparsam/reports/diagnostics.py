@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam.display.residuals import correlations
-from sparsam.engine.training.train import STOP_REASONS
+from sparsam.engine.training.stop_reasons import STOP_REASONS
 from sparsam.inspection.units import UnitStatistics
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparsam._utils.fingerprints import to_jsonable
+from sparsam._utils.digests import to_jsonable
 from sparsam.inspection.gabor import LEAST_SIDE, fit_gabors
 from sparsam.inspection.units import unit_statistics
 from sparsam.studies.grid import NOT_VARIED

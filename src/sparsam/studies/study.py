@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array
 
-from sparsam._utils.fingerprints import array_digest
+from sparsam._utils.digests import array_digest
 from sparsam._utils.stop_signals import StopSignals
 from sparsam.estimators._progress.displays import Lines
 from sparsam.studies.grid import Setting, check_estimator, checked_seeds, settings_of
@@ -51,7 +51,7 @@ def parameter_study(
 ) -> pd.DataFrame:
     """Fit a network at every setting of a grid, from several seeds, and tabulate what became of it.
 
-    Autoencoders of one size are trained together (`training.batch`), on data that are brought to the device once, and
+    Autoencoders of one size are trained together, on data that are brought to the device once, and
     settings of them that differ in ``max_iter`` alone are one training, looked at on the way. Where that cannot be
     (other estimators, and with ``polish``, ``time_budget``, ``warm_start``, ``checkpoint``, ``callback``, ``verbose``
     or rows that are read in pieces) each setting is a fit of its own, one to a core at a time, with its checkpoints in

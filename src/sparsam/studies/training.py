@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsam.engine.data.sources import is_large
-from sparsam.estimators.batch_fit import fit_together, kind_of, trains_with_others
+from sparsam.estimators.fit_many import can_fit_with_others, fit_many, kind_of
 from sparsam.studies.grid import Setting
 
 __all__ = ["Group", "fit_group", "groups_of"]
@@ -28,7 +28,7 @@ class Group:
     Attributes
     ----------
     together : bool
-        Whether they are trainings of one network, which `training.batch` takes.
+        Whether they are trainings of one network, which `training.train_many` takes.
     numbers : list of dict of int to int
         For each training the settings that it serves, by their max_iter.
     """
@@ -52,7 +52,7 @@ def groups_of(estimator: Any, settings: Sequence[Setting], wanted: Sequence[int]
     alone = Group(together=False)
     for number in wanted:
         model = settings[number].estimator(estimator)
-        if in_memory and trains_with_others(model):
+        if in_memory and can_fit_with_others(model):
             rest = {name: value for name, value in model.get_params(deep=False).items() if name != "max_iter"}
             trainings.setdefault(repr(rest), {})[int(model.max_iter)] = number
         else:
@@ -85,7 +85,7 @@ def fit_group(
                 done(number, model, history["seconds"][-1])
 
         snapshots = {max_iter for training in group.numbers for max_iter in training}
-        fit_together(models, X, finished, snapshots=snapshots - {models[0].max_iter}, stop=stop, **fit_params)
+        fit_many(models, X, finished, snapshots=snapshots - {models[0].max_iter}, stop=stop, **fit_params)
         return
     failed = threading.Event()
 

@@ -22,7 +22,7 @@ from sparsam._utils.stop_signals import StopSignals
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.training.checkpoints import parse_interval
 from sparsam.engine.training.train import precision
-from sparsam.estimators._data.fingerprint import fingerprint_of
+from sparsam.estimators._data.sample_fingerprint import fingerprint_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -12,7 +12,8 @@ from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training import evaluators, train
 from sparsam.engine.training.callbacks import FitCallback, FunctionCallback
-from sparsam.engine.training.train import STOP_REASONS, precision
+from sparsam.engine.training.stop_reasons import REASON_OF_STATUS, STOP_REASONS
+from sparsam.engine.training.train import precision
 
 evaluate = jax.jit(Objective.evaluate)
 
@@ -312,6 +313,6 @@ def test_data_out_of_range_end_as_not_finite_with_the_term_named(run, training_j
 
 
 def test_no_reason_is_without_a_sentence():
-    assert set(train._REASON_OF_STATUS.values()) <= set(STOP_REASONS)
-    assert set(train._REASON_OF_STATUS) == {lbfgs.CONVERGED, lbfgs.PRECISION, lbfgs.MAX_ITER, lbfgs.NOT_FINITE}
+    assert set(REASON_OF_STATUS.values()) <= set(STOP_REASONS)
+    assert set(REASON_OF_STATUS) == {lbfgs.CONVERGED, lbfgs.PRECISION, lbfgs.MAX_ITER, lbfgs.NOT_FINITE}
     assert all(STOP_REASONS.values())

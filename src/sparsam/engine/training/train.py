@@ -31,11 +31,11 @@ from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.compiled_loop import MAX_STEPS, LoopRecords
 from sparsam.engine.training.evaluators import Evaluator, make_evaluator
 from sparsam.engine.training.state import Progress, TrainingState, host_leaves, restore_minimizer
+from sparsam.engine.training.stop_reasons import FAILED, FINAL, REASON_OF_STATUS
 from sparsam.engine.training.streaming import StreamedSamples
 
 __all__ = [
     "SOLVERS",
-    "STOP_REASONS",
     "Training",
     "initial_state",
     "next_pause",
@@ -44,30 +44,6 @@ __all__ = [
     "record",
     "train",
 ]
-
-STOP_REASONS = {
-    "converged": "converged: no component of the gradient is larger than tol",
-    "precision": "no measurable decrease is left in this precision",
-    "max_iter": "max_iter iterations are done",
-    "time_budget": "the time budget is used up",
-    "callback": "a callback asked to stop",
-    "held_out": "the error on held-out data has ceased to fall",
-    "interrupted": "interrupted",
-    "not_finite": "J is not finite",
-}
-"""Why a training stopped: the word in ``stop_reason_``, and the sentence for it."""
-
-_REASON_OF_STATUS = {
-    lbfgs.CONVERGED: "converged",
-    lbfgs.PRECISION: "precision",
-    lbfgs.MAX_ITER: "max_iter",
-    lbfgs.NOT_FINITE: "not_finite",
-}
-
-FAILED = "failed"  # a vote, never a reason that a user sees
-
-FINAL = ("converged", "precision", "max_iter", "held_out")
-"""Reasons after which there is nothing to go on with."""
 
 SOLVERS = ("kronecker-lbfgs", "lbfgs")
 """L-BFGS from Kronecker factors of the curvature (`curvature.factors`), or from a multiple of the identity."""
@@ -343,7 +319,7 @@ def record(
         broken = ~np.isfinite(records.last_terms)
         training.broken_terms = tuple(np.asarray(names)[broken].tolist())
     if status != lbfgs.RUNNING:
-        training.stop_reason = _REASON_OF_STATUS[status]
+        training.stop_reason = REASON_OF_STATUS[status]
 
 
 def _compile(evaluator: Evaluator, state: lbfgs.LBFGSState) -> None:

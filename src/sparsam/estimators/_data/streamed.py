@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jax.typing import DTypeLike
 from numpy.typing import NDArray
 
-from sparsam._utils.fingerprints import array_digest
+from sparsam._utils.digests import array_digest
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import max_of_processes, sum_of_processes
 from sparsam.engine.data.sources import Source, is_large, is_stored, source_of

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sparsam.engine.network.activations import complementary_logistics
 from sparsam.engine.network.network import Network, Parameters
-from sparsam.estimators._data.apply import apply_in_chunks
+from sparsam.estimators._data.apply_network import apply_in_chunks
 
 __all__ = ["class_probabilities", "probabilities_of"]
 

@@ -20,7 +20,7 @@ from sparsam.estimators._data.dataset import Dataset, on_all_processes
 from sparsam.estimators._data.splits import Split
 from sparsam.estimators._labels.class_probabilities import probabilities_of
 from sparsam.estimators._labels.encoding import class_numbers
-from sparsam.estimators._labels.label_noise import most_likely_transitions, symmetric
+from sparsam.estimators._labels.noise_model import most_likely_transitions, symmetric
 from sparsam.estimators._progress.reporter import FitReporter
 
 __all__ = ["HeldOut", "HeldOutTrainer", "LikelihoodProfile", "NoiseEstimate", "NoiseEstimation"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.estimators._labels.label_noise import symmetric
+from sparsam.estimators._labels.noise_model import symmetric
 from sparsam.estimators._validation import check_number
 
 __all__ = ["transition_matrix"]

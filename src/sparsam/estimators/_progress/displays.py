@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.state import Progress
-from sparsam.engine.training.train import STOP_REASONS
+from sparsam.engine.training.stop_reasons import STOP_REASONS
 
 __all__ = [
     "PASS_SECONDS",

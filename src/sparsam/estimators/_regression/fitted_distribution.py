@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.error_functions import GaussianError, ProfileGaussianError
-from sparsam.estimators._data.apply import apply_in_chunks, network_outputs
+from sparsam.estimators._data.apply_network import apply_in_chunks, network_outputs
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._regression.noise_covariance import fitted_covariance
 from sparsam.estimators._regression.target_scale import TargetScale

@@ -9,7 +9,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from sparsam._utils.fingerprints import to_jsonable
+from sparsam._utils.digests import to_jsonable
 from sparsam.engine.data.devices import all_gather_json, n_processes, name_lost_processes
 from sparsam.engine.training.checkpoints import Checkpointer, parse_interval
 from sparsam.estimators import NO_INFLUENCE

@@ -16,7 +16,7 @@ from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.polish import can_be_polished, polish
 from sparsam.engine.training.train import Training, train
 from sparsam.estimators._data.dataset import Dataset
-from sparsam.estimators._data.fingerprint import fingerprint_of
+from sparsam.estimators._data.sample_fingerprint import fingerprint_of
 from sparsam.estimators._data.splits import Split
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import AttributesAt

@@ -9,13 +9,13 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from sparsam.engine.data.samples import Samples
-from sparsam.engine.training import batch
+from sparsam.engine.training import train_many as together
 from sparsam.engine.training.train import Training
 from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.fitted_attributes import set_fitted_attributes, training_attributes, warn_or_raise
 from sparsam.estimators.autoencoder import SparseAutoencoder
 
-__all__ = ["OWN", "fit_together", "kind_of", "trains_with_others"]
+__all__ = ["OWN", "can_fit_with_others", "fit_many", "kind_of"]
 
 OWN = ("rho", "beta", "alpha", "random_state")
 """Hyperparameters in which autoencoders that are fitted together may differ."""
@@ -24,8 +24,8 @@ ALONE = {"polish": False, "warm_start": False, "time_budget": None, "callback": 
 """Hyperparameters, by their usual values, of which any other asks for a fit of its own."""
 
 
-def trains_with_others(estimator: Any) -> bool:
-    """Whether `fit_together` can fit the estimator."""
+def can_fit_with_others(estimator: Any) -> bool:
+    """Whether `fit_many` can fit the estimator."""
     if type(estimator) is not SparseAutoencoder:
         return False
     followed = hasattr(estimator, "_skl_callbacks")
@@ -38,14 +38,14 @@ def kind_of(estimator: SparseAutoencoder) -> Hashable:
     return tuple(repr(values[name]) for name in sorted(values) if name not in OWN), estimator.beta > 0
 
 
-def fit_together(
+def fit_many(
     estimators: Sequence[SparseAutoencoder],
     X: ArrayLike,
     finished: Callable[[int, SparseAutoencoder], None],
     *,
     sample_weight: ArrayLike | None = None,
     snapshots: Collection[int] = (),
-    train_many: Callable[..., list[Training]] = batch.train_many,
+    train_many: Callable[..., list[Training]] = together.train_many,
     stop: Callable[[], bool] = lambda: False,
     **options: Any,
 ) -> None:
@@ -54,7 +54,7 @@ def fit_together(
     Parameters
     ----------
     estimators : sequence of SparseAutoencoder
-        For which `trains_with_others` is true.
+        For which `can_fit_with_others` is true.
     X, sample_weight : array-like
         As for `SparseAutoencoder.fit`; rows in memory.
     finished : callable
@@ -63,7 +63,7 @@ def fit_together(
         alone; of those that ``stop`` ended nothing is heard.
     snapshots : collection of int
         Values of max_iter, smaller than the estimators' own, whose fits are wanted too.
-    train_many : callable, default `sparsam.engine.train_many`
+    train_many : callable, default `engine.training.train_many.train_many`
         How they are trained.
     stop : callable
         Asked about ten times a second whether to end.

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from sparsam.engine.training import batch as many
 from sparsam.engine.training import train
+from sparsam.engine.training import train_many as many
 from sparsam.engine.training.train import precision
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("least_optimized")]

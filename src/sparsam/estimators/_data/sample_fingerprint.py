@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam._utils.fingerprints import array_digest
+from sparsam._utils.digests import array_digest
 from sparsam.engine.data.devices import sum_of_processes
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.training.streaming import StreamedSamples
