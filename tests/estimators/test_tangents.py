@@ -29,7 +29,7 @@ from sparsam import (
 from sparsam.engine.data.batch import Batch
 from sparsam.estimators import _tangents as of_estimators
 from sparsam.estimators._data.dataset import InMemoryDataset
-from sparsam.estimators._progress.displays import ProgressDisplay
+from sparsam.estimators._progress.progress_display import ProgressDisplay
 from sparsam.estimators._tangents import prepare_tangents
 from sparsam.estimators.tangent_pipeline import transform_tangents
 from sparsam.images import image_tangents

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from sparsam.estimators._progress.displays import ProgressDisplay
+    from sparsam.estimators._progress.progress_display import ProgressDisplay
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,7 +61,8 @@ def message_of(error: Exception) -> str:
 @contextmanager
 def progress_shown(*, quiet: bool) -> Iterator[ProgressDisplay]:
     """Show how fits go, and what else takes long, on standard error: bars in a terminal, else a line a second."""
-    from sparsam.estimators._progress.displays import Lines, ProgressDisplay, show_fits_on
+    from sparsam.estimators._progress.displays import Lines, show_fits_on
+    from sparsam.estimators._progress.progress_display import ProgressDisplay
 
     if quiet:
         yield ProgressDisplay()

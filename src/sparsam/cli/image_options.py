@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sparsam.estimators._progress.displays import ProgressDisplay
+    from sparsam.estimators._progress.progress_display import ProgressDisplay
 
 Images = Annotated[
     list[Path] | None,
@@ -55,7 +55,7 @@ def load(
     import numpy as np
 
     from sparsam import images
-    from sparsam.estimators._progress.displays import ProgressDisplay
+    from sparsam.estimators._progress.progress_display import ProgressDisplay
 
     if not paths:
         if whiten is False:

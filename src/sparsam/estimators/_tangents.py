@@ -14,7 +14,7 @@ from sparsam.engine.data.devices import max_of_processes
 from sparsam.engine.objective.penalties import TangentPropagation
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._data.dataset import Dataset, InMemoryDataset, on_all_processes
-from sparsam.estimators._progress.displays import ProgressDisplay
+from sparsam.estimators._progress.progress_display import ProgressDisplay
 
 __all__ = [
     "TangentFunction",

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Table
 
 from sparsam.engine.training.state import Progress
-from sparsam.estimators._progress.displays import ProgressDisplay
+from sparsam.estimators._progress.progress_display import ProgressDisplay
 
 __all__ = ["Bars", "in_notebook", "notebook_bars", "table_of_bars"]
 

@@ -10,18 +10,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.stop_reasons import STOP_REASONS
+from sparsam.estimators._progress.progress_display import ProgressDisplay
 
 __all__ = [
     "PASS_SECONDS",
-    "DisplayCallback",
     "Lines",
-    "ProgressDisplay",
     "choose_display",
     "progress_line",
     "show_fits_on",
@@ -30,39 +25,6 @@ __all__ = [
 
 LINE_SECONDS = 1.0  # between two lines of progress
 PASS_SECONDS = 10.0  # between lines of a pass over rows that are read again: lines of progress say more
-
-
-class ProgressDisplay:
-    """Display of the progress of a fit; this one shows nothing.
-
-    Subclasses override what they show. Methods are called often, and choose when to draw.
-    """
-
-    def begin(self, text: str) -> None:
-        """Show that something begins which may take a while."""
-
-    def progress(self, progress: Progress, most: int, label: str = "", held_out: float | None = None) -> None:
-        """Show an iterate of a training.
-
-        Parameters
-        ----------
-        progress : Progress
-        most : int
-            Most iterations.
-        label : str
-            Name of the training, where a fit has several.
-        held_out : float or None
-            Mean log-likelihood of the samples held out.
-        """
-
-    def part(self, text: str, done: int, most: int) -> None:
-        """Show the result of one of several trainings, of which ``done`` of at most ``most`` are done."""
-
-    def count(self, what: str, done: int, of: int | None = None, every: float | None = None) -> None:
-        """Show how many are done, of how many where that is known, at most once in ``every`` seconds."""
-
-    def end(self) -> None:
-        """Show that the fit has ended."""
 
 
 @dataclass
@@ -104,31 +66,6 @@ class Lines(ProgressDisplay):
         """Write a line every so many seconds."""
         text = f"{done:,} {what}" if of is None else f"{done:,} of {of:,} {what}"
         self._write(text, LINE_SECONDS if every is None else every)
-
-
-@dataclass
-class DisplayCallback(FitCallback):
-    """Shows the iterates of a training on a display.
-
-    Attributes
-    ----------
-    display : ProgressDisplay
-    max_iter : int
-    label : str
-        See `ProgressDisplay.progress`.
-    held_out : callable
-        Takes an iteration, and returns the mean log-likelihood of samples held out, if it is known.
-    """
-
-    display: ProgressDisplay
-    max_iter: int
-    label: str = ""
-    held_out: Callable[[int], float | None] = lambda iteration: None
-
-    def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
-        """Show the iterate."""
-        self.display.progress(progress, self.max_iter, self.label, self.held_out(progress.iteration))
-        return stop_reason
 
 
 def progress_line(progress: Progress, held_out: float | None = None) -> str:

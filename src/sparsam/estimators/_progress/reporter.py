@@ -8,13 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from sparsam.engine.training.callbacks import FitCallback
-from sparsam.estimators._progress.displays import (
-    PASS_SECONDS,
-    DisplayCallback,
-    ProgressDisplay,
-    choose_display,
-    summary_line,
-)
+from sparsam.estimators._progress.displays import PASS_SECONDS, choose_display, summary_line
+from sparsam.estimators._progress.progress_display import DisplayCallback, ProgressDisplay
 from sparsam.estimators._progress.sklearn_callbacks import AttributesAt, SklearnTask
 
 __all__ = ["FitReporter"]
