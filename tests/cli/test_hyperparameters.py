@@ -210,7 +210,7 @@ def test_help_is_the_first_sentence_of_the_docstring(fake_command):
     assert "Shape, in [low, high]." in page
     assert "Be calm." in page
     assert "Be loud." in page
-    assert "Units of each layer, comma-separated; 0: none. [default: 0]" in page
+    assert "Units of each layer, comma-separated; 0: no hidden layer, a linear model. [default: 0]" in page
     assert "Another help." in page
     assert "Go on from the folder's checkpoint" in page
     assert "--no-loud" not in page

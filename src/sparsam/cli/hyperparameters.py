@@ -73,7 +73,7 @@ class HyperparameterOption:
             default, kind = f"{default:g}", str
         elif kind is tuple:
             default, kind = ",".join(map(str, default)) or "0", str
-            text = f"{text.removesuffix('.')}, comma-separated; 0: none."
+            text = f"{text.removesuffix('.')}, comma-separated; 0: no hidden layer, a linear model."
         elif self.hyperparameter.choices:
             kind = Literal[self.hyperparameter.choices]
         low, high = RANGES.get(name, (None, None))

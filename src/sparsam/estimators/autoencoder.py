@@ -217,7 +217,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         X : array-like of shape (n_samples, n_features)
             In [0, 1] for logistic outputs. Or rows that are not in memory: a memory-mapped array (``np.load(file,
             mmap_mode="r")``), an h5py, Zarr or Dask array, or an object whose ``__iter__`` yields chunks of rows, the
-            same ones whenever it is asked (or tuples of rows and weights). They are read again in every step, a piece
+            same ones whenever it is asked (or tuples of rows and weights). They are read again in every step, a batch
             at a time, and repeated rows are not merged; stored arrays below 64 MiB are read once and held.
         y : ignored
         sample_weight : array-like of shape (n_samples,), optional
@@ -286,7 +286,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         X : array-like of shape (n_samples, n_features)
             Or rows that are not in memory, as in `fit`.
         out : array of shape (n_samples, n_components), optional
-            Where to write the result, a piece at a time: anything that takes slices of rows, such as a memory-mapped
+            Where to write the result, a batch at a time: anything that takes slices of rows, such as a memory-mapped
             file, an HDF5 or a Zarr dataset.
 
         Returns

@@ -342,7 +342,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         X : array-like of shape (n_samples, n_features)
             Or rows that are not in memory, as in `fit`.
         out : array of shape (n_samples,), optional
-            Where to write the result, a piece at a time: anything that takes slices of rows, such as a memory-mapped
+            Where to write the result, a batch at a time: anything that takes slices of rows, such as a memory-mapped
             file, an HDF5 or a Zarr dataset.
 
         Returns

@@ -78,7 +78,7 @@ def fit_many(
     data = DeviceData(dataset, layer_sizes, first.chunk_size)  # type: ignore[arg-type]
     samples = data(first.dtype)
     if not isinstance(samples, Samples):
-        raise TypeError("X is read in pieces, which one fit at a time can do: fit the estimators one by one")
+        raise TypeError("X is streamed, which one fit at a time can do: fit the estimators one by one")
 
     def finish(number: int, training: Training) -> None:
         if training.stop_reason == "interrupted":

@@ -67,7 +67,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     other. Targets may be missing (NaN): each sample then counts with what is observed of it, which is exact.
 
     Targets are scaled to zero mean and unit variance inside, and J and alpha are about these; weights, covariance,
-    predictions and likelihoods are reported in the units of Y.
+    predictions and likelihoods are reported in the units of y.
 
     Parameters
     ----------
@@ -75,12 +75,12 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Number of units in each hidden layer. () is linear regression: with alpha = 0 and nothing missing ordinary least
         squares, whatever C is; with ``mask`` iterated seemingly unrelated regression (SUR).
     covariance : {"full", "diag", "spherical"} or array of shape (n_outputs, n_outputs), default "full"
-        Structure of the noise covariance C. An array is the known C, in the units of Y. "spherical", one variance for
+        Structure of the noise covariance C. An array is the known C, in the units of y. "spherical", one variance for
         all outputs, is about the scaled targets: each output's noise is the same share of its variance.
     covariance_prior : (nu, Psi) or None, default None
         Inverse-Wishart prior on an unknown C, whose density is proportional to
         |C|^(-(nu + K + 1)/2) exp(-tr(Psi C^-1)/2): about nu observations with Psi their sum of r r'. Psi is
-        an array (n_outputs, n_outputs) in the units of Y, or a number for that multiple of the identity. With it J is
+        an array (n_outputs, n_outputs) in the units of y, or a number for that multiple of the identity. With it J is
         bounded below, however flexible the network is.
     mask : array of shape (n_features, n_outputs) or None, default None
         Which inputs each output may depend on, for ``hidden_layer_sizes=()``; None for all.
@@ -119,9 +119,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     Attributes
     ----------
     coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
-        Weights of each layer, in float64, the last layer's in the units of Y.
+        Weights of each layer, in float64, the last layer's in the units of y.
     covariance_ : array of shape (n_outputs, n_outputs)
-        C, in the squared units of Y.
+        C, in the squared units of y.
     n_outputs_ : int
     validation_scores_ : list of (int, float)
         Iteration, and mean log-likelihood of the targets held out, nats a sample; empty without early stopping.
@@ -328,7 +328,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return_std : bool, default False
             Whether to return the standard deviation of the noise, which is the same for every sample, too.
         out : array of the result's shape, optional
-            Where to write the means, a piece at a time: anything that takes slices of rows, such as a memory-mapped
+            Where to write the means, a batch at a time: anything that takes slices of rows, such as a memory-mapped
             file, an HDF5 or a Zarr dataset.
 
         Returns
@@ -343,7 +343,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return means, np.broadcast_to(deviation, means.shape).copy()
 
     def predict_conditional(self, X: ArrayLike, y: ArrayLike, return_std: bool = False) -> Array | tuple[Array, Array]:
-        """Fill the missing targets of Y (NaN), given the present ones: what a full covariance is for.
+        """Fill the missing targets of y (NaN), given the present ones: what a full covariance is for.
 
         Parameters
         ----------
@@ -365,7 +365,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return (self._shaped(filled), self._shaped(deviations)) if return_std else self._shaped(filled)
 
     def score_samples(self, X: ArrayLike, y: ArrayLike) -> Array:
-        """Log density of each sample's observed targets, in nats, with all constants, in the units of Y.
+        """Log density of each sample's observed targets, in nats, with all constants, in the units of y.
 
         Parameters
         ----------

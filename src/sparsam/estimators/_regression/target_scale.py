@@ -51,7 +51,7 @@ class TargetScale:
         return -float(dataset.mean(lambda batch: ~np.isnan(batch.targets) @ np.log(self.scale)))
 
     def in_units_of_y(self, parameters: Parameters) -> Parameters:
-        """Weights, in float64, of a network whose linear outputs are in the units of Y, of one with scaled outputs."""
+        """Weights, in float64, of a network whose linear outputs are in the units of y, of one with scaled outputs."""
         *coefs, last = (np.asarray(coef, dtype=np.float64) for coef in parameters.coefs)
         *intercepts, bias = (np.asarray(intercept, dtype=np.float64) for intercept in parameters.intercepts)
         return _parameters((*coefs, last * self.scale), (*intercepts, bias * self.scale + self.mean))
