@@ -40,7 +40,8 @@ def library_evaluation(problem: Problem):
     import jax
     import jax.numpy as jnp
 
-    from sparsam.engine import KLSparsity, Network, Objective, Samples, SquaredError, WeightDecay, choose_chunk_size
+    from sparsam.engine import KLSparsity, Network, Objective, Samples, SquaredError, WeightDecay
+    from sparsam.engine.data.samples import choose_chunk_size
 
     data, theta = inputs(problem)
     terms = (SquaredError(), WeightDecay(problem.alpha), KLSparsity(problem.rho, problem.beta))

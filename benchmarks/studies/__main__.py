@@ -19,7 +19,7 @@ from benchmarks.studies.ways import SETTINGS, WAYS
 from benchmarks.worker import Worker
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-DEFAULT = "threads"  # what `many.train_many` does on CPU: ratios are to it
+DEFAULT = "threads"  # what `train_many` does on CPU: ratios are to it
 
 
 @app.command()

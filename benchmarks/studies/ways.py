@@ -19,8 +19,8 @@ SETTINGS = [
 ]
 LANES = 8  # at a time: all 32 in one program did not return, on two cores, within nine minutes
 WAYS = {
-    "lanes": f"lanes of one program, {LANES} at a time (`many.train_lanes`)",
-    "threads": "side by side in threads (`many.train_side_by_side`)",
+    "lanes": f"lanes of one program, {LANES} at a time (`train_lanes`)",
+    "threads": "side by side in threads (`train_side_by_side`)",
     "processes": "worker processes (joblib, loky, `SparseAutoencoder.fit`)",
     "after": "one after another (`SparseAutoencoder.fit`)",
 }
