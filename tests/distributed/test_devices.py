@@ -142,7 +142,7 @@ def test_what_is_held_out_is_so_in_all_processes_and_all_end_with_the_same_model
 def test_what_fails_in_one_process_fails_in_all_and_says_where(rows, tmp_path, free_port):
     first, second = run(tmp_path, rows, [0, 100, 203], free_port(), variants=FAILING)
     assert first["source"]["error"] == (
-        "RuntimeError: the data of another process cannot be read: its own message says why"
+        "RuntimeError: the data of another process cannot be read: see the log of that process"
     )
     assert "chunk 2 of X" in second["source"]["error"]
     assert "the disk is gone" in second["source"]["error"]

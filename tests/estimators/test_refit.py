@@ -55,3 +55,33 @@ def test_a_warning_as_an_error_leaves_the_new_fit_whole(case):
         with pytest.raises(warning):
             model.fit(X, y)
     np.testing.assert_equal(fitted_attributes(model), fitted_attributes(expected))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("model", "y"), [(MultivariateNormalRegressor(()), Y), (NoisyLabelClassifier((2,), epsilon=0.1), LABELS)]
+)
+def test_a_refit_that_overflows_at_the_start_leaves_the_fit_before(model, y):
+    model = clone(model).set_params(random_state=0).fit(X, y)
+    before, predicted = fitted_attributes(model), model.predict(X)
+    with pytest.raises(FloatingPointError):
+        model.fit(np.c_[X, X] * 1e200, y)
+    np.testing.assert_equal(fitted_attributes(model), before)
+    np.testing.assert_array_equal(model.predict(X), predicted)
+    new = clone(model)
+    with pytest.raises(FloatingPointError):
+        new.fit(X * 1e200, y)
+    assert not hasattr(new, "n_features_in_")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_weight_beyond_float32_leaves_the_others_theirs():
+    """Also where the heaviest sample is held out, to which all weights were scaled."""
+    model = NoisyLabelClassifier((), epsilon=0.1, early_stopping=True, validation_fraction=0.3, max_iter=3)
+    for seed in range(4):
+        costs = []
+        for heavy in (1e10, 1e45):
+            weights = np.where(np.arange(40) == 5, heavy, 1.0)
+            fitted = clone(model).set_params(random_state=seed).fit(X, LABELS, sample_weight=weights)
+            costs.append(fitted.loss_curve_[0])
+        assert costs[0] == pytest.approx(costs[1], rel=1e-6)

@@ -36,6 +36,24 @@ def test_a_forgery_without_an_edit_is_the_model(forge, tmp_path, model, X):
     np.testing.assert_array_equal(load(tmp_path / "forged.safetensors").transform(X), model.transform(X))
 
 
+def without_weights(header, arrays):
+    for name in [name for name in arrays if name.startswith("coefs_")]:
+        del arrays[name]
+
+
+def without_axes(header, arrays):
+    arrays["coefs_0"] = arrays["coefs_0"].ravel()[0]
+
+
+def with_one_axis(header, arrays):
+    arrays["coefs_0"] = arrays["coefs_0"].ravel()
+
+
+@pytest.mark.parametrize("edit", [without_weights, without_axes, with_one_axis])
+def test_weights_that_are_no_matrices_are_refused(forge, assert_refused, edit):
+    assert_refused(forge(edit), "its arrays do not fit together")
+
+
 EDITS = {
     "a parameter": [(b'\\"rho\\": 0.2', b'\\"rho\\": 0.3')],
     "a shape": [(b'"shape":[6,3]', b'"shape":[3,6]')],

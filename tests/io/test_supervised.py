@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import Pipeline
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, load, save
+from sparsam.io.pipelines import TableModel, load_pipeline, save_pipeline
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(80, 3))
@@ -64,3 +67,26 @@ def test_labels_that_json_cannot_hold_are_refused(tmp_path):
     model.classes_ = np.array([b"no", b"yes"])
     with pytest.raises(TypeError, match="cannot be saved: use numbers or strings"):
         save(model, tmp_path / "model.safetensors")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_targets_in_units_far_apart_make_a_model_that_loads(tmp_path):
+    """Rounding takes the definiteness of a covariance whose entries are 1e-18 to 1e18, not that of its correlations."""
+    units = np.array([1e-9, 1e-3, 1e3, 1e9])
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        mixed = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4))
+        model = MultivariateNormalRegressor((), random_state=0).fit(rng.normal(size=(60, 2)), mixed * units)
+        save(model, tmp_path / f"{seed}.safetensors")
+        np.testing.assert_array_equal(load(tmp_path / f"{seed}.safetensors").covariance_, model.covariance_)
+        pipeline = Pipeline([("model", model)])
+        save_pipeline(TableModel(pipeline, ["a", "b"], list("wxyz")), tmp_path / f"{seed}.skops")
+        loaded = load_pipeline(tmp_path / f"{seed}.skops").pipeline[-1]
+        np.testing.assert_array_equal(loaded.covariance_, model.covariance_)
+
+
+def test_a_pipeline_that_could_not_be_loaded_is_not_saved(tmp_path):
+    pipeline = Pipeline([("model", LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]))])
+    with pytest.raises(TypeError, match="its estimator is a LinearRegression, none of sparsam's"):
+        save_pipeline(TableModel(pipeline, ["a"], ["b"]), tmp_path / "model.skops")
+    assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,8 @@
+from .data.batch import Batch
 from .data.devices import all_devices
 from .data.samples import Samples
 from .data.sources import map_rows
-from .minimizer.lbfgs import RUNNING, ask, initialize, tell
+from .minimizer.lbfgs import RUNNING, ask, initialize, needs_factors, tell, tell_factors
 from .network.activations import get_activation
 from .network.network import ForwardPass, Network, Parameters, outer_products, weighted_sum
 from .objective.error_functions import (
@@ -15,13 +16,17 @@ from .objective.error_functions import (
 from .objective.objective import Evaluation, Objective, Term
 from .objective.penalties import KLSparsity, TangentPropagation, WeightDecay
 from .training.callbacks import FitCallback, FunctionCallback
+from .training.checkpoints import Checkpointer
 from .training.state import Progress
 from .training.stop_reasons import STOP_REASONS
+from .training.streaming import StreamedSamples
 from .training.train import Training, precision, train
 
 __all__ = [
     "RUNNING",
     "STOP_REASONS",
+    "Batch",
+    "Checkpointer",
     "CrossEntropy",
     "ErrorFunction",
     "Evaluation",
@@ -38,6 +43,7 @@ __all__ = [
     "Progress",
     "Samples",
     "SquaredError",
+    "StreamedSamples",
     "TangentPropagation",
     "Term",
     "Training",
@@ -47,9 +53,11 @@ __all__ = [
     "get_activation",
     "initialize",
     "map_rows",
+    "needs_factors",
     "outer_products",
     "precision",
     "tell",
+    "tell_factors",
     "train",
     "weighted_sum",
 ]

@@ -31,7 +31,7 @@ from sparsam.estimators._training.fitted_attributes import (
     training_attributes,
     warn_or_raise,
 )
-from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingOptions, TrainingProblem
+from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 from sparsam.estimators._warnings import warn_user
 
 __all__ = ["NetworkEstimator"]
@@ -52,9 +52,16 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
 
-    @abstractmethod
     def check_fitted(self) -> None:
         """Raise ValueError or TypeError unless hyperparameters and fitted attributes fit together: of a file, say."""
+        self.check_hyperparameters()
+        if not self.coefs_ or any(np.ndim(array) != 2 for array in self.coefs_):
+            raise ValueError("its arrays do not fit together")
+        self._check_attributes()
+
+    @abstractmethod
+    def _check_attributes(self) -> None:
+        """Do `check_fitted` for what is the estimator's own; hyperparameters are good, and weights have two axes."""
 
     def _check_weights(self, *others: NDArray[Any]) -> None:
         """Raise ValueError unless the weights are finite and those of the network, and the other arrays finite."""
@@ -72,10 +79,10 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         """Fit in this scope: hyperparameters checked, progress reported, in all processes, and nothing half done."""
         self.check_hyperparameters()
         reporter = FitReporter.of_fit(self, X, y, sample_weight, in_parts=in_parts)
-        with validation.features_of_the_fitted(self), in_all_processes(self):
+        with validation.restore_features_on_failure(self), in_all_processes(self):
             yield reporter
 
-    def _training(
+    def _prepare_training(
         self,
         problem: TrainingProblem,
         reporter: FitReporter,
@@ -84,8 +91,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         polish: bool | None = None,
     ) -> EstimatorTraining:
         """Prepare a training as the hyperparameters say; ``polish`` overrides theirs."""
-        options = TrainingOptions.of(self, polish=polish)
-        return EstimatorTraining(problem, options, reporter, checkpointer, self.callback)
+        return EstimatorTraining(self, problem, reporter, checkpointer, self.polish if polish is None else polish)
 
     def _finish(
         self, training: Training, attributes: dict[str, Any], reporter: FitReporter, warning: Warning | None = None

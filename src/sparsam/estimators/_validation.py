@@ -34,8 +34,8 @@ __all__ = [
     "check_weight",
     "check_width",
     "checked_mesh",
-    "features_of_the_fitted",
     "layer_sizes",
+    "restore_features_on_failure",
     "validate_inputs",
 ]
 
@@ -159,8 +159,8 @@ def validate_inputs(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> N
 
 
 @contextmanager
-def features_of_the_fitted(estimator: Any) -> Iterator[None]:
-    """Where a fit fails that leaves the weights of an earlier one, leave the number and names of its features, too."""
+def restore_features_on_failure(estimator: Any) -> Iterator[None]:
+    """Restore the number and names of the features if a fit fails and the earlier weights stay."""
     names = ("n_features_in_", "feature_names_in_")
     before, weights = {name: getattr(estimator, name, None) for name in names}, getattr(estimator, "coefs_", None)
     try:

@@ -19,6 +19,7 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam.engine.data.batch import Batch
+from sparsam.engine.data.devices import all_gather
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import Network, Parameters, affine, weighted_sum
@@ -248,10 +249,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         with self._fitting(X, y, sample_weight) as reporter:
             problem = self._problem(X, sample_weight, reporter.rows_read)
             with checkpointer_of(self) as checkpointer:
-                fit = self._training(problem, reporter, checkpointer)
-                training = fit.run()
-                attributes = self._attributes(problem, training, fit.data)
-        return self._finish(training, attributes, reporter)
+                run = self._prepare_training(problem, reporter, checkpointer)
+                training = run.train()
+                attributes = self._attributes(problem, training, run.data)
+                del run  # and with it what is on the devices
+            return self._finish(training, attributes, reporter)
 
     def _problem(
         self, X: ArrayLike, sample_weight: ArrayLike | None, on_rows_read: Callable[[int], None] = lambda n_rows: None
@@ -259,7 +261,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         """Prepare the data, and build the objective."""
         dataset = load_dataset(self, X, sample_weight, self._check_range, on_rows_read=on_rows_read)
         network = self._network(dataset.n_features, int(self.n_components))
-        theta = initial_weights(self, network)
+        theta = all_gather(initial_weights(self, network), dataset.mesh)[0]  # those of the first process
         return TrainingProblem(self._objective(network), theta, dataset, _AttributesAt(network), network.layer_sizes)
 
     def _check_range(self, batch: Batch, row: int) -> Batch:
@@ -274,7 +276,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         objective = problem.objective
         with precision(self.dtype):
             weights = objective.network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
-            activation = np.asarray(_mean_activation(objective, weights, data(self.dtype)))
+            activation = np.asarray(_mean_activation(objective, weights, data.samples_in(self.dtype)))
         at_end = problem.attributes_at(training.history[-1], training.theta)
         return {**at_end, "mean_activation_": activation}
 
@@ -423,14 +425,12 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
                 "beta=0"
             )
 
-    def check_fitted(self) -> None:
-        """Raise ValueError or TypeError unless hyperparameters and fitted attributes fit together."""
+    def _check_attributes(self) -> None:
         m = self.mean_activation_.size
         if self.mean_activation_.shape != (m,) or self.coefs_[0].shape != (self.n_features_in_, m):
             raise ValueError("its arrays do not fit together")
         self._check_weights(self.mean_activation_)
         self._n_features_out = m
-        self.check_hyperparameters()
 
     def _objective(self, network: Network) -> Objective:
         terms: list[Term] = [SquaredError(), WeightDecay(float(self.alpha))]

@@ -276,10 +276,11 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
                 trainer = _Trainer(self, labeled, checkpointer)
                 noise = self._estimate_noise(trainer, reporter)
                 with reporter.training() if self._estimates() else nullcontext(reporter) as last:
-                    fit = trainer.prepare(noise, self._hold_out(labeled) if self.early_stopping else None, last)
-                    training = fit.run()
-            attributes = self._attributes(fit, training, noise)
-        return self._finish(training, attributes, reporter)
+                    run = trainer.prepare(noise, self._hold_out(labeled) if self.early_stopping else None, last)
+                    training = run.train()
+            attributes = self._attributes(run, training, noise)
+            del run, trainer  # and with them what is on the devices
+            return self._finish(training, attributes, reporter)
 
     def _labeled_data(
         self,
@@ -327,12 +328,12 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     def _hold_out(self, labeled: LabeledData) -> Split:
         return hold_out(labeled.dataset, self.validation_fraction, labeled.seed, by_label=True)
 
-    def _attributes(self, fit: EstimatorTraining, training: Training, noise: NoiseEstimate) -> dict[str, Any]:
+    def _attributes(self, run: EstimatorTraining, training: Training, noise: NoiseEstimate) -> dict[str, Any]:
         """Make the fitted attributes."""
         if not training.history:
             return {}
-        at_end = fit.problem.attributes_at(training.history[-1], training.theta)
-        return {**at_end, "validation_scores_": fit.held_out_scores, "likelihood_profile_": noise.profile}
+        at_end = run.problem.attributes_at(training.history[-1], training.theta)
+        return {**at_end, "validation_scores_": run.held_out_scores, "likelihood_profile_": noise.profile}
 
     def predict(self, X: ArrayLike, out: Any = None) -> NDArray[Any]:
         """Return the most probable true label of each sample.
@@ -454,9 +455,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         if isinstance(self.epsilon, str):
             validation.check_choice("epsilon", self.epsilon, ("estimate", "estimate_matrix"))
 
-    def check_fitted(self) -> None:
-        """Raise ValueError or TypeError unless hyperparameters and fitted attributes fit together."""
-        self.check_hyperparameters()
+    def _check_attributes(self) -> None:
         n_classes = len(self.classes_)
         if n_classes < 2 or not np.array_equal(np.unique(self.classes_), self.classes_):
             raise ValueError("its classes are not in order")
@@ -512,15 +511,15 @@ class _Trainer:
     def prepare(self, noise: NoiseEstimate, split: Split | None, reporter: FitReporter) -> EstimatorTraining:
         """Prepare the training that is kept."""
         problem = self._problem(noise, split or self.labeled.dataset, self.labeled.theta)
-        return self.classifier._training(problem, reporter, self.checkpointer)
+        return self.classifier._prepare_training(problem, reporter, self.checkpointer)
 
     def train_held_out(self, T: Array, alpha: float, split: Split, reporter: FitReporter) -> HeldOut:
         """Train a network with a transition matrix and weight decay, without the samples held out."""
         problem = self._problem(NoiseEstimate(T, float(alpha)), split, self.labeled.new_theta)
-        fit = self.classifier._training(problem, reporter, self.checkpointer, polish=False)
-        training = fit.run()
+        run = self.classifier._prepare_training(problem, reporter, self.checkpointer, polish=False)
+        training = run.train()
         _check_finished(training)
-        likelihood = max(score for _, score in fit.held_out_scores)
+        likelihood = max(score for _, score in run.held_out_scores)
         training_likelihood = -training.history[-1].terms[NoisyCrossEntropy.name]
         parameters = unravel(self.labeled.network, training.theta)
         return HeldOut(split.held_out, self.labeled.network, parameters, likelihood, training_likelihood)

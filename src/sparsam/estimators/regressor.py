@@ -254,10 +254,11 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         with self._fitting(X, y, sample_weight) as reporter:
             problem, scale = self._problem(X, y, sample_weight, tangents, reporter)
             with checkpointer_of(self, draws=self.early_stopping) as checkpointer:
-                fit = self._training(problem, reporter, checkpointer)
-                training = fit.run()
-                attributes = self._attributes(problem, training, fit.held_out_scores)
-        return self._finish(training, attributes, reporter, self._degeneracy_warning(attributes, training, scale))
+                run = self._prepare_training(problem, reporter, checkpointer)
+                training = run.train()
+                attributes = self._attributes(problem, training, run.held_out_scores)
+                del run  # and with it what is on the devices
+            return self._finish(training, attributes, reporter, self._degeneracy_warning(attributes, training, scale))
 
     def _problem(
         self,
@@ -499,14 +500,16 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             raise ValueError("covariance_prior is about an unknown covariance, and this one is given")
         check_prior(self.covariance_prior)
 
-    def check_fitted(self) -> None:
-        """Raise ValueError or TypeError unless hyperparameters and fitted attributes fit together."""
-        self.check_hyperparameters()
+    def _check_attributes(self) -> None:
         sizes = self._network(self.n_features_in_, self.n_outputs_).layer_sizes
-        if sizes != self._fitted_network().layer_sizes:
+        if sizes != self._fitted_network().layer_sizes or self.covariance_.shape != (self.n_outputs_, self.n_outputs_):
             raise ValueError("its arrays do not fit together")
         self._check_weights(self.covariance_)
-        check_covariance(self.covariance_, self.n_outputs_)
+        variances = np.diag(self.covariance_)
+        if not np.all(variances > 0):
+            raise ValueError("its noise covariance has variances that are not positive")
+        # The correlations: where units are far apart, rounding takes the definiteness of C itself.
+        check_covariance(self.covariance_ / np.sqrt(np.outer(variances, variances)), self.n_outputs_)
         if self._one_dimensional and self.n_outputs_ != 1:
             raise ValueError("its outputs do not fit together")
 

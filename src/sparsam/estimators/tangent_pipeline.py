@@ -21,12 +21,16 @@ RELATIVE_STEP = 1e-3  # of a typical deviation
 ROUNDING = 256  # units in the last place of a sample's largest number that a difference must exceed
 
 
-def _delegated(name: str) -> Any:
+def _delegated(name: str, *, with_targets: bool = False) -> Any:
     """Make a method that transforms X and calls the network's method of this name, where the network has it."""
 
-    def method(self: TangentPipeline, X: ArrayLike, *arguments: Any, **options: Any) -> Any:
-        return self._call(name, X, *arguments, **options)
+    def of_inputs(self: TangentPipeline, X: ArrayLike, **options: Any) -> Any:
+        return self._call(name, X, **options)
 
+    def of_both(self: TangentPipeline, X: ArrayLike, y: ArrayLike, **options: Any) -> Any:
+        return self._call(name, X, y, **options)
+
+    method = of_both if with_targets else of_inputs
     method.__name__, method.__qualname__ = name, f"TangentPipeline.{name}"
     method.__doc__ = f"Transform X and call the network's `{name}`."
     return available_if(lambda self: hasattr(getattr(self, "estimator_", self.estimator), name))(method)
@@ -141,12 +145,12 @@ class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     predict_proba = _delegated("predict_proba")
     predict_log_proba = _delegated("predict_log_proba")
     predict_noisy_proba = _delegated("predict_noisy_proba")
-    label_error_proba = _delegated("label_error_proba")
-    find_label_errors = _delegated("find_label_errors")
-    predict_conditional = _delegated("predict_conditional")
-    score_samples = _delegated("score_samples")
-    mean_log_likelihood = _delegated("mean_log_likelihood")
-    score = _delegated("score")
+    label_error_proba = _delegated("label_error_proba", with_targets=True)
+    find_label_errors = _delegated("find_label_errors", with_targets=True)
+    predict_conditional = _delegated("predict_conditional", with_targets=True)
+    score_samples = _delegated("score_samples", with_targets=True)
+    mean_log_likelihood = _delegated("mean_log_likelihood", with_targets=True)
+    score = _delegated("score", with_targets=True)
     sample = _delegated("sample")
 
     def _call(self, name: str, X: ArrayLike, *arguments: Any, **options: Any) -> Any:

@@ -131,7 +131,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
         header, arrays = read_checksummed(path, HEADER_KEY, FORMAT, if_older="load it with that version")
         return _rebuild(header, arrays)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise ValueError(f"cannot load {path}: {_reason(error)}") from error
 
 

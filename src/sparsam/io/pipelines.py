@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from skops.io.exceptions import UnsupportedTypeException, UntrustedTypesFoundException
 
 from sparsam._utils.atomic_write import atomic_write
-from sparsam.io.schemas import LAYOUTS, MOVED
+from sparsam.io.schemas import LAYOUTS, MOVED, Layout
 
 __all__ = ["TableModel", "load_pipeline", "save_pipeline"]
 
@@ -76,7 +76,11 @@ def save_pipeline(model: TableModel, path: str | os.PathLike[str], *, overwrite:
     ------
     FileExistsError
         If the file exists and ``overwrite`` is False.
+    ValueError, TypeError
+        If `load_pipeline` would refuse it: its last step is no estimator of sparsam, or not consistent.
     """
+    _layout_of(model.pipeline[-1])
+    model.pipeline[-1].check_fitted()
     content = {"format": FORMAT, "pipeline": model.pipeline, "inputs": model.inputs, "targets": model.targets}
     with atomic_write(path, overwrite=overwrite) as file:
         file.write(skops.io.dumps(content))
@@ -157,11 +161,15 @@ def _checked(content: dict[str, Any]) -> TableModel:
     if not isinstance(pipeline, Pipeline):
         raise TypeError(f"in the place of the pipeline is a {type(pipeline).__name__}")
     estimator = pipeline[-1]
-    layout = LAYOUTS.get(type(estimator).__name__)
-    if layout is None or type(estimator) is not layout.estimator:
-        raise TypeError(f"its estimator is a {type(estimator).__name__}, none of sparsam's")
-    attributes = layout.up_to_date(vars(estimator))
+    attributes = _layout_of(estimator).up_to_date(vars(estimator))
     vars(estimator).clear()
     vars(estimator).update(attributes)
     estimator.check_fitted()
     return TableModel(pipeline, inputs, targets)
+
+
+def _layout_of(estimator: Any) -> Layout:
+    layout = LAYOUTS.get(type(estimator).__name__)
+    if layout is None or type(estimator) is not layout.estimator:
+        raise TypeError(f"its estimator is a {type(estimator).__name__}, none of sparsam's")
+    return layout

@@ -20,8 +20,9 @@ from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAut
 from sparsam._utils import stop_signals as signals_module
 from sparsam._utils.stop_signals import StopSignals
 from sparsam.engine.data.samples import Samples
-from sparsam.engine.training.checkpoints import parse_interval
-from sparsam.engine.training.train import precision
+from sparsam.engine.training.callbacks import FunctionCallback
+from sparsam.engine.training.checkpoints import Checkpointer, parse_interval
+from sparsam.engine.training.train import precision, train
 from sparsam.estimators._data.sample_fingerprint import fingerprint_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -319,6 +320,20 @@ def test_a_quota_does_not_end_the_training(broken_off, whole, same_bits):
     same_bits(model, whole)
     assert names(broken_off) == before
     same_bits(build(broken_off, resume=True).fit(X), whole)
+
+
+def test_the_engine_alone_goes_on_from_a_folder(tmp_path, training_job):
+    objective, samples, theta = training_job("float32")
+    whole = train(objective, samples, theta, max_iter=12)
+    stop = FunctionCallback(lambda progress: progress.iteration > 3)
+    stopped = train(objective, samples, theta, max_iter=12, callbacks=[stop], checkpointer=Checkpointer(tmp_path, 0.0))
+    assert stopped.stop_reason == "callback"
+    assert 1 <= len(names(tmp_path)) <= 2
+    with pytest.raises(FileExistsError, match="holds the checkpoint"):
+        Checkpointer(tmp_path)
+    resumed = train(objective, samples, theta, max_iter=12, checkpointer=Checkpointer(tmp_path, resume=True))
+    assert resumed.history[-1].resumed == 1
+    np.testing.assert_array_equal(resumed.theta, whole.theta)
 
 
 # Signals

@@ -228,6 +228,30 @@ def test_the_first_callback_says_why(single_steps, run):
     assert run(options={"callbacks": stops[::-1]}).stop_reason == "callback"
 
 
+def test_a_callback_need_not_pass_on_the_reason(run):
+    """Nor can it erase one: the training ends."""
+
+    class Silent(FitCallback):
+        def on_iterate(self, progress, theta, stop_reason):
+            return None
+
+    assert run(options={"max_iter": 5, "callbacks": [Silent()]}).stop_reason == "max_iter"
+
+
+@pytest.mark.parametrize("collective", [False, True])
+def test_a_failure_is_voted_on_unless_all_processes_are_in_it_together(monkeypatch, run, collective):
+    class Failing(FitCallback):
+        def on_iterate(self, progress, theta, stop_reason):
+            raise MemoryError("of the callback")
+
+    callback, votes, genuine = Failing(), [], evaluators._agree
+    callback.collective = collective
+    monkeypatch.setattr(evaluators, "_agree", lambda mesh, *vote: votes.append(vote) or genuine(mesh, *vote))
+    with pytest.raises(MemoryError, match="of the callback"):
+        run(options={"callbacks": [callback]})
+    assert [reason for _, reason in votes] == ([] if collective else ["failed"])
+
+
 def test_precision(run):
     training = run(options={"tol": 1e-30, "max_iter": 10_000})
     assert training.stop_reason == "precision"

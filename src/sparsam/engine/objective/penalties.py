@@ -123,7 +123,7 @@ class TangentPropagation:
         Omega_n = 1/2 sum_tau |Jac_n tau|^2,        Jac_n = dy/dx at sample n
 
     over the tangents tau of sample n: directions at its inputs along which the outputs should not change. Jac tau is
-    propagated forward beside the activations (`sparsam.engine.TangentPass`), and its gradient is reverse
+    propagated forward beside the activations (`network.TangentPass`), and its gradient is reverse
     differentiation over that forward one.
 
     Parameters

@@ -21,11 +21,15 @@ class FitCallback:
     every_iteration : bool, default False
         Whether it must see every iterate. Otherwise it sees the last one of each burst of steps, about ten times a
         second. The last iterate of the training is seen in either case.
+    collective : bool, default False
+        Whether the processes of a distributed run call it together: it adds up over all of them, say. Where it fails in
+        one, that one ends at once, and the others do when they miss it. A failure of any other callback is voted on.
     """
 
     every_iteration: bool = False
+    collective: bool = False
 
-    def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
+    def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str | None:
         """See an iterate and return why to stop, outside JAX's precision scope.
 
         Parameters
@@ -38,10 +42,10 @@ class FitCallback:
 
         Returns
         -------
-        str
-            ``stop_reason``, or where that is empty a reason of its own.
+        str or None
+            Why to stop, a key of `sparsam.engine.STOP_REASONS`; empty or None to go on. A ``stop_reason`` given stays.
         """
-        return stop_reason
+        return None
 
     def reset(self) -> None:
         """Forget what was seen: the training begins again."""
@@ -70,4 +74,4 @@ class FunctionCallback(FitCallback):
 
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
         """Call the function."""
-        return stop_reason or (self.reason if self.function(progress) else "")
+        return self.reason if not stop_reason and self.function(progress) else ""

@@ -63,8 +63,9 @@ def parse_interval(interval: Any) -> float:
 class Checkpointer:
     """Saves the trainings of a fit in a folder, and hears signals that ask it to end.
 
-    A fit may consist of several trainings: for an estimate of label noise, for polishing. They are numbered in order.
-    A training that has ended is, when the fit is run again, not trained but read.
+    A fit may consist of several trainings: for an estimate of label noise, for polishing. `begin_training` numbers them
+    in order; where there is a single one it need not be called. A training that has ended is, when the fit is run
+    again, not trained but read.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ class Checkpointer:
     mesh : jax.sharding.Mesh or None
         Of several processes the first one writes, and all read: the folder must be the same for all.
     signals : StopSignals
-        StopSignals that may end the fit.
+        Signals that may end the fit.
 
     Raises
     ------
@@ -93,7 +94,8 @@ class Checkpointer:
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     mesh: Mesh | None = None
     signals: StopSignals = field(default_factory=StopSignals)
-    number: int = field(default=-1, init=False)  # of the training at hand
+    number: int = field(default=0, init=False)  # of the training at hand
+    begun: bool = field(default=False, init=False)  # whether it is more than the first one's beginning
     sequence: int = field(default=0, init=False)  # of its last checkpoint
     saved_at: float = field(default=0.0, init=False)  # seconds after it began
     data: int = field(default=0, init=False)  # fingerprint of its data
@@ -124,7 +126,8 @@ class Checkpointer:
 
     def begin_training(self, fingerprint_of_data: Callable[[], int]) -> None:
         """Begin the next training of the fit, on data with some fingerprint."""
-        self.number, self.sequence, self.saved_at = self.number + 1, 0, 0.0
+        self.number, self.sequence, self.saved_at = self.number + self.begun, 0, 0.0
+        self.begun = True
         if self.folder is not None:
             self.data = fingerprint_of_data()
 

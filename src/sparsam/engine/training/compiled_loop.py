@@ -34,7 +34,7 @@ def run_loop(
 ) -> tuple[lbfgs.LBFGSState, LoopRecords]:
     """Run at most ``steps`` evaluations, fewer if the minimizer stops, needs factors or arrives at iteration ``pause``.
 
-    That of the initial weights, 0, is no pause before they are evaluated.
+    Iteration 0 counts as reached only once the initial weights have been evaluated.
     """
     dtype, n_terms = state.theta.dtype, len(objective.terms)
     records = LoopRecords(

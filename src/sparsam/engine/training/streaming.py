@@ -197,7 +197,7 @@ def stream_input_moments(stream: StreamedSamples) -> InputMoments:
 def stream_factors(
     objective: Objective, theta: jax.Array, stream: StreamedSamples, inputs: InputMoments
 ) -> KroneckerFactors:
-    """Do what `sparsam.engine.kronecker_factors` does, of all samples always: the pass costs more than they do."""
+    """Do what `curvature.factors.kronecker_factors` does, of all samples always: the pass costs more than they do."""
     parameters = _parameters(objective, theta)
     sums = _moments(objective, parameters, stream)
     return _assemble(objective, parameters, sums, inputs, stream.weight)

@@ -68,7 +68,7 @@ class Training:
     broken_terms : tuple of str
         With "not_finite": the terms of J that were not finite.
     snapshots : dict of int to Training
-        Of iterations asked for that the training went beyond: what it would have left with that ``max_iter``.
+        Results at earlier iterations, by ``max_iter``: the training as it would have ended there.
     """
 
     theta: NDArray[np.floating]
@@ -256,9 +256,9 @@ class _TrainingLoop:
 
     def _agree_to_stop(self, steps: int) -> None:
         """Ask the callbacks, and agree with the other processes on whether to stop and on the next burst's length."""
-        failure, reason = None, self.training.stop_reason
+        failure, reason = None, self._ask([callback for callback in self.callbacks if callback.collective])
         try:
-            reason = self._reason_to_stop()
+            reason = self._reason_to_stop(reason)
         except Exception as error:  # a callback's: other processes must not wait for this one
             failure, reason = error, FAILED
         self.steps, self.training.stop_reason = self.evaluator.agree(steps, reason)
@@ -267,11 +267,17 @@ class _TrainingLoop:
         if self.training.stop_reason == FAILED:
             raise RuntimeError("a callback has failed in another process of this run: see the log of that process")
 
-    def _reason_to_stop(self) -> str:
-        reason = self.training.stop_reason
+    def _ask(self, callbacks: Sequence[FitCallback], reason: str = "") -> str:
+        """Ask callbacks in order whether to stop; the first reason counts."""
+        reason = reason or self.training.stop_reason
         if self.training.history:
-            for callback in self.callbacks:
-                reason = callback.on_iterate(self.training.history[-1], self.training.theta, reason)
+            for callback in callbacks:
+                more = callback.on_iterate(self.training.history[-1], self.training.theta, reason)
+                reason = reason or more or ""
+        return reason
+
+    def _reason_to_stop(self, reason: str) -> str:
+        reason = self._ask([callback for callback in self.callbacks if not callback.collective], reason)
         if not reason and self.checkpointer.stop:
             return "interrupted"
         if not reason and self.time_budget is not None and self.elapsed >= self.time_budget:

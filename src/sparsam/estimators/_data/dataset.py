@@ -188,6 +188,9 @@ class InMemoryDataset(Dataset):
         batch = Batch(parts[0], parts[1], weights, parts[2])
         if self.counts is None:
             batch = merge_repeated(batch, self.mesh)
+        else:  # part of merged rows may lack the largest weight, to which the others were scaled
+            largest = max_of_processes(batch.weights.max(initial=0.0), self.mesh)
+            batch = batch._replace(sample_weight=np.ldexp(batch.weights, 1 - np.frexp(largest)[1]))
         n_rows = int(max_of_processes(batch.n_rows, self.mesh))
         n_tangents = 0 if tangents is None else tangents.shape[1]
         chunk = _choose_chunk_size(n_rows, layer_sizes, chunk_size, n_tangents, self.mesh)

@@ -33,7 +33,7 @@ N_FOLDS = 4  # in which labels are held out for the matrix, which has many eleme
 MOST_ROUNDS = 8  # of the network and the matrix in turns
 SETTLED = 0.01  # no element of the matrix moved by more in the last round
 ANCHORS = 0.3  # of each class, the share of the surest
-LITTLE = 1e-3
+SMOOTHING = 1e-3  # share of the uniform distribution mixed into each row of T
 HALF_CHI_SQUARED = 1.920729  # half the 95 % quantile of chi-squared with one degree of freedom
 
 
@@ -309,4 +309,4 @@ def align_classes(T: NDArray[np.float64]) -> NDArray[np.float64]:
 def smooth(T: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mix a little of every label into T, so that none is impossible."""
     n_classes = len(T)
-    return (1 - LITTLE) * T + LITTLE / n_classes
+    return (1 - SMOOTHING) * T + SMOOTHING / n_classes

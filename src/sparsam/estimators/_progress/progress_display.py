@@ -69,4 +69,4 @@ class DisplayCallback(FitCallback):
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
         """Show the iterate."""
         self.display.progress(progress, self.max_iter, self.label, self.held_out(progress.iteration))
-        return stop_reason
+        return ""

@@ -112,7 +112,7 @@ class SklearnTask(FitCallback):
             leaf = self.context.subcontext(task_name="iteration")
             leaf.call_on_fit_task_begin(estimator=self.estimator, **self.data)
             stop |= leaf.call_on_fit_task_end(estimator=self.estimator, **self.data, **known)
-        return stop_reason or ("callback" if stop else "")
+        return "callback" if stop else ""
 
     def end(self, attributes: Mapping[str, Any] | None = None) -> None:
         """End it, whether or not all its subtasks were needed."""

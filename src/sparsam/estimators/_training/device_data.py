@@ -35,16 +35,16 @@ class DeviceData:
     chunk_size: int | None
     on_rows_passed: Callable[[int, int | None], None] | None = field(default=None, init=False)
     n_rows: int | None = field(default=None, init=False)
-    samples: dict[str, Samples | StreamedSamples] = field(default_factory=dict, init=False)
+    _cache: dict[str, Samples | StreamedSamples] = field(default_factory=dict, init=False)
 
-    def __call__(self, dtype: str) -> Samples | StreamedSamples:
+    def samples_in(self, dtype: str) -> Samples | StreamedSamples:
         """Return the samples in a precision."""
-        if dtype not in self.samples:
+        if dtype not in self._cache:
             samples = self.dataset.to_devices(dtype, self.layer_sizes, self.chunk_size)
             if isinstance(samples, StreamedSamples):
                 samples = replace(samples, batches=partial(self._counted, samples.batches))
-            self.samples[dtype] = samples
-        return self.samples[dtype]
+            self._cache[dtype] = samples
+        return self._cache[dtype]
 
     def _counted(self, batches: Callable[[], Iterator[Batch]]) -> Iterator[Batch]:
         passed = 0
@@ -57,10 +57,10 @@ class DeviceData:
 
     def chunk_size_in(self, dtype: str) -> int:
         """Return the size of a chunk in a precision."""
-        samples = self(dtype)
+        samples = self.samples_in(dtype)
         return samples.chunk_size if isinstance(samples, StreamedSamples) else samples.inputs.shape[-1]
 
     def rechunk(self, chunk_size: int) -> None:
         """Forget what is on the devices; bring it there again in chunks of another size."""
         self.chunk_size = chunk_size
-        self.samples.clear()
+        self._cache.clear()

@@ -55,18 +55,22 @@ class EarlyStopping(FitCallback):
     scores: list[tuple[int, float]] = field(default_factory=list)
     best: tuple[int, float, NDArray[np.floating]] | None = None
     every_iteration = True
+    collective = True
 
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
         """Score the weights, the last iterate's like the others, whyever it is the last; each only once."""
         iteration = progress.iteration
         if not self.scores or self.scores[-1][0] != iteration:
             with precision(self.dtype):
-                score = held_out_error(self.objective, theta, self.training(self.dtype), self.held_out(self.dtype))
+                score = held_out_error(self.objective, theta, *self._samples())
             self.scores.append((iteration, score))
             if self.best is None or score < self.best[1]:
                 self.best = (iteration, score, theta)
         assert self.best is not None
-        return stop_reason or ("held_out" if iteration - self.best[0] >= self.patience else "")
+        return "held_out" if iteration - self.best[0] >= self.patience else ""
+
+    def _samples(self) -> tuple[Samples | StreamedSamples, Samples | StreamedSamples]:
+        return self.training.samples_in(self.dtype), self.held_out.samples_in(self.dtype)
 
     def reset(self) -> None:
         """Forget all scores."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,7 +25,7 @@ from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.early_stopping import EarlyStopping
 from sparsam.estimators._warnings import warn_user
 
-__all__ = ["EstimatorTraining", "TrainingOptions", "TrainingProblem"]
+__all__ = ["EstimatorTraining", "TrainingProblem"]
 
 
 @dataclass(frozen=True)
@@ -58,154 +58,129 @@ class TrainingProblem:
     offset: float = 0.0
 
 
-@dataclass(frozen=True)
-class TrainingOptions:
-    """Hyperparameters of an estimator that are about the training; see `SparseAutoencoder`."""
-
-    solver: str
-    dtype: str
-    tol: float
-    max_iter: int
-    time_budget: float | None
-    chunk_size: int | None
-    polish: bool
-    n_iter_no_change: int
-
-    @classmethod
-    def of(cls, estimator: Any, *, polish: bool | None = None) -> Self:
-        """Take them of an estimator; ``polish`` overrides its own."""
-        return cls(
-            solver=estimator.solver,
-            dtype=estimator.dtype,
-            tol=estimator.tol,
-            max_iter=estimator.max_iter,
-            time_budget=estimator.time_budget,
-            chunk_size=estimator.chunk_size,
-            polish=estimator.polish if polish is None else polish,
-            n_iter_no_change=getattr(estimator, "n_iter_no_change", 0),
-        )
-
-
 class EstimatorTraining:
     """One training of a fit.
 
     Parameters
     ----------
+    estimator : NetworkEstimator
+        Whose hyperparameters say how to train.
     problem : TrainingProblem
-    options : TrainingOptions
     reporter : FitReporter
     checkpointer : Checkpointer or None
-    callback : callable or None
-        The user's.
+    polish : bool
+        Whether to go on in float64.
 
     Attributes
     ----------
     data : DeviceData
-        What is trained on.
+        Training data on the devices.
     early_stopping : EarlyStopping or None
     """
 
     def __init__(
         self,
+        estimator: Any,
         problem: TrainingProblem,
-        options: TrainingOptions,
         reporter: FitReporter,
-        checkpointer: Checkpointer | None = None,
-        callback: Any = None,
+        checkpointer: Checkpointer | None,
+        polish: bool,
     ) -> None:
-        self.problem, self.options, self.reporter, self.checkpointer = problem, options, reporter, checkpointer
+        self.estimator, self.problem, self.polish = estimator, problem, polish
+        self.reporter, self.checkpointer = reporter, checkpointer
         self.early_stopping: EarlyStopping | None = None
-        self.others: tuple[DeviceData, ...] = ()  # what early stopping looks at besides
+        self.early_stopping_data: tuple[DeviceData, ...] = ()  # rechunked and fingerprinted with the data
         tangents = problem.tangents
         if isinstance(problem.data, Split):
             held_out = self._on_devices(problem.data.held_out)
             # An error on its own has no use for tangents, which would be made for nothing.
             plain = self._on_devices(problem.data.training)
             self.data = plain if tangents is None else self._on_devices(tangents.add_to(problem.data.training))
-            self.others = (held_out,) if tangents is None else (plain, held_out)
+            self.early_stopping_data = (held_out,) if tangents is None else (plain, held_out)
             self.early_stopping = EarlyStopping(
-                problem.objective, plain, held_out, options.dtype, options.n_iter_no_change, problem.offset
+                problem.objective, plain, held_out, estimator.dtype, estimator.n_iter_no_change, problem.offset
             )
         else:
             self.data = self._on_devices(problem.data if tangents is None else tangents.add_to(problem.data))
         self.data.on_rows_passed = reporter.rows_passed
-        self.callbacks = self._callbacks(callback)
+        self.callbacks = self._callbacks()
 
     @property
     def held_out_scores(self) -> list[tuple[int, float]]:
         """Iteration and mean log-likelihood of what is held out; empty where nothing is."""
         return [] if self.early_stopping is None else self.early_stopping.log_likelihoods
 
-    def run(self) -> Training:
+    def train(self) -> Training:
         """Train. With early stopping the training ends at the weights that were kept."""
-        objective, options = self.problem.objective, self.options
+        objective, dtype = self.problem.objective, self.estimator.dtype
         # The weights of the first process, and what its callbacks ask for.
         theta = all_gather(self.problem.theta, self.data.dataset.mesh)[0]
         self._refuse_followers_of_several_processes()
         sizes = "-".join(map(str, objective.network.layer_sizes))
         if self.checkpointer is not None:
             self.checkpointer.begin_training(self._fingerprint)
-        self.reporter.begin(f"compiling and training a network {sizes} in {options.dtype}")
+        self.reporter.begin(f"compiling and training a network {sizes} in {dtype}")
         try:
-            training = self._train(theta)
+            training = self._train_once(theta)
         except jax.errors.JaxRuntimeError as error:
             # Of several processes one alone would begin again while the others wait.
-            if "RESOURCE_EXHAUSTED" not in str(error) or n_processes(self.data(options.dtype).mesh) > 1:
+            if "RESOURCE_EXHAUSTED" not in str(error) or n_processes(self.data.dataset.mesh) > 1:
                 raise
             self._halve_chunks()
-            training = self._train(theta)
-        if options.polish and can_be_polished(training):
+            training = self._train_once(theta)
+        if self.polish and can_be_polished(training):
             training = self._polish(training)
         return training if self.early_stopping is None else self.early_stopping.keep_best(training)
 
     def _on_devices(self, dataset: Dataset) -> DeviceData:
-        return DeviceData(dataset, self.problem.layer_sizes, self.options.chunk_size)
+        return DeviceData(dataset, self.problem.layer_sizes, self.estimator.chunk_size)
 
-    def _callbacks(self, callback: Any) -> list[FitCallback]:
+    def _callbacks(self) -> list[FitCallback]:
         """Early stopping first, for its scores are shown; the user's last: it is not called where others stop."""
         if self.early_stopping is None:
             callbacks = self.reporter.callbacks(self.problem.attributes_at)
         else:
             shown = self.reporter.callbacks(self.problem.attributes_at, self.early_stopping.score_at)
             callbacks = [self.early_stopping, *shown]
-        return callbacks if callback is None else [*callbacks, FunctionCallback(callback)]
+        function = self.estimator.callback
+        return callbacks if function is None else [*callbacks, FunctionCallback(function)]
 
-    def _train(self, theta: NDArray[np.floating]) -> Training:
-        options = self.options
+    def _train_once(self, theta: NDArray[np.floating]) -> Training:
+        estimator = self.estimator
         return train(
             self.problem.objective,
-            self.data(options.dtype),
+            self.data.samples_in(estimator.dtype),
             theta,
-            solver=options.solver,
-            dtype=options.dtype,
-            tol=options.tol,
-            max_iter=options.max_iter,
-            time_budget=options.time_budget,
+            solver=estimator.solver,
+            dtype=estimator.dtype,
+            tol=estimator.tol,
+            max_iter=estimator.max_iter,
+            time_budget=estimator.time_budget,
             callbacks=self.callbacks,
             checkpointer=self.checkpointer,
         )
 
     def _polish(self, training: Training) -> Training:
         self.reporter.begin("polishing in float64")
-        samples = self.data("float64")
+        samples = self.data.samples_in("float64")
         if self.checkpointer is not None:
             self.checkpointer.begin_training(lambda: fingerprint_of(samples))
         return polish(
             training,
             self.problem.objective,
             samples,
-            solver=self.options.solver,
-            max_iter=self.options.max_iter,
-            time_budget=self.options.time_budget,
+            solver=self.estimator.solver,
+            max_iter=self.estimator.max_iter,
+            time_budget=self.estimator.time_budget,
             callbacks=[callback for callback in self.callbacks if callback is not self.early_stopping],
             checkpointer=self.checkpointer,
         )
 
     def _halve_chunks(self) -> None:
         """Begin again with chunks of half the size."""
-        before = self.data.chunk_size_in(self.options.dtype)
+        before = self.data.chunk_size_in(self.estimator.dtype)
         after = max(before // 2, 1)
-        for part in (self.data, *self.others):
+        for part in (self.data, *self.early_stopping_data):
             part.rechunk(after)
         warn_user(
             f"A device had too little memory for chunks of {before} samples; trying once more with chunks of {after}.",
@@ -216,7 +191,9 @@ class EstimatorTraining:
 
     def _fingerprint(self) -> int:
         """Compute the fingerprint of all data: what is held out has a part in when the training stops."""
-        return sum(fingerprint_of(part(self.options.dtype)) for part in (self.data, *self.others))
+        return sum(
+            fingerprint_of(part.samples_in(self.estimator.dtype)) for part in (self.data, *self.early_stopping_data)
+        )
 
     def _refuse_followers_of_several_processes(self) -> None:
         """Raise ValueError where a callback of scikit-learn wants each iterate in a distributed run.
