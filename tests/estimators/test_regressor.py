@@ -105,6 +105,31 @@ def test_masked_it_is_iterated_seemingly_unrelated_regression():
     assert np.all(coef_errors[~mask] == 0)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X: np.c_[X, np.full(300, 1e6)], "columns 4 of X are constant for output 0"),
+        (lambda X: np.c_[X, X[:, 1]], r"columns [14] of X are linear combinations of the others for output 0"),
+        (lambda X: np.c_[X, 1e-6 * X[:, 0] - 1e-6 * X[:, 2] + 3], r"columns \d of X are linear combinations"),
+    ],
+)
+def test_standard_errors_name_the_columns_whose_weights_are_not_determined(linear, change, message):
+    X, Y = linear
+    X = change(X)
+    model = MultivariateNormalRegressor((), **exact).fit(X, Y)
+    with pytest.raises(ValueError, match=message):
+        model.standard_errors(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("parameters", [{"max_iter": 1}, {"tol": 1.0}])
+def test_standard_errors_of_a_fit_that_is_not_at_the_minimum_are_refused(linear, parameters):
+    model = MultivariateNormalRegressor((), **exact | parameters).fit(*linear)
+    with pytest.raises(ValueError, match="the fit did not converge to the minimum"):
+        model.standard_errors(*linear)
+
+
 @pytest.mark.slow
 def test_it_recovers_the_mean_and_the_covariance(curved, curved_model):
     X, _, mean = curved

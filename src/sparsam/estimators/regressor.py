@@ -36,7 +36,7 @@ from sparsam.estimators._regression.noise_covariance import (
     degeneracy_warning,
     make_error,
 )
-from sparsam.estimators._regression.standard_errors import linear_standard_errors
+from sparsam.estimators._regression.standard_errors import check_at_minimum, check_determined, linear_standard_errors
 from sparsam.estimators._regression.target_scale import TargetScale
 from sparsam.estimators._regression.targets import TargetCheck, observed_patterns, validate_targets, with_table
 from sparsam.estimators._tangents import (
@@ -455,7 +455,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         """Standard errors of the weights of a linear model, from the training data.
 
         Roots of the diagonal of the inverse information, C taken as known: what econometrics calls unadjusted standard
-        errors of the generalized least-squares estimate.
+        errors of the generalized least-squares estimate. With ``covariance_prior`` C is the posterior's mode, and the
+        errors follow it; they say nothing of the prior's own uncertainty. Early stopping fits a part of the data and
+        ends before the minimum, where no such errors exist.
 
         Parameters
         ----------
@@ -474,7 +476,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Raises
         ------
         ValueError
-            If there are hidden layers, or weight decay, under which no such errors exist.
+            If there are hidden layers or weight decay, under which no such errors exist; if the fit did not converge;
+            or if columns of X are constant or depend on each other linearly.
         """
         means, Y = self._predicted_and_given(X, y)
         if len(self.coefs_) > 1 or self.alpha > 0:
@@ -488,6 +491,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         if mask is not None:
             free[:-1] = mask > 0
         weights = validation.check_sample_weight(sample_weight, means)
+        check_determined(inputs, ~np.isnan(Y), weights, free)
+        check_at_minimum(self.gradient_norm_, self.stop_reason_)
         errors = linear_standard_errors(inputs, ~np.isnan(Y), weights, self.covariance_, free)
         return errors[:-1], errors[-1]
 

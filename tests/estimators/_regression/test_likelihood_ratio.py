@@ -1,19 +1,28 @@
 """The likelihood-ratio test: its statistic, its distribution, its refusals."""
 
+import warnings
+
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from sparsam import MultivariateNormalRegressor, likelihood_ratio_test
 
+exact = {"alpha": 0.0, "dtype": "float64"}
+
+
+def fitted(X, Y, **parameters):
+    return MultivariateNormalRegressor((), **exact | parameters).fit(X, Y)
+
 
 def models(X, Y, *structures):
-    return [MultivariateNormalRegressor((), covariance=c, alpha=0.0, dtype="float64").fit(X, Y) for c in structures]
+    return [fitted(X, Y, covariance=c) for c in structures]
 
 
-def draw(seed, correlation=0.0):
+def draw(seed, correlation=0.0, n_samples=80):
     rng = np.random.default_rng(seed)
-    X = rng.normal(size=(80, 2))
-    noise = rng.multivariate_normal(np.zeros(3), np.eye(3) + correlation * (1 - np.eye(3)), size=80)
+    X = rng.normal(size=(n_samples, 2))
+    noise = rng.multivariate_normal(np.zeros(3), np.eye(3) + correlation * (1 - np.eye(3)), size=n_samples)
     return X, X @ rng.normal(size=(2, 3)) + noise
 
 
@@ -31,21 +40,92 @@ def test_statistic_is_minus_n_times_the_log_determinant_of_the_correlation():
 
 
 @pytest.mark.slow
-def test_p_values_are_uniform_where_there_is_nothing_to_find():
-    p_values = [likelihood_ratio_test(*models(*draw(seed), "full", "diag"), *draw(seed)).p_value for seed in range(60)]
-    assert 0.3 < np.mean(p_values) < 0.6  # small samples make it a little liberal
-    assert np.mean(np.array(p_values) < 0.1) < 0.25
+def test_its_size_is_the_level():
+    """Of 100 draws without correlation, n = 200; limits of the binomial at 99 %."""
+    rejected = sum(
+        likelihood_ratio_test(*models(X, Y, "full", "diag"), X, Y).p_value < 0.05
+        for X, Y in (draw(seed, n_samples=200) for seed in range(1000, 1100))
+    )
+    low, high = binom(100, 0.05).interval(0.99)
+    assert low <= rejected <= high
 
 
 @pytest.mark.slow
-def test_models_that_are_not_nested_are_refused():
+def test_a_mask_is_tested_by_the_weights_that_it_takes_away():
+    X, Y = draw(1)
+    mask = np.array([[1, 1, 0], [1, 1, 1]])
+    test = likelihood_ratio_test(fitted(X, Y), fitted(X, Y, mask=mask), X, Y)
+    assert test.degrees_of_freedom == 1
+    assert test.p_value < 1e-3  # the weight is there
+    both = likelihood_ratio_test(fitted(X, Y), fitted(X, Y, mask=mask, covariance="diag"), X, Y)
+    assert both.degrees_of_freedom == 4
+    assert both.statistic > test.statistic
+    with pytest.raises(ValueError, match="mask leaves weights that the larger one's takes away"):
+        likelihood_ratio_test(fitted(X, Y, mask=mask), fitted(X, Y, covariance="diag"), X, Y)
+
+
+@pytest.mark.slow
+def test_covariances_that_are_never_observed_do_not_count():
+    X, Y = draw(2)
+    Y[:40, 0] = np.nan
+    Y[40:, 2] = np.nan  # the first and the last are never observed together
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        full, diag = models(X, Y, "full", "diag")
+    assert likelihood_ratio_test(full, diag, X, Y).degrees_of_freedom == 2
+
+
+@pytest.mark.slow
+def test_weights_count_samples():
+    X, Y = draw(3, 0.3)
+    weights = np.arange(80) % 3
+    rows = np.repeat(np.arange(80), weights)
+    weighted = [MultivariateNormalRegressor((), covariance=c, **exact).fit(X, Y, weights) for c in ("full", "diag")]
+    one = likelihood_ratio_test(*weighted, X, Y, weights)
+    other = likelihood_ratio_test(*models(X[rows], Y[rows], "full", "diag"), X[rows], Y[rows])
+    assert one.statistic == pytest.approx(other.statistic, rel=1e-9)
+
+
+@pytest.fixture(scope="module")
+def diag():
     X, Y = draw(0)
-    full, diag = models(X, Y, "full", "diag")
-    with pytest.raises(ValueError, match="the models are not nested"):
-        likelihood_ratio_test(diag, full, X, Y)
-    known = MultivariateNormalRegressor((), covariance=np.eye(3)).fit(X, Y)
-    with pytest.raises(ValueError, match="a model with a known covariance"):
-        likelihood_ratio_test(known, diag, X, Y)
-    decayed = MultivariateNormalRegressor((), alpha=0.1).fit(X, Y)
-    with pytest.raises(ValueError, match="fits without weight decay: use alpha=0, not"):
-        likelihood_ratio_test(decayed, diag, X, Y)
+    return X, Y, fitted(X, Y, covariance="diag")
+
+
+REFUSED = {
+    "known": ({"covariance": np.eye(3)}, "the larger model has a known covariance"),
+    "decayed": ({"alpha": 0.1}, "fits without weight decay: use alpha=0, not 0.1"),
+    "prior": ({"covariance_prior": (3.0, 1.0)}, "the larger model has a prior"),
+    "early": ({"early_stopping": True, "random_state": 0}, "fitted with early stopping, on a part of the data"),
+    "unconverged": (
+        {"max_iter": 1},
+        "the larger model did not converge to the minimum, .* it stopped for 'max_iter'",
+    ),
+    "not larger": ({"covariance": "diag"}, "the models are not nested: the larger one must have parameters more"),
+    "smaller": ({"covariance": "spherical"}, "covariance='spherical' has less structure than 'diag'"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_makes_the_test_meaningless_is_refused_by_name(diag, case):
+    X, Y, smaller = diag
+    parameters, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        likelihood_ratio_test(fitted(X, Y, **parameters), smaller, X, Y)
+
+
+def test_other_data_than_those_of_the_fit_are_refused(diag):
+    X, Y, smaller = diag
+    full = fitted(X, Y)
+    for other in ((X[:-1], Y[:-1], None), (X, Y + 0.1, None), (X, Y, np.arange(80))):
+        with pytest.raises(ValueError, match="the larger model was not fitted on these data"):
+            likelihood_ratio_test(full, smaller, *other)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_hidden_layers_are_refused(diag):
+    X, Y, smaller = diag
+    network = MultivariateNormalRegressor((2,), max_iter=2, **exact).fit(X, Y)
+    with pytest.raises(ValueError, match="hidden layers: the weights of a network are not identifiable"):
+        likelihood_ratio_test(network, smaller, X, Y)

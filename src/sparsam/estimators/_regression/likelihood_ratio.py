@@ -1,15 +1,23 @@
-"""The likelihood-ratio test of two structures of a noise covariance."""
+"""The likelihood-ratio test of two nested linear models with a noise covariance."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
+from sparsam._utils.multivariate_normal import squared_distances
+from sparsam.estimators import _validation as validation
+from sparsam.estimators._regression.standard_errors import check_at_minimum
+from sparsam.estimators._regression.targets import validate_targets
+
 __all__ = ["LikelihoodRatio", "likelihood_ratio_test"]
+
+STRUCTURES = ("spherical", "diag", "full")  # each is contained in the next
+SAME_DATA = 1e-6  # largest relative difference of what is equal on the training data
 
 
 class LikelihoodRatio(NamedTuple):
@@ -21,15 +29,27 @@ class LikelihoodRatio(NamedTuple):
 
 
 def likelihood_ratio_test(
-    larger: Any, smaller: Any, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None
+    larger: Any,
+    smaller: Any,
+    X: ArrayLike,
+    Y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
 ) -> LikelihoodRatio:
-    """Whether outputs' noise has more structure than a smaller model allows (Wilks, 1938).
+    """Test whether the data need more structure than a smaller model allows (Wilks, 1938).
+
+    More structure is a larger noise covariance, or inputs that a mask takes away. If the smaller model is true, ::
+
+        2 (ln L_larger - ln L_smaller)
+
+    follows, for many samples, the chi-squared distribution with as many degrees of freedom as the larger model has
+    parameters more.
 
     Parameters
     ----------
-    larger, smaller : MultivariateNormalRegressor
-        Fitted on X and Y with the same network, ``covariance`` "full" and "diag" (or "spherical"), or "diag" and
-        "spherical", and alpha = 0.
+    larger, smaller : Any
+        Linear (``hidden_layer_sizes=()``), fitted to the minimum on X and Y with alpha = 0. ``covariance`` of the
+        smaller one is at most that of the larger one in the order "spherical", "diag", "full", and its ``mask`` leaves
+        no weight that the larger one's takes away.
     X : array-like of shape (n_samples, n_features)
         The training data.
     Y : array-like of shape (n_samples, n_outputs)
@@ -39,13 +59,15 @@ def likelihood_ratio_test(
     Returns
     -------
     LikelihoodRatio
-        statistic 2 (ln L_larger - ln L_smaller), its degrees of freedom, the number of parameters that the larger
-        covariance has more, and the p-value by the chi-squared distribution.
+        The statistic; its degrees of freedom, without the covariances of targets that are never observed together; and
+        the p-value.
 
     Raises
     ------
     ValueError
-        If the models are not nested, or their weights decay: they have no greatest likelihood to compare.
+        If the test does not hold: with hidden layers, whose weights are not identifiable; with weight decay, a prior or
+        early stopping, under which the likelihood is not at its maximum; for a fit that did not converge, or was not
+        made on these data; for models that are not nested. The message names the reason.
 
     References
     ----------
@@ -64,26 +86,82 @@ def likelihood_ratio_test(
     >>> test.degrees_of_freedom, bool(test.p_value < 1e-6)
     (1, True)
     """
-    parameters = []
-    for model in (larger, smaller):
+    for name, model in (("larger", larger), ("smaller", smaller)):
         check_is_fitted(model)
-        K = model.n_outputs_
-        structure = model.covariance
-        if not isinstance(structure, str):
-            raise ValueError(
-                "a model with a known covariance has nothing to be tested: use covariance='full' or 'diag'"
-            )
-        if model.alpha > 0:
-            raise ValueError(f"a likelihood ratio is that of fits without weight decay: use alpha=0, not {model.alpha}")
-        parameters.append({"full": K * (K + 1) // 2, "diag": K, "spherical": 1}[structure])
-    more = parameters[0] - parameters[1]
-    if more <= 0 or [coef.shape for coef in larger.coefs_] != [coef.shape for coef in smaller.coefs_]:
+        _check_maximum(model, name)
+    weights = validation.check_sample_weight(sample_weight, np.asarray(X))
+    counts = np.ones(len(np.asarray(X))) if weights is None else weights
+    targets, _ = validate_targets(Y, np.asarray(X))
+    for name, model in (("larger", larger), ("smaller", smaller)):
+        _check_data(model, name, X, targets, counts)
+    _check_nested(larger, smaller)
+    observed = ~np.isnan(targets[counts > 0])
+    more = _n_parameters(larger, observed) - _n_parameters(smaller, observed)
+    if more <= 0:
         raise ValueError(
-            f"the models are not nested: the same network with more structure must come first, got covariance="
-            f"{larger.covariance!r} and {smaller.covariance!r} with networks of {[c.shape for c in larger.coefs_]} and "
-            f"{[c.shape for c in smaller.coefs_]}"
+            f"the models are not nested: the larger one must have parameters more, and they have as many: covariance="
+            f"{larger.covariance!r} and {smaller.covariance!r}, the same mask"
         )
-    weights = np.ones(len(np.asarray(X))) if sample_weight is None else np.asarray(sample_weight, dtype=float)
-    difference = larger.score_samples(X, Y) - smaller.score_samples(X, Y)
-    statistic = 2 * float(weights @ difference)
+    statistic = 2 * float(counts @ (larger.score_samples(X, Y) - smaller.score_samples(X, Y)))
     return LikelihoodRatio(statistic, more, float(chi2.sf(statistic, more)))
+
+
+def _check_maximum(model: Any, name: str) -> None:
+    """Raise ValueError unless the fit is one of greatest likelihood."""
+    if not isinstance(model.covariance, str):
+        raise ValueError(
+            f"the {name} model has a known covariance: there is nothing to test; use covariance='full' or 'diag'"
+        )
+    if len(model.coefs_) > 1:
+        raise ValueError(
+            f"the {name} model has hidden layers: the weights of a network are not identifiable, and Wilks' theorem "
+            "does not hold; use hidden_layer_sizes=()"
+        )
+    if model.alpha > 0:
+        raise ValueError(f"a likelihood ratio is that of fits without weight decay: use alpha=0, not {model.alpha}")
+    if model.covariance_prior is not None:
+        raise ValueError(f"the {name} model has a prior on the covariance: use covariance_prior=None")
+    if model.early_stopping:
+        raise ValueError(f"the {name} model was fitted with early stopping, on a part of the data: switch it off")
+    check_at_minimum(model.gradient_norm_, model.stop_reason_, f"the {name} model")
+
+
+def _check_data(model: Any, name: str, X: ArrayLike, Y: NDArray[np.float64], counts: NDArray[np.float64]) -> None:
+    """Raise ValueError unless the model was fitted on these data.
+
+    At the greatest likelihood the slope by a factor of C is zero, so that sum_n s_n r_n' C^-1 r_n is the number of
+    observed targets; of other data it is not.
+    """
+    means = np.asarray(model.predict(X)).reshape(len(Y), -1)
+    distances, n_observed = squared_distances(Y, means, model.covariance_)
+    expected = float(counts @ n_observed)
+    if abs(float(counts @ distances) - expected) > SAME_DATA * expected:
+        raise ValueError(f"the {name} model was not fitted on these data: pass X, Y and sample_weight as in its fit")
+
+
+def _check_nested(larger: Any, smaller: Any) -> None:
+    structures = [STRUCTURES.index(str(model.covariance)) for model in (larger, smaller)]
+    if structures[0] < structures[1]:
+        raise ValueError(
+            f"the models are not nested: covariance={larger.covariance!r} has less structure than "
+            f"{smaller.covariance!r}; pass the larger model first"
+        )
+    if not np.all(_free_weights(larger) | ~_free_weights(smaller)):
+        raise ValueError(
+            "the models are not nested: the smaller one's mask leaves weights that the larger one's takes away; pass "
+            "the larger model first"
+        )
+
+
+def _free_weights(model: Any) -> NDArray[np.bool_]:
+    mask = np.ones(model.coefs_[0].shape) if model.mask is None else np.asarray(model.mask)
+    return mask.astype(bool)
+
+
+def _n_parameters(model: Any, observed: NDArray[np.bool_]) -> int:
+    """Count the parameters that the data tell: free weights, and entries of the covariance observed together."""
+    n_outputs = observed.shape[1]
+    together = observed.astype(float).T @ observed > 0
+    n_pairs = int(np.triu(together, 1).sum())
+    of_covariance = {"full": n_outputs + n_pairs, "diag": n_outputs, "spherical": 1}[str(model.covariance)]
+    return int(_free_weights(model).sum()) + of_covariance

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import qr
 
 from sparsam._utils.multivariate_normal import patterns_of
 
-__all__ = ["linear_standard_errors"]
+__all__ = ["check_at_minimum", "check_determined", "linear_standard_errors"]
 
 Array = NDArray[np.float64]
+
+
+AT_MINIMUM = 1e-5  # largest gradient of J, on scaled targets, at which statistics take a fit for one at the minimum
+
+
+def check_at_minimum(gradient_norm: float, stop_reason: str, which: str = "the fit") -> None:
+    """Raise ValueError unless a fit is at the minimum, whatever its tol was."""
+    if gradient_norm > AT_MINIMUM:
+        raise ValueError(
+            f"{which} did not converge to the minimum, where alone its statistics hold: it stopped for {stop_reason!r} "
+            f"at a gradient of {gradient_norm:.2g}, above {AT_MINIMUM:g}. Fit with a larger max_iter, and tol at most "
+            f"{AT_MINIMUM:g}, without early stopping"
+        )
 
 
 def linear_standard_errors(
@@ -37,3 +51,35 @@ def linear_standard_errors(
     matrix = information.reshape(errors.size, -1)[np.ix_(free.ravel(), free.ravel())]
     errors[free] = np.sqrt(np.diag(np.linalg.inv(matrix)))
     return errors
+
+
+def check_determined(
+    X: Array, observed: NDArray[np.bool_], sample_weight: Array | None, free: NDArray[np.bool_]
+) -> None:
+    """Raise ValueError where inputs are constant or depend on each other: their weights are not determined."""
+    X = np.hstack([X, np.ones((len(X), 1))])
+    counts = np.ones(len(X), bool) if sample_weight is None else sample_weight > 0
+    for output, seen in enumerate(observed.T):
+        _check_rank(X[seen & counts], free[:, output], output)
+
+
+def _check_rank(X: Array, free: NDArray[np.bool_], output: int) -> None:
+    """Raise ValueError unless the free columns of the inputs and of the bias, the last, are linearly independent."""
+    columns = np.flatnonzero(free)
+    varying = X[:, columns] - np.where(columns == X.shape[1] - 1, 0.0, X[:, columns].mean(axis=0))
+    norms = np.linalg.norm(varying, axis=0)
+    # What rounding leaves of a constant is none of its own.
+    constant = norms <= 1e-12 * np.linalg.norm(X[:, columns], axis=0)
+    if constant.any():
+        kind, named = "constant", columns[constant]
+    else:
+        _, R, order = qr(varying / norms, mode="economic", pivoting=True)
+        dependent = np.abs(np.diag(R)) <= 1e-10
+        rank = int((~dependent).sum())
+        kind, named = "linear combinations of the others", np.sort(columns[order[rank:]])
+    if len(named):
+        raise ValueError(
+            f"the columns {', '.join(map(str, named))} of X are {kind} for output {output}: their weights are not "
+            "determined and have no standard errors. Leave them out, or fit with weight decay and without standard "
+            "errors"
+        )
