@@ -180,7 +180,7 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(model, X, start, count):
     [
         ("transform", "_encode", 6),
         ("inverse_transform", "_decode", 3),
-        ("predict", "_reconstruct", 6),
+        ("predict", "network_outputs", 6),
         ("score_samples", "_negative_error", 6),
     ],
 )
