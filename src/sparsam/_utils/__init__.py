@@ -1,1 +1,1 @@
-"""What every layer uses: atomic files, signals, forks, compilation."""
+"""Utilities of every room: atomic files, signals, forks, compilation, digests, normal densities."""

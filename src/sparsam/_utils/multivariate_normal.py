@@ -92,7 +92,7 @@ def condition(Y: Array, means: Array, covariance: Array) -> tuple[Array, Array]:
 
 
 def _whitened(Y: Array, means: Array, covariance: Array) -> Iterator[tuple[NDArray[np.intp], Array, Array]]:
-    """Of each pattern its rows, L with C = L L' of what is observed, and u'u of u = L^-1 r for each of these rows."""
+    """Yield for each pattern its rows, L with C = L L' of the observed outputs, and u'u of u = L^-1 r for each row."""
     for rows, o in _rows_by_pattern(Y):
         if o.any():
             # SciPy's own density refuses a C that is nearly singular, which is just what may have to be judged.

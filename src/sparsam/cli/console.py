@@ -1,4 +1,4 @@
-"""What the commands share: messages on standard error, results on standard output, exit codes, progress."""
+"""Console of all commands: messages on standard error, results on standard output, exit codes, progress."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class Processes:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Where this process fails, say which it is, and end without the others: waiting for them would never end."""
+        """Name this process if it fails, and end without the others: waiting for them would never end."""
         try:
             yield
         except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""What an estimator's source says of its hyperparameters, read without importing it: that would import JAX."""
+"""Hyperparameters of an estimator, read from its source: importing it would import JAX."""
 
 from __future__ import annotations
 

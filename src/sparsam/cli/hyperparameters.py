@@ -35,14 +35,14 @@ PANELS = {
     **dict.fromkeys(("early_stopping", "validation_fraction", "n_iter_no_change"), panels.EARLY_STOPPING),
     **dict.fromkeys(("checkpoint", "checkpoint_every", "resume"), panels.CHECKPOINTS),
 }
-"""Where help shows an option; one that is not listed is shown with the training."""
+"""Panels of the help, by hyperparameter; one that is not listed is shown with the training."""
 
 DEFAULTS = {"random_state": 0}  # a command that is run twice finds the same
 RANGES = {"random_state": (0, 2**32 - 1)}
 NONE_SHOWN_AS = {"chunk_size": "by the shapes"}
 
 TYPES = {"bool": bool, "int": int, "float": float, "str": str, "os.PathLike[str]": Path, "tuple[int, ...]": tuple}
-"""What a command line can take, by how annotations name it."""
+"""Types that a command line can take, by their names in annotations."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _with_options(command: Callable[..., None], options: dict[str, Hyperparamete
 
 
 def _panel_number(parameter: inspect.Parameter) -> int:
-    """Where help shows a parameter: those in no panel first."""
+    """Return the position of a parameter's panel in the help; parameters in no panel come first."""
     [info] = parameter.annotation.__metadata__
     return -1 if info.rich_help_panel is None else panels.ORDER.index(info.rich_help_panel)
 

@@ -1,4 +1,4 @@
-"""Where the patches come from: what ``sparsam learn`` and ``sparsam sweep`` share."""
+"""Options of the commands that cut patches from images (``learn``, ``sweep``), and loading the images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command leaves behind: its options, and the output folder."""
+"""Options about results, and the output folder."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def _learned(run: Path, metrics: dict[str, Any], images: list[Path] | None) -> t
 
 
 def _whiten(of_run: dict[str, Any]) -> bool | None:
-    """What --whiten was; runs before it was written down tell by how many images were whitened."""
+    """Return the run's --whiten; older runs did not record it, but how many images were whitened."""
     if "whiten" in of_run or of_run["images"] == image_options.BUILT_IN:
         return of_run.get("whiten")
     return {0: False, of_run["n_images"]: True}.get(of_run["n_whitened"])

@@ -1,4 +1,4 @@
-"""What ``sparsam regress`` and ``sparsam classify`` share: options, the output folder, the split, the training."""
+"""Options, split, training and metrics of the commands for tables (``regress``, ``classify``)."""
 
 from __future__ import annotations
 

@@ -94,8 +94,7 @@ class Checkpointer:
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     mesh: Mesh | None = None
     signals: StopSignals = field(default_factory=StopSignals)
-    number: int = field(default=0, init=False)  # of the training at hand
-    begun: bool = field(default=False, init=False)  # whether it is more than the first one's beginning
+    n_begun: int = field(default=0, init=False)  # trainings of the fit
     sequence: int = field(default=0, init=False)  # of its last checkpoint
     saved_at: float = field(default=0.0, init=False)  # seconds after it began
     data: int = field(default=0, init=False)  # fingerprint of its data
@@ -120,14 +119,18 @@ class Checkpointer:
         return self.folder is not None and (n_processes(self.mesh) == 1 or jax.process_index() == 0)
 
     @property
+    def number(self) -> int:
+        """Number of the training at hand, from 0 on: the first one need not be announced."""
+        return max(self.n_begun - 1, 0)
+
+    @property
     def stop(self) -> bool:
         """Whether a signal asked to end the fit."""
         return bool(self.signals.received)
 
     def begin_training(self, fingerprint_of_data: Callable[[], int]) -> None:
         """Begin the next training of the fit, on data with some fingerprint."""
-        self.number, self.sequence, self.saved_at = self.number + self.begun, 0, 0.0
-        self.begun = True
+        self.n_begun, self.sequence, self.saved_at = self.n_begun + 1, 0, 0.0
         if self.folder is not None:
             self.data = fingerprint_of_data()
 

@@ -37,27 +37,32 @@ MOST_COUNTED = 10**9  # samples of a process; NumPy draws from fewer
 
 
 class Dataset(ABC):
-    """Checked data, which can be passed over any number of times.
+    """Checked data, which can be passed over any number of times."""
 
-    Attributes
-    ----------
-    mesh : jax.sharding.Mesh or None
-        Devices to train on.
-    n_features : int
-        D.
-    n_rows : int
-        Rows of this process.
-    batch_size : int
-        Rows of a batch, at most, the same in all processes.
-    total_weight : float
-        S, the sum of the weights, of all processes.
-    """
+    @property
+    @abstractmethod
+    def mesh(self) -> Mesh | None:
+        """Devices to train on."""
 
-    mesh: Mesh | None
-    n_features: int
-    n_rows: int
-    batch_size: int
-    total_weight: float
+    @property
+    @abstractmethod
+    def n_features(self) -> int:
+        """D."""
+
+    @property
+    @abstractmethod
+    def n_rows(self) -> int:
+        """Rows of this process."""
+
+    @property
+    @abstractmethod
+    def batch_size(self) -> int:
+        """Rows of a batch, at most, the same in all processes."""
+
+    @property
+    @abstractmethod
+    def total_weight(self) -> float:
+        """S, the sum of the weights, of all processes."""
 
     @abstractmethod
     def batches(self) -> Iterator[Batch]:
@@ -132,12 +137,12 @@ class InMemoryDataset(Dataset):
     counts: NDArray[np.int64] | None = None
 
     @property
-    def n_features(self) -> int:  # type: ignore[override]
+    def n_features(self) -> int:
         """D."""
         return int(self.batch.inputs.shape[1])
 
     @property
-    def n_rows(self) -> int:  # type: ignore[override]
+    def n_rows(self) -> int:
         """Rows of this process."""
         return self.batch.n_rows
 
@@ -148,12 +153,12 @@ class InMemoryDataset(Dataset):
         return int(sum_of_processes(own, self.mesh))
 
     @cached_property
-    def batch_size(self) -> int:  # type: ignore[override]
+    def batch_size(self) -> int:
         """All rows, of the process that has the most."""
         return int(max_of_processes(self.n_rows, self.mesh))
 
     @cached_property
-    def total_weight(self) -> float:  # type: ignore[override]
+    def total_weight(self) -> float:
         """S, of all processes."""
         return float(sum_of_processes(self.batch.weights.sum(), self.mesh))
 
@@ -207,7 +212,7 @@ class MappedDataset(Dataset):
     dataset : Dataset
     function : callable
         Takes an iterator over the batches of a pass, and returns another.
-    batch_size : int
+    most_rows : int
         Rows of the function's batches, at most.
     keeps_rows : bool
         Whether the function leaves out none of the rows, and their weights as they are.
@@ -215,26 +220,31 @@ class MappedDataset(Dataset):
 
     dataset: Dataset
     function: Callable[[Iterator[Batch]], Iterator[Batch]]
-    batch_size: int
+    most_rows: int
     keeps_rows: bool = True
 
     @property
-    def mesh(self) -> Mesh | None:  # type: ignore[override]
+    def batch_size(self) -> int:
+        """Rows of a batch, at most."""
+        return self.most_rows
+
+    @property
+    def mesh(self) -> Mesh | None:
         """Devices to train on."""
         return self.dataset.mesh
 
     @property
-    def n_features(self) -> int:  # type: ignore[override]
+    def n_features(self) -> int:
         """D."""
         return self.dataset.n_features
 
     @cached_property
-    def n_rows(self) -> int:  # type: ignore[override]
+    def n_rows(self) -> int:
         """Rows of this process."""
         return self.dataset.n_rows if self.keeps_rows else sum(batch.n_rows for batch in self.batches())
 
     @cached_property
-    def total_weight(self) -> float:  # type: ignore[override]
+    def total_weight(self) -> float:
         """S, of all processes."""
         return self.dataset.total_weight if self.keeps_rows else float(self.sum(lambda batch: batch.weights.sum()))
 

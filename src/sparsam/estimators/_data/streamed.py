@@ -66,22 +66,22 @@ class StreamedDataset(Dataset):
     digests: list[tuple[int, int]] = field(default_factory=list)
 
     @property
-    def n_features(self) -> int:  # type: ignore[override]
+    def n_features(self) -> int:
         """D."""
         return self._first_pass.n_features
 
     @property
-    def n_rows(self) -> int:  # type: ignore[override]
+    def n_rows(self) -> int:
         """Rows of this process."""
         return self._first_pass.n_rows
 
     @property
-    def total_weight(self) -> float:  # type: ignore[override]
+    def total_weight(self) -> float:
         """S, of all processes."""
         return self._first_pass.total_weight
 
     @property
-    def batch_size(self) -> int:  # type: ignore[override]
+    def batch_size(self) -> int:
         """Rows of a batch, at most, the same in all processes."""
         return min(self._rows_at_once, self._first_pass.most_rows)
 
