@@ -24,9 +24,7 @@ from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import CallbackSupportMixin
 from sparsam.estimators._training.fit_environment import in_all_processes
 from sparsam.estimators._training.fitted_attributes import (
-    fitted_parameters,
-    history_frame,
-    last_terms,
+    PROGRESS_COLUMNS,
     set_fitted_attributes,
     training_attributes,
     warn_or_raise,
@@ -116,13 +114,13 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
     def history_(self) -> pd.DataFrame:
         """History of the fit: a row for the initial weights and for each iteration."""
         check_is_fitted(self)
-        return history_frame(self)
+        return pd.DataFrame(self._history)
 
     @property
     def terms_(self) -> dict[str, float]:
         """Terms of J at the end of the fit, by name."""
         check_is_fitted(self)
-        return last_terms(self)
+        return {name: float(column[-1]) for name, column in self._history.items() if name not in PROGRESS_COLUMNS}
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"mesh": None}  # devices are of this process alone
@@ -135,7 +133,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         """Return the network of the fitted weights."""
 
     def _fitted_parameters(self) -> Parameters:
-        return fitted_parameters(self)
+        return Parameters(tuple(self.coefs_), tuple(self.intercepts_))  # type: ignore[arg-type]
 
     def _is_warm(self) -> bool:
         """Whether a fit goes on from fitted weights."""

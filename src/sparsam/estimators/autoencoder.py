@@ -19,7 +19,6 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam.engine.data.batch import Batch
-from sparsam.engine.data.devices import all_gather
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import Network, Parameters, affine, weighted_sum
@@ -261,7 +260,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         """Prepare the data, and build the objective."""
         dataset = load_dataset(self, X, sample_weight, self._check_range, on_rows_read=on_rows_read)
         network = self._network(dataset.n_features, int(self.n_components))
-        theta = all_gather(initial_weights(self, network), dataset.mesh)[0]  # those of the first process
+        theta = initial_weights(self, network)
         return TrainingProblem(self._objective(network), theta, dataset, _AttributesAt(network), network.layer_sizes)
 
     def _check_range(self, batch: Batch, row: int) -> Batch:

@@ -37,9 +37,6 @@ from sparsam.estimators._labels.encoding import (
 )
 from sparsam.estimators._labels.labeled_data import LabeledData
 from sparsam.estimators._labels.noise_estimation import (
-    FINER,
-    GRID,
-    MOST_ROUNDS,
     N_FOLDS,
     HeldOut,
     LikelihoodProfile,
@@ -306,24 +303,16 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         """Estimate the transition matrix and alpha, as far as they are not given."""
         labeled, alphas = trainer.labeled, self._alphas()
         n_classes = len(labeled.classes)
+        estimation = NoiseEstimation(trainer, n_classes, alphas, reporter)
         if not isinstance(self.epsilon, str):
             T = transition_matrix(self.epsilon, n_classes)
             if len(alphas) == 1:
                 return NoiseEstimate(T, float(alphas[0]))
-            most = len(alphas)
-            with reporter.estimate("alpha", most) as estimate:
-                splits = [self._hold_out(labeled)]
-                return NoiseEstimation(trainer, n_classes, alphas, splits, estimate, most).estimate_alpha(T)
+            return estimation.estimate_alpha(T, self._hold_out(labeled))
         if self.epsilon == "estimate":
-            most = GRID * len(alphas) + FINER
-            with reporter.estimate("epsilon", most) as estimate:
-                splits = [self._hold_out(labeled)]
-                return NoiseEstimation(trainer, n_classes, alphas, splits, estimate, most).estimate_epsilon()
-        most = (1 + MOST_ROUNDS) * N_FOLDS * len(alphas)
-        with reporter.estimate("transition matrix", most) as estimate:
-            refuse_rare_labels(labeled.dataset, labeled.classes, N_FOLDS)
-            splits = folds(N_FOLDS, labeled.dataset, labeled.seed)
-            return NoiseEstimation(trainer, n_classes, alphas, splits, estimate, most).estimate_matrix()
+            return estimation.estimate_epsilon(self._hold_out(labeled))
+        refuse_rare_labels(labeled.dataset, labeled.classes, N_FOLDS)
+        return estimation.estimate_matrix(folds(N_FOLDS, labeled.dataset, labeled.seed))
 
     def _hold_out(self, labeled: LabeledData) -> Split:
         return hold_out(labeled.dataset, self.validation_fraction, labeled.seed, by_label=True)

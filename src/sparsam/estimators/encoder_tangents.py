@@ -15,7 +15,6 @@ from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import Network, Parameters, affine
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._data.apply_network import apply_in_chunks
-from sparsam.estimators._training.fitted_attributes import fitted_parameters
 from sparsam.estimators.autoencoder import SparseAutoencoder
 
 __all__ = ["encoder_tangents"]
@@ -73,12 +72,10 @@ def encoder_tangents(
     inputs = validation.validate_inputs(autoencoder, X, reset=False)
     n_features, n_components = autoencoder.coefs_[0].shape
     validation.check_number("n_tangents", n_tangents, Integral, low=1, high=min(n_features, n_components))
-    network = Network((n_features, n_components, n_features), autoencoder.hidden_activation)
-    parameters = fitted_parameters(autoencoder)
     return apply_in_chunks(
         partial(_singular_vectors, int(n_tangents)),
-        network,
-        parameters,
+        autoencoder._fitted_network(),
+        autoencoder._fitted_parameters(),
         inputs,
         dtype=np.float64,  # the products square the singular values
         chunk_size=chunk_size,

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from sparsam.engine.data.devices import all_gather
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.training import train_many as together
 from sparsam.engine.training.train import Training
@@ -92,7 +93,7 @@ def fit_many(
     train_many(
         [problem.objective for problem in problems],
         samples,
-        [problem.theta for problem in problems],
+        [all_gather(problem.theta, samples.mesh)[0] for problem in problems],  # those of the first process
         solver=first.solver,
         dtype=first.dtype,
         tol=first.tol,

@@ -291,9 +291,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         error = make_error(covariance, prior, scale.scale, patterns, total_weight)
         has_tangents = tangent_function is not None or dataset.has_tangents
         terms = (error, WeightDecay(float(self.alpha)), *tangent_penalties(self, has_tangents))
-        distribution = FittedDistribution(network, scale, mask, error, trained_on, patterns, self.chunk_size)
+        objective = Objective(network, terms, mask)  # type: ignore[arg-type]
+        distribution = FittedDistribution(objective, scale, trained_on, patterns, self.chunk_size)
         problem = TrainingProblem(
-            Objective(network, terms, mask),  # type: ignore[arg-type]
+            objective,
             self._initial_weights(network, scale),
             split or dataset,
             _AttributesAt(distribution, check.one_dimensional),
@@ -579,6 +580,6 @@ class _AttributesAt:
     def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
         return network_attributes(self.distribution.parameters_at(theta), progress) | {
             "covariance_": self.distribution.covariance_at(theta),
-            "n_outputs_": self.distribution.network.layer_sizes[-1],
+            "n_outputs_": len(self.distribution.scale.scale),
             "_one_dimensional": self.one_dimensional,
         }

@@ -101,7 +101,7 @@ REFUSED = {
         {"max_iter": 1},
         "the larger model did not converge to the minimum, .* it stopped for 'max_iter'",
     ),
-    "not larger": ({"covariance": "diag"}, "the models are not nested: the larger one must have parameters more"),
+    "not larger": ({"covariance": "diag"}, "the models are not nested: the larger one needs more parameters"),
     "smaller": ({"covariance": "spherical"}, "covariance='spherical' has less structure than 'diag'"),
 }
 

@@ -7,7 +7,9 @@ likelihood is greatest at the probability with which they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -150,43 +152,43 @@ class NoiseEstimation:
     n_classes : int
     alphas : tuple of float
         Weight decays to choose from.
-    splits : list of Split
-        What is held out from each network.
     reporter : FitReporter
-        Of the estimate.
-    most : int
-        Trainings, at most.
-    n_done : int
-        Trainings so far.
+        Of the fit.
+
+    Attributes
+    ----------
+    most, n_done : int
+        Trainings of the estimate, at most and so far.
     """
 
     trainer: HeldOutTrainer
     n_classes: int
     alphas: tuple[float, ...]
-    splits: list[Split]
     reporter: FitReporter
-    most: int
-    n_done: int = 0
+    most: int = field(default=0, init=False)
+    n_done: int = field(default=0, init=False)
 
-    def estimate_alpha(self, T: Array) -> NoiseEstimate:
+    def estimate_alpha(self, T: Array, split: Split) -> NoiseEstimate:
         """Choose the most likely alpha for a known transition matrix."""
-        found = {alpha: likelihood(self._train(T, alpha, "")) for alpha in self.alphas}
+        with self._reporting("alpha", len(self.alphas)) as reporter:
+            found = {alpha: likelihood(self._train(T, alpha, "", [split], reporter)) for alpha in self.alphas}
         return NoiseEstimate(T, max(found, key=lambda alpha: found[alpha]))
 
-    def estimate_epsilon(self) -> NoiseEstimate:
+    def estimate_epsilon(self, split: Split) -> NoiseEstimate:
         """Find the most likely alpha and epsilon.
 
         On a grid of epsilon for each alpha; then, with the best of these, on a finer grid between the neighbors of the
         best epsilon.
         """
         grid = np.linspace(0, 0.9 * (1 - 1 / self.n_classes), GRID)
-        coarse = {alpha: self._train_at(grid, alpha) for alpha in self.alphas}
-        alpha = max(coarse, key=lambda alpha: max(held_out.likelihood for held_out in coarse[alpha].values()))
-        found = coarse[alpha]
-        k = int(np.argmax([held_out.likelihood for held_out in found.values()]))
-        low, high = grid[max(k - 1, 0)], grid[min(k + 1, GRID - 1)]
-        finer = np.linspace(low, high, FINER + 2)[1:-1]
-        found |= self._train_at(np.setdiff1d(finer.round(12), grid.round(12)), alpha)
+        with self._reporting("epsilon", GRID * len(self.alphas) + FINER) as reporter:
+            coarse = {alpha: self._train_at(grid, alpha, split, reporter) for alpha in self.alphas}
+            alpha = max(coarse, key=lambda alpha: max(held_out.likelihood for held_out in coarse[alpha].values()))
+            found = coarse[alpha]
+            k = int(np.argmax([held_out.likelihood for held_out in found.values()]))
+            low, high = grid[max(k - 1, 0)], grid[min(k + 1, GRID - 1)]
+            finer = np.linspace(low, high, FINER + 2)[1:-1]
+            found |= self._train_at(np.setdiff1d(finer.round(12), grid.round(12)), alpha, split, reporter)
         epsilon = np.array(sorted(found))
         profile = LikelihoodProfile(
             epsilon,
@@ -197,7 +199,7 @@ class NoiseEstimation:
         )
         return NoiseEstimate(symmetric(profile.best, self.n_classes), alpha, profile)
 
-    def estimate_matrix(self) -> NoiseEstimate:
+    def estimate_matrix(self, splits: list[Split]) -> NoiseEstimate:
         """Find the alpha and the transition matrix under which held-out labels are the most likely.
 
         For each alpha the network and the matrix that is the most likely for its held-out probabilities take turns
@@ -209,15 +211,16 @@ class NoiseEstimation:
         probabilities of such "anchors"; labels that it was not trained on are not biased by its choice of them.) From
         then on the network's probabilities are of the true labels.
         """
-        found = {alpha: self._alternate(alpha) for alpha in self.alphas}
+        with self._reporting("transition matrix", (1 + MOST_ROUNDS) * len(splits) * len(self.alphas)) as reporter:
+            found = {alpha: self._alternate(alpha, splits, reporter) for alpha in self.alphas}
         alpha = max(found, key=lambda alpha: found[alpha][0])
         return NoiseEstimate(found[alpha][1], alpha)
 
-    def _alternate(self, alpha: float) -> tuple[float, Array]:
-        first = self._judge(self._train(np.eye(self.n_classes), alpha, "without noise"))
+    def _alternate(self, alpha: float, splits: list[Split], reporter: FitReporter) -> tuple[float, Array]:
+        first = self._judge(self._train(np.eye(self.n_classes), alpha, "without noise", splits, reporter))
         T = align_classes(smooth(_labels_of_anchors(first)))
         for k in range(1, MOST_ROUNDS + 1):
-            held_out, before = self._train(T, alpha, f"round {k}"), T
+            held_out, before = self._train(T, alpha, f"round {k}", splits, reporter), T
             seen = self._judge(held_out)
             T = most_likely_transitions(seen.probabilities, seen.labels, T, seen.weights)
             T = align_classes(smooth(T))
@@ -225,22 +228,31 @@ class NoiseEstimation:
                 break
         return likelihood(held_out), T
 
-    def _train_at(self, epsilons: Array, alpha: float) -> dict[float, HeldOut]:
-        return {
-            float(epsilon): self._train(symmetric(float(epsilon), self.n_classes), alpha, f"epsilon {epsilon:.3f}")[0]
-            for epsilon in epsilons
-        }
+    @contextmanager
+    def _reporting(self, what: str, most: int) -> Iterator[FitReporter]:
+        """Report on an estimate that takes at most so many trainings."""
+        self.most, self.n_done = most, 0
+        with self.reporter.estimate(what, most) as reporter:
+            yield reporter
 
-    def _train(self, T: Array, alpha: float, label: str) -> list[HeldOut]:
+    def _train_at(self, epsilons: Array, alpha: float, split: Split, reporter: FitReporter) -> dict[float, HeldOut]:
+        """Train a network at each epsilon."""
+        found = {}
+        for epsilon in map(float, epsilons):
+            T = symmetric(epsilon, self.n_classes)
+            [found[epsilon]] = self._train(T, alpha, f"epsilon {epsilon:.3f}", [split], reporter)
+        return found
+
+    def _train(self, T: Array, alpha: float, label: str, splits: list[Split], reporter: FitReporter) -> list[HeldOut]:
         """Train a network for each split, with a transition matrix and weight decay."""
         if len(self.alphas) > 1:
             label = ", ".join(filter(None, (f"alpha {alpha:g}", label)))
         parts = []
-        for fold, split in enumerate(self.splits, start=1):
-            with self.reporter.training(f"{label}, fold {fold}" if len(self.splits) > 1 else label) as reporter:
-                parts.append(self.trainer.train_held_out(T, alpha, split, reporter))
+        for fold, split in enumerate(splits, start=1):
+            with reporter.training(f"{label}, fold {fold}" if len(splits) > 1 else label) as training:
+                parts.append(self.trainer.train_held_out(T, alpha, split, training))
             self.n_done += 1
-        self.reporter.display.part(f"{label}: held-out log-likelihood {likelihood(parts):.4f}", self.n_done, self.most)
+        reporter.display.part(f"{label}: held-out log-likelihood {likelihood(parts):.4f}", self.n_done, self.most)
         return parts
 
     def _judge(self, parts: list[HeldOut]) -> JudgedLabels:

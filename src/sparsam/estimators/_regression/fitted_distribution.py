@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam.engine.data.batch import Batch
-from sparsam.engine.network.network import Network, Parameters
+from sparsam.engine.network.network import Parameters
 from sparsam.engine.objective.error_functions import GaussianError, ProfileGaussianError
+from sparsam.engine.objective.objective import Objective
 from sparsam.estimators._data.apply_network import apply_in_chunks, network_outputs
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._regression.noise_covariance import fitted_covariance
@@ -28,12 +29,9 @@ class FittedDistribution:
 
     Attributes
     ----------
-    network : Network
-        Of the scaled targets.
+    objective : Objective
+        Of the scaled targets; its first term is the error function.
     scale : TargetScale
-    mask : array of shape (n_features, n_outputs) or None
-        1 for the weights that there are.
-    error : GaussianError or ProfileGaussianError
     dataset : Dataset
         What was trained on, targets scaled.
     patterns : array of bool, (n_patterns, n_outputs)
@@ -41,33 +39,29 @@ class FittedDistribution:
     chunk_size : int or None
     """
 
-    network: Network
+    objective: Objective
     scale: TargetScale
-    mask: Array | None
-    error: GaussianError | ProfileGaussianError
     dataset: Dataset
     patterns: NDArray[np.bool_]
     chunk_size: int | None
 
     def parameters_at(self, theta: NDArray[np.floating]) -> Parameters:
         """Return the weights of a network whose outputs are in the units of y."""
-        return self.scale.in_units_of_y(self._masked(theta))
+        return self.scale.in_units_of_y(self._scaled_parameters(theta))
 
     def covariance_at(self, theta: NDArray[np.floating]) -> Array:
         """Compute the noise covariance in the units of y: a pass over the data, where it is not known."""
-        parameters = self._masked(theta.astype(np.float64))
+        network, parameters = self.objective.network, self._scaled_parameters(theta.astype(np.float64))
 
         def residuals(batch: Batch) -> Array:
             means = apply_in_chunks(
-                network_outputs, self.network, parameters, batch.inputs, dtype=np.float64, chunk_size=self.chunk_size
+                network_outputs, network, parameters, batch.inputs, dtype=np.float64, chunk_size=self.chunk_size
             )
             return means.astype(np.float64, copy=False) - batch.targets
 
-        scaled = fitted_covariance(self.error, residuals, self.dataset, self.patterns)
+        error = cast(GaussianError | ProfileGaussianError, self.objective.terms[0])
+        scaled = fitted_covariance(error, residuals, self.dataset, self.patterns)
         return scaled * np.outer(self.scale.scale, self.scale.scale)
 
-    def _masked(self, theta: NDArray[np.floating]) -> Parameters:
-        parameters = self.network.unravel(cast(jax.Array, theta))
-        if self.mask is None:
-            return parameters
-        return parameters._replace(coefs=(parameters.coefs[0] * self.mask,))
+    def _scaled_parameters(self, theta: NDArray[np.floating]) -> Parameters:
+        return self.objective.parameters(cast(jax.Array, theta))  # NumPy in, NumPy out

@@ -10,13 +10,13 @@ from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam._utils.multivariate_normal import squared_distances
+from sparsam.engine.objective.error_functions.covariance import STRUCTURES
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._regression.standard_errors import check_at_minimum
 from sparsam.estimators._regression.targets import validate_targets
 
 __all__ = ["LikelihoodRatio", "likelihood_ratio_test"]
 
-STRUCTURES = ("spherical", "diag", "full")  # each is contained in the next
 SAME_DATA = 1e-6  # largest relative difference of what is equal on the training data
 
 
@@ -89,9 +89,10 @@ def likelihood_ratio_test(
     for name, model in (("larger", larger), ("smaller", smaller)):
         check_is_fitted(model)
         _check_maximum(model, name)
-    weights = validation.check_sample_weight(sample_weight, np.asarray(X))
-    counts = np.ones(len(np.asarray(X))) if weights is None else weights
-    targets, _ = validate_targets(Y, np.asarray(X))
+    inputs = np.asarray(X)
+    weights = validation.check_sample_weight(sample_weight, inputs)
+    counts = np.ones(len(inputs)) if weights is None else weights
+    targets, _ = validate_targets(Y, inputs)
     for name, model in (("larger", larger), ("smaller", smaller)):
         _check_data(model, name, X, targets, counts)
     _check_nested(larger, smaller)
@@ -99,8 +100,8 @@ def likelihood_ratio_test(
     more = _n_parameters(larger, observed) - _n_parameters(smaller, observed)
     if more <= 0:
         raise ValueError(
-            f"the models are not nested: the larger one must have parameters more, and they have as many: covariance="
-            f"{larger.covariance!r} and {smaller.covariance!r}, the same mask"
+            f"the models are not nested: the larger one needs more parameters than the smaller one, and has as many "
+            f"(covariance={larger.covariance!r} and {smaller.covariance!r}, the same mask)"
         )
     statistic = 2 * float(counts @ (larger.score_samples(X, Y) - smaller.score_samples(X, Y)))
     return LikelihoodRatio(statistic, more, float(chi2.sf(statistic, more)))
@@ -140,8 +141,8 @@ def _check_data(model: Any, name: str, X: ArrayLike, Y: NDArray[np.float64], cou
 
 
 def _check_nested(larger: Any, smaller: Any) -> None:
-    structures = [STRUCTURES.index(str(model.covariance)) for model in (larger, smaller)]
-    if structures[0] < structures[1]:
+    # Each structure contains those after it.
+    if STRUCTURES.index(larger.covariance) > STRUCTURES.index(smaller.covariance):
         raise ValueError(
             f"the models are not nested: covariance={larger.covariance!r} has less structure than "
             f"{smaller.covariance!r}; pass the larger model first"

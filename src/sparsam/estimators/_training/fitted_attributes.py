@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import jax
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -19,11 +18,8 @@ from sparsam.engine.training.train import Training
 from sparsam.estimators._warnings import warn_user
 
 __all__ = [
-    "FittedNetwork",
-    "fitted_parameters",
-    "history_frame",
+    "PROGRESS_COLUMNS",
     "initial_weights",
-    "last_terms",
     "network_attributes",
     "set_fitted_attributes",
     "training_attributes",
@@ -47,21 +43,6 @@ def initial_weights(estimator: Any, network: Network) -> NDArray[np.floating]:
             f"fit asks for {sizes(network.shapes)}: set warm_start=False, or fit a clone"
         )
     return np.concatenate([array.ravel() for array in (*estimator.coefs_, *estimator.intercepts_)])
-
-
-class FittedNetwork(Protocol):
-    """The attributes that every fitted estimator has."""
-
-    coefs_: list[NDArray[np.floating]]
-    intercepts_: list[NDArray[np.floating]]
-    cost_: float
-    n_iter_: int
-    n_evaluations_: int
-    gradient_norm_: float
-    converged_: bool
-    stop_reason_: str
-    loss_curve_: list[float]
-    _history: dict[str, list[float]]
 
 
 def network_attributes(parameters: Parameters, progress: Progress) -> dict[str, Any]:
@@ -96,6 +77,10 @@ def unravel(network: Network, theta: NDArray[np.floating]) -> Parameters:
     return network.unravel(cast(jax.Array, theta))  # slices and reshapes: NumPy in, NumPy out
 
 
+PROGRESS_COLUMNS = ("iteration", "evaluations", "seconds", "J", "gradient_norm", "resumed")
+"""Columns of a history beside the terms of J."""
+
+
 def _columns(history: list[Progress]) -> dict[str, list[float]]:
     columns: dict[str, list[float]] = {
         name: [getattr(progress, name) for progress in history] for name in ("iteration", "evaluations", "seconds", "J")
@@ -106,17 +91,6 @@ def _columns(history: list[Progress]) -> dict[str, list[float]]:
     if history[-1].resumed:
         columns["resumed"] = [progress.resumed for progress in history]
     return columns
-
-
-def last_terms(estimator: FittedNetwork) -> dict[str, float]:
-    """Return the terms of J at the end of the fit, by name."""
-    of_progress = ("iteration", "evaluations", "seconds", "J", "gradient_norm", "resumed")
-    return {name: float(values[-1]) for name, values in estimator._history.items() if name not in of_progress}
-
-
-def history_frame(estimator: FittedNetwork) -> pd.DataFrame:
-    """Return the history of the fit as a data frame, a row an iteration."""
-    return pd.DataFrame(estimator._history)
 
 
 def warn_or_raise(training: Training) -> None:
@@ -154,8 +128,3 @@ def warn_or_raise(training: Training) -> None:
             if tol == POLISHED_TOL:  # which is not the user's
                 cure = "More cannot be had; polish=False stops at tol, and without this warning."
             warn_user(f"Not converged: {reason} ({dtype}){where}, above tol = {tol:.2g}. {cure}", ConvergenceWarning)
-
-
-def fitted_parameters(estimator: FittedNetwork) -> Parameters:
-    """Return the fitted weights, as the engine takes them."""
-    return Parameters(tuple(estimator.coefs_), tuple(estimator.intercepts_))  # type: ignore[arg-type]

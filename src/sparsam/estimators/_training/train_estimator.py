@@ -113,8 +113,7 @@ class EstimatorTraining:
     def train(self) -> Training:
         """Train. With early stopping the training ends at the weights that were kept."""
         objective, dtype = self.problem.objective, self.estimator.dtype
-        # The weights of the first process, and what its callbacks ask for.
-        theta = all_gather(self.problem.theta, self.data.dataset.mesh)[0]
+        theta = all_gather(self.problem.theta, self.data.dataset.mesh)[0]  # the weights of the first process
         self._refuse_followers_of_several_processes()
         sizes = "-".join(map(str, objective.network.layer_sizes))
         if self.checkpointer is not None:
@@ -198,7 +197,7 @@ class EstimatorTraining:
     def _refuse_followers_of_several_processes(self) -> None:
         """Raise ValueError where a callback of scikit-learn wants each iterate in a distributed run.
 
-        What belongs to the weights, all processes know together only.
+        Only all processes together know the fitted attributes.
         """
         mesh = self.data.dataset.mesh
         wanted = bool(max_of_processes(self.reporter.task.every_iteration, mesh))
