@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 import warnings
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def covariance(records: Records, peer_python: str | None) -> None:
 def measure(name: str, seed: int) -> dict[str, Any]:
     """Held-out likelihood of each structure, and what the correlation of the residuals is worth."""
     X, Y, X_test, Y_test = split(name, seed)
-    row: dict[str, Any] = {}
+    row: dict[str, Any] = {"sparsam": version("sparsam")}
     for structure in STRUCTURES:
         start = time.perf_counter()
         model = tuned(structure, X, Y, HOLD_OUTS.get(name, 1), seed)

@@ -14,6 +14,10 @@ from benchmarks.report.markdown import table
 
 __all__ = ["write_report"]
 
+EQUAL_SHARES = """
+The column "spherical" is of version 0.1.0, where it meant equal shares of each target's own variance. Since then it is
+one variance in the units of the targets, which these figures say nothing of.
+"""
 METHODS = {
     "plain": "plain cross-entropy",
     "known": "known T",
@@ -94,7 +98,7 @@ depends on the inputs, which ours does not. The targets of scpf are counts of up
 distribution of one covariance expects; "log scpf" are ln(1 + t).
 
 {table(head, likelihoods)}
-
+{"" if all("sparsam" in row for row in rows) else EQUAL_SHARES}
 R is the correlation of the held-out residuals of the network with the full covariance; knowing it is worth
 -1/2 ln|R|. The same network with the off-diagonal elements of its C left out shows how much of that C alone brings. A
 network that was tuned and trained with "diag" fits each output better by itself, which gives some of it back.

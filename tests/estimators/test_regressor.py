@@ -42,6 +42,13 @@ def curved_model(curved):
     return MultivariateNormalRegressor((8,), random_state=0).fit(*curved[:2])
 
 
+def scale_of(Y, covariance):
+    """What the targets are divided by inside: one number for all where C is sigma^2 I."""
+    deviations = Y.std(axis=0)
+    one = isinstance(covariance, str) and covariance == "spherical"
+    return np.full_like(deviations, np.sqrt(np.mean(deviations**2))) if one else deviations
+
+
 def least_squares(X, Y):
     return np.linalg.lstsq(np.hstack([X, np.ones((len(X), 1))]), Y, rcond=None)[0]
 
@@ -55,7 +62,7 @@ def test_linear_and_complete_it_is_least_squares_whatever_the_covariance(linear,
     X, Y = linear
     model = MultivariateNormalRegressor((), covariance=covariance, **exact).fit(X, Y)
     found = np.vstack([model.coefs_[0], model.intercepts_[0]])
-    D, scale = np.hstack([X, np.ones((300, 1))]), Y.std(axis=0)
+    D, scale = np.hstack([X, np.ones((300, 1))]), scale_of(Y, covariance)
     # H = C^-1 (x) D'D / S on the scaled targets.
     inverse = np.linalg.eigvalsh(model.covariance_ / np.outer(scale, scale))[-1] / np.linalg.eigvalsh(D.T @ D / 300)[0]
     error = np.linalg.norm((found - least_squares(X, Y)) / scale)
@@ -69,15 +76,49 @@ def test_linear_and_complete_it_is_least_squares_whatever_the_covariance(linear,
 def test_the_covariance_is_the_mean_product_of_the_residuals(linear):
     X, Y = linear
     r = Y - np.hstack([X, np.ones((300, 1))]) @ least_squares(X, Y)
-    scale = Y.std(axis=0)
     expected = {
         "full": r.T @ r / 300,
         "diag": np.diag(np.mean(r**2, axis=0)),
-        "spherical": np.mean((r / scale) ** 2) * np.diag(scale**2),
+        "spherical": np.mean(r**2) * np.eye(3),
     }
     for structure, C in expected.items():
         model = MultivariateNormalRegressor((), covariance=structure, **exact).fit(X, Y)
         np.testing.assert_allclose(model.covariance_ / np.outer(UNITS, UNITS), C / np.outer(UNITS, UNITS), atol=1e-9)
+
+
+def test_spherical_is_one_variance_in_the_units_of_y():
+    """Noise of deviation 0.5 on targets of deviations 1 and 10: the same for both, not the same share of each."""
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(400, 2))
+    Y = X * [1.0, 10.0] + rng.normal(0, 0.5, size=(400, 2))
+    model = MultivariateNormalRegressor((), covariance="spherical", **exact).fit(X, Y)
+    r = Y - np.hstack([X, np.ones((400, 1))]) @ least_squares(X, Y)
+    np.testing.assert_allclose(model.covariance_, np.mean(r**2) * np.eye(2), rtol=1e-9)
+    # 800 squares of noise: chi-squared, whose relative deviation is sqrt(2/800), less six weights.
+    assert model.covariance_[0, 0] == pytest.approx(0.25 * (1 - 6 / 800), rel=2.58 * np.sqrt(2 / 800))
+    densities = -0.5 * np.sum(r**2 / model.covariance_[0, 0] + np.log(2 * np.pi * model.covariance_[0, 0]), axis=1)
+    np.testing.assert_allclose(model.score_samples(X, Y), densities, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_spherical_a_prior_early_stopping_and_a_warm_start_are_in_the_units_of_y(linear):
+    X, Y = linear[0], linear[1] / UNITS * [1.0, 10.0, 0.1]
+    r = Y - np.hstack([X, np.ones((300, 1))]) @ least_squares(X, Y)
+    build = MultivariateNormalRegressor((), covariance="spherical", **exact)
+    # nu + K + 1 more samples of K targets, whose squares sum to tr Psi; it moves C and not the means.
+    prior = build.set_params(covariance_prior=(4.0, 30.0)).fit(X, Y)
+    expected = (np.sum(r**2) + 3 * 30.0) / (3 * (300 + 4 + 3 + 1))
+    np.testing.assert_allclose(prior.covariance_, expected * np.eye(3), rtol=1e-9)
+
+    again = build.set_params(warm_start=True, covariance_prior=None, tol=1e-6).fit(X, Y)
+    assert again.n_iter_ <= 1
+
+    build.set_params(warm_start=False, early_stopping=True, random_state=0, max_iter=20).fit(X, Y)
+    held_out = hold_out(
+        InMemoryDataset(Batch(X, Y)).merge_repeated(), 0.1, np.random.RandomState(0).randint(2**31 - 1)
+    ).held_out.batch
+    best = max(score for _, score in build.validation_scores_)
+    assert best == pytest.approx(build.mean_log_likelihood(held_out.inputs, held_out.targets), abs=1e-9)
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ from sparsam.estimators._regression.noise_covariance import (
     check_covariance,
     check_prior,
     degeneracy_warning,
+    has_one_variance,
     make_error,
 )
 from sparsam.estimators._regression.standard_errors import check_at_minimum, check_determined, linear_standard_errors
@@ -66,8 +67,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     what is left to minimize is the profile 1/2 ln|C(w)| (PRML exercise 5.3): outputs whose errors go together help each
     other. Targets may be missing (NaN): each sample then counts with what is observed of it, which is exact.
 
-    Targets are scaled to zero mean and unit variance inside, and J and alpha are about these; weights, covariance,
-    predictions and likelihoods are reported in the units of y.
+    Targets are scaled to zero mean and unit variance inside ("spherical": all by one number, to unit variance in the
+    mean), and J and alpha are about these; weights, covariance, predictions and likelihoods are reported in the units
+    of y.
 
     Parameters
     ----------
@@ -75,8 +77,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Number of units in each hidden layer. () is linear regression: with alpha = 0 and nothing missing ordinary least
         squares, whatever C is; with ``mask`` iterated seemingly unrelated regression (SUR).
     covariance : {"full", "diag", "spherical"} or array of shape (n_outputs, n_outputs), default "full"
-        Structure of the noise covariance C. An array is the known C, in the units of y. "spherical", one variance for
-        all outputs, is about the scaled targets: each output's noise is the same share of its variance.
+        Structure of the noise covariance C, in the units of y: any, diagonal, or sigma^2 I. sigma^2 is that of all
+        outputs, so "spherical" is for outputs of one kind: one in a small unit hardly counts. An array is the known C.
     covariance_prior : (nu, Psi) or None, default None
         Inverse-Wishart prior on an unknown C, whose density is proportional to
         |C|^(-(nu + K + 1)/2) exp(-tr(Psi C^-1)/2): about nu observations with Psi their sum of r r'. Psi is
@@ -281,7 +283,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
         patterns = observed_patterns(dataset)
         dataset, tangent_function = prepare_tangents(self, dataset, reporter.display)
-        scale = TargetScale.of(dataset)
+        scale = TargetScale.of(dataset, common=has_one_variance(covariance))
         dataset = dataset.map(scale.scaled)
         split = hold_out(dataset, self.validation_fraction, draw_seed(self, dataset)) if self.early_stopping else None
         trained_on = split.training if split else dataset

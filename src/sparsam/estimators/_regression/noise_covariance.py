@@ -23,6 +23,7 @@ __all__ = [
     "check_prior",
     "degeneracy_warning",
     "fitted_covariance",
+    "has_one_variance",
     "make_error",
 ]
 
@@ -70,6 +71,11 @@ def check_prior(prior: Any, n_outputs: int | None = None) -> Prior | None:
         check_number("Psi of covariance_prior", psi, low=float(np.finfo(float).tiny), interval="positive and finite")
         psi = float(psi) * np.eye(n_outputs or 1)
     return float(nu), _positive_definite("Psi of covariance_prior", psi, n_outputs)
+
+
+def has_one_variance(covariance: str | Array) -> bool:
+    """Say whether C is sigma^2 I of y, which it is of scaled targets if one scale is common to all of them."""
+    return isinstance(covariance, str) and covariance == "spherical"
 
 
 def make_error(
@@ -121,7 +127,7 @@ def _covariance(error: ProfileGaussianError, mean: tuple[jax.Array, jax.Array]) 
 
 
 def degeneracy_warning(covariance: Array, dtype: str, *, stuck: bool) -> DegenerateCovarianceWarning | None:
-    """Make a warning where a covariance of outputs of unit variance is singular in the precision of the training.
+    """Make a warning where a covariance of scaled targets is singular in the precision of the training.
 
     ``stuck`` says that the training ended for want of precision. Then an eigenvalue below the root of the precision is
     where that happened, for the engine knows no smaller one (`objective.error_functions.covariance.invertible`).

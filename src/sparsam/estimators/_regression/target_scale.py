@@ -20,27 +20,32 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TargetScale:
-    """Mean and standard deviation of each output: what is fitted is (t - mean)/scale.
+    """Mean of each output, and its standard deviation or one for all: what is fitted is (t - mean)/scale.
 
     Attributes
     ----------
     mean, scale : arrays of shape (n_outputs,)
-        scale is 1 for an output that does not vary.
+        scale is 1 for an output that does not vary, or where none does.
     """
 
     mean: Array
     scale: Array
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Self:
-        """Compute them from what is observed of the targets, of all processes."""
+    def of(cls, dataset: Dataset, *, common: bool) -> Self:
+        """Compute them from what is observed of the targets, of all processes.
+
+        ``common`` scales all outputs by one number, the root of the mean variance of what is observed: sigma^2 I of
+        the scaled targets is then sigma^2 scale^2 I of y.
+        """
         total, sums = dataset.sum(_observed_sums)
         total = np.maximum(total, np.finfo(float).tiny)
         mean = sums / total
-        variance = dataset.sum(partial(_squared_deviations, mean)) / total
+        squares = dataset.sum(partial(_squared_deviations, mean))
         # What rounding leaves of a constant is no scale.
-        varies = variance > (1e-12 * np.abs(mean)) ** 2
-        return cls(mean, np.where(varies, np.sqrt(np.where(varies, variance, 1.0)), 1.0))
+        squares = np.where(squares > total * (1e-12 * np.abs(mean)) ** 2, squares, 0.0)
+        variance = np.full_like(squares, squares.sum() / total.sum()) if common else squares / total
+        return cls(mean, np.sqrt(np.where(variance > 0, variance, 1.0)))
 
     def scaled(self, batch: Batch) -> Batch:
         """Scale the targets of a batch, as they are fitted."""
