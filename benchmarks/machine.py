@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks.worker import REMOVED_VARIABLES, environment
 
-__all__ = ["describe", "gpu", "use_cores"]
+__all__ = ["describe", "gpu", "revision", "use_cores"]
 
 PACKAGES = ("sparsam", "jax", "jaxlib", "numpy", "scipy", "scikit-learn", "torch", "optax")
 
@@ -41,7 +41,7 @@ def describe(cores: list[int]) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": {package: _version(package) for package in PACKAGES},
-        "revision": _revision(),
+        "revision": revision(),
         "removed_variables": [name for name in REMOVED_VARIABLES if name in os.environ],
         "load_average": round(os.getloadavg()[0], 2),
     }
@@ -73,7 +73,7 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _revision() -> str | None:
+def revision() -> str | None:
     """Return the last commit that changed the library, marked if there are changes since; None outside a clone."""
 
     def git(*arguments: str) -> str:

@@ -76,6 +76,39 @@ def test_covariances_that_are_never_observed_do_not_count():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_weights_that_the_data_do_not_determine_do_not_count():
+    X, Y = draw(4)
+    mask = np.array([[1, 1, 1], [1, 1, 1], [0, 1, 1], [0, 0, 1], [0, 0, 0]])
+    constant = np.full(80, 3.0)
+    X = np.c_[X, X[:, 0] + X[:, 1], constant, np.where(np.arange(80) < 20, 1.0, 0.0)]
+    Y[:20, 1] = np.nan  # where the last input is constant, too
+    larger, smaller = fitted(X, Y), fitted(X, Y, mask=mask)
+    assert likelihood_ratio_test(larger, smaller, X, Y).degrees_of_freedom == 2
+    mask[4] = [1, 0, 1]
+    with pytest.raises(ValueError, match="Weights of inputs that are constant or depend on each other"):
+        likelihood_ratio_test(larger, fitted(X, Y, mask=mask), X, Y)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_singular_covariance_is_refused(diag):
+    X, Y, _ = diag
+    Y = np.c_[Y[:, :2], Y[:, 0] - Y[:, 1]]
+    models = [fitted(X, Y, covariance=c, random_state=0) for c in ("full", "diag")]
+    with pytest.raises(ValueError, match="covariance of the larger model is singular, where the likelihood has no"):
+        likelihood_ratio_test(*models, X, Y)
+
+
+def test_a_spherical_covariance_of_equal_shares_is_refused(diag):
+    """It is what version 0.1.0 fitted by that name."""
+    X, Y, larger = diag
+    smaller = fitted(X, Y, covariance="spherical")
+    smaller.covariance_ = smaller.covariance_ * [0.5, 1.0, 1.5]
+    with pytest.raises(ValueError, match=r"the smaller model is of version 0\.1\.0"):
+        likelihood_ratio_test(larger, smaller, X, Y)
+
+
+@pytest.mark.slow
 def test_weights_count_samples():
     X, Y = draw(3, 0.3)
     weights = np.arange(80) % 3
@@ -95,6 +128,10 @@ def diag():
 REFUSED = {
     "known": ({"covariance": np.eye(3)}, "the larger model has a known covariance"),
     "decayed": ({"alpha": 0.1}, "fits without weight decay: use alpha=0, not 0.1"),
+    "tangents": (
+        {"tangents": lambda X: np.ones((len(X), 1, 2)), "tangent_weight": 0.1},
+        "the larger model was fitted with tangents, a penalty",
+    ),
     "prior": ({"covariance_prior": (3.0, 1.0)}, "the larger model has a prior"),
     "early": ({"early_stopping": True, "random_state": 0}, "fitted with early stopping, on a part of the data"),
     "unconverged": (

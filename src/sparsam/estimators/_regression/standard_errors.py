@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr
 
 from sparsam._utils.multivariate_normal import patterns_of
 
-__all__ = ["check_at_minimum", "check_determined", "linear_standard_errors"]
+__all__ = ["check_at_minimum", "check_determined", "count_determined", "linear_standard_errors"]
 
 Array = NDArray[np.float64]
 
@@ -57,29 +60,41 @@ def check_determined(
     X: Array, observed: NDArray[np.bool_], sample_weight: Array | None, free: NDArray[np.bool_]
 ) -> None:
     """Raise ValueError where inputs are constant or depend on each other: their weights are not determined."""
+    for output, (constant, dependent) in enumerate(_undetermined(X, observed, sample_weight, free)):
+        kind = "constant" if len(constant) else "linear combinations of the others"
+        named = constant if len(constant) else dependent
+        if len(named):
+            raise ValueError(
+                f"the columns {', '.join(map(str, named))} of X are {kind} for output {output}: their weights are not "
+                "determined and have no standard errors. Leave them out, or fit with weight decay and without standard "
+                "errors"
+            )
+
+
+def count_determined(
+    X: Array, observed: NDArray[np.bool_], sample_weight: Array | None, free: NDArray[np.bool_]
+) -> int:
+    """Count the free weights that the data determine."""
+    return int(free.sum()) - sum(map(len, itertools.chain(*_undetermined(X, observed, sample_weight, free))))
+
+
+def _undetermined(
+    X: Array, observed: NDArray[np.bool_], sample_weight: Array | None, free: NDArray[np.bool_]
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield, for each output, columns of X that are constant, and those that depend linearly on the others."""
     X = np.hstack([X, np.ones((len(X), 1))])
     counts = np.ones(len(X), bool) if sample_weight is None else sample_weight > 0
     for output, seen in enumerate(observed.T):
-        _check_rank(X[seen & counts], free[:, output], output)
+        yield _dependent_columns(X[seen & counts], np.flatnonzero(free[:, output]))
 
 
-def _check_rank(X: Array, free: NDArray[np.bool_], output: int) -> None:
-    """Raise ValueError unless the free columns of the inputs and of the bias, the last, are linearly independent."""
-    columns = np.flatnonzero(free)
-    varying = X[:, columns] - np.where(columns == X.shape[1] - 1, 0.0, X[:, columns].mean(axis=0))
+def _dependent_columns(X: Array, columns: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Of some columns of the inputs and of the bias, the last: those that are constant, and those beyond the rank."""
+    chosen = X[:, columns]
+    varying = chosen - np.where(columns == X.shape[1] - 1, 0.0, chosen.mean(axis=0))
     norms = np.linalg.norm(varying, axis=0)
     # What rounding leaves of a constant is none of its own.
-    constant = norms <= 1e-12 * np.linalg.norm(X[:, columns], axis=0)
-    if constant.any():
-        kind, named = "constant", columns[constant]
-    else:
-        _, R, order = qr(varying / norms, mode="economic", pivoting=True)
-        dependent = np.abs(np.diag(R)) <= 1e-10
-        rank = int((~dependent).sum())
-        kind, named = "linear combinations of the others", np.sort(columns[order[rank:]])
-    if len(named):
-        raise ValueError(
-            f"the columns {', '.join(map(str, named))} of X are {kind} for output {output}: their weights are not "
-            "determined and have no standard errors. Leave them out, or fit with weight decay and without standard "
-            "errors"
-        )
+    varies = norms > 1e-12 * np.linalg.norm(chosen, axis=0)
+    _, R, order = qr(varying[:, varies] / norms[varies], mode="economic", pivoting=True)
+    rank = int((np.abs(np.diag(R)) > 1e-10).sum())
+    return columns[~varies], np.sort(columns[varies][order[rank:]])
