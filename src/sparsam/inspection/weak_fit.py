@@ -37,7 +37,7 @@ WEAKNESSES = {
 }
 """What is wrong with a fit: the word in a study's table, and the words for it."""
 
-NO_QUALITY = f"\N{EN DASH}: no quality, for the network {' or '.join(WEAKNESSES.values())}"
+NO_QUALITY = f"\N{EN DASH}: not counted, for the network {' or '.join(WEAKNESSES.values())}"
 """Remark on a picture of filters that are none."""
 
 SCALE = {"logistic": 0.8 / 6, "identity": 1.0}
@@ -119,12 +119,8 @@ def diagnose_fit(
         because = f"{_cause(network, deviation)} {_remedies(network, deviation)}"
         return WeakFit("unexplained", f"{found} {because}", at_minimum)
     if units.uninformative.mean() > MOST_UNINFORMATIVE:
-        return WeakFit(
-            "uninformative",
-            f"{poor[0].upper()}{poor[1:]} dead, saturated or constant: as features they are of little use. "
-            f"{_remedies(network, deviation)} Fewer units (n_components) may do as well.",
-            at_minimum,
-        )
+        found = f"{poor[0].upper()}{poor[1:]} dead, saturated or constant: as features they are of little use."
+        return WeakFit("uninformative", f"{found} {_use_of_units(network, deviation)}", at_minimum)
     return None
 
 
@@ -132,7 +128,7 @@ def _poor_units(units: UnitStatistics) -> str:
     """Count the units that are uninformative, as the subject of a sentence; empty if there is none."""
     n, n_poor = len(units.dead), int(units.uninformative.sum())
     if n_poor == n:
-        return f"all {n} hidden units are" if n > 1 else "the only hidden unit is"
+        return {1: "the only hidden unit is", 2: "both hidden units are"}.get(n, f"all {n} hidden units are")
     return f"{n_poor} of {n} hidden units {'is' if n_poor == 1 else 'are'}" if n_poor else ""
 
 
@@ -156,16 +152,34 @@ def _remedies(network: Any, deviation: float) -> str:
     weights = _penalties(network)
     if not weights:
         return "Begin at other weights (random_state), or use another hidden_activation."
-    suitable = SCALE[network.output_activation]
-    factor = max((suitable / deviation) ** 2, LEAST_FACTOR)
+    low = _low_contrast(network, deviation)
+    factor = low**2 if low else LEAST_FACTOR
     lower = " and ".join(f"{name} to {_short(value / factor)}" for name, value in weights.items())
-    if factor > LEAST_FACTOR:
-        return (
-            f"Stretch the contrast of the data by {_short(np.sqrt(factor))}, to a standard deviation of "
-            f"{_short(suitable)}; or lower {lower}."
-        )
+    if low:
+        return f"{_stretch(network, low)}; or lower {lower}."
     stretch = "as far as [0, 1] allows" if network.output_activation == "logistic" else f"by {_short(np.sqrt(factor))}"
     return f"Lower {lower}; or stretch the contrast of the data, {stretch}."
+
+
+def _use_of_units(network: Any, deviation: float) -> str:
+    """Say why a network that explains something has mostly units that do not move, and what to change."""
+    low = _low_contrast(network, deviation)
+    return (
+        f"Either alpha, {_short(network.alpha)}, is so small that large weights behind units that hardly move make up "
+        f"for it: raise alpha. {f'{_stretch(network, low)}, at the usual alpha and beta. ' if low else ''}Or there are "
+        "more units than the data have a use for: lower n_components."
+    )
+
+
+def _low_contrast(network: Any, deviation: float) -> float | None:
+    """By how much the data fall short of a suitable contrast, if by much."""
+    ratio = SCALE[network.output_activation] / deviation
+    return ratio if ratio**2 > LEAST_FACTOR else None
+
+
+def _stretch(network: Any, ratio: float) -> str:
+    suitable = _short(SCALE[network.output_activation])
+    return f"Stretch the contrast of the data by {_short(ratio)}, to a standard deviation of {suitable}"
 
 
 def _penalties(network: Any) -> dict[str, float]:
