@@ -52,6 +52,18 @@ def test_metrics_are_those_of_the_saved_model(learned):
     assert metrics["J"] == pytest.approx(sum(metrics["terms"].values()))
 
 
+def test_a_network_that_explains_nothing_is_named_with_what_to_change(run, tmp_path):
+    """The filters look plausible, the reconstructions are flat."""
+    result = run("learn", "--n-patches", 500, "--n-components", 9, "--alpha", 1e-3, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    model = load(tmp_path / "model.safetensors")
+    assert model.stop_reason_ == "converged"
+    assert "Warning: The network explains under 1 % of the variance of its inputs" in result.stderr
+    assert "Lower alpha to 0.0001 and beta to 0.3; or stretch the contrast of the data" in result.stderr
+    share = json.loads((tmp_path / "metrics.json").read_text())["explained_variance_ratio"]
+    assert share == model.explained_variance_ratio_ < 0.01
+
+
 def test_another_run_is_not_overwritten_unasked(learned, run):
     _, out = learned
     before = {path.name: path.read_bytes() for path in out.iterdir()}

@@ -33,7 +33,11 @@ def test_it_writes_a_table_a_page_and_models(swept):
     assert names == {"study.json", "study.csv", "study.parquet", "filters.png", "filters.pdf", "models"}
     table = pd.read_csv(out / "study.csv")
     assert len(table) == len(pd.read_parquet(out / "study.parquet")) == 16
-    assert np.isfinite(table[["J", "held_out_error", "quality", "seconds"]]).all(axis=None)
+    assert np.isfinite(table[["J", "held_out_error", "explained_variance_ratio", "seconds"]]).all(axis=None)
+    assert (np.isfinite(table.quality) == table.weakness.isna()).all()
+    unexplained = (table.explained_variance_ratio < 0.01).sum()
+    assert unexplained == (table.weakness == "unexplained").sum() > 0
+    assert f"{unexplained} of 16 settings: the network explains under 1 % of the variance" in result.stderr
     assert load(out / table.model[5]).components_.shape == (table.n_components[5], 16)
     with Image.open(out / "filters.png") as image:
         assert image.width > 300

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import sparsam
 from sparsam import SparseAutoencoder
@@ -130,3 +131,14 @@ def test_of_many_rows_some_are_drawn(autoencoder, patches, monkeypatch, contents
     monkeypatch.setattr("sparsam.reports.autoencoder.MOST_ROWS", 100)
     for rows in (patches, patches.tolist()):
         assert "Of 300 rows 100 were drawn" in contents(sparsam.report(autoencoder, rows)).text
+
+
+def test_a_network_that_explains_nothing_is_not_called_a_minimum_and_no_more(patches, contents):
+    model = SparseAutoencoder(6, rho=0.2, alpha=1e-1, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="under 1 %") as caught:
+        model.fit(patches)
+    text = contents(sparsam.report(model, patches)).text
+    assert model.stop_reason_ == "converged"
+    assert "this is a minimum of J" not in text
+    assert "like a Gabor function (R" not in text
+    assert str(caught[0].message) in text

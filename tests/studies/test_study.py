@@ -13,6 +13,7 @@ from sparsam import (
     parameter_study,
     unit_statistics,
 )
+from sparsam.inspection.weak_fit import examine_fit
 from sparsam.studies import read_study, write_table
 
 rng = np.random.default_rng(0)
@@ -72,7 +73,10 @@ def test_rows_are_those_of_separate_fits(study, alone):
         assert row.held_out_error == -model.score(UNSEEN)
         assert row.rho_hat_mean == pytest.approx(model.mean_activation_.mean(), rel=1e-12)
         assert row.rho_hat_std == pytest.approx(model.mean_activation_.std(), rel=1e-12)
-        assert row.quality == fit_gabors(model.components_).quality()
+        assert row.explained_variance_ratio == model.explained_variance_ratio_
+        weak = examine_fit(model, X)
+        np.testing.assert_equal(row.weakness, weak.kind if weak else np.nan)
+        np.testing.assert_equal(row.quality, np.nan if weak else fit_gabors(model.components_).quality())
         shares = unit_statistics(model.transform(X)).shares()
         assert (row.dead, row.saturated) == (shares["dead"], shares["saturated"])
         assert row.J == pytest.approx(row.squared_error + row.weight_decay + row.sparsity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,6 +93,7 @@ def learn(
     from sparsam.estimators._progress.displays import summary_line
     from sparsam.estimators.autoencoder import SparseAutoencoder
     from sparsam.images import normalize_patches, sample_patches
+    from sparsam.inspection.weak_fit import examine_fit
 
     model = SparseAutoencoder(**hyperparameters, mesh=mesh)
     quiet = verbose == 0 or not processes.is_first
@@ -120,6 +122,9 @@ def learn(
     if model.stop_reason_ in CURES:
         say(f"Not converged; {CURES[model.stop_reason_]}, or go on with --warm-start {out / MODEL_FILE} --out ANOTHER")
 
+    weak = examine_fit(model, patches)
+    if weak is not None and weak.at_minimum:
+        say(f"Warning: {weak.text}")
     metrics = _metrics(model, patches, seconds, data | {"n_patches": n_patches, "patch_size": patch_size})
     _write(model, patches, metrics, out, overwrite)
     say(f"Wrote {', '.join((*PICTURES, MODEL_FILE, METRICS_FILE))} to {out}")
@@ -151,6 +156,7 @@ def _metrics(
         "J": model.cost_,
         "J_float64": model.cost(patches),
         "terms": model.terms_,
+        "explained_variance_ratio": None if isnan(model.explained_variance_ratio_) else model.explained_variance_ratio_,
         "mean_activation": [float(value) for value in model.mean_activation_],
         "gradient_norm": model.gradient_norm_,
         "n_iter": model.n_iter_,

@@ -83,9 +83,10 @@ def sweep(
     """Fit a sparse autoencoder at every setting of a grid.
 
     Takes patches as `sparsam learn` does, fits every combination of the values, and writes into the output folder:
-    study.csv (a row a setting: J and its terms, error on patches held out, dead and saturated units, the quality of
-    the filters, seconds, why it stopped), filters.png and filters.pdf (the filters of all settings), study.json,
-    and a model for each setting in models/. What is done when it is interrupted is kept: --resume goes on.
+    study.csv (a row a setting: J and its terms, error on patches held out, the variance explained, dead and saturated
+    units, what is wrong with the fit, the quality of the filters, seconds, why it stopped), filters.png and filters.pdf
+    (the filters of all settings), study.json, and a model for each setting in models/. What is done when it is
+    interrupted is kept: --resume goes on.
     """
     if compare is not None:
         _compare(compare, [_name(flag) for flag in ignore or []], as_json)
@@ -102,6 +103,7 @@ def sweep(
 
     from sparsam.estimators.autoencoder import SparseAutoencoder
     from sparsam.images import normalize_patches, sample_patches
+    from sparsam.inspection.weak_fit import WEAKNESSES
     from sparsam.studies.grid import settings_of
     from sparsam.studies.study import parameter_study
     from sparsam.studies.tables import write_table
@@ -128,6 +130,10 @@ def sweep(
     if parquet:
         write_table(table, out / "study.parquet")
     _draw(out, axes)
+    for kind, words in WEAKNESSES.items():
+        count = int((table["weakness"] == kind).sum()) if "weakness" in table else 0
+        if count:
+            say(f"{count} of {len(table)} settings: the network {words} (weakness {kind} in the table)")
     say(f"Wrote study.csv{', study.parquet' if parquet else ''}, {', '.join(PAGES)} and models to {out}")
     if as_json:
         print_json(_records(table))

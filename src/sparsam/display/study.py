@@ -12,6 +12,7 @@ import numpy as np
 from sparsam.display.figure_io import figure_format, finish_figure
 from sparsam.display.study_layout import Headers, Layout, arrange
 from sparsam.display.study_page import LEGEND_LINE, Page, Panels, legend_lines
+from sparsam.inspection.weak_fit import NO_QUALITY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,11 +28,12 @@ METRIC_LABELS = {
     "held_out_score": "score on rows held out",
     "held_out_log_likelihood": "log-likelihood of rows held out, nats a sample",
     "J": "objective at the end",
+    "explained_variance_ratio": "share of the variance that reconstructions explain",
     "dead": "share of units that hardly vary",
     "saturated": "share of units at the ends of their range",
     "rho_hat_mean": "mean activation",
 }
-SHARES = ("quality", "dead", "saturated")
+SHARES = ("quality", "explained_variance_ratio", "dead", "saturated")
 BETWEEN = "  \N{MIDDLE DOT}  "
 NUMBERS_IN_A_LINE = 2
 
@@ -103,7 +105,8 @@ def plot_study(
     _check(table, filters, axes, rows, columns)
     row_axis, column_axis, outer = _roles({name: len(axes[name]) for name in axes}, rows, columns)
     row_values, column_values = ([None] if name is None else list(axes[name]) for name in (row_axis, column_axis))
-    shown = [name for name in numbers if name in table and table[name].notna().any()]
+    weak = table["weakness"].notna() if "weakness" in table else np.zeros(len(table), bool)
+    shown = [name for name in numbers if name in table and (table[name].notna() | (weak & (name == "quality"))).any()]
     legend = _legend(shown, table)
     n_lines = len(_caption_lines(table, shown))
     layout, panels = _arrange(axes, outer, row_axis, column_axis, n_lines, 0.0)
@@ -223,4 +226,6 @@ def _legend(shown: list[str], table: pd.DataFrame) -> str:
     seeds = table["seed"].drop_duplicates().tolist() if "seed" in table else []
     if len(seeds) > 1:
         parts.append(f"Filters of seed {seeds[0]}, numbers: means of {len(seeds)} seeds")
+    if "quality" in shown and "weakness" in table and table["weakness"].notna().any():
+        parts.append(NO_QUALITY)
     return ". ".join(parts)

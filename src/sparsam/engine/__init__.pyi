@@ -17,6 +17,7 @@ from .objective.objective import Evaluation, Objective, Term
 from .objective.penalties import KLSparsity, TangentPropagation, WeightDecay
 from .training.callbacks import FitCallback, FunctionCallback
 from .training.checkpoints import Checkpointer
+from .training.plateau import Plateau
 from .training.state import Progress
 from .training.stop_reasons import STOP_REASONS
 from .training.streaming import StreamedSamples
@@ -39,6 +40,7 @@ __all__ = [
     "NoisyCrossEntropy",
     "Objective",
     "Parameters",
+    "Plateau",
     "ProfileGaussianError",
     "Progress",
     "Samples",

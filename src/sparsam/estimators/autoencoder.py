@@ -15,18 +15,18 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam.engine.data.batch import Batch
-from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.activations import get_activation
-from sparsam.engine.network.network import Network, Parameters, affine, weighted_sum
+from sparsam.engine.network.network import Network, Parameters, affine
 from sparsam.engine.objective.error_functions import SquaredError
 from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.training.state import Progress
-from sparsam.engine.training.streaming import StreamedSamples, summed
+from sparsam.engine.training.streaming import summed
 from sparsam.engine.training.train import Training, precision
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._base import NetworkEstimator
@@ -37,8 +37,10 @@ from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
 from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.fit_environment import checkpointer_of
 from sparsam.estimators._training.fitted_attributes import initial_weights, network_attributes, unravel
+from sparsam.estimators._training.reconstruction import InputMoments, unit_activity
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators._validation import LARGEST_WEIGHT
+from sparsam.inspection.weak_fit import diagnose_fit, explained_variance
 
 __all__ = ["SparseAutoencoder"]
 
@@ -77,7 +79,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     max_iter : int, default 1000
         Maximum number of iterations.
     tol : float, default 1e-5
-        Tolerance of the gradient: converged when no component is larger.
+        Tolerance of the gradient: converged when no component is larger. A training that converges while it explains
+        under 1 % of the variance of its inputs goes on to tol / 100, as if that had been asked for: it may be on a
+        plateau, from which the way down begins with hardly any decrease.
     time_budget : float or None, default None
         Seconds after which to stop, converged or not.
     chunk_size : int or None, default None
@@ -125,6 +129,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         b_1, b_2.
     mean_activation_ : array of shape (n_components,)
         rho_hat on the training data.
+    explained_variance_ratio_ : float
+        Share of the variance of the training data that their reconstructions explain (R^2), at the end of the training:
+        1 - sum_n s_n |y_n - x_n|^2 / sum_n s_n |x_n - mean x|^2. It is 0 of the best constant, and NaN of data that do
+        not vary.
     cost_ : float
         J at the end, as the training computed it.
     n_iter_, n_evaluations_ : int
@@ -132,7 +140,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     gradient_norm_ : float
         Max-norm of the gradient at the end: its largest component in absolute value.
     converged_ : bool
-        Whether gradient_norm_ <= tol.
+        Whether gradient_norm_ <= tol; where the training went on to tol / 100 and nothing but max_iter, say, ended it,
+        by that.
     stop_reason_ : str
         "converged", "precision", "max_iter", "time_budget", "callback", "interrupted" or, after a FloatingPointError,
         "not_finite"; see `sparsam.engine.STOP_REASONS`.
@@ -240,7 +249,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         Warns
         -----
         ConvergenceWarning
-            If the training stopped before converging.
+            If the training stopped before converging. Or if it converged, and explains under 1 % of the variance of its
+            inputs: alpha and beta outweigh the error at this scale of the data, and the warning says how much to lower
+            them by, or to stretch the data. Or if more than half of the hidden units are dead, saturated or constant
+            (see `unit_statistics`).
         UserWarning
             If it was interrupted by Ctrl-C; the estimator holds the weights so far. As with scikit-learn's MLP the
             interrupt ends here: in a loop over fits, look at ``stop_reason_``.
@@ -250,9 +262,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
             with checkpointer_of(self) as checkpointer:
                 run = self._prepare_training(problem, reporter, checkpointer)
                 training = run.train()
-                attributes = self._attributes(problem, training, run.data)
+                assert run.inputs is not None
+                attributes, warning = self._results(problem, training, run.data, run.inputs)
                 del run  # and with it what is on the devices
-            return self._finish(training, attributes, reporter)
+            return self._finish(training, attributes, reporter, warning)
 
     def _problem(
         self, X: ArrayLike, sample_weight: ArrayLike | None, on_rows_read: Callable[[int], None] = lambda n_rows: None
@@ -261,23 +274,35 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         dataset = load_dataset(self, X, sample_weight, self._check_range, on_rows_read=on_rows_read)
         network = self._network(dataset.n_features, int(self.n_components))
         theta = initial_weights(self, network)
-        return TrainingProblem(self._objective(network), theta, dataset, _AttributesAt(network), network.layer_sizes)
+        return TrainingProblem(
+            self._objective(network), theta, dataset, _AttributesAt(network), network.layer_sizes, reconstructs=True
+        )
 
     def _check_range(self, batch: Batch, row: int) -> Batch:
         if self.output_activation == "logistic":
             validation.check_unit_range(batch.inputs, row)
         return batch
 
-    def _attributes(self, problem: TrainingProblem, training: Training, data: DeviceData) -> dict[str, Any]:
-        """Make the fitted attributes; the mean activation takes a pass over the data."""
+    def _results(
+        self, problem: TrainingProblem, training: Training, data: DeviceData, inputs: InputMoments
+    ) -> tuple[dict[str, Any], Warning | None]:
+        """Make the fitted attributes, and the warning of a fit that has learned next to nothing.
+
+        What the hidden units do takes a pass over the data.
+        """
         if not training.history:
-            return {}
-        objective = problem.objective
+            return {}, None
+        objective, last = problem.objective, training.history[-1]
+        rho = float(self.rho) if self.beta > 0 else None
         with precision(self.dtype):
             weights = objective.network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
-            activation = np.asarray(_mean_activation(objective, weights, data.samples_in(self.dtype)))
-        at_end = problem.attributes_at(training.history[-1], training.theta)
-        return {**at_end, "mean_activation_": activation}
+            samples, n_rows = data.samples_in(self.dtype), data.dataset.n_rows
+            units = unit_activity(objective, weights, samples, inputs, n_samples=n_rows, rho=rho)
+        explained = explained_variance(last.terms[SquaredError.name], inputs.variance)
+        at_end = problem.attributes_at(last, training.theta)
+        attributes = {**at_end, "mean_activation_": units.mean, "explained_variance_ratio_": explained}
+        weak = diagnose_fit(self, training.stop_reason, explained, inputs.variance, len(inputs.mean), units)
+        return attributes, ConvergenceWarning(weak.text) if weak is not None and weak.at_minimum else None
 
     def transform(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
         """Activations of the hidden units, z = h(x W_1 + b_1).
@@ -479,16 +504,4 @@ def _negative_error(network: Network, parameters: Parameters, X: jax.Array) -> j
     return -SquaredError().per_sample(network, network.forward(parameters, X.T), X.T)
 
 
-def _activations(objective: Objective, parameters: Parameters, chunk: Batch) -> jax.Array:
-    hidden = get_activation(objective.network.hidden_activation)
-    a = objective.network.forward(parameters, chunk.inputs).pre_activations[0]
-    z = hidden.probabilities(a)[0] if hidden.probabilities else hidden.function(a)
-    return weighted_sum(z, chunk.sample_weight)
-
-
-_activation_sums = summed(_activations)
 _sums = summed(Objective.sums)
-
-
-def _mean_activation(objective: Objective, parameters: Parameters, data: Samples | StreamedSamples) -> jax.Array:
-    return _activation_sums(objective, parameters, data) / np.asarray(data.total_weight)

@@ -14,6 +14,8 @@ from sparsam.engine.training import train_many as together
 from sparsam.engine.training.train import Training
 from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.fitted_attributes import set_fitted_attributes, training_attributes, warn_or_raise
+from sparsam.estimators._training.reconstruction import input_moments
+from sparsam.estimators._warnings import warn_user
 from sparsam.estimators.autoencoder import SparseAutoencoder
 
 __all__ = ["OWN", "can_fit_with_others", "fit_many", "kind_of"]
@@ -81,13 +83,15 @@ def fit_many(
     if not isinstance(samples, Samples):
         raise TypeError("X is streamed, which one fit at a time can do: fit the estimators one by one")
 
+    inputs = input_moments(samples, first.dtype)
+
     def finish(number: int, training: Training) -> None:
         if training.stop_reason == "interrupted":
             return
         for max_iter in (*sorted(snapshots), first.max_iter):
             estimator = copy(estimators[number]).set_params(max_iter=max_iter)
             at = training.at_max_iter(max_iter)
-            _set_fitted(estimator, at, estimator._attributes(problems[number], at, data))
+            _set_fitted(estimator, at, *estimator._results(problems[number], at, data, inputs))
             finished(number, estimator)
 
     train_many(
@@ -99,17 +103,22 @@ def fit_many(
         tol=first.tol,
         max_iter=first.max_iter,
         snapshots=snapshots,
+        plateau=inputs.plateau,
         finished=finish,
         stop=stop,
         **options,
     )
 
 
-def _set_fitted(estimator: SparseAutoencoder, training: Training, attributes: dict[str, Any]) -> None:
+def _set_fitted(
+    estimator: SparseAutoencoder, training: Training, attributes: dict[str, Any], warning: Warning | None
+) -> None:
     if training.history:
         set_fitted_attributes(estimator, attributes | training_attributes(training))
     else:
         estimator.stop_reason_ = training.stop_reason
+    if warning is not None:
+        warn_user(str(warning), type(warning))
     try:
         warn_or_raise(training)
     except FloatingPointError:  # stop_reason_ says so

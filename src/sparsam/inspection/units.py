@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["UnitStatistics", "unit_statistics"]
+__all__ = ["RANGES", "UnitStatistics", "ends_of", "unit_statistics"]
 
 Array = NDArray[np.float64]
 
@@ -51,6 +51,37 @@ class UnitStatistics:
     dead: NDArray[np.bool_]
     saturated: NDArray[np.bool_]
     constant: NDArray[np.bool_] | None
+
+    @classmethod
+    def of_moments(
+        cls,
+        n_samples: int,
+        mean: Array,
+        deviation: Array,
+        at_low: Array,
+        at_high: Array,
+        *,
+        hidden_activation: str = "logistic",
+        rho: float | None = None,
+    ) -> UnitStatistics:
+        """Tell from the first two moments, and the shares at the ends (see `ends_of`), what kind each unit is of.
+
+        ``rho`` is as in `unit_statistics`.
+        """
+        low, high = RANGES[hidden_activation]
+        between = 1 - at_low - at_high
+        span = high - low if high < np.inf else deviation.max(initial=0.0)
+        dead = (deviation < LEAST_DEVIATION * span) | (deviation == 0)
+        saturated = (at_high > 0) & (at_high >= between) & (between < 0.5)
+        constant = None
+        if rho is not None and high < np.inf:
+            constant = dead & (np.abs((mean - low) / (high - low) - rho) <= NEAR_RHO * rho)
+        return cls(n_samples, mean, deviation, at_low, between, at_high, dead, saturated, constant)
+
+    @property
+    def uninformative(self) -> NDArray[np.bool_]:
+        """Units that are dead (constant ones are) or saturated."""
+        return self.dead | self.saturated
 
     def shares(self) -> dict[str, float]:
         """Shares of the units that are dead, saturated and, if rho was given, constant."""
@@ -110,7 +141,7 @@ def unit_statistics(
     if rho is not None and not 0 < rho < 1:
         raise ValueError(f"rho must be in (0, 1), got {rho!r}")
     low, high = RANGES[hidden_activation]
-    margin = END * (high - low) if high < np.inf else 0.0
+    low_end, high_end = ends_of(hidden_activation)
 
     n, mean, squares = 0, np.zeros(0), np.zeros(0)
     at_low, at_high = np.zeros(0), np.zeros(0)
@@ -131,21 +162,21 @@ def unit_statistics(
         squares += np.sum((z - chunk_mean) ** 2, axis=0) + difference**2 * n * m / (n + m)
         mean += difference * m / (n + m)
         n += m
-        at_low += np.sum(z <= low + margin, axis=0)
-        at_high += np.sum(z >= high - margin, axis=0)
+        at_low += np.sum(z <= low_end, axis=0)
+        at_high += np.sum(z >= high_end, axis=0)
     if n == 0:
         raise ValueError("activations has no samples")
 
-    deviation = np.sqrt(squares / n)
-    at_low, at_high = at_low / n, at_high / n
-    between = 1 - at_low - at_high
-    span = high - low if high < np.inf else deviation.max(initial=0.0)
-    dead = (deviation < LEAST_DEVIATION * span) | (deviation == 0)
-    saturated = (at_high > 0) & (at_high >= between) & (between < 0.5)
-    constant = None
-    if rho is not None and high < np.inf:
-        constant = dead & (np.abs((mean - low) / (high - low) - rho) <= NEAR_RHO * rho)
-    return UnitStatistics(n, mean, deviation, at_low, between, at_high, dead, saturated, constant)
+    return UnitStatistics.of_moments(
+        n, mean, np.sqrt(squares / n), at_low / n, at_high / n, hidden_activation=hidden_activation, rho=rho
+    )
+
+
+def ends_of(hidden_activation: str) -> tuple[float, float]:
+    """Return the activations up to which, and from which on, a unit is at the lower and at the upper end."""
+    low, high = RANGES[hidden_activation]
+    margin = END * (high - low) if high < np.inf else 0.0
+    return low + margin, high - margin
 
 
 def _chunks(activations: Any) -> Iterator[Array]:

@@ -90,7 +90,11 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         "format": FORMAT,
         "class": type(estimator).__name__,
         "parameters": {name: _as_json(value) for name, value in parameters.items()},
-        "results": {name: _as_json(getattr(model, name)) for name in layout.results},
+        "results": {
+            name: _as_json(getattr(model, name))
+            for name in (*layout.results, *layout.results_since)
+            if hasattr(model, name)
+        },
         "labels": {name: _labels_as_json(getattr(model, name)) for name in layout.labels},
         "history": list(model._history),
         "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
@@ -145,7 +149,8 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
     model: Any = layout.estimator(**{name: _from_json(value) for name, value in parameters.items()})
     check_random_state(model.random_state)
 
-    for name, kind in layout.results.items():
+    since = {name: kind for name, kind in layout.results_since.items() if name in header["results"]}
+    for name, kind in {**layout.results, **since}.items():
         if type(header["results"][name]) is not kind:
             raise ValueError(f"{name} is not of type {kind.__name__}")
         setattr(model, name, header["results"][name])

@@ -45,6 +45,7 @@ class Layout:
     estimator: type[BaseEstimator]
     arrays: tuple[str, ...]  # attributes that are one array
     results: Mapping[str, type]  # attributes that are one number, string or truth value
+    results_since: Mapping[str, type] = field(default_factory=dict)  # more of them, which files of 0.1.0 do not have
     labels: tuple[str, ...] = ()  # attributes that are labels: numbers or strings
     not_saved: tuple[str, ...] = (
         "callback",
@@ -103,7 +104,12 @@ def _decode_classifier(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 NOT_SAVED_SUPERVISED = ("callback", "random_state", "mesh", "checkpoint", "tangents")
 LAYOUTS = {
-    "SparseAutoencoder": Layout(estimator=SparseAutoencoder, arrays=("mean_activation_",), results=RESULTS),
+    "SparseAutoencoder": Layout(
+        estimator=SparseAutoencoder,
+        arrays=("mean_activation_",),
+        results=RESULTS,
+        results_since={"explained_variance_ratio_": float},
+    ),
     "MultivariateNormalRegressor": Layout(
         estimator=MultivariateNormalRegressor,
         arrays=("covariance_",),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam.inspection.units import RANGES, unit_statistics
+from sparsam.inspection.weak_fit import examine_fit, explained_variance, total_variance
 from sparsam.reports import charts
 from sparsam.reports import diagnostics as findings
 from sparsam.reports.embedded_images import limits_of, patch_picture, row_shape
@@ -42,6 +43,8 @@ def autoencoder_page(network: Any, X: Any, image_shape: Any) -> Page:
     units = unit_pages(network, X, Z, shape, limits, statistics, losses)
     explained = [unit for unit in units if unit.oriented and unit.r2 is not None and unit.r2 > 0.7]
     mean = np.asarray(network.mean_activation_, dtype=np.float64)
+    weak = examine_fit(network, X, statistics)
+    error = float(squared_errors(network, X, Z).mean())
     check = spot_check(
         X[:CHECKED_ROWS],
         n_components=Z.shape[1],
@@ -62,7 +65,8 @@ def autoencoder_page(network: Any, X: Any, image_shape: Any) -> Page:
             "check": check,
             "rho": rho,
             "of_tanh": network.hidden_activation == "tanh",
-            "error": float(squared_errors(network, X, Z).mean()),
+            "error": error,
+            "is_weak": weak is not None,
             "n_rows": n_rows,
             "n_looked_at": len(X),
             "n_for_losses": n_for_losses,
@@ -78,14 +82,20 @@ def autoencoder_page(network: Any, X: Any, image_shape: Any) -> Page:
             ("hidden units", str(Z.shape[1])),
             ("rows", f"{n_rows:,}"),
             *training_facts(network),
+            ("variance explained", _explained(error, X)),
         ],
         findings=[
-            findings.diagnose_training(network),
+            findings.diagnose_training(network, weak),
             *findings.diagnose_units(statistics, mean, rho if RANGES[network.hidden_activation][1] < np.inf else None),
             *findings.diagnose_inputs(X, network.output_activation),
         ],
         parameters=parameters_of(network),
     )
+
+
+def _explained(error: float, X: Array) -> str:
+    share = explained_variance(error, total_variance(X))
+    return "\N{EN DASH}" if np.isnan(share) else f"{100 * share:.1f} %"
 
 
 def _reconstructions(

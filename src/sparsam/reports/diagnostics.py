@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sparsam.display.residuals import correlations
 from sparsam.engine.training.stop_reasons import STOP_REASONS
 from sparsam.inspection.units import UnitStatistics
+from sparsam.inspection.weak_fit import WeakFit
 
 __all__ = [
     "Finding",
@@ -49,12 +50,14 @@ UNIT_TROUBLES = {
 }
 
 
-def diagnose_training(network: Any) -> Finding:
-    """Say whether the training arrived at a minimum, and if not, what to do."""
+def diagnose_training(network: Any, weak: WeakFit | None = None) -> Finding:
+    """Say whether the training arrived at a minimum, and if not, what to do; or that the minimum is of no use."""
     reason = STOP_REASONS[network.stop_reason_]
     where = (
         f"after {network.n_iter_} iterations, where no component of the gradient exceeds {network.gradient_norm_:.1e}"
     )
+    if network.stop_reason_ == "converged" and weak is not None:
+        return Finding("warning", f"The training has converged {where}, to weights of little use. {weak.text}")
     if network.stop_reason_ == "converged":
         return Finding("good", f"The training has converged {where}: this is a minimum of J.")
     if network.stop_reason_ == "held_out":
@@ -66,7 +69,7 @@ def diagnose_training(network: Any) -> Finding:
     return Finding(
         "warning",
         f"The training has not converged: {reason} ({where}, and tol is {network.tol:g}). "
-        f"{REMEDIES.get(network.stop_reason_, '')}".strip(),
+        f"{REMEDIES.get(network.stop_reason_, '')}{'' if weak is None else f' {weak.text}'}".strip(),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from sparsam._utils.digests import to_jsonable
 from sparsam.inspection.gabor import LEAST_SIDE, fit_gabors
 from sparsam.inspection.units import unit_statistics
+from sparsam.inspection.weak_fit import examine_fit
 from sparsam.studies.grid import NOT_VARIED
 
 __all__ = ["HeldOut", "measured", "parameters_of"]
@@ -50,13 +51,16 @@ def measured(model: Any, seconds: float, X: Any, held_out: HeldOut | None) -> di
         return {"J": NAN, "seconds": seconds, "stop_reason": model.stop_reason_}
     row: dict[str, Any] = {"J": model.cost_, **model.terms_}
     row |= _held_out_scores(model, held_out)
+    weak = None
     if hasattr(model, "mean_activation_"):
         rho_hat = np.asarray(model.mean_activation_, dtype=np.float64)
-        shares = unit_statistics(model.transform(X), hidden_activation=model.hidden_activation).shares()
+        units = unit_statistics(model.transform(X), hidden_activation=model.hidden_activation)
+        shares, weak = units.shares(), examine_fit(model, X, units)
         row |= {"rho_hat_mean": float(rho_hat.mean()), "rho_hat_std": float(rho_hat.std())}
         row |= {"dead": shares["dead"], "saturated": shares["saturated"]}
+        row |= {"explained_variance_ratio": model.explained_variance_ratio_, "weakness": weak.kind if weak else NAN}
     return row | {
-        "quality": _quality(np.asarray(model.coefs_[0], dtype=np.float64).T),
+        "quality": NAN if weak else _quality(np.asarray(model.coefs_[0], dtype=np.float64).T),
         "iterations": model.n_iter_,
         "evaluations": model.n_evaluations_,
         "seconds": seconds,

@@ -93,10 +93,14 @@ def parameter_study(
             J, and each term of it                            at the end of the training
             held_out_error                   of autoencoders the mean of E_n on the rows held out, 1/2 |y_n - x_n|^2
             held_out_score, held_out_log_likelihood   of the others ``score`` and ``mean_log_likelihood`` on these rows
+            explained_variance_ratio         share of the training data's variance that reconstructions explain, R^2
             rho_hat_mean, rho_hat_std        mean and spread of the hidden units' mean activations
             dead, saturated                  shares of the hidden units, see `unit_statistics`
+            weakness                         "unexplained" where less than 0.01 of the variance is, "uninformative"
+                                             where more than half of the units are dead, saturated or constant
             quality                          share of the filters that are like oriented Gabor functions (R^2 > 0.7),
-                                             see `fit_gabors`; NaN where inputs are no square patches
+                                             see `fit_gabors`; NaN where inputs are no square patches, and where there
+                                             is a weakness
             iterations, evaluations, gradient_norm, stop_reason
             seconds                          from the beginning of the training, while others were trained beside it
             model                            the model's file within ``out``

@@ -19,8 +19,9 @@ SEED = "seed"
 """The column that ends the parameters; what follows are results."""
 
 RESULTS = (
-    *("held_out_error", "held_out_score", "held_out_log_likelihood", "rho_hat_mean", "rho_hat_std", "dead"),
-    *("saturated", "quality", "iterations", "evaluations", "seconds", "gradient_norm", "stop_reason", "model"),
+    *("held_out_error", "held_out_score", "held_out_log_likelihood", "explained_variance_ratio"),
+    *("rho_hat_mean", "rho_hat_std", "dead", "saturated", "weakness", "quality"),
+    *("iterations", "evaluations", "seconds", "gradient_norm", "stop_reason", "model"),
 )
 
 

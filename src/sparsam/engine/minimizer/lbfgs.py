@@ -55,6 +55,7 @@ __all__ = [
     "ask",
     "initialize",
     "needs_factors",
+    "set_tol",
     "tell",
     "tell_factors",
 ]
@@ -245,14 +246,8 @@ def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState
     # Either J descends for as long as it is finite, or it descends without end: no want of precision.
     endless = ~narrowed.upper_finite | (jnp.isinf(narrowed.upper) & (narrowed.trials >= LONGEST_SEARCH))
     status = jnp.select(
-        [
-            accepted & (told.gradient_norm <= state.tol),
-            accepted & (told.lows.idle >= PATIENCE),
-            accepted & (told.iteration >= state.max_iter),
-            failed & ~restart & endless,
-            failed & ~restart,
-        ],
-        [CONVERGED, PRECISION, MAX_ITER, NOT_FINITE, PRECISION],
+        [accepted, failed & ~restart & endless, failed & ~restart],
+        [_status_of_iterate(told), NOT_FINITE, PRECISION],
         RUNNING,
     )
     return replace(told, status=status.astype(state.status.dtype), search=search)
@@ -277,6 +272,36 @@ def tell_factors(state: LBFGSState, factors: Factors) -> LBFGSState:
     assert preconditioner is not None
     return replace(
         state, preconditioner=replace(preconditioner, factors=factors, age=jnp.zeros_like(preconditioner.age))
+    )
+
+
+@jax.jit
+def set_tol(state: LBFGSState, tol: jax.Array, where: jax.Array) -> LBFGSState:
+    """Set another tol, where asked, after an iterate was accepted: all that follows is as if it had been so before.
+
+    Parameters
+    ----------
+    state : LBFGSState
+        Or several, stacked along a first axis.
+    tol : array of shape ()
+    where : boolean array of shape () or (n_states,)
+
+    Returns
+    -------
+    LBFGSState
+        One that had converged goes on if the new tol is smaller than its gradient.
+    """
+    tol = jnp.where(where, tol, state.tol).astype(state.tol.dtype)
+    status = jnp.where(where, _status_of_iterate(replace(state, tol=tol)), state.status)
+    return replace(state, tol=tol, status=status.astype(state.status.dtype))
+
+
+def _status_of_iterate(state: LBFGSState) -> jax.Array:
+    """Whether an iterate just accepted is the last, and why."""
+    return jnp.select(
+        [state.gradient_norm <= state.tol, state.lows.idle >= PATIENCE, state.iteration >= state.max_iter],
+        [CONVERGED, PRECISION, MAX_ITER],
+        RUNNING,
     )
 
 

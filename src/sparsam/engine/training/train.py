@@ -30,6 +30,7 @@ from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.compiled_loop import MAX_STEPS, LoopRecords
 from sparsam.engine.training.evaluators import Evaluator, make_evaluator
+from sparsam.engine.training.plateau import Plateau, tol_beyond
 from sparsam.engine.training.state import Progress, TrainingState, host_leaves, restore_minimizer
 from sparsam.engine.training.stop_reasons import FAILED, FINAL, REASON_OF_STATUS
 from sparsam.engine.training.streaming import StreamedSamples
@@ -37,9 +38,11 @@ from sparsam.engine.training.streaming import StreamedSamples
 __all__ = [
     "SOLVERS",
     "Training",
+    "go_beyond_plateau",
     "initial_state",
     "next_pause",
     "next_steps",
+    "on_plateau",
     "precision",
     "record",
     "train",
@@ -63,6 +66,8 @@ class Training:
         A key of `STOP_REASONS`.
     tol : float
         What was asked for.
+    plateau_tol : float or None
+        What the training went on to, having converged on a plateau.
     history : list of Progress
         One an iteration, from the initial weights (iteration 0) on. The seconds within a burst are interpolated.
     broken_terms : tuple of str
@@ -74,6 +79,7 @@ class Training:
     theta: NDArray[np.floating]
     stop_reason: str
     tol: float
+    plateau_tol: float | None = None
     history: list[Progress] = field(default_factory=list)
     broken_terms: tuple[str, ...] = ()
     snapshots: dict[int, Training] = field(default_factory=dict)
@@ -86,7 +92,7 @@ class Training:
         """Keep what is there, if it is of an iteration that is wanted and the training goes on."""
         iteration = len(self.history) - 1
         if iteration in wanted and not self.stop_reason:
-            self.snapshots[iteration] = Training(self.theta, "max_iter", self.tol, self.history)
+            self.snapshots[iteration] = replace(self, stop_reason="max_iter", snapshots={})
 
 
 @contextmanager
@@ -118,6 +124,7 @@ def train(
     callbacks: Sequence[FitCallback] = (),
     checkpointer: Checkpointer | None = None,
     snapshots: Collection[int] = (),
+    plateau: Plateau | None = None,
     after: Progress | None = None,
 ) -> Training:
     """Minimize an objective over samples from the weights theta.
@@ -146,6 +153,9 @@ def train(
         Where to save the training between bursts, and to go on from where something was saved.
     snapshots : collection of int
         Iterations, from 1 on, of which to keep what is there; of a training that is resumed those that are to come.
+    plateau : Plateau or None
+        Where to go on to a hundredth of tol before it counts as converged. Where no such decrease is left in the
+        precision, it has converged all the same.
     after : Progress or None
         The end of a training that this one continues: iterations, evaluations and seconds are counted from there.
 
@@ -164,6 +174,7 @@ def train(
         time_budget=time_budget,
         snapshots=snapshots,
         max_iter=max_iter,
+        plateau=plateau,
         after=after,
     )
     loop.begin(solver)
@@ -201,6 +212,7 @@ class _TrainingLoop:
     time_budget: float | None
     snapshots: Collection[int]
     max_iter: int
+    plateau: Plateau | None
     after: Progress | None
     start: float = field(default_factory=time.perf_counter)
     elapsed: float = 0.0
@@ -232,6 +244,8 @@ class _TrainingLoop:
         self.resumed = saved.history[-1].resumed + 1 if saved.history else 0
         for callback in self.callbacks:
             callback.restore(saved.callbacks)
+        if self.state.tol != np.asarray(self.training.tol, self.training.theta.dtype):
+            self.training.plateau_tol = tol_beyond(self.training.tol)
         if saved.stop_reason in FINAL:
             self.training.stop_reason = saved.stop_reason
 
@@ -244,7 +258,11 @@ class _TrainingLoop:
         with precision(training.theta.dtype):
             self.state, records = self.evaluator.steps(self.state, self.steps, pause)
             records, theta, status = jax.device_get((records, self.state.theta, self.state.status))
-            if records.needs_factors:
+            needs_factors = records.needs_factors
+            if on_plateau(self.plateau, self.names, status, records.last_terms):
+                self.state = go_beyond_plateau(self.state, [training], np.array(True))
+                status, needs_factors = jax.device_get((self.state.status, lbfgs.needs_factors(self.state)))
+            if needs_factors:
                 self.state = lbfgs.tell_factors(self.state, self.evaluator.factors(self.state))
         before, self.elapsed = self.elapsed, time.perf_counter() - self.start
         record(training, self.names, records, theta, int(status), before, self.elapsed, self.resumed, self.after)
@@ -304,6 +322,25 @@ def initial_state(
     return lbfgs.initialize(theta, factors=factors, tol=tol, max_iter=max_iter)
 
 
+def on_plateau(
+    plateau: Plateau | None, names: list[str], status: int | NDArray[np.integer], terms: NDArray[np.floating]
+) -> bool:
+    """Whether a training has converged on a plateau, by the terms of J where it did."""
+    if plateau is None or status != lbfgs.CONVERGED:
+        return False
+    return plateau.includes(dict(zip(names, np.asarray(terms, np.float64).tolist(), strict=True)))
+
+
+def go_beyond_plateau(
+    state: lbfgs.LBFGSState, trainings: Sequence[Training], where: NDArray[np.bool_]
+) -> lbfgs.LBFGSState:
+    """Let trainings that have converged on a plateau go on: of one state, or of a stack, where it says so."""
+    tol = tol_beyond(trainings[0].tol)  # the same for all
+    for training in trainings:
+        training.plateau_tol = tol
+    return lbfgs.set_tol(state, cast(jax.Array, np.asarray(tol, state.tol.dtype)), cast(jax.Array, where))
+
+
 def record(
     training: Training,
     names: list[str],
@@ -326,6 +363,8 @@ def record(
         training.broken_terms = tuple(np.asarray(names)[broken].tolist())
     if status != lbfgs.RUNNING:
         training.stop_reason = REASON_OF_STATUS[status]
+    if training.stop_reason == "precision" and training.history[-1].gradient_norm <= training.tol:
+        training.stop_reason = "converged"  # beyond a plateau: the user's tol is met, and there is nothing lower
 
 
 def _compile(evaluator: Evaluator, state: lbfgs.LBFGSState) -> None:

@@ -29,7 +29,18 @@ from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.callbacks import FunctionCallback
 from sparsam.engine.training.compiled_loop import run_loop
 from sparsam.engine.training.evaluators import compiled_input_moments, make_evaluator
-from sparsam.engine.training.train import Training, initial_state, next_pause, next_steps, precision, record, train
+from sparsam.engine.training.plateau import Plateau
+from sparsam.engine.training.train import (
+    Training,
+    go_beyond_plateau,
+    initial_state,
+    next_pause,
+    next_steps,
+    on_plateau,
+    precision,
+    record,
+    train,
+)
 
 __all__ = ["train_lanes", "train_many", "train_side_by_side"]
 
@@ -63,9 +74,9 @@ def train_many(
     thetas : sequence of arrays of shape (n_parameters,)
         Where each starts.
     **options
-        ``solver``, ``dtype``, ``tol``, ``max_iter``, ``time_budget``, ``snapshots`` as for `sparsam.engine.train`, the
-        same for all; ``finished``, told of each training as it ends; ``stop``, asked about ten times a second whether
-        to end them all, with the reason "interrupted".
+        ``solver``, ``dtype``, ``tol``, ``max_iter``, ``time_budget``, ``snapshots``, ``plateau`` as for
+        `sparsam.engine.train`, the same for all; ``finished``, told of each training as it ends; ``stop``, asked about
+        ten times a second whether to end them all, with the reason "interrupted".
 
     Returns
     -------
@@ -129,6 +140,7 @@ def train_lanes(
     max_iter: int = 1000,
     time_budget: float | None = None,
     snapshots: Collection[int] = (),
+    plateau: Plateau | None = None,
     finished: Finished = _ignore,
     stop: Callable[[], bool] = _never,
 ) -> list[Training]:
@@ -160,8 +172,18 @@ def train_lanes(
                 ]
                 states, records = _burst_lanes(stacked, samples, states, steps, cast(Any, np.array(pauses, np.int32)))
                 records, reached, status = jax.device_get((records, states.theta, states.status))
-                if np.any(records.needs_factors):
-                    states = _refresh_lanes(stacked, samples, states, inputs, records.needs_factors)
+                needs_factors = records.needs_factors
+                on = [
+                    bool(k >= 0 and not trainings[k].stop_reason)
+                    and on_plateau(plateau, names, status[lane], records.last_terms[lane])
+                    for lane, k in enumerate(lanes)
+                ]
+                if any(on):
+                    states = go_beyond_plateau(states, [trainings[k] for k in lanes[on]], np.array(on))
+                    status, wanted = jax.device_get((states.status, lbfgs.needs_factors(states)))
+                    needs_factors = needs_factors | (wanted & on)
+                if np.any(needs_factors):
+                    states = _refresh_lanes(stacked, samples, states, inputs, needs_factors)
             before, elapsed = elapsed, time.perf_counter() - start
             steps, ending = next_steps(steps, elapsed - before), stop()
             for lane, k in enumerate(lanes):

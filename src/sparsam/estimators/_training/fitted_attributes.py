@@ -118,8 +118,12 @@ def warn_or_raise(training: Training) -> None:
         case "interrupted":
             warn_user(f"Training {reason}{where}: the estimator holds these weights.", UserWarning)
         case "max_iter" | "time_budget":
+            if training.plateau_tol is None:
+                above = f"tol = {tol:.2g}"
+            else:
+                above = f"tol / 100 = {training.plateau_tol:.2g}, to which it goes on from weights that explain nothing"
             warn_user(
-                f"Not converged: {reason}{where}, above tol = {tol:.2g}. Increase {training.stop_reason}, or go on "
+                f"Not converged: {reason}{where}, above {above}. Increase {training.stop_reason}, or go on "
                 "from these weights with warm_start=True.",
                 ConvergenceWarning,
             )

@@ -23,6 +23,7 @@ from sparsam.estimators._progress.sklearn_callbacks import AttributesAt
 from sparsam.estimators._tangents import TangentFunction
 from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.early_stopping import EarlyStopping
+from sparsam.estimators._training.reconstruction import InputMoments, input_moments
 from sparsam.estimators._warnings import warn_user
 
 __all__ = ["EstimatorTraining", "TrainingProblem"]
@@ -47,6 +48,8 @@ class TrainingProblem:
         Makes tangents that are not held.
     offset : float
         What to add to the log-likelihood of what is held out for the user's units.
+    reconstructs : bool
+        Whether the outputs reconstruct the inputs: then a training that explains nothing of them may not end yet.
     """
 
     objective: Objective
@@ -56,6 +59,7 @@ class TrainingProblem:
     layer_sizes: tuple[int, ...]
     tangents: TangentFunction | None = None
     offset: float = 0.0
+    reconstructs: bool = False
 
 
 class EstimatorTraining:
@@ -76,6 +80,8 @@ class EstimatorTraining:
     data : DeviceData
         Training data on the devices.
     early_stopping : EarlyStopping or None
+    inputs : InputMoments or None
+        Of what is reconstructed, once it has been trained on.
     """
 
     def __init__(
@@ -89,6 +95,7 @@ class EstimatorTraining:
         self.estimator, self.problem, self.polish = estimator, problem, polish
         self.reporter, self.checkpointer = reporter, checkpointer
         self.early_stopping: EarlyStopping | None = None
+        self.inputs: InputMoments | None = None
         self.early_stopping_data: tuple[DeviceData, ...] = ()  # rechunked and fingerprinted with the data
         tangents = problem.tangents
         if isinstance(problem.data, Split):
@@ -146,9 +153,12 @@ class EstimatorTraining:
 
     def _train_once(self, theta: NDArray[np.floating]) -> Training:
         estimator = self.estimator
+        samples = self.data.samples_in(estimator.dtype)
+        if self.problem.reconstructs:
+            self.inputs = input_moments(samples, estimator.dtype)
         return train(
             self.problem.objective,
-            self.data.samples_in(estimator.dtype),
+            samples,
             theta,
             solver=estimator.solver,
             dtype=estimator.dtype,
@@ -157,6 +167,7 @@ class EstimatorTraining:
             time_budget=estimator.time_budget,
             callbacks=self.callbacks,
             checkpointer=self.checkpointer,
+            plateau=None if self.inputs is None else self.inputs.plateau,
         )
 
     def _polish(self, training: Training) -> Training:

@@ -1,0 +1,242 @@
+"""A fit that learns next to nothing goes on past plateaus, and warns with what to change; others stay as they were."""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import r2_score
+
+from sparsam import MultivariateNormalRegressor, SparseAutoencoder
+from sparsam.estimators.fit_many import fit_many
+from sparsam.images import load_images, natural_images, normalize_patches, sample_patches
+from sparsam.inspection.weak_fit import LEAST_EXPLAINED, examine_fit
+
+
+def build_model(**parameters):
+    """Build a small autoencoder that explains a good part of `X` of conftest."""
+    return SparseAutoencoder(
+        **{"n_components": 3, "rho": 0.2, "beta": 0.1, "alpha": 1e-3, "random_state": 0} | parameters
+    )
+
+
+def fit(model, X, **options):
+    """Fit; return the model and the texts of its warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, **options)
+    assert {warning.category for warning in caught} <= {ConvergenceWarning}
+    return model, [str(warning.message) for warning in caught]
+
+
+def natural_patches(n, seed=0, size=8):
+    """Patches of the notes' IMAGES where they are at hand, else of the built-in ones."""
+    folder = os.environ.get("SPARSAM_DATA")
+    images = load_images(Path(folder) / "olshausen_images.npy") if folder else natural_images()
+    return normalize_patches(sample_patches(images, n, size, seed, border=2))
+
+
+# The share explained
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "options", [{}, {"dtype": "float64", "hidden_activation": "tanh", "output_activation": "identity"}]
+)
+def test_the_share_explained_is_that_of_scikit_learn(X, sample_weight, weighted, options):
+    weights = sample_weight if weighted else None
+    model = build_model(**options).fit(X, sample_weight=weights)
+    expected = r2_score(X, model.predict(X), sample_weight=weights, multioutput="variance_weighted")
+    assert model.explained_variance_ratio_ == pytest.approx(expected, abs=1e-5)
+    assert model.explained_variance_ratio_ > 0.4
+
+
+def test_an_origin_far_away_costs_no_digits():
+    """The data are integers, so that float32 holds them where they are shifted to."""
+    X = np.random.default_rng(0).integers(0, 20, (200, 1)) @ np.ones((1, 4))
+    model = SparseAutoencoder(2, beta=0.0, output_activation="identity", random_state=0, dtype="float64")
+    shares = [fit(model, X + shift)[0].explained_variance_ratio_ for shift in (0, 2**20)]
+    predicted = r2_score(X + 2**20, model.predict(X + 2**20), multioutput="variance_weighted")
+    assert shares[1] == pytest.approx(predicted, abs=1e-4)
+    first = np.r_[[[1e4] * 4], X / 20]  # the row about which squares are taken is far from all others
+    fit(model, first)
+    predicted = r2_score(first, model.predict(first), multioutput="variance_weighted")
+    assert model.explained_variance_ratio_ == pytest.approx(predicted, abs=1e-6)
+
+
+def test_streams_and_repeated_rows_explain_the_same(X):
+    model, streamed = build_model(), build_model()
+    weights = np.random.default_rng(1).integers(1, 4, len(X))
+    model.fit(X, sample_weight=weights)
+    repeated = build_model().fit(np.repeat(X, weights, axis=0))
+    assert repeated.explained_variance_ratio_ == model.explained_variance_ratio_
+    streamed.fit(Chunks(X, weights.astype(float)))
+    assert streamed.explained_variance_ratio_ == pytest.approx(model.explained_variance_ratio_, rel=1e-3)
+
+
+class Chunks:
+    """Rows that are read in pieces."""
+
+    def __init__(self, X, weights):
+        self.X, self.weights = X, weights
+
+    def __iter__(self):
+        for start in range(0, len(self.X), 13):
+            yield self.X[start : start + 13], self.weights[start : start + 13]
+
+
+# Plateaus
+
+
+@pytest.mark.slow
+def test_a_plateau_of_natural_patches_is_left():
+    """With tol = 1e-3 it was taken for a minimum after 9 iterations, with 0.1 % of the variance explained."""
+    X = natural_patches(3000)
+    model, texts = fit(SparseAutoencoder(25, tol=1e-3, random_state=0), X)
+    assert not texts
+    assert model.stop_reason_ == "converged"
+    assert model.explained_variance_ratio_ > 0.25
+    asked = SparseAutoencoder(25, tol=1e-5, random_state=0).fit(X)
+    np.testing.assert_array_equal(model.coefs_[0], asked.coefs_[0])
+    assert model.loss_curve_ == asked.loss_curve_
+    together = []
+    fit_many([SparseAutoencoder(25, tol=1e-3, random_state=0)], X, lambda number, one: together.append(one))
+    np.testing.assert_array_equal(together[0].coefs_[0], model.coefs_[0])
+    assert together[0].explained_variance_ratio_ == model.explained_variance_ratio_
+    short, texts = fit(SparseAutoencoder(25, tol=1e-3, max_iter=12, random_state=0), X)
+    assert (short.stop_reason_, short.n_iter_, short.converged_) == ("max_iter", 12, False)
+    assert "tol / 100 = 1e-05" in texts[0]
+    assert "Increase max_iter" in texts[0]
+
+
+# Penalties that outweigh the error
+
+
+MIXTURES = np.random.default_rng(0).beta(2, 2, (400, 3)) @ np.random.default_rng(1).dirichlet(np.ones(3), 8).T
+LOW = 0.5 + 0.015 * (MIXTURES - 0.5)
+"""Data of range 0.015, of rank three."""
+
+
+def test_low_contrast_is_named_with_the_remedies():
+    model, (text,) = fit(SparseAutoencoder(4, rho=0.1, random_state=0), LOW)
+    assert model.stop_reason_ == "converged"
+    assert model.explained_variance_ratio_ < LEAST_EXPLAINED
+    assert "explains under 1 % of the variance" in text
+    assert "all 4 hidden units are dead, saturated or constant" in text
+    assert "alpha and beta outweigh the squared error" in text
+    deviation = np.sqrt(LOW.var(axis=0).mean())
+    assert f"(standard deviation {deviation:.2g})" in text
+    stretch = float(text.split("Stretch the contrast of the data by ")[1].split(",")[0])
+    assert stretch == pytest.approx(0.8 / 6 / deviation, rel=0.05)
+    alpha, beta = (float(text.split(f"{name} to ")[1].split()[0].rstrip(".")) for name in ("alpha", "beta"))
+    assert (alpha, beta) == pytest.approx((1e-4 / stretch**2, 3 / stretch**2), rel=0.05)
+
+
+def test_following_the_advice_on_contrast_mends_it():
+    deviation = np.sqrt(LOW.var(axis=0).mean())
+    stretched = 0.5 + (LOW - LOW.mean()) * 0.8 / 6 / deviation
+    model, texts = fit(SparseAutoencoder(4, rho=0.1, random_state=0), stretched.clip(0, 1))
+    assert not texts
+    assert model.explained_variance_ratio_ > 0.2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_is_the_scale_of_the_data_that_brings_the_warning(X, seed):
+    """As the contrast of the same data falls, there is no warning, and from some contrast on there always is one."""
+    warned = []
+    for contrast in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003):
+        model, texts = fit(build_model(random_state=seed), 0.5 + contrast * (X - X.mean()))
+        assert (model.explained_variance_ratio_ < LEAST_EXPLAINED) == any("under 1 %" in text for text in texts)
+        warned.append(bool(texts))
+    assert not warned[0]
+    assert warned[-1]
+    assert warned == sorted(warned)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"hidden_activation": "tanh"},
+        {"hidden_activation": "relu", "output_activation": "identity", "beta": 0.0, "random_state": 1},
+        {"output_activation": "identity"},
+        {"beta": 0.0},
+        {"alpha": 0.0},
+    ],
+)
+def test_a_good_fit_never_warns(X, parameters):
+    for seed in range(4):
+        model, texts = fit(build_model(**{"random_state": seed} | parameters), X)
+        assert not texts
+        assert model.explained_variance_ratio_ > 0.4
+
+
+def test_without_beta_the_warning_speaks_of_alpha_alone():
+    _, (text,) = fit(SparseAutoencoder(4, beta=0.0, alpha=1e-2, random_state=0), LOW)
+    assert "alpha outweighs the squared error" in text
+    assert "beta" not in text
+
+
+def test_identity_outputs_and_rectified_units_are_held_to_the_same(X):
+    options = {"hidden_activation": "relu", "output_activation": "identity", "beta": 0.0, "random_state": 0}
+    _, (text,) = fit(SparseAutoencoder(3, alpha=1e-2, **options), 1e-3 * (X - X.mean(axis=0)))
+    assert "to a standard deviation of 1" in text
+
+
+FLAT = 0.5 + 0.3 * (LOW - 0.5)
+"""To be reconstructed at weights of the penalties so small that the fit explains much, by units that hardly move."""
+
+
+def build_flat(**parameters):
+    options = {"rho": 0.1, "alpha": 1e-9, "beta": 1e-5, "tol": 1e-7, "dtype": "float64", "random_state": 0}
+    return SparseAutoencoder(4, **options | parameters)
+
+
+def test_units_that_hardly_move_are_counted_where_the_fit_explains_much():
+    model, (text,) = fit(build_flat(), FLAT)
+    assert model.explained_variance_ratio_ > 0.3
+    n_poor = int(np.sum(model.transform(FLAT).std(axis=0) < 1e-3))
+    assert n_poor > 2
+    assert "hidden units are dead, saturated or constant: as features they are of little use" in text
+    assert ("All 4" if n_poor == 4 else f"{n_poor} of 4") in text
+    assert "Stretch the contrast of the data by" in text
+
+
+def test_data_that_do_not_vary_are_named_as_such():
+    model, (text,) = fit(SparseAutoencoder(2, random_state=0), np.full((50, 6), 0.3))
+    assert np.isnan(model.explained_variance_ratio_)
+    assert text == "The rows of X are all the same: there is nothing to learn from them."
+
+
+def test_the_fit_and_those_who_look_at_it_later_say_the_same(X):
+    for model, data in (
+        (SparseAutoencoder(4, rho=0.1, random_state=0, dtype="float64"), LOW),
+        (build_flat(), FLAT),
+        (SparseAutoencoder(2, random_state=0), np.full((50, 6), 0.3)),
+    ):
+        fitted, (text,) = fit(model, data)
+        assert examine_fit(fitted, data).text == text
+        del fitted.explained_variance_ratio_  # as of a model of version 0.1.0
+        assert examine_fit(fitted, data).kind in ("unexplained", "uninformative")
+    assert examine_fit(build_model().fit(X), X) is None
+
+
+def test_it_is_trained_on_and_kept_with_polishing_and_checkpoints(tmp_path):
+    options = {"n_components": 4, "rho": 0.1, "random_state": 0, "polish": True, "checkpoint_every": 0}
+    model, texts = fit(SparseAutoencoder(**options, checkpoint=tmp_path), LOW)
+    again, texts_again = fit(SparseAutoencoder(**options, checkpoint=tmp_path, resume=True), LOW)
+    assert "under 1 %" in texts[0]
+    assert texts_again == texts
+    np.testing.assert_array_equal(again.coefs_[0], model.coefs_[0])
+    assert again.explained_variance_ratio_ == model.explained_variance_ratio_
+
+
+def test_a_regressor_may_explain_nothing():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(100, 2)), rng.normal(size=100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = MultivariateNormalRegressor((), alpha=1.0).fit(X, y)
+    assert model.score(X, y) < 0.05
