@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -92,7 +92,11 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         return EstimatorTraining(self, problem, reporter, checkpointer, self.polish if polish is None else polish)
 
     def _finish(
-        self, training: Training, attributes: dict[str, Any], reporter: FitReporter, warning: Warning | None = None
+        self,
+        training: Training,
+        attributes: dict[str, Any],
+        reporter: FitReporter,
+        warnings: Sequence[Warning | None] = (),
     ) -> Self:
         """Set all fitted attributes, report the end, then warn: of what the estimator found, and of the training.
 
@@ -105,7 +109,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
             set_fitted_attributes(self, attributes | training_attributes(training))
         if training.stop_reason != "not_finite":
             reporter.end()
-        if warning is not None:
+        for warning in filter(None, warnings):
             warn_user(str(warning), type(warning))
         warn_or_raise(training)
         return self
@@ -135,6 +139,12 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
     def _fitted_parameters(self) -> Parameters:
         return Parameters(tuple(self.coefs_), tuple(self.intercepts_))  # type: ignore[arg-type]
 
+    @property
+    def _feature_names(self) -> Sequence[Any]:
+        """Names of the features, or their numbers where they have none."""
+        names: Sequence[Any] = getattr(self, "feature_names_in_", range(self.n_features_in_))
+        return names
+
     def _is_warm(self) -> bool:
         """Whether a fit goes on from fitted weights."""
         return bool(self.warm_start) and hasattr(self, "coefs_")
@@ -148,16 +158,17 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         self,
         function: Compiled,
         dataset: Dataset,
+        parameters: Parameters | None = None,
         *,
         dtype: Any = np.float64,
         then: Callable[[NDArray[Any]], NDArray[Any]] = lambda results: results,
         out: Any = None,
     ) -> Any:
-        """Apply a compiled function of the fitted network to the inputs of a dataset."""
+        """Apply a compiled function of the network to the inputs of a dataset, by default with the fitted weights."""
         return apply_to_dataset(
             function,
             self._fitted_network(),
-            self._fitted_parameters(),
+            self._fitted_parameters() if parameters is None else parameters,
             dataset,
             dtype=dtype,
             chunk_size=self.chunk_size,

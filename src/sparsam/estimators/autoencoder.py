@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
 from typing import Any, Self
@@ -23,6 +23,7 @@ from sparsam.engine.data.batch import Batch
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import Network, Parameters, affine
 from sparsam.engine.objective.error_functions import SquaredError
+from sparsam.engine.objective.input_scale import InputScale
 from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.training.state import Progress
@@ -30,8 +31,10 @@ from sparsam.engine.training.streaming import summed
 from sparsam.engine.training.train import Training, precision
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._base import NetworkEstimator
-from sparsam.estimators._data.apply_network import network_outputs
-from sparsam.estimators._data.dataset import BATCH_BYTES, InMemoryDataset, streamed_samples
+from sparsam.estimators._data.apply_network import Compiled, network_outputs
+from sparsam.estimators._data.column_moments import ColumnMoments
+from sparsam.estimators._data.dataset import BATCH_BYTES, Dataset, InMemoryDataset, streamed_samples
+from sparsam.estimators._data.odd_units import few_columns_warning
 from sparsam.estimators._data.streamed import load_dataset
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
 from sparsam.estimators._training.device_data import DeviceData
@@ -43,6 +46,8 @@ from sparsam.estimators._validation import LARGEST_WEIGHT
 from sparsam.inspection.weak_fit import diagnose_fit, explained_variance
 
 __all__ = ["SparseAutoencoder"]
+
+Array = NDArray[np.floating]
 
 
 class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
@@ -72,16 +77,17 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         compared with rho: they need ``beta=0``.
     output_activation : {"logistic", "identity"}, default "logistic"
         Activation function h_out of the outputs. "logistic", the notes', needs data in [0, 1]; "identity", a linear
-        decoder, takes any.
+        decoder, takes any, with any origin: the minimizer gets the data centred, which changes J in nothing.
     solver : {"kronecker-lbfgs", "lbfgs"}, default "kronecker-lbfgs"
         L-BFGS preconditioned by Kronecker factors of the curvature, or plain L-BFGS. The former takes a fraction of the
         evaluations; the latter starts from a multiple of the identity, as textbooks have it.
     max_iter : int, default 1000
         Maximum number of iterations.
     tol : float, default 1e-5
-        Tolerance of the gradient: converged when no component is larger. A training that converges while it explains
-        under 1 % of the variance of its inputs goes on to tol / 100, as if that had been asked for: it may be on a
-        plateau, from which the way down begins with hardly any decrease.
+        Tolerance of the gradient: converged when no component is larger. Regressors and classifiers measure it for
+        inputs that are centred and scaled. An autoencoder that converges while it explains under 1 % of the variance of
+        its inputs goes on to tol / 100, as if that had been asked for: it may be on a plateau, from which the way down
+        begins with hardly any decrease.
     time_budget : float or None, default None
         Seconds after which to stop, converged or not.
     chunk_size : int or None, default None
@@ -126,7 +132,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     coefs_ : list of two arrays, (n_features, n_components) and (n_components, n_features)
         W_1, W_2.
     intercepts_ : list of two arrays, (n_components,) and (n_features,)
-        b_1, b_2.
+        b_1, b_2; with linear outputs in float64, which holds the mean of X that is in them.
     mean_activation_ : array of shape (n_components,)
         rho_hat on the training data.
     explained_variance_ratio_ : float
@@ -169,6 +175,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     >>> bool(model.score(X) > -0.02)
     True
     """
+
+    _input_mean: NDArray[np.float64] | None = None  # of X where outputs are linear; None of 0.1.0's models, too
 
     def __init__(
         self,
@@ -254,29 +262,38 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
             them by, or to stretch the data. Or if more than half of the hidden units are dead, saturated or constant
             (see `unit_statistics`).
         UserWarning
+            With linear outputs, if few columns of X hold nearly all of its variance: then standardize X.
+        UserWarning
             If it was interrupted by Ctrl-C; the estimator holds the weights so far. As with scikit-learn's MLP the
             interrupt ends here: in a loop over fits, look at ``stop_reason_``.
         """
         with self._fitting(X, y, sample_weight) as reporter:
-            problem = self._problem(X, sample_weight, reporter.rows_read)
+            problem, columns = self._problem(X, sample_weight, reporter.rows_read)
             with checkpointer_of(self) as checkpointer:
                 run = self._prepare_training(problem, reporter, checkpointer)
                 training = run.train()
                 assert run.inputs is not None
                 attributes, warning = self._results(problem, training, run.data, run.inputs)
                 del run  # and with it what is on the devices
-            return self._finish(training, attributes, reporter, warning)
+            few = None if columns is None else few_columns_warning(columns, self._feature_names)
+            return self._finish(training, attributes, reporter, [few, warning])
 
     def _problem(
         self, X: ArrayLike, sample_weight: ArrayLike | None, on_rows_read: Callable[[int], None] = lambda n_rows: None
-    ) -> TrainingProblem:
-        """Prepare the data, and build the objective."""
+    ) -> tuple[TrainingProblem, ColumnMoments | None]:
+        """Prepare the data, and build the objective; return moments of the inputs, too, where they may be any numbers.
+
+        Then J does not depend on the origin of X, for biases do not decay: the minimizer gets centred inputs, which are
+        its targets. Their units stay, for in others the targets would weigh differently.
+        """
         dataset = load_dataset(self, X, sample_weight, self._check_range, on_rows_read=on_rows_read)
+        columns = ColumnMoments.of(dataset) if self.output_activation == "identity" else None
+        origin = None if columns is None else columns.origin
         network = self._network(dataset.n_features, int(self.n_components))
-        theta = initial_weights(self, network)
-        return TrainingProblem(
-            self._objective(network), theta, dataset, _AttributesAt(network), network.layer_sizes, reconstructs=True
-        )
+        objective = replace(self._objective(network), input_scale=origin)
+        theta = initial_weights(self, network, partial(_centred, origin))
+        at = _AttributesAt(network, origin)
+        return TrainingProblem(objective, theta, dataset, at, network.layer_sizes, reconstructs=True), columns
 
     def _check_range(self, batch: Batch, row: int) -> Batch:
         if self.output_activation == "logistic":
@@ -358,7 +375,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         -------
         Y : array of shape (n_samples, n_features), in the precision of the weights; or ``out``
         """
-        return self._apply_to_rows(network_outputs, X, out)
+        return self._apply_to_rows(network_outputs, X, out, then=self._uncentred_rows)
 
     def cost(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """J of the fitted weights on X, in float64.
@@ -401,7 +418,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         """
         scores, weights = [], []
         for batch in self._dataset_to_predict(X, sample_weight).batches():
-            of_batch = self._apply(_negative_error, InMemoryDataset(batch), dtype=self.coefs_[0].dtype)
+            of_batch = self._apply_to_dataset(_negative_error, InMemoryDataset(batch))
             scores.append(of_batch.astype(np.float64))
             weights.append(batch.weights)
         return float(np.average(np.concatenate(scores), weights=np.concatenate(weights)))
@@ -453,7 +470,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         m = self.mean_activation_.size
         if self.mean_activation_.shape != (m,) or self.coefs_[0].shape != (self.n_features_in_, m):
             raise ValueError("its arrays do not fit together")
-        self._check_weights(self.mean_activation_)
+        mean = np.zeros(self.n_features_in_) if self._input_mean is None else self._input_mean
+        if mean.shape != (self.n_features_in_,):
+            raise ValueError("its arrays do not fit together")
+        self._check_weights(self.mean_activation_, mean)
         self._n_features_out = m
 
     def _objective(self, network: Network) -> Objective:
@@ -468,9 +488,26 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     def _fitted_network(self) -> Network:
         return self._network(*self.coefs_[0].shape)
 
-    def _apply_to_rows(self, function: Any, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
-        dataset = self._dataset_to_predict(X)
-        return self._apply(function, dataset, dtype=self.coefs_[0].dtype, out=out)
+    def _apply_to_rows(self, function: Compiled, X: ArrayLike, out: Any = None, **options: Any) -> Array:
+        return self._apply_to_dataset(function, self._dataset_to_predict(X), out=out, **options)
+
+    def _apply_to_dataset(self, function: Compiled, dataset: Dataset, **options: Any) -> Array:
+        """Apply a compiled function to inputs, centred in float64 as those of the training were."""
+        dtype, origin = self.coefs_[0].dtype, self._origin()
+        if origin is not None:
+            dataset = dataset.map(partial(origin.scaled, dtype=dtype))
+        parameters = _centred(origin, self._fitted_parameters())
+        results: Array = self._apply(function, dataset, parameters, dtype=dtype, **options)
+        return results
+
+    def _uncentred_rows(self, outputs: Array) -> Array:
+        """Give outputs of the network of centred inputs the origin of X."""
+        if self._input_mean is None:
+            return outputs
+        return (outputs + self._input_mean).astype(outputs.dtype)
+
+    def _origin(self) -> InputScale | None:
+        return None if self._input_mean is None else InputScale(self._input_mean, np.ones_like(self._input_mean))
 
 
 @dataclass(frozen=True)
@@ -478,10 +515,28 @@ class _AttributesAt:
     """Fitted attributes at an iterate."""
 
     network: Network
+    origin: InputScale | None
 
     def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
-        attributes = network_attributes(unravel(self.network, theta), progress)
-        return attributes | {"_n_features_out": self.network.layer_sizes[1]}
+        attributes = network_attributes(_uncentred(self.origin, unravel(self.network, theta)), progress)
+        mean = None if self.origin is None else self.origin.mean
+        return attributes | {"_n_features_out": self.network.layer_sizes[1], "_input_mean": mean}
+
+
+def _uncentred(origin: InputScale | None, parameters: Parameters) -> Parameters:
+    """Return the weights of inputs, and outputs, x for those of x - mean; biases in float64, which holds the mean."""
+    if origin is None:
+        return parameters
+    bias_1, bias_2 = origin.unscaled_weights(parameters).intercepts
+    return Parameters(parameters.coefs, (bias_1, bias_2 + origin.mean))
+
+
+def _centred(origin: InputScale | None, parameters: Parameters) -> Parameters:
+    """Inverse of `_uncentred`."""
+    if origin is None:
+        return parameters
+    bias_1, bias_2 = origin.scaled_weights(parameters).intercepts
+    return Parameters(parameters.coefs, (bias_1, bias_2 - origin.mean))
 
 
 # The compiled programs: a network's architecture is part of their key. The user's samples are in rows, the engine's in

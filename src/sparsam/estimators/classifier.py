@@ -24,7 +24,10 @@ from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._base import NetworkEstimator
+from sparsam.estimators._data.apply_network import unscaled_parameters
+from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset
+from sparsam.estimators._data.odd_units import odd_units_warning
 from sparsam.estimators._data.splits import Split, folds, hold_out
 from sparsam.estimators._labels.class_probabilities import class_probabilities
 from sparsam.estimators._labels.encoding import (
@@ -54,7 +57,7 @@ from sparsam.estimators._tangents import (
     tangent_penalties,
 )
 from sparsam.estimators._training.fit_environment import checkpointer_of
-from sparsam.estimators._training.fitted_attributes import initial_weights, network_attributes, unravel
+from sparsam.estimators._training.fitted_attributes import check_warm_start, initial_weights, network_attributes
 from sparsam.estimators._training.supervised import draw_seed, load_with_targets
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 
@@ -75,6 +78,9 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
 
     With two classes and one probability for both that is PRML exercise 5.4: p = (1 - epsilon) y + epsilon (1 - y). A
     label that contradicts all others of its kind then pulls at the network no more than 1/epsilon allows.
+
+    The columns of X are centred and scaled for the minimizer alone: with alpha = 0 their units make no difference, and
+    otherwise alpha is about weights in X's own.
 
     Parameters
     ----------
@@ -131,7 +137,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     likelihood_profile_ : LikelihoodProfile or None
         With "estimate": the likelihoods at each epsilon tried, and an interval for it.
     coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
-        Weights of each layer. For two classes there is one output, the probability of ``classes_[1]``.
+        Weights of each layer, in float64. For two classes there is one output, the probability of ``classes_[1]``.
     validation_scores_ : list of (int, float)
         Iteration, and mean log-likelihood of the labels held out; empty without early stopping.
     cost_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
@@ -264,6 +270,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
 
         Warns
         -----
+        UserWarning
+            If alpha > 0 and columns of X are in odd units, with deviations outside 1e-3 to 1e3: standardize them.
         ConvergenceWarning
             If the training stopped before converging.
         """
@@ -277,7 +285,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
                     training = run.train()
             attributes = self._attributes(run, training, noise)
             del run, trainer  # and with them what is on the devices
-            return self._finish(training, attributes, reporter)
+            odd_units = odd_units_warning(labeled.columns, self._feature_names, float(noise.alpha))
+            return self._finish(training, attributes, reporter, [odd_units])
 
     def _labeled_data(
         self,
@@ -293,11 +302,12 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         dataset = dataset.map(partial(encode_labels, classes)).merge_repeated()
         dataset, function = prepare_tangents(self, dataset, reporter.display)
         network = self._network(dataset.n_features, len(classes))
-        theta = initial_weights(self, network)
+        if self._is_warm():
+            check_warm_start(self, network)
+        # Weights that were trained on labels must not judge them: trainings for an estimate start from new ones.
+        new = network.initialize(check_random_state(self.random_state))
         seed = draw_seed(self, dataset)
-        # Weights that were trained on labels must not judge them: what is to be held out is estimated from new ones.
-        new = network.initialize(check_random_state(self.random_state)) if self._is_warm() else theta
-        return LabeledData(dataset, classes, network, theta, new, seed, function)
+        return LabeledData(dataset, classes, network, ColumnMoments.of(dataset), new, seed, function)
 
     def _estimate_noise(self, trainer: _Trainer, reporter: FitReporter) -> NoiseEstimate:
         """Estimate the transition matrix and alpha, as far as they are not given."""
@@ -499,21 +509,21 @@ class _Trainer:
 
     def prepare(self, noise: NoiseEstimate, split: Split | None, reporter: FitReporter) -> EstimatorTraining:
         """Prepare the training that is kept."""
-        problem = self._problem(noise, split or self.labeled.dataset, self.labeled.theta)
+        problem = self._problem(noise, split or self.labeled.dataset, warm=self.classifier._is_warm())
         return self.classifier._prepare_training(problem, reporter, self.checkpointer)
 
     def train_held_out(self, T: Array, alpha: float, split: Split, reporter: FitReporter) -> HeldOut:
         """Train a network with a transition matrix and weight decay, without the samples held out."""
-        problem = self._problem(NoiseEstimate(T, float(alpha)), split, self.labeled.new_theta)
+        problem = self._problem(NoiseEstimate(T, float(alpha)), split)
         run = self.classifier._prepare_training(problem, reporter, self.checkpointer, polish=False)
         training = run.train()
         _check_finished(training)
         likelihood = max(score for _, score in run.held_out_scores)
         training_likelihood = -training.history[-1].terms[NoisyCrossEntropy.name]
-        parameters = unravel(self.labeled.network, training.theta)
+        parameters = unscaled_parameters(problem.objective, training.theta)
         return HeldOut(split.held_out, self.labeled.network, parameters, likelihood, training_likelihood)
 
-    def _problem(self, noise: NoiseEstimate, data: Dataset | Split, theta: NDArray[np.floating]) -> TrainingProblem:
+    def _problem(self, noise: NoiseEstimate, data: Dataset | Split, *, warm: bool = False) -> TrainingProblem:
         """Build the objective, which is about the probabilities of the given labels."""
         classifier, labeled = self.classifier, self.labeled
         of = TANGENTS_OF[classifier.tangents_of]
@@ -522,11 +532,13 @@ class _Trainer:
             WeightDecay(noise.alpha),
             *tangent_penalties(classifier, labeled.has_tangents, of),
         )
+        scale = labeled.columns.scale(float(noise.alpha))
+        objective = Objective(labeled.network, terms, input_scale=scale)
         return TrainingProblem(
-            Objective(labeled.network, terms),
-            theta,
+            objective,
+            initial_weights(classifier, labeled.network, scale.scaled_weights) if warm else labeled.new_theta,
             network_targets(data, len(labeled.classes), classifier.dtype),
-            _AttributesAt(labeled.network, labeled.classes, noise),
+            _AttributesAt(objective, labeled.classes, noise),
             labeled.network.layer_sizes,
             labeled.tangents,
         )
@@ -536,13 +548,13 @@ class _Trainer:
 class _AttributesAt:
     """Fitted attributes at an iterate."""
 
-    network: Network
+    objective: Objective
     classes: NDArray[Any]
     noise: NoiseEstimate
 
     def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
         T = self.noise.transition_matrix
-        return network_attributes(unravel(self.network, theta), progress) | {
+        return network_attributes(unscaled_parameters(self.objective, theta), progress) | {
             "classes_": self.classes,
             "alpha_": float(self.noise.alpha),
             "transition_matrix_": T,

@@ -76,9 +76,9 @@ def fit_many(
     first = estimators[0]
     for estimator in estimators:
         estimator.check_hyperparameters()
-    problems = [estimator._problem(X, sample_weight) for estimator in estimators]
+    problems = [estimator._problem(X, sample_weight)[0] for estimator in estimators]
     dataset, layer_sizes = problems[0].data, problems[0].layer_sizes
-    data = DeviceData(dataset, layer_sizes, first.chunk_size)  # type: ignore[arg-type]
+    data = DeviceData(dataset, layer_sizes, first.chunk_size, problems[0].objective.input_scale)  # type: ignore[arg-type]
     samples = data.samples_in(first.dtype)
     if not isinstance(samples, Samples):
         raise TypeError("X is streamed, which one fit at a time can do: fit the estimators one by one")

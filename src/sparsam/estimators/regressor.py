@@ -25,6 +25,8 @@ from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._base import NetworkEstimator
 from sparsam.estimators._data.apply_network import network_outputs
+from sparsam.estimators._data.column_moments import ColumnMoments
+from sparsam.estimators._data.odd_units import odd_units_warning
 from sparsam.estimators._data.splits import hold_out
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
@@ -69,7 +71,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
     Targets are scaled to zero mean and unit variance inside ("spherical": all by one number, to unit variance in the
     mean), and J and alpha are about these; weights, covariance, predictions and likelihoods are reported in the units
-    of y.
+    of y. The columns of X are centred and scaled for the minimizer alone: with alpha = 0 their units make no
+    difference, and otherwise alpha is about weights in X's own.
 
     Parameters
     ----------
@@ -250,17 +253,21 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         -----
         DegenerateCovarianceWarning
             If the covariance is singular: then the likelihood has no maximum.
+        UserWarning
+            If alpha > 0 and columns of X are in odd units, with deviations outside 1e-3 to 1e3: standardize them.
         ConvergenceWarning
             If the training stopped before converging.
         """
         with self._fitting(X, y, sample_weight) as reporter:
-            problem, scale = self._problem(X, y, sample_weight, tangents, reporter)
+            problem, columns, scale = self._problem(X, y, sample_weight, tangents, reporter)
             with checkpointer_of(self, draws=self.early_stopping) as checkpointer:
                 run = self._prepare_training(problem, reporter, checkpointer)
                 training = run.train()
                 attributes = self._attributes(problem, training, run.held_out_scores)
                 del run  # and with it what is on the devices
-            return self._finish(training, attributes, reporter, self._degeneracy_warning(attributes, training, scale))
+            degenerate = self._degeneracy_warning(attributes, training, scale)
+            odd_units = odd_units_warning(columns, self._feature_names, float(self.alpha))
+            return self._finish(training, attributes, reporter, [degenerate, odd_units])
 
     def _problem(
         self,
@@ -269,8 +276,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         sample_weight: ArrayLike | None,
         tangents: ArrayLike | None,
         reporter: FitReporter,
-    ) -> tuple[TrainingProblem, TargetScale]:
-        """Prepare the data, and build the objective; return the scale of the targets, too."""
+    ) -> tuple[TrainingProblem, ColumnMoments, TargetScale]:
+        """Prepare the data, and build the objective; return moments of the inputs and the targets' scale, too."""
         check = TargetCheck()
         dataset = load_with_targets(self, X, y, sample_weight, tangents, check, reporter.rows_read)
         total_weight = dataset.total_weight
@@ -283,6 +290,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
         patterns = observed_patterns(dataset)
         dataset, tangent_function = prepare_tangents(self, dataset, reporter.display)
+        columns = ColumnMoments.of(dataset)
+        input_scale = columns.scale(float(self.alpha))
         scale = TargetScale.of(dataset, common=has_one_variance(covariance))
         dataset = dataset.map(scale.scaled)
         split = hold_out(dataset, self.validation_fraction, draw_seed(self, dataset)) if self.early_stopping else None
@@ -293,18 +302,18 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         error = make_error(covariance, prior, scale.scale, patterns, total_weight)
         has_tangents = tangent_function is not None or dataset.has_tangents
         terms = (error, WeightDecay(float(self.alpha)), *tangent_penalties(self, has_tangents))
-        objective = Objective(network, terms, mask)  # type: ignore[arg-type]
+        objective = Objective(network, terms, mask, input_scale)  # type: ignore[arg-type]
         distribution = FittedDistribution(objective, scale, trained_on, patterns, self.chunk_size)
         problem = TrainingProblem(
             objective,
-            self._initial_weights(network, scale),
+            initial_weights(self, network, lambda fitted: input_scale.scaled_weights(scale.scaled_weights(fitted))),
             split or dataset,
             _AttributesAt(distribution, check.one_dimensional),
             self._layer_sizes(network, error),
             tangent_function,
             scale.mean_log_jacobian(split.held_out) if split else 0.0,
         )
-        return problem, scale
+        return problem, columns, scale
 
     def _attributes(
         self, problem: TrainingProblem, training: Training, scores: list[tuple[int, float]]
@@ -550,13 +559,6 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         """Numbers that a sample takes in each layer, and in its residuals of each pattern."""
         n_patterns = 0 if error.patterns is None else len(error.patterns)
         return (*network.layer_sizes, n_patterns * network.layer_sizes[-1])
-
-    def _initial_weights(self, network: Network, scale: TargetScale) -> NDArray[np.floating]:
-        theta = initial_weights(self, network)
-        if not self._is_warm():
-            return theta
-        scaled = scale.scaled_weights(self._fitted_parameters())
-        return np.concatenate([np.ravel(array) for array in (*scaled.coefs, *scaled.intercepts)])
 
     def _predicted(self, X: ArrayLike, then: Callable[[Array], Array] = lambda means: means, out: Any = None) -> Array:
         return self._apply(network_outputs, self._dataset_to_predict(X), then=then, out=out)

@@ -102,6 +102,14 @@ def _decode_classifier(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         model.likelihood_profile_ = LikelihoodProfile(epsilon, held_out, training, near, int(arrays["n_held_out"][0]))
 
 
+def _encode_origin(model: Any) -> Arrays:
+    return {} if model._input_mean is None else {"input_mean": model._input_mean}
+
+
+def _decode_origin(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+    model._input_mean = arrays.get("input_mean")  # None of files of 0.1.0
+
+
 NOT_SAVED_SUPERVISED = ("callback", "random_state", "mesh", "checkpoint", "tangents")
 LAYOUTS = {
     "SparseAutoencoder": Layout(
@@ -109,6 +117,8 @@ LAYOUTS = {
         arrays=("mean_activation_",),
         results=RESULTS,
         results_since={"explained_variance_ratio_": float},
+        encode=_encode_origin,
+        decode=_decode_origin,
     ),
     "MultivariateNormalRegressor": Layout(
         estimator=MultivariateNormalRegressor,

@@ -33,6 +33,7 @@ from sparsam.engine.curvature.tangent_factors import (
     OutputCurvature,
     TangentMoments,
     add,
+    diagonal_in,
     hidden_curvature,
     joint_basis,
     moment_along,
@@ -45,6 +46,7 @@ from sparsam.engine.data.samples import Samples, on_every_device
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import FULL_PRECISION, Network, Parameters
 from sparsam.engine.objective.error_functions import ErrorFunction
+from sparsam.engine.objective.input_scale import TYPICAL_CURVATURE
 from sparsam.engine.objective.objective import Objective
 
 __all__ = [
@@ -133,7 +135,8 @@ def moments(objective: Objective, parameters: Parameters, chunk: Batch) -> Momen
 class InputMoments(NamedTuple):
     """Of the inputs, on which no weight has an influence: A_1, and where there are tangents A_dot_1.
 
-    With these A's vectors are the joint basis of both, and A_dot is its diagonal there.
+    With these A's vectors are the joint basis of both, and A_dot is its diagonal there. Where inputs are scaled weight
+    decay has a say in A's vectors: see `input_moments_of`.
     """
 
     A: Spectrum
@@ -142,10 +145,10 @@ class InputMoments(NamedTuple):
 
 @jax.jit
 @on_every_device
-def input_moments(samples: Samples) -> InputMoments:
-    """Make the factors of the inputs: once is enough."""
+def input_moments(samples: Samples, objective: Objective | None = None) -> InputMoments:
+    """Make the factors of the inputs: once is enough. The objective is asked for its weight decay."""
     sums = samples.sum_over_chunks(input_products)
-    return input_moments_of(jax.tree.map(lambda total: total / samples.total_weight, sums))
+    return input_moments_of(jax.tree.map(lambda total: total / samples.total_weight, sums), objective)
 
 
 def input_products(chunk: Batch) -> tuple[jax.Array, jax.Array | None]:
@@ -154,10 +157,20 @@ def input_products(chunk: Batch) -> tuple[jax.Array, jax.Array | None]:
     return _matmul(x, (s * x).T), None if chunk.tangents is None else moment_along(chunk.tangents, s)
 
 
-def input_moments_of(means: tuple[jax.Array, jax.Array | None]) -> InputMoments:
-    """Make the factors of the means of `input_products`."""
+def input_moments_of(means: tuple[jax.Array, jax.Array | None], objective: Objective | None = None) -> InputMoments:
+    """Make the factors of the means of `input_products`.
+
+    The first layer's curvature is A (x) G + diag(decay) (x) I, of which A's eigenvectors make the former diagonal
+    alone. Those of A + diag(decay) / g, with g a typical eigenvalue of G, nearly do so for both where it matters.
+    """
     A, A_dot = means
-    return InputMoments(Spectrum.of(A), None) if A_dot is None else InputMoments(*_jointly(A, A_dot))
+    if A_dot is not None:
+        return InputMoments(*_jointly(A, A_dot))
+    decay = None if objective is None else _decay_of_inputs(objective)
+    if decay is None:
+        return InputMoments(Spectrum.of(A), None)
+    vectors = jnp.linalg.eigh(A + jnp.diag(decay) / TYPICAL_CURVATURE)[1]
+    return InputMoments(Spectrum(diagonal_in(vectors, A), vectors), None)
 
 
 def _jointly(A: jax.Array, A_dot: jax.Array) -> tuple[Spectrum, jax.Array]:
@@ -238,8 +251,26 @@ def assemble(objective: Objective, parameters: Parameters, means: Moments, input
         layers.insert(0, layer(l, G + SPREAD * trace, v * jnp.sqrt(f)))
         # To the layers below, whose weights move this layer's means too, it goes as a diagonal of the same trace.
         G += trace
-    ridge = [term.weight_curvature() for term in objective.terms if isinstance(term, CurvesWeights)]
-    return KroneckerFactors(network, tuple(layers), reduce(jnp.add, ridge, jnp.zeros((), G.dtype)))
+    return KroneckerFactors(network, tuple(layers), _ridges(objective, layers))
+
+
+def _ridges(objective: Objective, layers: list[Layer]) -> tuple[jax.Array, ...]:
+    """Curvature of the penalties on weights, layer by layer; of scaled inputs, in the basis of A's vectors."""
+    ridge, first = _weight_curvature(objective), _decay_of_inputs(objective)
+    vectors = layers[0].inputs.vectors
+    if first is not None and vectors is not None:
+        first = _matmul(first, jnp.square(vectors))
+    return (ridge if first is None else first, *(ridge for _ in layers[1:]))
+
+
+def _decay_of_inputs(objective: Objective) -> jax.Array | None:
+    """Curvature of weight decay for each row of the first layer, (n_features + 1,), where inputs are scaled."""
+    return None if objective.input_scale is None else objective.input_scale.decay(_weight_curvature(objective))
+
+
+def _weight_curvature(objective: Objective) -> jax.Array:
+    curvatures = [term.weight_curvature() for term in objective.terms if isinstance(term, CurvesWeights)]
+    return reduce(jnp.add, curvatures, jnp.zeros(()))
 
 
 def _input_spectrum(l: int, means: Moments, along: list[OutputCurvature] | None) -> InputMoments:

@@ -5,7 +5,8 @@ For the weights of layer l as a matrix R (n_in + 1, n_out), biases in the last r
     R  ->  A R G  +  A_dot R D  +  v o (f'' o t(R))  +  alpha R,        t_j(R) = v_j' R_j                           (2)
 
 where o multiplies unit by unit; `curvature.factors` says what the factors are, and makes them. `minimizer.lbfgs` wants
-the inverse at any damping, which is added to alpha.
+the inverse at any damping, which is added to alpha. Where inputs are scaled, alpha is another number for each row of
+the first layer's R, a diagonal matrix; in the basis of A's eigenvectors it is taken for its diagonal there.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Layer(NamedTuple):
         return values if self.along is None else values + jnp.outer(*self.along)
 
     def inverse_root(self, damping: jax.Array) -> jax.Array | None:
-        """L^-1 of C = L L' in (4), (n_out, n_out)."""
+        """L^-1 of C = L L' in (4), (n_out, n_out). The damping, alpha in it, is a number or one for each row of R."""
         if self.means is None:
             return None
         B, p, q, V = self.means, self.inputs.values, self.outputs.values, self.outputs.vectors
@@ -95,8 +96,8 @@ class Layer(NamedTuple):
         return triangular_solve(L, jnp.eye(len(q), dtype=q.dtype), left_side=True, lower=True)
 
     def inverse_product(self, R: jax.Array, damping: jax.Array, inverse_root: jax.Array | None) -> jax.Array:
-        """Solve (2), alpha and damping in one, for R, (n_in + 1, n_out)."""
-        eigenvalues = self._values() + damping
+        """Solve (2), alpha in the damping, for R, (n_in + 1, n_out)."""
+        eigenvalues = self._values() + damping[..., None]
 
         def without_means(rotated: jax.Array) -> jax.Array:
             # (3)  (A (x) G + A_dot (x) D + damping I)^-1 R = U ( U' R V / (p q' + c d' + damping) ) V',
@@ -122,7 +123,7 @@ class DampedInverse:
     """The inverse of the factors' curvature at some damping."""
 
     factors: KroneckerFactors
-    damping: jax.Array
+    dampings: tuple[jax.Array, ...]
     inverse_roots: tuple[jax.Array | None, ...]
 
     def product(self, vector: jax.Array) -> jax.Array:
@@ -130,9 +131,9 @@ class DampedInverse:
         network = self.factors.network
         coefs, intercepts = network.unravel(vector)
         products = [
-            layer.inverse_product(jnp.vstack([coef, intercept]), self.damping, inverse_root)
-            for layer, inverse_root, coef, intercept in zip(
-                self.factors.layers, self.inverse_roots, coefs, intercepts, strict=True
+            layer.inverse_product(jnp.vstack([coef, intercept]), damping, inverse_root)
+            for layer, damping, inverse_root, coef, intercept in zip(
+                self.factors.layers, self.dampings, self.inverse_roots, coefs, intercepts, strict=True
             )
         ]
         return network.ravel(Parameters(tuple(p[:-1] for p in products), tuple(p[-1] for p in products)))
@@ -145,12 +146,14 @@ class KroneckerFactors:
 
     network: Network = field(metadata={"static": True})
     layers: tuple[Layer, ...]
-    ridge: jax.Array  # the curvature of weight decay
+    ridges: tuple[jax.Array, ...]  # the curvature of weight decay in each layer: a number, or one for each of its rows
 
     def damped(self, damping: jax.Array) -> DampedInverse:
         """Prepare the inverse at a damping, which is relative to the mean eigenvalue."""
-        total = self.ridge + jnp.maximum(damping * self._mean_eigenvalue(), jnp.finfo(damping.dtype).tiny)
-        return DampedInverse(self, total, tuple(layer.inverse_root(total) for layer in self.layers))
+        damping = jnp.maximum(damping * self._mean_eigenvalue(), jnp.finfo(damping.dtype).tiny)
+        totals = tuple(ridge + damping for ridge in self.ridges)
+        roots = [layer.inverse_root(total) for layer, total in zip(self.layers, totals, strict=True)]
+        return DampedInverse(self, totals, tuple(roots))
 
     def _mean_eigenvalue(self) -> jax.Array:
         return reduce(jnp.add, [layer.trace() for layer in self.layers]) / self.network.n_parameters

@@ -41,7 +41,7 @@ from sparsam.engine.network.network import (
 )
 from sparsam.engine.objective.error_functions import SquaredError
 
-__all__ = ["OutputCurvature", "TangentMoments", "add", "hidden_curvature", "tangent_moments", "through"]
+__all__ = ["OutputCurvature", "TangentMoments", "add", "diagonal_in", "hidden_curvature", "tangent_moments", "through"]
 
 _matmul = partial(jnp.matmul, precision=FULL_PRECISION)
 
@@ -136,11 +136,12 @@ def joint_basis(A: jax.Array, A_dot: jax.Array) -> tuple[jax.Array, jax.Array, j
     """
     A, A_dot = (jnp.diag(matrix) if matrix.ndim == 1 else matrix for matrix in (A, A_dot))
     vectors = jnp.linalg.eigh(A / _trace(A) + A_dot / _trace(A_dot))[1]
+    return vectors, diagonal_in(vectors, A), diagonal_in(vectors, A_dot)
 
-    def diagonal(matrix: jax.Array) -> jax.Array:
-        return jnp.maximum(jnp.sum(vectors * _matmul(matrix, vectors), axis=0), 0)
 
-    return vectors, diagonal(A), diagonal(A_dot)
+def diagonal_in(vectors: jax.Array, matrix: jax.Array) -> jax.Array:
+    """Diagonal of a nonnegative matrix in an orthonormal basis, vectors in columns; rounding below zero is cut off."""
+    return jnp.maximum(jnp.sum(vectors * _matmul(matrix, vectors), axis=0), 0)
 
 
 def one_product(p: jax.Array, q: jax.Array, c: jax.Array, d: jax.Array) -> tuple[jax.Array, jax.Array]:

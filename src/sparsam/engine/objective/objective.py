@@ -20,7 +20,7 @@ never means, cross a chunk's boundary, and the division by S happens once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax
@@ -29,6 +29,7 @@ import jax.numpy as jnp
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.network import ForwardPass, Network, Parameters
+from sparsam.engine.objective.input_scale import InputScale
 
 __all__ = ["Evaluation", "Objective", "Slopes", "Term"]
 
@@ -95,6 +96,9 @@ class Objective:
         The error function, then the penalties.
     mask : array of shape (n_features, n_units) or None
         Of the first layer's weights, 1 for those that there are and 0 for those that are none; None where all are.
+    input_scale : InputScale or None
+        How the inputs of the samples were scaled: the flat weights are those of the network of scaled inputs, and the
+        terms get the weights of unscaled ones. None where the inputs are as they are.
 
     Examples
     --------
@@ -111,6 +115,7 @@ class Objective:
     network: Network
     terms: tuple[Term, ...]
     mask: jax.Array | None = None
+    input_scale: InputScale | None = None
 
     # As a pytree it says itself of which classes its terms are. JAX 0.10 holds the structures of two registered
     # dataclasses equal wherever their fields are alike, and where their hashes meet too, once in a hundred times, takes
@@ -118,7 +123,7 @@ class Objective:
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Return the arrays and pytrees in it, and what is fixed when it is compiled."""
-        return (self.terms, self.mask), (self.network, tuple(map(type, self.terms)))
+        return (self.terms, self.mask, self.input_scale), (self.network, tuple(map(type, self.terms)))
 
     @classmethod
     def tree_unflatten(cls, fixed: tuple[Any, ...], children: tuple[Any, ...]) -> Objective:
@@ -129,6 +134,10 @@ class Objective:
         """Cut the flat weights into a layer's arrays; 0 where the mask is."""
         return self._masked(self.network.unravel(theta))
 
+    def unscaled_parameters(self, theta: jax.Array) -> Parameters:
+        """Return the layers' arrays for inputs as they are, which are those of `parameters` where nothing is scaled."""
+        return self._unscaled(self.parameters(theta))
+
     def sums(self, parameters: Parameters, chunk: Batch) -> tuple[Any, ...]:
         """M_k of every term over a chunk."""
         return self._sums(self.terms, self.network.forward(parameters, chunk.inputs, (), chunk.tangents), chunk)
@@ -136,7 +145,8 @@ class Objective:
     def values(self, sums: tuple[Any, ...], total_weight: jax.Array, parameters: Parameters) -> jax.Array:
         """f_k(M_k / S, w) of every term, (n_terms,), from the sums over all the data; their sum is J."""
         means = self._means(sums, total_weight)
-        return jnp.stack([term.value(mean, parameters) for term, mean in zip(self.terms, means, strict=True)])
+        unscaled = self._unscaled(parameters)
+        return jnp.stack([term.value(mean, unscaled) for term, mean in zip(self.terms, means, strict=True)])
 
     def evaluate(self, theta: jax.Array, samples: Samples) -> Evaluation:
         """Return J, its gradient and its terms at the flat weights theta."""
@@ -166,7 +176,8 @@ class Objective:
         nonlinear = iter(self._means(sums, total_weight))
         means = [zero if term.linear else next(nonlinear) for term, zero in zip(self.terms, zeros, strict=True)]
         by_term = [
-            jax.grad(term.value, argnums=(0, 1))(mean, parameters) for term, mean in zip(self.terms, means, strict=True)
+            jax.grad(partial(self._value, term), argnums=(0, 1))(mean, parameters)
+            for term, mean in zip(self.terms, means, strict=True)
         ]
         by_mean, by_weights = zip(*by_term, strict=True)
         return Slopes(by_mean, jax.tree.map(lambda *leaves: reduce(jnp.add, leaves), *by_weights))
@@ -196,6 +207,12 @@ class Objective:
         gradient = jax.tree.map(lambda g, h: g / total_weight + h, gradient, slopes.by_weights)
         terms = self.values(sums, total_weight, parameters)
         return Evaluation(jnp.sum(terms), self.network.ravel(self._masked(gradient)), terms)
+
+    def _value(self, term: Term, mean: Any, parameters: Parameters) -> jax.Array:
+        return term.value(mean, self._unscaled(parameters))
+
+    def _unscaled(self, parameters: Parameters) -> Parameters:
+        return parameters if self.input_scale is None else self.input_scale.unscaled_weights(parameters)
 
     def _masked(self, parameters: Parameters) -> Parameters:
         if self.mask is None:

@@ -92,7 +92,7 @@ class ResidentEvaluator:
 
     @cached_property
     def _inputs(self) -> InputMoments:
-        return compiled_input_moments(self.samples)
+        return compiled_input_moments(self.samples, self.objective)
 
 
 @dataclass
@@ -124,7 +124,7 @@ class StreamedEvaluator:
 
     @cached_property
     def _inputs(self) -> InputMoments:
-        return stream_input_moments(self.stream)
+        return stream_input_moments(self.stream, self.objective)
 
 
 def _agree(mesh: Mesh | None, steps: int, stop_reason: str) -> tuple[int, str]:

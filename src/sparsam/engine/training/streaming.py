@@ -189,9 +189,9 @@ def evaluate_stream(objective: Objective, theta: jax.Array, stream: StreamedSamp
     return _evaluation(objective, parameters, gradient, sums, slopes, stream.weight)
 
 
-def stream_input_moments(stream: StreamedSamples) -> InputMoments:
+def stream_input_moments(stream: StreamedSamples, objective: Objective | None = None) -> InputMoments:
     """Do what `curvature.factors.input_moments` does."""
-    return _input_moments_of(_input_products(stream), stream.weight)
+    return _input_moments_of(_input_products(stream), stream.weight, objective)
 
 
 def stream_factors(
@@ -262,8 +262,8 @@ def _evaluation(
 
 
 @quick_jit
-def _input_moments_of(sums: Any, weight: jax.Array) -> InputMoments:
-    return input_moments_of(jax.tree.map(lambda total: total / weight, sums))
+def _input_moments_of(sums: Any, weight: jax.Array, objective: Objective | None) -> InputMoments:
+    return input_moments_of(jax.tree.map(lambda total: total / weight, sums), objective)
 
 
 @quick_jit

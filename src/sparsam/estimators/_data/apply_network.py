@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from sparsam.engine.data.samples import choose_chunk_size
 from sparsam.engine.network.network import Network, Parameters
+from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.train import precision
 from sparsam.estimators._data.dataset import Dataset
 
-__all__ = ["Compiled", "apply_in_chunks", "apply_to_dataset", "network_outputs"]
+__all__ = ["Compiled", "apply_in_chunks", "apply_to_dataset", "network_outputs", "unscaled_parameters"]
 
 Compiled = Callable[[Network, Parameters, Any], jax.Array]
 """A compiled function of the network, its weights and rows of inputs."""
@@ -30,6 +31,11 @@ def network_outputs(network: Network, parameters: Parameters, X: jax.Array) -> j
     The architecture is part of the compiled program's key. Rows become columns, in which the engine has its samples.
     """
     return network.forward(parameters, X.T).outputs.T
+
+
+def unscaled_parameters(objective: Objective, theta: NDArray[np.floating]) -> Parameters:
+    """Return the weights for inputs as they are, in float64: only so b_1 says where inputs far from 0 are."""
+    return objective.unscaled_parameters(cast(jax.Array, theta.astype(np.float64)))  # NumPy in, NumPy out
 
 
 def apply_in_chunks(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam.engine.network.network import Network
+from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._tangents import TangentFunction
 
@@ -25,10 +26,10 @@ class LabeledData:
         The numbers of the given labels for targets.
     classes : array of shape (n_classes,)
     network : Network
-    theta : array of shape (n_parameters,)
-        Where the training that is kept starts.
+    columns : ColumnMoments
+        Of the inputs.
     new_theta : array of shape (n_parameters,)
-        Where trainings for an estimate start.
+        Weights that no label had an influence on, in the minimizer's coordinates: where trainings start.
     seed : int
         Draws what is held out.
     tangents : TangentFunction or None
@@ -38,7 +39,7 @@ class LabeledData:
     dataset: Dataset
     classes: NDArray[Any]
     network: Network
-    theta: NDArray[np.floating]
+    columns: ColumnMoments
     new_theta: NDArray[np.floating]
     seed: int
     tangents: TangentFunction | None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +12,7 @@ from sparsam.engine.data.batch import Batch
 from sparsam.engine.network.network import Parameters
 from sparsam.engine.objective.error_functions import GaussianError, ProfileGaussianError
 from sparsam.engine.objective.objective import Objective
-from sparsam.estimators._data.apply_network import apply_in_chunks, network_outputs
+from sparsam.estimators._data.apply_network import apply_in_chunks, network_outputs, unscaled_parameters
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._regression.noise_covariance import fitted_covariance
 from sparsam.estimators._regression.target_scale import TargetScale
@@ -46,12 +45,12 @@ class FittedDistribution:
     chunk_size: int | None
 
     def parameters_at(self, theta: NDArray[np.floating]) -> Parameters:
-        """Return the weights of a network whose outputs are in the units of y."""
-        return self.scale.in_units_of_y(self._scaled_parameters(theta))
+        """Return the weights, in float64, of a network whose inputs and outputs are in the units of X and y."""
+        return self.scale.in_units_of_y(unscaled_parameters(self.objective, theta))
 
     def covariance_at(self, theta: NDArray[np.floating]) -> Array:
         """Compute the noise covariance in the units of y: a pass over the data, where it is not known."""
-        network, parameters = self.objective.network, self._scaled_parameters(theta.astype(np.float64))
+        network, parameters = self.objective.network, unscaled_parameters(self.objective, theta)
 
         def residuals(batch: Batch) -> Array:
             means = apply_in_chunks(
@@ -62,6 +61,3 @@ class FittedDistribution:
         error = cast(GaussianError | ProfileGaussianError, self.objective.terms[0])
         scaled = fitted_covariance(error, residuals, self.dataset, self.patterns)
         return scaled * np.outer(self.scale.scale, self.scale.scale)
-
-    def _scaled_parameters(self, theta: NDArray[np.floating]) -> Parameters:
-        return self.objective.parameters(cast(jax.Array, theta))  # NumPy in, NumPy out

@@ -8,6 +8,7 @@ from functools import partial
 
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.objective.input_scale import InputScale
 from sparsam.engine.training.streaming import StreamedSamples
 from sparsam.estimators._data.dataset import Dataset
 
@@ -25,6 +26,8 @@ class DeviceData:
         Numbers that a sample takes in the parts of a pass, for the choice of a chunk.
     chunk_size : int or None
         As the user asked for it.
+    input_scale : InputScale or None
+        On which the inputs, and tangents, are brought there; None for their own.
     on_rows_passed : callable or None
         Called in every pass over a stream, after each batch, with the number of rows that have passed, and that of all
         rows; None in the first pass, which does not know it.
@@ -33,6 +36,7 @@ class DeviceData:
     dataset: Dataset
     layer_sizes: tuple[int, ...]
     chunk_size: int | None
+    input_scale: InputScale | None = None
     on_rows_passed: Callable[[int, int | None], None] | None = field(default=None, init=False)
     n_rows: int | None = field(default=None, init=False)
     _cache: dict[str, Samples | StreamedSamples] = field(default_factory=dict, init=False)
@@ -40,7 +44,10 @@ class DeviceData:
     def samples_in(self, dtype: str) -> Samples | StreamedSamples:
         """Return the samples in a precision."""
         if dtype not in self._cache:
-            samples = self.dataset.to_devices(dtype, self.layer_sizes, self.chunk_size)
+            scale, dataset = self.input_scale, self.dataset
+            if scale is not None:
+                dataset = dataset.map(partial(scale.scaled, dtype=dtype))
+            samples = dataset.to_devices(dtype, self.layer_sizes, self.chunk_size)
             if isinstance(samples, StreamedSamples):
                 samples = replace(samples, batches=partial(self._counted, samples.batches))
             self._cache[dtype] = samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import jax
@@ -19,6 +20,7 @@ from sparsam.estimators._warnings import warn_user
 
 __all__ = [
     "PROGRESS_COLUMNS",
+    "check_warm_start",
     "initial_weights",
     "network_attributes",
     "set_fitted_attributes",
@@ -28,21 +30,37 @@ __all__ = [
 ]
 
 
-def initial_weights(estimator: Any, network: Network) -> NDArray[np.floating]:
-    """Draw the initial weights, or with ``warm_start`` take the fitted ones."""
+def initial_weights(
+    estimator: Any, network: Network, scaled: Callable[[Parameters], Parameters] = lambda parameters: parameters
+) -> NDArray[np.floating]:
+    """Draw the initial weights, or with ``warm_start`` take the fitted ones, in the minimizer's coordinates.
+
+    ``scaled`` converts fitted weights to these.
+
+    Raises
+    ------
+    ValueError
+        If the fitted weights are those of another network.
+    """
     if not (estimator.warm_start and hasattr(estimator, "coefs_")):
         return network.initialize(check_random_state(estimator.random_state))
+    check_warm_start(estimator, network)
+    coefs, intercepts = scaled(Parameters(tuple(estimator.coefs_), tuple(estimator.intercepts_)))
+    return np.concatenate([np.ravel(array) for array in (*coefs, *intercepts)])
+
+
+def check_warm_start(estimator: Any, network: Network) -> None:
+    """Raise ValueError where a fit is to go on from the weights of another network."""
     fitted = tuple(coef.shape for coef in estimator.coefs_)
     if fitted != network.shapes:
-
-        def sizes(shapes: tuple[tuple[int, int], ...]) -> str:
-            return "-".join(map(str, (shapes[0][0], *(n_out for _, n_out in shapes))))
-
         raise ValueError(
-            f"warm_start=True goes on from the fitted weights, but these are of a network {sizes(fitted)}, and this "
-            f"fit asks for {sizes(network.shapes)}: set warm_start=False, or fit a clone"
+            f"warm_start=True goes on from the fitted weights, but these are of a network {_sizes(fitted)}, and this "
+            f"fit asks for {_sizes(network.shapes)}: set warm_start=False, or fit a clone"
         )
-    return np.concatenate([array.ravel() for array in (*estimator.coefs_, *estimator.intercepts_)])
+
+
+def _sizes(shapes: tuple[tuple[int, int], ...]) -> str:
+    return "-".join(map(str, (shapes[0][0], *(n_out for _, n_out in shapes))))
 
 
 def network_attributes(parameters: Parameters, progress: Progress) -> dict[str, Any]:
@@ -93,6 +111,19 @@ def _columns(history: list[Progress]) -> dict[str, list[float]]:
     return columns
 
 
+FEW_ITERATIONS = 40  # of which the last quarter says too little
+
+
+def _still_descends(history: list[Progress]) -> bool:
+    """Whether the last quarter of a training halved the least gradient, or took a thousandth of J's whole decrease."""
+    if len(history) < FEW_ITERATIONS:
+        return True
+    quarter = len(history) // 4
+    before, last = history[:-quarter], history[-quarter:]
+    halved = min(p.gradient_norm for p in last) < 0.5 * min(p.gradient_norm for p in before)
+    return halved or before[-1].J - last[-1].J > 1e-3 * (history[0].J - last[-1].J)
+
+
 def warn_or_raise(training: Training) -> None:
     """Warn where a training did not converge.
 
@@ -122,11 +153,13 @@ def warn_or_raise(training: Training) -> None:
                 above = f"tol = {tol:.2g}"
             else:
                 above = f"tol / 100 = {training.plateau_tol:.2g}, to which it goes on from weights that explain nothing"
-            warn_user(
-                f"Not converged: {reason}{where}, above {above}. Increase {training.stop_reason}, or go on "
-                "from these weights with warm_start=True.",
-                ConvergenceWarning,
-            )
+            cure = f"Increase {training.stop_reason}, or go on from these weights with warm_start=True."
+            if not _still_descends(training.history):
+                cure = (
+                    "More iterations would hardly help, for in the last quarter of them neither J nor its gradient has "
+                    "become much smaller. Standardize X, raise alpha, use fewer hidden units, or take a larger tol."
+                )
+            warn_user(f"Not converged: {reason}{where}, above {above}. {cure}", ConvergenceWarning)
         case "precision":
             cure = "Use dtype='float64', or a larger tol." if dtype == "float32" else "Use a larger tol."
             if tol == POLISHED_TOL:  # which is not the user's

@@ -37,9 +37,10 @@ class TrainingProblem:
     ----------
     objective : Objective
     theta : array of shape (n_parameters,)
-        Initial weights.
+        Initial weights, in the objective's coordinates.
     data : Dataset or Split
-        With a split, early stopping holds a part out.
+        With inputs in X's own units, which are scaled on their way to the devices. With a split, early stopping holds a
+        part out.
     attributes_at : callable
         See `AttributesAt`.
     layer_sizes : tuple of int
@@ -139,7 +140,8 @@ class EstimatorTraining:
         return training if self.early_stopping is None else self.early_stopping.keep_best(training)
 
     def _on_devices(self, dataset: Dataset) -> DeviceData:
-        return DeviceData(dataset, self.problem.layer_sizes, self.estimator.chunk_size)
+        problem = self.problem
+        return DeviceData(dataset, problem.layer_sizes, self.estimator.chunk_size, problem.objective.input_scale)
 
     def _callbacks(self) -> list[FitCallback]:
         """Early stopping first, for its scores are shown; the user's last: it is not called where others stop."""

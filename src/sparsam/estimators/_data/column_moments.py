@@ -1,0 +1,107 @@
+"""Mean and spread of each input, and the scale on which the minimizer gets it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam.engine.data.batch import Batch
+from sparsam.engine.data.devices import max_of_processes
+from sparsam.engine.objective.input_scale import ROWS_AT_ONCE, TYPICAL_CURVATURE, InputScale
+from sparsam.estimators._data.dataset import Dataset
+
+__all__ = ["ColumnMoments"]
+
+Array = NDArray[np.float64]
+
+ROUNDING = 1e-12
+"""Spread, relative to the mean, that may be what rounding has left of a constant."""
+
+LEAST_SCALE, LARGEST_SCALE = 1e-18, 1e18  # squares of which float32 holds
+
+
+@dataclass(frozen=True)
+class ColumnMoments:
+    """Moments of the columns of X, weighted, over all processes.
+
+    Attributes
+    ----------
+    mean, deviation : arrays of shape (n_features,)
+        deviation is 0 of a constant, whose mean is its value to the bit.
+    reach : array of shape (n_features,)
+        max_n |x_n - mean|.
+    """
+
+    mean: Array
+    deviation: Array
+    reach: Array
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> ColumnMoments:
+        """Compute them in float64, in two passes: the second corrects what rounding has left in the first's mean."""
+        parts, total = dataset.split_batches(ROWS_AT_ONCE), dataset.total_weight
+        extremes = _Extremes()
+        about = parts.sum(extremes.weighted_sum) / total
+        low, high = extremes.of_all_processes(dataset)
+        sums, squares = parts.sum(_Deviations(about))
+        mean = np.where(low == high, low, about + sums / total)
+        variance = np.where(low == high, 0.0, np.maximum(squares / total - np.square(sums / total), 0.0))
+        return cls(mean, np.sqrt(variance), np.maximum(high - mean, mean - low))
+
+    @property
+    def varies(self) -> NDArray[np.bool_]:
+        """Which columns vary by more than rounding."""
+        return self.deviation > ROUNDING * np.abs(self.mean)
+
+    @property
+    def origin(self) -> InputScale:
+        """Centred, in X's own units."""
+        return InputScale(self.mean, np.ones_like(self.mean))
+
+    def scale(self, alpha: float) -> InputScale:
+        """Centred, in units of sqrt(deviation^2 + alpha/g): see `TYPICAL_CURVATURE`, g.
+
+        With alpha = 0 the deviation is 1 in these units. With alpha > 0 a column whose deviation is far below
+        sqrt(alpha/g) has hardly an influence, and its weights decay as fast as any others.
+        """
+        scale = np.hypot(np.where(self.varies, self.deviation, 0.0), np.sqrt(alpha / TYPICAL_CURVATURE))
+        # Of a constant there is nothing to scale; of what looks like one, so that its rounding stays small.
+        scale = np.where(scale > 0, scale, np.maximum(np.abs(self.mean), 1.0))
+        return InputScale(self.mean, np.clip(scale, LEAST_SCALE, LARGEST_SCALE))
+
+
+class _Extremes:
+    """The least and the largest value of each column, found in passing."""
+
+    low: Array | None = None
+    high: Array | None = None
+
+    def weighted_sum(self, batch: Batch) -> Any:
+        """Return sum_n s_n x_n of a batch, and look at its values."""
+        counted = batch.inputs[batch.weights > 0]
+        if len(counted):
+            low, high = counted.min(axis=0).astype(np.float64), counted.max(axis=0).astype(np.float64)
+            self.low = low if self.low is None else np.minimum(self.low, low)
+            self.high = high if self.high is None else np.maximum(self.high, high)
+        return batch.weights @ batch.inputs
+
+    def of_all_processes(self, dataset: Dataset) -> tuple[Array, Array]:
+        """Return the least and the largest of all processes; one may have no rows."""
+        none = np.full(dataset.n_features, -np.inf)
+        low = max_of_processes(none if self.low is None else -self.low, dataset.mesh)
+        high = max_of_processes(none if self.high is None else self.high, dataset.mesh)
+        return -low, high
+
+
+@dataclass(frozen=True)
+class _Deviations:
+    """sum_n s_n (x_n - about), and of the squares."""
+
+    about: Array
+
+    def __call__(self, batch: Batch) -> tuple[Array, Array]:
+        deviations = batch.inputs - self.about
+        return batch.weights @ deviations, batch.weights @ np.square(deviations)
