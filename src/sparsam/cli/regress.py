@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PICTURES = ("residuals.png", "cost.png")
+HELP = table_options.HELP | {
+    "alpha": "Weight decay; of hidden layers it is chosen by folds.",
+    "cv": "Number of folds from which the covariance of predictions is estimated; 0: none.",
+}
 
 
-@hyperparameter_options("MultivariateNormalRegressor", defaults=table_options.DEFAULTS, help=table_options.HELP)
+@hyperparameter_options("MultivariateNormalRegressor", help=HELP)
 def regress(
     data: table_options.Table,
     target: Annotated[
@@ -74,6 +78,8 @@ def regress(
         "training": _scores(pipeline, inputs.iloc[training], targets.iloc[training]),
         "test": _scores(pipeline, inputs.iloc[test], targets.iloc[test]) if len(test) else None,
         "covariance": model.covariance_.tolist(),
+        "predictive_covariance": model.predictive_covariance_.tolist(),
+        "alpha": model.alpha_,
         **table_options.training_metrics(model, seconds),
     }
     for part in ("training", "test"):
@@ -127,6 +133,6 @@ def _draw(model: Any, residuals: NDArray[np.float64], names: list[str], out: Pat
 
     names = [escape_mathtext(name) for name in names]
     of_residuals, cost = (out / name for name in PICTURES)
-    display.plot_residuals(residuals, model.covariance_, names=names, save=of_residuals)
+    display.plot_residuals(residuals, model.predictive_covariance_, names=names, save=of_residuals)
     display.plot_cost_curve(model.history_, save=cost)
     plt.close("all")

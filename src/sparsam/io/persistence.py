@@ -146,6 +146,8 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
     check_random_state(model.random_state)
 
     for name, kind in layout.results.items():
+        if name in layout.derived and name not in header["results"]:
+            continue
         if type(header["results"][name]) is not kind:
             raise ValueError(f"{name} is not of type {kind.__name__}")
         setattr(model, name, header["results"][name])
@@ -156,7 +158,8 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
         model.feature_names_in_ = np.array(names, dtype=object)
 
     for name in layout.arrays:
-        setattr(model, name, arrays[name])
+        if name not in layout.derived or name in arrays:
+            setattr(model, name, arrays[name])
     for name in layout.labels:
         setattr(model, name, _labels_from_json(header.get("labels", {})[name]))
     for name in ("coefs_", "intercepts_"):
@@ -169,6 +172,7 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
     model._history = {column: values.tolist() for column, values in columns.items()}
     model.loss_curve_ = model._history["J"]
     layout.decode(model, arrays)
+    layout.complete(model)
     model.check_fitted()
     return model
 

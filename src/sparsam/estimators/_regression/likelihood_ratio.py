@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
-from sparsam._utils.multivariate_normal import squared_distances
+from sparsam._utils.multivariate_normal import log_density, squared_distances
 from sparsam.engine.objective.error_functions.covariance import STRUCTURES
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._regression.standard_errors import check_at_minimum
@@ -103,8 +103,13 @@ def likelihood_ratio_test(
             f"the models are not nested: the larger one needs more parameters than the smaller one, and has as many "
             f"(covariance={larger.covariance!r} and {smaller.covariance!r}, the same mask)"
         )
-    statistic = 2 * float(counts @ (larger.score_samples(X, Y) - smaller.score_samples(X, Y)))
+    statistic = 2 * float(counts @ (_log_densities(larger, X, targets) - _log_densities(smaller, X, targets)))
     return LikelihoodRatio(statistic, more, float(chi2.sf(statistic, more)))
+
+
+def _log_densities(model: Any, X: ArrayLike, Y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log density of each row with the covariance of the greatest likelihood, which is not that of predictions."""
+    return log_density(Y, np.asarray(model.predict(X)).reshape(len(Y), -1), model.covariance_)
 
 
 def _check_maximum(model: Any, name: str) -> None:
@@ -118,11 +123,11 @@ def _check_maximum(model: Any, name: str) -> None:
             f"the {name} model has hidden layers: the weights of a network are not identifiable, and Wilks' theorem "
             "does not hold; use hidden_layer_sizes=()"
         )
-    if model.alpha > 0:
-        raise ValueError(f"a likelihood ratio is that of fits without weight decay: use alpha=0, not {model.alpha}")
+    if model.alpha_ > 0:
+        raise ValueError(f"a likelihood ratio is that of fits without weight decay: use alpha=0, not {model.alpha_:g}")
     if model.covariance_prior is not None:
         raise ValueError(f"the {name} model has a prior on the covariance: use covariance_prior=None")
-    if model.early_stopping:
+    if model.early_stopping is True:  # "auto" is off for linear models
         raise ValueError(f"the {name} model was fitted with early stopping, on a part of the data: switch it off")
     check_at_minimum(model.gradient_norm_, model.stop_reason_, f"the {name} model")
 

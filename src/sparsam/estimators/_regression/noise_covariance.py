@@ -24,6 +24,7 @@ __all__ = [
     "degeneracy_warning",
     "fitted_covariance",
     "make_error",
+    "most_likely",
 ]
 
 Array = NDArray[np.float64]
@@ -106,6 +107,11 @@ def fitted_covariance(
         return np.array([weights.sum() for weights in of_pattern]), np.stack(products)
 
     counts, products = (total / dataset.total_weight for total in dataset.sum(moments))
+    return most_likely(error, counts, products, observed)
+
+
+def most_likely(error: ProfileGaussianError, counts: Array, products: Array, observed: NDArray[np.bool_]) -> Array:
+    """Compute C in float64 from the mean moments of the residuals of each pattern that all data have."""
     there = counts > 0  # not all patterns need be in a part of the data
     patterns = observed[there]
     with precision(np.float64):

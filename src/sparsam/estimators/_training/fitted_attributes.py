@@ -19,6 +19,7 @@ from sparsam.estimators._warnings import warn_user
 
 __all__ = [
     "PROGRESS_COLUMNS",
+    "check_finished",
     "initial_weights",
     "network_attributes",
     "set_fitted_attributes",
@@ -128,3 +129,13 @@ def warn_or_raise(training: Training) -> None:
             if tol == POLISHED_TOL:  # which is not the user's
                 cure = "More cannot be had; polish=False stops at tol, and without this warning."
             warn_user(f"Not converged: {reason} ({dtype}){where}, above tol = {tol:.2g}. {cure}", ConvergenceWarning)
+
+
+def check_finished(training: Training) -> None:
+    """Raise where one of many trainings has failed: there is no estimate to keep."""
+    if training.stop_reason == "interrupted":
+        raise KeyboardInterrupt
+    if not training.history:
+        raise FloatingPointError(
+            "J is not finite at the initial weights: look for extreme values in X, and standardize it"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import AttributesAt
 from sparsam.estimators._tangents import TangentFunction
 from sparsam.estimators._training.device_data import DeviceData
-from sparsam.estimators._training.early_stopping import EarlyStopping
+from sparsam.estimators._training.early_stopping import EarlyStopping, StopAt
 from sparsam.estimators._warnings import warn_user
 
 __all__ = ["EstimatorTraining", "TrainingProblem"]
@@ -47,6 +48,10 @@ class TrainingProblem:
         Makes tangents that are not held.
     offset : float
         What to add to the log-likelihood of what is held out for the user's units.
+    early_stopping : callable
+        `EarlyStopping`, or a variant of it, for data with a split.
+    stop_at : int or None
+        Iteration at which to stop.
     """
 
     objective: Objective
@@ -56,6 +61,8 @@ class TrainingProblem:
     layer_sizes: tuple[int, ...]
     tangents: TangentFunction | None = None
     offset: float = 0.0
+    early_stopping: Callable[..., EarlyStopping] = EarlyStopping
+    stop_at: int | None = None
 
 
 class EstimatorTraining:
@@ -97,7 +104,7 @@ class EstimatorTraining:
             plain = self._on_devices(problem.data.training)
             self.data = plain if tangents is None else self._on_devices(tangents.add_to(problem.data.training))
             self.early_stopping_data = (held_out,) if tangents is None else (plain, held_out)
-            self.early_stopping = EarlyStopping(
+            self.early_stopping = problem.early_stopping(
                 problem.objective, plain, held_out, estimator.dtype, estimator.n_iter_no_change, problem.offset
             )
         else:
@@ -141,6 +148,8 @@ class EstimatorTraining:
         else:
             shown = self.reporter.callbacks(self.problem.attributes_at, self.early_stopping.score_at)
             callbacks = [self.early_stopping, *shown]
+        if self.problem.stop_at is not None:
+            callbacks = [StopAt(self.problem.stop_at), *callbacks]
         function = self.estimator.callback
         return callbacks if function is None else [*callbacks, FunctionCallback(function)]
 

@@ -1,0 +1,1 @@
+"""Statistical claims, checked over draws from truths that are known."""
