@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sparsam import MultivariateNormalRegressor
 
-__all__ = ["CLAIMS", "PROBLEMS", "coverage", "problem"]
+__all__ = ["CLAIMS", "PROBLEMS", "coverage", "problem", "time_ratio"]
 
 Array = np.ndarray
 Data = tuple[Array, Array, Array, Array]
@@ -85,7 +85,7 @@ def coverage(rng: np.random.Generator, name: str, n: int, *, peers: bool = True)
     """Fit with all defaults; return coverages, and, with ``peers``, errors relative to other methods'."""
     data = problem(rng, name, n)
     seed = int(rng.integers(2**31))
-    model, seconds = _fitted(data, seed)
+    model = _fitted(data, seed)
     X, Y = data[2:]
     means, deviations = (part.reshape(Y.shape) for part in model.predict(X, return_std=True))
     found = {"coverage": float(np.mean(np.abs(Y - means) < SHARE * deviations)), "error": _error(means, data)}
@@ -93,32 +93,34 @@ def coverage(rng: np.random.Generator, name: str, n: int, *, peers: bool = True)
         given = Y.copy()
         given[:, -1] = np.nan
         filled, deviations = model.predict_conditional(X, given, return_std=True)
-        found["coverage of conditionals"] = float(np.mean(np.abs(Y[:, -1] - filled[:, -1]) < SHARE * deviations[:, -1]))
+        inside = np.abs(Y[:, -1] - filled[:, -1]) < SHARE * deviations[:, -1]
+        found["coverage of conditionals"] = float(np.mean(inside))
     if not peers:
         return found
-    fixed = []
-    for alpha in FIXED_ALPHAS:
-        other, single = _fitted(data, seed, alpha=alpha, cv=None)
-        fixed.append((_error(other.predict(X), data), single))
-    in_folds = [_error(_fitted(data, seed, alpha=alpha)[0].predict(X), data) for alpha in FIXED_ALPHAS]
     return found | {
-        **{f"error, alpha {alpha:g}, held out": e for alpha, (e, _) in zip(FIXED_ALPHAS, fixed, strict=True)},
-        **{f"error, alpha {alpha:g}, folds": e for alpha, e in zip(FIXED_ALPHAS, in_folds, strict=True)},
+        **{f"error, alpha {a:g}": _error(_fitted(data, seed, alpha=a).predict(X), data) for a in FIXED_ALPHAS},
         "error, linear model": _error(LinearRegression().fit(*data[:2]).predict(X), data),
-        **{f"error, MLPRegressor, alpha {alpha:g}": _peer_error(data, seed, alpha) for alpha in PEER_ALPHAS},
-        "seconds": seconds,
-        "seconds, single fit": fixed[FIXED_ALPHAS.index(3e-2)][1],
+        **{f"error, MLPRegressor, alpha {a:g}": _peer_error(data, seed, a) for a in PEER_ALPHAS},
     }
 
 
-def _fitted(data: Data, seed: int, **parameters: Any) -> tuple[MultivariateNormalRegressor, float]:
-    """Fit; return the seconds, too, of a second fit: the first compiles."""
-    model = MultivariateNormalRegressor(random_state=seed, **parameters)
-    start = time.perf_counter()
+def time_ratio(rng: np.random.Generator, name: str, n: int) -> dict[str, float]:
+    """Processor time of a default fit over that of one training, at its middle alpha; both compiled before."""
+    data, seed = problem(rng, name, n), int(rng.integers(2**31))
+    seconds = {}
+    for cv in (5, None):
+        alpha = None if cv else 3e-2
+        _fitted(data, seed, cv=cv, alpha=alpha)
+        start = time.process_time()
+        _fitted(data, seed, cv=cv, alpha=alpha)
+        seconds[cv] = time.process_time() - start
+    return {"time / single fit's": seconds[5] / seconds[None]}
+
+
+def _fitted(data: Data, seed: int, **parameters: Any) -> MultivariateNormalRegressor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.fit(*data[:2])
-    return model, time.perf_counter() - start
+        return MultivariateNormalRegressor(random_state=seed, **parameters).fit(*data[:2])
 
 
 def _peer_error(data: Data, seed: int, alpha: float) -> float:

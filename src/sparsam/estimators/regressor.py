@@ -32,10 +32,12 @@ from sparsam.estimators._data.dataset import Dataset, InMemoryDataset
 from sparsam.estimators._data.splits import Split, folds_of_rows, hold_out
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
+from sparsam.estimators._regression.dependent_targets import DependentTargets, bounded
 from sparsam.estimators._regression.fitted_distribution import FittedDistribution
 from sparsam.estimators._regression.noise_covariance import (
     DegenerateCovarianceWarning,
     check_covariance,
+    check_fitted_covariance,
     check_prior,
     degeneracy_warning,
     make_error,
@@ -62,6 +64,7 @@ from sparsam.estimators._training.fitted_attributes import check_finished, initi
 from sparsam.estimators._training.held_out_residuals import HeldOutResiduals
 from sparsam.estimators._training.supervised import draw_seed, load_with_targets
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
+from sparsam.estimators._warnings import warn_user
 
 __all__ = ["MultivariateNormalRegressor"]
 
@@ -300,8 +303,16 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
                 scores = run.held_out_scores if folds is None else trainer.in_units_of_y(folds.scores)
                 attributes = self._attributes(run.problem, training, scores)
                 del run, trainer  # and with them what is on the devices
-            warning = self._degeneracy_warning(attributes, training, data.scale)
-            return self._finish(training, attributes, reporter, warning)
+            self._finish(training, attributes, reporter, self._degeneracy_warning(attributes, training, data))
+            if data.unknown_pairs.any():
+                i, j = data.dependent.kept[np.argwhere(data.unknown_pairs)[0]]
+                warn_user(
+                    f"The outputs {i} and {j} of y are never observed together: their covariance is not determined, "
+                    "and NaN. What needs it, such as predict_conditional of one given the other, is refused. "
+                    "covariance='diag' takes them for independent; a covariance_prior fills what the data do not tell.",
+                    UserWarning,
+                )
+            return self
 
     def _regression_data(
         self,
@@ -315,23 +326,32 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         check = TargetCheck()
         dataset = load_with_targets(self, X, y, sample_weight, tangents, check, reporter.rows_read)
         total_weight = dataset.total_weight
-        dataset = dataset.map(with_table).merge_repeated()
+        dataset = dataset.map(with_table)
         n_features, n_outputs = dataset.n_features, next(dataset.batches()).targets.shape[1]
         covariance = check_covariance(self.covariance, n_outputs)
         prior = check_prior(self.covariance_prior, n_outputs)
         mask = self._checked_mask(n_features, n_outputs)
-        network = self._network(n_features, n_outputs)
+        observed_patterns(dataset)  # or refuse an output without any target
+        dependent = DependentTargets.none(n_outputs)
+        if isinstance(covariance, str):
+            dependent = DependentTargets.of(dataset, combinations=covariance == "full", mask=mask)
+        kept = dependent.kept
+        prior = None if prior is None else (prior[0], prior[1][np.ix_(kept, kept)])
+        mask = None if mask is None else mask[:, kept]
+        network = self._network(n_features, len(kept))
 
+        dataset = dataset.map(dependent.reduced).merge_repeated()
         patterns = observed_patterns(dataset)
         dataset, tangent_function = prepare_tangents(self, dataset, reporter.display)
         scale = TargetScale.of(dataset)
         dataset = dataset.map(scale.scaled)
         seed = draw_seed(self, dataset) if self._stops_early() or self._cross_fits() else None
-        theta = self._initial_weights(network, scale)
+        theta = self._initial_weights(network, dependent, scale)
         # Weights that were trained on targets must not judge them: folds start from new ones.
         new = network.initialize(check_random_state(self.random_state)) if self._is_warm() else theta
         return RegressionData(
             dataset,
+            dependent,
             scale,
             patterns,
             total_weight,
@@ -386,12 +406,16 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return {**problem.attributes_at(training.history[-1], training.theta), "validation_scores_": scores}
 
     def _degeneracy_warning(
-        self, attributes: dict[str, Any], training: Training, scale: TargetScale
+        self, attributes: dict[str, Any], training: Training, data: RegressionData
     ) -> DegenerateCovarianceWarning | None:
         if not attributes or not isinstance(self.covariance, str):
             return None
-        scaled = attributes["covariance_"] / np.outer(scale.scale, scale.scale)
-        return degeneracy_warning(scaled, self.dtype, stuck=training.stop_reason == "precision")
+        kept, scale = data.dependent.kept, data.scale.scale
+        scaled = np.nan_to_num(attributes["covariance_"][np.ix_(kept, kept)] / np.outer(scale, scale))
+        warning = degeneracy_warning(scaled, kept, self.dtype, stuck=training.stop_reason == "precision")
+        said = [data.dependent.sentence() + "."] if data.dependent.any else []
+        said += [] if warning is None else [str(warning)]
+        return DegenerateCovarianceWarning(" ".join(said)) if said else None
 
     def predict(self, X: ArrayLike, return_std: bool = False, out: Any = None) -> Array | tuple[Array, Array]:
         """Mean of the targets.
@@ -520,8 +544,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         """
         validation.check_number("n_draws", n_draws, Integral, low=1)
         means = self._predicted(X)
-        noise = check_random_state(random_state).normal(size=(int(n_draws), *means.shape))
-        return self._shaped(means + noise @ np.linalg.cholesky(self.predictive_covariance_).T)
+        L = multivariate_normal.factor(self.predictive_covariance_)
+        noise = check_random_state(random_state).normal(size=(int(n_draws), len(means), L.shape[1]))
+        return self._shaped(means + noise @ L.T)
 
     def standard_errors(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -586,13 +611,11 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         sizes = self._network(self.n_features_in_, self.n_outputs_).layer_sizes
         if sizes != self._fitted_network().layer_sizes or self.covariance_.shape != (self.n_outputs_, self.n_outputs_):
             raise ValueError("its arrays do not fit together")
-        self._check_weights(self.covariance_, self.predictive_covariance_)
+        if self.predictive_covariance_.shape != self.covariance_.shape:
+            raise ValueError("its arrays do not fit together")
         for C in (self.covariance_, self.predictive_covariance_):
-            variances = np.diag(C)
-            if not np.all(variances > 0):
-                raise ValueError("its noise covariance has variances that are not positive")
-            # The correlations: where units are far apart, rounding takes the definiteness of C itself.
-            check_covariance(C / np.sqrt(np.outer(variances, variances)), self.n_outputs_)
+            self._check_weights(np.where(np.isnan(C) & ~np.eye(len(C), dtype=bool), 0, C))
+            check_fitted_covariance(C)
         if self._one_dimensional and self.n_outputs_ != 1:
             raise ValueError("its outputs do not fit together")
 
@@ -626,11 +649,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         n_patterns = 0 if error.patterns is None else len(error.patterns)
         return (*network.layer_sizes, n_patterns * network.layer_sizes[-1])
 
-    def _initial_weights(self, network: Network, scale: TargetScale) -> NDArray[np.floating]:
-        theta = initial_weights(self, network)
+    def _initial_weights(
+        self, network: Network, dependent: DependentTargets, scale: TargetScale
+    ) -> NDArray[np.floating]:
         if not self._is_warm():
-            return theta
-        scaled = scale.scaled_weights(self._fitted_parameters())
+            return initial_weights(self, network)
+        initial_weights(self, self._network(network.layer_sizes[0], len(dependent.offset)))  # or refuse other shapes
+        scaled = scale.scaled_weights(dependent.of_kept(self._fitted_parameters()))
         return np.concatenate([np.ravel(array) for array in (*scaled.coefs, *scaled.intercepts)])
 
     def _predicted(self, X: ArrayLike, then: Callable[[Array], Array] = lambda means: means, out: Any = None) -> Array:
@@ -698,15 +723,19 @@ class _Trainer:
         # S of what is trained on, as the user gave it: a prior is worth so many samples.
         total_weight = data.total_weight * (dataset.total_weight / data.dataset.total_weight)
         error = make_error(data.covariance, data.prior, data.scale.scale, data.patterns, total_weight)
+        if "early_stopping" in stopping and isinstance(error, ProfileGaussianError):
+            error = bounded(error, dataset)
         terms = (error, WeightDecay(alpha), *tangent_penalties(regressor, data.has_tangents))
         objective = Objective(data.network, terms, data.mask)  # type: ignore[arg-type]
-        distribution = FittedDistribution(objective, data.scale, dataset, data.patterns, regressor.chunk_size)
+        distribution = FittedDistribution(
+            objective, data.scale, dataset, data.patterns, data.dependent, regressor.chunk_size
+        )
         predictive = self._predictive(error, alpha, dataset, folds)
         return TrainingProblem(
             objective,
             theta,
             trained_on,
-            _AttributesAt(distribution, predictive, alpha, data.one_dimensional),
+            _AttributesAt(distribution, predictive, data.unknown_pairs, alpha, data.one_dimensional),
             regressor._layer_sizes(data.network, error),
             data.tangents,
             data.scale.mean_log_jacobian(split.held_out) if split else 0.0,
@@ -732,6 +761,7 @@ class _AttributesAt:
 
     distribution: FittedDistribution
     predictive: PredictiveCovariance
+    unknown: NDArray[np.bool_]
     alpha: float
     one_dimensional: bool
 
@@ -739,8 +769,11 @@ class _AttributesAt:
         covariance = self.distribution.covariance_at(theta)
         return network_attributes(self.distribution.parameters_at(theta), progress) | {
             "alpha_": self.alpha,
-            "covariance_": covariance,
-            "predictive_covariance_": self.predictive.of(covariance),
-            "n_outputs_": len(self.distribution.scale.scale),
+            "covariance_": self._of_all(covariance),
+            "predictive_covariance_": self._of_all(self.predictive.of(covariance)),
+            "n_outputs_": len(self.distribution.dependent.offset),
             "_one_dimensional": self.one_dimensional,
         }
+
+    def _of_all(self, covariance: Array) -> Array:
+        return self.distribution.dependent.covariance_of_all(np.where(self.unknown, np.nan, covariance))

@@ -15,6 +15,7 @@ from sparsam.engine.objective.error_functions import GaussianError, ProfileGauss
 from sparsam.engine.objective.objective import Objective
 from sparsam.estimators._data.apply_network import apply_in_chunks, network_outputs
 from sparsam.estimators._data.dataset import Dataset
+from sparsam.estimators._regression.dependent_targets import DependentTargets
 from sparsam.estimators._regression.noise_covariance import fitted_covariance
 from sparsam.estimators._regression.target_scale import TargetScale
 
@@ -36,6 +37,8 @@ class FittedDistribution:
         What was trained on, targets scaled.
     patterns : array of bool, (n_patterns, n_outputs)
         Which targets are observed together.
+    dependent : DependentTargets
+        Those that are not fitted.
     chunk_size : int or None
     """
 
@@ -43,14 +46,15 @@ class FittedDistribution:
     scale: TargetScale
     dataset: Dataset
     patterns: NDArray[np.bool_]
+    dependent: DependentTargets
     chunk_size: int | None
 
     def parameters_at(self, theta: NDArray[np.floating]) -> Parameters:
         """Return the weights of a network whose outputs are in the units of y."""
-        return self.scale.in_units_of_y(self._scaled_parameters(theta))
+        return self.dependent.of_all(self.scale.in_units_of_y(self._scaled_parameters(theta)))
 
     def covariance_at(self, theta: NDArray[np.floating]) -> Array:
-        """Compute the noise covariance in the units of y: a pass over the data, where it is not known."""
+        """Compute the noise covariance of what is fitted, in the units of y: a pass over the data, where unknown."""
         network, parameters = self.objective.network, self._scaled_parameters(theta.astype(np.float64))
 
         def residuals(batch: Batch) -> Array:

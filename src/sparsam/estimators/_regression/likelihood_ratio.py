@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
-from sparsam._utils.multivariate_normal import log_density, squared_distances
+from sparsam._utils.multivariate_normal import independent, log_density, squared_distances
 from sparsam.engine.objective.error_functions.covariance import STRUCTURES
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._regression.standard_errors import check_at_minimum
@@ -130,6 +130,10 @@ def _check_maximum(model: Any, name: str) -> None:
     if model.early_stopping is True:  # "auto" is off for linear models
         raise ValueError(f"the {name} model was fitted with early stopping, on a part of the data: switch it off")
     check_at_minimum(model.gradient_norm_, model.stop_reason_, f"the {name} model")
+    if not independent(np.nan_to_num(model.covariance_)).all():
+        raise ValueError(
+            "targets are constant, or linear combinations of others: the likelihood has no maximum; leave them out"
+        )
 
 
 def _check_data(model: Any, name: str, X: ArrayLike, Y: NDArray[np.float64], counts: NDArray[np.float64]) -> None:

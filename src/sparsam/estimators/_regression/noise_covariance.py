@@ -20,6 +20,7 @@ from sparsam.estimators._validation import check_choice, check_number
 __all__ = [
     "DegenerateCovarianceWarning",
     "check_covariance",
+    "check_fitted_covariance",
     "check_prior",
     "degeneracy_warning",
     "fitted_covariance",
@@ -126,9 +127,27 @@ def _covariance(error: ProfileGaussianError, mean: tuple[jax.Array, jax.Array]) 
     return error.covariance(mean)
 
 
-def degeneracy_warning(covariance: Array, dtype: str, *, stuck: bool) -> DegenerateCovarianceWarning | None:
+def check_fitted_covariance(C: Array) -> None:
+    """Raise ValueError unless C can be that of a fit: singular, maybe, and NaN where outputs were never together."""
+    variances = np.diag(C)
+    if not np.all(variances >= 0):
+        raise ValueError("its noise covariance has variances that are negative")
+    # The correlations: where units are far apart, rounding takes the definiteness of C itself.
+    some = variances > 0
+    correlations = C[np.ix_(some, some)] / np.sqrt(np.outer(variances[some], variances[some]))
+    unknown = np.isnan(correlations)
+    if not np.allclose(correlations, correlations.T, rtol=1e-8, atol=0, equal_nan=True):
+        raise ValueError("its noise covariance is not symmetric")
+    if some.any() and not unknown.any() and np.linalg.eigvalsh(correlations)[0] < -1e-8:
+        raise ValueError("its noise covariance is not positive semi-definite")
+
+
+def degeneracy_warning(
+    covariance: Array, numbers: NDArray[np.intp], dtype: str, *, stuck: bool
+) -> DegenerateCovarianceWarning | None:
     """Make a warning where a covariance of outputs of unit variance is singular in the precision of the training.
 
+    ``numbers`` are those of the outputs, by which the warning names them.
     ``stuck`` says that the training ended for want of precision. Then an eigenvalue below the root of the precision is
     where that happened, for the engine knows no smaller one (`objective.error_functions.covariance.invertible`).
     """
@@ -141,13 +160,13 @@ def degeneracy_warning(covariance: Array, dtype: str, *, stuck: bool) -> Degener
     exact = np.flatnonzero(variances < 1e3 * eps**2)
     if len(exact):
         return DegenerateCovarianceWarning(
-            f"The noise covariance is degenerate: the network meets the targets of output {exact[0]} to the last "
-            f"digits. {cure}, or leave such an output out."
+            f"The noise covariance is degenerate: the network meets the targets of output {numbers[exact[0]]} to the "
+            f"last digits. {cure}, or leave such an output out."
         )
     deviations = np.sqrt(variances)
     values, vectors = np.linalg.eigh(covariance / np.outer(deviations, deviations))
     if values[0] < (np.sqrt(eps) if stuck else 100 * len(covariance) * eps):
-        involved = ", ".join(map(str, np.flatnonzero(np.abs(vectors[:, 0]) > 0.1)))
+        involved = ", ".join(map(str, numbers[np.abs(vectors[:, 0]) > 0.1]))
         return DegenerateCovarianceWarning(
             f"The noise covariance is degenerate: the residuals of the outputs {involved} depend on each other "
             f"linearly, to the last digits of {dtype}, or there are too few samples to tell. {cure}, leave one of "

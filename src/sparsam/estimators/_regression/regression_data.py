@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sparsam.engine.network.network import Network
 from sparsam.estimators._data.dataset import Dataset
+from sparsam.estimators._regression.dependent_targets import DependentTargets
 from sparsam.estimators._regression.noise_covariance import Prior
 from sparsam.estimators._regression.target_scale import TargetScale
 from sparsam.estimators._tangents import TangentFunction
@@ -25,7 +26,9 @@ class RegressionData:
     Attributes
     ----------
     dataset : Dataset
-        Targets scaled.
+        Targets scaled, those alone that are fitted.
+    dependent : DependentTargets
+        The others.
     scale : TargetScale
     patterns : array of bool, (n_patterns, n_outputs)
         Which targets are observed together.
@@ -49,6 +52,7 @@ class RegressionData:
     """
 
     dataset: Dataset
+    dependent: DependentTargets
     scale: TargetScale
     patterns: NDArray[np.bool_]
     total_weight: float
@@ -61,6 +65,13 @@ class RegressionData:
     seed: int | None
     tangents: TangentFunction | None
     one_dimensional: bool
+
+    @property
+    def unknown_pairs(self) -> NDArray[np.bool_]:
+        """Which outputs' covariance the data cannot tell, (n_kept, n_kept): those never observed together."""
+        together = self.patterns.T.astype(float) @ self.patterns > 0
+        asked = isinstance(self.covariance, str) and self.covariance == "full" and self.prior is None
+        return np.asarray(~together & asked)
 
     @property
     def has_tangents(self) -> bool:
