@@ -48,7 +48,8 @@ def regress(
     """Predict numbers from a raw table, with the covariance of what remains unexplained.
 
     Imputes, standardizes and encodes the other columns, trains a network by the likelihood of normal noise with a
-    covariance between the targets (PRML exercise 5.3), scores rows that it has not seen, and writes into the output
+    covariance between the targets (PRML exercise 5.3), estimates in folds how far new targets are from their
+    predictions, scores rows that it has not seen, and writes into the output
     folder: residuals.png, cost.png, model.skops, metrics.json. Ctrl-C ends the training and keeps the model so far.
     """
     check_output_folder(out, (*PICTURES, MODEL_FILE, table_options.METRICS_FILE), overwrite)
@@ -77,8 +78,8 @@ def regress(
         "parameters": {name: value for name, value in model.get_params().items() if name != "callback"},
         "training": _scores(pipeline, inputs.iloc[training], targets.iloc[training]),
         "test": _scores(pipeline, inputs.iloc[test], targets.iloc[test]) if len(test) else None,
-        "covariance": model.covariance_.tolist(),
-        "predictive_covariance": model.predictive_covariance_.tolist(),
+        "covariance": _numbers(model.covariance_),
+        "predictive_covariance": _numbers(model.predictive_covariance_),
         "alpha": model.alpha_,
         **table_options.training_metrics(model, seconds),
     }
@@ -105,6 +106,11 @@ def with_targets(inputs: pd.DataFrame, targets: pd.DataFrame) -> tuple[pd.DataFr
     if not known.all():
         say(f"Left out: {int((~known).sum())} rows without any target")
     return inputs[known], targets[known]
+
+
+def _numbers(matrix: NDArray[np.float64]) -> list[list[float | None]]:
+    """Convert a matrix for JSON, which has no NaN."""
+    return [[None if value != value else value for value in row] for row in matrix.tolist()]
 
 
 def _predicted(pipeline: Any, inputs: pd.DataFrame) -> NDArray[np.float64]:

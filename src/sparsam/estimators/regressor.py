@@ -84,6 +84,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     what is left to minimize is the profile 1/2 ln|C(w)| (PRML exercise 5.3): outputs whose errors go together help each
     other. Targets may be missing (NaN): each sample then counts with what is observed of it, which is exact.
 
+    The residuals of the data that were fitted are smaller than those of new data. ``predictive_covariance_`` is about
+    the latter, and what predicts uses it; ``covariance_`` is the one of the greatest likelihood.
+
     Targets are scaled to zero mean and unit variance inside, and J and alpha are about these; weights, covariance,
     predictions and likelihoods are reported in the units of y.
 
@@ -132,8 +135,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     validation_fraction : float, default 0.1
         Part of the data to hold out, in (0, 1). A sample with a whole number for its weight counts as so many copies,
         some of which may be held out and the others not.
-    n_iter_no_change : int, default 20
-        Number of iterations without a new best after which early stopping gives up.
+    n_iter_no_change : int, default 50
+        Number of iterations without a new best after which early stopping gives up. Held-out errors fall in steps: with
+        20 the best fit to 100 rows of ten inputs is missed.
     max_iter : int, default 5000
         Maximum number of iterations. The less noise, the finer the structure that is fitted, and the longer the way.
     dtype : {"float32", "float64"}, default "float64"
@@ -164,6 +168,17 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         together, with independent outputs. Empty where nothing is held out.
     cost_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
         As for `SparseAutoencoder`. With early stopping they end at the weights that were kept.
+
+    Notes
+    -----
+    Targets that are constant, or linear combinations of others (a copy, a sum), have no noise of their own, and ln|C|
+    would be about them alone. With an unknown covariance they are not fitted: their means are made of the others',
+    which are as without them, and the covariances are singular. Densities, and conditions, are then those of the first
+    targets that determine the others; a given value that contradicts these is not looked at. "diag" and "spherical"
+    have nothing against combinations, and leave out constants alone.
+
+    Of outputs that are never observed together the data tell no covariance: it is NaN (with "full" and no prior), and
+    what would need it is refused.
 
     References
     ----------
@@ -202,7 +217,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         early_stopping: bool | str = "auto",
         cv: int | None = 5,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 20,
+        n_iter_no_change: int = 50,
         solver: str = "kronecker-lbfgs",
         max_iter: int = 5000,
         tol: float = 1e-5,
@@ -287,7 +302,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Warns
         -----
         DegenerateCovarianceWarning
-            If the covariance is singular: then the likelihood has no maximum.
+            If targets are linear combinations of others; or if the covariance of the others is singular: then the
+            likelihood has no maximum.
+        UserWarning
+            If outputs are never observed together.
         ConvergenceWarning
             If the training stopped before converging.
         """
@@ -425,7 +443,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         X : array-like of shape (n_samples, n_features)
             Or rows that are not in memory, as in `fit`.
         return_std : bool, default False
-            Whether to return the standard deviation of the noise, which is the same for every sample, too.
+            Whether to return the standard deviation of new targets about their mean, which is the same for every
+            sample, too: the root of the diagonal of ``predictive_covariance_``.
         out : array of the result's shape, optional
             Where to write the means, a batch at a time: anything that takes slices of rows, such as a memory-mapped
             file, an HDF5 or a Zarr dataset.
@@ -457,7 +476,12 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         filled : array of shape (n_samples, n_outputs)
             y with y_m + C_mo C_oo^-1 (t_o - y_o) in the place of NaN (PRML eq. 2.96).
         std : array of shape (n_samples, n_outputs)
-            Root of the diagonal of C_mm - C_mo C_oo^-1 C_om (PRML eq. 2.82).
+            Root of the diagonal of C_mm - C_mo C_oo^-1 C_om (PRML eq. 2.82), C ``predictive_covariance_``.
+
+        Raises
+        ------
+        ValueError
+            If the covariance that this needs is not known: of outputs never observed together in the fit.
         """
         means, Y = self._predicted_and_given(X, y)
         filled, deviations = multivariate_normal.condition(Y, means, self.predictive_covariance_)
@@ -465,6 +489,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
     def score_samples(self, X: ArrayLike, y: ArrayLike) -> Array:
         """Log density of each sample's observed targets, in nats, with all constants, in the units of y.
+
+        With C = ``predictive_covariance_``; where that is singular, of the targets that determine the others.
 
         Parameters
         ----------
@@ -530,7 +556,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     def sample(
         self, X: ArrayLike, n_draws: int = 1, random_state: int | np.random.RandomState | None = None
     ) -> NDArray[np.float64]:
-        """Draw targets from the distribution that was fitted.
+        """Draw targets from N(y(x), C), C ``predictive_covariance_``.
 
         Parameters
         ----------
