@@ -181,7 +181,7 @@ def _moments(center: Array, batch: Batch) -> _Moments:
         seen.sum(axis=0),
         np.sum(seen * filled, axis=0),
         np.sum(seen * filled**2, axis=0),
-        np.asarray(float(len(s))),
+        np.asarray(float(np.sum(s > 0))),
         np.asarray(s.sum()),
         s @ whole,
         (s[:, None] * whole).T @ whole,
