@@ -58,7 +58,14 @@ def tuned(structure: str, X: np.ndarray, Y: np.ndarray, n_hold_outs: int, seed: 
 
     def fit(hidden: tuple[int, ...], alpha: float, rows: np.ndarray, max_iter: int) -> MultivariateNormalRegressor:
         model = MultivariateNormalRegressor(
-            hidden, covariance=structure, alpha=alpha, dtype="float32", random_state=seed, max_iter=max_iter
+            hidden,
+            covariance=structure,
+            alpha=alpha,
+            early_stopping=False,
+            cv=None,
+            dtype="float32",
+            random_state=seed,
+            max_iter=max_iter,
         )
         return model.fit(X[rows], Y[rows])
 

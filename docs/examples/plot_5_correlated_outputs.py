@@ -28,8 +28,8 @@ def measure(n_samples):
 X, Y = measure(800)
 X_test, Y_test = measure(4000)
 
-model = MultivariateNormalRegressor((20,), early_stopping=True, random_state=0).fit(X, Y)
-print("covariance / 0.09, estimated:\n", (model.covariance_ / 0.09).round(2))
+model = MultivariateNormalRegressor((20,), random_state=0).fit(X, Y)
+print("covariance / 0.09, estimated:\n", (model.predictive_covariance_ / 0.09).round(2))
 print("true:\n", (C_true / 0.09).round(2))
 
 # %%
@@ -38,7 +38,9 @@ print("true:\n", (C_true / 0.09).round(2))
 from sparsam.display import plot_residuals
 
 _ = plot_residuals(
-    Y_test - model.predict(X_test), model.covariance_, names=["first", "second", "third"]
+    Y_test - model.predict(X_test),
+    model.predictive_covariance_,
+    names=["first", "second", "third"],
 )
 
 # %%
@@ -52,9 +54,7 @@ means_test = np.column_stack(
 best = multivariate_normal(cov=C_true).logpdf(Y_test - means_test).mean()
 print(f"{'the truth itself':20s}   {best:.3f}")
 for structure in ("full", "diag", "spherical"):
-    peer = MultivariateNormalRegressor(
-        (20,), covariance=structure, early_stopping=True, random_state=0
-    ).fit(X, Y)
+    peer = MultivariateNormalRegressor((20,), covariance=structure, random_state=0).fit(X, Y)
     print(f"covariance={structure!r:11s} {peer.mean_log_likelihood(X_test, Y_test):.3f}")
 
 # %%
@@ -100,8 +100,6 @@ gaps = Y.copy()
 gaps[rng.random(Y.shape) < 0.4] = np.nan
 something, everything = ~np.isnan(gaps).all(axis=1), ~np.isnan(gaps).any(axis=1)
 for name, rows in (("anything observed", something), ("no gap", everything)):
-    partial = MultivariateNormalRegressor((20,), early_stopping=True, random_state=0).fit(
-        X[rows], gaps[rows]
-    )
+    partial = MultivariateNormalRegressor((20,), random_state=0).fit(X[rows], gaps[rows])
     nats = partial.mean_log_likelihood(X_test, Y_test)
     print(f"samples with {name:17s}: {rows.sum():3d} of {len(Y)}, {nats:.3f} nats a sample")

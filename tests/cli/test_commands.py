@@ -102,7 +102,7 @@ def test_show_writes_the_filters(run, model_file, tmp_path, library):
 @pytest.mark.parametrize("command", ["show {0}", "encode {0} rows.npy -o codes.npy", "learn --warm-start {0}"])
 def test_what_is_about_autoencoders_refuses_other_models(run, rows, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
-    model = MultivariateNormalRegressor((25,), max_iter=1).fit(rows, rows)
+    model = MultivariateNormalRegressor((25,), cv=None, max_iter=1).fit(rows, rows)
     save(model, tmp_path / "model.safetensors")
     np.save("rows.npy", rows)
     result = run(*command.format("model.safetensors").split())

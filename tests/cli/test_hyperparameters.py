@@ -24,7 +24,7 @@ COMMANDS = {
     "classify": "NoisyLabelClassifier",
 }
 OF_THE_STUDY = {"checkpoint", "checkpoint_every"}  # sweep keeps what is done by itself
-DIFFERENT_DEFAULTS = {"random_state": 0, "early_stopping": True}
+DIFFERENT_DEFAULTS = {"random_state": 0}
 
 every_estimator = pytest.mark.parametrize("name", MODULES)
 every_command = pytest.mark.parametrize("command", COMMANDS)
@@ -74,6 +74,8 @@ def test_defaults_are_those_of_the_estimator_unless_listed(command):
         if name not in options or name in EXCLUDED or (command, name) == ("sweep", "resume"):
             continue
         expected = DIFFERENT_DEFAULTS.get(name, default)
+        if name == "early_stopping":
+            expected = {"classify": True, "regress": None}[command]  # None is "auto"
         shown = options[name].default
         if isinstance(expected, tuple):
             expected = ",".join(map(str, expected))
@@ -283,7 +285,8 @@ def test_every_option_reaches_the_estimator_and_the_metrics(run_json, table, tmp
     }
     flags = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
     metrics = run_json(command, table, *OF_THE_TABLE[command], *flags, "--polish", "--out", tmp_path, "--verbose", 0)
-    expected = options | {"hidden_layer_sizes": [3, 2], "polish": True, "early_stopping": True, "verbose": 0}
+    early_stopping = {"regress": "auto", "classify": True}[command]
+    expected = options | {"hidden_layer_sizes": [3, 2], "polish": True, "early_stopping": early_stopping, "verbose": 0}
     assert {name: metrics["parameters"][name] for name in expected} == expected
 
 

@@ -54,7 +54,7 @@ class Fitted:
 
 class Regressor(Fitted):
     def predict(self, X):
-        return X[:, : self.covariance_.shape[0]]
+        return X[:, : self.predictive_covariance_.shape[0]]
 
 
 class Classifier(Fitted):
@@ -71,7 +71,7 @@ class Classifier(Fitted):
 
 HISTORY = {"iteration": [0, 1], "evaluations": [1, 3], "seconds": [0.1, 0.2], "J": [9.0, 2.0], "sparsity": [1.0, 0.5]}
 AUTOENCODER = PCA(5).fit(IMAGES)
-REGRESSOR = Regressor(covariance_=np.array([[1.0, 0.5, 0.1], [0.5, 2.0, 0.2], [0.1, 0.2, 1.0]]))
+REGRESSOR = Regressor(predictive_covariance_=np.array([[1.0, 0.5, 0.1], [0.5, 2.0, 0.2], [0.1, 0.2, 1.0]]))
 CLASSIFIER = Classifier(
     transition_matrix_=np.array([[0.9, 0.1], [0.2, 0.8]]),
     classes_=np.array(["cat", "dog"]),
@@ -205,7 +205,7 @@ def test_residuals_are_of_y_named_by_its_columns():
     with pytest.raises(ValueError, match=r"y has the shape \(40, 2\)"):
         CovarianceDisplay.from_estimator(REGRESSOR, IMAGES, Y[:, :2])
     with pytest.raises(TypeError, match="Fitted predicts nothing"):
-        CovarianceDisplay.from_estimator(Fitted(covariance_=np.eye(3)), IMAGES, Y)
+        CovarianceDisplay.from_estimator(Fitted(predictive_covariance_=np.eye(3)), IMAGES, Y)
 
 
 def test_label_noise_has_both_pictures_where_epsilon_was_estimated():
@@ -256,7 +256,9 @@ def test_every_display_of_fitted_networks(tmp_path):
     labels = np.where(X[:, 0] > 0, "above", "below")
     options = {"random_state": 0, "tol": 1e-2}
     autoencoder = make_pipeline(SparseAutoencoder(4, rho=0.2, output_activation="identity", **options)).fit(X)
-    regressor = make_pipeline(StandardScaler(), MultivariateNormalRegressor((3,), alpha=0.01, **options)).fit(X, Y)
+    regressor = make_pipeline(StandardScaler(), MultivariateNormalRegressor((3,), alpha=0.01, cv=None, **options)).fit(
+        X, Y
+    )
     classifier = TangentPipeline(StandardScaler(), NoisyLabelClassifier((), alpha=0.01, **options)).fit(X, labels)
     drawn = [
         FilterDisplay.from_estimator(autoencoder),
@@ -269,7 +271,7 @@ def test_every_display_of_fitted_networks(tmp_path):
         InvarianceDisplay.from_estimator(classifier, X, labels, image_shape=(4, 4), quantity="score"),
     ]
     assert drawn[1].filters.shape == (3, 16)
-    assert_allclose(drawn[5].covariance, regressor[-1].covariance_)
+    assert_allclose(drawn[5].covariance, regressor[-1].predictive_covariance_)
     assert drawn[6].classes == ["above", "below"]
     for k, display in enumerate(drawn):
         display.figure_.savefig(tmp_path / f"{k}.png")

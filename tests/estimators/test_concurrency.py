@@ -24,7 +24,7 @@ def test_eight_threads_predict_while_another_fits():
     models = [
         SparseAutoencoder(3, rho=0.2, **settings).fit(X),
         SparseAutoencoder(3, rho=0.2, dtype="float64", **settings).fit(X),
-        MultivariateNormalRegressor((3,), **settings).fit(X, X[:, :2]),
+        MultivariateNormalRegressor((3,), cv=None, **settings).fit(X, X[:, :2]),
         NoisyLabelClassifier((3,), epsilon=0.1, **settings).fit(X, X[:, 0] > 0.5),
     ]
     expected = [model.predict(X) for model in models]

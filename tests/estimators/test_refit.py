@@ -23,9 +23,18 @@ LABELS = X[:, 0] > X[:, 1]
 
 CASES = {
     "autoencoder": (SparseAutoencoder(2, rho=0.1, max_iter=2, tol=0.0), None, ConvergenceWarning),
-    "regressor": (MultivariateNormalRegressor((2,), max_iter=2, tol=0.0), Y, ConvergenceWarning),
+    "regressor": (
+        MultivariateNormalRegressor((2,), early_stopping=False, cv=None, max_iter=2, tol=0.0),
+        Y,
+        ConvergenceWarning,
+    ),
     "early stopping": (
-        MultivariateNormalRegressor((2,), early_stopping=True, max_iter=2, tol=0.0),
+        MultivariateNormalRegressor((2,), early_stopping=True, cv=None, max_iter=2, tol=0.0),
+        Y,
+        ConvergenceWarning,
+    ),
+    "folds": (
+        MultivariateNormalRegressor((2,), early_stopping=False, cv=2, max_iter=2, tol=0.0),
         Y,
         ConvergenceWarning,
     ),

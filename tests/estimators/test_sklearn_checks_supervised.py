@@ -1,7 +1,7 @@
 """scikit-learn's own checks of the estimators with targets."""
 
 import pytest
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_sample_weight_equivalence_on_dense_data, parametrize_with_checks
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier
 
@@ -17,6 +17,8 @@ pytestmark = [
 WITHOUT_TARGETS = dict.fromkeys(
     ("check_methods_sample_order_invariance", "check_methods_subset_invariance"), "score_samples takes targets too"
 )
+# It sets a hyperparameter named cv to a list of splits; here it is a number (see below).
+WITH_SPLITS = {"check_sample_weight_equivalence_on_dense_data": "cv is a number of folds"}
 
 
 @parametrize_with_checks(
@@ -27,8 +29,20 @@ WITHOUT_TARGETS = dict.fromkeys(
         NoisyLabelClassifier((), epsilon=0.05, dtype="float64"),
     ],
     expected_failed_checks=lambda estimator: (
-        WITHOUT_TARGETS if isinstance(estimator, MultivariateNormalRegressor) else {}
+        WITHOUT_TARGETS | WITH_SPLITS if isinstance(estimator, MultivariateNormalRegressor) else {}
     ),
 )
 def test_every_check_passes(estimator, check):
     check(estimator)
+
+
+class WithFolds(MultivariateNormalRegressor):
+    """A regressor that keeps its folds whatever a check sets."""
+
+    def get_params(self, deep=True):
+        return {name: value for name, value in super().get_params(deep).items() if name != "cv"}
+
+
+@pytest.mark.parametrize("hidden", [(5,), ()])
+def test_weights_are_repetitions_in_the_folds_too(hidden):
+    check_sample_weight_equivalence_on_dense_data("WithFolds", WithFolds(hidden, max_iter=100))

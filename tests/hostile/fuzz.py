@@ -79,7 +79,7 @@ def whole_files(folder):
     settings = {"max_iter": 3, "random_state": 0}
     models = {
         "autoencoder": SparseAutoencoder(2, checkpoint=folder / "run", checkpoint_every=0, **settings).fit(X),
-        "regressor": MultivariateNormalRegressor((2,), early_stopping=True, **settings).fit(X, X[:, :2]),
+        "regressor": MultivariateNormalRegressor((2,), early_stopping=True, cv=None, **settings).fit(X, X[:, :2]),
         "classifier": NoisyLabelClassifier((2,), epsilon=0.1, **settings).fit(
             X, np.array(["a", "b"])[(X[:, 0] > 0.5) * 1]
         ),

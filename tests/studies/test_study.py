@@ -134,7 +134,14 @@ def test_networks_with_targets_and_their_own_scores():
     Y = X[:, :2] + 0.01 * rng.normal(size=(len(X), 2))
     grid = {"hidden_layer_sizes": [(), (2,)], "early_stopping": [False, True]}
     lines = []
-    table = parameter_study(MultivariateNormalRegressor(max_iter=30), grid, X, Y, held_out=0.25, progress=lines.append)
+    table = parameter_study(
+        MultivariateNormalRegressor(early_stopping=False, cv=None, max_iter=30),
+        grid,
+        X,
+        Y,
+        held_out=0.25,
+        progress=lines.append,
+    )
     assert any(line.startswith("hidden_layer_sizes = (2,), early_stopping = True, seed 0: ") for line in lines)
     assert len(lines) == 4 + 1
     assert table.hidden_layer_sizes.tolist() == ["()", "()", "(2,)", "(2,)"]

@@ -2,6 +2,10 @@
 
 A density of the observed variables is normal with their block of the covariance (PRML eq. 2.98), that of the missing
 ones given the observed ones is so too (eq. 2.96 and 2.97).
+
+Where the covariance is singular, some variables are linear combinations of those before them. They add nothing to what
+the others tell: a density is that of the others, and conditions are theirs. An entry of the covariance that is NaN is
+not known; what would need it is refused.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-__all__ = ["condition", "log_density", "patterns_of", "squared_distances"]
+__all__ = ["condition", "factor", "independent", "log_density", "patterns_of", "squared_distances"]
 
 Array = NDArray[np.float64]
 
@@ -21,6 +25,50 @@ def patterns_of(Y: NDArray[np.floating]) -> tuple[NDArray[np.bool_], NDArray[np.
     """Which outputs are observed together, (n_patterns, n_outputs), and the pattern of each row, (n_samples,)."""
     patterns, pattern_of_row = np.unique(~np.isnan(Y), axis=0, return_inverse=True)
     return patterns, pattern_of_row.ravel()
+
+
+def independent(C: Array) -> NDArray[np.bool_]:
+    """Which variables are no linear combinations of those before them, nor constant, (n_variables,).
+
+    Examples
+    --------
+    >>> independent(np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 0.0], [0.0, 0.0, 1.0]])).tolist()
+    [True, False, True]
+    """
+    kept: list[int] = []
+    L = np.zeros_like(C, dtype=np.float64)
+    least = 16 * len(C) * np.finfo(np.float64).eps
+    for k in range(len(C)):
+        row = solve_triangular(L[np.ix_(kept, kept)], C[kept, k], lower=True) if kept else np.zeros(0)
+        own = C[k, k] - row @ row
+        if own > least * C[k, k]:
+            L[k, kept], L[k, k] = row, np.sqrt(own)
+            kept.append(k)
+    return np.isin(np.arange(len(C)), kept)
+
+
+def factor(C: Array) -> Array:
+    """L with C = L L', (n_variables, rank): Cholesky's, with as many columns as variables are independent."""
+    check_known(C)
+    some = independent(C)
+    root: Array = np.linalg.cholesky(C[np.ix_(some, some)]).astype(np.float64, copy=False)
+    if some.all():
+        return root
+    L = np.zeros((len(C), int(some.sum())))
+    L[some] = root
+    L[~some] = solve_triangular(root, C[np.ix_(some, ~some)], lower=True).T
+    return L
+
+
+def check_known(C: Array) -> None:
+    """Raise ValueError, naming a pair, where the covariance holds NaN."""
+    unknown = np.argwhere(np.isnan(C))
+    if len(unknown):
+        i, j = sorted(unknown[0])
+        raise ValueError(
+            f"this needs the covariance of the outputs {i} and {j}, which were never observed together: it is not "
+            "known. Fit with covariance='diag', or with a covariance_prior"
+        )
 
 
 def log_density(Y: Array, means: Array, covariance: Array) -> Array:
@@ -50,6 +98,7 @@ def squared_distances(Y: Array, means: Array, covariance: Array) -> tuple[Array,
     distances : array of shape (n_samples,)
         0 where nothing is observed.
     n_observed : array of int, (n_samples,)
+        Of a singular C the independent ones.
 
     Examples
     --------
@@ -57,10 +106,10 @@ def squared_distances(Y: Array, means: Array, covariance: Array) -> tuple[Array,
     >>> distances.tolist(), n_observed.tolist()
     ([1.0], [1])
     """
-    distances = np.zeros(len(Y))
-    for rows, _, squares in _whitened(Y, means, covariance):
-        distances[rows] = squares
-    return distances, np.sum(~np.isnan(Y), axis=1)
+    distances, n_observed = np.zeros(len(Y)), np.zeros(len(Y), np.intp)
+    for rows, L, squares in _whitened(Y, means, covariance):
+        distances[rows], n_observed[rows] = squares, len(L)
+    return distances, n_observed
 
 
 def condition(Y: Array, means: Array, covariance: Array) -> tuple[Array, Array]:
@@ -84,6 +133,8 @@ def condition(Y: Array, means: Array, covariance: Array) -> tuple[Array, Array]:
         m = ~o
         if not m.any():
             continue
+        o = _independent_of(covariance, o)
+        _check_block(covariance, m, o)
         C_mo, C_mm = covariance[np.ix_(m, o)], covariance[np.ix_(m, m)]
         slope = cho_solve(cho_factor(covariance[np.ix_(o, o)]), C_mo.T).T if o.any() else C_mo
         filled[np.ix_(rows, m)] = means[np.ix_(rows, m)] + (Y[np.ix_(rows, o)] - means[np.ix_(rows, o)]) @ slope.T
@@ -94,11 +145,26 @@ def condition(Y: Array, means: Array, covariance: Array) -> tuple[Array, Array]:
 def _whitened(Y: Array, means: Array, covariance: Array) -> Iterator[tuple[NDArray[np.intp], Array, Array]]:
     """Yield for each pattern its rows, L with C = L L' of the observed outputs, and u'u of u = L^-1 r for each row."""
     for rows, o in _rows_by_pattern(Y):
+        o = _independent_of(covariance, o)
         if o.any():
             # SciPy's own density refuses a C that is nearly singular, which is just what may have to be judged.
             L = np.linalg.cholesky(covariance[np.ix_(o, o)]).astype(np.float64, copy=False)
             u = solve_triangular(L, (Y[np.ix_(rows, o)] - means[np.ix_(rows, o)]).T, lower=True)
             yield rows, L, np.sum(u**2, axis=0)
+
+
+def _independent_of(covariance: Array, o: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those of the observed variables that the others among them do not determine."""
+    _check_block(covariance, o, o)
+    some = o.copy()
+    some[o] = independent(covariance[np.ix_(o, o)])
+    return some
+
+
+def _check_block(covariance: Array, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> None:
+    block = np.zeros_like(covariance)
+    block[np.ix_(rows, columns)] = covariance[np.ix_(rows, columns)]
+    check_known(block)
 
 
 def _rows_by_pattern(Y: Array) -> Iterator[tuple[NDArray[np.intp], NDArray[np.bool_]]]:

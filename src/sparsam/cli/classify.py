@@ -22,7 +22,7 @@ PROFILE, COST, ERRORS = "likelihood-profile.png", "cost.png", "label-errors.csv"
 
 @hyperparameter_options(
     "NoisyLabelClassifier",
-    defaults=table_options.DEFAULTS,
+    defaults={"early_stopping": True},
     help=table_options.HELP
     | {"epsilon": "Probability that a label is wrong: a number, P(1|0),P(0|1) for two classes, or estimate."},
 )

@@ -30,16 +30,18 @@ EXCLUDED = {
 """Hyperparameters that are no options of any command, and why."""
 
 MODEL = ("n_components", "hidden_layer_sizes", "rho", "beta", "alpha", "covariance", "epsilon")
+EARLY_STOPPING = ("early_stopping", "cv", "validation_fraction", "n_iter_no_change")
 PANELS = {
     **dict.fromkeys((*MODEL, "hidden_activation", "output_activation"), panels.MODEL),
-    **dict.fromkeys(("early_stopping", "validation_fraction", "n_iter_no_change"), panels.EARLY_STOPPING),
+    **dict.fromkeys(EARLY_STOPPING, panels.EARLY_STOPPING),
     **dict.fromkeys(("checkpoint", "checkpoint_every", "resume"), panels.CHECKPOINTS),
 }
 """Panels of the help, by hyperparameter; one that is not listed is shown with the training."""
 
 DEFAULTS = {"random_state": 0}  # a command that is run twice finds the same
 RANGES = {"random_state": (0, 2**32 - 1)}
-NONE_SHOWN_AS = {"chunk_size": "by the shapes"}
+NONE_SHOWN_AS = {"alpha": "chosen by folds", "chunk_size": "by the shapes"}
+NONE_IF_ZERO = ("cv",)
 
 TYPES = {"bool": bool, "int": int, "float": float, "str": str, "os.PathLike[str]": Path, "tuple[int, ...]": tuple}
 """Types that a command line can take, by their names in annotations."""
@@ -76,11 +78,13 @@ class HyperparameterOption:
             text = f"{text.removesuffix('.')}, comma-separated; 0: no hidden layer, a linear model."
         elif self.hyperparameter.choices:
             kind = Literal[self.hyperparameter.choices]
+        elif self.is_automatic:
+            default, kind = None, bool  # with a flag for either
         low, high = RANGES.get(name, (None, None))
         option = typer.Option(
             *((flag_of(name),) if default is False else ()),  # without a flag that switches it off
             help=re.sub(r"\[(?=[a-z#/@])", r"\\[", text),  # which rich would take for a style
-            show_default=NONE_SHOWN_AS.get(name, "none") if default is None else True,
+            show_default=self._shown_as if default is None else True,
             min=low,
             max=high,
             rich_help_panel=panels.GRID if self.in_grid else PANELS.get(name, panels.TRAINING),
@@ -88,9 +92,22 @@ class HyperparameterOption:
         annotation: Any = Annotated[kind, option]
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
+    @property
+    def is_automatic(self) -> bool:
+        """Whether it is True or False, or "auto" where neither is given."""
+        return self.default == "auto" and "bool" in self.hyperparameter.types
+
+    @property
+    def _shown_as(self) -> str:
+        return "auto" if self.is_automatic else NONE_SHOWN_AS.get(self.hyperparameter.name, "none")
+
     def value_of(self, given: Any) -> Any:
         """Read what the command line gave."""
         flag = flag_of(self.hyperparameter.name)
+        if self.is_automatic and given is None:
+            return self.default
+        if self.hyperparameter.name in NONE_IF_ZERO and given == 0:
+            return None
         if self.in_grid:
             return _comma_separated(flag, given, self.type, "25,49" if self.type is int else "0.01,0.05")
         if self.type is tuple:

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PICTURES = ("residuals.png", "cost.png")
+HELP = table_options.HELP | {
+    "alpha": "Weight decay; of hidden layers it is chosen by folds.",
+    "cv": "Number of folds from which the covariance of predictions is estimated; 0: none.",
+}
 
 
-@hyperparameter_options("MultivariateNormalRegressor", defaults=table_options.DEFAULTS, help=table_options.HELP)
+@hyperparameter_options("MultivariateNormalRegressor", help=HELP)
 def regress(
     data: table_options.Table,
     target: Annotated[
@@ -44,7 +48,8 @@ def regress(
     """Predict numbers from a raw table, with the covariance of what remains unexplained.
 
     Imputes, standardizes and encodes the other columns, trains a network by the likelihood of normal noise with a
-    covariance between the targets (PRML exercise 5.3), scores rows that it has not seen, and writes into the output
+    covariance between the targets (PRML exercise 5.3), estimates in folds how far new targets are from their
+    predictions, scores rows that it has not seen, and writes into the output
     folder: residuals.png, cost.png, model.skops, metrics.json. Ctrl-C ends the training and keeps the model so far.
     """
     check_output_folder(out, (*PICTURES, MODEL_FILE, table_options.METRICS_FILE), overwrite)
@@ -73,7 +78,9 @@ def regress(
         "parameters": {name: value for name, value in model.get_params().items() if name != "callback"},
         "training": _scores(pipeline, inputs.iloc[training], targets.iloc[training]),
         "test": _scores(pipeline, inputs.iloc[test], targets.iloc[test]) if len(test) else None,
-        "covariance": model.covariance_.tolist(),
+        "covariance": _numbers(model.covariance_),
+        "predictive_covariance": _numbers(model.predictive_covariance_),
+        "alpha": model.alpha_,
         **table_options.training_metrics(model, seconds),
     }
     for part in ("training", "test"):
@@ -99,6 +106,11 @@ def with_targets(inputs: pd.DataFrame, targets: pd.DataFrame) -> tuple[pd.DataFr
     if not known.all():
         say(f"Left out: {int((~known).sum())} rows without any target")
     return inputs[known], targets[known]
+
+
+def _numbers(matrix: NDArray[np.float64]) -> list[list[float | None]]:
+    """Convert a matrix for JSON, which has no NaN."""
+    return [[None if value != value else value for value in row] for row in matrix.tolist()]
 
 
 def _predicted(pipeline: Any, inputs: pd.DataFrame) -> NDArray[np.float64]:
@@ -127,6 +139,6 @@ def _draw(model: Any, residuals: NDArray[np.float64], names: list[str], out: Pat
 
     names = [escape_mathtext(name) for name in names]
     of_residuals, cost = (out / name for name in PICTURES)
-    display.plot_residuals(residuals, model.covariance_, names=names, save=of_residuals)
+    display.plot_residuals(residuals, model.predictive_covariance_, names=names, save=of_residuals)
     display.plot_cost_curve(model.history_, save=cost)
     plt.close("all")

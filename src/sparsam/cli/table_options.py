@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 MODEL_FILE, METRICS_FILE = "model.skops", "metrics.json"
 
-DEFAULTS = {"early_stopping": True}
 HELP = {"random_state": "Seed of the splits and of the initial weights."}
 
 Table = Annotated[Path, typer.Argument(help="Table: .csv with a header, .parquet, or .npz of arrays.")]

@@ -83,7 +83,7 @@ class CovarianceDisplay:
         outputs: int | tuple[int, int] | None = None,
         ax: Axes | None = None,
     ) -> Self:
-        """Draw ``covariance_`` of a fitted regressor over its residuals on X and y.
+        """Draw ``predictive_covariance_`` of a fitted regressor over its residuals on X and y.
 
         Parameters
         ----------
@@ -114,7 +114,9 @@ class CovarianceDisplay:
             If y does not fit.
         """
         network = unwrap_estimator(estimator)
-        check_drawable(network, cls.__name__, ("covariance_",), "the noise covariance of a MultivariateNormalRegressor")
+        check_drawable(
+            network, cls.__name__, ("predictive_covariance_",), "the noise covariance of a MultivariateNormalRegressor"
+        )
         if not hasattr(estimator, "predict"):
             raise TypeError(f"{cls.__name__} draws residuals; {type(estimator).__name__} predicts nothing")
         if names is None and hasattr(y, "columns"):
@@ -123,7 +125,7 @@ class CovarianceDisplay:
         if len(given) != len(means) or given.size != means.size:
             raise ValueError(f"y has the shape {given.shape}, but the predictions have {means.shape}")
         residuals = given.reshape(len(given), -1) - means.reshape(len(means), -1)
-        return cls.from_residuals(residuals, network.covariance_, names=names, outputs=outputs, ax=ax)
+        return cls.from_residuals(residuals, network.predictive_covariance_, names=names, outputs=outputs, ax=ax)
 
     @classmethod
     def from_residuals(

@@ -125,16 +125,17 @@ def covariance_ellipse(C: NDArray[np.float64], share: float, n_points: int = 181
     [2.448, 2.448]
     """
     # The circle |u|^2 = -2 ln(1 - share) goes to the ellipse r = L u with C = L L'.
-    values, vectors = np.linalg.eigh(C)
+    values, vectors = np.linalg.eigh(np.nan_to_num(C))
     root = vectors * np.sqrt(np.maximum(values, 0))
     angle = np.linspace(0, 2 * np.pi, n_points)
     return np.sqrt(-2 * np.log(1 - share)) * root @ np.vstack([np.cos(angle), np.sin(angle)])
 
 
 def correlations(C: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Make a correlation matrix of a covariance."""
+    """Make a correlation matrix of a covariance; 0 where one is not known, or an output has no noise."""
     deviations = np.sqrt(np.diag(C))
-    return C / np.outer(deviations, deviations)
+    scaled = C / np.outer(*(np.where(deviations > 0, deviations, 1),) * 2)
+    return np.where(np.eye(len(C)) > 0, 1.0, np.nan_to_num(scaled))
 
 
 def _chosen(outputs: int | tuple[int, int] | None, n_outputs: int) -> list[int]:

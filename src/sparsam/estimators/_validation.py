@@ -97,7 +97,8 @@ def check_supervised_hyperparameters(estimator: Any) -> None:
     check_hyperparameters(estimator)
     layer_sizes(estimator.hidden_layer_sizes)
     check_choice("hidden_activation", estimator.hidden_activation, ("tanh", "logistic", "relu"))
-    check_flag("early_stopping", estimator.early_stopping)
+    if not (isinstance(estimator.early_stopping, str) and estimator.early_stopping == "auto"):
+        check_flag("early_stopping", estimator.early_stopping)
     least = np.finfo(float).tiny
     check_number("validation_fraction", estimator.validation_fraction, low=least, high=1 - 1e-9, interval="in (0, 1)")
     check_number("n_iter_no_change", estimator.n_iter_no_change, Integral, low=1)

@@ -57,7 +57,12 @@ from sparsam.estimators._tangents import (
     tangent_penalties,
 )
 from sparsam.estimators._training.fit_environment import checkpointer_of
-from sparsam.estimators._training.fitted_attributes import check_warm_start, initial_weights, network_attributes
+from sparsam.estimators._training.fitted_attributes import (
+    check_finished,
+    check_warm_start,
+    initial_weights,
+    network_attributes,
+)
 from sparsam.estimators._training.supervised import draw_seed, load_with_targets
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 
@@ -517,7 +522,7 @@ class _Trainer:
         problem = self._problem(NoiseEstimate(T, float(alpha)), split)
         run = self.classifier._prepare_training(problem, reporter, self.checkpointer, polish=False)
         training = run.train()
-        _check_finished(training)
+        check_finished(training)
         likelihood = max(score for _, score in run.held_out_scores)
         training_likelihood = -training.history[-1].terms[NoisyCrossEntropy.name]
         parameters = unscaled_parameters(problem.objective, training.theta)
@@ -560,13 +565,3 @@ class _AttributesAt:
             "transition_matrix_": T,
             "epsilon_": float(np.mean(1 - np.diag(T))),
         }
-
-
-def _check_finished(training: Training) -> None:
-    """Raise where one of many trainings has failed: there is no estimate to keep."""
-    if training.stop_reason == "interrupted":
-        raise KeyboardInterrupt
-    if not training.history:
-        raise FloatingPointError(
-            "J is not finite at the initial weights: look for extreme values in X, and standardize it"
-        )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import Any, Self
 
@@ -16,29 +18,42 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 
 from sparsam._utils import multivariate_normal
-from sparsam.engine.network.network import Network
+from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.error_functions import GaussianError, ProfileGaussianError
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import WeightDecay
+from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._base import NetworkEstimator
 from sparsam.estimators._data.apply_network import network_outputs
 from sparsam.estimators._data.column_moments import ColumnMoments
+from sparsam.estimators._data.dataset import Dataset, InMemoryDataset
 from sparsam.estimators._data.odd_units import odd_units_warning
-from sparsam.estimators._data.splits import hold_out
+from sparsam.estimators._data.splits import Split, folds_of_rows, hold_out
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
+from sparsam.estimators._regression.dependent_targets import DependentTargets, bounded
 from sparsam.estimators._regression.fitted_distribution import FittedDistribution
 from sparsam.estimators._regression.noise_covariance import (
     DegenerateCovarianceWarning,
     check_covariance,
+    check_fitted_covariance,
     check_prior,
     degeneracy_warning,
     has_one_variance,
     make_error,
+    never_together_warning,
 )
+from sparsam.estimators._regression.out_of_fold import ALPHAS, CrossFit, HeldOutMoments, OutOfFold
+from sparsam.estimators._regression.predictive_covariance import (
+    PredictiveCovariance,
+    Unchanged,
+    linear_inflation,
+    out_of_fold_covariance,
+)
+from sparsam.estimators._regression.regression_data import RegressionData
 from sparsam.estimators._regression.standard_errors import check_at_minimum, check_determined, linear_standard_errors
 from sparsam.estimators._regression.target_scale import TargetScale
 from sparsam.estimators._regression.targets import TargetCheck, observed_patterns, validate_targets, with_table
@@ -49,13 +64,16 @@ from sparsam.estimators._tangents import (
     tangent_penalties,
 )
 from sparsam.estimators._training.fit_environment import checkpointer_of
-from sparsam.estimators._training.fitted_attributes import initial_weights, network_attributes
+from sparsam.estimators._training.fitted_attributes import check_finished, check_warm_start, network_attributes, ravel
+from sparsam.estimators._training.held_out_residuals import HeldOutResiduals
 from sparsam.estimators._training.supervised import draw_seed, load_with_targets
-from sparsam.estimators._training.train_estimator import TrainingProblem
+from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 
 __all__ = ["MultivariateNormalRegressor"]
 
 Array = NDArray[np.float64]
+
+LINEAR_ALPHA = 1e-3
 
 
 class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstimator):
@@ -69,8 +87,11 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     what is left to minimize is the profile 1/2 ln|C(w)| (PRML exercise 5.3): outputs whose errors go together help each
     other. Targets may be missing (NaN): each sample then counts with what is observed of it, which is exact.
 
+    The residuals of the data that were fitted are smaller than those of new data. ``predictive_covariance_`` is about
+    the latter, and what predicts uses it; ``covariance_`` is the one of the greatest likelihood.
+
     Targets are scaled to zero mean and unit variance inside ("spherical": all by one number, to unit variance in the
-    mean), and J and alpha are about these; weights, covariance, predictions and likelihoods are reported in the units
+    mean), and J and alpha are about these; weights, covariances, predictions and likelihoods are reported in the units
     of y. The columns of X are centred and scaled for the minimizer alone: with alpha = 0 their units make no
     difference, and otherwise alpha is about weights in X's own.
 
@@ -89,9 +110,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         bounded below, however flexible the network is.
     mask : array of shape (n_features, n_outputs) or None, default None
         Which inputs each output may depend on, for ``hidden_layer_sizes=()``; None for all.
-    alpha : float, default 1e-3
-        Weight decay; biases do not decay. With much less some weights are all but free, and the way to the minimum is
-        several times as long.
+    alpha : float or None, default None
+        Weight decay; biases do not decay. None chooses among 0.01, 0.03 and 0.1 by the folds of ``cv``, for hidden
+        layers: few rows of many inputs need the largest, many rows of a fine structure the smallest. Without folds it
+        is 0.03, and 1e-3 for a linear model. It is about inputs of unit variance: standardize others.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         Activation function h of the hidden units. tanh is smooth, which the solver likes, and has zero mean.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
@@ -105,13 +127,22 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     normalize_tangents : bool, default True
         Whether to give all samples' first tangents, their second, and so on, the root-mean-square length of X's
         deviation from its mean, so that tangent_weight means the same in any unit and at any image size.
-    early_stopping : bool, default False
-        Whether to hold out a part of the data and keep the weights of the greatest held-out likelihood.
+    early_stopping : bool or "auto", default "auto"
+        Whether to end the training where held-out residuals are the smallest. "auto" does with hidden layers and an
+        unknown covariance: such a network can meet its targets exactly, and the likelihood then has no maximum. With
+        folds (``cv``) the network that is kept is trained on all data, and ends at the iteration that was the best for
+        the folds together; without, a part is held out from it, and the weights of the greatest held-out likelihood
+        are kept.
+    cv : int or None, default 5
+        Number of folds from which ``predictive_covariance_`` is estimated for hidden layers, and the end of the
+        training and alpha where they are not given: a network is trained without each fold. Of streamed data one part
+        is held out. None skips it: ``predictive_covariance_`` is then ``covariance_``, whose intervals are too narrow.
     validation_fraction : float, default 0.1
         Part of the data to hold out, in (0, 1). A sample with a whole number for its weight counts as so many copies,
         some of which may be held out and the others not.
-    n_iter_no_change : int, default 20
-        Number of iterations without a new best after which early stopping gives up.
+    n_iter_no_change : int, default 50
+        Number of iterations without a new best after which early stopping gives up. Held-out errors fall in steps: with
+        20 the best fit to 100 rows of ten inputs is missed.
     max_iter : int, default 5000
         Maximum number of iterations. The less noise, the finer the structure that is fitted, and the longer the way.
     dtype : {"float32", "float64"}, default "float64"
@@ -126,17 +157,39 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
         Weights of each layer, in float64, the last layer's in the units of y.
     covariance_ : array of shape (n_outputs, n_outputs)
-        C, in the squared units of y.
+        C of the greatest likelihood, in the squared units of y: of the residuals of the data that were fitted.
+    predictive_covariance_ : array of shape (n_outputs, n_outputs)
+        C of new targets about their predictions, which hold the error of the fit besides. It serves `predict`,
+        `predict_conditional`, `sample` and the log densities. With hidden layers it is that of residuals held out in
+        ``cv`` folds (where targets are missing, by expectation maximization), with the structure and the prior of
+        ``covariance``; for linear models C_kl/((1 - p_k/n_k)(1 - p_l/n_l)), p_k the weights that output k's n_k
+        samples determine (generalized cross-validation; with weight decay the trace of the hat matrix). It is
+        ``covariance_`` where that is known, with ``cv=None``, and where fewer than two folds can be made.
+    alpha_ : float
+        The weight decay of the fit.
     n_outputs_ : int
     validation_scores_ : list of (int, float)
-        Iteration, and mean log-likelihood of the targets held out, nats a sample; empty without early stopping.
+        Iteration, and mean log-likelihood of the targets held out, nats a sample; of folds that of all their residuals
+        together, with independent outputs. Empty where nothing is held out.
     cost_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
         As for `SparseAutoencoder`. With early stopping they end at the weights that were kept.
+
+    Notes
+    -----
+    Targets that are constant, or linear combinations of others (a copy, a sum), have no noise of their own, and ln|C|
+    would be about them alone. With an unknown covariance they are not fitted: their means are made of the others',
+    which are as without them, and the covariances are singular. Densities, and conditions, are then those of the first
+    targets that determine the others; a given value that contradicts these is not looked at. "diag" and "spherical"
+    have nothing against combinations, and leave out constants alone.
+
+    Of outputs that are never observed together the data tell no covariance: it is NaN (with "full" and no prior), and
+    what would need it is refused.
 
     References
     ----------
     C. M. Bishop, *Pattern Recognition and Machine Learning*, exercise 5.3; A. Zellner, "An efficient method of
-    estimating seemingly unrelated regressions and tests for aggregation bias", JASA 57, 1962.
+    estimating seemingly unrelated regressions and tests for aggregation bias", JASA 57, 1962; M. Stone,
+    "Cross-validatory choice and assessment of statistical predictions", JRSS B 36, 1974.
 
     Examples
     --------
@@ -145,8 +198,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(400, 1))
     >>> Y = np.hstack([np.sin(X), np.cos(X)]) + rng.multivariate_normal([0, 0], [[0.04, 0.03], [0.03, 0.04]], size=400)
-    >>> model = MultivariateNormalRegressor((5,), random_state=0).fit(X, Y)
-    >>> model.covariance_.round(2).tolist()
+    >>> model = MultivariateNormalRegressor((5,), alpha=1e-3, random_state=0).fit(X, Y)
+    >>> model.predictive_covariance_.round(2).tolist()
     [[0.04, 0.03], [0.03, 0.04]]
     >>> bool(model.predict_conditional([[0.0]], [[0.4, np.nan]])[0, 1] > 1.2)  # the other is above its mean too
     True
@@ -161,14 +214,15 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         covariance: str | ArrayLike = "full",
         covariance_prior: tuple[float, ArrayLike] | None = None,
         mask: ArrayLike | None = None,
-        alpha: float = 1e-3,
+        alpha: float | None = None,
         hidden_activation: str = "tanh",
         tangents: Tangents | None = None,
         tangent_weight: float | None = None,
         normalize_tangents: bool = True,
-        early_stopping: bool = False,
+        early_stopping: bool | str = "auto",
+        cv: int | None = 5,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 20,
+        n_iter_no_change: int = 50,
         solver: str = "kronecker-lbfgs",
         max_iter: int = 5000,
         tol: float = 1e-5,
@@ -195,6 +249,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         self.tangent_weight = tangent_weight
         self.normalize_tangents = normalize_tangents
         self.early_stopping = early_stopping
+        self.cv = cv
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.solver = solver
@@ -252,68 +307,115 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Warns
         -----
         DegenerateCovarianceWarning
-            If the covariance is singular: then the likelihood has no maximum.
+            If targets are linear combinations of others; or if the covariance of the others is singular: then the
+            likelihood has no maximum.
         UserWarning
-            If alpha > 0 and columns of X are in odd units, with deviations outside 1e-3 to 1e3: standardize them.
+            If outputs are never observed together. If alpha > 0 and columns of X are in odd units, with deviations
+            outside 1e-3 to 1e3: standardize them.
         ConvergenceWarning
             If the training stopped before converging.
         """
-        with self._fitting(X, y, sample_weight) as reporter:
-            problem, columns, scale = self._problem(X, y, sample_weight, tangents, reporter)
-            with checkpointer_of(self, draws=self.early_stopping) as checkpointer:
-                run = self._prepare_training(problem, reporter, checkpointer)
-                training = run.train()
-                attributes = self._attributes(problem, training, run.held_out_scores)
-                del run  # and with it what is on the devices
-            degenerate = self._degeneracy_warning(attributes, training, scale)
-            odd_units = odd_units_warning(columns, self._feature_names, float(self.alpha))
-            return self._finish(training, attributes, reporter, [degenerate, odd_units])
+        in_parts = self._cross_fits()
+        with self._fitting(X, y, sample_weight, in_parts=in_parts) as reporter:
+            data = self._regression_data(X, y, sample_weight, tangents, reporter)
+            with checkpointer_of(self, draws=self._stops_early() or in_parts) as checkpointer:
+                trainer = _Trainer(self, data, checkpointer)
+                folds = self._cross_fit(trainer, reporter) if in_parts else None
+                with reporter.training() if in_parts else nullcontext(reporter) as last:
+                    run = trainer.prepare(folds, last)
+                    training = run.train()
+                scores = run.held_out_scores if folds is None else trainer.in_units_of_y(folds.scores)
+                attributes = self._attributes(run.problem, training, scores)
+                del run, trainer  # and with them what is on the devices
+            warnings = self._warnings(attributes, training, data) if attributes else []
+            return self._finish(training, attributes, reporter, warnings)
 
-    def _problem(
+    def _regression_data(
         self,
         X: ArrayLike,
         y: ArrayLike | None,
         sample_weight: ArrayLike | None,
         tangents: ArrayLike | None,
         reporter: FitReporter,
-    ) -> tuple[TrainingProblem, ColumnMoments, TargetScale]:
-        """Prepare the data, and build the objective; return moments of the inputs and the targets' scale, too."""
+    ) -> RegressionData:
+        """Prepare the data, targets scaled."""
         check = TargetCheck()
         dataset = load_with_targets(self, X, y, sample_weight, tangents, check, reporter.rows_read)
         total_weight = dataset.total_weight
-        dataset = dataset.map(with_table).merge_repeated()
+        dataset = dataset.map(with_table)
         n_features, n_outputs = dataset.n_features, next(dataset.batches()).targets.shape[1]
         covariance = check_covariance(self.covariance, n_outputs)
         prior = check_prior(self.covariance_prior, n_outputs)
         mask = self._checked_mask(n_features, n_outputs)
-        network = self._network(n_features, n_outputs)
+        observed_patterns(dataset)  # or refuse an output without any target
+        dependent = DependentTargets.none(n_outputs)
+        if isinstance(covariance, str):
+            dependent = DependentTargets.of(dataset, combinations=covariance == "full", mask=mask)
+        kept = dependent.kept
+        prior = None if prior is None else (prior[0], prior[1][np.ix_(kept, kept)])
+        mask = None if mask is None else mask[:, kept]
+        network = self._network(n_features, len(kept))
 
+        dataset = dataset.map(dependent.reduced).merge_repeated()
         patterns = observed_patterns(dataset)
         dataset, tangent_function = prepare_tangents(self, dataset, reporter.display)
         columns = ColumnMoments.of(dataset)
-        input_scale = columns.scale(float(self.alpha))
         scale = TargetScale.of(dataset, common=has_one_variance(covariance))
         dataset = dataset.map(scale.scaled)
-        split = hold_out(dataset, self.validation_fraction, draw_seed(self, dataset)) if self.early_stopping else None
-        trained_on = split.training if split else dataset
-        # S of what is trained on, as the user gave it: a prior is worth so many samples.
-        total_weight *= trained_on.total_weight / dataset.total_weight
-
-        error = make_error(covariance, prior, scale.scale, patterns, total_weight)
-        has_tangents = tangent_function is not None or dataset.has_tangents
-        terms = (error, WeightDecay(float(self.alpha)), *tangent_penalties(self, has_tangents))
-        objective = Objective(network, terms, mask, input_scale)  # type: ignore[arg-type]
-        distribution = FittedDistribution(objective, scale, trained_on, patterns, self.chunk_size)
-        problem = TrainingProblem(
-            objective,
-            initial_weights(self, network, lambda fitted: input_scale.scaled_weights(scale.scaled_weights(fitted))),
-            split or dataset,
-            _AttributesAt(distribution, check.one_dimensional),
-            self._layer_sizes(network, error),
+        seed = draw_seed(self, dataset) if self._stops_early() or self._cross_fits() else None
+        if self._is_warm():
+            check_warm_start(self, self._network(n_features, n_outputs))
+            fitted = scale.scaled_weights(dependent.of_kept(self._fitted_parameters()))
+        # Weights that were trained on targets must not judge them: folds start from new ones.
+        new = network.initialize(check_random_state(self.random_state))
+        return RegressionData(
+            dataset,
+            columns,
+            dependent,
+            scale,
+            patterns,
+            total_weight,
+            covariance,
+            prior,
+            mask,
+            network,
+            fitted if self._is_warm() else None,
+            new,
+            seed,
             tangent_function,
-            scale.mean_log_jacobian(split.held_out) if split else 0.0,
+            check.one_dimensional,
         )
-        return problem, columns, scale
+
+    def _cross_fit(self, trainer: _Trainer, reporter: FitReporter) -> OutOfFold | None:
+        """Train in folds; None where there are too few samples for any."""
+        data = trainer.data
+        assert self.cv is not None
+        assert data.seed is not None
+        if isinstance(data.dataset, InMemoryDataset):
+            splits = folds_of_rows(int(self.cv), data.dataset, data.seed)
+        else:  # each fold would be one more training that reads all data again
+            splits = [hold_out(data.dataset, self.validation_fraction, data.seed)]
+        if not splits:
+            return None
+        alphas = self._alphas() if len(splits) > 1 else self._alphas()[:1]
+        return CrossFit(trainer, splits, data.patterns, self._stops_early(), reporter).choose(alphas)
+
+    def _stops_early(self) -> bool:
+        """Whether the number of iterations is chosen by data held out."""
+        if self.early_stopping == "auto":
+            return isinstance(self.covariance, str) and len(validation.layer_sizes(self.hidden_layer_sizes)) > 0
+        return bool(self.early_stopping)
+
+    def _cross_fits(self) -> bool:
+        """Whether trainings in folds precede the one that is kept."""
+        hidden = len(validation.layer_sizes(self.hidden_layer_sizes)) > 0
+        return self.cv is not None and hidden and isinstance(self.covariance, str)
+
+    def _alphas(self) -> tuple[float, ...]:
+        """Weight decays to choose from; without folds the first is taken."""
+        if self.alpha is not None:
+            return (float(self.alpha),)
+        return ALPHAS if validation.layer_sizes(self.hidden_layer_sizes) else (LINEAR_ALPHA,)
 
     def _attributes(
         self, problem: TrainingProblem, training: Training, scores: list[tuple[int, float]]
@@ -323,13 +425,21 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             return {}
         return {**problem.attributes_at(training.history[-1], training.theta), "validation_scores_": scores}
 
+    def _warnings(self, attributes: dict[str, Any], training: Training, data: RegressionData) -> list[Warning | None]:
+        """Make the warnings of a fit with these attributes."""
+        degenerate = self._degeneracy_warning(attributes, training, data) if isinstance(self.covariance, str) else None
+        odd_units = odd_units_warning(data.columns, self._feature_names, attributes["alpha_"])
+        return [degenerate, never_together_warning(data.unknown_pairs, data.dependent.kept), odd_units]
+
     def _degeneracy_warning(
-        self, attributes: dict[str, Any], training: Training, scale: TargetScale
+        self, attributes: dict[str, Any], training: Training, data: RegressionData
     ) -> DegenerateCovarianceWarning | None:
-        if not attributes or not isinstance(self.covariance, str):
-            return None
-        scaled = attributes["covariance_"] / np.outer(scale.scale, scale.scale)
-        return degeneracy_warning(scaled, self.dtype, stuck=training.stop_reason == "precision")
+        kept, scale = data.dependent.kept, data.scale.scale
+        scaled = np.nan_to_num(attributes["covariance_"][np.ix_(kept, kept)] / np.outer(scale, scale))
+        warning = degeneracy_warning(scaled, kept, self.dtype, stuck=training.stop_reason == "precision")
+        said = [data.dependent.sentence() + "."] if data.dependent.any else []
+        said += [] if warning is None else [str(warning)]
+        return DegenerateCovarianceWarning(" ".join(said)) if said else None
 
     def predict(self, X: ArrayLike, return_std: bool = False, out: Any = None) -> Array | tuple[Array, Array]:
         """Mean of the targets.
@@ -339,7 +449,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         X : array-like of shape (n_samples, n_features)
             Or rows that are not in memory, as in `fit`.
         return_std : bool, default False
-            Whether to return the standard deviation of the noise, which is the same for every sample, too.
+            Whether to return the standard deviation of new targets about their mean, which is the same for every
+            sample, too: the root of the diagonal of ``predictive_covariance_``.
         out : array of the result's shape, optional
             Where to write the means, a batch at a time: anything that takes slices of rows, such as a memory-mapped
             file, an HDF5 or a Zarr dataset.
@@ -352,7 +463,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         means = self._predicted(X, self._shaped, out)
         if not return_std:
             return means
-        deviation = self._shaped(np.sqrt(np.diag(self.covariance_)))
+        deviation = self._shaped(np.sqrt(np.diag(self.predictive_covariance_)))
         return means, np.broadcast_to(deviation, means.shape).copy()
 
     def predict_conditional(self, X: ArrayLike, y: ArrayLike, return_std: bool = False) -> Array | tuple[Array, Array]:
@@ -371,14 +482,21 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         filled : array of shape (n_samples, n_outputs)
             y with y_m + C_mo C_oo^-1 (t_o - y_o) in the place of NaN (PRML eq. 2.96).
         std : array of shape (n_samples, n_outputs)
-            Root of the diagonal of C_mm - C_mo C_oo^-1 C_om (PRML eq. 2.82).
+            Root of the diagonal of C_mm - C_mo C_oo^-1 C_om (PRML eq. 2.82), C ``predictive_covariance_``.
+
+        Raises
+        ------
+        ValueError
+            If the covariance that this needs is not known: of outputs never observed together in the fit.
         """
         means, Y = self._predicted_and_given(X, y)
-        filled, deviations = multivariate_normal.condition(Y, means, self.covariance_)
+        filled, deviations = multivariate_normal.condition(Y, means, self.predictive_covariance_)
         return (self._shaped(filled), self._shaped(deviations)) if return_std else self._shaped(filled)
 
     def score_samples(self, X: ArrayLike, y: ArrayLike) -> Array:
         """Log density of each sample's observed targets, in nats, with all constants, in the units of y.
+
+        With C = ``predictive_covariance_``; where that is singular, of the targets that determine the others.
 
         Parameters
         ----------
@@ -391,7 +509,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             ln N(t | y, C) = -1/2 [r' C^-1 r + ln|C| + K ln 2 pi] (PRML eq. 2.43).
         """
         means, Y = self._predicted_and_given(X, y)
-        return multivariate_normal.log_density(Y, means, self.covariance_)
+        return multivariate_normal.log_density(Y, means, self.predictive_covariance_)
 
     def mean_log_likelihood(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Mean of `score_samples` over the samples with any target: nats per sample, greater is better.
@@ -405,7 +523,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         observed = ~np.isnan(Y).all(axis=1)
         if not observed.any():
             raise ValueError("y contains only NaN: there is no target to score")
-        scores = multivariate_normal.log_density(Y[observed], means[observed], self.covariance_)
+        scores = multivariate_normal.log_density(Y[observed], means[observed], self.predictive_covariance_)
         weights = validation.check_sample_weight(sample_weight, means)
         if weights is not None and not weights[observed].any():
             raise ValueError("sample_weight is zero for every sample that has a target: there is nothing to score")
@@ -444,7 +562,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     def sample(
         self, X: ArrayLike, n_draws: int = 1, random_state: int | np.random.RandomState | None = None
     ) -> NDArray[np.float64]:
-        """Draw targets from the distribution that was fitted.
+        """Draw targets from N(y(x), C), C ``predictive_covariance_``.
 
         Parameters
         ----------
@@ -458,8 +576,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         """
         validation.check_number("n_draws", n_draws, Integral, low=1)
         means = self._predicted(X)
-        noise = check_random_state(random_state).normal(size=(int(n_draws), *means.shape))
-        return self._shaped(means + noise @ np.linalg.cholesky(self.covariance_).T)
+        L = multivariate_normal.factor(self.predictive_covariance_)
+        noise = check_random_state(random_state).normal(size=(int(n_draws), len(means), L.shape[1]))
+        return self._shaped(means + noise @ L.T)
 
     def standard_errors(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -492,10 +611,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             or if columns of X are constant or depend on each other linearly.
         """
         means, Y = self._predicted_and_given(X, y)
-        if len(self.coefs_) > 1 or self.alpha > 0:
+        if len(self.coefs_) > 1 or self.alpha_ > 0:
             raise ValueError(
                 "standard errors are those of a linear model without weight decay: fit with hidden_layer_sizes=() and "
-                f"alpha=0, not {self.hidden_layer_sizes} and {self.alpha}"
+                f"alpha=0, not {self.hidden_layer_sizes} and {self.alpha_:g}"
             )
         inputs = validation.validate_inputs(self, X, reset=False).astype(np.float64)
         mask = self._checked_mask(inputs.shape[1], self.n_outputs_)
@@ -512,7 +631,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
         validation.check_supervised_hyperparameters(self)
         check_tangent_hyperparameters(self)
-        validation.check_weight("alpha", self.alpha)
+        if self.alpha is not None:
+            validation.check_weight("alpha", self.alpha)
+        if self.cv is not None:
+            validation.check_number("cv", self.cv, Integral, low=2)
         if not isinstance(check_covariance(self.covariance), str) and self.covariance_prior is not None:
             raise ValueError("covariance_prior is about an unknown covariance, and this one is given")
         check_prior(self.covariance_prior)
@@ -521,12 +643,11 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         sizes = self._network(self.n_features_in_, self.n_outputs_).layer_sizes
         if sizes != self._fitted_network().layer_sizes or self.covariance_.shape != (self.n_outputs_, self.n_outputs_):
             raise ValueError("its arrays do not fit together")
-        self._check_weights(self.covariance_)
-        variances = np.diag(self.covariance_)
-        if not np.all(variances > 0):
-            raise ValueError("its noise covariance has variances that are not positive")
-        # The correlations: where units are far apart, rounding takes the definiteness of C itself.
-        check_covariance(self.covariance_ / np.sqrt(np.outer(variances, variances)), self.n_outputs_)
+        if self.predictive_covariance_.shape != self.covariance_.shape:
+            raise ValueError("its arrays do not fit together")
+        for C in (self.covariance_, self.predictive_covariance_):
+            self._check_weights(np.where(np.isnan(C) & ~np.eye(len(C), dtype=bool), 0, C))
+            check_fitted_covariance(C)
         if self._one_dimensional and self.n_outputs_ != 1:
             raise ValueError("its outputs do not fit together")
 
@@ -575,15 +696,108 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
 
 @dataclass(frozen=True)
+class _Trainer:
+    """Trains the networks of a fit: a `HeldOutTrainer`."""
+
+    regressor: MultivariateNormalRegressor
+    data: RegressionData
+    checkpointer: Checkpointer | None
+
+    def prepare(self, folds: OutOfFold | None, reporter: FitReporter) -> EstimatorTraining:
+        """Prepare the training that is kept."""
+        regressor, data = self.regressor, self.data
+        if folds is not None:
+            problem = self._problem(folds.alpha, data.dataset, data.fitted, stop_at=folds.iteration, folds=folds)
+            return regressor._prepare_training(problem, reporter, self.checkpointer)
+        alpha = regressor._alphas()[0]
+        trained_on: Any = data.dataset
+        if regressor._stops_early():
+            assert data.seed is not None
+            trained_on = hold_out(data.dataset, regressor.validation_fraction, data.seed)
+        return regressor._prepare_training(self._problem(alpha, trained_on, data.fitted), reporter, self.checkpointer)
+
+    def train_held_out(self, alpha: float, split: Split, reporter: FitReporter) -> HeldOutMoments:
+        """Train a network with weight decay, without the samples held out."""
+        stopping = partial(HeldOutResiduals, observed=self.data.patterns, stops=self.regressor._stops_early())
+        problem = self._problem(alpha, split, None, early_stopping=stopping)
+        run = self.regressor._prepare_training(problem, reporter, self.checkpointer, polish=False)
+        check_finished(run.train())
+        assert isinstance(run.early_stopping, HeldOutResiduals)
+        return run.early_stopping.of_held_out(split.held_out.total_weight)
+
+    def in_units_of_y(self, scores: list[tuple[int, float]]) -> list[tuple[int, float]]:
+        """Log-likelihoods of targets in their own units, of those of scaled ones."""
+        offset = self.data.scale.mean_log_jacobian(self.data.dataset)
+        return [(iteration, score + offset) for iteration, score in scores]
+
+    def _problem(
+        self,
+        alpha: float,
+        trained_on: Any,
+        fitted: Parameters | None,
+        *,
+        folds: OutOfFold | None = None,
+        **stopping: Any,
+    ) -> TrainingProblem:
+        """Build the objective over a dataset or a split; the training starts from fitted weights, or new ones."""
+        regressor, data = self.regressor, self.data
+        split = trained_on if isinstance(trained_on, Split) else None
+        dataset = split.training if split else trained_on
+        # S of what is trained on, as the user gave it: a prior is worth so many samples.
+        total_weight = data.total_weight * (dataset.total_weight / data.dataset.total_weight)
+        error = make_error(data.covariance, data.prior, data.scale.scale, data.patterns, total_weight)
+        if "early_stopping" in stopping and isinstance(error, ProfileGaussianError):
+            error = bounded(error, dataset)
+        terms = (error, WeightDecay(alpha), *tangent_penalties(regressor, data.has_tangents))
+        input_scale = data.columns.scale(alpha)
+        objective = Objective(data.network, terms, data.mask, input_scale)  # type: ignore[arg-type]
+        distribution = FittedDistribution(
+            objective, data.scale, dataset, data.patterns, data.dependent, regressor.chunk_size
+        )
+        predictive = self._predictive(error, alpha, dataset, folds)
+        return TrainingProblem(
+            objective,
+            data.new_theta if fitted is None else ravel(input_scale.scaled_weights(fitted)),
+            trained_on,
+            _AttributesAt(distribution, predictive, data.unknown_pairs, alpha, data.one_dimensional),
+            regressor._layer_sizes(data.network, error),
+            data.tangents,
+            data.scale.mean_log_jacobian(split.held_out) if split else 0.0,
+            **stopping,
+        )
+
+    def _predictive(
+        self, error: GaussianError | ProfileGaussianError, alpha: float, dataset: Dataset, folds: OutOfFold | None
+    ) -> PredictiveCovariance:
+        data = self.data
+        if isinstance(error, GaussianError) or self.regressor.cv is None:
+            return Unchanged()
+        if folds is not None:
+            return out_of_fold_covariance(error, folds, data.patterns, data.scale.scale)
+        if len(data.network.layer_sizes) > 2:  # too few samples for folds
+            return Unchanged()
+        return linear_inflation(error.structure, dataset, data.mask, alpha, data.scale.scale)
+
+
+@dataclass(frozen=True)
 class _AttributesAt:
     """Fitted attributes at an iterate."""
 
     distribution: FittedDistribution
+    predictive: PredictiveCovariance
+    unknown: NDArray[np.bool_]
+    alpha: float
     one_dimensional: bool
 
     def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
+        covariance = self.distribution.covariance_at(theta)
         return network_attributes(self.distribution.parameters_at(theta), progress) | {
-            "covariance_": self.distribution.covariance_at(theta),
-            "n_outputs_": len(self.distribution.scale.scale),
+            "alpha_": self.alpha,
+            "covariance_": self._of_all(covariance),
+            "predictive_covariance_": self._of_all(self.predictive.of(covariance)),
+            "n_outputs_": len(self.distribution.dependent.offset),
             "_one_dimensional": self.one_dimensional,
         }
+
+    def _of_all(self, covariance: Array) -> Array:
+        return self.distribution.dependent.covariance_of_all(np.where(self.unknown, np.nan, covariance))

@@ -90,11 +90,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         "format": FORMAT,
         "class": type(estimator).__name__,
         "parameters": {name: _as_json(value) for name, value in parameters.items()},
-        "results": {
-            name: _as_json(getattr(model, name))
-            for name in (*layout.results, *layout.results_since)
-            if hasattr(model, name)
-        },
+        "results": {name: _as_json(getattr(model, name)) for name in layout.results if hasattr(model, name)},
         "labels": {name: _labels_as_json(getattr(model, name)) for name in layout.labels},
         "history": list(model._history),
         "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
@@ -149,8 +145,9 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
     model: Any = layout.estimator(**{name: _from_json(value) for name, value in parameters.items()})
     check_random_state(model.random_state)
 
-    since = {name: kind for name, kind in layout.results_since.items() if name in header["results"]}
-    for name, kind in {**layout.results, **since}.items():
+    for name, kind in layout.results.items():
+        if name in layout.derived and name not in header["results"]:
+            continue
         if type(header["results"][name]) is not kind:
             raise ValueError(f"{name} is not of type {kind.__name__}")
         setattr(model, name, header["results"][name])
@@ -161,7 +158,8 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
         model.feature_names_in_ = np.array(names, dtype=object)
 
     for name in layout.arrays:
-        setattr(model, name, arrays[name])
+        if name not in layout.derived or name in arrays:
+            setattr(model, name, arrays[name])
     for name in layout.labels:
         setattr(model, name, _labels_from_json(header.get("labels", {})[name]))
     for name in ("coefs_", "intercepts_"):
@@ -174,6 +172,7 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
     model._history = {column: values.tolist() for column, values in columns.items()}
     model.loss_curve_ = model._history["J"]
     layout.decode(model, arrays)
+    layout.complete(model)
     model.check_fitted()
     return model
 

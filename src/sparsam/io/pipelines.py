@@ -161,9 +161,11 @@ def _checked(content: dict[str, Any]) -> TableModel:
     if not isinstance(pipeline, Pipeline):
         raise TypeError(f"in the place of the pipeline is a {type(pipeline).__name__}")
     estimator = pipeline[-1]
-    attributes = _layout_of(estimator).up_to_date(vars(estimator))
+    layout = _layout_of(estimator)
+    attributes = layout.up_to_date(vars(estimator))
     vars(estimator).clear()
     vars(estimator).update(attributes)
+    layout.complete(estimator)
     estimator.check_fitted()
     return TableModel(pipeline, inputs, targets)
 

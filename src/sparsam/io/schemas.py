@@ -45,7 +45,6 @@ class Layout:
     estimator: type[BaseEstimator]
     arrays: tuple[str, ...]  # attributes that are one array
     results: Mapping[str, type]  # attributes that are one number, string or truth value
-    results_since: Mapping[str, type] = field(default_factory=dict)  # more of them, which files of 0.1.0 do not have
     labels: tuple[str, ...] = ()  # attributes that are labels: numbers or strings
     not_saved: tuple[str, ...] = (
         "callback",
@@ -57,6 +56,9 @@ class Layout:
     decode: Callable[[Any, Mapping[str, NDArray[Any]]], None] = _decode_nothing  # and back
     renamed: Mapping[str, str] = field(default_factory=dict)  # hyperparameters, from their old names to the new ones
     added: Mapping[str, Any] = field(default_factory=dict)  # since 0.1.0, each with the value of the old behavior
+    derived: Mapping[str, Callable[[Any], Any]] = field(
+        default_factory=dict
+    )  # fitted since 0.1.0: what an older fit's is
 
     def up_to_date(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """Rename and add what changed since an older version wrote these hyperparameters.
@@ -64,6 +66,12 @@ class Layout:
         Of a current file nothing changes. Other attributes may be among them.
         """
         return {**self.added, **{self.renamed.get(name, name): value for name, value in attributes.items()}}
+
+    def complete(self, model: Any) -> None:
+        """Set the fitted attributes that an older version did not know."""
+        for name, of in self.derived.items():
+            if not hasattr(model, name):
+                setattr(model, name, of(model))
 
 
 RESULTS: dict[str, type] = {
@@ -115,18 +123,23 @@ LAYOUTS = {
     "SparseAutoencoder": Layout(
         estimator=SparseAutoencoder,
         arrays=("mean_activation_",),
-        results=RESULTS,
-        results_since={"explained_variance_ratio_": float},
+        results=RESULTS | {"explained_variance_ratio_": float},
         encode=_encode_origin,
         decode=_decode_origin,
+        derived={"explained_variance_ratio_": lambda model: float("nan")},
     ),
     "MultivariateNormalRegressor": Layout(
         estimator=MultivariateNormalRegressor,
-        arrays=("covariance_",),
-        results=RESULTS | {"n_outputs_": int, "_one_dimensional": bool},
+        arrays=("covariance_", "predictive_covariance_"),
+        results=RESULTS | {"n_outputs_": int, "_one_dimensional": bool, "alpha_": float},
         not_saved=NOT_SAVED_SUPERVISED,
         encode=_encode_scores,
         decode=_decode_scores,
+        added={"cv": None},
+        derived={
+            "predictive_covariance_": lambda model: model.covariance_,
+            "alpha_": lambda model: float(model.alpha),
+        },
     ),
     "NoisyLabelClassifier": Layout(
         estimator=NoisyLabelClassifier,

@@ -34,7 +34,8 @@ def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: l
     shown = held_out or training
     Y = _targets(shown)
     names = _names(network, shown.targets if names is None else None, names)
-    C = network.covariance_
+    # Residuals of the training are those of the fit; new ones hold the error of the predictions besides.
+    C = network.covariance_ if held_out is None else network.predictive_covariance_
     means = _matrix(network.predict(shown.inputs))
     residuals = Y - means
     expected, observed, band, n_judged = _coverage(Y, means, C)

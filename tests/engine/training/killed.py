@@ -29,7 +29,7 @@ def autoencoder(**options):
 
 def regressor(**options):
     model = MultivariateNormalRegressor(
-        (3,), random_state=0, max_iter=30, tol=0.0, early_stopping=True, **QUICK, **options
+        (3,), random_state=0, max_iter=30, tol=0.0, early_stopping=True, cv=None, **QUICK, **options
     )
     return model.fit(X[:, 2:], X[:, :2])
 

@@ -111,7 +111,7 @@ def test_each_training_of_an_estimate_is_shown(X, capsys, monkeypatch, fraction_
 @pytest.mark.slow
 def test_early_stopping_shows_the_score_in_the_units_of_y(X, capsys, monkeypatch):
     monkeypatch.setattr(showing, "LINE_SECONDS", 0.0)
-    model = MultivariateNormalRegressor((3,), early_stopping=True, max_iter=30, random_state=0, verbose=1)
+    model = MultivariateNormalRegressor((3,), early_stopping=True, cv=None, max_iter=30, random_state=0, verbose=1)
     model.fit(X, 1000 * X[:, :2] ** 2)
     found = re.findall(r"iteration +(\d+) .* held out +(-?\d+\.\d+) ", capsys.readouterr().out)
     scores = {iteration: f"{score:.6f}" for iteration, score in model.validation_scores_}

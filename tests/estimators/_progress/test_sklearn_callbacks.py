@@ -21,12 +21,16 @@ from sparsam.estimators._progress import sklearn_callbacks as callbacks
 protocol = pytest.mark.skipif(not callbacks.SUPPORTED, reason="scikit-learn before 1.9 has no callbacks")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
+ONE_TRAINING = {"early_stopping": False, "cv": None}
 ESTIMATORS = {
     "autoencoder": lambda **options: SparseAutoencoder(
         **({"n_components": 3, "rho": 0.2, "beta": 0.1, "alpha": 1e-3, "random_state": 0} | options)
     ),
     "regressor": lambda **options: MultivariateNormalRegressor(
-        **({"hidden_layer_sizes": (3,), "alpha": 1e-2, "random_state": 0} | options)
+        **(
+            {"hidden_layer_sizes": (3,), "alpha": 1e-2, "early_stopping": False, "cv": None, "random_state": 0}
+            | options
+        )
     ),
     "classifier": lambda **options: NoisyLabelClassifier(
         **({"hidden_layer_sizes": (3,), "epsilon": 0.1, "alpha": 1e-2, "random_state": 0} | options)

@@ -15,11 +15,12 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
+from sparsam._utils.multivariate_normal import patterns_of
 from sparsam.engine.data.batch import Batch
-from sparsam.engine.data.devices import n_processes
+from sparsam.engine.data.devices import n_processes, sum_of_processes
 from sparsam.estimators._data.dataset import Dataset, InMemoryDataset, MappedDataset
 
-__all__ = ["Split", "folds", "hold_out"]
+__all__ = ["Split", "folds", "folds_of_rows", "hold_out"]
 
 
 class Split(NamedTuple):
@@ -76,6 +77,33 @@ def folds(n_folds: int, dataset: Dataset, seed: int) -> list[Split]:
         left -= taken
         splits.append(_split_counts(dataset, counts, taken))
     return splits
+
+
+def folds_of_rows(n_folds: int, dataset: InMemoryDataset, seed: int) -> list[Split]:
+    """Hold out each distinct row once, with all samples that it stands for: no fold is trained on what it holds out.
+
+    Rows of which the same targets are observed are dealt out in turn, so that folds have equal shares of them. There
+    are fewer folds where so few rows have some target that not all could train on it; none with less than two.
+    """
+    observed = ~np.isnan(dataset.batch.targets)
+    scarcest = int(np.min(sum_of_processes(observed.sum(axis=0), dataset.mesh)))
+    n_folds = min(n_folds, scarcest)
+    if n_folds < 2:
+        return []
+    _, pattern_of_row = patterns_of(dataset.batch.targets)
+    drawn = _generator(seed, dataset.mesh).permutation(dataset.n_rows)
+    order = drawn[np.argsort(pattern_of_row[drawn], kind="stable")]
+    fold_of_row = np.empty(dataset.n_rows, np.intp)
+    fold_of_row[order] = np.arange(dataset.n_rows) % n_folds
+    counts = np.ones(dataset.n_rows, np.int64) if dataset.counts is None else dataset.counts
+    splits = [_split_counts(dataset, counts, np.where(fold_of_row == fold, counts, 0)) for fold in range(n_folds)]
+    return splits if all(_trains_on_all(split) for split in splits) else []
+
+
+def _trains_on_all(split: Split) -> bool:
+    """Whether something is held out, and every target is observed in what is trained on."""
+    seen = split.training.sum(lambda batch: np.sum(~np.isnan(batch.targets), axis=0, dtype=np.float64))
+    return bool(np.all(seen > 0)) and split.held_out.n_samples > 0
 
 
 def _counts_and_groups(dataset: InMemoryDataset, by_label: bool) -> tuple[NDArray[np.int64], list[NDArray[np.intp]]]:

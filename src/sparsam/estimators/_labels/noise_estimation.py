@@ -232,7 +232,7 @@ class NoiseEstimation:
     def _reporting(self, what: str, most: int) -> Iterator[FitReporter]:
         """Report on an estimate that takes at most so many trainings."""
         self.most, self.n_done = most, 0
-        with self.reporter.estimate(what, most) as reporter:
+        with self.reporter.estimate(what, "labels", most) as reporter:
             yield reporter
 
     def _train_at(self, epsilons: Array, alpha: float, split: Split, reporter: FitReporter) -> dict[float, HeldOut]:

@@ -82,9 +82,9 @@ class FitReporter:
         task.end()
 
     @contextmanager
-    def estimate(self, what: str, most: int) -> Iterator[Self]:
-        """Report on an estimate that takes at most so many trainings."""
-        self.display.begin(f"estimating {what} by labels held out, in at most {most} trainings")
+    def estimate(self, what: str, by: str, most: int) -> Iterator[Self]:
+        """Report on an estimate by something held out, which takes at most so many trainings."""
+        self.display.begin(f"estimating {what} by {by} held out, in at most {most} trainings")
         task = self.task.part(f"estimate {what}", most)
         yield replace(self, task=task)
         task.end()

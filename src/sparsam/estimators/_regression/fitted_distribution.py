@@ -14,6 +14,7 @@ from sparsam.engine.objective.error_functions import GaussianError, ProfileGauss
 from sparsam.engine.objective.objective import Objective
 from sparsam.estimators._data.apply_network import apply_in_chunks, network_outputs, unscaled_parameters
 from sparsam.estimators._data.dataset import Dataset
+from sparsam.estimators._regression.dependent_targets import DependentTargets
 from sparsam.estimators._regression.noise_covariance import fitted_covariance
 from sparsam.estimators._regression.target_scale import TargetScale
 
@@ -35,6 +36,8 @@ class FittedDistribution:
         What was trained on, targets scaled.
     patterns : array of bool, (n_patterns, n_outputs)
         Which targets are observed together.
+    dependent : DependentTargets
+        Those that are not fitted.
     chunk_size : int or None
     """
 
@@ -42,14 +45,15 @@ class FittedDistribution:
     scale: TargetScale
     dataset: Dataset
     patterns: NDArray[np.bool_]
+    dependent: DependentTargets
     chunk_size: int | None
 
     def parameters_at(self, theta: NDArray[np.floating]) -> Parameters:
         """Return the weights, in float64, of a network whose inputs and outputs are in the units of X and y."""
-        return self.scale.in_units_of_y(unscaled_parameters(self.objective, theta))
+        return self.dependent.of_all(self.scale.in_units_of_y(unscaled_parameters(self.objective, theta)))
 
     def covariance_at(self, theta: NDArray[np.floating]) -> Array:
-        """Compute the noise covariance in the units of y: a pass over the data, where it is not known."""
+        """Compute the noise covariance of what is fitted, in the units of y: a pass over the data, where unknown."""
         network, parameters = self.objective.network, unscaled_parameters(self.objective, theta)
 
         def residuals(batch: Batch) -> Array:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
-from sparsam._utils.multivariate_normal import patterns_of, squared_distances
+from sparsam._utils.multivariate_normal import independent, log_density, patterns_of, squared_distances
 from sparsam.engine.objective.error_functions.covariance import STRUCTURES
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._regression.standard_errors import check_at_minimum, count_determined
@@ -114,8 +114,13 @@ def likelihood_ratio_test(
             f"(covariance={larger.covariance!r} and {smaller.covariance!r}). Weights of inputs that are constant or "
             "depend on each other, and covariances of outputs that are never observed together, do not count"
         )
-    statistic = 2 * float(counts @ (larger.score_samples(X, Y) - smaller.score_samples(X, Y)))
+    statistic = 2 * float(counts @ (_log_densities(larger, X, targets) - _log_densities(smaller, X, targets)))
     return LikelihoodRatio(statistic, more, float(chi2.sf(statistic, more)))
+
+
+def _log_densities(model: Any, X: ArrayLike, Y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log density of each row with the covariance of the greatest likelihood, which is not that of predictions."""
+    return log_density(Y, np.asarray(model.predict(X)).reshape(len(Y), -1), model.covariance_)
 
 
 def _check_maximum(model: Any, name: str) -> None:
@@ -129,11 +134,11 @@ def _check_maximum(model: Any, name: str) -> None:
             f"the {name} model has hidden layers: the weights of a network are not identifiable, and Wilks' theorem "
             "does not hold; use hidden_layer_sizes=()"
         )
-    if model.alpha > 0:
-        raise ValueError(f"a likelihood ratio is that of fits without weight decay: use alpha=0, not {model.alpha}")
+    if model.alpha_ > 0:
+        raise ValueError(f"a likelihood ratio is that of fits without weight decay: use alpha=0, not {model.alpha_:g}")
     if model.covariance_prior is not None:
         raise ValueError(f"the {name} model has a prior on the covariance: use covariance_prior=None")
-    if model.early_stopping:
+    if model.early_stopping is True:  # "auto" is off for linear models
         raise ValueError(f"the {name} model was fitted with early stopping, on a part of the data: switch it off")
     if model.terms_.get("tangent_propagation", 0.0) > 0:
         raise ValueError(f"the {name} model was fitted with tangents, a penalty: fit without them")
@@ -141,20 +146,25 @@ def _check_maximum(model: Any, name: str) -> None:
 
 def _check_covariance(model: Any, name: str, Y: NDArray[np.float64]) -> None:
     """Raise ValueError unless the covariance is regular, and has its structure."""
-    variances = np.diag(model.covariance_)
-    correlations = model.covariance_ / np.sqrt(np.outer(variances, variances))
+    C = model.covariance_
     # By patterns: C is not known where outputs are never observed together.
-    blocks = (correlations[np.ix_(pattern, pattern)] for pattern in patterns_of(Y)[0] if pattern.any())
-    if min(np.linalg.eigvalsh(block)[0] for block in blocks) < SINGULAR:
+    blocks = (C[np.ix_(pattern, pattern)] for pattern in patterns_of(Y)[0] if pattern.any())
+    if any(_is_singular(block) for block in blocks):
         raise ValueError(
             f"the covariance of the {name} model is singular, where the likelihood has no maximum: leave out outputs "
-            "that depend on others"
+            "that are constant, or depend on others"
         )
+    variances = np.diag(C)
     if model.covariance == "spherical" and not np.allclose(variances, variances[0], rtol=1e-9, atol=0):
         raise ValueError(
             f"the {name} model is of version 0.1.0, where covariance='spherical' meant equal shares of the targets' "
             "own variances: fit it again"
         )
+
+
+def _is_singular(C: NDArray[np.float64]) -> bool:
+    deviations = np.sqrt(np.diag(C))
+    return bool(not independent(C).all() or np.linalg.eigvalsh(C / np.outer(deviations, deviations))[0] < SINGULAR)
 
 
 def _check_data(model: Any, name: str, X: ArrayLike, Y: NDArray[np.float64], counts: NDArray[np.float64]) -> None:

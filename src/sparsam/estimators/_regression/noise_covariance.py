@@ -20,11 +20,14 @@ from sparsam.estimators._validation import check_choice, check_number
 __all__ = [
     "DegenerateCovarianceWarning",
     "check_covariance",
+    "check_fitted_covariance",
     "check_prior",
     "degeneracy_warning",
     "fitted_covariance",
     "has_one_variance",
     "make_error",
+    "most_likely",
+    "never_together_warning",
 ]
 
 Array = NDArray[np.float64]
@@ -112,6 +115,11 @@ def fitted_covariance(
         return np.array([weights.sum() for weights in of_pattern]), np.stack(products)
 
     counts, products = (total / dataset.total_weight for total in dataset.sum(moments))
+    return most_likely(error, counts, products, observed)
+
+
+def most_likely(error: ProfileGaussianError, counts: Array, products: Array, observed: NDArray[np.bool_]) -> Array:
+    """Compute C in float64 from the mean moments of the residuals of each pattern that all data have."""
     there = counts > 0  # not all patterns need be in a part of the data
     patterns = observed[there]
     with precision(np.float64):
@@ -126,9 +134,27 @@ def _covariance(error: ProfileGaussianError, mean: tuple[jax.Array, jax.Array]) 
     return error.covariance(mean)
 
 
-def degeneracy_warning(covariance: Array, dtype: str, *, stuck: bool) -> DegenerateCovarianceWarning | None:
+def check_fitted_covariance(C: Array) -> None:
+    """Raise ValueError unless C can be that of a fit: singular, maybe, and NaN where outputs were never together."""
+    variances = np.diag(C)
+    if not np.all(variances >= 0):
+        raise ValueError("its noise covariance has variances that are negative")
+    # The correlations: where units are far apart, rounding takes the definiteness of C itself.
+    some = variances > 0
+    correlations = C[np.ix_(some, some)] / np.sqrt(np.outer(variances[some], variances[some]))
+    unknown = np.isnan(correlations)
+    if not np.allclose(correlations, correlations.T, rtol=1e-8, atol=0, equal_nan=True):
+        raise ValueError("its noise covariance is not symmetric")
+    if some.any() and not unknown.any() and np.linalg.eigvalsh(correlations)[0] < -1e-8:
+        raise ValueError("its noise covariance is not positive semi-definite")
+
+
+def degeneracy_warning(
+    covariance: Array, numbers: NDArray[np.intp], dtype: str, *, stuck: bool
+) -> DegenerateCovarianceWarning | None:
     """Make a warning where a covariance of scaled targets is singular in the precision of the training.
 
+    ``numbers`` are those of the outputs, by which the warning names them.
     ``stuck`` says that the training ended for want of precision. Then an eigenvalue below the root of the precision is
     where that happened, for the engine knows no smaller one (`objective.error_functions.covariance.invertible`).
     """
@@ -141,19 +167,31 @@ def degeneracy_warning(covariance: Array, dtype: str, *, stuck: bool) -> Degener
     exact = np.flatnonzero(variances < 1e3 * eps**2)
     if len(exact):
         return DegenerateCovarianceWarning(
-            f"The noise covariance is degenerate: the network meets the targets of output {exact[0]} to the last "
-            f"digits. {cure}, or leave such an output out."
+            f"The noise covariance is degenerate: the network meets the targets of output {numbers[exact[0]]} to the "
+            f"last digits. {cure}, or leave such an output out."
         )
     deviations = np.sqrt(variances)
     values, vectors = np.linalg.eigh(covariance / np.outer(deviations, deviations))
     if values[0] < (np.sqrt(eps) if stuck else 100 * len(covariance) * eps):
-        involved = ", ".join(map(str, np.flatnonzero(np.abs(vectors[:, 0]) > 0.1)))
+        involved = ", ".join(map(str, numbers[np.abs(vectors[:, 0]) > 0.1]))
         return DegenerateCovarianceWarning(
             f"The noise covariance is degenerate: the residuals of the outputs {involved} depend on each other "
             f"linearly, to the last digits of {dtype}, or there are too few samples to tell. {cure}, leave one of "
             "these outputs out, or use covariance='diag'."
         )
     return None
+
+
+def never_together_warning(unknown: NDArray[np.bool_], numbers: NDArray[np.intp]) -> UserWarning | None:
+    """Make a warning where pairs of outputs, of these numbers, are never observed together."""
+    if not unknown.any():
+        return None
+    i, j = numbers[np.argwhere(unknown)[0]]
+    return UserWarning(
+        f"The outputs {i} and {j} of y are never observed together: their covariance is not determined, and NaN. What "
+        "needs it, such as predict_conditional of one given the other, is refused. covariance='diag' takes them for "
+        "independent; a covariance_prior fills what the data do not tell."
+    )
 
 
 def _positive_definite(name: str, matrix: ArrayLike, n_rows: int | None) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr
 
-from sparsam._utils.multivariate_normal import patterns_of
+from sparsam._utils.multivariate_normal import independent, patterns_of
 
 __all__ = ["check_at_minimum", "check_determined", "count_determined", "linear_standard_errors"]
 
@@ -34,12 +34,21 @@ def linear_standard_errors(
 ) -> Array:
     """Standard errors of the free weights of a linear model, (n_features + 1, n_outputs), biases last; 0 of the others.
 
+    NaN of outputs that are linear combinations of others, whose weights are made of theirs.
+
     With C known, minus the log-likelihood is quadratic in the weights, and its Hessian ::
 
         d2/(dw_ik dw_jl) = sum_n s_n x_ni x_nj (B_n)_kl,        B_n = C_oo^-1 of sample n's observed outputs, else 0
 
     is the information of the generalized least-squares estimate; its inverse is the estimate's covariance.
     """
+    own = independent(np.nan_to_num(covariance))
+    if not own.all():
+        errors = np.full(free.shape, np.nan)
+        errors[:, own] = linear_standard_errors(
+            X, observed[:, own], sample_weight, covariance[np.ix_(own, own)], free[:, own]
+        )
+        return errors
     X = np.hstack([X, np.ones((len(X), 1))])
     n_inputs, n_outputs = X.shape[1], observed.shape[1]
     s = np.ones(len(X)) if sample_weight is None else sample_weight

@@ -22,7 +22,7 @@ from sparsam.engine.training.streaming import StreamedSamples, summed
 from sparsam.engine.training.train import Training, precision
 from sparsam.estimators._training.device_data import DeviceData
 
-__all__ = ["EarlyStopping"]
+__all__ = ["EarlyStopping", "StopAt", "error_sums"]
 
 
 @dataclass
@@ -61,13 +61,17 @@ class EarlyStopping(FitCallback):
         """Score the weights, the last iterate's like the others, whyever it is the last; each only once."""
         iteration = progress.iteration
         if not self.scores or self.scores[-1][0] != iteration:
-            with precision(self.dtype):
-                score = held_out_error(self.objective, theta, *self._samples())
+            score = self.error_at(theta)
             self.scores.append((iteration, score))
             if self.best is None or score < self.best[1]:
                 self.best = (iteration, score, theta)
         assert self.best is not None
         return "held_out" if iteration - self.best[0] >= self.patience else ""
+
+    def error_at(self, theta: NDArray[np.floating]) -> float:
+        """Compute the held-out error of some weights."""
+        with precision(self.dtype):
+            return held_out_error(self.objective, theta, *self._samples())
 
     def _samples(self) -> tuple[Samples | StreamedSamples, Samples | StreamedSamples]:
         return self.training.samples_in(self.dtype), self.held_out.samples_in(self.dtype)
@@ -115,6 +119,18 @@ class EarlyStopping(FitCallback):
         )
 
 
+@dataclass
+class StopAt(FitCallback):
+    """Stops at an iteration that other trainings, with data held out, have found the best."""
+
+    iteration: int
+    every_iteration = True
+
+    def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
+        """Stop there."""
+        return "held_out" if progress.iteration >= self.iteration else ""
+
+
 def held_out_error(
     objective: Objective,
     theta: NDArray[np.floating],
@@ -128,9 +144,9 @@ def held_out_error(
     parameters = alone.parameters(cast(jax.Array, theta))
     if isinstance(alone.terms[0], ProfileGaussianError):
         weight = np.asarray(training.total_weight, theta.dtype)
-        fixed = _at(alone.terms[0], _error_sums(alone, parameters, training), weight)  # type: ignore[arg-type]
+        fixed = _at(alone.terms[0], error_sums(alone, parameters, training), weight)  # type: ignore[arg-type]
         alone = replace(alone, terms=(jax.tree.map(np.asarray, fixed),))
-    sums = _error_sums(alone, parameters, held_out)
+    sums = error_sums(alone, parameters, held_out)
     weight = np.asarray(held_out.total_weight, theta.dtype)
     return float(_value(alone, sums, parameters, weight))  # type: ignore[arg-type]
 
@@ -139,7 +155,7 @@ def _sums(objective: Objective, parameters: Parameters, chunk: Batch) -> Any:
     return objective.sums(parameters, chunk)[0]
 
 
-_error_sums = summed(_sums)
+error_sums = summed(_sums)
 
 
 @quick_jit

@@ -20,9 +20,11 @@ from sparsam.estimators._warnings import warn_user
 
 __all__ = [
     "PROGRESS_COLUMNS",
+    "check_finished",
     "check_warm_start",
     "initial_weights",
     "network_attributes",
+    "ravel",
     "set_fitted_attributes",
     "training_attributes",
     "unravel",
@@ -45,8 +47,7 @@ def initial_weights(
     if not (estimator.warm_start and hasattr(estimator, "coefs_")):
         return network.initialize(check_random_state(estimator.random_state))
     check_warm_start(estimator, network)
-    coefs, intercepts = scaled(Parameters(tuple(estimator.coefs_), tuple(estimator.intercepts_)))
-    return np.concatenate([np.ravel(array) for array in (*coefs, *intercepts)])
+    return ravel(scaled(Parameters(tuple(estimator.coefs_), tuple(estimator.intercepts_))))
 
 
 def check_warm_start(estimator: Any, network: Network) -> None:
@@ -88,6 +89,11 @@ def training_attributes(training: Training) -> dict[str, Any]:
 def set_fitted_attributes(estimator: Any, attributes: dict[str, Any]) -> None:
     """Set all fitted attributes at one stroke: of one fit all or none."""
     vars(estimator).update(attributes)
+
+
+def ravel(parameters: Parameters) -> NDArray[np.floating]:
+    """Join the arrays of the layers to flat weights on the host."""
+    return np.concatenate([np.ravel(array) for array in (*parameters.coefs, *parameters.intercepts)])
 
 
 def unravel(network: Network, theta: NDArray[np.floating]) -> Parameters:
@@ -165,3 +171,13 @@ def warn_or_raise(training: Training) -> None:
             if tol == POLISHED_TOL:  # which is not the user's
                 cure = "More cannot be had; polish=False stops at tol, and without this warning."
             warn_user(f"Not converged: {reason} ({dtype}){where}, above tol = {tol:.2g}. {cure}", ConvergenceWarning)
+
+
+def check_finished(training: Training) -> None:
+    """Raise where one of many trainings has failed: there is no estimate to keep."""
+    if training.stop_reason == "interrupted":
+        raise KeyboardInterrupt
+    if not training.history:
+        raise FloatingPointError(
+            "J is not finite at the initial weights: look for extreme values in X, and standardize it"
+        )

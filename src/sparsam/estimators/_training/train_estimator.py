@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import AttributesAt
 from sparsam.estimators._tangents import TangentFunction
 from sparsam.estimators._training.device_data import DeviceData
-from sparsam.estimators._training.early_stopping import EarlyStopping
+from sparsam.estimators._training.early_stopping import EarlyStopping, StopAt
 from sparsam.estimators._training.reconstruction import InputMoments, input_moments
 from sparsam.estimators._warnings import warn_user
 
@@ -51,6 +52,10 @@ class TrainingProblem:
         What to add to the log-likelihood of what is held out for the user's units.
     reconstructs : bool
         Whether the outputs reconstruct the inputs: then a training that explains nothing of them may not end yet.
+    early_stopping : callable
+        `EarlyStopping`, or a variant of it, for data with a split.
+    stop_at : int or None
+        Iteration at which to stop.
     """
 
     objective: Objective
@@ -61,6 +66,8 @@ class TrainingProblem:
     tangents: TangentFunction | None = None
     offset: float = 0.0
     reconstructs: bool = False
+    early_stopping: Callable[..., EarlyStopping] = EarlyStopping
+    stop_at: int | None = None
 
 
 class EstimatorTraining:
@@ -105,7 +112,7 @@ class EstimatorTraining:
             plain = self._on_devices(problem.data.training)
             self.data = plain if tangents is None else self._on_devices(tangents.add_to(problem.data.training))
             self.early_stopping_data = (held_out,) if tangents is None else (plain, held_out)
-            self.early_stopping = EarlyStopping(
+            self.early_stopping = problem.early_stopping(
                 problem.objective, plain, held_out, estimator.dtype, estimator.n_iter_no_change, problem.offset
             )
         else:
@@ -150,6 +157,8 @@ class EstimatorTraining:
         else:
             shown = self.reporter.callbacks(self.problem.attributes_at, self.early_stopping.score_at)
             callbacks = [self.early_stopping, *shown]
+        if self.problem.stop_at is not None:
+            callbacks = [StopAt(self.problem.stop_at), *callbacks]
         function = self.estimator.callback
         return callbacks if function is None else [*callbacks, FunctionCallback(function)]
 

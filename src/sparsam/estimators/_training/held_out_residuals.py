@@ -1,0 +1,75 @@
+"""Residuals of what a training holds out, at each of its iterates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam.engine.training.train import precision
+from sparsam.estimators._regression.out_of_fold import HeldOutMoments, mean_log_likelihoods
+from sparsam.estimators._training.early_stopping import EarlyStopping, error_sums
+
+__all__ = ["HeldOutResiduals"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class HeldOutResiduals(EarlyStopping):
+    """Keeps the second moments of held-out residuals at each iterate, and stops where these have ceased to fall.
+
+    They are judged by their own variances, not by the covariance of the training: where a network begins to meet its
+    training targets exactly, that one is no measure of anything.
+
+    Attributes
+    ----------
+    observed : array of bool, (n_patterns, n_outputs)
+        Which targets are observed together.
+    stops : bool
+        Whether to stop at all.
+    """
+
+    observed: NDArray[np.bool_] = field(kw_only=True)
+    stops: bool = field(kw_only=True)
+    moments: list[tuple[Array, Array]] = field(default_factory=list, init=False)
+
+    def on_iterate(self, progress: Any, theta: NDArray[np.floating], stop_reason: str) -> str:
+        """Keep the moments; stop, where that is asked for."""
+        reason = super().on_iterate(progress, theta, stop_reason)
+        return reason if self.stops else ""
+
+    def error_at(self, theta: NDArray[np.floating]) -> float:
+        """Compute minus the mean log-likelihood of the held-out residuals with their own variances."""
+        with precision(self.dtype):
+            _, held_out = self._samples()
+            alone = replace(self.objective, terms=self.objective.terms[:1])
+            alone = jax.tree.map(lambda leaf: np.asarray(leaf, theta.dtype), alone)
+            sums = error_sums(alone, alone.parameters(cast(jax.Array, theta)), held_out)
+            counts, products = (np.asarray(total, np.float64) / float(held_out.total_weight) for total in sums)
+        self.moments.append((counts, products))
+        return -float(mean_log_likelihoods(counts, products, self.observed))
+
+    def of_held_out(self, weight: float) -> HeldOutMoments:
+        """Return the moments at all iterates, with the weight of what is held out."""
+        counts, products = zip(*self.moments, strict=True)
+        return HeldOutMoments(weight, np.stack(counts), np.stack(products))
+
+    def reset(self) -> None:
+        """Forget all of it."""
+        super().reset()
+        self.moments = []
+
+    def state(self) -> Mapping[str, NDArray[Any]]:
+        """Return the scores and the moments."""
+        counts, products = (np.array(part) for part in zip(*self.moments, strict=True)) if self.moments else ([], [])
+        return {**super().state(), "held_out_counts": np.asarray(counts), "held_out_products": np.asarray(products)}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on with these scores and moments."""
+        super().restore(state)
+        self.moments = list(zip(state["held_out_counts"], state["held_out_products"], strict=True))
