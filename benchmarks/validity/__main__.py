@@ -10,11 +10,12 @@ import typer
 from benchmarks import machine
 from benchmarks.progress import say
 from benchmarks.records import Records
+from benchmarks.validity.coverage import COVERAGE_OF_DEFAULTS
 from benchmarks.validity.likelihood_ratio import LIKELIHOOD_RATIO
 from benchmarks.validity.report import report
 from benchmarks.validity.run import run
 
-SUBJECTS = (LIKELIHOOD_RATIO,)
+SUBJECTS = (LIKELIHOOD_RATIO, COVERAGE_OF_DEFAULTS)
 QUICK = 3  # draws
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)

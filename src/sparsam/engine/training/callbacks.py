@@ -20,7 +20,7 @@ class FitCallback:
     ----------
     every_iteration : bool, default False
         Whether it must see every iterate. Otherwise it sees the last one of each burst of steps, about ten times a
-        second. The last iterate of the training is seen in either case.
+        second, and those that `next_iteration` asks for. The last iterate of the training is seen in either case.
     collective : bool, default False
         Whether the processes of a distributed run call it together: it adds up over all of them, say. Where it fails in
         one, that one ends at once, and the others do when they miss it. A failure of any other callback is voted on.
@@ -29,8 +29,14 @@ class FitCallback:
     every_iteration: bool = False
     collective: bool = False
 
+    def next_iteration(self, iteration: int) -> int | None:
+        """Return the next iteration after this one whose iterate it must see; None where that of any burst will do."""
+        return iteration + 1 if self.every_iteration else None
+
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str | None:
         """See an iterate and return why to stop, outside JAX's precision scope.
+
+        It may be called at other iterations than those it asks for, wherever a burst ends.
 
         Parameters
         ----------

@@ -253,8 +253,9 @@ class _TrainingLoop:
         """Run steps of the minimizer, record them, and see whether to stop and to save."""
         training = self.training
         done = len(training.history)
-        each = any(callback.every_iteration for callback in self.callbacks)
-        pause = done if each else next_pause(done - 1, self.snapshots, self.max_iter)
+        wanted = [callback.next_iteration(done - 1) for callback in self.callbacks]
+        pause = min([k for k in wanted if k is not None], default=self.max_iter)
+        pause = min(pause, next_pause(done - 1, self.snapshots, self.max_iter))
         with precision(training.theta.dtype):
             self.state, records = self.evaluator.steps(self.state, self.steps, pause)
             records, theta, status = jax.device_get((records, self.state.theta, self.state.status))

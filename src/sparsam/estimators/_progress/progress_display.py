@@ -58,15 +58,15 @@ class DisplayCallback(FitCallback):
     label : str
         See `ProgressDisplay.progress`.
     held_out : callable
-        Takes an iteration, and returns the mean log-likelihood of samples held out, if it is known.
+        Returns the last mean log-likelihood of samples held out, if there is one.
     """
 
     display: ProgressDisplay
     max_iter: int
     label: str = ""
-    held_out: Callable[[int], float | None] = lambda iteration: None
+    held_out: Callable[[], float | None] = lambda: None
 
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
         """Show the iterate."""
-        self.display.progress(progress, self.max_iter, self.label, self.held_out(progress.iteration))
+        self.display.progress(progress, self.max_iter, self.label, self.held_out())
         return ""

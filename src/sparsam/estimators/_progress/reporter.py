@@ -47,7 +47,7 @@ class FitReporter:
         return cls(choose_display(estimator.verbose), task, most)
 
     def callbacks(
-        self, attributes_at: AttributesAt, held_out: Callable[[int], float | None] = lambda iteration: None
+        self, attributes_at: AttributesAt, held_out: Callable[[], float | None] = lambda: None
     ) -> list[FitCallback]:
         """Make the callbacks of a training, which report its iterates.
 

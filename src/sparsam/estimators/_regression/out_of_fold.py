@@ -37,12 +37,14 @@ LEAST_VARIANCE = float(np.finfo(float).eps)  # of targets of variance 1: smaller
 
 
 class HeldOutMoments(NamedTuple):
-    """Moments of the residuals of a held-out part, T iterates, P patterns of observed outputs, K outputs.
+    """Moments of the residuals of a held-out part, T iterates of a training, P patterns of observed outputs, K outputs.
 
     Attributes
     ----------
     weight : float
         Sum of the sample weights.
+    iterations : int array of shape (T,)
+        The iterates that were looked at, in order; the same in all parts, but for the last of each training.
     counts : array of shape (T, P)
         Share of each pattern.
     products : array of shape (T, P, K, K)
@@ -50,6 +52,7 @@ class HeldOutMoments(NamedTuple):
     """
 
     weight: float
+    iterations: NDArray[np.intp]
     counts: Array
     products: Array
 
@@ -127,26 +130,27 @@ class CrossFit:
         return parts
 
     def _score(self, parts: list[HeldOutMoments]) -> float:
-        scores = mean_log_likelihoods(*pooled(parts), self.observed)
+        _, counts, products = pooled(parts)
+        scores = mean_log_likelihoods(counts, products, self.observed)
         return float(scores.max() if self.stops else scores[-1])
 
     def _pooled(self, alpha: float, parts: list[HeldOutMoments]) -> OutOfFold:
-        counts, products = pooled(parts)
+        iterations, counts, products = pooled(parts)
         scores = mean_log_likelihoods(counts, products, self.observed)
         best = int(np.argmax(scores)) if self.stops else len(scores) - 1
-        return OutOfFold(
-            alpha, best if self.stops else None, list(enumerate(scores.tolist())), counts[best], products[best]
-        )
+        iteration = int(iterations[best]) if self.stops else None
+        named = list(zip(iterations.tolist(), scores.tolist(), strict=True))
+        return OutOfFold(alpha, iteration, named, counts[best], products[best])
 
 
-def pooled(parts: list[HeldOutMoments]) -> tuple[Array, Array]:
-    """Average the moments of several parts at each iterate; a training that has ended stays at its last."""
-    longest = max(len(part.counts) for part in parts)
+def pooled(parts: list[HeldOutMoments]) -> tuple[NDArray[np.intp], Array, Array]:
+    """Average the moments of several parts at each iteration of any; a training that has ended stays at its last."""
+    iterations = np.unique(np.concatenate([part.iterations for part in parts]))
     weights = [part.weight for part in parts]
-    at = [np.minimum(np.arange(longest), len(part.counts) - 1) for part in parts]
+    at = [np.searchsorted(part.iterations, iterations, side="right") - 1 for part in parts]
     counts = np.average([part.counts[i] for part, i in zip(parts, at, strict=True)], axis=0, weights=weights)
     products = np.average([part.products[i] for part, i in zip(parts, at, strict=True)], axis=0, weights=weights)
-    return counts, products
+    return iterations, counts, products
 
 
 def mean_log_likelihoods(counts: Array, products: Array, observed: NDArray[np.bool_]) -> Array:

@@ -29,6 +29,9 @@ __all__ = ["EarlyStopping", "StopAt", "error_sums"]
 class EarlyStopping(FitCallback):
     """Keeps the weights of least held-out error, and stops where it has ceased to fall.
 
+    Not every iterate is scored, since a pause takes longer than a step: the first twenty are, and then one after each
+    further tenth of the iterations so far; but four at least before the patience is over.
+
     Attributes
     ----------
     objective : Objective
@@ -41,7 +44,7 @@ class EarlyStopping(FitCallback):
     offset : float
         What to add to a mean log-likelihood for the user's units.
     scores : list of (int, float)
-        Iteration and held-out error, minus a mean log-likelihood.
+        Iteration and held-out error, minus a mean log-likelihood, of those that are scored.
     best : (int, float, array) or None
         Iteration, error and weights.
     """
@@ -54,12 +57,20 @@ class EarlyStopping(FitCallback):
     offset: float = 0.0
     scores: list[tuple[int, float]] = field(default_factory=list)
     best: tuple[int, float, NDArray[np.floating]] | None = None
-    every_iteration = True
     collective = True
 
+    def next_iteration(self, iteration: int) -> int:
+        """Return the next iteration that is scored, which depends on nothing but the patience."""
+        following, longest = 0, max(self.patience // 4, 1)
+        while following <= iteration:
+            following += min(max(following // 10, 1), longest)
+        return following
+
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
-        """Score the weights, the last iterate's like the others, whyever it is the last; each only once."""
+        """Score the weights, where the training ends too; each only once."""
         iteration = progress.iteration
+        if not stop_reason and self.next_iteration(iteration - 1) != iteration:
+            return ""  # where a burst happens to end must have no influence
         if not self.scores or self.scores[-1][0] != iteration:
             score = self.error_at(theta)
             self.scores.append((iteration, score))
@@ -99,10 +110,9 @@ class EarlyStopping(FitCallback):
         """Iteration and mean log-likelihood of what is held out, in the user's units."""
         return [(iteration, self.offset - error) for iteration, error in self.scores]
 
-    def score_at(self, iteration: int) -> float | None:
-        """Return the last log-likelihood, if it is of this iteration."""
-        scored = bool(self.scores) and self.scores[-1][0] == iteration
-        return self.offset - self.scores[-1][1] if scored else None
+    def last_log_likelihood(self) -> float | None:
+        """Return the last of them."""
+        return self.offset - self.scores[-1][1] if self.scores else None
 
     def keep_best(self, training: Training) -> Training:
         """Return the training as if it had ended at the best weights."""
@@ -124,7 +134,10 @@ class StopAt(FitCallback):
     """Stops at an iteration that other trainings, with data held out, have found the best."""
 
     iteration: int
-    every_iteration = True
+
+    def next_iteration(self, iteration: int) -> int | None:
+        """Return that iteration, as long as it is to come."""
+        return self.iteration if iteration < self.iteration else None
 
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
         """Stop there."""

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 @dataclass
 class HeldOutResiduals(EarlyStopping):
-    """Keeps the second moments of held-out residuals at each iterate, and stops where these have ceased to fall.
+    """Keeps the second moments of held-out residuals at the iterates scored, and stops where these have ceased to fall.
 
     They are judged by their own variances, not by the covariance of the training: where a network begins to meet its
     training targets exactly, that one is no measure of anything.
@@ -57,7 +57,8 @@ class HeldOutResiduals(EarlyStopping):
     def of_held_out(self, weight: float) -> HeldOutMoments:
         """Return the moments at all iterates, with the weight of what is held out."""
         counts, products = zip(*self.moments, strict=True)
-        return HeldOutMoments(weight, np.stack(counts), np.stack(products))
+        iterations = np.array([iteration for iteration, _ in self.scores])
+        return HeldOutMoments(weight, iterations, np.stack(counts), np.stack(products))
 
     def reset(self) -> None:
         """Forget all of it."""

@@ -155,7 +155,7 @@ class EstimatorTraining:
         if self.early_stopping is None:
             callbacks = self.reporter.callbacks(self.problem.attributes_at)
         else:
-            shown = self.reporter.callbacks(self.problem.attributes_at, self.early_stopping.score_at)
+            shown = self.reporter.callbacks(self.problem.attributes_at, self.early_stopping.last_log_likelihood)
             callbacks = [self.early_stopping, *shown]
         if self.problem.stop_at is not None:
             callbacks = [StopAt(self.problem.stop_at), *callbacks]
