@@ -132,14 +132,21 @@ def test_rows_that_are_read_are_resumed_too(tmp_path, same_bits, solver):
     same_bits(build(tmp_path, solver=solver, max_iter=20, resume=True).fit(Chunks()), whole)
 
 
+ESTIMATING = {
+    "noise": (NoisyLabelClassifier, (), (X[:, 0] > 0.5).astype(int), "epsilon_"),
+    "folds": (MultivariateNormalRegressor, (2,), X[:, :2] ** 2, "predictive_covariance_"),
+}
+
+
 @pytest.mark.slow
-def test_the_trainings_of_an_estimate_are_resumed_one_by_one(tmp_path, same_bits):
-    labels = (X[:, 0] > 0.5).astype(int)
+@pytest.mark.parametrize("what", ESTIMATING)
+def test_the_trainings_of_an_estimate_are_resumed_one_by_one(tmp_path, same_bits, what):
+    Model, sizes, y, estimate = ESTIMATING[what]
 
-    def classifier(**options):
-        return NoisyLabelClassifier((), random_state=0, max_iter=15, **options)
+    def build(**options):
+        return Model(sizes, random_state=0, max_iter=15, **options)
 
-    whole, steps, broken = classifier().fit(X, labels), [], 0
+    whole, steps, broken = build().fit(X, y), [], 0
     options = {"checkpoint": tmp_path, "checkpoint_every": 0, "resume": True}
 
     def callback(progress):
@@ -149,13 +156,13 @@ def test_the_trainings_of_an_estimate_are_resumed_one_by_one(tmp_path, same_bits
 
     for _ in range(100):
         try:
-            model = classifier(callback=callback, **options).fit(X, labels)
+            model = build(callback=callback, **options).fit(X, y)
             break
         except Stopped:
             broken += 1
     assert broken > 2
     same_bits(model, whole)
-    assert model.epsilon_ == whole.epsilon_
+    np.testing.assert_array_equal(getattr(model, estimate), getattr(whole, estimate))
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from sparsam.estimators._training.fitted_attributes import warn_or_raise
 def training(J, gradient):
     courses = enumerate(zip(J.tolist(), gradient.tolist(), strict=True))
     history = [Progress(k, k, 0.0, value, {"error": value}, norm) for k, (value, norm) in courses]
-    return Training(np.zeros(1), "max_iter", 1e-5, history)
+    return Training(np.zeros(1), "max_iter", 1e-5, history=history)
 
 
 k = np.arange(1, 201)

@@ -27,6 +27,7 @@ def fitted(kind, X, as_stream=False, **options):
         return model.fit(Chunks(X) if as_stream else X)
     options = {"hidden_layer_sizes": (3,), "alpha": 1e-2, "tangents": along_the_first, "random_state": 0} | options
     if kind is MultivariateNormalRegressor:
+        options = {"early_stopping": False, "cv": None} | options
         return kind(dtype="float32", **options).fit(X, X[:, :2] + np.random.default_rng(0).normal(size=(len(X), 2)))
     return kind(**{"epsilon": 0.1} | options).fit(X, X[:, 0] > np.median(X[:, 0]))
 

@@ -83,7 +83,7 @@ class Dataset(ABC):
 
         def parts(batches: Iterator[Batch]) -> Iterator[Batch]:
             for batch in batches:
-                for start in range(0, batch.n_rows, size):
+                for start in range(0, max(batch.n_rows, 1), size):  # a batch of no rows is one, too
                     yield batch.take(slice(start, start + size))
 
         return MappedDataset(self, parts, min(size, self.batch_size))
