@@ -284,8 +284,8 @@ def test_weights_kept_before_the_end_are_not_called_converged():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("polish", "dtype"), [(False, np.float32), (True, np.float64)])
-def test_where_the_last_weights_are_the_best_they_are_kept(polish, dtype):
+@pytest.mark.parametrize("polish", [False, True])
+def test_where_the_last_weights_are_the_best_they_are_kept(polish):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 3))
     y = X[:, 0] + 0.1 * rng.normal(size=60) > 0
@@ -293,15 +293,17 @@ def test_where_the_last_weights_are_the_best_they_are_kept(polish, dtype):
     model = NoisyLabelClassifier((), epsilon=0.0, alpha=1.0, random_state=0, **options).fit(X, y)
     assert model.converged_
     assert model.stop_reason_ == "converged"
-    assert model.coefs_[0].dtype == dtype
+    assert (model.gradient_norm_ <= 1e-8) == polish
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning")
+@pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning", "ignore:Weight decay"
+)
 def test_an_overflow_at_the_start_leaves_the_fit_before():
     X = np.random.default_rng(0).normal(size=(60, 3))
     model = NoisyLabelClassifier((), epsilon=0.0, early_stopping=True, validation_fraction=0.3, max_iter=2)
     scores = model.fit(X, X[:, 0] > 0).validation_scores_
     with pytest.raises(FloatingPointError, match="It was so at the initial weights"):
-        model.set_params(early_stopping=False).fit(1e38 * X, X[:, 0] > 0)
+        model.set_params(early_stopping=False).fit(1e300 * X, X[:, 0] > 0)
     assert model.validation_scores_ == scores != []

@@ -45,10 +45,9 @@ def test_logistic_outputs_take_the_unit_range_up_to_rounding(build, X, value, dt
 @pytest.mark.parametrize(
     ("scale", "parameters", "terms"),
     [
-        (1e38, {}, "squared_error, sparsity"),
-        (1e10, {}, "sparsity"),
+        (1e38, {}, "squared_error"),
         (1e25, {"hidden_activation": "relu", "beta": 0.0}, "squared_error"),
-        (1e200, {"hidden_activation": "tanh", "dtype": "float64"}, "squared_error, sparsity"),
+        (1e200, {"hidden_activation": "tanh", "dtype": "float64"}, "squared_error"),
     ],
     ids=str,
 )

@@ -41,7 +41,8 @@ def make_classifier(**parameters):
 
 
 def make_regressor(**parameters):
-    standard = {"hidden_layer_sizes": (4,), "covariance": [[0.1]], "random_state": 0, "tol": 1e-2, "dtype": "float32"}
+    standard = {"hidden_layer_sizes": (4,), "alpha": 1e-3, "covariance": [[0.1]], "random_state": 0}
+    standard |= {"tol": 1e-2, "dtype": "float32"}
     return MultivariateNormalRegressor(**(standard | parameters))
 
 

@@ -287,7 +287,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         its targets. Their units stay, for in others the targets would weigh differently.
         """
         dataset = load_dataset(self, X, sample_weight, self._check_range, on_rows_read=on_rows_read)
-        columns = ColumnMoments.of(dataset) if self.output_activation == "identity" else None
+        columns = None
+        if self.output_activation == "identity":
+            dataset = dataset.merge_repeated()
+            columns = ColumnMoments.of(dataset)
         origin = None if columns is None else columns.origin
         network = self._network(dataset.n_features, int(self.n_components))
         objective = replace(self._objective(network), input_scale=origin)

@@ -44,12 +44,13 @@ class ColumnMoments:
         """Compute them in float64, in two passes: the second corrects what rounding has left in the first's mean."""
         parts, total = dataset.split_batches(ROWS_AT_ONCE), dataset.total_weight
         extremes = _Extremes()
-        about = parts.sum(extremes.weighted_sum) / total
-        low, high = extremes.of_all_processes(dataset)
-        sums, squares = parts.sum(_Deviations(about))
-        mean = np.where(low == high, low, about + sums / total)
-        variance = np.where(low == high, 0.0, np.maximum(squares / total - np.square(sums / total), 0.0))
-        return cls(mean, np.sqrt(variance), np.maximum(high - mean, mean - low))
+        with np.errstate(over="ignore", invalid="ignore"):  # of squares too large there is no deviation: J will tell
+            about = parts.sum(extremes.weighted_sum) / total
+            low, high = extremes.of_all_processes(dataset)
+            sums, squares = parts.sum(_Deviations(about))
+            mean = np.where(low == high, low, about + sums / total)
+            variance = np.where(low == high, 0.0, np.maximum(squares / total - np.square(sums / total), 0.0))
+            return cls(mean, np.sqrt(np.nan_to_num(variance, nan=np.inf)), np.maximum(high - mean, mean - low))
 
     @property
     def varies(self) -> NDArray[np.bool_]:

@@ -28,7 +28,7 @@ def odd_units_warning(columns: ColumnMoments, names: Sequence[Any], alpha: float
     the largest distance from the mean that says how small the unit is.
     """
     odd = columns.varies & ((columns.deviation > LARGEST_DEVIATION) | (columns.reach < LEAST_DEVIATION))
-    if not alpha or not odd.any():
+    if not alpha or not odd.any() or not np.all(np.isfinite(columns.deviation)):
         return None
     return UserWarning(
         f"Weight decay (alpha = {alpha:g}) is about weights in X's own units, and columns of X are in odd ones: "
@@ -40,6 +40,8 @@ def odd_units_warning(columns: ColumnMoments, names: Sequence[Any], alpha: float
 def few_columns_warning(columns: ColumnMoments, names: Sequence[Any]) -> UserWarning | None:
     """Make a warning where few columns hold nearly all of the variance, which is what an autoencoder reconstructs."""
     variance = np.square(columns.deviation)
+    if not np.isfinite(variance.sum()):
+        return None
     order = np.argsort(-variance, kind="stable")
     n_few = 1 + int(np.searchsorted(np.cumsum(variance[order]), NEARLY_ALL * variance.sum()))
     if len(variance) < 2 or n_few > max(FEW * len(variance), 1) or not variance.any():

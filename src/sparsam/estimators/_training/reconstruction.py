@@ -60,7 +60,8 @@ def input_moments(data: Samples | StreamedSamples, dtype: str) -> InputMoments:
         for _ in range(2):
             sums = _sums_about(np.asarray(shift, dtype), data)
             offset, square = (np.asarray(part, np.float64) / total for part in sums)
-            from_shift = float(offset @ offset)
+            with np.errstate(over="ignore", invalid="ignore"):  # J is no number, either
+                from_shift = float(offset @ offset)
             variance = max(float(square) - from_shift, 0.0)
             if from_shift <= FAR * variance:
                 break
