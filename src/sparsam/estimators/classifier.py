@@ -144,7 +144,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
         Weights of each layer, in float64. For two classes there is one output, the probability of ``classes_[1]``.
     validation_scores_ : list of (int, float)
-        Iteration, and mean log-likelihood of the labels held out; empty without early stopping.
+        Iteration, of those that are scored, and mean log-likelihood of the labels held out; empty without early
+        stopping.
     cost_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
         As for `SparseAutoencoder`. With early stopping they end at the weights that were kept.
 
