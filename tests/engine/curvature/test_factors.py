@@ -201,6 +201,20 @@ def test_inverse_is_exact_at_the_nodes(sparse_problem):
 
 
 @pytest.mark.slow
+def test_inverse_is_exact_where_each_row_has_a_damping_of_its_own(sparse_problem):
+    """That of weight decay of scaled inputs, in the basis of A's vectors."""
+    layer = factors_of(sparse_problem).layers[0]._replace(means=None)
+    n_in, n_out = layer.inputs.values.size, layer.outputs.values.size
+    damping = np.linspace(0.1, 2.0, n_in)
+    R = np.random.default_rng(0).normal(size=(n_in, n_out))
+    with precision("float64"):
+        got = np.asarray(layer.inverse_product(jnp.asarray(R), jnp.asarray(damping), None))
+    of_rows = layer.inputs.vectors * damping @ layer.inputs.vectors.T
+    expected = np.linalg.solve(dense(layer) + np.kron(np.eye(n_out), of_rows), R.T.ravel()).reshape(R.T.shape).T
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
+
+
+@pytest.mark.slow
 def test_curvature_by_a_mean_is_the_second_derivative(double_sparse_case):
     """By the mean of z; of probabilities p = (z + 1)/2 where the units are tanh."""
     with precision("float64"):

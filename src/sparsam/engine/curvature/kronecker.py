@@ -97,7 +97,7 @@ class Layer(NamedTuple):
 
     def inverse_product(self, R: jax.Array, damping: jax.Array, inverse_root: jax.Array | None) -> jax.Array:
         """Solve (2), alpha in the damping, for R, (n_in + 1, n_out)."""
-        eigenvalues = self._values() + damping[..., None]
+        eigenvalues = self._values() + jnp.expand_dims(damping, -1)
 
         def without_means(rotated: jax.Array) -> jax.Array:
             # (3)  (A (x) G + A_dot (x) D + damping I)^-1 R = U ( U' R V / (p q' + c d' + damping) ) V',
