@@ -49,8 +49,9 @@ def regress(
 
     Imputes, standardizes and encodes the other columns, trains a network by the likelihood of normal noise with a
     covariance between the targets (PRML exercise 5.3), estimates in folds how far new targets are from their
-    predictions, scores rows that it has not seen, and writes into the output
-    folder: residuals.png, cost.png, model.skops, metrics.json. Ctrl-C ends the training and keeps the model so far.
+    predictions, scores rows that it has not seen, and writes into the output folder: residuals.png, cost.png,
+    model.skops, metrics.json. Ctrl-C ends the last training and keeps the model so far; before it, in the folds, there
+    is none to keep.
     """
     check_output_folder(out, (*PICTURES, MODEL_FILE, table_options.METRICS_FILE), overwrite)
     from sparsam.estimators.regressor import MultivariateNormalRegressor

@@ -40,7 +40,7 @@ from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
 from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.fit_environment import checkpointer_of
 from sparsam.estimators._training.fitted_attributes import initial_weights, network_attributes, unravel
-from sparsam.estimators._training.reconstruction import InputMoments, unit_activity
+from sparsam.estimators._training.reconstruction import InputVariance, unit_activity
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators._validation import LARGEST_WEIGHT
 from sparsam.inspection.weak_fit import diagnose_fit, explained_variance
@@ -304,7 +304,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         return batch
 
     def _results(
-        self, problem: TrainingProblem, training: Training, data: DeviceData, inputs: InputMoments
+        self, problem: TrainingProblem, training: Training, data: DeviceData, inputs: InputVariance
     ) -> tuple[dict[str, Any], Warning | None]:
         """Make the fitted attributes, and the warning of a fit that has learned next to nothing.
 

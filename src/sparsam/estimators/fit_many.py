@@ -14,7 +14,7 @@ from sparsam.engine.training import train_many as together
 from sparsam.engine.training.train import Training
 from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.fitted_attributes import set_fitted_attributes, training_attributes, warn_or_raise
-from sparsam.estimators._training.reconstruction import input_moments
+from sparsam.estimators._training.reconstruction import input_variance
 from sparsam.estimators._warnings import warn_user
 from sparsam.estimators.autoencoder import SparseAutoencoder
 
@@ -83,7 +83,7 @@ def fit_many(
     if not isinstance(samples, Samples):
         raise TypeError("X is streamed, which one fit at a time can do: fit the estimators one by one")
 
-    inputs = input_moments(samples, first.dtype)
+    inputs = input_variance(samples, first.dtype)
 
     def finish(number: int, training: Training) -> None:
         if training.stop_reason == "interrupted":

@@ -207,8 +207,7 @@ def examine_fit(network: Any, X: Array, units: UnitStatistics | None = None) -> 
     if units is None:
         units = unit_statistics(network.transform(X), hidden_activation=network.hidden_activation)
     variance = total_variance(X)
-    if hasattr(network, "explained_variance_ratio_"):
-        explained = network.explained_variance_ratio_
-    else:
+    explained = network.explained_variance_ratio_
+    if np.isnan(explained):
         explained = explained_variance(-network.score(X), variance)
     return diagnose_fit(network, network.stop_reason_, explained, variance, X.shape[1], units)

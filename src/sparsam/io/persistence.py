@@ -90,7 +90,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         "format": FORMAT,
         "class": type(estimator).__name__,
         "parameters": {name: _as_json(value) for name, value in parameters.items()},
-        "results": {name: _as_json(getattr(model, name)) for name in layout.results if hasattr(model, name)},
+        "results": {name: _as_json(getattr(model, name)) for name in layout.results},
         "labels": {name: _labels_as_json(getattr(model, name)) for name in layout.labels},
         "history": list(model._history),
         "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sparsam.display.residuals import correlations
 from sparsam.engine.training.stop_reasons import STOP_REASONS
+from sparsam.inspection.descent import NO_MORE_ITERATIONS, still_descends
 from sparsam.inspection.units import UnitStatistics
 from sparsam.inspection.weak_fit import WeakFit
 
@@ -66,11 +67,20 @@ def diagnose_training(network: Any, weak: WeakFit | None = None) -> Finding:
             f"The training was ended early {where.replace('where', 'with weights at which')}: {reason}. That is meant "
             "so, but it is no minimum of J.",
         )
+    remedy = REMEDIES.get(network.stop_reason_, "")
+    if network.stop_reason_ in ("max_iter", "time_budget") and not still_descends(*_course(network)):
+        remedy = NO_MORE_ITERATIONS
     return Finding(
         "warning",
         f"The training has not converged: {reason} ({where}, and tol is {network.tol:g}). "
-        f"{REMEDIES.get(network.stop_reason_, '')}{'' if weak is None else f' {weak.text}'}".strip(),
+        f"{remedy}{'' if weak is None else f' {weak.text}'}".strip(),
     )
+
+
+def _course(network: Any) -> tuple[list[float], list[float]]:
+    """Return J and the gradient's norm at each iterate."""
+    history = network.history_
+    return history["J"].tolist(), history["gradient_norm"].tolist()
 
 
 def diagnose_units(

@@ -6,7 +6,7 @@ import pytest
 from sparsam import SparseAutoencoder, unit_statistics
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.training.train import precision
-from sparsam.estimators._training.reconstruction import input_moments, unit_activity
+from sparsam.estimators._training.reconstruction import input_variance, unit_activity
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -22,7 +22,7 @@ def test_activity_is_that_of_the_units(dtype, hidden_activation):
     theta = np.concatenate([W.ravel(), np.zeros(20), offsets, np.zeros(4)]).astype(dtype)
     with precision(dtype):
         samples = Samples.from_arrays(X, sample_weight=weights, chunk_size=16, dtype=dtype)
-    inputs = input_moments(samples, dtype)
+    inputs = input_variance(samples, dtype)
     with precision(dtype):
         found = unit_activity(objective, objective.network.unravel(theta), samples, inputs, n_samples=50, rho=None)
     a = (np.repeat(X, weights, axis=0) @ W + offsets).astype(np.float64)
@@ -44,7 +44,7 @@ def test_moments_are_weighted_and_of_equal_rows_exactly_zero(dtype):
     for data, shift in ((X, 0.0), (X, 100.0), (np.full((40, 3), 0.1), 0.0)):
         with precision(dtype):
             samples = Samples.from_arrays(data + shift, sample_weight=weights, chunk_size=16, dtype=dtype)
-        moments = input_moments(samples, dtype)
+        moments = input_variance(samples, dtype)
         mean = np.average((data + shift).astype(dtype), axis=0, weights=weights)
         variance = np.average(((data + shift).astype(dtype) - mean) ** 2, axis=0, weights=weights).sum()
         np.testing.assert_allclose(moments.mean, mean, rtol=1e-5)

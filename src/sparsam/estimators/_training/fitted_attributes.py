@@ -17,6 +17,7 @@ from sparsam.engine.training.state import Progress
 from sparsam.engine.training.stop_reasons import STOP_REASONS
 from sparsam.engine.training.train import Training
 from sparsam.estimators._warnings import warn_user
+from sparsam.inspection.descent import NO_MORE_ITERATIONS, still_descends
 
 __all__ = [
     "PROGRESS_COLUMNS",
@@ -117,19 +118,6 @@ def _columns(history: list[Progress]) -> dict[str, list[float]]:
     return columns
 
 
-FEW_ITERATIONS = 40  # of which the last quarter says too little
-
-
-def _still_descends(history: list[Progress]) -> bool:
-    """Whether the last quarter of a training halved the least gradient, or took a thousandth of J's whole decrease."""
-    if len(history) < FEW_ITERATIONS:
-        return True
-    quarter = len(history) // 4
-    before, last = history[:-quarter], history[-quarter:]
-    halved = min(p.gradient_norm for p in last) < 0.5 * min(p.gradient_norm for p in before)
-    return halved or before[-1].J - last[-1].J > 1e-3 * (history[0].J - last[-1].J)
-
-
 def warn_or_raise(training: Training) -> None:
     """Warn where a training did not converge.
 
@@ -160,11 +148,9 @@ def warn_or_raise(training: Training) -> None:
             else:
                 above = f"tol / 100 = {training.plateau_tol:.2g}, to which it goes on from weights that explain nothing"
             cure = f"Increase {training.stop_reason}, or go on from these weights with warm_start=True."
-            if not _still_descends(training.history):
-                cure = (
-                    "More iterations would hardly help, for in the last quarter of them neither J nor its gradient has "
-                    "become much smaller. Standardize X, raise alpha, use fewer hidden units, or take a larger tol."
-                )
+            history = training.history
+            if not still_descends([row.J for row in history], [row.gradient_norm for row in history]):
+                cure = NO_MORE_ITERATIONS
             warn_user(f"Not converged: {reason}{where}, above {above}. {cure}", ConvergenceWarning)
         case "precision":
             cure = "Use dtype='float64', or a larger tol." if dtype == "float32" else "Use a larger tol."

@@ -22,14 +22,14 @@ from sparsam.engine.training.train import precision
 from sparsam.inspection.units import UnitStatistics, ends_of
 from sparsam.inspection.weak_fit import LEAST_EXPLAINED
 
-__all__ = ["InputMoments", "input_moments", "unit_activity"]
+__all__ = ["InputVariance", "input_variance", "unit_activity"]
 
 FAR = 10.0  # by which the square of a shift may exceed the variance: beyond it cancellation would take digits
 
 
 @dataclass(frozen=True)
-class InputMoments:
-    """Moments of the inputs of an autoencoder.
+class InputVariance:
+    """Mean and variance of the inputs of an autoencoder.
 
     Attributes
     ----------
@@ -49,8 +49,8 @@ class InputMoments:
         return Plateau(SquaredError.name, (1 - LEAST_EXPLAINED) * self.variance / 2)
 
 
-def input_moments(data: Samples | StreamedSamples, dtype: str) -> InputMoments:
-    """Compute the moments of the inputs in one pass, about the first row; in two where that is an outlier.
+def input_variance(data: Samples | StreamedSamples, dtype: str) -> InputVariance:
+    """Compute mean and variance of the inputs in one pass, about the first row; in two where that is an outlier.
 
     All processes of a distributed run call it together.
     """
@@ -66,14 +66,14 @@ def input_moments(data: Samples | StreamedSamples, dtype: str) -> InputMoments:
             if from_shift <= FAR * variance:
                 break
             shift = (shift + offset).astype(dtype)
-    return InputMoments(shift.astype(np.float64) + offset, variance)
+    return InputVariance(shift.astype(np.float64) + offset, variance)
 
 
 def unit_activity(
     objective: Objective,
     parameters: Parameters,
     data: Samples | StreamedSamples,
-    inputs: InputMoments,
+    inputs: InputVariance,
     *,
     n_samples: int,
     rho: float | None,

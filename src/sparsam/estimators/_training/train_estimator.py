@@ -24,7 +24,7 @@ from sparsam.estimators._progress.sklearn_callbacks import AttributesAt
 from sparsam.estimators._tangents import TangentFunction
 from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.early_stopping import EarlyStopping, StopAt
-from sparsam.estimators._training.reconstruction import InputMoments, input_moments
+from sparsam.estimators._training.reconstruction import InputVariance, input_variance
 from sparsam.estimators._warnings import warn_user
 
 __all__ = ["EstimatorTraining", "TrainingProblem"]
@@ -88,7 +88,7 @@ class EstimatorTraining:
     data : DeviceData
         Training data on the devices.
     early_stopping : EarlyStopping or None
-    inputs : InputMoments or None
+    inputs : InputVariance or None
         Of what is reconstructed, once it has been trained on.
     """
 
@@ -103,7 +103,7 @@ class EstimatorTraining:
         self.estimator, self.problem, self.polish = estimator, problem, polish
         self.reporter, self.checkpointer = reporter, checkpointer
         self.early_stopping: EarlyStopping | None = None
-        self.inputs: InputMoments | None = None
+        self.inputs: InputVariance | None = None
         self.early_stopping_data: tuple[DeviceData, ...] = ()  # rechunked and fingerprinted with the data
         tangents = problem.tangents
         if isinstance(problem.data, Split):
@@ -166,7 +166,7 @@ class EstimatorTraining:
         estimator = self.estimator
         samples = self.data.samples_in(estimator.dtype)
         if self.problem.reconstructs:
-            self.inputs = input_moments(samples, estimator.dtype)
+            self.inputs = input_variance(samples, estimator.dtype)
         return train(
             self.problem.objective,
             samples,
