@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PICTURES = ("residuals.png", "cost.png")
 HELP = table_options.HELP | {
-    "alpha": "Weight decay; of hidden layers it is chosen by folds.",
+    "alpha": "Weight decay.",
     "cv": "Number of folds from which the covariance of predictions is estimated; 0: none.",
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparsam.engine.minimizer import preconditioner as module
-from sparsam.engine.minimizer.preconditioner import adapt, is_stale, prepare
+from sparsam.engine.minimizer.preconditioner import adapt, is_stale, next_refresh, prepare
 
 
 @jax.tree_util.register_dataclass
@@ -78,3 +78,18 @@ def test_new_factors_serve_at_the_next_iterate_and_grow_stale(prepared):
             age, aging = age + 1, step(aging, 0.5)
         ages.append(age + 1)
     assert ages == [module.FIRST_REFRESH, 10, module.LAST_REFRESH]
+
+
+def test_the_host_knows_when_factors_grow_stale(prepared):
+    """At each iterate that is accepted the factors are one older; those that were told are of age 0."""
+    stale, age = [0], 0
+    for iteration in range(150):
+        age += 1
+        if is_stale(module.replace(prepared, age=jnp.int32(age)), jnp.int32(iteration)):
+            stale.append(iteration)
+            age = 0
+    predicted = [0]
+    while len(predicted) < len(stale):
+        predicted.append(next_refresh(predicted[-1]))
+    assert predicted == stale
+    assert stale[:7] == [0, 2, 5, 8, 11, 14, 18]

@@ -151,7 +151,7 @@ def test_the_trainings_of_an_estimate_are_resumed_one_by_one(tmp_path, same_bits
 
     def callback(progress):
         steps.append(progress)
-        if len(steps) % 40 == 0:
+        if len(steps) % 12 == 0:
             raise Stopped
 
     for _ in range(100):

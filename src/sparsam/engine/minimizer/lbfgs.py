@@ -270,9 +270,7 @@ def tell_factors(state: LBFGSState, factors: Factors) -> LBFGSState:
     """
     preconditioner = state.preconditioner
     assert preconditioner is not None
-    return replace(
-        state, preconditioner=replace(preconditioner, factors=factors, age=jnp.zeros_like(preconditioner.age))
-    )
+    return replace(state, preconditioner=replace(preconditioner, factors=factors, age=host_array(0, np.int32)))
 
 
 @jax.jit

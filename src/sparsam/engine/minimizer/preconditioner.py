@@ -12,7 +12,7 @@ import numpy as np
 from sparsam.engine.minimizer.inverse_bfgs import Inverse
 from sparsam.engine.minimizer.line_search import host_array, rounding_error
 
-__all__ = ["Factors", "Preconditioner", "adapt", "is_stale", "prepare"]
+__all__ = ["Factors", "Preconditioner", "adapt", "is_stale", "next_refresh", "prepare"]
 
 # The damping of the factors: from a first value it falls while the model predicts the decrease, and rises where it
 # promises too much (Levenberg and Marquardt's rule). It starts high: undamped, the first steps of a sparse autoencoder
@@ -75,6 +75,22 @@ def prepare(factors: Factors) -> Preconditioner:
 def is_stale(preconditioner: Preconditioner, iteration: jax.Array) -> jax.Array:
     """Whether the factors are old enough for new ones."""
     return preconditioner.age >= jnp.clip(iteration // 4, FIRST_REFRESH, LAST_REFRESH)
+
+
+def next_refresh(iteration: int) -> int:
+    """Return the iteration at which factors told at this one grow stale.
+
+    The first ones are told before iteration 0, which counts.
+
+    Examples
+    --------
+    >>> next_refresh(0), next_refresh(2), next_refresh(100)
+    (2, 5, 110)
+    """
+    later = iteration + (FIRST_REFRESH if iteration else FIRST_REFRESH - 1)
+    while later - iteration < min(later // 4, LAST_REFRESH):
+        later += 1
+    return later
 
 
 def adapt(

@@ -1,4 +1,4 @@
-"""Residuals that were held out, in folds: where to stop, how much weight decay, and the covariance of predictions.
+"""Residuals that were held out, in folds: where to stop, and the covariance of predictions.
 
 Of each fold a network is trained without it. At iterate i of these trainings the residuals of all folds together are
 those of predictions of the whole data, each by a network that does not know it. Their variances are the greatest
@@ -12,7 +12,6 @@ that the residuals there are as good as new ones. A network trained on all data 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -21,17 +20,9 @@ from numpy.typing import NDArray
 from sparsam.estimators._data.splits import Split
 from sparsam.estimators._progress.reporter import FitReporter
 
-__all__ = ["ALPHAS", "CrossFit", "HeldOutMoments", "HeldOutTrainer", "OutOfFold", "mean_log_likelihoods"]
+__all__ = ["HeldOutMoments", "HeldOutTrainer", "OutOfFold", "mean_log_likelihoods", "train_in_folds"]
 
 Array = NDArray[np.float64]
-
-ALPHAS = (0.03, 0.01, 0.1)
-"""Weight decays to choose from; the first serves where nothing chooses. Of five (0.001 to 0.2) on smooth curves,
-Friedman's three functions and diabetes, 100 to 2,000 rows, one of these has a test error within 3 % of the best."""
-
-JUDGING = 150
-"""Held-out samples by which alpha is chosen: as many folds as have so many; the others are trained with the one chosen.
-With 40 samples, of ten inputs, the choice is little better than chance."""
 
 LEAST_VARIANCE = float(np.finfo(float).eps)  # of targets of variance 1: smaller is rounding
 
@@ -62,7 +53,6 @@ class OutOfFold(NamedTuple):
 
     Attributes
     ----------
-    alpha : float
     iteration : int or None
         Where to stop; None where trainings end by themselves.
     scores : list of (int, float)
@@ -71,7 +61,6 @@ class OutOfFold(NamedTuple):
         Mean moments of the residuals of all folds.
     """
 
-    alpha: float
     iteration: int | None
     scores: list[tuple[int, float]]
     counts: Array
@@ -81,15 +70,16 @@ class OutOfFold(NamedTuple):
 class HeldOutTrainer(Protocol):
     """Trains the networks of the folds."""
 
-    def train_held_out(self, alpha: float, split: Split, reporter: FitReporter) -> HeldOutMoments:
-        """Train a network with weight decay, without the samples held out."""
+    def train_held_out(self, split: Split, reporter: FitReporter) -> HeldOutMoments:
+        """Train a network without the samples held out."""
 
 
-@dataclass(frozen=True)
-class CrossFit:
-    """Trainings in folds.
+def train_in_folds(
+    trainer: HeldOutTrainer, splits: list[Split], observed: NDArray[np.bool_], *, stops: bool, reporter: FitReporter
+) -> OutOfFold:
+    """Train a network for each split, and pool what it holds out.
 
-    Attributes
+    Parameters
     ----------
     trainer : HeldOutTrainer
     splits : list of Split
@@ -100,47 +90,16 @@ class CrossFit:
     reporter : FitReporter
         Of the fit.
     """
-
-    trainer: HeldOutTrainer
-    splits: list[Split]
-    observed: NDArray[np.bool_]
-    stops: bool
-    reporter: FitReporter
-
-    def choose(self, alphas: tuple[float, ...]) -> OutOfFold:
-        """Train in folds with each alpha; of several the first folds choose one."""
-        n_judging = self._n_judging() if len(alphas) > 1 else 0
-        most = len(alphas) * n_judging + len(self.splits) - n_judging
-        with self.reporter.estimate("covariance of predictions", "residuals", most) as reporter:
-            first = {alpha: self._train(alpha, self.splits[:n_judging], reporter) for alpha in alphas}
-            alpha = max(alphas, key=lambda alpha: self._score(first[alpha])) if n_judging else alphas[0]
-            rest = self._train(alpha, self.splits[n_judging:], reporter)
-        return self._pooled(alpha, [*first[alpha], *rest])
-
-    def _n_judging(self) -> int:
-        n_held_out = np.cumsum([split.held_out.n_samples for split in self.splits])
-        return min(int(np.searchsorted(n_held_out, JUDGING)) + 1, len(self.splits))
-
-    def _train(self, alpha: float, splits: list[Split], reporter: FitReporter) -> list[HeldOutMoments]:
-        parts = []
-        for split in splits:
-            label = f"alpha {alpha:g}, fold {1 + next(k for k, one in enumerate(self.splits) if one is split)}"
-            with reporter.training(label) as training:
-                parts.append(self.trainer.train_held_out(alpha, split, training))
-        return parts
-
-    def _score(self, parts: list[HeldOutMoments]) -> float:
-        _, counts, products = pooled(parts)
-        scores = mean_log_likelihoods(counts, products, self.observed)
-        return float(scores.max() if self.stops else scores[-1])
-
-    def _pooled(self, alpha: float, parts: list[HeldOutMoments]) -> OutOfFold:
-        iterations, counts, products = pooled(parts)
-        scores = mean_log_likelihoods(counts, products, self.observed)
-        best = int(np.argmax(scores)) if self.stops else len(scores) - 1
-        iteration = int(iterations[best]) if self.stops else None
-        named = list(zip(iterations.tolist(), scores.tolist(), strict=True))
-        return OutOfFold(alpha, iteration, named, counts[best], products[best])
+    parts = []
+    with reporter.estimate("covariance of predictions", "residuals", len(splits)) as trainings:
+        for fold, split in enumerate(splits, start=1):
+            with trainings.training(f"fold {fold}") as training:
+                parts.append(trainer.train_held_out(split, training))
+    iterations, counts, products = pooled(parts)
+    scores = mean_log_likelihoods(counts, products, observed)
+    best = int(np.argmax(scores)) if stops else len(scores) - 1
+    named = list(zip(iterations.tolist(), scores.tolist(), strict=True))
+    return OutOfFold(int(iterations[best]) if stops else None, named, counts[best], products[best])
 
 
 def pooled(parts: list[HeldOutMoments]) -> tuple[NDArray[np.intp], Array, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, cast
 
 import jax
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.minimizer.preconditioner import next_refresh
 from sparsam.engine.network.network import Parameters
 from sparsam.engine.objective.error_functions import ProfileGaussianError
 from sparsam.engine.objective.objective import Objective
@@ -24,13 +26,16 @@ from sparsam.estimators._training.device_data import DeviceData
 
 __all__ = ["EarlyStopping", "StopAt", "error_sums"]
 
+FIRST = 5  # iterations whose iterates are all scored; factors are made after this one
+
 
 @dataclass
 class EarlyStopping(FitCallback):
     """Keeps the weights of least held-out error, and stops where it has ceased to fall.
 
-    Not every iterate is scored, since a pause takes longer than a step: the first twenty are, and then one after each
-    further tenth of the iterations so far; but four at least before the patience is over.
+    Not every iterate is scored, since a pause takes longer than several steps. The first are, for a linear model may be
+    at its best there; and then those where the minimizer pauses for new factors of the curvature anyway,
+    `next_refresh`: 8, 11, 14, 18, 23, 30, 39, 49, and so on. Four at least are before the patience is over.
 
     Attributes
     ----------
@@ -63,7 +68,7 @@ class EarlyStopping(FitCallback):
         """Return the next iteration that is scored, which depends on nothing but the patience."""
         following, longest = 0, max(self.patience // 4, 1)
         while following <= iteration:
-            following += min(max(following // 10, 1), longest)
+            following = following + 1 if following < FIRST else min(next_refresh(following), following + longest)
         return following
 
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
@@ -82,7 +87,13 @@ class EarlyStopping(FitCallback):
     def error_at(self, theta: NDArray[np.floating]) -> float:
         """Compute the held-out error of some weights."""
         with precision(self.dtype):
-            return held_out_error(self.objective, theta, *self._samples())
+            return held_out_error(self._error_alone, theta, *self._samples())
+
+    @cached_property
+    def _error_alone(self) -> Objective:
+        """The objective without its penalties; NumPy in, NumPy out, for the devices of whatever process."""
+        alone = replace(self.objective, terms=self.objective.terms[:1])
+        return cast(Objective, jax.tree.map(lambda leaf: np.asarray(leaf, self.dtype), alone))
 
     def _samples(self) -> tuple[Samples | StreamedSamples, Samples | StreamedSamples]:
         return self.training.samples_in(self.dtype), self.held_out.samples_in(self.dtype)
@@ -145,15 +156,12 @@ class StopAt(FitCallback):
 
 
 def held_out_error(
-    objective: Objective,
+    alone: Objective,
     theta: NDArray[np.floating],
     training: Samples | StreamedSamples,
     held_out: Samples | StreamedSamples,
 ) -> float:
-    """Compute the error on held-out samples; what it estimates from data comes from the others."""
-    # NumPy in, NumPy out, for the devices of whatever process.
-    alone = replace(objective, terms=objective.terms[:1])
-    alone = jax.tree.map(lambda leaf: np.asarray(leaf, theta.dtype), alone)
+    """Compute an error without penalties on held-out samples; what it estimates from data comes from the others."""
     parameters = alone.parameters(cast(jax.Array, theta))
     if isinstance(alone.terms[0], ProfileGaussianError):
         weight = np.asarray(training.total_weight, theta.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import jax
@@ -47,8 +47,7 @@ class HeldOutResiduals(EarlyStopping):
         """Compute minus the mean log-likelihood of the held-out residuals with their own variances."""
         with precision(self.dtype):
             _, held_out = self._samples()
-            alone = replace(self.objective, terms=self.objective.terms[:1])
-            alone = jax.tree.map(lambda leaf: np.asarray(leaf, theta.dtype), alone)
+            alone = self._error_alone
             sums = error_sums(alone, alone.parameters(cast(jax.Array, theta)), held_out)
             counts, products = (np.asarray(total, np.float64) / float(held_out.total_weight) for total in sums)
         self.moments.append((counts, products))
