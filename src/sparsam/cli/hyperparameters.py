@@ -40,7 +40,7 @@ PANELS = {
 
 DEFAULTS = {"random_state": 0}  # a command that is run twice finds the same
 RANGES = {"random_state": (0, 2**32 - 1)}
-NONE_SHOWN_AS = {"alpha": "0.03; 0.001 for a linear model", "chunk_size": "by the shapes"}
+NONE_SHOWN_AS = {"alpha": "20/rows, at most 0.03; 0.001 for a linear model", "chunk_size": "by the shapes"}
 NONE_IF_ZERO = ("cv",)
 
 TYPES = {"bool": bool, "int": int, "float": float, "str": str, "os.PathLike[str]": Path, "tuple[int, ...]": tuple}

@@ -73,9 +73,10 @@ __all__ = ["MultivariateNormalRegressor"]
 
 Array = NDArray[np.float64]
 
-ALPHA, LINEAR_ALPHA = 0.03, 1e-3
-"""Weight decay of networks and of linear models, where none is given. Of fixed ones 0.03 has the least test error, or
-one within 3 %, on smooth curves, Friedman's functions and diabetes, 100 to 2,000 rows (benchmarks/VALIDITY.md)."""
+MOST_ALPHA, ALPHA_TIMES_SAMPLES, LINEAR_ALPHA = 0.03, 20.0, 1e-3
+"""Weight decay where none is given: 20/n for networks and n samples, but at most 0.03; and for linear models. J is a
+mean over samples, so that alpha = 20/n is one prior for any number of them. On smooth curves, Friedman's functions and
+diabetes, 100 to 2,000 rows, no fixed alpha has a test error that is much smaller (benchmarks/VALIDITY.md)."""
 
 
 class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstimator):
@@ -113,9 +114,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     mask : array of shape (n_features, n_outputs) or None, default None
         Which inputs each output may depend on, for ``hidden_layer_sizes=()``; None for all.
     alpha : float or None, default None
-        Weight decay; biases do not decay. None is 0.03 with hidden layers and 1e-3 for a linear model. Of fixed numbers
-        0.03 is the best, or nearly, for ordinary tables; few rows of many inputs may want 0.1, many rows of a fine
-        structure 0.01. It is about inputs of unit variance: standardize others.
+        Weight decay; biases do not decay. None is 20/n_samples with hidden layers, but at most 0.03, and 1e-3 for a
+        linear model. That is the best, or nearly, for ordinary tables; few rows of many inputs may want 0.1. It is
+        about inputs of unit variance: standardize others.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         Activation function h of the hidden units. tanh is smooth, which the solver likes, and has zero mean.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
@@ -412,11 +413,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         hidden = len(validation.layer_sizes(self.hidden_layer_sizes)) > 0
         return self.cv is not None and hidden and isinstance(self.covariance, str)
 
-    def _weight_decay(self) -> float:
+    def _weight_decay(self, n_samples: float) -> float:
         """Return alpha, or what is right in the mean where it is not given."""
         if self.alpha is not None:
             return float(self.alpha)
-        return ALPHA if validation.layer_sizes(self.hidden_layer_sizes) else LINEAR_ALPHA
+        if not validation.layer_sizes(self.hidden_layer_sizes):
+            return LINEAR_ALPHA
+        return min(MOST_ALPHA, ALPHA_TIMES_SAMPLES / n_samples)
 
     def _attributes(
         self, problem: TrainingProblem, training: Training, scores: list[tuple[int, float]]
@@ -716,9 +719,10 @@ class _Trainer:
             trained_on = hold_out(data.dataset, regressor.validation_fraction, data.seed)
         return regressor._prepare_training(self._problem(trained_on, data.fitted), reporter, self.checkpointer)
 
-    def train_held_out(self, split: Split, reporter: FitReporter) -> HeldOutMoments:
-        """Train a network without the samples held out."""
-        stopping = partial(HeldOutResiduals, observed=self.data.patterns, stops=self.regressor._stops_early())
+    def train_held_out(self, split: Split, best_so_far: int | None, reporter: FitReporter) -> HeldOutMoments:
+        """Train a network without the samples held out; not much beyond the iteration best for other folds."""
+        stops = self.regressor._stops_early()
+        stopping = partial(HeldOutResiduals, observed=self.data.patterns, stops=stops, best_so_far=best_so_far)
         problem = self._problem(split, None, early_stopping=stopping)
         run = self.regressor._prepare_training(problem, reporter, self.checkpointer, polish=False)
         check_finished(run.train())
@@ -740,7 +744,7 @@ class _Trainer:
     ) -> TrainingProblem:
         """Build the objective over a dataset or a split; the training starts from fitted weights, or new ones."""
         regressor, data = self.regressor, self.data
-        alpha = regressor._weight_decay()
+        alpha = regressor._weight_decay(data.dataset.n_samples)
         split = trained_on if isinstance(trained_on, Split) else None
         dataset = split.training if split else trained_on
         # S of what is trained on, as the user gave it: a prior is worth so many samples.

@@ -8,7 +8,8 @@ from sparsam import MultivariateNormalRegressor
 from sparsam.engine.data.batch import Batch
 from sparsam.estimators._data.dataset import InMemoryDataset
 from sparsam.estimators._data.splits import folds_of_rows
-from sparsam.estimators._regression.out_of_fold import HeldOutMoments, mean_log_likelihoods, pooled
+from sparsam.estimators._regression.out_of_fold import HeldOutMoments, mean_log_likelihoods, out_of_fold, pooled
+from sparsam.estimators._training.held_out_residuals import HeldOutResiduals
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -133,6 +134,34 @@ def test_a_network_that_could_meet_its_targets_does_not():
     model = MultivariateNormalRegressor(random_state=0).fit(X - 0.5, y)
     assert model.covariance_[0, 0] > 0.01
     assert model.predictive_covariance_[0, 0] > 1
+
+
+def test_weight_decay_is_one_prior_for_many_samples_and_has_a_limit_for_few():
+    model = MultivariateNormalRegressor()
+    assert [model._weight_decay(n) for n in (100, 2000, 20_000)] == [0.03, 0.01, 0.001]
+    assert model.set_params(alpha=0.2)._weight_decay(2000) == 0.2
+    assert MultivariateNormalRegressor(())._weight_decay(2000) == 1e-3
+
+
+@pytest.mark.slow
+def test_no_fold_goes_much_further_than_is_best_for_those_before_it(monkeypatch):
+    trained = []
+    of_held_out = HeldOutResiduals.of_held_out
+
+    def watched(self, weight):
+        moments = of_held_out(self, weight)
+        trained.append(moments)
+        return moments
+
+    monkeypatch.setattr(HeldOutResiduals, "of_held_out", watched)
+    X, Y = curve(np.random.default_rng(0), 60)
+    MultivariateNormalRegressor((6,), n_iter_no_change=8, random_state=0).fit(X, Y)
+    assert len(trained) == 5
+    observed = np.ones((1, 2), bool)
+    for k in range(1, 5):
+        best = out_of_fold(trained[:k], observed, stops=True).iteration
+        # The iterates are scored at most two apart.
+        assert trained[k].iterations[-1] < best + 8 + 2
 
 
 @pytest.mark.slow

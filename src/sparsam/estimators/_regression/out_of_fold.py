@@ -70,8 +70,8 @@ class OutOfFold(NamedTuple):
 class HeldOutTrainer(Protocol):
     """Trains the networks of the folds."""
 
-    def train_held_out(self, split: Split, reporter: FitReporter) -> HeldOutMoments:
-        """Train a network without the samples held out."""
+    def train_held_out(self, split: Split, best_so_far: int | None, reporter: FitReporter) -> HeldOutMoments:
+        """Train a network without the samples held out; not much beyond the iteration best for other folds."""
 
 
 def train_in_folds(
@@ -90,11 +90,17 @@ def train_in_folds(
     reporter : FitReporter
         Of the fit.
     """
-    parts = []
+    parts: list[HeldOutMoments] = []
     with reporter.estimate("covariance of predictions", "residuals", len(splits)) as trainings:
         for fold, split in enumerate(splits, start=1):
+            best_so_far = out_of_fold(parts, observed, stops=stops).iteration if parts else None
             with trainings.training(f"fold {fold}") as training:
-                parts.append(trainer.train_held_out(split, training))
+                parts.append(trainer.train_held_out(split, best_so_far, training))
+    return out_of_fold(parts, observed, stops=stops)
+
+
+def out_of_fold(parts: list[HeldOutMoments], observed: NDArray[np.bool_], *, stops: bool) -> OutOfFold:
+    """Pool the moments of several parts, and take the best iteration, or the last."""
     iterations, counts, products = pooled(parts)
     scores = mean_log_likelihoods(counts, products, observed)
     best = int(np.argmax(scores)) if stops else len(scores) - 1

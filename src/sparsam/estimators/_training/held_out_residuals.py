@@ -32,15 +32,20 @@ class HeldOutResiduals(EarlyStopping):
         Which targets are observed together.
     stops : bool
         Whether to stop at all.
+    best_so_far : int or None
+        The best iteration of other parts: the training stops when the patience is over from there on.
     """
 
     observed: NDArray[np.bool_] = field(kw_only=True)
     stops: bool = field(kw_only=True)
+    best_so_far: int | None = field(kw_only=True, default=None)
     moments: list[tuple[Array, Array]] = field(default_factory=list, init=False)
 
     def on_iterate(self, progress: Any, theta: NDArray[np.floating], stop_reason: str) -> str:
         """Keep the moments; stop, where that is asked for."""
         reason = super().on_iterate(progress, theta, stop_reason)
+        if self.best_so_far is not None and self.scores[-1][0] >= self.best_so_far + self.patience:
+            reason = "held_out"
         return reason if self.stops else ""
 
     def error_at(self, theta: NDArray[np.floating]) -> float:
