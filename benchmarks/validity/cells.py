@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -54,11 +55,15 @@ class Cell:
 
 
 class Subject(NamedTuple):
-    """Cells about one method, and what a reader of their results should know."""
+    """Cells about one method, and what a reader of their results should know.
+
+    Claims of ``pooled`` are about the draws of all cells together.
+    """
 
     title: str
     about: str
     cells: list[Cell]
+    pooled: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
 
 def by_name(outcomes: list[dict[str, float]]) -> dict[str, list[float]]:

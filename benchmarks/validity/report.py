@@ -20,7 +20,7 @@ HEADER = ("data", "truth", "mean over draws of", "draws", "mean", "limits", "cla
 def report(subjects: Sequence[Subject], records: Records) -> str:
     """VALIDITY.md."""
     found = {cell.name: recorded(records, cell) for subject in subjects for cell in subject.cells}
-    n_limits = sum(len(numbers) for numbers in found.values())
+    n_limits = sum(len(numbers) for numbers in found.values()) + sum(len(subject.pooled) for subject in subjects)
     level = level_of_each(n_limits)
     revisions = sorted({str(row["revision"]) for name in found for row in records.of(name)})
     parts = [
@@ -38,26 +38,33 @@ Revisions of the library: {", ".join(revisions)}.
 """
     ]
     for subject in subjects:
-        rows = []
-        for cell in subject.cells:
-            for number, values in found[cell.name].items():
-                low, high = mean_limits(values, level)
-                claimed = cell.claims.get(number)
-                rows.append(
-                    [
-                        cell.name,
-                        cell.truth,
-                        number,
-                        f"{len(values):,}",
-                        f"{np.mean(values):.3f}",
-                        f"{low:.3f} to {high:.3f}",
-                        f"{claimed[0]:g} to {claimed[1]:g}" if claimed else "-",
-                        verdict(values, claimed, level) if claimed else "-",
-                    ]
-                )
+        rows = [
+            _row(cell.name, cell.truth, number, values, cell.claims.get(number), level)
+            for cell in subject.cells
+            for number, values in found[cell.name].items()
+        ]
+        for number, claimed in subject.pooled.items():
+            values = [value for cell in subject.cells for value in found[cell.name].get(number, [])]
+            rows += [_row("all of these", "", number, values, claimed, level)] if values else []
         if rows:
             parts.append(f"## {subject.title}\n\n{subject.about}\n\n{table(HEADER, rows)}\n")
     return "\n".join(parts)
+
+
+def _row(
+    name: str, truth: str, number: str, values: Sequence[float], claimed: tuple[float, float] | None, level: float
+) -> list[str]:
+    low, high = mean_limits(values, level)
+    return [
+        name,
+        truth,
+        number,
+        f"{len(values):,}",
+        f"{np.mean(values):.3f}",
+        f"{low:.3f} to {high:.3f}",
+        f"{claimed[0]:g} to {claimed[1]:g}" if claimed else "-",
+        verdict(values, claimed, level) if claimed else "-",
+    ]
 
 
 def verdict(values: Sequence[float], claimed: tuple[float, float], level: float) -> str:

@@ -26,15 +26,13 @@ given = np.where(is_wrong, (y_train + rng.integers(1, 10, size=1200)) % 10, y_tr
 print(f"{is_wrong.sum()} of 1200 labels are wrong")
 
 # %%
-# The probability of a wrong label is looked for with labels that were held out, and the weight
-# decay, of three, with it. The labels trained on are no judge: a network that is large enough,
-# and is trained long enough, explains wrong labels as well as right ones.
+# The probability of a wrong label is estimated from labels that were held out, each once, and the
+# weight decay, of three, with it. The labels trained on are no judge: a network that is large
+# enough, and is trained long enough, explains wrong labels as well as right ones.
 from sparsam.display import plot_likelihood_profile
 
 decays = (1e-3, 3e-3, 1e-2)
-model = NoisyLabelClassifier(
-    (50,), epsilon="estimate", alpha=decays, early_stopping=True, random_state=0
-)
+model = NoisyLabelClassifier((50,), epsilon="estimate", alpha=decays, random_state=0)
 model.fit(X_train, given)
 low, high = model.likelihood_profile_.interval
 print(f"estimated epsilon: {model.epsilon_:.3f}, in [{low:.3f}, {high:.3f}]")

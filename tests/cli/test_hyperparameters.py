@@ -75,7 +75,7 @@ def test_defaults_are_those_of_the_estimator_unless_listed(command):
             continue
         expected = DIFFERENT_DEFAULTS.get(name, default)
         if name == "early_stopping":
-            expected = {"classify": True, "regress": None}[command]  # None is "auto"
+            expected = None  # which is "auto"
         shown = options[name].default
         if isinstance(expected, tuple):
             expected = ",".join(map(str, expected))
@@ -285,8 +285,7 @@ def test_every_option_reaches_the_estimator_and_the_metrics(run_json, table, tmp
     }
     flags = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
     metrics = run_json(command, table, *OF_THE_TABLE[command], *flags, "--polish", "--out", tmp_path, "--verbose", 0)
-    early_stopping = {"regress": "auto", "classify": True}[command]
-    expected = options | {"hidden_layer_sizes": [3, 2], "polish": True, "early_stopping": early_stopping, "verbose": 0}
+    expected = options | {"hidden_layer_sizes": [3, 2], "polish": True, "early_stopping": "auto", "verbose": 0}
     assert {name: metrics["parameters"][name] for name in expected} == expected
 
 

@@ -1,6 +1,7 @@
 """``sparsam regress``, ``classify`` and ``predict`` on raw tables."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -135,11 +136,13 @@ def test_a_gap_does_not_change_what_labels_are(run, tmp_path, values, classes):
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["classes"] == classes
 
 
-def test_classify_estimates_epsilon(run, files):
-    out = files / "estimated"
-    result = run("classify", files / "arrays.npz", "--label", "label", "--ignore", "Y", *FAST, "--out", out)
+@pytest.mark.parametrize("epsilon", ["estimate", "estimate_matrix"])
+def test_classify_estimates_epsilon(run, files, epsilon):
+    out = files / epsilon
+    table = ("classify", files / "arrays.npz", "--label", "label", "--ignore", "Y")
+    result = run(*table, "--epsilon", epsilon, *FAST, "--out", out)
     assert result.exit_code == 0, result.output
-    assert "epsilon = " in result.stderr
+    assert re.search(r"epsilon = 0\.\d{3} \(95 % interval 0\.\d{3} to 0\.\d{3}\)", result.stderr)
     assert (out / "likelihood-profile.png").exists()
     metrics = json.loads((out / "metrics.json").read_text())
     assert 0 <= metrics["epsilon_interval"][0] <= metrics["epsilon"] <= metrics["epsilon_interval"][1]

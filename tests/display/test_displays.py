@@ -28,7 +28,7 @@ from sparsam import (
     TangentPipeline,
 )
 from sparsam.display import filter_mosaic, plot_transition_matrix
-from sparsam.estimators._labels.noise_estimation import LikelihoodProfile
+from sparsam.estimators._labels.likelihood_profile import LikelihoodProfile
 
 pytestmark = pytest.mark.usefixtures("least_optimized")
 
@@ -36,7 +36,7 @@ rng = np.random.default_rng(0)
 IMAGES = rng.uniform(0.1, 0.9, size=(40, 16))
 Y = rng.normal(size=(40, 3))
 EPSILON = np.linspace(0, 0.5, 6)
-PROFILE = LikelihoodProfile(EPSILON, -((EPSILON - 0.2) ** 2), -EPSILON, np.ones(6), 1000)
+PROFILE = LikelihoodProfile(EPSILON, -((EPSILON - 0.2) ** 2), 1000, 40.0)
 
 
 class Fitted:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sparsam.display import plot_likelihood_profile, plot_residuals
-from sparsam.estimators._labels.noise_estimation import LikelihoodProfile
+from sparsam.estimators._labels.likelihood_profile import LikelihoodProfile
 
 C = np.array([[1.0, 0.8, -0.2], [0.8, 1.0, 0.1], [-0.2, 0.1, 4.0]])
 
@@ -59,14 +59,13 @@ def test_shapes_that_do_not_fit_are_refused(residuals):
         plot_residuals(residuals, C, save="picture.docx")
 
 
-def test_the_likelihood_profile_shows_both_curves_and_the_interval(tmp_path):
-    epsilon = np.linspace(0, 0.5, 6)
-    profile = LikelihoodProfile(epsilon, -((epsilon - 0.2) ** 2), -epsilon, np.ones(6), 1000)
+def test_the_likelihood_profile_shows_the_curve_and_the_interval(tmp_path):
+    epsilon = np.linspace(0, 0.5, 501)
+    profile = LikelihoodProfile(epsilon, -((epsilon - 0.2) ** 2), 1000, gain=40.0)
     axes = plot_likelihood_profile(profile, save=tmp_path / "profile.png")
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-        "labels held out",
-        "labels trained on",
-        r"$\hat\epsilon$ = 0.200, 95 %: 0.156 to 0.244",
+        "95 %: 0.156 to 0.244",
+        r"$\hat\epsilon$ = 0.200",
     ]
     with pytest.raises(TypeError, match="epsilon='estimate'"):
         plot_likelihood_profile(None)

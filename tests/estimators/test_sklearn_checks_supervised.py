@@ -27,6 +27,7 @@ WITH_SPLITS = {"check_sample_weight_equivalence_on_dense_data": "cv is a number 
         MultivariateNormalRegressor((), dtype="float64"),
         NoisyLabelClassifier((5,), epsilon=0.05, max_iter=200),
         NoisyLabelClassifier((), epsilon=0.05, dtype="float64"),
+        NoisyLabelClassifier((), max_iter=100),  # epsilon is estimated
     ],
     expected_failed_checks=lambda estimator: (
         WITHOUT_TARGETS | WITH_SPLITS if isinstance(estimator, MultivariateNormalRegressor) else {}

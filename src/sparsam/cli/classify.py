@@ -22,9 +22,11 @@ PROFILE, COST, ERRORS = "likelihood-profile.png", "cost.png", "label-errors.csv"
 
 @hyperparameter_options(
     "NoisyLabelClassifier",
-    defaults={"early_stopping": True},
     help=table_options.HELP
-    | {"epsilon": "Probability that a label is wrong: a number, P(1|0),P(0|1) for two classes, or estimate."},
+    | {
+        "epsilon": "Probability that a label is wrong: a number, P(1|0),P(0|1) for two classes, estimate, or "
+        "estimate_matrix, one for each pair of classes."
+    },
 )
 def classify(
     data: table_options.Table,
@@ -47,7 +49,7 @@ def classify(
     """
     hyperparameters["epsilon"] = _epsilon(hyperparameters["epsilon"])
     files = (
-        *((PROFILE,) if hyperparameters["epsilon"] == "estimate" else ()),
+        *((PROFILE,) if isinstance(hyperparameters["epsilon"], str) else ()),
         COST,
         ERRORS,
         MODEL_FILE,
@@ -82,6 +84,8 @@ def classify(
     if profile is not None:
         low, high = profile.interval
         say(f"epsilon = {model.epsilon_:.3f} (95 % interval {low:.3f} to {high:.3f})")
+        if profile.warning:
+            say(f"Warning: {profile.warning}")
 
     suspects = _suspects(pipeline, inputs, labels)
     metrics = {
@@ -116,14 +120,16 @@ def classify(
 
 
 def _epsilon(text: str) -> Any:
-    if text == "estimate":
+    if text in ("estimate", "estimate_matrix"):
         return text
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
     if not 1 <= len(numbers) <= 2:
-        raise ValueError(f"--epsilon {text}: expected a number, two comma-separated numbers, or estimate")
+        raise ValueError(
+            f"--epsilon {text}: expected a number, two comma-separated numbers, estimate, or estimate_matrix"
+        )
     return numbers[0] if len(numbers) == 1 else tuple(numbers)
 
 

@@ -17,6 +17,7 @@ from sparsam.cli.estimator_source import Hyperparameter, hyperparameters_of
 
 EXCLUDED = {
     "callback": "a function",
+    "classes": "those of the table",
     "covariance_prior": "holds a matrix",
     "mask": "an array",
     "mesh": "devices: `sparsam learn` finds them by --coordinator, --num-processes and --process-id",

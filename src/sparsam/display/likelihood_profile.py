@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from sparsam.display.figure_io import figure_format, finish_figure, given_or_new
 
 if TYPE_CHECKING:
@@ -14,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_likelihood_profile"]
 
-HELD_OUT, TRAINING = "#0072B2", "#E69F00"
+HELD_OUT = "#0072B2"
 
 
 def plot_likelihood_profile(
@@ -24,15 +22,15 @@ def plot_likelihood_profile(
     show: bool = False,
     save: str | os.PathLike[str] | None = None,
 ) -> Axes:
-    """Plot the likelihood of labels held out, and of those trained on, at each epsilon tried.
+    """Plot the likelihood of labels held out at each probability that they are wrong.
 
-    The curve of the labels trained on is there to be distrusted: a flexible network explains wrong labels as well as
-    right ones, so that it is the greatest at an epsilon that is too small.
+    Of the labels of which the network is the surest, with the probabilities of the true ones as networks say them that
+    do not know these labels.
 
     Parameters
     ----------
     profile : LikelihoodProfile
-        ``likelihood_profile_`` of a `NoisyLabelClassifier` fitted with ``epsilon="estimate"``.
+        ``likelihood_profile_`` of a `NoisyLabelClassifier` that estimated epsilon, or the matrix.
     ax : matplotlib.axes.Axes, optional
         Where to draw. Default: a new pyplot figure.
     show : bool, default=False
@@ -56,6 +54,7 @@ def plot_likelihood_profile(
         )
     best = profile.best
     low, high = profile.interval
+    shown = profile.near_best
 
     def new_axes() -> Axes:
         import matplotlib.pyplot as plt
@@ -63,14 +62,9 @@ def plot_likelihood_profile(
         return plt.figure(figsize=(5.5, 3.4), layout="constrained").add_subplot()
 
     with given_or_new(ax, new_axes) as axes:
-        axes.axvspan(low, high, color=HELD_OUT, alpha=0.15, linewidth=0)
-        axes.plot(profile.epsilon, profile.held_out, "o", color=HELD_OUT, markersize=4, label="labels held out")
-        axes.plot(profile.epsilon, profile.training, "s--", color=TRAINING, markersize=4, label="labels trained on")
-        near = profile.epsilon[profile.near > 0]
-        fine = np.linspace(near[0], near[-1], 101)
-        axes.plot(fine, np.polyval(profile.parabola, fine), color=HELD_OUT, linewidth=0.8)
-        found = rf"$\hat\epsilon$ = {best:.3f}, 95 %: {low:.3f} to {high:.3f}"
-        axes.axvline(best, color=HELD_OUT, linewidth=0.8, label=found)
+        axes.axvspan(low, high, color=HELD_OUT, alpha=0.15, linewidth=0, label=f"95 %: {low:.3f} to {high:.3f}")
+        axes.plot(profile.epsilon[shown], profile.held_out[shown], color=HELD_OUT)
+        axes.axvline(best, color=HELD_OUT, linewidth=0.8, label=rf"$\hat\epsilon$ = {best:.3f}")
         axes.set_xlabel(r"$\epsilon$, probability that a label is wrong")
         axes.set_ylabel("mean log-likelihood / nats")
         axes.grid(color="0.9", linewidth=0.6)

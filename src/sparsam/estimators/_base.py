@@ -29,6 +29,7 @@ from sparsam.estimators._training.fitted_attributes import (
     training_attributes,
     warn_or_raise,
 )
+from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 from sparsam.estimators._warnings import warn_user
 
@@ -87,9 +88,16 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         checkpointer: Checkpointer | None,
         *,
         polish: bool | None = None,
+        budget: TimeBudget | None = None,
+        n_to_come: int = 1,
     ) -> EstimatorTraining:
-        """Prepare a training as the hyperparameters say; ``polish`` overrides theirs."""
-        return EstimatorTraining(self, problem, reporter, checkpointer, self.polish if polish is None else polish)
+        """Prepare a training as the hyperparameters say; ``polish`` overrides theirs.
+
+        Of a fit of several trainings ``budget`` is the time for all, and ``n_to_come`` how many are left.
+        """
+        polish = self.polish if polish is None else polish
+        budget = budget or TimeBudget(self.time_budget)
+        return EstimatorTraining(self, problem, reporter, checkpointer, polish, budget, n_to_come)
 
     def _finish(
         self,

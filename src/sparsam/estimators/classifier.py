@@ -31,6 +31,7 @@ from sparsam.estimators._data.odd_units import odd_units_warning
 from sparsam.estimators._data.splits import Split, folds, hold_out
 from sparsam.estimators._labels.class_probabilities import class_probabilities
 from sparsam.estimators._labels.encoding import (
+    check_classes,
     check_labels,
     encode_labels,
     find_classes,
@@ -39,10 +40,11 @@ from sparsam.estimators._labels.encoding import (
     validate_labels,
 )
 from sparsam.estimators._labels.labeled_data import LabeledData
+from sparsam.estimators._labels.likelihood_profile import LikelihoodProfile
 from sparsam.estimators._labels.noise_estimation import (
     N_FOLDS,
+    STRUCTURES,
     HeldOut,
-    LikelihoodProfile,
     NoiseEstimate,
     NoiseEstimation,
 )
@@ -64,6 +66,7 @@ from sparsam.estimators._training.fitted_attributes import (
     network_attributes,
 )
 from sparsam.estimators._training.supervised import draw_seed, load_with_targets
+from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 
 __all__ = ["LikelihoodProfile", "NoisyLabelClassifier"]
@@ -94,12 +97,15 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     epsilon : "estimate", "estimate_matrix", float, pair or array (n_classes, n_classes), default "estimate"
         How probable a wrong label is: one probability for all (with more than two classes any wrong label is as
         probable); for two classes the pair (P(1 | 0), P(0 | 1)) in the order of ``classes_``; or T. 0 is the plain
-        cross-entropy. "estimate" looks for the one probability that makes noisy labels which were held out the most
-        likely, which takes a dozen trainings (and seven for each further alpha). "estimate_matrix" does so for T, with
-        each label held out once: four trainings a round, of two to nine rounds for each alpha.
+        cross-entropy. "estimate" estimates the one probability, "estimate_matrix" T, from labels that were held out:
+        networks trained in four folds, and the noise that makes labels which they do not know the most likely, take
+        turns. That is two to nine rounds of four trainings for each alpha, most often three.
     alpha : float or tuple of floats, default 1e-4
         Weight decay; biases do not decay. Of several the one is taken under which noisy labels that were held out are
         the most likely; where epsilon is estimated, both are chosen together.
+    classes : array-like of shape (n_classes,) or None, default None
+        All labels that there may be, in order, where y may lack some: so a part of the data, or a fold, has outputs and
+        a T for all. None for those of y.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         Activation function h of the hidden units.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
@@ -117,9 +123,11 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         What should not change along the tangents. PRML's outputs are the probabilities; but these stand still wherever
         the network is sure of its answer, however wrong that is nearby, so that the penalty is paid off by being sure.
         Of 320 digits it takes a tenth of the errors away, and on the log-odds more than a quarter.
-    early_stopping : bool, default False
-        Whether to hold out a part of the data and keep the weights under which its (noisy) labels are the most
-        likely. The trainings that estimate epsilon always do so.
+    early_stopping : bool or "auto", default "auto"
+        Whether to end the training where noisy labels that were held out are the most likely. "auto" does where the
+        noise is estimated: trained to the end, a large network learns wrong labels by heart, whatever epsilon is. Then
+        the network is trained on all data, and ends at the iteration that was the best for the folds of the estimate
+        together; otherwise a part is held out from it.
     validation_fraction : float, default 0.1
         Part of the data to hold out, in (0, 1), stratified by label. A sample with a whole number for its weight counts
         as so many copies, some of which may be held out and the others not.
@@ -127,8 +135,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         Number of iterations without a new best after which early stopping gives up.
     solver, max_iter, tol, time_budget, chunk_size, dtype, polish, warm_start, random_state, mesh, checkpoint,
     checkpoint_every, resume, callback, verbose
-        As for `SparseAutoencoder`; ``random_state`` draws the held-out part too. Of an estimated epsilon, which takes
-        many trainings, ``max_iter`` and ``time_budget`` hold for each.
+        As for `SparseAutoencoder`; ``random_state`` draws the held-out part too. Where epsilon is estimated, which
+        takes many trainings, ``max_iter`` holds for each, and ``time_budget`` for all together.
 
     Attributes
     ----------
@@ -140,12 +148,12 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     transition_matrix_ : array of shape (n_classes, n_classes)
         T, in the order of ``classes_``.
     likelihood_profile_ : LikelihoodProfile or None
-        With "estimate": the likelihoods at each epsilon tried, and an interval for it.
+        Where the noise was estimated: the likelihood of labels held out at each epsilon, and an interval for it.
     coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
         Weights of each layer, in float64. For two classes there is one output, the probability of ``classes_[1]``.
     validation_scores_ : list of (int, float)
-        Iteration, of those that are scored, and mean log-likelihood of the labels held out; empty without early
-        stopping.
+        Iteration, of those that are scored, and mean log-likelihood of the labels held out, of folds that of all
+        together; empty without early stopping.
     cost_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
         As for `SparseAutoencoder`. With early stopping they end at the weights that were kept.
 
@@ -187,12 +195,13 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         *,
         epsilon: str | float | ArrayLike = "estimate",
         alpha: float | tuple[float, ...] = 1e-4,
+        classes: ArrayLike | None = None,
         hidden_activation: str = "tanh",
         tangents: Tangents | None = None,
         tangent_weight: float | None = None,
         normalize_tangents: bool = True,
         tangents_of: str = "log_odds",
-        early_stopping: bool = False,
+        early_stopping: bool | str = "auto",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,
         solver: str = "kronecker-lbfgs",
@@ -214,6 +223,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.epsilon = epsilon
         self.alpha = alpha
+        self.classes = classes
         self.hidden_activation = hidden_activation
         self.tangents = tangents
         self.tangent_weight = tangent_weight
@@ -277,22 +287,24 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         Warns
         -----
         UserWarning
-            If alpha > 0 and columns of X are in odd units, with deviations outside 1e-3 to 1e3: standardize them.
+            If the labels hardly tell how many of them are wrong. If alpha > 0 and columns of X are in odd units, with
+            deviations outside 1e-3 to 1e3: standardize them.
         ConvergenceWarning
             If the training stopped before converging.
         """
+        budget = TimeBudget(self.time_budget)
         with self._fitting(X, y, sample_weight, in_parts=self._estimates()) as reporter:
             labeled = self._labeled_data(X, y, sample_weight, tangents, reporter)
-            with checkpointer_of(self, draws=self.early_stopping or self._estimates()) as checkpointer:
-                trainer = _Trainer(self, labeled, checkpointer)
+            with checkpointer_of(self, draws=self._stops_early() or self._estimates()) as checkpointer:
+                trainer = _Trainer(self, labeled, checkpointer, budget)
                 noise = self._estimate_noise(trainer, reporter)
                 with reporter.training() if self._estimates() else nullcontext(reporter) as last:
-                    run = trainer.prepare(noise, self._hold_out(labeled) if self.early_stopping else None, last)
+                    run = trainer.prepare(noise, last)
                     training = run.train()
             attributes = self._attributes(run, training, noise)
             del run, trainer  # and with them what is on the devices
             odd_units = odd_units_warning(labeled.columns, self._feature_names, float(noise.alpha))
-            return self._finish(training, attributes, reporter, [odd_units])
+            return self._finish(training, attributes, reporter, [self._unclear_noise(noise), odd_units])
 
     def _labeled_data(
         self,
@@ -304,7 +316,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     ) -> LabeledData:
         """Prepare the data: labels become the numbers of their classes."""
         dataset = load_with_targets(self, X, y, sample_weight, tangents, check_labels, reporter.rows_read)
-        classes = find_classes(dataset, self.classes_ if self._is_warm() else None)
+        classes = find_classes(dataset, self.classes_ if self._is_warm() else None, self.classes)
         dataset = dataset.map(partial(encode_labels, classes)).merge_repeated()
         dataset, function = prepare_tangents(self, dataset, reporter.display)
         network = self._network(dataset.n_features, len(classes))
@@ -319,26 +331,34 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         """Estimate the transition matrix and alpha, as far as they are not given."""
         labeled, alphas = trainer.labeled, self._alphas()
         n_classes = len(labeled.classes)
-        estimation = NoiseEstimation(trainer, n_classes, alphas, reporter)
-        if not isinstance(self.epsilon, str):
-            T = transition_matrix(self.epsilon, n_classes)
-            if len(alphas) == 1:
-                return NoiseEstimate(T, float(alphas[0]))
-            return estimation.estimate_alpha(T, self._hold_out(labeled))
-        if self.epsilon == "estimate":
-            return estimation.estimate_epsilon(self._hold_out(labeled))
-        refuse_rare_labels(labeled.dataset, labeled.classes, N_FOLDS)
-        return estimation.estimate_matrix(folds(N_FOLDS, labeled.dataset, labeled.seed))
+        if not self._estimates():
+            return NoiseEstimate(transition_matrix(self.epsilon, n_classes), float(alphas[0]))
+        if self.epsilon == "estimate_matrix":
+            refuse_rare_labels(labeled.dataset, labeled.classes, N_FOLDS)
+        splits = folds(N_FOLDS, labeled.dataset, labeled.seed)
+        if not splits:  # a sample or two of each class: nothing to judge by
+            T = np.eye(n_classes) if isinstance(self.epsilon, str) else transition_matrix(self.epsilon, n_classes)
+            return NoiseEstimate(T, float(alphas[0]))
+        estimation = NoiseEstimation(trainer, splits, n_classes, alphas, reporter)
+        if isinstance(self.epsilon, str):
+            return estimation.estimate_noise(STRUCTURES[self.epsilon])
+        return estimation.estimate_alpha(transition_matrix(self.epsilon, n_classes))
 
-    def _hold_out(self, labeled: LabeledData) -> Split:
-        return hold_out(labeled.dataset, self.validation_fraction, labeled.seed, by_label=True)
+    def _unclear_noise(self, noise: NoiseEstimate) -> Warning | None:
+        """Make the warning of an estimate that says little."""
+        if not isinstance(self.epsilon, str):
+            return None
+        if noise.profile is None:
+            return UserWarning("There are too few labels to estimate how many are wrong: epsilon is taken for 0.")
+        return None if noise.profile.warning is None else UserWarning(noise.profile.warning)
 
     def _attributes(self, run: EstimatorTraining, training: Training, noise: NoiseEstimate) -> dict[str, Any]:
         """Make the fitted attributes."""
         if not training.history:
             return {}
         at_end = run.problem.attributes_at(training.history[-1], training.theta)
-        return {**at_end, "validation_scores_": run.held_out_scores, "likelihood_profile_": noise.profile}
+        scores = list(noise.scores) if self._stops_early() and noise.scores else run.held_out_scores
+        return {**at_end, "validation_scores_": scores, "likelihood_profile_": noise.profile}
 
     def predict(self, X: ArrayLike, out: Any = None) -> NDArray[Any]:
         """Return the most probable true label of each sample.
@@ -456,6 +476,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             validation.check_weight("alpha", alpha)
         validation.check_supervised_hyperparameters(self)
         check_tangent_hyperparameters(self)
+        if self.classes is not None:
+            check_classes(self.classes)
         validation.check_choice("tangents_of", self.tangents_of, TANGENTS_OF)
         if isinstance(self.epsilon, str):
             validation.check_choice("epsilon", self.epsilon, ("estimate", "estimate_matrix"))
@@ -474,6 +496,10 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     def _estimates(self) -> bool:
         """Whether trainings for an estimate, of noise or of alpha, precede the one that is kept."""
         return isinstance(self.epsilon, str) or len(self._alphas()) > 1
+
+    def _stops_early(self) -> bool:
+        """Whether the number of iterations is chosen by labels held out."""
+        return isinstance(self.epsilon, str) if self.early_stopping == "auto" else bool(self.early_stopping)
 
     def _alphas(self) -> tuple[float, ...]:
         return tuple(self.alpha) if isinstance(self.alpha, tuple | list) else (self.alpha,)
@@ -507,29 +533,37 @@ class _Trainer:
     classifier: NoisyLabelClassifier
     labeled: LabeledData
     checkpointer: Checkpointer | None
+    budget: TimeBudget
 
     @property
     def chunk_size(self) -> int | None:
         """As the user asked for it."""
         return self.classifier.chunk_size
 
-    def prepare(self, noise: NoiseEstimate, split: Split | None, reporter: FitReporter) -> EstimatorTraining:
+    def prepare(self, noise: NoiseEstimate, reporter: FitReporter) -> EstimatorTraining:
         """Prepare the training that is kept."""
-        problem = self._problem(noise, split or self.labeled.dataset, warm=self.classifier._is_warm())
-        return self.classifier._prepare_training(problem, reporter, self.checkpointer)
+        classifier, labeled = self.classifier, self.labeled
+        data: Dataset | Split = labeled.dataset
+        stop_at = noise.best_iteration if classifier._stops_early() and noise.scores else None
+        if stop_at is None and classifier._stops_early() and classifier.early_stopping != "auto":
+            data = hold_out(labeled.dataset, classifier.validation_fraction, labeled.seed, by_label=True)
+        problem = self._problem(noise, data, stop_at=stop_at, warm=classifier._is_warm())
+        return self.classifier._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)
 
-    def train_held_out(self, T: Array, alpha: float, split: Split, reporter: FitReporter) -> HeldOut:
+    def train_held_out(self, T: Array, alpha: float, split: Split, n_to_come: int, reporter: FitReporter) -> HeldOut:
         """Train a network with a transition matrix and weight decay, without the samples held out."""
         problem = self._problem(NoiseEstimate(T, float(alpha)), split)
-        run = self.classifier._prepare_training(problem, reporter, self.checkpointer, polish=False)
+        run = self.classifier._prepare_training(
+            problem, reporter, self.checkpointer, polish=False, budget=self.budget, n_to_come=n_to_come
+        )
         training = run.train()
         check_finished(training)
-        likelihood = max(score for _, score in run.held_out_scores)
-        training_likelihood = -training.history[-1].terms[NoisyCrossEntropy.name]
         parameters = unscaled_parameters(problem.objective, training.theta)
-        return HeldOut(split.held_out, self.labeled.network, parameters, likelihood, training_likelihood)
+        return HeldOut(split.held_out, self.labeled.network, parameters, run.held_out_scores)
 
-    def _problem(self, noise: NoiseEstimate, data: Dataset | Split, *, warm: bool = False) -> TrainingProblem:
+    def _problem(
+        self, noise: NoiseEstimate, data: Dataset | Split, *, stop_at: int | None = None, warm: bool = False
+    ) -> TrainingProblem:
         """Build the objective, which is about the probabilities of the given labels."""
         classifier, labeled = self.classifier, self.labeled
         of = TANGENTS_OF[classifier.tangents_of]
@@ -547,6 +581,7 @@ class _Trainer:
             _AttributesAt(objective, labeled.classes, noise),
             labeled.network.layer_sizes,
             labeled.tangents,
+            stop_at=stop_at,
         )
 
 

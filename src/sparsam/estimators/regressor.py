@@ -67,6 +67,7 @@ from sparsam.estimators._training.fit_environment import checkpointer_of
 from sparsam.estimators._training.fitted_attributes import check_finished, check_warm_start, network_attributes, ravel
 from sparsam.estimators._training.held_out_residuals import HeldOutResiduals
 from sparsam.estimators._training.supervised import draw_seed, load_with_targets
+from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 
 __all__ = ["MultivariateNormalRegressor"]
@@ -153,7 +154,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         correlations are high, float32 ends at gradients of 1e-4 to 1e-2.
     solver, tol, time_budget, chunk_size, polish, warm_start, random_state, mesh, checkpoint,
     checkpoint_every, resume, callback, verbose
-        As for `SparseAutoencoder`; ``random_state`` draws the held-out part too.
+        As for `SparseAutoencoder`; ``random_state`` draws the held-out part too. ``time_budget`` holds for all
+        trainings together, those of the folds too.
 
     Attributes
     ----------
@@ -318,11 +320,11 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         ConvergenceWarning
             If the training stopped before converging.
         """
-        in_parts = self._cross_fits()
+        in_parts, budget = self._cross_fits(), TimeBudget(self.time_budget)
         with self._fitting(X, y, sample_weight, in_parts=in_parts) as reporter:
             data = self._regression_data(X, y, sample_weight, tangents, reporter)
             with checkpointer_of(self, draws=self._stops_early() or in_parts) as checkpointer:
-                trainer = _Trainer(self, data, checkpointer)
+                trainer = _Trainer(self, data, checkpointer, budget)
                 folds = self._cross_fit(trainer, reporter) if in_parts else None
                 with reporter.training() if in_parts else nullcontext(reporter) as last:
                     run = trainer.prepare(folds, last)
@@ -706,25 +708,31 @@ class _Trainer:
     regressor: MultivariateNormalRegressor
     data: RegressionData
     checkpointer: Checkpointer | None
+    budget: TimeBudget
 
     def prepare(self, folds: OutOfFold | None, reporter: FitReporter) -> EstimatorTraining:
         """Prepare the training that is kept."""
         regressor, data = self.regressor, self.data
         if folds is not None:
             problem = self._problem(data.dataset, data.fitted, stop_at=folds.iteration, folds=folds)
-            return regressor._prepare_training(problem, reporter, self.checkpointer)
+            return regressor._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)
         trained_on: Any = data.dataset
         if regressor._stops_early():
             assert data.seed is not None
             trained_on = hold_out(data.dataset, regressor.validation_fraction, data.seed)
-        return regressor._prepare_training(self._problem(trained_on, data.fitted), reporter, self.checkpointer)
+        problem = self._problem(trained_on, data.fitted)
+        return regressor._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)
 
-    def train_held_out(self, split: Split, best_so_far: int | None, reporter: FitReporter) -> HeldOutMoments:
+    def train_held_out(
+        self, split: Split, best_so_far: int | None, n_to_come: int, reporter: FitReporter
+    ) -> HeldOutMoments:
         """Train a network without the samples held out; not much beyond the iteration best for other folds."""
         stops = self.regressor._stops_early()
         stopping = partial(HeldOutResiduals, observed=self.data.patterns, stops=stops, best_so_far=best_so_far)
         problem = self._problem(split, None, early_stopping=stopping)
-        run = self.regressor._prepare_training(problem, reporter, self.checkpointer, polish=False)
+        run = self.regressor._prepare_training(
+            problem, reporter, self.checkpointer, polish=False, budget=self.budget, n_to_come=n_to_come
+        )
         check_finished(run.train())
         assert isinstance(run.early_stopping, HeldOutResiduals)
         return run.early_stopping.of_held_out(split.held_out.total_weight)

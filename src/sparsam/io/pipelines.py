@@ -24,7 +24,7 @@ __all__ = ["TableModel", "load_pipeline", "save_pipeline"]
 TRUSTED = (
     "numpy.dtype",
     "sparsam.estimators.classifier.NoisyLabelClassifier",
-    "sparsam.estimators._labels.noise_estimation.LikelihoodProfile",
+    "sparsam.estimators._labels.likelihood_profile.LikelihoodProfile",
     "sparsam.estimators.regressor.MultivariateNormalRegressor",
 )
 """Types beside those of scikit-learn and the like, of which skops keeps a list itself."""

@@ -24,7 +24,7 @@ Arrays = dict[str, NDArray[Any]]
 
 MOVED = {
     "sparsam.estimators.noise_rate.LikelihoodProfile": (  # until 0.1.0
-        "sparsam.estimators._labels.noise_estimation.LikelihoodProfile"
+        "sparsam.estimators._labels.likelihood_profile.LikelihoodProfile"
     ),
 }
 """Classes that a ``.skops`` file names: where an older version had them, and where they are."""
@@ -35,6 +35,10 @@ def _encode_nothing(model: Any) -> Arrays:
 
 
 def _decode_nothing(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+    return
+
+
+def _update_nothing(model: Any) -> None:
     return
 
 
@@ -59,6 +63,7 @@ class Layout:
     derived: Mapping[str, Callable[[Any], Any]] = field(
         default_factory=dict
     )  # fitted since 0.1.0: what an older fit's is
+    update: Callable[[Any], None] = _update_nothing  # fitted attributes that were of another form
 
     def up_to_date(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """Rename and add what changed since an older version wrote these hyperparameters.
@@ -72,6 +77,7 @@ class Layout:
         for name, of in self.derived.items():
             if not hasattr(model, name):
                 setattr(model, name, of(model))
+        self.update(model)
 
 
 RESULTS: dict[str, type] = {
@@ -97,8 +103,9 @@ def _encode_classifier(model: Any) -> Arrays:
     arrays = _encode_scores(model)
     profile = model.likelihood_profile_
     if profile is not None:
-        arrays["likelihood_profile"] = np.array([profile.epsilon, profile.held_out, profile.training, profile.near])
+        arrays["likelihood_profile"] = np.array([profile.epsilon, profile.held_out])
         arrays["n_held_out"] = np.array([profile.n_held_out])
+        arrays["gain"] = np.array([profile.gain])
     return arrays
 
 
@@ -106,8 +113,27 @@ def _decode_classifier(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
     _decode_scores(model, arrays)
     model.likelihood_profile_ = None
     if "likelihood_profile" in arrays:
-        epsilon, held_out, training, near = arrays["likelihood_profile"]
-        model.likelihood_profile_ = LikelihoodProfile(epsilon, held_out, training, near, int(arrays["n_held_out"][0]))
+        n_held_out = int(arrays["n_held_out"][0])
+        columns = tuple(arrays["likelihood_profile"])
+        if "gain" in arrays:
+            epsilon, held_out = columns
+            profile = LikelihoodProfile(epsilon, held_out, n_held_out, float(arrays["gain"][0]))
+        else:  # of version 0.1.0
+            epsilon, held_out, _, near = columns
+            profile = LikelihoodProfile.of_parabola(epsilon, held_out, near, n_held_out)
+        model.likelihood_profile_ = profile
+
+
+def _update_profile(model: Any) -> None:
+    """Make a profile of version 0.1.0, as a ``.skops`` file holds it, one of this version."""
+    profile = model.likelihood_profile_
+    if profile is not None and not hasattr(profile, "gain"):
+        model.likelihood_profile_ = LikelihoodProfile.of_parabola(
+            profile.epsilon,
+            profile.held_out,
+            profile.near,
+            profile.n_held_out,
+        )
 
 
 def _encode_origin(model: Any) -> Arrays:
@@ -147,7 +173,9 @@ LAYOUTS = {
         results=RESULTS | {"epsilon_": float, "alpha_": float},
         labels=("classes_",),
         not_saved=NOT_SAVED_SUPERVISED,
+        added={"classes": None},
         encode=_encode_classifier,
         decode=_decode_classifier,
+        update=_update_profile,
     ),
 }

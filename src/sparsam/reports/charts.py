@@ -286,40 +286,24 @@ def calibration(predicted: Array, observed: Array, errors: Array, counts: NDArra
 
 
 def likelihood_profile(profile: Any) -> Spec:
-    """Likelihood of labels held out, and of those trained on, at each epsilon tried."""
+    """Likelihood of labels held out at each epsilon."""
     low, high = profile.interval
-    kinds = ["labels held out", "labels trained on"]
-    n = len(profile.epsilon)
+    near = profile.near_best
     x = alt.X("epsilon:Q", title="epsilon, probability that a label is wrong")
     y = alt.Y("likelihood:Q", title="mean log-likelihood / nats", scale=alt.Scale(zero=False))
     band = alt.Chart(_rows(low=[low], high=[high])).mark_rect(opacity=0.25).encode(x=alt.X("low:Q"), x2="high:Q")
     best = alt.Chart(_rows(best=[profile.best])).mark_rule().encode(x="best:Q")
-    points = (
-        alt.Chart(
-            _rows(
-                epsilon=np.tile(profile.epsilon, 2),
-                likelihood=np.concatenate([profile.held_out, profile.training]),
-                kind=np.repeat(kinds, n).tolist(),
-            )
-        )
-        .mark_point(filled=True, size=50)
+    curve = (
+        alt.Chart(_rows(epsilon=profile.epsilon[near], likelihood=profile.held_out[near]))
+        .mark_line(strokeWidth=2)
         .encode(
             x=x,
             y=y,
-            color=alt.Color("kind:N", scale=alt.Scale(domain=kinds), title=None),
-            shape=alt.Shape("kind:N", scale=alt.Scale(domain=kinds), title=None),
-            tooltip=["kind:N", alt.Tooltip("epsilon:Q", format=".3f"), alt.Tooltip("likelihood:Q", format=".4f")],
+            tooltip=[alt.Tooltip("epsilon:Q", format=".3f"), alt.Tooltip("likelihood:Q", format=".4f")],
         )
     )
-    near = profile.epsilon[profile.near > 0]
-    fine = np.linspace(near[0], near[-1], 61)
-    parabola = (
-        alt.Chart(_rows(epsilon=fine, likelihood=np.polyval(profile.parabola, fine)))
-        .mark_line(strokeWidth=1, style="quiet")
-        .encode(x="epsilon:Q", y=y)
-    )
     return _spec(
-        band + best + parabola + points,
-        f"Mean log-likelihood against epsilon; of labels held out the greatest at {profile.best:.3f}, with a 95 % "
+        band + best + curve,
+        f"Mean log-likelihood of labels held out against epsilon; the greatest at {profile.best:.3f}, with a 95 % "
         f"interval from {low:.3f} to {high:.3f}",
     )

@@ -59,7 +59,8 @@ def classifier_page(network: Any, training: Rows, held_out: Rows | None, image_s
             "n_shown": len(shown.inputs),
             "epsilon": float(network.epsilon_),
             "interval": None if profile is None else profile.interval,
-            "n_held_out": None if profile is None else profile.n_held_out,
+            "n_held_out": None if profile is None else f"{profile.n_held_out:,}",
+            "shows_noise": profile is not None and profile.shows_noise,
             "n_classes": len(classes),
             "scores": [
                 (

@@ -23,7 +23,6 @@ __all__ = [
     "diagnose_units",
 ]
 
-FEW_HELD_OUT = 100
 NO_NOISE = 1e-6  # standard deviation of the noise, by that of the target
 NEARLY_SINGULAR = 1e-8  # least eigenvalue of the correlations: a combination without noise, to four digits
 
@@ -164,26 +163,12 @@ def diagnose_classifier(network: Any) -> list[Finding]:
     """Say what to make of the noise of the labels."""
     profile = network.likelihood_profile_
     if profile is None:
-        return (
-            [Finding("note", "How probable a wrong label is was given, or is a matrix: there is no interval for it.")]
-            if (not isinstance(network.epsilon, str))
-            else []
-        )
-    findings = []
-    low, high = profile.interval
-    if low <= profile.epsilon[0]:
-        findings.append(
-            Finding("note", "The interval for epsilon reaches to 0: the labels held out do not show that any is wrong.")
-        )
-    if high >= profile.epsilon[-1]:
-        findings.append(
-            Finding("warning", "The interval for epsilon reaches to the end of what was tried: it is hardly known.")
-        )
-    if profile.n_held_out < FEW_HELD_OUT:
-        findings.append(
-            Finding("warning", f"Epsilon was estimated from {profile.n_held_out} labels only: it is hardly known.")
-        )
-    return findings
+        return [Finding("note", "How probable a wrong label is was given: there is no interval for it.")]
+    if profile.warning:
+        return [Finding("warning", profile.warning)]
+    if not profile.shows_noise:
+        return [Finding("note", "Labels held out do not show that any is wrong: they are as likely without noise.")]
+    return []
 
 
 def _counted(some: int, all_of: int) -> str:

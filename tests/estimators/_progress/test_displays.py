@@ -92,17 +92,21 @@ def test_each_training_of_an_estimate_is_shown(X, capsys, monkeypatch, fraction_
     model = NoisyLabelClassifier((3,), alpha=1e-2, max_iter=20, random_state=0, verbose=1)
     model.fit(X, X[:, 0] > np.median(X[:, 0]))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "estimating epsilon by labels held out, in at most 12 trainings"
-    found = re.compile(r"epsilon (\d\.\d{3}): held-out log-likelihood (-\d\.\d{4}) \((\d+) of at most 12\)")
+    assert lines[0] == "estimating epsilon by labels held out, in at most 36 trainings"
+    found = re.compile(
+        r"(without noise|round \d): epsilon (\d\.\d{3}), held-out log-likelihood (-\d\.\d{4}) \((\d+) of at most 36\)"
+    )
     results = [match.groups() for line in lines if (match := found.fullmatch(line))]
-    profile = model.likelihood_profile_
-    assert [int(number) for _, _, number in results] == list(range(1, len(profile.epsilon) + 1))
-    shown = sorted((float(epsilon), float(likelihood)) for epsilon, likelihood, _ in results)
-    np.testing.assert_allclose(shown, np.transpose([profile.epsilon, profile.held_out]), atol=6e-4)
+    assert [(name, int(number)) for name, _, _, number in results] == [
+        ("without noise" if k == 0 else f"round {k}", 4 * (k + 1)) for k in range(len(results))
+    ]
+    gain = len(X) * (float(results[-1][2]) - float(results[0][2]))
+    assert model.likelihood_profile_.gain == pytest.approx(gain, abs=len(X) * 1.1e-4)
     begins = lines.index("compiling and training a network 6-3-1 in float32")
     # What ends by itself at its last iteration is not scored there.
-    of_estimate = re.compile(rf"epsilon \d\.\d{{3}}   {ITERATION}(held out +-\d\.\d{{6}}   )?\d+\.\d s")
+    of_estimate = re.compile(rf"(without noise|round \d), fold \d   {ITERATION}(held out +-\d\.\d{{6}}   )?\d+\.\d s")
     assert all(found.fullmatch(line) or of_estimate.fullmatch(line) for line in lines[1:begins])
+    # A rate that is hardly known is warned of, which is no line of progress.
     assert all(re.fullmatch(rf"{ITERATION}\d+\.\d s", line) for line in lines[begins + 1 : -1])
     if fraction_of_a_second:
         assert len(lines) == 1 + 1 + len(results) + 1 + 1 + 1  # at the beginning of each phase a line
@@ -185,8 +189,8 @@ def test_in_a_notebook_it_is_a_bar():
     bar, last = outputs
     assert bar.output_type == "display_data"
     assert re.search(r"iteration \d+ of at most 20 .*━━━━━━━━━━.* J \d\.\d+   gradient", bar.data["text/html"])
-    assert re.search(r"\d+ of at most 12 trainings .*epsilon \d\.\d{3}: held-out log-likelihood", bar.data["text/html"])
-    assert last.text.startswith("max_iter iterations are done (iteration 20, ")
+    assert re.search(r"\d+ of at most 36 trainings .*epsilon \d\.\d{3}, held-out log-likelihood", bar.data["text/html"])
+    assert last.text.startswith("the error on held-out data has ceased to fall (iteration ")
 
 
 # Warnings

@@ -146,8 +146,8 @@ def test_a_resumed_fit_tells_the_iterations_of_before_too(build, X, tmp_path):
 @pytest.mark.parametrize(
     ("options", "what", "first"),
     [
-        ({"epsilon": "estimate"}, "estimate epsilon", "epsilon 0.000"),
-        ({"alpha": (1e-2, 1e-1)}, "estimate alpha", "alpha 0.01"),
+        ({"epsilon": "estimate"}, "estimate epsilon", "without noise, fold 1"),
+        ({"alpha": (1e-2, 1e-1)}, "estimate alpha", "alpha 0.01, fold 1"),
         ({"epsilon": "estimate_matrix"}, "estimate transition matrix", "without noise, fold 1"),
     ],
 )

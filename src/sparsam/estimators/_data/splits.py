@@ -64,7 +64,10 @@ def hold_out(dataset: Dataset, fraction: float, seed: int, *, by_label: bool = F
 
 
 def folds(n_folds: int, dataset: Dataset, seed: int) -> list[Split]:
-    """Hold out each sample once, each label, the first target, in equal shares."""
+    """Hold out each sample once, each label, the first target, in equal shares.
+
+    Of few samples in memory there are fewer folds, or none: each has something to train on, and holds something out.
+    """
     if not isinstance(dataset, InMemoryDataset):
         return [_split_draws(dataset, fold / n_folds, (fold + 1) / n_folds, seed) for fold in range(n_folds)]
     counts, groups = _counts_and_groups(dataset, by_label=True)
@@ -76,7 +79,7 @@ def folds(n_folds: int, dataset: Dataset, seed: int) -> list[Split]:
             taken[rows] = _draw(generator, left[rows], round(int(left[rows].sum()) / (n_folds - fold)))
         left -= taken
         splits.append(_split_counts(dataset, counts, taken))
-    return splits
+    return [split for split in splits if min(part.n_samples for part in split) > 0]
 
 
 def folds_of_rows(n_folds: int, dataset: InMemoryDataset, seed: int) -> list[Split]:

@@ -17,6 +17,7 @@ from sparsam.estimators._data.dataset import Dataset, InMemoryDataset, on_all_pr
 from sparsam.estimators._data.splits import Split
 
 __all__ = [
+    "check_classes",
     "check_labels",
     "class_numbers",
     "encode_labels",
@@ -39,8 +40,29 @@ def validate_labels(y: ArrayLike | None, X: NDArray[Any]) -> NDArray[Any]:
         raise ValueError("This estimator requires y to be passed, but the target y is None")
     labels: NDArray[Any] = column_or_1d(y, warn=True)
     check_consistent_length(X, labels)
+    _refuse_missing(labels)
     check_classification_targets(labels)
     return labels
+
+
+def _refuse_missing(labels: NDArray[Any]) -> None:
+    """Raise ValueError where a label is None, NaN or pandas' NA."""
+    if labels.dtype.kind == "f":
+        missing = np.isnan(labels)
+    elif labels.dtype.kind == "O":
+        missing = np.array([_is_missing(label) for label in labels])
+    else:
+        return
+    if missing.any():
+        raise ValueError(
+            f"y has {missing.sum()} missing labels (NaN, None or NA), the first in row {missing.argmax()}: drop the "
+            "rows without a label, X's and y's alike"
+        )
+
+
+def _is_missing(label: Any) -> bool:
+    # pandas' NA is known by its name, lest pandas be imported; comparing it with itself gives no truth value.
+    return label is None or type(label).__name__ in ("NAType", "NaTType") or (label != label) is True
 
 
 def check_labels(batch: Batch, row: int) -> Batch:
@@ -48,13 +70,21 @@ def check_labels(batch: Batch, row: int) -> Batch:
     return batch._replace(targets=validate_labels(batch.targets, batch.inputs))
 
 
-def find_classes(dataset: Dataset, known: NDArray[Any] | None) -> NDArray[Any]:
+def find_classes(dataset: Dataset, fitted: NDArray[Any] | None = None, given: ArrayLike | None = None) -> NDArray[Any]:
     """Find the labels that there are, in order, in the data of all processes.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    fitted : array or None
+        Of an earlier fit, which goes on: they must be the same.
+    given : array-like or None
+        The user's ``classes``, of which some may not occur.
 
     Raises
     ------
     ValueError
-        If there are fewer than two, or others than those known from an earlier fit.
+        If there are fewer than two, or others than were fitted or given.
     """
 
     def own() -> NDArray[Any]:
@@ -69,16 +99,43 @@ def find_classes(dataset: Dataset, known: NDArray[Any] | None) -> NDArray[Any]:
     of_processes = all_gather_json(classes.tolist(), dataset.mesh)
     if len(of_processes) > 1:
         classes = np.unique(np.concatenate([np.array(labels, classes.dtype.type) for labels in of_processes]))
+    if given is not None:
+        known = check_classes(given)
+        unknown = np.setdiff1d(classes, known)
+        if len(unknown):
+            raise ValueError(
+                f"y holds the label {unknown.tolist()[0]!r}, which is none of classes = {known.tolist()}: add it, or "
+                "leave its rows out"
+            )
+        classes = known
     if len(classes) < 2:
         raise ValueError(
             f"y holds 1 class only, {classes.tolist()[0]!r}: a classifier needs samples of at least two classes"
         )
-    if known is not None and not np.array_equal(classes, known):
+    if fitted is not None and not np.array_equal(classes, fitted):
         raise ValueError(
-            f"warm_start=True goes on with the classes {known.tolist()}, but y holds {classes.tolist()}: "
+            f"warm_start=True goes on with the classes {fitted.tolist()}, but y holds {classes.tolist()}: "
             "set warm_start=False, or fit a clone"
         )
     return classes
+
+
+def check_classes(classes: ArrayLike) -> NDArray[Any]:
+    """Return the user's ``classes`` as an array.
+
+    Raises
+    ------
+    ValueError
+        If they are fewer than two, or not in order, each once.
+    """
+    given = np.asarray(classes)
+    if given.ndim != 1 or len(given) < 2:
+        raise ValueError(f"classes must be a list of at least two labels, got {classes!r}")
+    _refuse_missing(given)
+    in_order = np.unique(given)
+    if not np.array_equal(given, in_order):
+        raise ValueError(f"classes must be in order, each once, as classes_ will be: give {in_order.tolist()}")
+    return given
 
 
 def encode_labels(classes: NDArray[Any], batch: Batch) -> Batch:

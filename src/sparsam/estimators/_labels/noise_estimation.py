@@ -1,13 +1,25 @@
-"""The probability that a label is wrong, estimated by the likelihood of noisy labels that were held out.
+"""How labels come to be wrong, estimated from labels that were held out.
 
 The labels trained on do not tell it: a flexible network explains wrong labels as well as right ones, and their
-likelihood is greatest with no noise at all. Labels held out are wrong in ways that no network can foresee. Their
-likelihood is greatest at the probability with which they are.
+likelihood is greatest with no noise at all. Labels held out are wrong in ways that no network can foresee. So each
+label is held out once, in folds (cross-fitting), and the networks and the transition matrix T take turns:
+
+1. Networks trained with T say how probable each true label is, of samples that they do not know.
+2. T becomes what makes the given labels of the surest of these samples the most likely.
+
+The surest 30 %: near the border between two classes a network that has seen some hundred samples is less sure than it
+might be, and what is left of its doubt there would be taken for right labels. Which samples are sure is said by their
+inputs alone, so that their labels are wrong as often as any.
+
+The first networks take all labels for right. Their probabilities explain the noise already, and T would stay the
+identity. So the first T counts which labels are given to the surest of each class: their true label is hardly any
+other. (Patrini et al., CVPR 2017, take the network's own probabilities of such "anchors"; labels that it was not
+trained on are not biased by its choice of them.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -22,76 +34,26 @@ from sparsam.estimators._data.dataset import Dataset, on_all_processes
 from sparsam.estimators._data.splits import Split
 from sparsam.estimators._labels.class_probabilities import probabilities_of
 from sparsam.estimators._labels.encoding import class_numbers
-from sparsam.estimators._labels.noise_model import most_likely_transitions, symmetric
+from sparsam.estimators._labels.likelihood_profile import LikelihoodProfile, profile_of
+from sparsam.estimators._labels.noise_model import (
+    given_probabilities,
+    largest_epsilon,
+    most_likely_epsilon,
+    most_likely_transitions,
+    symmetric,
+)
 from sparsam.estimators._progress.reporter import FitReporter
 
-__all__ = ["HeldOut", "HeldOutTrainer", "LikelihoodProfile", "NoiseEstimate", "NoiseEstimation"]
+__all__ = ["N_FOLDS", "STRUCTURES", "HeldOut", "HeldOutTrainer", "NoiseEstimate", "NoiseEstimation"]
 
 Array = NDArray[np.float64]
 
-GRID = 7  # points from 0 to nine tenths of what would make the labels meaningless
-FINER = 5  # more between the neighbors of the best of them
-N_FOLDS = 4  # in which labels are held out for the matrix, which has many elements to be estimated
-MOST_ROUNDS = 8  # of the network and the matrix in turns
-SETTLED = 0.01  # no element of the matrix moved by more in the last round
-ANCHORS = 0.3  # of each class, the share of the surest
-SMOOTHING = 1e-3  # share of the uniform distribution mixed into each row of T
-HALF_CHI_SQUARED = 1.920729  # half the 95 % quantile of chi-squared with one degree of freedom
-
-
-@dataclass(frozen=True)
-class LikelihoodProfile:
-    """Likelihood of noisy labels, held out and trained on, against epsilon.
-
-    Each point is a network of its own, and scatters a little by where its training ended. So the maximum is that of a
-    parabola, fitted to the points around the best.
-
-    Attributes
-    ----------
-    epsilon : array of shape (n_points,)
-        What was tried, in order.
-    held_out, training : arrays of shape (n_points,)
-        Mean log-likelihood of the labels, nats a sample.
-    n_held_out : int
-        Labels held out.
-    near : array of shape (n_points,)
-        Which points the parabola is fitted to, 1 or 0.
-    """
-
-    epsilon: NDArray[np.float64]
-    held_out: NDArray[np.float64]
-    training: NDArray[np.float64]
-    near: NDArray[np.float64]
-    n_held_out: int
-
-    @property
-    def parabola(self) -> NDArray[np.float64]:
-        """Its coefficients, the highest power first."""
-        near = self.near > 0
-        return np.polyfit(self.epsilon[near], self.held_out[near], 2)
-
-    @property
-    def best(self) -> float:
-        """Epsilon of the greatest held-out likelihood."""
-        square, linear, _ = self.parabola
-        low, high = self.epsilon[self.near > 0][[0, -1]]
-        if square >= 0:  # there is no maximum inside
-            return float(self.epsilon[np.argmax(self.held_out)])
-        return float(np.clip(-linear / (2 * square), low, high))
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval: where twice the held-out log-likelihood is within chi-squared's quantile of its maximum.
-
-        By the parabola, and within what was tried. It is about the labels held out, with the network as it came out at
-        each epsilon.
-        """
-        square = self.parabola[0]
-        if square >= 0:
-            return float(self.epsilon[0]), float(self.epsilon[-1])
-        half = np.sqrt(HALF_CHI_SQUARED / (-square * self.n_held_out))
-        low, high = np.clip([self.best - half, self.best + half], self.epsilon[0], self.epsilon[-1])
-        return float(low), float(high)
+N_FOLDS = 4
+MOST_ROUNDS = 8  # of the networks and T in turns
+SETTLED = 0.01  # no element of T moved by more in the last round
+SUREST = 0.3  # share of each class from which T is estimated
+SMOOTHING = 1e-3  # share of the uniform distribution mixed into each row of a matrix
+SAME = 1e-6  # probabilities of the same inputs differ by less
 
 
 class HeldOut(NamedTuple):
@@ -104,15 +66,14 @@ class HeldOut(NamedTuple):
     network : Network
     parameters : Parameters
         Trained.
-    likelihood, training_likelihood : float
-        Mean log-likelihood of the given labels, held out and trained on.
+    scores : list of (int, float)
+        Iterations, and the mean log-likelihood of the given labels there.
     """
 
     dataset: Dataset
     network: Network
     parameters: Parameters
-    likelihood: float
-    training_likelihood: float
+    scores: list[tuple[int, float]]
 
 
 class HeldOutTrainer(Protocol):
@@ -122,8 +83,11 @@ class HeldOutTrainer(Protocol):
     def chunk_size(self) -> int | None:
         """Rows of the data that are worked on at once, as the user asked for it."""
 
-    def train_held_out(self, T: Array, alpha: float, split: Split, reporter: FitReporter) -> HeldOut:
-        """Train a network with a transition matrix and weight decay, without the samples held out."""
+    def train_held_out(self, T: Array, alpha: float, split: Split, n_to_come: int, reporter: FitReporter) -> HeldOut:
+        """Train a network with a transition matrix and weight decay, without the samples held out.
+
+        It is one of so many trainings that are still to come.
+        """
 
 
 class NoiseEstimate(NamedTuple):
@@ -134,21 +98,78 @@ class NoiseEstimate(NamedTuple):
     transition_matrix : array of shape (n_classes, n_classes)
     alpha : float
     profile : LikelihoodProfile or None
-        Where a single probability was estimated.
+        Where the noise was estimated.
+    scores : list of (int, float)
+        Iterations, and the mean log-likelihood of all labels held out, of the trainings with this noise and alpha;
+        empty where there were none.
     """
 
     transition_matrix: Array
     alpha: float
     profile: LikelihoodProfile | None = None
+    scores: Sequence[tuple[int, float]] = ()
+
+    @property
+    def best_iteration(self) -> int:
+        """Iteration at which labels held out are the most likely."""
+        return max(self.scores, key=lambda score: score[1])[0]
+
+
+class Structure(Protocol):
+    """What T may be."""
+
+    name: str
+
+    def from_anchors(self, anchors: Array) -> Array:
+        """Make T of the numbers of labels given to the surest samples, (true, given)."""
+
+    def most_likely(self, seen: JudgedLabels, T: Array) -> Array:
+        """Return the T that makes the given labels the most likely; a search may start from another."""
+
+
+class OneProbability:
+    """T of labels that are wrong with one probability, and then any of the others."""
+
+    name = "epsilon"
+
+    def from_anchors(self, anchors: Array) -> Array:
+        """Take the share of wrong labels."""
+        wrong = 1 - anchors.trace() / anchors.sum()
+        return symmetric(min(wrong, largest_epsilon(len(anchors))), len(anchors))
+
+    def most_likely(self, seen: JudgedLabels, T: Array) -> Array:
+        """Look for the probability."""
+        return symmetric(most_likely_epsilon(seen.probabilities, seen.labels, seen.weights), len(T))
+
+
+class AnyMatrix:
+    """T of any probabilities."""
+
+    name = "transition matrix"
+
+    def from_anchors(self, anchors: Array) -> Array:
+        """Take it as it is, its rows in order."""
+        return align_classes(smooth(anchors / anchors.sum(axis=1, keepdims=True)))
+
+    def most_likely(self, seen: JudgedLabels, T: Array) -> Array:
+        """Look for the matrix by expectation maximization."""
+        T = most_likely_transitions(seen.probabilities, seen.labels, T, seen.weights)
+        return align_classes(smooth(T))
+
+
+STRUCTURES: dict[str, Structure] = {"estimate": OneProbability(), "estimate_matrix": AnyMatrix()}
+"""By the value of a classifier's ``epsilon`` that asks for them."""
 
 
 @dataclass
 class NoiseEstimation:
-    """Estimation of label noise by the likelihood of noisy labels that were held out.
+    """Estimation of label noise by cross-fitting.
 
     Parameters
     ----------
     trainer : HeldOutTrainer
+    splits : list of Split
+        In which each label is held out once.
     n_classes : int
     alphas : tuple of float
         Weight decays to choose from.
@@ -162,105 +183,73 @@ class NoiseEstimation:
     """
 
     trainer: HeldOutTrainer
+    splits: list[Split]
     n_classes: int
     alphas: tuple[float, ...]
     reporter: FitReporter
     most: int = field(default=0, init=False)
     n_done: int = field(default=0, init=False)
 
-    def estimate_alpha(self, T: Array, split: Split) -> NoiseEstimate:
-        """Choose the most likely alpha for a known transition matrix."""
-        with self._reporting("alpha", len(self.alphas)) as reporter:
-            found = {alpha: likelihood(self._train(T, alpha, "", [split], reporter)) for alpha in self.alphas}
-        return NoiseEstimate(T, max(found, key=lambda alpha: found[alpha]))
+    def estimate_alpha(self, T: Array) -> NoiseEstimate:
+        """Choose the alpha under which given labels are the most likely, for a known transition matrix."""
+        with self._reporting("alpha", 1) as reporter:
+            found = {alpha: self._cross_fit(T, alpha, "", reporter) for alpha in self.alphas}
+        alpha = max(found, key=lambda alpha: found[alpha].log_likelihood(T))
+        return NoiseEstimate(T, alpha, scores=found[alpha].scores)
 
-    def estimate_epsilon(self, split: Split) -> NoiseEstimate:
-        """Find the most likely alpha and epsilon.
+    def estimate_noise(self, structure: Structure) -> NoiseEstimate:
+        """Find the transition matrix for each alpha, and take those under which given labels are the most likely."""
+        with self._reporting(structure.name, 1 + MOST_ROUNDS) as reporter:
+            found = [self._alternate(structure, alpha, reporter) for alpha in self.alphas]
+        return max(found, key=lambda result: result[0])[1]
 
-        On a grid of epsilon for each alpha; then, with the best of these, on a finer grid between the neighbors of the
-        best epsilon.
-        """
-        grid = np.linspace(0, 0.9 * (1 - 1 / self.n_classes), GRID)
-        with self._reporting("epsilon", GRID * len(self.alphas) + FINER) as reporter:
-            coarse = {alpha: self._train_at(grid, alpha, split, reporter) for alpha in self.alphas}
-            alpha = max(coarse, key=lambda alpha: max(held_out.likelihood for held_out in coarse[alpha].values()))
-            found = coarse[alpha]
-            k = int(np.argmax([held_out.likelihood for held_out in found.values()]))
-            low, high = grid[max(k - 1, 0)], grid[min(k + 1, GRID - 1)]
-            finer = np.linspace(low, high, FINER + 2)[1:-1]
-            found |= self._train_at(np.setdiff1d(finer.round(12), grid.round(12)), alpha, split, reporter)
-        epsilon = np.array(sorted(found))
-        profile = LikelihoodProfile(
-            epsilon,
-            np.array([found[e].likelihood for e in epsilon]),
-            np.array([found[e].training_likelihood for e in epsilon]),
-            ((epsilon >= low) & (epsilon <= high)).astype(float),
-            found[0.0].dataset.n_samples,
-        )
-        return NoiseEstimate(symmetric(profile.best, self.n_classes), alpha, profile)
-
-    def estimate_matrix(self, splits: list[Split]) -> NoiseEstimate:
-        """Find the alpha and the transition matrix under which held-out labels are the most likely.
-
-        For each alpha the network and the matrix that is the most likely for its held-out probabilities take turns
-        until the matrix has settled.
-
-        The first network takes all labels for right, so its probabilities explain the noise already, and T would stay
-        the identity. The first matrix counts instead which labels are given to those samples that it finds the surest
-        of a class: their true label is hardly any other. (Patrini et al., CVPR 2017, take the network's own
-        probabilities of such "anchors"; labels that it was not trained on are not biased by its choice of them.) From
-        then on the network's probabilities are of the true labels.
-        """
-        with self._reporting("transition matrix", (1 + MOST_ROUNDS) * len(splits) * len(self.alphas)) as reporter:
-            found = {alpha: self._alternate(alpha, splits, reporter) for alpha in self.alphas}
-        alpha = max(found, key=lambda alpha: found[alpha][0])
-        return NoiseEstimate(found[alpha][1], alpha)
-
-    def _alternate(self, alpha: float, splits: list[Split], reporter: FitReporter) -> tuple[float, Array]:
-        first = self._judge(self._train(np.eye(self.n_classes), alpha, "without noise", splits, reporter))
-        T = align_classes(smooth(_labels_of_anchors(first)))
+    def _alternate(self, structure: Structure, alpha: float, reporter: FitReporter) -> tuple[float, NoiseEstimate]:
+        """Return the mean log-likelihood of given labels, and the estimate."""
+        without_noise = np.eye(self.n_classes)
+        first = self._cross_fit(without_noise, alpha, "without noise", reporter)
+        T = structure.from_anchors(first.anchors())
         for k in range(1, MOST_ROUNDS + 1):
-            held_out, before = self._train(T, alpha, f"round {k}", splits, reporter), T
-            seen = self._judge(held_out)
-            T = most_likely_transitions(seen.probabilities, seen.labels, T, seen.weights)
-            T = align_classes(smooth(T))
+            seen, before = self._cross_fit(T, alpha, f"round {k}", reporter), T
+            surest = seen.surest()
+            T = structure.most_likely(surest, before)
             if np.abs(T - before).max() < SETTLED:
                 break
-        return likelihood(held_out), T
+        likelihood = seen.log_likelihood(before)
+        gain = float(seen.weights.sum()) * (likelihood - first.log_likelihood(without_noise))
+        profile = profile_of(T, surest.probabilities, surest.labels, surest.weights, gain)
+        return likelihood, NoiseEstimate(T, alpha, profile, seen.scores)
 
     @contextmanager
-    def _reporting(self, what: str, most: int) -> Iterator[FitReporter]:
-        """Report on an estimate that takes at most so many trainings."""
-        self.most, self.n_done = most, 0
-        with self.reporter.estimate(what, "labels", most) as reporter:
+    def _reporting(self, what: str, most_rounds: int) -> Iterator[FitReporter]:
+        """Report on an estimate that takes at most so many rounds of trainings for each alpha."""
+        self.most, self.n_done = most_rounds * len(self.splits) * len(self.alphas), 0
+        with self.reporter.estimate(what, "labels", self.most) as reporter:
             yield reporter
 
-    def _train_at(self, epsilons: Array, alpha: float, split: Split, reporter: FitReporter) -> dict[float, HeldOut]:
-        """Train a network at each epsilon."""
-        found = {}
-        for epsilon in map(float, epsilons):
-            T = symmetric(epsilon, self.n_classes)
-            [found[epsilon]] = self._train(T, alpha, f"epsilon {epsilon:.3f}", [split], reporter)
-        return found
-
-    def _train(self, T: Array, alpha: float, label: str, splits: list[Split], reporter: FitReporter) -> list[HeldOut]:
-        """Train a network for each split, with a transition matrix and weight decay."""
+    def _cross_fit(self, T: Array, alpha: float, label: str, reporter: FitReporter) -> JudgedLabels:
+        """Train a network for each split, with a transition matrix and weight decay; judge what it did not see."""
         if len(self.alphas) > 1:
             label = ", ".join(filter(None, (f"alpha {alpha:g}", label)))
         parts = []
-        for fold, split in enumerate(splits, start=1):
-            with reporter.training(f"{label}, fold {fold}" if len(splits) > 1 else label) as training:
-                parts.append(self.trainer.train_held_out(T, alpha, split, training))
+        for fold, split in enumerate(self.splits, start=1):
+            with reporter.training(", ".join(filter(None, (label, f"fold {fold}")))) as training:
+                n_to_come = self.most - self.n_done + 1  # with the one that is kept
+                parts.append(self.trainer.train_held_out(T, alpha, split, n_to_come, training))
             self.n_done += 1
-        reporter.display.part(f"{label}: held-out log-likelihood {likelihood(parts):.4f}", self.n_done, self.most)
-        return parts
+        seen = self._judge(parts)
+        of = f"{label}: epsilon {1 - np.mean(T.diagonal()):.3f}, held-out log-likelihood {seen.log_likelihood(T):.4f}"
+        reporter.display.part(of, self.n_done, self.most)
+        return seen
 
     def _judge(self, parts: list[HeldOut]) -> JudgedLabels:
         """Take at most `MOST_JUDGED` held-out samples and their probabilities; of more, a part is drawn."""
         mesh = parts[0].dataset.mesh
         n_rows = sum(float(part.dataset.sum(lambda batch: np.float64(batch.n_rows))) for part in parts)
         own = on_all_processes(lambda: self._own_judged(parts, n_rows), mesh)
-        return JudgedLabels(*(all_gather_rows(np.concatenate(column), mesh) for column in zip(*own, strict=True)))
+        y, labels, weights = (all_gather_rows(np.concatenate(column), mesh) for column in zip(*own, strict=True))
+        samples_a_weight = sum(part.dataset.n_samples for part in parts) / sum(p.dataset.total_weight for p in parts)
+        scores = _pooled([part.scores for part in parts], [part.dataset.total_weight for part in parts])
+        return JudgedLabels(y, labels, weights * samples_a_weight, scores)
 
     def _own_judged(self, parts: list[HeldOut], n_rows: float) -> list[tuple[NDArray[Any], ...]]:
         generator = np.random.default_rng(0)
@@ -279,28 +268,68 @@ MOST_JUDGED = 200_000
 
 
 class JudgedLabels(NamedTuple):
-    """Held-out labels, of all processes, beside the probabilities of the true ones."""
+    """Held-out labels, of all processes, beside the probabilities of the true ones.
 
-    probabilities: NDArray[np.float64]
+    Attributes
+    ----------
+    probabilities : array of shape (n_rows, n_classes)
+    labels : int array of shape (n_rows,)
+    weights : array of shape (n_rows,)
+        How many samples each row is.
+    scores : list of (int, float)
+        Iterations of the networks' trainings, and the mean log-likelihood of the labels there.
+    """
+
+    probabilities: Array
     labels: NDArray[np.intp]
-    weights: NDArray[np.float64]
+    weights: Array
+    scores: Sequence[tuple[int, float]] = ()
+
+    def log_likelihood(self, T: Array) -> float:
+        """Mean log-likelihood of the given labels, nats a label; what is impossible counts as the least number."""
+        p = given_probabilities(self.probabilities, T)[np.arange(len(self.labels)), self.labels]
+        return float(np.average(np.log(np.maximum(p, np.finfo(float).tiny)), weights=self.weights))
+
+    def surest(self) -> JudgedLabels:
+        """Return those of which the network is the surest: 30 % of the samples that it takes for each class."""
+        most_probable = self.probabilities.argmax(axis=1)
+        sure = self.probabilities.max(axis=1)
+        kept = np.zeros(len(sure), bool)
+        for k in range(self.probabilities.shape[1]):
+            rows = np.flatnonzero(most_probable == k)
+            kept[rows] = _greatest(sure[rows], self.weights[rows], SUREST * self.weights[rows].sum())
+        return JudgedLabels(self.probabilities[kept], self.labels[kept], self.weights[kept])
+
+    def anchors(self) -> Array:
+        """Count the labels given to the surest samples of each class, (true, given)."""
+        n_classes = self.probabilities.shape[1]
+        counts = np.empty((n_classes, n_classes))
+        for i, p in enumerate(self.probabilities.T):
+            kept = _greatest(p, self.weights, SUREST * float(self.weights @ p))
+            counts[i] = np.bincount(self.labels[kept], self.weights[kept], n_classes)
+        return counts
 
 
-def likelihood(parts: list[HeldOut]) -> float:
-    """Average the log-likelihood of held-out labels over several networks, each with a part of them."""
-    weights = [part.dataset.total_weight for part in parts]
-    return float(np.average([part.likelihood for part in parts], weights=weights))
+def _pooled(scores: list[list[tuple[int, float]]], weights: list[float]) -> list[tuple[int, float]]:
+    """Average scores at each iteration of any training; one that has ended stays at its last."""
+    iterations = sorted({iteration for part in scores for iteration, _ in part})
+    columns = []
+    for part in scores:
+        own, values = (np.array(column) for column in zip(*part, strict=True))
+        columns.append(values[np.searchsorted(own, iterations, side="right") - 1])
+    return list(zip(iterations, np.average(columns, axis=0, weights=weights).tolist(), strict=True))
 
 
-def _labels_of_anchors(held_out: JudgedLabels) -> NDArray[np.float64]:
-    n_classes = held_out.probabilities.shape[1]
-    given = np.eye(n_classes)[held_out.labels] * held_out.weights[:, None]
-    T = np.empty((n_classes, n_classes))
-    for i, probabilities in enumerate(held_out.probabilities.T):
-        n_anchors = max(int(ANCHORS * probabilities.sum()), 1)
-        counts = given[np.argsort(-probabilities, kind="stable")[:n_anchors]].sum(axis=0)
-        T[i] = counts / counts.sum()
-    return T
+def _greatest(values: Array, weights: Array, total: float) -> NDArray[np.bool_]:
+    """Which values are the greatest, of a total weight, or a little more: samples with the same inputs go together.
+
+    Rows with the same inputs differ in their labels, so that to take one of them and leave another is no fair choice.
+    """
+    if len(values) == 0:
+        return np.zeros(0, bool)
+    order = np.argsort(-values, kind="stable")
+    last = min(int(np.searchsorted(np.cumsum(weights[order]), total)), len(order) - 1)
+    return np.asarray(values >= values[order[last]] - SAME)
 
 
 def align_classes(T: NDArray[np.float64]) -> NDArray[np.float64]:

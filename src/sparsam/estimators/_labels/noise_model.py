@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
 __all__ = [
     "given_probabilities",
+    "largest_epsilon",
+    "most_likely_epsilon",
     "most_likely_transitions",
     "symmetric",
     "wrong_probabilities",
@@ -15,6 +18,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 MOST_STEPS = 1000  # of expectation maximization
+LEAST_TRANSITION = 1e-12  # what an impossible label counts as, so that suspects can be ranked even then
 
 
 def symmetric(epsilon: float, n_classes: int) -> Array:
@@ -30,13 +34,52 @@ def given_probabilities(true_probabilities: Array, T: Array) -> Array:
 def wrong_probabilities(true_probabilities: Array, T: Array, labels: NDArray[np.intp]) -> Array:
     """P(the given label t is wrong) = 1 - T_tt y_t / p_t = sum_(i != t) y_i T_it / p_t, (n_samples,).
 
-    The sum keeps the digits of a small probability. 1 for a label that is impossible.
+    The sum keeps the digits of a small probability. A T_it of 0 counts as 1e-12: where no label can be wrong, they are
+    still ranked by the probability of the given label.
+
+    Examples
+    --------
+    >>> y = np.array([[0.9, 0.1], [0.001, 0.999], [1.0, 0.0]])
+    >>> wrong_probabilities(y, symmetric(0.1, 2), np.array([0, 0, 0])).round(3).tolist()
+    [0.012, 0.991, 0.0]
+    >>> wrong_probabilities(y, np.eye(2), np.array([0, 0, 0])).argsort().tolist()
+    [2, 0, 1]
     """
-    joint = true_probabilities * T[:, labels].T  # P(true i, given t)
+    joint = true_probabilities * np.maximum(T, LEAST_TRANSITION)[:, labels].T  # P(true i, given t)
     p = joint.sum(axis=1)
-    wrong = joint.copy()
-    wrong[np.arange(len(labels)), labels] = 0.0
-    return np.where(p > 0, wrong.sum(axis=1) / np.where(p > 0, p, 1.0), 1.0)
+    joint[np.arange(len(labels)), labels] = 0.0
+    return joint.sum(axis=1) / p
+
+
+def largest_epsilon(n_classes: int) -> float:
+    """Nine tenths of the epsilon at which labels say nothing: 1 - 1/K."""
+    return 0.9 * (1 - 1 / n_classes)
+
+
+def most_likely_epsilon(true_probabilities: Array, labels: NDArray[np.intp], sample_weight: Array) -> float:
+    """Probability of a wrong label that makes given labels the most likely, at most `largest_epsilon`.
+
+    The likelihood sum_n s_n ln [(1 - epsilon) y_n,t + epsilon (1 - y_n,t)/(K - 1)] has no second maximum.
+
+    Examples
+    --------
+    >>> y, labels = np.eye(2)[[0, 0, 0, 1]], np.array([0, 0, 1, 1])  # the truth is known: a plain share
+    >>> round(most_likely_epsilon(y, labels, np.ones(4)), 4)
+    0.25
+    """
+    n_classes = true_probabilities.shape[1]
+    right = true_probabilities[np.arange(len(labels)), labels]
+    wrong = (1 - right) / (n_classes - 1)
+    tiny = np.finfo(float).tiny
+
+    def mean_error(epsilon: float) -> float:
+        p = (1 - epsilon) * right + epsilon * wrong
+        return -float(np.average(np.log(np.maximum(p, tiny)), weights=sample_weight))
+
+    found = minimize_scalar(
+        mean_error, bounds=(0, largest_epsilon(n_classes)), method="bounded", options={"xatol": 1e-6}
+    )
+    return float(found.x) if found.fun < mean_error(0.0) else 0.0
 
 
 def most_likely_transitions(

@@ -70,8 +70,13 @@ class OutOfFold(NamedTuple):
 class HeldOutTrainer(Protocol):
     """Trains the networks of the folds."""
 
-    def train_held_out(self, split: Split, best_so_far: int | None, reporter: FitReporter) -> HeldOutMoments:
-        """Train a network without the samples held out; not much beyond the iteration best for other folds."""
+    def train_held_out(
+        self, split: Split, best_so_far: int | None, n_to_come: int, reporter: FitReporter
+    ) -> HeldOutMoments:
+        """Train a network without the samples held out; not much beyond the iteration best for other folds.
+
+        It is one of so many trainings that are still to come.
+        """
 
 
 def train_in_folds(
@@ -95,7 +100,8 @@ def train_in_folds(
         for fold, split in enumerate(splits, start=1):
             best_so_far = out_of_fold(parts, observed, stops=stops).iteration if parts else None
             with trainings.training(f"fold {fold}") as training:
-                parts.append(trainer.train_held_out(split, best_so_far, training))
+                n_to_come = len(splits) - len(parts) + 1  # with the one that is kept
+                parts.append(trainer.train_held_out(split, best_so_far, n_to_come, training))
     return out_of_fold(parts, observed, stops=stops)
 
 

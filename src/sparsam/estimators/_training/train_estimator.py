@@ -25,6 +25,7 @@ from sparsam.estimators._tangents import TangentFunction
 from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.early_stopping import EarlyStopping, StopAt
 from sparsam.estimators._training.reconstruction import InputVariance, input_variance
+from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._warnings import warn_user
 
 __all__ = ["EstimatorTraining", "TrainingProblem"]
@@ -82,6 +83,10 @@ class EstimatorTraining:
     checkpointer : Checkpointer or None
     polish : bool
         Whether to go on in float64.
+    budget : TimeBudget
+        Of the fit.
+    n_to_come : int
+        Trainings of the fit, this one and those after it.
 
     Attributes
     ----------
@@ -99,8 +104,11 @@ class EstimatorTraining:
         reporter: FitReporter,
         checkpointer: Checkpointer | None,
         polish: bool,
+        budget: TimeBudget,
+        n_to_come: int,
     ) -> None:
         self.estimator, self.problem, self.polish = estimator, problem, polish
+        self.budget, self.n_to_come = budget, n_to_come
         self.reporter, self.checkpointer = reporter, checkpointer
         self.early_stopping: EarlyStopping | None = None
         self.inputs: InputVariance | None = None
@@ -175,7 +183,7 @@ class EstimatorTraining:
             dtype=estimator.dtype,
             tol=estimator.tol,
             max_iter=estimator.max_iter,
-            time_budget=estimator.time_budget,
+            time_budget=self.budget.share(self.n_to_come),
             callbacks=self.callbacks,
             checkpointer=self.checkpointer,
             plateau=None if self.inputs is None else self.inputs.plateau,
@@ -183,6 +191,7 @@ class EstimatorTraining:
 
     def _polish(self, training: Training) -> Training:
         self.reporter.begin("polishing in float64")
+        left = self.budget.share(1)
         samples = self.data.samples_in("float64")
         if self.checkpointer is not None:
             self.checkpointer.begin_training(lambda: fingerprint_of(samples))
@@ -192,7 +201,7 @@ class EstimatorTraining:
             samples,
             solver=self.estimator.solver,
             max_iter=self.estimator.max_iter,
-            time_budget=self.estimator.time_budget,
+            time_budget=None if left is None else training.history[-1].seconds + left,
             callbacks=[callback for callback in self.callbacks if callback is not self.early_stopping],
             checkpointer=self.checkpointer,
         )

@@ -1,0 +1,30 @@
+"""The time that a fit may take, divided among its trainings."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+__all__ = ["TimeBudget"]
+
+
+@dataclass(frozen=True)
+class TimeBudget:
+    """Seconds for a whole fit, from the making of this on; None for no limit.
+
+    What a training leaves over goes to those that follow.
+
+    Examples
+    --------
+    >>> TimeBudget(60.0).share(6) <= 10.0, TimeBudget(None).share(6)
+    (True, None)
+    """
+
+    seconds: float | None
+    start: float = field(default_factory=time.monotonic)
+
+    def share(self, n_trainings: int) -> float | None:
+        """Return the seconds that the next of so many trainings may take."""
+        if self.seconds is None:
+            return None
+        return max(self.seconds - (time.monotonic() - self.start), 0.0) / n_trainings

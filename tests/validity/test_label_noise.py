@@ -1,0 +1,50 @@
+"""How many labels are wrong, and which: one cell of the benchmark, at few draws."""
+
+import numpy as np
+import pytest
+
+from benchmarks.validity.cells import by_name
+from benchmarks.validity.label_noise import (
+    BIAS,
+    COVERS,
+    FEW_LABELS,
+    PLANTED_ERRORS,
+    PRECISION,
+    RECALL,
+    RIGHT_LABELS,
+    estimate,
+    true_labels,
+)
+
+
+def test_names_of_cells_fix_seeds_so_they_differ():
+    names = [cell.name for subject in (PLANTED_ERRORS, RIGHT_LABELS, FEW_LABELS) for cell in subject.cells]
+    assert len(set(names)) == len(names)
+
+
+def test_the_pooled_claim_is_about_400_draws():
+    assert sum(cell.n_draws for cell in PLANTED_ERRORS.cells) >= 400
+
+
+@pytest.mark.parametrize("truth", ["linear", "curved", "overlapping"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_every_class_has_a_tenth_of_the_samples_at_least(truth, n_classes):
+    rng = np.random.default_rng(0)
+    labels = true_labels(rng, truth, n_classes, rng.normal(size=(5000, 2)))
+    assert np.bincount(labels, minlength=n_classes).min() > 500
+
+
+@pytest.mark.slow
+def test_planted_label_errors_are_counted_and_found():
+    """1,500 labels of two curved classes, 30 % of them wrong, ten draws.
+
+    An estimate scatters by 0.03 about a mean within 0.02 of the rate, so the mean of ten by 0.01: its distance from 0.3
+    stays below 0.05 with a probability of more than 0.998. Of ten 95 % intervals that cover in 90 % six at least hold,
+    but for a probability of 0.002. Precision and recall are 0.99 and 0.9 in the mean.
+    """
+    draws = [estimate(np.random.default_rng(seed), "curved", 0.3, 2, 1500) for seed in range(10)]
+    found = by_name(draws)
+    assert abs(np.mean(found[BIAS])) < 0.05
+    assert np.sum(found[COVERS]) >= 6
+    assert np.mean(found[PRECISION]) > 0.85
+    assert np.mean(found[RECALL]) > 0.85
