@@ -86,6 +86,8 @@ def classify(
         say(f"epsilon = {model.epsilon_:.3f} (95 % interval {low:.3f} to {high:.3f})")
         if profile.warning:
             say(f"Warning: {profile.warning}")
+    elif isinstance(model.epsilon, str):
+        say("Warning: there are too few labels to estimate how many are wrong; epsilon is taken for 0")
 
     suspects = _suspects(pipeline, inputs, labels)
     metrics = {
@@ -112,7 +114,8 @@ def classify(
     save_pipeline(TableModel(pipeline, list(inputs), [label]), out / MODEL_FILE, overwrite=overwrite)
     table_options.write_metrics(metrics, out, overwrite)
     _write(model, suspects, out, overwrite)
-    say(f"Wrote {', '.join(files)} to {out}")
+    written = [file for file in files if file != PROFILE or profile is not None]
+    say(f"Wrote {', '.join(written)} to {out}")
     if as_json:
         print_json(metrics)
     if model.stop_reason_ == "interrupted":

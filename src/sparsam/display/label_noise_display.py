@@ -119,7 +119,7 @@ class LabelNoiseDisplay:
         if kind not in (None, "matrix", "profile"):
             raise ValueError(f'kind must be "matrix" or "profile", got {kind!r}')
         if kind == "profile" and self.likelihood_profile is None:
-            raise ValueError("there is no likelihood profile: it comes with epsilon='estimate'")
+            raise ValueError("there is no likelihood profile: it comes with epsilon='estimate' and 'estimate_matrix'")
         if kind is None and ax is None and self.likelihood_profile is not None:
             return self._plot_both()
         if kind == "profile":

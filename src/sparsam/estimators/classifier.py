@@ -105,7 +105,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         the most likely; where epsilon is estimated, both are chosen together.
     classes : array-like of shape (n_classes,) or None, default None
         All labels that there may be, in order, where y may lack some: so a part of the data, or a fold, has outputs and
-        a T for all. None for those of y.
+        a T for all. To estimate epsilon there must be some of each. None for those of y.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         Activation function h of the hidden units.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
@@ -127,7 +127,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         Whether to end the training where noisy labels that were held out are the most likely. "auto" does where the
         noise is estimated: trained to the end, a large network learns wrong labels by heart, whatever epsilon is. Then
         the network is trained on all data, and ends at the iteration that was the best for the folds of the estimate
-        together; otherwise a part is held out from it.
+        together. With True and nothing to estimate a part is held out from it.
     validation_fraction : float, default 0.1
         Part of the data to hold out, in (0, 1), stratified by label. A sample with a whole number for its weight counts
         as so many copies, some of which may be held out and the others not.
@@ -136,7 +136,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     solver, max_iter, tol, time_budget, chunk_size, dtype, polish, warm_start, random_state, mesh, checkpoint,
     checkpoint_every, resume, callback, verbose
         As for `SparseAutoencoder`; ``random_state`` draws the held-out part too. Where epsilon is estimated, which
-        takes many trainings, ``max_iter`` holds for each, and ``time_budget`` for all together.
+        takes many trainings, ``max_iter`` holds for each, and ``time_budget`` for all together; it begins anew
+        where a fit is resumed.
 
     Attributes
     ----------
@@ -160,7 +161,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     Notes
     -----
     What is identifiable: from labels alone only y T. A network that may be anything explains them with any T, so it is
-    the restriction of the network, its size, alpha and early stopping, that tells noise from truth. Where the true
+    the restriction of the network, its size, alpha and early stopping, that tells noise from truth. Labels bound
+    epsilon from above alone: a smaller one, with y kept away from 0 and 1, explains them as well. Where the true
     label is itself uncertain, part of that uncertainty can be taken for noise. Nor does the likelihood know what the
     true classes are called: T and the network's outputs may be permuted alike. "estimate_matrix" calls them so that the
     trace of T is the largest, which is right where every label is right more often than it is any one wrong label.
@@ -333,8 +335,9 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         n_classes = len(labeled.classes)
         if not self._estimates():
             return NoiseEstimate(transition_matrix(self.epsilon, n_classes), float(alphas[0]))
-        if self.epsilon == "estimate_matrix":
-            refuse_rare_labels(labeled.dataset, labeled.classes, N_FOLDS)
+        if isinstance(self.epsilon, str):
+            least = N_FOLDS if self.epsilon == "estimate_matrix" else 1
+            refuse_rare_labels(labeled.dataset, labeled.classes, least, self.epsilon)
         splits = folds(N_FOLDS, labeled.dataset, labeled.seed)
         if not splits:  # a sample or two of each class: nothing to judge by
             T = np.eye(n_classes) if isinstance(self.epsilon, str) else transition_matrix(self.epsilon, n_classes)
@@ -350,6 +353,12 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             return None
         if noise.profile is None:
             return UserWarning("There are too few labels to estimate how many are wrong: epsilon is taken for 0.")
+        if not noise.settled:
+            return UserWarning(
+                f"The estimate of the noise has not settled: epsilon = {noise.profile.best:.3f} moved by more than "
+                "0.01 in the last round. Where some classes are taken for certain others, use "
+                "epsilon='estimate_matrix'; or give epsilon, if you know it, or more time or rows."
+            )
         return None if noise.profile.warning is None else UserWarning(noise.profile.warning)
 
     def _attributes(self, run: EstimatorTraining, training: Training, noise: NoiseEstimate) -> dict[str, Any]:
@@ -559,7 +568,8 @@ class _Trainer:
         training = run.train()
         check_finished(training)
         parameters = unscaled_parameters(problem.objective, training.theta)
-        return HeldOut(split.held_out, self.labeled.network, parameters, run.held_out_scores)
+        in_time = training.stop_reason != "time_budget"
+        return HeldOut(split.held_out, self.labeled.network, parameters, run.held_out_scores, in_time)
 
     def _problem(
         self, noise: NoiseEstimate, data: Dataset | Split, *, stop_at: int | None = None, warm: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
 from typing import Any, Self
@@ -18,6 +18,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 
 from sparsam._utils import multivariate_normal
+from sparsam.engine.data.batch import Batch
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.error_functions import GaussianError, ProfileGaussianError
 from sparsam.engine.objective.objective import Objective
@@ -80,6 +81,10 @@ mean over samples, so that alpha = 20/n is one prior for any number of them. On 
 diabetes, 100 to 2,000 rows, no fixed alpha has a test error that is much smaller (benchmarks/VALIDITY.md)."""
 
 
+NEARLY_ALL = 0.9  # share of the targets' variance that is left where a fold explains nothing
+WORSE = 1.5  # times the variance that folds leave: what the network that is kept may leave at most
+
+
 class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstimator):
     """A network whose outputs are the mean of a normal distribution with a covariance between the targets.
 
@@ -116,8 +121,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Which inputs each output may depend on, for ``hidden_layer_sizes=()``; None for all.
     alpha : float or None, default None
         Weight decay; biases do not decay. None is 20/n_samples with hidden layers, but at most 0.03, and 1e-3 for a
-        linear model. That is the best, or nearly, for ordinary tables; few rows of many inputs may want 0.1. It is
-        about inputs of unit variance: standardize others.
+        linear model. That is the best, or nearly, for smooth functions; few rows of many inputs may want 0.1, and a
+        fine structure less: where a fold explains less than a tenth of the targets' variance, a tenth of alpha is
+        tried, too, and the better taken. It is about inputs of unit variance: standardize others.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         Activation function h of the hidden units. tanh is smooth, which the solver likes, and has zero mean.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
@@ -155,7 +161,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     solver, tol, time_budget, chunk_size, polish, warm_start, random_state, mesh, checkpoint,
     checkpoint_every, resume, callback, verbose
         As for `SparseAutoencoder`; ``random_state`` draws the held-out part too. ``time_budget`` holds for all
-        trainings together, those of the folds too.
+        trainings together, those of the folds too, and begins anew where a fit is resumed.
 
     Attributes
     ----------
@@ -315,8 +321,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             If targets are linear combinations of others; or if the covariance of the others is singular: then the
             likelihood has no maximum.
         UserWarning
-            If outputs are never observed together. If alpha > 0 and columns of X are in odd units, with deviations
-            outside 1e-3 to 1e3: standardize them.
+            If outputs are never observed together. If the training on all rows leaves more unexplained than those in
+            the folds do of other rows. If alpha > 0 and columns of X are in odd units, with deviations outside 1e-3 to
+            1e3: standardize them.
         ConvergenceWarning
             If the training stopped before converging.
         """
@@ -324,8 +331,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         with self._fitting(X, y, sample_weight, in_parts=in_parts) as reporter:
             data = self._regression_data(X, y, sample_weight, tangents, reporter)
             with checkpointer_of(self, draws=self._stops_early() or in_parts) as checkpointer:
-                trainer = _Trainer(self, data, checkpointer, budget)
-                folds = self._cross_fit(trainer, reporter) if in_parts else None
+                trainer = _Trainer(self, data, checkpointer, budget, self._weight_decay(data.dataset.n_samples))
+                trainer, folds = self._cross_fit(trainer, reporter) if in_parts else (trainer, None)
                 with reporter.training() if in_parts else nullcontext(reporter) as last:
                     run = trainer.prepare(folds, last)
                     training = run.train()
@@ -391,8 +398,11 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             check.one_dimensional,
         )
 
-    def _cross_fit(self, trainer: _Trainer, reporter: FitReporter) -> OutOfFold | None:
-        """Train in folds; None where there are too few samples for any."""
+    def _cross_fit(self, trainer: _Trainer, reporter: FitReporter) -> tuple[_Trainer, OutOfFold | None]:
+        """Train in folds, and with less weight decay where they explain nothing; None where there are too few samples.
+
+        Of a fine structure a strong decay leaves nothing: the weights shrink before they have found it.
+        """
         data = trainer.data
         assert self.cv is not None
         assert data.seed is not None
@@ -401,8 +411,15 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         else:  # each fold would be one more training that reads all data again
             splits = [hold_out(data.dataset, self.validation_fraction, data.seed)]
         if not splits:
-            return None
-        return train_in_folds(trainer, splits, data.patterns, stops=self._stops_early(), reporter=reporter)
+            return trainer, None
+        train = partial(train_in_folds, splits=splits, observed=data.patterns, stops=self._stops_early())
+        folds = train(trainer, reporter=reporter)
+        if self.alpha is None and trainer.explains_nothing(folds):
+            weaker = replace(trainer, alpha=trainer.alpha / 10)
+            others = train(weaker, reporter=reporter)
+            if others.likelihood > folds.likelihood:
+                return weaker, others
+        return trainer, folds
 
     def _stops_early(self) -> bool:
         """Whether the number of iterations is chosen by data held out."""
@@ -435,7 +452,20 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         """Make the warnings of a fit with these attributes."""
         degenerate = self._degeneracy_warning(attributes, training, data) if isinstance(self.covariance, str) else None
         odd_units = odd_units_warning(data.columns, self._feature_names, attributes["alpha_"])
-        return [degenerate, never_together_warning(data.unknown_pairs, data.dependent.kept), odd_units]
+        never_together = never_together_warning(data.unknown_pairs, data.dependent.kept)
+        return [degenerate, never_together, self._plateau_warning(attributes), odd_units]
+
+    def _plateau_warning(self, attributes: dict[str, Any]) -> Warning | None:
+        """Make the warning of a training that ended worse on its own data than those in the folds did on others."""
+        left, of_folds = (np.diag(attributes[name]) for name in ("covariance_", "predictive_covariance_"))
+        worse = np.flatnonzero(left > WORSE * of_folds)
+        if not (self._cross_fits() and len(worse)):
+            return None
+        return UserWarning(
+            f"The training on all rows ended on a plateau: of output {worse[0]} it leaves a variance of "
+            f"{left[worse[0]]:.3g}, more than {of_folds[worse[0]]:.3g}, which trainings in folds leave of rows that "
+            "they do not know. Fit with another random_state, or a smaller alpha."
+        )
 
     def _degeneracy_warning(
         self, attributes: dict[str, Any], training: Training, data: RegressionData
@@ -709,6 +739,13 @@ class _Trainer:
     data: RegressionData
     checkpointer: Checkpointer | None
     budget: TimeBudget
+    alpha: float
+
+    def explains_nothing(self, folds: OutOfFold) -> bool:
+        """Whether the residuals of some fold have nearly the variances of the targets, or larger ones: all of them."""
+        seen, squares = self.data.dataset.sum(_observed_squares)
+        unexplained = folds.variances > NEARLY_ALL * squares / seen
+        return bool(np.any(np.all(unexplained | np.isnan(folds.variances), axis=1)))
 
     def prepare(self, folds: OutOfFold | None, reporter: FitReporter) -> EstimatorTraining:
         """Prepare the training that is kept."""
@@ -733,9 +770,11 @@ class _Trainer:
         run = self.regressor._prepare_training(
             problem, reporter, self.checkpointer, polish=False, budget=self.budget, n_to_come=n_to_come
         )
-        check_finished(run.train())
+        training = run.train()
+        check_finished(training)
         assert isinstance(run.early_stopping, HeldOutResiduals)
-        return run.early_stopping.of_held_out(split.held_out.total_weight)
+        moments = run.early_stopping.of_held_out(split.held_out.total_weight)
+        return moments._replace(in_time=training.stop_reason != "time_budget")
 
     def in_units_of_y(self, scores: list[tuple[int, float]]) -> list[tuple[int, float]]:
         """Log-likelihoods of targets in their own units, of those of scaled ones."""
@@ -751,8 +790,7 @@ class _Trainer:
         **stopping: Any,
     ) -> TrainingProblem:
         """Build the objective over a dataset or a split; the training starts from fitted weights, or new ones."""
-        regressor, data = self.regressor, self.data
-        alpha = regressor._weight_decay(data.dataset.n_samples)
+        regressor, data, alpha = self.regressor, self.data, self.alpha
         split = trained_on if isinstance(trained_on, Split) else None
         dataset = split.training if split else trained_on
         # S of what is trained on, as the user gave it: a prior is worth so many samples.
@@ -789,6 +827,12 @@ class _Trainer:
         if len(data.network.layer_sizes) > 2:  # too few samples for folds
             return Unchanged()
         return linear_inflation(error.structure, dataset, data.mask, alpha, data.scale.scale)
+
+
+def _observed_squares(batch: Batch) -> tuple[Array, Array]:
+    """Sum, of each output, the weights of its targets and those times their squares."""
+    seen = batch.weights[:, None] * ~np.isnan(batch.targets)
+    return seen.sum(axis=0), np.sum(seen * np.nan_to_num(batch.targets) ** 2, axis=0, dtype=np.float64)
 
 
 @dataclass(frozen=True)

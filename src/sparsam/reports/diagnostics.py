@@ -162,6 +162,10 @@ def diagnose_covariance(network: Any, Y: NDArray[np.float64], names: list[str]) 
 def diagnose_classifier(network: Any) -> list[Finding]:
     """Say what to make of the noise of the labels."""
     profile = network.likelihood_profile_
+    if profile is None and isinstance(network.epsilon, str):
+        return [
+            Finding("note", "There is no interval for epsilon: labels were too few, or the file is of version 0.1.0.")
+        ]
     if profile is None:
         return [Finding("note", "How probable a wrong label is was given: there is no interval for it.")]
     if profile.warning:

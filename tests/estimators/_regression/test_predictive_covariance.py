@@ -1,8 +1,11 @@
 """The covariance of new targets about their predictions: folds, degrees of freedom, coverage."""
 
+import time
+
 import numpy as np
 import pytest
 from scipy.stats import norm
+from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import MultivariateNormalRegressor
 from sparsam.engine.data.batch import Batch
@@ -141,6 +144,54 @@ def test_weight_decay_is_one_prior_for_many_samples_and_has_a_limit_for_few():
     assert [model._weight_decay(n) for n in (100, 2000, 20_000)] == [0.03, 0.01, 0.001]
     assert model.set_params(alpha=0.2)._weight_decay(2000) == 0.2
     assert MultivariateNormalRegressor(())._weight_decay(2000) == 1e-3
+
+
+def fine_structure(n=300):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 2))
+    return X, np.sin(3 * X[:, 0]) + 0.1 * rng.normal(size=n)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_where_folds_explain_nothing_a_weaker_decay_is_tried(seed):
+    X, y = fine_structure()
+    model = MultivariateNormalRegressor(random_state=seed).fit(X, y)
+    assert model.alpha_ == pytest.approx(0.003)
+    assert model.score(X, y) > 0.9
+    assert MultivariateNormalRegressor(random_state=seed, alpha=0.03).fit(X, y).score(X, y) < 0.1  # what it was for
+
+
+@pytest.mark.slow
+def test_of_noise_the_decay_stays_or_the_likelihood_is_greater():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(100, 3)), rng.normal(size=100)
+    model = MultivariateNormalRegressor(random_state=0).fit(X, y)
+    given = MultivariateNormalRegressor(random_state=0, alpha=0.03).fit(X, y)
+    best, of_given = (max(score for _, score in m.validation_scores_) for m in (model, given))
+    assert best >= of_given
+    assert model.predictive_covariance_[0, 0] == pytest.approx(1, abs=0.4)
+
+
+@pytest.mark.slow
+def test_a_training_that_ends_worse_than_those_in_the_folds_is_warned_of():
+    X, y = fine_structure()
+    with pytest.warns(UserWarning, match=r"on a plateau: of output 0 it leaves a variance of 0\.\d+, more than 0\.\d+"):
+        model = MultivariateNormalRegressor(random_state=0, alpha=0.01).fit(X, y)
+    assert model.covariance_ > 1.5 * model.predictive_covariance_
+
+
+@pytest.mark.slow
+def test_the_time_budget_holds_for_folds_and_training_together():
+    X, Y = curve(np.random.default_rng(0), 2000)
+    options = {"tol": 0.0, "n_iter_no_change": 10**6, "time_budget": 2.0}
+    model = MultivariateNormalRegressor((100,), random_state=0, **options)
+    model.fit(X, Y)  # compiles
+    start = time.monotonic()
+    with pytest.warns(ConvergenceWarning, match="the time budget is used up"):
+        model.fit(X, Y)
+    assert time.monotonic() - start < 6  # each of six would take two
+    assert model.n_iter_ > 5
 
 
 @pytest.mark.slow

@@ -161,15 +161,15 @@ def _one_column_a_class(n_classes: int, dtype: str, batch: Batch) -> Batch:
     return batch._replace(targets=np.eye(n_classes, dtype=dtype)[class_numbers(batch)])
 
 
-def refuse_rare_labels(dataset: Dataset, classes: NDArray[Any], n_folds: int) -> None:
-    """Raise ValueError where a label has fewer samples than there are folds."""
+def refuse_rare_labels(dataset: Dataset, classes: NDArray[Any], least: int, epsilon: str) -> None:
+    """Raise ValueError where a label has fewer samples than an estimate of epsilon needs."""
     counts = dataset.counts if isinstance(dataset, InMemoryDataset) else None
-    few = dataset.sum(partial(_count_labels, len(classes), counts)) < n_folds
+    few = dataset.sum(partial(_count_labels, len(classes), counts)) < least
     if few.any():
         raise ValueError(
-            f"epsilon='estimate_matrix' holds each label out in {n_folds} folds, but of the label "
-            f"{classes.tolist()[few.argmax()]!r} there are fewer samples: leave it out, or use epsilon='estimate' or a "
-            "number"
+            f"epsilon={epsilon!r} needs {least} samples of each label at least, but of the label "
+            f"{classes.tolist()[few.argmax()]!r} there are fewer samples: leave it out, or give epsilon as a number "
+            "or a matrix"
         )
 
 

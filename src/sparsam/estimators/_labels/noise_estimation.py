@@ -68,12 +68,15 @@ class HeldOut(NamedTuple):
         Trained.
     scores : list of (int, float)
         Iterations, and the mean log-likelihood of the given labels there.
+    in_time : bool
+        Whether the training ended before the time was over.
     """
 
     dataset: Dataset
     network: Network
     parameters: Parameters
     scores: list[tuple[int, float]]
+    in_time: bool
 
 
 class HeldOutTrainer(Protocol):
@@ -101,13 +104,16 @@ class NoiseEstimate(NamedTuple):
         Where the noise was estimated.
     scores : list of (int, float)
         Iterations, and the mean log-likelihood of all labels held out, of the trainings with this noise and alpha;
-        empty where there were none.
+        empty where there were none, or some had no time to end.
+    settled : bool
+        Whether epsilon moved by little in the last round.
     """
 
     transition_matrix: Array
     alpha: float
     profile: LikelihoodProfile | None = None
     scores: Sequence[tuple[int, float]] = ()
+    settled: bool = True
 
     @property
     def best_iteration(self) -> int:
@@ -212,12 +218,13 @@ class NoiseEstimation:
             seen, before = self._cross_fit(T, alpha, f"round {k}", reporter), T
             surest = seen.surest()
             T = structure.most_likely(surest, before)
-            if np.abs(T - before).max() < SETTLED:
+            if np.abs(T - before).max() < SETTLED or not seen.scores:
                 break
         likelihood = seen.log_likelihood(before)
         gain = float(seen.weights.sum()) * (likelihood - first.log_likelihood(without_noise))
         profile = profile_of(T, surest.probabilities, surest.labels, surest.weights, gain)
-        return likelihood, NoiseEstimate(T, alpha, profile, seen.scores)
+        settled = bool(abs(np.mean((T - before).diagonal())) < SETTLED)
+        return likelihood, NoiseEstimate(T, alpha, profile, seen.scores, settled)
 
     @contextmanager
     def _reporting(self, what: str, most_rounds: int) -> Iterator[FitReporter]:
@@ -248,7 +255,8 @@ class NoiseEstimation:
         own = on_all_processes(lambda: self._own_judged(parts, n_rows), mesh)
         y, labels, weights = (all_gather_rows(np.concatenate(column), mesh) for column in zip(*own, strict=True))
         samples_a_weight = sum(part.dataset.n_samples for part in parts) / sum(p.dataset.total_weight for p in parts)
-        scores = _pooled([part.scores for part in parts], [part.dataset.total_weight for part in parts])
+        in_time = all(part.in_time for part in parts)
+        scores = _pooled([p.scores for p in parts], [p.dataset.total_weight for p in parts]) if in_time else ()
         return JudgedLabels(y, labels, weights * samples_a_weight, scores)
 
     def _own_judged(self, parts: list[HeldOut], n_rows: float) -> list[tuple[NDArray[Any], ...]]:
@@ -277,7 +285,8 @@ class JudgedLabels(NamedTuple):
     weights : array of shape (n_rows,)
         How many samples each row is.
     scores : list of (int, float)
-        Iterations of the networks' trainings, and the mean log-likelihood of the labels there.
+        Iterations of the networks' trainings, and the mean log-likelihood of the labels there; empty where some had no
+        time to end.
     """
 
     probabilities: Array

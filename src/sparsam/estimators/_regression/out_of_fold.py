@@ -40,12 +40,15 @@ class HeldOutMoments(NamedTuple):
         Share of each pattern.
     products : array of shape (T, P, K, K)
         Mean of s r r' over the part, 0 where a target is missing.
+    in_time : bool
+        Whether the training ended before the time was over.
     """
 
     weight: float
     iterations: NDArray[np.intp]
     counts: Array
     products: Array
+    in_time: bool = True
 
 
 class OutOfFold(NamedTuple):
@@ -54,17 +57,25 @@ class OutOfFold(NamedTuple):
     Attributes
     ----------
     iteration : int or None
-        Where to stop; None where trainings end by themselves.
+        Where to stop; None where trainings end by themselves, or some had no time to.
     scores : list of (int, float)
         Iteration and mean log-likelihood of the residuals, targets scaled, under independent outputs.
     counts, products : arrays of shape (P,) and (P, K, K)
         Mean moments of the residuals of all folds.
+    variances : array of shape (n_folds, K)
+        Of each fold's residuals; NaN where it has no target.
     """
 
     iteration: int | None
     scores: list[tuple[int, float]]
     counts: Array
     products: Array
+    variances: Array
+
+    @property
+    def likelihood(self) -> float:
+        """The score at the iteration, or the last."""
+        return self.scores[-1][1] if self.iteration is None else dict(self.scores)[self.iteration]
 
 
 class HeldOutTrainer(Protocol):
@@ -80,7 +91,12 @@ class HeldOutTrainer(Protocol):
 
 
 def train_in_folds(
-    trainer: HeldOutTrainer, splits: list[Split], observed: NDArray[np.bool_], *, stops: bool, reporter: FitReporter
+    trainer: HeldOutTrainer,
+    *,
+    splits: list[Split],
+    observed: NDArray[np.bool_],
+    stops: bool,
+    reporter: FitReporter,
 ) -> OutOfFold:
     """Train a network for each split, and pool what it holds out.
 
@@ -111,7 +127,12 @@ def out_of_fold(parts: list[HeldOutMoments], observed: NDArray[np.bool_], *, sto
     scores = mean_log_likelihoods(counts, products, observed)
     best = int(np.argmax(scores)) if stops else len(scores) - 1
     named = list(zip(iterations.tolist(), scores.tolist(), strict=True))
-    return OutOfFold(int(iterations[best]) if stops else None, named, counts[best], products[best])
+    variances = []
+    for part in parts:
+        at = np.searchsorted(part.iterations, iterations[best], side="right") - 1
+        variances.append(variances_of(part.counts[at], part.products[at], observed))
+    iteration = int(iterations[best]) if stops and all(part.in_time for part in parts) else None
+    return OutOfFold(iteration, named, counts[best], products[best], np.array(variances))
 
 
 def pooled(parts: list[HeldOutMoments]) -> tuple[NDArray[np.intp], Array, Array]:
@@ -127,6 +148,13 @@ def pooled(parts: list[HeldOutMoments]) -> tuple[NDArray[np.intp], Array, Array]
 def mean_log_likelihoods(counts: Array, products: Array, observed: NDArray[np.bool_]) -> Array:
     """L of moments (..., P) and (..., P, K, K) of residuals in patterns (P, K)."""
     shares = counts @ observed
+    variances = np.nan_to_num(variances_of(counts, products, observed), nan=LEAST_VARIANCE)
+    return np.asarray(-0.5 * np.sum(shares * (np.log(variances) + 1 + np.log(2 * np.pi)), axis=-1))
+
+
+def variances_of(counts: Array, products: Array, observed: NDArray[np.bool_]) -> Array:
+    """Mean squares of each output's residuals, (..., K), of moments (..., P) and (..., P, K, K); NaN of none."""
+    shares = counts @ observed
     squares = np.diagonal(products, axis1=-2, axis2=-1).sum(axis=-2)
     variances = np.maximum(squares / np.where(shares > 0, shares, 1), LEAST_VARIANCE)
-    return np.asarray(-0.5 * np.sum(shares * (np.log(variances) + 1 + np.log(2 * np.pi)), axis=-1))
+    return np.asarray(np.where(shares > 0, variances, np.nan))

@@ -35,7 +35,7 @@ class EarlyStopping(FitCallback):
 
     Not every iterate is scored, since a pause takes longer than several steps. The first are, for a linear model may be
     at its best there; and then those where the minimizer pauses for new factors of the curvature anyway,
-    `next_refresh`: 8, 11, 14, 18, 23, 30, 39, 49, and so on. Four at least are before the patience is over.
+    `next_refresh`: 8, 11, 14, 18, 23, 30, 39, 49, and so on; but no further apart than a quarter of the patience.
 
     Attributes
     ----------

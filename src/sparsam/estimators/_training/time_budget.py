@@ -12,11 +12,11 @@ __all__ = ["TimeBudget"]
 class TimeBudget:
     """Seconds for a whole fit, from the making of this on; None for no limit.
 
-    What a training leaves over goes to those that follow.
+    The last training has half of it at least, and what those before it leave over goes to those that follow.
 
     Examples
     --------
-    >>> TimeBudget(60.0).share(6) <= 10.0, TimeBudget(None).share(6)
+    >>> TimeBudget(60.0).share(6) <= 6.0, TimeBudget(None).share(6)
     (True, None)
     """
 
@@ -27,4 +27,5 @@ class TimeBudget:
         """Return the seconds that the next of so many trainings may take."""
         if self.seconds is None:
             return None
-        return max(self.seconds - (time.monotonic() - self.start), 0.0) / n_trainings
+        left = max(self.seconds - (time.monotonic() - self.start), 0.0)
+        return left if n_trainings == 1 else left / (2 * (n_trainings - 1))
