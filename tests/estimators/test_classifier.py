@@ -6,9 +6,11 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
 
 from sparsam import NoisyLabelClassifier
 from sparsam.engine.data.batch import Batch
@@ -318,6 +320,30 @@ def test_classes_that_cannot_be_are_named(classes, match):
 def test_missing_labels_are_counted_and_the_first_is_named(labels):
     with pytest.raises(ValueError, match=r"y has 1 missing labels .*the first in row 2: drop"):
         NoisyLabelClassifier((), epsilon=0.1).fit(np.eye(4), labels)
+
+
+# What is found at the defaults
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:It is hardly known")
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_digits])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_defaults_find_planted_errors_in_small_tables(load, seed):
+    """A fifth of the labels is replaced: iris has 150 rows, wine 178, digits 1,797.
+
+    Measured over three to six seeds: 95 to 100 % of the suspects were wrong, and of the wrong labels 57 to 92 % were
+    found in iris, 70 to 97 % in wine, 83 to 91 % in digits.
+    """
+    X, labels = load(return_X_y=True)
+    n_classes = labels.max() + 1
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(len(labels)) < 0.2
+    given = np.where(wrong, (labels + rng.integers(1, n_classes, size=len(labels))) % n_classes, labels)
+    X = StandardScaler().fit_transform(X)
+    suspects = NoisyLabelClassifier(random_state=seed).fit(X, given).find_label_errors(X, given)
+    assert np.mean(wrong[suspects]) > 0.85
+    assert np.sum(wrong[suspects]) > (1 / 3 if load is load_iris else 1 / 2) * wrong.sum()
 
 
 # An estimate that says little
