@@ -1,13 +1,11 @@
 """Classification with noisy labels: planted truths, known special cases, posterior of a wrong label."""
 
-import time
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_digits, load_iris, load_wine
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
@@ -19,6 +17,7 @@ from sparsam.estimators._data.splits import hold_out
 from sparsam.estimators._labels import encoding
 from sparsam.estimators._labels.noise_model import symmetric, wrong_probabilities
 from sparsam.estimators._labels.transitions import transition_matrix
+from sparsam.estimators._training.time_budget import TimeBudget
 
 exact = {"alpha": 0.0, "dtype": "float64", "tol": 1e-9}
 
@@ -287,7 +286,7 @@ def test_classes_may_be_more_than_there_are():
     assert model.predict_proba(X).shape == (60, 3)
     assert model.predict_proba(X)[:, 0].max() < 0.2
     np.testing.assert_array_equal(model.transition_matrix_, T)
-    with pytest.raises(ValueError, match=r"epsilon='estimate' needs 1 samples of each label at least, but of .* 'a'"):
+    with pytest.raises(ValueError, match=r"epsilon='estimate' needs 1 samples of each class at least, but of .* 'a'"):
         NoisyLabelClassifier((), classes=["a", "b", "c"]).fit(X, y)
 
 
@@ -371,18 +370,27 @@ def test_the_smallest_samples_can_be_fitted(n):
 
 
 @pytest.mark.slow
-def test_the_time_budget_holds_for_all_trainings_together():
+def test_the_time_budget_is_shared_by_all_trainings(monkeypatch):
+    asked = []
+    monkeypatch.setattr(TimeBudget, "share", lambda self, n_to_come: asked.append(n_to_come))
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(2000, 10))
-    given = (X[:, 0] > 0) ^ (rng.random(2000) < 0.2)
-    options = {"tol": 0.0, "n_iter_no_change": 10**6, "dtype": "float64", "time_budget": 2.0}
-    model = NoisyLabelClassifier((100,), random_state=0, **options)
-    model.fit(X, given)  # compiles
-    start = time.monotonic()
-    with pytest.warns(ConvergenceWarning, match="the time budget is used up"):
-        model.fit(X, given)
-    assert time.monotonic() - start < 6  # each of nine trainings at least would take two
-    assert model.n_iter_ > 5  # half of the time at least is for the network that is kept
+    X = rng.normal(size=(200, 2))
+    given = (X[:, 0] > 0) ^ (rng.random(200) < 0.2)
+    NoisyLabelClassifier((), random_state=0, tol=1e-3).fit(X, given)
+    most = 4 * (1 + 8) + 1
+    assert len(asked) >= 9
+    assert asked == [*range(most, most - len(asked) + 1, -1), 1]
+
+
+@pytest.mark.slow
+def test_trainings_without_time_do_not_say_where_to_stop(monkeypatch):
+    monkeypatch.setattr(TimeBudget, "share", lambda self, n_to_come: None if n_to_come == 1 else 0.0)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2))
+    given = (X[:, 0] > 0) ^ (rng.random(200) < 0.2)
+    model = NoisyLabelClassifier((), random_state=0, tol=1e-3).fit(X, given)
+    assert model.stop_reason_ == "converged"
+    assert model.n_iter_ > 3
 
 
 @pytest.mark.slow

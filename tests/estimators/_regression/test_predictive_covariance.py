@@ -1,11 +1,8 @@
 """The covariance of new targets about their predictions: folds, degrees of freedom, coverage."""
 
-import time
-
 import numpy as np
 import pytest
 from scipy.stats import norm
-from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import MultivariateNormalRegressor
 from sparsam.engine.data.batch import Batch
@@ -13,6 +10,7 @@ from sparsam.estimators._data.dataset import InMemoryDataset
 from sparsam.estimators._data.splits import folds_of_rows
 from sparsam.estimators._regression.out_of_fold import HeldOutMoments, mean_log_likelihoods, out_of_fold, pooled
 from sparsam.estimators._training.held_out_residuals import HeldOutResiduals
+from sparsam.estimators._training.time_budget import TimeBudget
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -182,16 +180,20 @@ def test_a_training_that_ends_worse_than_those_in_the_folds_is_warned_of():
 
 
 @pytest.mark.slow
-def test_the_time_budget_holds_for_folds_and_training_together():
-    X, Y = curve(np.random.default_rng(0), 2000)
-    options = {"tol": 0.0, "n_iter_no_change": 10**6, "time_budget": 2.0}
-    model = MultivariateNormalRegressor((100,), random_state=0, **options)
-    model.fit(X, Y)  # compiles
-    start = time.monotonic()
-    with pytest.warns(ConvergenceWarning, match="the time budget is used up"):
-        model.fit(X, Y)
-    assert time.monotonic() - start < 6  # each of six would take two
-    assert model.n_iter_ > 5
+def test_the_time_budget_is_shared_by_folds_and_training(monkeypatch):
+    asked = []
+    monkeypatch.setattr(TimeBudget, "share", lambda self, n_to_come: asked.append(n_to_come))
+    X, Y = curve(np.random.default_rng(0), 60)
+    MultivariateNormalRegressor((6,), max_iter=30, random_state=0).fit(X, Y)
+    assert asked == [6, 5, 4, 3, 2, 1]
+
+
+@pytest.mark.slow
+def test_folds_without_time_do_not_say_where_to_stop(monkeypatch):
+    monkeypatch.setattr(TimeBudget, "share", lambda self, n_to_come: None if n_to_come == 1 else 0.0)
+    X, Y = curve(np.random.default_rng(0), 60)
+    model = MultivariateNormalRegressor((6,), alpha=0.03, max_iter=30, random_state=0).fit(X, Y)
+    assert (model.stop_reason_, model.n_iter_) == ("max_iter", 30)
 
 
 @pytest.mark.slow

@@ -167,7 +167,7 @@ def refuse_rare_labels(dataset: Dataset, classes: NDArray[Any], least: int, epsi
     few = dataset.sum(partial(_count_labels, len(classes), counts)) < least
     if few.any():
         raise ValueError(
-            f"epsilon={epsilon!r} needs {least} samples of each label at least, but of the label "
+            f"epsilon={epsilon!r} needs {least} samples of each class at least, but of the label "
             f"{classes.tolist()[few.argmax()]!r} there are fewer samples: leave it out, or give epsilon as a number "
             "or a matrix"
         )

@@ -27,5 +27,6 @@ class TimeBudget:
         """Return the seconds that the next of so many trainings may take."""
         if self.seconds is None:
             return None
-        left = max(self.seconds - (time.monotonic() - self.start), 0.0)
-        return left if n_trainings == 1 else left / (2 * (n_trainings - 1))
+        left = self.seconds - (time.monotonic() - self.start)
+        share = left if n_trainings == 1 else (left - self.seconds / 2) / (n_trainings - 1)
+        return max(share, 0.0)
