@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.validity.cells import Cell, Subject
 from sparsam import NoisyLabelClassifier
 
-__all__ = ["FEW_LABELS", "PLANTED_ERRORS", "RIGHT_LABELS", "estimate"]
+__all__ = ["FEW_LABELS", "PLANTED_ERRORS", "RIGHT_LABELS", "estimate", "true_labels"]
 
 Array = np.ndarray
 

@@ -286,7 +286,7 @@ def test_classes_may_be_more_than_there_are():
     assert model.predict_proba(X).shape == (60, 3)
     assert model.predict_proba(X)[:, 0].max() < 0.2
     np.testing.assert_array_equal(model.transition_matrix_, T)
-    with pytest.raises(ValueError, match=r"epsilon='estimate' needs 1 samples of each class at least, but of .* 'a'"):
+    with pytest.raises(ValueError, match=r"epsilon='estimate' needs at least 1 of each class, but of .* 'a'"):
         NoisyLabelClassifier((), classes=["a", "b", "c"]).fit(X, y)
 
 

@@ -353,12 +353,6 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             return None
         if noise.profile is None:
             return UserWarning("There are too few labels to estimate how many are wrong: epsilon is taken for 0.")
-        if not noise.settled:
-            return UserWarning(
-                f"The estimate of the noise has not settled: epsilon = {noise.profile.best:.3f} moved by more than "
-                "0.01 in the last round. Where some classes are taken for certain others, use "
-                "epsilon='estimate_matrix'; or give epsilon, if you know it, or more time or rows."
-            )
         return None if noise.profile.warning is None else UserWarning(noise.profile.warning)
 
     def _attributes(self, run: EstimatorTraining, training: Training, noise: NoiseEstimate) -> dict[str, Any]:
@@ -446,7 +440,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         y : array-like of shape (n_samples,)
             The labels as given.
         threshold : float, default 0.5
-            In [0, 1].
+            In [0, 1]. 0 ranks all rows, also where epsilon is 0: then by the probability of the given label.
 
         Returns
         -------
@@ -557,7 +551,7 @@ class _Trainer:
         if stop_at is None and classifier._stops_early() and classifier.early_stopping != "auto":
             data = hold_out(labeled.dataset, classifier.validation_fraction, labeled.seed, by_label=True)
         problem = self._problem(noise, data, stop_at=stop_at, warm=classifier._is_warm())
-        return self.classifier._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)
+        return classifier._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)
 
     def train_held_out(self, T: Array, alpha: float, split: Split, n_to_come: int, reporter: FitReporter) -> HeldOut:
         """Train a network with a transition matrix and weight decay, without the samples held out."""

@@ -105,7 +105,7 @@ def _encode_classifier(model: Any) -> Arrays:
     if profile is not None:
         arrays["likelihood_profile"] = np.array([profile.epsilon, profile.held_out])
         arrays["n_held_out"] = np.array([profile.n_held_out])
-        arrays["gain"] = np.array([profile.gain])
+        arrays["gain"], arrays["settled"] = np.array([profile.gain]), np.array([float(profile.settled)])
     return arrays
 
 
@@ -117,7 +117,8 @@ def _decode_classifier(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         columns = tuple(arrays["likelihood_profile"])
         if "gain" in arrays:
             epsilon, held_out = columns
-            profile = LikelihoodProfile(epsilon, held_out, n_held_out, float(arrays["gain"][0]))
+            gain, settled = float(arrays["gain"][0]), bool(arrays["settled"][0])
+            profile = LikelihoodProfile(epsilon, held_out, n_held_out, gain, settled)
         else:  # of version 0.1.0
             epsilon, held_out, _, near = columns
             profile = LikelihoodProfile.of_parabola(epsilon, held_out, near, n_held_out)

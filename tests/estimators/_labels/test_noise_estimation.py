@@ -73,6 +73,8 @@ def test_without_a_gain_the_interval_begins_at_0_and_a_wide_one_is_warned_of():
     assert "trained without noise explain labels held out as well" in unsure.warning
     few = LikelihoodProfile(epsilon, curve, 10, gain=10.0)
     assert "10 labels, those of which the network is the surest, are few" in few.warning
+    unsettled = LikelihoodProfile(epsilon, curve, 1000, gain=100.0, settled=False)
+    assert "has not settled" in unsettled.warning
     none_wrong = LikelihoodProfile(epsilon, -epsilon, 1000, gain=-1.0)
     assert none_wrong.best == 0
     assert none_wrong.warning is None

@@ -40,12 +40,12 @@ def validate_labels(y: ArrayLike | None, X: NDArray[Any]) -> NDArray[Any]:
         raise ValueError("This estimator requires y to be passed, but the target y is None")
     labels: NDArray[Any] = column_or_1d(y, warn=True)
     check_consistent_length(X, labels)
-    _refuse_missing(labels)
+    _refuse_missing(labels, "y")
     check_classification_targets(labels)
     return labels
 
 
-def _refuse_missing(labels: NDArray[Any]) -> None:
+def _refuse_missing(labels: NDArray[Any], name: str) -> None:
     """Raise ValueError where a label is None, NaN or pandas' NA."""
     if labels.dtype.kind == "f":
         missing = np.isnan(labels)
@@ -55,8 +55,8 @@ def _refuse_missing(labels: NDArray[Any]) -> None:
         return
     if missing.any():
         raise ValueError(
-            f"y has {missing.sum()} missing labels (NaN, None or NA), the first in row {missing.argmax()}: drop the "
-            "rows without a label, X's and y's alike"
+            f"{name} has {missing.sum()} missing labels (NaN, None or NA), the first in row {missing.argmax()}: drop "
+            "the rows without a label, X's and y's alike"
         )
 
 
@@ -131,7 +131,7 @@ def check_classes(classes: ArrayLike) -> NDArray[Any]:
     given = np.asarray(classes)
     if given.ndim != 1 or len(given) < 2:
         raise ValueError(f"classes must be a list of at least two labels, got {classes!r}")
-    _refuse_missing(given)
+    _refuse_missing(given, "classes")
     in_order = np.unique(given)
     if not np.array_equal(given, in_order):
         raise ValueError(f"classes must be in order, each once, as classes_ will be: give {in_order.tolist()}")
@@ -167,7 +167,7 @@ def refuse_rare_labels(dataset: Dataset, classes: NDArray[Any], least: int, epsi
     few = dataset.sum(partial(_count_labels, len(classes), counts)) < least
     if few.any():
         raise ValueError(
-            f"epsilon={epsilon!r} needs {least} samples of each class at least, but of the label "
+            f"epsilon={epsilon!r} needs at least {least} of each class, but of the label "
             f"{classes.tolist()[few.argmax()]!r} there are fewer samples: leave it out, or give epsilon as a number "
             "or a matrix"
         )

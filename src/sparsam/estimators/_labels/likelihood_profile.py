@@ -37,12 +37,15 @@ class LikelihoodProfile:
         Labels that it is the mean over.
     gain : float
         By how much all labels held out are more likely than by networks that were trained without noise, nats in total.
+    settled : bool
+        Whether epsilon moved by little in the last round of the estimate.
     """
 
     epsilon: Array
     held_out: Array
     n_held_out: int
     gain: float
+    settled: bool = True
 
     @classmethod
     def of_parabola(cls, epsilon: Array, held_out: Array, near: Array, n_held_out: int) -> Self:
@@ -85,6 +88,12 @@ class LikelihoodProfile:
     @property
     def warning(self) -> str | None:
         """What to say of a rate that the labels hardly tell; None where they do."""
+        if not self.settled:
+            return (
+                f"The estimate of the noise has not settled: epsilon = {self.best:.3f} still moved in the last round. "
+                "Where some classes are taken for certain others, use epsilon='estimate_matrix'; or give epsilon, if "
+                "you know it, or more time or rows."
+            )
         low, high = self.interval
         if high - low < min(max(WIDE * self.best, LEAST_WIDE), MOST_WIDE):
             return None
@@ -105,7 +114,7 @@ class LikelihoodProfile:
 
 
 def profile_of(
-    T: Array, true_probabilities: Array, labels: NDArray[np.intp], weights: Array, gain: float
+    T: Array, true_probabilities: Array, labels: NDArray[np.intp], weights: Array, gain: float, *, settled: bool = True
 ) -> LikelihoodProfile:
     """Make the profile along the transition matrices I + r (T - I), which T is the most likely of.
 
@@ -116,7 +125,7 @@ def profile_of(
     labels : int array of shape (n_rows,)
     weights : array of shape (n_rows,)
         How many samples each row is.
-    gain : float
+    gain, settled : float and bool
         See `LikelihoodProfile`.
     """
     n_classes, best = len(T), float(np.mean(1 - T.diagonal()))
@@ -128,4 +137,5 @@ def profile_of(
     right = true_probabilities[rows, labels]
     change = given_probabilities(true_probabilities, unit)[rows, labels]
     p = np.maximum(right + epsilon[:, None] * change, np.finfo(float).tiny)
-    return LikelihoodProfile(epsilon, np.log(p) @ weights / weights.sum(), max(round(weights.sum()), 1), gain)
+    held_out = np.log(p) @ weights / weights.sum()
+    return LikelihoodProfile(epsilon, held_out, max(round(weights.sum()), 1), gain, settled)

@@ -105,15 +105,12 @@ class NoiseEstimate(NamedTuple):
     scores : list of (int, float)
         Iterations, and the mean log-likelihood of all labels held out, of the trainings with this noise and alpha;
         empty where there were none, or some had no time to end.
-    settled : bool
-        Whether epsilon moved by little in the last round.
     """
 
     transition_matrix: Array
     alpha: float
     profile: LikelihoodProfile | None = None
     scores: Sequence[tuple[int, float]] = ()
-    settled: bool = True
 
     @property
     def best_iteration(self) -> int:
@@ -222,9 +219,9 @@ class NoiseEstimation:
                 break
         likelihood = seen.log_likelihood(before)
         gain = float(seen.weights.sum()) * (likelihood - first.log_likelihood(without_noise))
-        profile = profile_of(T, surest.probabilities, surest.labels, surest.weights, gain)
         settled = bool(abs(np.mean((T - before).diagonal())) < SETTLED)
-        return likelihood, NoiseEstimate(T, alpha, profile, seen.scores, settled)
+        profile = profile_of(T, surest.probabilities, surest.labels, surest.weights, gain, settled=settled)
+        return likelihood, NoiseEstimate(T, alpha, profile, seen.scores)
 
     @contextmanager
     def _reporting(self, what: str, most_rounds: int) -> Iterator[FitReporter]:
