@@ -71,10 +71,12 @@ def test_regress_makes_numbers_of_a_raw_table_and_says_how(regressed):
     assert result.exit_code == 0, result.output
     assert {path.name for path in out.iterdir()} == {"residuals.png", "cost.png", "model.skops", "metrics.json"}
     assert "Left out: 1 rows without any target" in result.stderr
-    assert "Dropped (constant): same" in result.stderr
-    assert "as names have): name" in result.stderr
-    assert "Inputs: 1 numeric, 1 categorical" in result.stderr
-    assert "Imputed where missing: x, color" in result.stderr
+    assert re.search(r"^  x: numeric; \d+ missing, imputed by the median, -?0\.\d+$", result.stderr, re.MULTILINE)
+    assert re.search(r"^  color: categorical; green, red; \d+ missing, a category of", result.stderr, re.MULTILINE)
+    assert "  same: dropped; constant, 3\n" in result.stderr
+    assert (
+        "  name: dropped; 159 different texts in 159 rows, such as 'sample 0': names, or free text\n" in result.stderr
+    )
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["test"]["R2"]["height"] > 0.7
     assert metrics["test"]["mean_log_likelihood"] > -1
@@ -160,6 +162,7 @@ def test_arrays_are_columns(run_json, files):
     ("arguments", "message"),
     [
         (("--target", "depth"), "no column 'depth' in the table; its columns are x, color, same"),
+        (("--target", "heigth"), "no column 'heigth' in the table; did you mean height"),
         (("--target", "color"), "the target 'color' is not numeric"),
         (("--target", "same"), "the target 'same' is constant, 3: nothing is left to predict"),
         (("--target", "height", "--hidden-layer-sizes", "a"), "expected comma-separated integers, such as"),

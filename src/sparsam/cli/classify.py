@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparsam.cli import table_options
-from sparsam.cli.console import INTERRUPTED, print_json, say
+from sparsam.cli.console import INTERRUPTED, print_json, require_files, say
 from sparsam.cli.hyperparameters import hyperparameter_options
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
 from sparsam.cli.panels import DATA
@@ -32,6 +33,10 @@ def classify(
     data: table_options.Table,
     label: Annotated[str, typer.Option(help="The column of labels.", show_default=False, rich_help_panel=DATA)],
     ignore: table_options.Ignore = None,
+    sep: table_options.Sep = None,
+    decimal: table_options.Decimal = ".",
+    thousands: table_options.Thousands = None,
+    encoding: table_options.Encoding = "utf-8",
     test_fraction: table_options.TestFraction = 0.2,
     verbose: Verbose = 1,
     out: Out = Path("sparsam-out"),
@@ -56,14 +61,11 @@ def classify(
         table_options.METRICS_FILE,
     )
     check_output_folder(out, files, overwrite)
-    from sparsam.estimators.classifier import NoisyLabelClassifier
-    from sparsam.io.pipelines import TableModel, save_pipeline
-    from sparsam.io.tables import read_table, table_pipeline, take_columns
+    require_files(data)
+    from sparsam.io.tables import read_table, take_columns
 
-    model = NoisyLabelClassifier(**hyperparameters)
-    model.check_hyperparameters()
-    table = read_table(data, say)
-    table = with_labels(table, label)
+    csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
+    table = with_labels(read_table(data, say, csv_format=csv_format), label)
     counts = table[label].value_counts()
     if len(counts) < 2:
         only = str(counts.index[0])
@@ -76,22 +78,32 @@ def classify(
         )
     labels = table[label].to_numpy()
     inputs = table.drop(columns=[label, *take_columns(table, ignore or [])])
+    from sparsam.estimators.classifier import NoisyLabelClassifier
+    from sparsam.io.pipelines import TableModel, save_pipeline, table_pipeline
+
+    model = NoisyLabelClassifier(**hyperparameters)
+    model.check_hyperparameters()
     training, test = table_options.split(inputs, test_fraction, hyperparameters["random_state"], labels)
-    pipeline = table_pipeline(inputs.iloc[training], model, say)
+    inputs, columns = table_options.usable_columns(inputs, training)
+    pipeline = table_pipeline(columns, model)
+    table_options.warn_of_determining_inputs(inputs, table[[label]])
     say(f"{len(training)} rows to train on, {len(test)} to score, {len(counts)} classes; compiling")
     seconds = table_options.train(pipeline, inputs.iloc[training], labels[training], verbose)
     profile = model.likelihood_profile_
     if profile is not None:
         low, high = profile.interval
         say(f"epsilon = {model.epsilon_:.3f} (95 % interval {low:.3f} to {high:.3f})")
-        if profile.warning:
-            say(f"Warning: {profile.warning}")
-    elif isinstance(model.epsilon, str):
-        say("Warning: there are too few labels to estimate how many are wrong; epsilon is taken for 0")
 
     suspects = _suspects(pipeline, inputs, labels)
     metrics = {
-        "data": {"table": str(data.absolute()), "label": label, "n_training": len(training), "n_test": len(test)},
+        "data": {
+            "table": str(data.absolute()),
+            "csv_format": asdict(csv_format),
+            "columns": {column.name: str(column) for column in columns},
+            "label": label,
+            "n_training": len(training),
+            "n_test": len(test),
+        },
         "parameters": {name: value for name, value in model.get_params().items() if name != "callback"},
         "classes": model.classes_.tolist(),
         "epsilon": model.epsilon_,
@@ -178,20 +190,24 @@ def _write(model: Any, suspects: pd.DataFrame, out: Path, overwrite: bool) -> No
 
 
 def with_labels(table: pd.DataFrame, label: str) -> pd.DataFrame:
-    """Leave out rows without a label."""
-    if label not in table:
-        raise ValueError(f"no column {label!r} in the table; its columns are {', '.join(map(str, table.columns))}")
+    """Leave out rows without a label; return labels as plain values."""
+    from sparsam.io.tables import listed, take_columns
+
+    columns = take_columns(table, [label])
+    if columns != [label]:
+        raise ValueError(f"--label {label} means {len(columns)} columns, {listed(columns)}: name one of them")
     known = table[label].notna()
-    if known.all():
-        return table
-    say(f"Left out: {int((~known).sum())} rows without a label")
-    # A gap has made floats of whole numbers, and objects of truth values.
-    return table[known].assign(**{label: _without_gaps(table[label][known])})
+    if not known.all():
+        say(f"Left out: {int((~known).sum())} rows without a label")
+    return table[known].assign(**{label: _plain(table[label][known])})
 
 
-def _without_gaps(labels: pd.Series) -> pd.Series:
-    """Labels of the type that they would have had without the missing ones."""
-    labels = labels.infer_objects()
+def _plain(labels: pd.Series) -> pd.Series:
+    """Return labels of the type that they would have had without missing ones, and without unused categories.
+
+    A gap makes floats of whole numbers, and objects of truth values.
+    """
+    labels = labels.astype(object).infer_objects()
     if labels.dtype.kind == "f" and (labels == labels.round()).all():
         return labels.astype(int)
     return labels

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import typer
@@ -37,7 +39,8 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def reporting(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            with warnings_shown():
+                return command(*args, **kwargs)
         except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
             typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
             say(message_of(error))
@@ -56,6 +59,38 @@ def message_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Print each warning for users as one line, once; others, such as deprecations, go where Python sends them."""
+    printed: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **kwargs: Any) -> None:
+        if not issubclass(category, UserWarning):
+            show_otherwise(message, category, *place, **kwargs)
+        elif str(message) not in printed:
+            printed.add(str(message))
+            say(f"Warning: {message}")
+
+    with warnings.catch_warnings():
+        show_otherwise = warnings.showwarning
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield
+
+
+def require_files(*paths: Path) -> None:
+    """Refuse missing files before anything is imported that takes seconds.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one is missing, or is a folder.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise FileNotFoundError(f"no such file: {path}" + " (it is a folder)" * path.is_dir())
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsam.cli.console import say
+from sparsam.cli import table_options
+from sparsam.cli.console import require_files, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +20,7 @@ FORMATS = (".csv", ".parquet")
 
 def predict(
     model: Annotated[Path, typer.Argument(help="A model.skops that `sparsam regress` or `sparsam classify` wrote.")],
-    data: Annotated[Path, typer.Argument(help="Table with the input columns: .csv, .parquet or .npz.")],
+    data: Annotated[Path, typer.Argument(help="Table with the input columns: .csv, .tsv, .parquet or .npz.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File for the predictions: .csv or .parquet.")],
     proba: Annotated[
         bool, typer.Option("--proba", help="Of a classification, write each class's probability too.")
@@ -26,6 +29,10 @@ def predict(
         bool,
         typer.Option("--conditional", help="Of a regression, fill in the missing targets given those in the table."),
     ] = False,
+    sep: table_options.Sep = None,
+    decimal: table_options.Decimal = ".",
+    thousands: table_options.Thousands = None,
+    encoding: table_options.Encoding = "utf-8",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Predict: write a column a target (and, of a regression, its standard deviation), a row a row of the table."""
@@ -33,13 +40,15 @@ def predict(
         raise ValueError(f"{out}: unknown format; use one of {', '.join(FORMATS)}")
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} exists: name another file, or replace it with --overwrite")
+    require_files(model, data)
     from sparsam._utils.atomic_write import atomic_write
     from sparsam.io.pipelines import load_pipeline
     from sparsam.io.tables import read_table
 
     fitted = load_pipeline(model)
-    table = read_table(data, say)
-    inputs = fitted.pipeline[:-1].transform(fitted.take_inputs(table))
+    csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
+    table = read_table(data, say, csv_format=csv_format, text=fitted.categorical)
+    inputs = fitted.pipeline[:-1].transform(fitted.take_inputs(table, say))
     estimator = fitted.pipeline[-1]
     if hasattr(estimator, "classes_"):
         if conditional:
@@ -64,7 +73,8 @@ def _classes(estimator: Any, inputs: Any, name: str, proba: bool) -> pd.DataFram
     columns = {name: estimator.predict(inputs)}
     if proba:
         probabilities = estimator.predict_proba(inputs)
-        columns |= {f"P({label})": probabilities[:, k] for k, label in enumerate(estimator.classes_)}
+        for k, label in enumerate(estimator.classes_):
+            columns[_unused(f"P({label})", columns)] = probabilities[:, k]
     return pd.DataFrame(columns)
 
 
@@ -72,13 +82,21 @@ def _numbers(estimator: Any, inputs: Any, names: list[str], table: pd.DataFrame 
     import numpy as np
     import pandas as pd
 
+    from sparsam.io.columns import as_numbers
+
     if table is None:
         means, deviations = estimator.predict(inputs, return_std=True)
     else:
-        given = table.reindex(columns=names).apply(pd.to_numeric).to_numpy(float)
-        means, deviations = estimator.predict_conditional(inputs, given, return_std=True)
+        given = table.reindex(columns=names)
+        known = np.column_stack([as_numbers(given[name], name, kind="target") for name in names])
+        means, deviations = estimator.predict_conditional(inputs, known, return_std=True)
     means, deviations = (np.reshape(values, (len(values), -1)) for values in (means, deviations))
     columns: dict[str, Any] = {}
     for k, name in enumerate(names):
-        columns |= {name: means[:, k], f"{name}_std": deviations[:, k]}
+        columns |= {name: means[:, k], _unused(f"{name}_std", {*names, *columns}): deviations[:, k]}
     return pd.DataFrame(columns)
+
+
+def _unused(name: str, used: Collection[str]) -> str:
+    """Return the name, with a number behind it if a column has it already."""
+    return next(free for free in chain([name], (f"{name}_{k}" for k in count(2))) if free not in used)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparsam.cli import table_options
-from sparsam.cli.console import INTERRUPTED, print_json, say
+from sparsam.cli.console import INTERRUPTED, print_json, require_files, say
 from sparsam.cli.hyperparameters import hyperparameter_options
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
 from sparsam.cli.panels import DATA
@@ -38,6 +39,10 @@ def regress(
         ),
     ],
     ignore: table_options.Ignore = None,
+    sep: table_options.Sep = None,
+    decimal: table_options.Decimal = ".",
+    thousands: table_options.Thousands = None,
+    encoding: table_options.Encoding = "utf-8",
     test_fraction: table_options.TestFraction = 0.2,
     verbose: Verbose = 1,
     out: Out = Path("sparsam-out"),
@@ -54,24 +59,33 @@ def regress(
     is none to keep.
     """
     check_output_folder(out, (*PICTURES, MODEL_FILE, table_options.METRICS_FILE), overwrite)
-    from sparsam.estimators.regressor import MultivariateNormalRegressor
-    from sparsam.io.pipelines import TableModel, save_pipeline
-    from sparsam.io.tables import numeric_targets, read_table, table_pipeline, take_columns
+    require_files(data)
+    from sparsam.io.columns import numeric_targets
+    from sparsam.io.tables import read_table, take_columns
 
-    model = MultivariateNormalRegressor(**hyperparameters)
-    model.check_hyperparameters()
-    table = read_table(data, say)
+    csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
+    table = read_table(data, say, csv_format=csv_format)
     targets = numeric_targets(table, take_columns(table, target))
     inputs = table.drop(columns=[*targets, *take_columns(table, ignore or [])])
     inputs, targets = with_targets(inputs, targets)
+    from sparsam.estimators.regressor import MultivariateNormalRegressor
+    from sparsam.io.pipelines import TableModel, save_pipeline, table_pipeline
+
+    model = MultivariateNormalRegressor(**hyperparameters)
+    model.check_hyperparameters()
     training, test = table_options.split(inputs, test_fraction, hyperparameters["random_state"])
-    pipeline = table_pipeline(inputs.iloc[training], model, say)
-    say(f"{len(training)} rows to train on, {len(test)} to score, {targets.shape[1]} targets; compiling")
+    inputs, columns = table_options.usable_columns(inputs, training)
+    pipeline = table_pipeline(columns, model)
+    table_options.warn_of_determining_inputs(inputs, targets)
+    of_targets = "1 target" if targets.shape[1] == 1 else f"{targets.shape[1]} targets"
+    say(f"{len(training)} rows to train on, {len(test)} to score, {of_targets}; compiling")
     seconds = table_options.train(pipeline, inputs.iloc[training], targets.iloc[training].to_numpy(), verbose)
 
     metrics = {
         "data": {
             "table": str(data.absolute()),
+            "csv_format": asdict(csv_format),
+            "columns": {column.name: str(column) for column in columns},
             "targets": list(targets),
             "n_training": len(training),
             "n_test": len(test),

@@ -141,13 +141,15 @@ def _whiten(of_run: dict[str, Any]) -> bool | None:
 def _of_table(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str, Any]:
     """The pipeline, and the rows that it was trained on and scored with."""
     from sparsam.io.pipelines import load_pipeline
-    from sparsam.io.tables import read_table
+    from sparsam.io.tables import CsvFormat, read_table
 
     fitted = load_pipeline(run / table_options.MODEL_FILE)
     of_run = metrics["data"]
     path = data or Path(of_run["table"])
     _still_there([path], "--data")
-    inputs, targets, labels = _rows(fitted, read_table(path, say))
+    csv_format = CsvFormat(**of_run.get("csv_format", {}))  # runs until 0.1.0 did not record it
+    table = read_table(path, say, csv_format=csv_format, text=fitted.categorical)
+    inputs, targets, labels = _rows(fitted, table)
     n_test, n = of_run["n_test"], of_run["n_training"] + of_run["n_test"]
     if len(inputs) != n:
         raise ValueError(
@@ -171,13 +173,13 @@ def _rows(fitted: Any, table: pd.DataFrame) -> tuple[pd.DataFrame, Any, Any]:
     """Inputs, targets, and of a classification the labels by which it was split."""
     from sparsam.cli.classify import with_labels
     from sparsam.cli.regress import with_targets
-    from sparsam.io.tables import numeric_targets, take_columns
+    from sparsam.io.columns import numeric_targets
 
     if hasattr(fitted.pipeline[-1], "classes_"):
         table = with_labels(table, fitted.targets[0])
         labels = table[fitted.targets[0]].to_numpy()
         return fitted.take_inputs(table), labels, labels
-    targets = numeric_targets(table, take_columns(table, fitted.targets))
+    targets = numeric_targets(table, fitted.targets)
     inputs, targets = with_targets(fitted.take_inputs(table), targets)
     return inputs, targets.to_numpy(), None
 

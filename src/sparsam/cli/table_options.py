@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,11 +15,14 @@ from sparsam.cli.panels import DATA
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sparsam.io.columns import Column
+    from sparsam.io.tables import CsvFormat
+
 MODEL_FILE, METRICS_FILE = "model.skops", "metrics.json"
 
 HELP = {"random_state": "Seed of the splits and of the initial weights."}
 
-Table = Annotated[Path, typer.Argument(help="Table: .csv with a header, .parquet, or .npz of arrays.")]
+Table = Annotated[Path, typer.Argument(help="Table: .csv or .tsv with a header, .parquet, or .npz of arrays.")]
 Ignore = Annotated[
     list[str] | None,
     typer.Option(help="A column that is no input; may be given again.", show_default=False, rich_help_panel=DATA),
@@ -28,6 +30,50 @@ Ignore = Annotated[
 TestFraction = Annotated[
     float, typer.Option(help="Part of the rows that only the score sees; 0: none.", rich_help_panel=DATA)
 ]
+Sep = Annotated[
+    str | None,
+    typer.Option(help=r"Separator in a text table, such as ';' or '\t'.", show_default="comma", rich_help_panel=DATA),
+]
+Decimal = Annotated[str, typer.Option(help="Decimal point in a text table.", rich_help_panel=DATA)]
+Thousands = Annotated[
+    str | None,
+    typer.Option(help="Separator of thousands in a text table.", show_default="none", rich_help_panel=DATA),
+]
+Encoding = Annotated[str, typer.Option(help="Encoding of a text table, such as cp1252.", rich_help_panel=DATA)]
+
+MOST_LINES = 40  # of columns; of more, those without a remark are counted
+
+
+def csv_format(sep: str | None, decimal: str, thousands: str | None, encoding: str) -> CsvFormat:
+    """Make the format of text tables from the options; a shell passes a tab as the two characters of its escape."""
+    from sparsam.io.tables import CsvFormat
+
+    return CsvFormat("\t" if sep == r"\t" else sep, decimal, thousands, encoding)
+
+
+def usable_columns(inputs: pd.DataFrame, training: Any) -> tuple[pd.DataFrame, list[Column]]:
+    """Give each column the type that a model takes, decide by the rows to train on, and say what was decided."""
+    from sparsam.io.columns import describe_columns, typed_columns
+
+    typed, dropped = typed_columns(inputs)
+    columns = sorted(
+        [*describe_columns(typed.iloc[training]), *dropped], key=lambda column: list(inputs).index(column.name)
+    )
+    say(f"{len(columns)} columns:")
+    for column in columns:
+        if len(columns) <= MOST_LINES or column.remark:
+            say(f"  {column}")
+    if len(columns) > MOST_LINES:
+        say(f"  {sum(not column.remark for column in columns)} others: numeric")
+    return typed[[column.name for column in columns if column.kind != "dropped"]], columns
+
+
+def warn_of_determining_inputs(inputs: pd.DataFrame, targets: pd.DataFrame) -> None:
+    """Warn of inputs that alone determine a target."""
+    from sparsam.io.determined_targets import determining_inputs
+
+    for description in determining_inputs(inputs, targets):
+        say(f"Warning: {description}")
 
 
 def split(table: pd.DataFrame, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:
@@ -58,16 +104,11 @@ def train(pipeline: Any, inputs: pd.DataFrame, targets: Any, verbose: int) -> fl
 
     start = time.perf_counter()
     estimator = pipeline[-1]
-    with progress_shown(quiet=verbose == 0), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with progress_shown(quiet=verbose == 0):
         pipeline.fit(inputs, targets)
     seconds = time.perf_counter() - start
     estimator.set_params(checkpoint=None, resume=False)  # what is saved is about the model alone
     say(f"Stopped: {summary_line(estimator)}, {seconds:.1f} s")
-    for message in {
-        str(warning.message) for warning in caught if warning.category.__module__.startswith(("sparsam", "sklearn"))
-    }:
-        say(f"Warning: {message}")
     return seconds
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,19 @@ from zipfile import ZIP_STORED, ZipFile
 import pandas as pd
 import skops.io
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skops.io.exceptions import UnsupportedTypeException, UntrustedTypesFoundException
 
 from sparsam._utils.atomic_write import atomic_write
+from sparsam.io.columns import Column, as_categories, as_numbers, text_of
 from sparsam.io.schemas import LAYOUTS, MOVED, Layout
+from sparsam.io.tables import listed
 
-__all__ = ["TableModel", "load_pipeline", "save_pipeline"]
+__all__ = ["TableModel", "load_pipeline", "save_pipeline", "table_pipeline"]
 
 TRUSTED = (
     "numpy.dtype",
@@ -30,6 +37,7 @@ TRUSTED = (
 """Types beside those of scikit-learn and the like, of which skops keeps a list itself."""
 
 FORMAT = "sparsam table model 1"
+NUMBERS, CATEGORIES = "numbers", "categories"  # parts of the pipeline's first step
 SCHEMA = "schema.json"  # the archive's member that names the types
 
 
@@ -47,26 +55,93 @@ class TableModel:
     inputs: list[str]
     targets: list[str]
 
-    def take_inputs(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return the table's input columns.
+    def take_inputs(self, table: pd.DataFrame, say: Callable[[str], None] = lambda message: None) -> pd.DataFrame:
+        """Return the table's input columns, each with the type that it had in the training.
+
+        Parameters
+        ----------
+        table : DataFrame
+            Read with ``text=model.categorical``, so that codes such as 01 stay as they are written.
+        say : callable, default: silent
+            Takes a message about categories that the training did not have; they count as none.
 
         Raises
         ------
         ValueError
-            If one is missing.
+            If a column is missing, or holds text or infinity in the place of numbers: it names the column.
         """
         missing = [column for column in self.inputs if column not in table]
         if missing:
             raise ValueError(
                 f"the table lacks the column {missing[0]!r}"
                 + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
-                + f" that the model was trained on; it has {', '.join(map(str, table.columns))}"
+                + f" that the model was trained on; it has {listed(list(map(str, table.columns)))}"
             )
-        return table[self.inputs]
+        numeric, categories = self._columns(NUMBERS), self._categories
+        taken = {}
+        for name in self.inputs:
+            if name in categories:
+                taken[name] = _with_categories(table[name], categories[name], say)
+            else:  # a column in neither part was dropped
+                taken[name] = as_numbers(table[name], name) if name in numeric else table[name]
+        return pd.DataFrame(taken, index=table.index)
+
+    @property
+    def categorical(self) -> list[str]:
+        """Names of the columns of categories."""
+        return self._columns(CATEGORIES)
+
+    @property
+    def _categories(self) -> dict[str, NDArray[Any]]:
+        """Categories of the training, by column."""
+        if not self.categorical:
+            return {}
+        encoder = self.pipeline[0].named_transformers_[CATEGORIES]
+        if isinstance(encoder, Pipeline):  # until 0.1.0, behind an imputer
+            encoder = encoder[-1]
+        return dict(zip(self.categorical, encoder.categories_, strict=True))
+
+    def _columns(self, part: str) -> list[str]:
+        parts = {name: columns for name, _, columns in getattr(self.pipeline[0], "transformers_", ())}
+        return list(parts.get(part, ()))
 
     def predict(self, table: pd.DataFrame) -> NDArray[Any]:
         """Predict for each row of a table."""
         return self.pipeline.predict(self.take_inputs(table))
+
+
+def _with_categories(values: pd.Series, categories: NDArray[Any], say: Callable[[str], None]) -> pd.Series:
+    """Replace values by the categories of the training that are written alike; say which are none."""
+    texts = as_categories(values, str(values.name))
+    known = {text_of(category): category for category in categories if not pd.isna(category)}
+    unknown = texts.notna() & ~texts.isin(list(known))
+    if unknown.any():
+        shown = listed([repr(text) for text in texts[unknown].unique()], most=5)
+        say(f"{values.name}: {shown} (rows: {int(unknown.sum())}), unknown from the training, counts as no category")
+    return texts.map(lambda text: known.get(text, text), na_action="ignore")
+
+
+def table_pipeline(columns: list[Column], estimator: BaseEstimator) -> Pipeline:
+    """Make a pipeline that takes typed columns to an estimator.
+
+    Missing numbers are imputed by their median, and all are standardized. Each category becomes an indicator, a missing
+    value too where the training has some; an unknown one sets none.
+
+    Raises
+    ------
+    ValueError
+        If no column is left.
+    """
+    numbers = [column.name for column in columns if column.kind == "numeric"]
+    categories = [column.name for column in columns if column.kind == "categorical"]
+    if not numbers and not categories:
+        raise ValueError(f"no column is left to learn from; there were {listed([str(column) for column in columns])}")
+    parts = [
+        (NUMBERS, make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
+        (CATEGORIES, OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories),
+    ]
+    transformer = ColumnTransformer([part for part in parts if part[2]], verbose_feature_names_out=False)
+    return Pipeline([("columns", transformer), ("model", estimator)])
 
 
 def save_pipeline(model: TableModel, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

@@ -1,41 +1,96 @@
-"""Raw tables: reading them, and making numbers of their columns around an estimator.
-
-A table becomes inputs by scikit-learn's own transformers, which impute, standardize and encode; what is decided about
-each column is said aloud.
-"""
+"""Reading raw tables, and choosing their columns by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+import difflib
+import re
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-__all__ = ["TABLES", "numeric_targets", "read_table", "table_pipeline", "take_columns"]
+__all__ = ["TABLES", "CsvFormat", "listed", "read_table", "take_columns"]
 
-TABLES = (".csv", ".parquet", ".npz")
-MOST_CATEGORIES = 50  # of a column that is to be encoded; more are identifiers, or free text
+TABLES = (".csv", ".tsv", ".parquet", ".npz")
+SEPARATORS = {";": "';'", "\t": r"'\t'", "|": "'|'", ",": "','", " ": r"'\s+'"}
+"""Separators to look for where a file has one column, and how a command line takes them."""
+ENCODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # by the bytes that a file begins with
+ARRAYS = "arrays"  # key of DataFrame.attrs: the columns of each two-dimensional array
 
 
-def read_table(path: Path, say: Callable[[str], None] = lambda message: None) -> pd.DataFrame:
+@dataclass(frozen=True)
+class CsvFormat:
+    r"""Format of a text table.
+
+    Attributes
+    ----------
+    sep : str or None, default=None
+        Separator of values: one character, or ``\s+`` for spaces. None: a comma, in .tsv files a tab.
+    decimal : str, default="."
+        Decimal point.
+    thousands : str or None, default=None
+        Separator of thousands.
+    encoding : str, default="utf-8"
+        Encoding of the text.
+
+    Raises
+    ------
+    ValueError
+        If a mark is longer than one character, or two are the same.
+    LookupError
+        If Python knows no such encoding.
+    """
+
+    sep: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
+    encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        """Check the marks."""
+        "".encode(self.encoding)
+        for name in ("sep", "decimal", "thousands"):
+            mark = getattr(self, name)
+            if mark is not None and len(mark) != 1 and not (name == "sep" and mark == r"\s+"):
+                raise ValueError(f"{name} must be one character, got {mark!r}")
+        if self.decimal in (self.sep, self.thousands):
+            raise ValueError(f"decimal and another mark are both {self.decimal!r}")
+
+
+def read_table(
+    path: Path,
+    say: Callable[[str], None] = lambda message: None,
+    *,
+    csv_format: CsvFormat | None = None,
+    text: Collection[str] = (),
+) -> pd.DataFrame:
     """Read a table with named columns.
 
     Of an .npz file every array of one or two dimensions is a column, or columns NAME_0, NAME_1, ...; those of fewer
     rows than the longest are left out, as is said.
+
+    Parameters
+    ----------
+    path : Path
+        A .csv or .tsv file whose first line is a header, a .parquet file, or an .npz file of arrays.
+    say : callable, default: silent
+        Takes a message for the user.
+    csv_format : CsvFormat or None, default=None
+        Format of a .csv or .tsv file; None: the usual one.
+    text : collection of str, default=()
+        Columns of a .csv or .tsv file that are text even where they look like numbers.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it cannot be read, or holds no table.
+        If it cannot be read, holds no table, or two columns have the same name.
     """
     suffix = path.suffix.lower()
     if suffix not in TABLES:
@@ -43,34 +98,97 @@ def read_table(path: Path, say: Callable[[str], None] = lambda message: None) ->
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     try:
-        if suffix == ".csv":
-            table = pd.read_csv(path)
-        elif suffix == ".parquet":
+        if suffix == ".parquet":
             table = pd.read_parquet(path)
-        else:
+        elif suffix == ".npz":
             table = _read_arrays(path, say)
+        else:
+            table = _read_text(path, csv_format or CsvFormat(), text)
     except ImportError as error:
         raise ValueError(f"{path}: Parquet files need pyarrow; pip install 'sparsam[parquet]'") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: its text is not {error.encoding}: {_encoding_hint(path)}") from error
     except (ValueError, OSError, pd.errors.ParserError) as error:
         raise ValueError(f"{path}: cannot be read: {error}") from error
     if table.empty:
         raise ValueError(f"{path}: the table has no rows, or no columns")
     table.columns = table.columns.map(str)
+    _refuse_duplicates(path, list(table.columns))
     return table
 
 
+def _read_text(path: Path, form: CsvFormat, text: Collection[str]) -> pd.DataFrame:
+    sep = form.sep or ("\t" if path.suffix.lower() == ".tsv" else ",")
+    header, row = _first_rows(path, sep, form.encoding)
+    _refuse_duplicates(path, [name for name in header if name])
+    if len(row) > len(header) > 0:  # pandas would take the first values for an index
+        raise ValueError(
+            f"its first row has {len(row)} values, and its header {len(header)} names: name each column, and end no "
+            f"row with a separator{_separator_hint(header, sep)}"
+        )
+    types = {name: str for name in text if name in header}
+    try:
+        table = pd.read_csv(
+            path, sep=sep, decimal=form.decimal, thousands=form.thousands, encoding=form.encoding, dtype=types
+        )
+    except pd.errors.ParserError as error:
+        raise ValueError(f"{str(error).strip()}{_separator_hint(header, sep)}") from error
+    if table.shape[1] == 1 and _separator_hint(header, sep):
+        raise ValueError(f"it has one column, {header[0]!r}{_separator_hint(header, sep)}")
+    return table
+
+
+def _first_rows(path: Path, sep: str, encoding: str) -> tuple[list[str], list[str]]:
+    """Return the values of the header and of the row below, each empty where there is none."""
+    utf8 = encoding.lower() in ("utf-8", "utf8")
+    with path.open(encoding="utf-8-sig" if utf8 else encoding, newline="") as file:
+        rows = (line.split() for line in file) if sep == r"\s+" else csv.reader(file, delimiter=sep)
+        filled = (row for row in rows if row)
+        return next(filled, []), next(filled, [])
+
+
+def _separator_hint(header: list[str], sep: str) -> str:
+    """Name the separator that a header of one name seems to have."""
+    if len(header) != 1:
+        return ""
+    counts = {mark: header[0].count(mark) for mark in SEPARATORS if mark != sep}
+    mark = max(counts, key=counts.__getitem__)
+    return f"; its values seem to be separated otherwise: try --sep {SEPARATORS[mark]}" if counts[mark] else ""
+
+
+def _encoding_hint(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(4)
+    found = [encoding for mark, encoding in ENCODINGS if start.startswith(mark)]
+    return f"give --encoding {found[0] if found else 'cp1252 (Western European), or the one that it was saved in'}"
+
+
+def _refuse_duplicates(path: Path, names: list[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"{path}: several columns are named {listed(list(map(repr, twice)))}: rename all but one")
+
+
 def _read_arrays(path: Path, say: Callable[[str], None]) -> pd.DataFrame:
-    columns: dict[str, Any] = {}
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     n_rows = max((len(array) for array in arrays.values() if array.ndim), default=0)
     left_out = [name for name, array in arrays.items() if array.ndim not in (1, 2) or len(array) != n_rows]
     if left_out:
-        say(f"Left out of {path.name}, for they are no columns of {n_rows} rows: {_listed(left_out)}")
-    for name in arrays.keys() - set(left_out):
+        say(f"Left out of {path.name}, for they are no columns of {n_rows} rows: {listed(left_out)}")
+    columns: list[tuple[str, Any]] = []
+    parts: dict[str, list[str]] = {}
+    for name in sorted(arrays.keys() - set(left_out), key=_natural):
         array = arrays[name]
-        columns |= {name: array} if array.ndim == 1 else {f"{name}_{k}": array[:, k] for k in range(array.shape[1])}
-    return pd.DataFrame({name: columns[name] for name in sorted(columns, key=_natural)})
+        if array.ndim == 1:
+            columns.append((name, array))
+        else:
+            parts[name] = [f"{name}_{k}" for k in range(array.shape[1])]
+            columns += zip(parts[name], array.T, strict=True)
+    _refuse_duplicates(path, [name for name, _ in columns])
+    table = pd.DataFrame(dict(columns))
+    table.attrs[ARRAYS] = parts
+    return table
 
 
 def _natural(name: str) -> tuple[str, int]:
@@ -80,7 +198,7 @@ def _natural(name: str) -> tuple[str, int]:
 
 
 def take_columns(table: pd.DataFrame, names: list[str]) -> list[str]:
-    """Return the columns of that name; or, of a two-dimensional array of that name, all its columns.
+    """Return the columns of these names; for a two-dimensional array of an .npz file, all its columns.
 
     Raises
     ------
@@ -89,96 +207,22 @@ def take_columns(table: pd.DataFrame, names: list[str]) -> list[str]:
     """
     taken: list[str] = []
     for name in names:
-        matches = (
-            [name] if name in table else [c for c in table if c.startswith(f"{name}_") and c[len(name) + 1 :].isdigit()]
-        )
-        if not matches:
-            raise ValueError(f"no column {name!r} in the table; its columns are {_listed(list(table))}")
-        taken += [column for column in matches if column not in taken]
-    return taken
-
-
-def numeric_targets(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Return target columns as floats, NaN where missing.
-
-    Raises
-    ------
-    ValueError
-        If one is not numeric, holds nothing, or does not vary: it names the column.
-    """
-    targets = {}
-    for column in columns:
-        try:
-            values = pd.to_numeric(table[column]).astype(float)
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"the target {column!r} is not numeric ({error}): choose another, or `sparsam classify`"
-            ) from error
-        if values.isna().all():
-            raise ValueError(f"the target {column!r} holds no value at all: choose another")
-        if np.isinf(values).any():
-            raise ValueError(f"the target {column!r} holds infinity, first in row {int(np.argmax(np.isinf(values)))}")
-        if values.nunique() == 1:
-            raise ValueError(
-                f"the target {column!r} is constant, {values.dropna().iloc[0]:g}: nothing is left to predict"
-            )
-        targets[column] = values
-    return pd.DataFrame(targets)
-
-
-def table_pipeline(inputs: pd.DataFrame, estimator: BaseEstimator, say: Callable[[str], None]) -> Pipeline:
-    """Make a pipeline that takes a table like this one to the estimator.
-
-    Numbers are imputed by their median and standardized; categories, imputed by the most frequent, become an
-    indicator each, of which one never seen sets none. Columns that do not vary are dropped, and those that have a
-    category for nearly every row, and dates.
-
-    Raises
-    ------
-    ValueError
-        If no column is left.
-    """
-    numbers, categories = [], []
-    dropped: dict[str, list[str]] = {}
-    for column in inputs:
-        values = inputs[column]
-        if values.nunique(dropna=True) + (values.isna().any() and not _is_number(values)) < 2:
-            dropped.setdefault("constant", []).append(column)
-        elif _is_number(values):
-            numbers.append(column)
-        elif pd.api.types.is_datetime64_any_dtype(values):
-            dropped.setdefault("dates; make numbers of them first", []).append(column)
-        elif values.nunique() > MOST_CATEGORIES:
-            dropped.setdefault(f"more than {MOST_CATEGORIES} categories, as names have", []).append(column)
+        if name in table:
+            taken.append(name)
+        elif name in table.attrs.get(ARRAYS, {}):
+            taken += table.attrs[ARRAYS][name]
         else:
-            categories.append(column)
-    for reason, columns in dropped.items():
-        say(f"Dropped ({reason}): {_listed(columns)}")
-    if not numbers and not categories:
-        raise ValueError(f"no column is left to learn from; there were {_listed(list(inputs))}")
-    say(f"Inputs: {len(numbers)} numeric" + (f", {len(categories)} categorical" if categories else ""))
-    missing = [column for column in (*numbers, *categories) if inputs[column].isna().any()]
-    if missing:
-        say(f"Imputed where missing: {_listed(missing)}")
-    parts = [
-        ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
-        (
-            "categories",
-            make_pipeline(
-                SimpleImputer(strategy="most_frequent"),
-                OneHotEncoder(handle_unknown="ignore", sparse_output=False, drop="if_binary"),
-            ),
-            categories,
-        ),
-    ]
-    columns = ColumnTransformer([part for part in parts if part[2]], verbose_feature_names_out=False)
-    return Pipeline([("columns", columns), ("model", estimator)])
+            raise ValueError(f"no column {name!r} in the table; {_suggestion(name, list(table))}")
+    return list(dict.fromkeys(taken))
 
 
-def _is_number(values: pd.Series) -> bool:
-    return bool(pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values))
+def _suggestion(name: str, columns: list[str]) -> str:
+    parts = [column for column in columns if re.fullmatch(rf"{re.escape(name)}[_.]?\d+", column)]
+    close = parts or difflib.get_close_matches(name, columns, cutoff=0.7)
+    return (f"did you mean {listed(close)}? " if close else "") + f"its columns are {listed(columns)}"
 
 
-def _listed(columns: list[str], most: int = 12) -> str:
-    more = f" and {len(columns) - most} more" if len(columns) > most else ""
-    return ", ".join(columns[:most]) + more
+def listed(names: list[str], most: int = 12) -> str:
+    """List names, the first few of many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

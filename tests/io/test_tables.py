@@ -1,0 +1,99 @@
+"""Reading tables: names, formats of text, and what a file seems to need."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sparsam.io.tables import CsvFormat, read_table, take_columns
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name="table.csv", encoding="utf-8"):
+        path = tmp_path / name
+        path.write_bytes(content.encode(encoding))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("y1,lab,y1\n1,2,3\n", "several columns are named 'y1': rename all but one"),
+        ("a;b;c\n1;2;3\n", r"one column, 'a;b;c'; its values seem to be separated otherwise: try --sep ';'"),
+        ("a\tb\n1\t2\n", r"try --sep '\\t'"),
+        ("a b\n1 2\n", r"try --sep '\\s\+'"),
+        ("a;b\n1,5;2\n3;4\n", r"first row has 2 values, and its header 1 names: .*; .*try --sep ';'"),
+        ("a,b\n1,2,\n3,4,\n", "first row has 3 values, and its header 2 names: name each column, and end no row"),
+        ("a,b\n1,2\n1,2,3\n", "cannot be read: .*line 3"),
+        ("a,b\n", "no rows, or no columns"),
+        ("", "No columns to parse"),
+    ],
+)
+def test_faults_of_text_are_named_with_their_cure(write, content, message):
+    path = write(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_table(path)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(("encoding", "cure"), [("cp1252", "--encoding cp1252"), ("utf-16", "--encoding utf-16")])
+def test_bytes_that_are_not_utf_8_are_named_with_their_cure(write, encoding, cure):
+    path = write("größe,b\n1,2\n", encoding=encoding)
+    with pytest.raises(ValueError, match=f"its text is not utf-8: give {cure}"):
+        read_table(path)
+    assert list(read_table(path, csv_format=CsvFormat(encoding=encoding))) == ["größe", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "name"),
+    [
+        ("a;b\n1,5;2\n1.000,5;4\n", CsvFormat(sep=";", decimal=",", thousands="."), "t.csv"),
+        ("a\tb\n1.5\t2\n1000.5\t4\n", CsvFormat(), "t.tsv"),
+        ('\ufeffa,b\n1.5,2\n"1,000.5",4\n', CsvFormat(thousands=","), "t.CSV"),
+        ("a b\n1.5 2\n1000.5  4\n", CsvFormat(sep=r"\s+"), "t.csv"),
+    ],
+)
+def test_formats_of_text(write, content, form, name):
+    table = read_table(write(content, name), csv_format=form)
+    pd.testing.assert_frame_equal(table, pd.DataFrame({"a": [1.5, 1000.5], "b": [2, 4]}))
+
+
+@pytest.mark.parametrize("marks", [{"sep": ";;"}, {"decimal": ""}, {"decimal": ",", "sep": ","}, {"thousands": "."}])
+def test_formats_that_contradict_themselves_are_refused(marks):
+    with pytest.raises(ValueError, match=r"must be one character|are both"):
+        CsvFormat(**marks)
+
+
+def test_text_stays_as_it_is_written(write):
+    path = write("code,x\n01,1\n2,01\n,3\n")
+    table = read_table(path, text=["code", "another"])
+    assert table.code.tolist()[:2] == ["01", "2"]
+    assert table.code.isna().tolist() == [False, False, True]
+    assert table.x.tolist() == [1, 1, 3]
+
+
+def test_a_name_means_several_columns_only_if_an_array_has_it(tmp_path):
+    np.savez(tmp_path / "a.npz", Y=np.ones((3, 2)), z=np.arange(3), Z_0=np.arange(3))
+    table = read_table(tmp_path / "a.npz")
+    assert take_columns(table, ["Y", "z", "Y_1"]) == ["Y_0", "Y_1", "z"]
+    with pytest.raises(ValueError, match="no column 'Z' in the table; did you mean Z_0"):
+        take_columns(table, ["Z"])
+    with pytest.raises(ValueError, match="no column 'y' in the table; did you mean y_1, y_2"):
+        take_columns(pd.DataFrame(columns=["y_1", "y_2", "x"]), ["y"])
+
+
+def test_arrays_whose_columns_have_the_same_names_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", Y=np.ones((3, 2)), Y_1=np.arange(3))
+    with pytest.raises(ValueError, match="several columns are named 'Y_1'"):
+        read_table(tmp_path / "a.npz")
+
+
+def test_missing_and_unknown_files_are_named():
+    with pytest.raises(FileNotFoundError, match=r"no such file: nothing\.csv"):
+        read_table(Path("nothing.csv"))
+    with pytest.raises(ValueError, match=r"table.xlsx: unknown format; use one of .csv, .tsv, .parquet, .npz"):
+        read_table(Path("table.xlsx"))
