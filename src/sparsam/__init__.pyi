@@ -1,4 +1,4 @@
-from . import display, engine, gradcheck, images, inspection, reference, studies
+from . import display, engine, gradcheck, images, inspection, preprocessing, reference, studies
 from .display import (
     CostCurveDisplay,
     CovarianceDisplay,
@@ -46,6 +46,7 @@ __all__ = [
     "likelihood_ratio_test",
     "load",
     "parameter_study",
+    "preprocessing",
     "reference",
     "report",
     "save",

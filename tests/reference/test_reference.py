@@ -115,3 +115,18 @@ def test_without_targets_the_penalties_are_left():
 def test_logistic_does_not_overflow(a):
     with np.errstate(all="raise", under="ignore"):
         assert logistic(np.array(a)) == (a > 0)
+
+
+@pytest.mark.parametrize(
+    ("theta_size", "shape", "message"),
+    [
+        (17, (6, 10), r"shape \(n_samples, 3\), got \(6, 10\)$"),
+        (17, (3, 10), r"got \(3, 10\); it has samples in columns, as in the notes: pass data.T"),
+        (17, (3,), r"got \(3,\)$"),
+        (16, (10, 3), r"theta must have the shape \(17,\), got \(16,\)"),
+    ],
+)
+def test_shapes_of_the_notes_are_named(theta_size, shape, message):
+    """3 inputs and 2 units have 2 * 6 + 2 + 3 = 17 parameters."""
+    with pytest.raises(ValueError, match=message):
+        sparse_autoencoder_cost(np.zeros(theta_size), 3, 2, 1e-4, 0.1, 3.0, np.zeros(shape))

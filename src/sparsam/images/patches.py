@@ -159,6 +159,24 @@ def normalize_patches(patches: npt.ArrayLike) -> npt.NDArray[Any]:
     array([[0.269, 0.5  , 0.731],
            [0.5  , 0.5  , 0.5  ]])
     """
+    p, _ = patch_deviations(patches)
+    return scale_deviations(p, deviation_limit(p))
+
+
+def patch_deviations(patches: npt.ArrayLike) -> tuple[npt.NDArray[Any], int]:
+    """Subtract from each patch its own mean.
+
+    Returns
+    -------
+    deviations : ndarray of shape (n_patches, n_pixels)
+        A new array, of float32 or wider, in units of 2**exponent, so that no sum or square over- or underflows.
+    exponent : int
+
+    Raises
+    ------
+    ValueError
+        As in `normalize_patches`.
+    """
     given = np.asarray(patches)
     if given.ndim != 2 or given.size == 0 or given.dtype.kind not in "buif":
         raise ValueError(
@@ -169,15 +187,26 @@ def normalize_patches(patches: npt.ArrayLike) -> npt.NDArray[Any]:
         raise ValueError(f"patches[{np.argmin(finite)}] contains NaN or infinity")
 
     p = given.astype(np.result_type(floating_dtype(given), np.float32))
-    # By a power of two, which is exact, so that no square over- or underflows.
-    np.ldexp(p, -np.frexp(np.abs(p).max())[1], out=p)
+    exponent = int(np.frexp(np.abs(p).max())[1])
+    np.ldexp(p, -exponent, out=p)  # exact
     p -= p[:, :1].copy()  # makes a constant patch exactly 0, which its rounded mean would not
     p -= p.mean(axis=1, keepdims=True)
-    p_std = 3 * p.std()
-    if p_std == 0:
-        return np.full_like(p, 0.5)
-    np.clip(p, -p_std, p_std, out=p)
-    p /= p_std
+    return p, exponent
+
+
+def deviation_limit(deviations: npt.NDArray[Any]) -> float:
+    """Return three standard deviations of all deviations from patch means: the limit of those that are kept."""
+    return float(3 * deviations.std())
+
+
+def scale_deviations(deviations: npt.NDArray[Any], limit: float) -> npt.NDArray[Any]:
+    """Cut deviations from patch means off at a limit, and scale them into [0.1, 0.9], in place."""
+    p = deviations
+    if limit == 0:
+        p[...] = 0.5
+        return p
+    np.clip(p, -limit, limit, out=p)
+    p /= limit
     p += 1
     p *= 0.4
     p += 0.1

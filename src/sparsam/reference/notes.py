@@ -37,6 +37,11 @@ def sparse_autoencoder_cost(
     cost : float
     grad : array of the shape of theta
 
+    Raises
+    ------
+    ValueError
+        If `theta` or `data` has another shape; of samples in columns it says to transpose them.
+
     References
     ----------
     A. Ng, *CS294A Lecture notes: Sparse autoencoder*, section 3.
@@ -48,7 +53,14 @@ def sparse_autoencoder_cost(
     >>> round(cost, 4), grad.shape  # y = 1/2 = data: only 3 KL(0.1 || 0.5) is left
     (1.1042, (7,))
     """
-    theta = np.asarray(theta, dtype=float)
+    theta, data = np.asarray(theta, dtype=float), np.asarray(data, dtype=float)
+    n_parameters = 2 * visible_size * hidden_size + hidden_size + visible_size
+    if theta.shape != (n_parameters,):
+        raise ValueError(f"theta must have the shape ({n_parameters},), got {theta.shape}")
+    if data.ndim != 2 or data.shape[1] != visible_size:
+        in_columns = data.ndim == 2 and data.shape[0] == visible_size
+        cure = "; it has samples in columns, as in the notes: pass data.T" if in_columns else ""
+        raise ValueError(f"data must have the shape (n_samples, {visible_size}), got {data.shape}{cure}")
     W1, W2, b1, b2 = np.split(
         theta,
         np.cumsum([visible_size * hidden_size, hidden_size * visible_size, hidden_size]),

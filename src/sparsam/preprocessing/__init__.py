@@ -1,0 +1,10 @@
+"""Transformers that prepare data for the networks: fitted once, saved with the model, applied to what comes later."""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from sparsam.preprocessing.patch_normalizer import PatchNormalizer as PatchNormalizer
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"patch_normalizer": ["PatchNormalizer"]})

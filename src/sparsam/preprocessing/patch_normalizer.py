@@ -1,0 +1,150 @@
+"""Normalization of image patches with a scale that is kept."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sparsam.images.patches import deviation_limit, patch_deviations, scale_deviations
+
+__all__ = ["PatchNormalizer"]
+
+FAR = 2.0  # limits; 2 % of patches of natural images have a value beyond, of MNIST's digits none
+MOST_FAR, LEAST_SPREAD = 0.05, 0.1
+
+
+class PatchNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    r"""Scale image patches into [0.1, 0.9] by the scale of the patches that it was fitted on.
+
+    From each patch its own mean is subtracted. What is left is cut off at :math:`\pm p_{std}`, three standard
+    deviations of all values that `fit` has seen, and
+
+    .. math:: p \leftarrow 0.4 \, (p / p_{std} + 1) + 0.1 .
+
+    Unlike :func:`sparsam.images.normalize_patches`, which takes the scale of whatever it is given, new patches are
+    scaled as those of the training were: the code of a patch does not depend on the others beside it.
+
+    Attributes
+    ----------
+    limit_ : float
+        :math:`p_{std}`, in the units of X.
+    n_features_in_ : int
+        Number of pixels of a patch.
+    feature_names_in_ : ndarray of str
+        Names of the columns of X; only if all are strings.
+
+    Notes
+    -----
+    Source: A. Ng, CS294A lecture notes "Sparse autoencoder", exercise, step 1 (`normalizeData`).
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sparsam import SparseAutoencoder
+    >>> from sparsam.images import natural_images, sample_patches
+    >>> from sparsam.preprocessing import PatchNormalizer
+    >>> patches = sample_patches(natural_images(), n_patches=2000, patch_size=8, random_state=0)
+    >>> pipe = make_pipeline(PatchNormalizer(), SparseAutoencoder(n_components=9, random_state=0)).fit(patches)
+    >>> bool((pipe.transform(patches)[:5] == pipe.transform(patches[:5])).all())
+    True
+    """
+
+    def fit(self, X: ArrayLike, y: Any = None) -> PatchNormalizer:
+        """Find the scale of patches.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_patches, n_pixels)
+            A patch a row, in any units.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : PatchNormalizer
+
+        Raises
+        ------
+        ValueError
+            If X is not 2-D, is empty, or has NaN or infinity.
+        """
+        deviations, exponent = patch_deviations(self._validated(X, reset=True))
+        self.limit_ = float(np.ldexp(deviation_limit(deviations), exponent))
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[Any]:
+        """Normalize patches by the scale of those that were fitted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_patches, n_pixels)
+            In the units of the patches that were fitted.
+
+        Returns
+        -------
+        normalized : ndarray of shape (n_patches, n_pixels)
+            In [0.1, 0.9]; 0.5 is a patch's mean.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of columns, NaN or infinity.
+
+        Warns
+        -----
+        UserWarning
+            If more than 5 % of the patches reach beyond twice the limit, or all of them vary by less than a tenth of
+            what the fitted ones did: they seem to be in other units.
+        """
+        check_is_fitted(self)
+        deviations, exponent = patch_deviations(self._validated(X, reset=False))
+        limit = float(np.ldexp(self.limit_, -exponent))
+        _warn_of_other_units(deviations, limit)
+        return scale_deviations(deviations, limit)
+
+    def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
+        """Undo the scaling; patch means, and what was cut off, are lost.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_patches, n_pixels)
+            Normalized patches, or reconstructions of such.
+
+        Returns
+        -------
+        deviations : ndarray of shape (n_patches, n_pixels)
+            Deviations from the patch means, in the units of the patches that were fitted.
+        """
+        check_is_fitted(self)
+        scaled = self._validated(X, reset=False)
+        return ((scaled - 0.5) / 0.4 * self.limit_).astype(scaled.dtype)
+
+    def _validated(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
+        return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: floating types are preserved."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _warn_of_other_units(deviations: NDArray[Any], limit: float) -> None:
+    far = float((np.abs(deviations).max(axis=1) > FAR * limit).mean())
+    spread = deviation_limit(deviations)
+    if far > MOST_FAR:
+        found = f"{far:.0%} of the patches reach far beyond the range of those that were fitted, and are cut off"
+    elif 0 < spread < LEAST_SPREAD * limit and len(deviations) > 1:
+        found = f"the patches vary by {spread / limit:.1%} of what those did that were fitted"
+    else:
+        return
+    warnings.warn(
+        f"{found}: give them in the units of the training (whitened alike, and not normalized before)",
+        UserWarning,
+        stacklevel=3,
+    )
