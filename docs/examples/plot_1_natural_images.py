@@ -17,7 +17,7 @@ from sparsam.images import natural_images, normalize_patches, sample_patches
 patches = normalize_patches(
     sample_patches(natural_images(), n_patches=10_000, patch_size=8, random_state=0)
 )
-_ = plot_filters(patches[:100], normalize_all=True)
+_ = plot_filters(patches[:100], normalize_each=False)
 
 # %%
 # Training has no learning rate and no epochs. It follows the exact gradient of the whole
@@ -40,7 +40,7 @@ _ = plot_cost_curve(model.history_)
 # The learned filters. A hidden unit is most active on the patch (of a given length) that is
 # proportional to its weights, so this is a picture of what each one looks for: bars and edges,
 # at one place, in one direction.
-_ = plot_filters(model.components_, normalize_each=True)
+_ = plot_filters(model.components_)
 
 # %%
 # Is that owed to sparsity, or would any method find edges? Principal components are the linear
@@ -48,7 +48,7 @@ _ = plot_filters(model.components_, normalize_each=True)
 from sklearn.decomposition import PCA
 
 pca = PCA(25).fit(patches)
-_ = plot_filters(pca.components_, normalize_each=True)
+_ = plot_filters(pca.components_)
 
 # %%
 # In numbers. How far does a filter spread around its center, and does it have one direction?

@@ -18,12 +18,12 @@ from sparsam.display import plot_filters
 X = load_digits().data / 16.0
 
 ordinary = SparseAutoencoder(36, beta=0.0, alpha=1e-3, random_state=0).fit(X)
-_ = plot_filters(ordinary.components_, normalize_each=True)
+_ = plot_filters(ordinary.components_)
 
 # %%
 # And with it: a unit shall be active on one digit in ten.
 sparse = SparseAutoencoder(36, rho=0.1, beta=0.5, alpha=1e-3, random_state=0).fit(X)
-_ = plot_filters(sparse.components_, normalize_each=True)
+_ = plot_filters(sparse.components_)
 
 # %%
 # How the activations are spread says it in numbers: the more a unit is either off or clearly

@@ -27,7 +27,7 @@ X = X / 16.0
 unlabeled, labels, X_test, y_test = X[:1200], y[:1200], X[1200:], y[1200:]
 
 autoencoder = SparseAutoencoder(100, rho=0.1, beta=0.3, alpha=3e-4, random_state=0).fit(unlabeled)
-_ = plot_filters(autoencoder.components_, normalize_each=True)
+_ = plot_filters(autoencoder.components_)
 
 # %%
 # The same classifier on the pixels themselves, on 30 principal components, and on the sparse

@@ -1,5 +1,6 @@
 """Displays take what they draw from an estimator, draw it where they are told, and hold on to it."""
 
+import re
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -27,7 +28,7 @@ from sparsam import (
     SparseAutoencoder,
     TangentPipeline,
 )
-from sparsam.display import filter_mosaic, plot_transition_matrix
+from sparsam.display import filter_mosaic, plot_filters, plot_transition_matrix
 from sparsam.estimators._labels.likelihood_profile import LikelihoodProfile
 
 pytestmark = pytest.mark.usefixtures("least_optimized")
@@ -180,6 +181,51 @@ def test_filters_are_those_of_the_innermost_network():
     assert_array_equal(display.image_.get_array(), expected)
     with pytest.raises(ValueError, match=r"image_shape = \(3, 5\) does not fit rows of 16 features"):
         FilterDisplay.from_estimator(AUTOENCODER, image_shape=(3, 5))
+
+
+@pytest.mark.parametrize("image_shape", [(4, 12), (12, 4), (4, 4, 3)])
+def test_a_faint_filter_is_as_readable_as_a_strong_one_by_default(image_shape):
+    filters = np.random.default_rng(0).normal(size=(3, 48)) * [[1.0], [1e-3], [1e-6]]
+    shown = filters.reshape(3, *image_shape)
+    one = {"border_width": 0, "n_columns": 1}
+    for mosaic in (
+        filter_mosaic(shown, **one),
+        np.asarray(plot_filters(shown, library="PIL", **one)),
+        FilterDisplay.from_filters(shown, **one).image_.get_array(),
+        FilterDisplay.from_estimator(Fitted(components_=filters), image_shape=image_shape, **one).image_.get_array(),
+    ):
+        for tile in np.split(mosaic, 3):
+            assert tile.min() == 0 or tile.max() == 255
+    assert (np.ptp(mosaic, axis=2).max() > 0) == (len(image_shape) == 3)
+
+
+NETWORK = Fitted(coefs_=[np.ones((3, 2))], transform=None, predict=None)  # on three features
+
+
+@pytest.mark.parametrize(
+    ("steps", "part", "ends"),
+    [
+        ((PCA(3), LogisticRegression()), "pipe[:-1]", "PCA"),
+        ((PCA(3), StandardScaler(), LogisticRegression()), "pipe[:-2]", "PCA"),
+        ((StandardScaler(), PCA(3), NETWORK), "pipe[:-1]", "PCA"),  # its weights are not of the pixels
+    ],
+)
+@pytest.mark.parametrize("search", [False, True])
+def test_a_pipeline_that_ends_beyond_the_filters_is_refused_with_the_part_that_has_them(steps, part, ends, search):
+    model = make_pipeline(*steps).fit(IMAGES, IMAGES[:, 0] > 0.5)
+    if search:
+        model, part = Fitted(best_estimator_=model), part.replace("pipe", "search.best_estimator_")
+    with pytest.raises(TypeError, match=rf"FilterDisplay draws .*pass {re.escape(part)}, which ends with {ends}"):
+        FilterDisplay.from_estimator(model)
+    inner = model.best_estimator_ if search else model
+    assert FilterDisplay.from_estimator(inner[: int(part[part.index(":") + 1 : -1])]).filters.shape == (3, 16)
+
+
+def test_reconstructions_of_a_pipeline_that_classifies_are_those_of_the_part_before():
+    model = make_pipeline(PCA(3), LogisticRegression()).fit(IMAGES, IMAGES[:, 0] > 0.5)
+    with pytest.raises(TypeError, match=r"Pipeline has no inverse_transform: pass pipe\[:-1\], which ends with PCA"):
+        ReconstructionDisplay.from_estimator(model, IMAGES)
+    assert ReconstructionDisplay.from_estimator(model[:-1], IMAGES).reconstructions.shape == (10, 16)
 
 
 def test_reconstructions_go_through_the_whole_pipeline():

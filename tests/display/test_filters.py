@@ -91,8 +91,8 @@ def test_users_settings_do_not_disturb_the_pixels(tmp_path, settings):
     "options",
     [
         {},
-        {"normalize_each": True, "n_columns": 2},
-        {"normalize_all": False, "cmap": "viridis"},
+        {"normalize_each": False, "n_columns": 2},
+        {"normalize_each": False, "normalize_all": False, "cmap": "viridis"},
         {"image_width": 7, "border_color": "orange", "border_width": 3},
     ],
 )
@@ -111,9 +111,10 @@ def test_both_libraries_draw_the_same_pixels_on_screen_and_disk(tmp_path, option
 
 def test_color_patches():
     A = np.random.default_rng(0).uniform(size=(4, 3, 5, 3))
-    image = plot_filters(A, normalize_all=False)
+    as_they_are = {"normalize_each": False, "normalize_all": False}
+    image = plot_filters(A, **as_they_are)
     pixels = screen(image.figure)
-    assert_array_equal(pixels, enlarged(filter_mosaic(A, normalize_all=False), pixels))
+    assert_array_equal(pixels, enlarged(filter_mosaic(A, **as_they_are), pixels))
 
 
 def test_pillow_opens_no_figure_and_matplotlib_one():

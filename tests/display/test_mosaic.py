@@ -15,7 +15,8 @@ from numpy.testing import assert_array_equal
 from sparsam.display import filter_mosaic
 from sparsam.display.mosaic import square_columns
 
-RAW = {"normalize_all": False}
+RAW = {"normalize_each": False, "normalize_all": False}
+TOGETHER = {"normalize_each": False}
 BLUE = (0, 0, 255)
 MIDDLE = 128  # the color of 1/2, in "gray" as in color
 
@@ -180,13 +181,13 @@ def test_normalization_depends_on_neither_scale_nor_offset(shape, each, seed, sc
 
 def test_each_filter_by_itself_uses_the_whole_scale():
     A = np.array([[0.0, 1.0, 2.0, 3.0], [1000.0, 1001.0, 1002.0, 1003.0], [0.0, 0.1, 0.2, 0.3]])
-    tiles, _ = take_apart(filter_mosaic(A, normalize_each=True), 3, 2, 2, 1)
+    tiles, _ = take_apart(filter_mosaic(A), 3, 2, 2, 1)
     assert_array_equal(tiles[..., 0].reshape(3, 4), [[0, 85, 170, 255]] * 3)
 
 
 def test_all_filters_together_keep_their_proportions():
     A = np.array([[-1.0, 1.0, 0.0, 0.0], [-0.25, 0.25, 0.0, 0.0]])
-    tiles, _ = take_apart(filter_mosaic(A), 2, 2, 2, 1)
+    tiles, _ = take_apart(filter_mosaic(A, **TOGETHER), 2, 2, 2, 1)
     assert_array_equal(tiles[..., 0].reshape(2, 4), [[0, 255, 128, 128], [96, 160, 128, 128]])
 
 
@@ -194,7 +195,7 @@ def test_normalize_each_wins():
     A = np.random.default_rng(0).normal(size=(5, 9)) * np.arange(1, 6)[:, np.newaxis]
     both = filter_mosaic(A, normalize_each=True, normalize_all=True)
     assert_array_equal(both, filter_mosaic(A, normalize_each=True, normalize_all=False))
-    assert (both != filter_mosaic(A)).any()
+    assert (both != filter_mosaic(A, **TOGETHER)).any()
 
 
 def test_without_normalization_values_are_clipped():
@@ -203,7 +204,7 @@ def test_without_normalization_values_are_clipped():
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -3.7, 1e308, -1e308, 5e-324, 1e16])
-@pytest.mark.parametrize("options", [{"normalize_each": True}, {"normalize_all": True}])
+@pytest.mark.parametrize("options", [{}, TOGETHER])
 @pytest.mark.parametrize("shape", [(3, 63), (3, 4, 5), (3, 4, 5, 3)])
 def test_constant_filters_are_mid_gray_without_a_warning(constant, options, shape):
     with warnings.catch_warnings():
@@ -218,12 +219,12 @@ def test_constant_filters_are_mid_gray_without_a_warning(constant, options, shap
 def test_rounding_is_not_enlarged(dtype):
     almost = np.full((1, 16), 0.3, dtype)
     almost[0, 5] = np.nextafter(dtype(0.3), dtype(1))
-    assert (filter_mosaic(almost, border_width=0, normalize_each=True) == MIDDLE).all()
+    assert (filter_mosaic(almost, border_width=0) == MIDDLE).all()
 
 
 def test_constant_filter_among_others():
     A = np.array([[0.7, 0.7, 0.7, 0.7], [0.0, 1.0, 2.0, 3.0]])
-    tiles, _ = take_apart(filter_mosaic(A, normalize_each=True), 2, 2, 2, 1)
+    tiles, _ = take_apart(filter_mosaic(A), 2, 2, 2, 1)
     assert (tiles[0] == MIDDLE).all()
     assert_array_equal(tiles[1, ..., 0], [[0, 85], [170, 255]])
 

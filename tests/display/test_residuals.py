@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from sparsam.display import plot_likelihood_profile, plot_residuals
+from sparsam.display import plot_likelihood_profile, plot_residuals, plot_tangents
 from sparsam.estimators._labels.likelihood_profile import LikelihoodProfile
 
 C = np.array([[1.0, 0.8, -0.2], [0.8, 1.0, 0.1], [-0.2, 0.1, 4.0]])
@@ -69,3 +69,22 @@ def test_the_likelihood_profile_shows_the_curve_and_the_interval(tmp_path):
     ]
     with pytest.raises(TypeError, match="epsilon='estimate'"):
         plot_likelihood_profile(None)
+
+
+def test_positive_numbers_are_red_and_negative_ones_blue_in_every_picture():
+    """Matplotlib's and the report's, to the same color."""
+    pytest.importorskip("altair")
+    from sparsam.reports.charts import heatmap
+
+    image = next(axes.images[0] for axes in plot_residuals(np.zeros((5, 3)), C).axes if axes.images)
+    negative, positive = (np.rint(255 * np.array(image.to_rgba(value)[:3])) for value in (-1.0, 1.0))
+    assert negative[2] > 2 * negative[0]
+    assert positive[0] > 2 * positive[2]
+    spec = heatmap(np.eye(3), list("abc"), rows=None, columns=None, signed=True, description="")
+    scale = spec["layer"][0]["encoding"]["color"]["scale"]
+    assert scale["domain"] == sorted(scale["domain"])
+    assert (scale["domain"][0], scale["domain"][-1]) == (-1, 1)
+    for color, expected in ((scale["range"][0], negative), (scale["range"][-1], positive)):
+        np.testing.assert_array_equal([int(color[k : k + 2], 16) for k in (1, 3, 5)], expected)
+    tangents = plot_tangents(np.zeros((1, 4)), np.array([[[-1.0, 1.0, 0.0, 0.0]]]), (2, 2)).axes[1].images[0]
+    np.testing.assert_allclose(tangents.to_rgba([-1.0, 1.0]), image.to_rgba([-1.0, 1.0]))

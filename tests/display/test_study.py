@@ -49,7 +49,7 @@ def test_every_setting_has_a_cell_of_its_own_on_the_page(draw, lengths):
     for one, other in itertools.combinations(boxes, 2):
         assert one.x1 <= other.x0 or other.x1 <= one.x0 or one.y1 <= other.y0 or other.y1 <= one.y0
     shown = {cell.images[0].get_array().tobytes() for cell in figure.axes}
-    assert shown == {filter_mosaic(A, normalize_each=True, border_color="white").tobytes() for A in filters}
+    assert shown == {filter_mosaic(A, border_color="white").tobytes() for A in filters}
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
@@ -87,9 +87,7 @@ def test_of_several_seeds_the_first_is_drawn_and_numbers_are_means(draw):
     for quality, error in means.itertuples(index=False):
         assert any(caption.startswith(f"{quality:.2f}") and caption.endswith(f"{error:.3g}") for caption in captions)
     assert "Filters of seed 4, numbers: means of 3 seeds" in " ".join(text.get_text() for text in figure.texts)
-    np.testing.assert_array_equal(
-        figure.axes[0].images[0].get_array(), filter_mosaic(filters[0], normalize_each=True, border_color="white")
-    )
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), filter_mosaic(filters[0], border_color="white"))
 
 
 def test_what_is_missing_is_said(draw):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,8 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import safetensors
+import skops.io
+from sklearn import config_context
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 
 from sparsam import SparseAutoencoder, load, save
 
@@ -183,7 +189,7 @@ def test_what_load_would_refuse_is_not_saved(build, X, path):
 
 def test_an_existing_file_is_kept_unless_overwriting_is_asked_for(path, model):
     path.write_bytes(b"precious")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError, match="overwrite=True"):
         save(model, path)
     assert path.read_bytes() == b"precious"
     save(model, path, overwrite=True)
@@ -209,3 +215,53 @@ def test_a_failing_write_leaves_what_was_there(path, model, monkeypatch, overwri
     assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == (
         {path.name: b"the old model"} if overwrite else {}
     )
+
+
+# What scikit-learn keeps beside the hyperparameters
+
+
+def test_the_container_of_results_is_kept(build, X, path):
+    model = build().set_output(transform="pandas").fit(X)
+    loaded = again(model, path)
+    assert_same(loaded, model)
+    pd.testing.assert_frame_equal(loaded.transform(X), model.transform(X))
+
+
+def test_metadata_requests_are_kept(build, X, path):
+    with config_context(enable_metadata_routing=True):
+        model = build().set_fit_request(sample_weight=True).set_score_request(sample_weight="of_rows").fit(X)
+        loaded = again(model, path)
+        assert str(loaded.get_metadata_routing()) == str(model.get_metadata_routing())
+        assert loaded.get_metadata_routing().fit.requests["sample_weight"] is True
+    assert_same(loaded, model, apart_from=("_metadata_request",))
+
+
+def test_an_attribute_that_the_file_has_no_place_for_is_named(build, X, path):
+    model = build().fit(X)
+    model.scaler_ = 3.0
+    with pytest.raises(TypeError, match="the attribute 'scaler_' is none that fit or scikit-learn sets"):
+        save(model, path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("wrap", "part", "take"),
+    [
+        (lambda network: make_pipeline(MinMaxScaler(), network), "model[-1]", lambda model: model[-1]),
+        (
+            lambda network: GridSearchCV(network, {}, cv=2),
+            "model.best_estimator_",
+            lambda model: model.best_estimator_,
+        ),
+    ],
+)
+def test_a_wrapped_network_is_refused_with_the_ways_to_save_it(build, X, path, wrap, part, take):
+    model = wrap(build()).fit(X)
+    with pytest.raises(TypeError, match=rf"{re.escape(part)}, or the whole by skops\.io\.dump\(model, path\)"):
+        save(model, path)
+    assert not path.exists()
+    save(take(model), path)  # the message tells the truth
+    archive = path.with_suffix(".skops")
+    skops.io.dump(model, archive)
+    whole = skops.io.load(archive, trusted=skops.io.get_untrusted_types(file=archive))
+    np.testing.assert_array_equal(whole.transform(X), model.transform(X))

@@ -69,6 +69,17 @@ def test_labels_that_json_cannot_hold_are_refused(tmp_path):
         save(model, tmp_path / "model.safetensors")
 
 
+@pytest.mark.parametrize("estimator", [MultivariateNormalRegressor, NoisyLabelClassifier])
+def test_a_function_that_makes_tangents_is_refused_by_name(tmp_path, estimator):
+    """Without it a loaded model would be fitted to another objective."""
+    model = estimator((), tangents=lambda X: np.ones((len(X), 1, 3)), **FAST).fit(X, LABELS == "yes")
+    with pytest.raises(TypeError, match=r"tangents is a function.*set_params\(tangents=None\)"):
+        save(model, tmp_path / "model.safetensors")
+    assert list(tmp_path.iterdir()) == []
+    save(model.set_params(tangents=None), tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(load(tmp_path / "model.safetensors").predict(X), model.predict(X))
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_targets_in_units_far_apart_make_a_model_that_loads(tmp_path):
     """Rounding takes the definiteness of a covariance whose entries are 1e-18 to 1e18, not that of its correlations."""

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import sparsam
 from sparsam import SparseAutoencoder
+from sparsam.reports.diagnostics import diagnose_inputs
 from sparsam.reports.unit_pages import losses_without
 
 pytestmark = pytest.mark.slow
@@ -103,6 +104,20 @@ def test_a_saturated_unit_is_named(autoencoder, patches, contents):
 def test_data_outside_of_the_outputs_range_are_a_warning(autoencoder, patches, contents):
     assert "outside [0, 1]" not in contents(sparsam.report(autoencoder, patches)).text
     assert "outside [0, 1]" in contents(sparsam.report(autoencoder, patches * 3 - 1)).text
+
+
+@pytest.mark.parametrize("excess", [2.3e-16, 1e-7, 0.9e-6, 1.1e-6, 1e-3])
+@pytest.mark.parametrize("end", [0, 1])
+def test_the_report_allows_the_rounding_that_a_fit_allows(patches, excess, end):
+    X = patches.copy()
+    X[3, 5] = 1 + excess if end else -excess
+    try:
+        SparseAutoencoder(2, rho=0.2, max_iter=1, tol=1.0, random_state=0).fit(X)
+        refused = False
+    except ValueError:
+        refused = True
+    assert refused == (excess > 1e-6)
+    assert [finding.kind for finding in diagnose_inputs(X, "logistic")] == (["warning"] if refused else [])
 
 
 @pytest.mark.slow

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
 import sparsam
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier
+from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.reports.classifier import _calibration
-from sparsam.reports.regressor import _coverage
+from sparsam.reports.coverage import SHARES_TESTED, Coverage, diagnose_coverage
 from sparsam.reports.rows import Rows
 
 pytestmark = [
@@ -17,9 +19,28 @@ pytestmark = [
 ]
 
 
+@pytest.mark.parametrize("kind", ["regressor", "classifier"])
+def test_the_time_of_a_fit_counts_the_trainings_before_the_last(kind, measured, monkeypatch, contents):
+    """Without a clock: what was spent before a training is a number of the test's."""
+    X, Y = measured
+    spent = iter(100.0 * np.arange(1, 1000))
+    monkeypatch.setattr(TimeBudget, "spent", lambda self: next(spent))
+    if kind == "regressor":
+        model = MultivariateNormalRegressor((2,), cv=2, max_iter=3, random_state=0).fit(X, Y)
+    else:
+        model, Y = NoisyLabelClassifier((), max_iter=3, random_state=0).fit(X, Y[:, 0] > 0), Y[:, 0] > 0
+    before_the_last = next(spent) - 100
+    assert before_the_last > 100  # there were others
+    assert before_the_last <= model.history_["seconds"].iloc[0] <= model.history_["seconds"].iloc[-1]
+    assert (
+        f"time to these weights {model.history_['seconds'].iloc[-1]:.1f} s"
+        in contents(sparsam.report(model, X, Y)).text
+    )
+
+
 def test_residuals_of_the_model_s_own_noise_are_covered(pages, contents):
     text = contents(pages["regressor"]).text
-    assert "as it should within chance" in text
+    assert "no exact binomial test rejects it" in text
     assert "rows that the training did not see" in text
 
 
@@ -28,11 +49,53 @@ def test_coverage_is_that_of_chi_squared_whatever_is_missing():
     C = np.array([[2.0, 1.0], [1.0, 1.0]])
     Y = rng.multivariate_normal([0, 0], C, size=20_000)
     Y[rng.random(20_000) < 0.3, 0] = np.nan
-    expected, observed, band, n = _coverage(Y, np.zeros_like(Y), C)
-    assert n == 20_000
+    coverage = Coverage.of(Y, np.zeros_like(Y), C)
+    expected, observed, band = coverage.curve()
+    assert coverage.n == 20_000
     np.testing.assert_array_less(np.abs(observed - expected), 2.5 * band + 1e-3)
-    _, too_small, _, _ = _coverage(Y, np.zeros_like(Y), C / 4)
+    assert not coverage.rejected()
+    _, too_small, _ = Coverage.of(Y, np.zeros_like(Y), C / 4).curve()
     assert too_small[95] < 0.75
+
+
+def of_shares(n, inside):
+    """Rows of which so many are inside the region of each share that is tested."""
+    edges, counts = (0.0, *SHARES_TESTED, 1.0), np.diff([0, *inside, n])
+    return Coverage(np.repeat((np.add(edges[:-1], edges[1:])) / 2, counts))
+
+
+@pytest.mark.parametrize(
+    ("inside", "kind", "said"),
+    [
+        ((500, 800, 900, 950, 990), "good", "no exact binomial test rejects it"),
+        ((500, 800, 900, 925, 990), "warning", "promises more than it keeps"),  # p = 0.0006, within 4 deviations
+        ((500, 800, 900, 972, 990), "warning", "larger than the residuals"),  # p = 0.0008
+        ((500, 800, 900, 950, 974), "warning", "promises more than it keeps"),  # in the tail alone
+        ((446, 800, 900, 950, 990), "warning", "promises more than it keeps"),  # in the middle alone
+        ((554, 800, 900, 950, 970), "warning", "one covariance does not suit all rows"),
+    ],
+)
+def test_coverage_is_judged_at_every_share_in_both_directions(inside, kind, said):
+    coverage = of_shares(1000, inside)
+    assert [round(1000 * found) for _, found, _ in coverage.table()] == list(inside)
+    finding = diagnose_coverage(coverage, "held out")
+    assert finding.kind == kind
+    assert said in finding.text
+
+
+def test_the_p_value_of_the_coverage_is_the_binomial_one():
+    coverage = of_shares(1000, (500, 800, 900, 925, 990))
+    probabilities = binom.pmf(np.arange(1001), 1000, 0.95)
+    expected = probabilities[probabilities <= probabilities[925] * (1 + 1e-7)].sum()
+    assert coverage.p_value(0.95) == pytest.approx(expected)
+    assert 5e-4 < expected < 7e-4
+
+
+def test_a_right_covariance_is_rejected_in_one_report_of_a_hundred_at_most():
+    """Rows of a right model are uniform: of 1000 reports at most so many rejections as B(1000, 1 %) has once in 1e4."""
+    rng = np.random.default_rng(0)
+    rejections = sum(bool(Coverage(np.sort(rng.random(200))).rejected()) for _ in range(1000))
+    assert rejections <= binom.isf(1e-4, 1000, 0.01)
 
 
 def test_a_covariance_that_promises_too_much_is_a_warning(regressor, measured, contents):

@@ -71,7 +71,7 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = True) -> Ite
     ...     _ = file.write(b"other")
     Traceback (most recent call last):
     ...
-    FileExistsError: [Errno 17] it exists already and overwrite=False: '...weights.bin'
+    FileExistsError: [Errno 17] it exists already: choose another name, or overwrite=True: '...weights.bin'
     """
     target = Path(path)
     if overwrite:
@@ -110,7 +110,7 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = True) -> Ite
 
 
 def _exists_already(target: Path) -> FileExistsError:
-    return FileExistsError(errno.EEXIST, "it exists already and overwrite=False", str(target))
+    return FileExistsError(errno.EEXIST, "it exists already: choose another name, or overwrite=True", str(target))
 
 
 def _existing_file(target: Path) -> os.stat_result | None:

@@ -183,8 +183,9 @@ def _write(
         file.write(json.dumps(metrics, indent=2, allow_nan=False).encode())
     some = patches[:SHOWN_RECONSTRUCTIONS]
     filters, originals, reconstructions, cost = (out / name for name in PICTURES)
-    display.plot_filters(model.components_, normalize_each=True, save=filters)
-    display.plot_filters(patches[:SHOWN_PATCHES], normalize_all=False, border_color="white", save=originals)
+    display.plot_filters(model.components_, save=filters)
+    as_they_are: dict[str, Any] = {"normalize_each": False, "normalize_all": False}
+    display.plot_filters(patches[:SHOWN_PATCHES], **as_they_are, border_color="white", save=originals)
     display.plot_reconstructions(some, model.predict(some), n_patches=len(some), save=reconstructions)
     display.plot_cost_curve(model.history_, save=cost)
     plt.close("all")

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from matplotlib.typing import ColorType
     from numpy.typing import NDArray
 
-__all__ = ["color_bytes", "color_table", "paint"]
+__all__ = ["SIGNED", "color_bytes", "color_table", "paint"]
+
+SIGNED = "RdBu_r"
+"""Matplotlib's color map of numbers with a sign, in all pictures: blue is negative, white 0, red positive."""
 
 
 def paint(levels: NDArray[np.float64], cmap: str | Colormap) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sparsam.display.cost_curve import History, plot_cost_curve
-from sparsam.display.estimator_access import check_drawable, unwrap_estimator
+from sparsam.display.estimator_access import drawable_network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,8 +85,7 @@ class CostCurveDisplay:
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         """
-        network = unwrap_estimator(estimator)
-        check_drawable(network, cls.__name__, ("history_",), "the history of a training")
+        network = drawable_network(estimator, cls.__name__, ("history_",), "the history of a training")
         return cls.from_history(network.history_, x=x, ax=ax)
 
     @classmethod

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sparsam.display.estimator_access import check_drawable, unwrap_estimator
+from sparsam.display.estimator_access import drawable_network
 from sparsam.display.figure_io import escape_mathtext
 from sparsam.display.residuals import plot_residuals
 
@@ -113,10 +113,8 @@ class CovarianceDisplay:
         ValueError
             If y does not fit.
         """
-        network = unwrap_estimator(estimator)
-        check_drawable(
-            network, cls.__name__, ("predictive_covariance_",), "the noise covariance of a MultivariateNormalRegressor"
-        )
+        needs, drawn = ("predictive_covariance_",), "the noise covariance of a MultivariateNormalRegressor"
+        network = drawable_network(estimator, cls.__name__, needs, drawn)
         if not hasattr(estimator, "predict"):
             raise TypeError(f"{cls.__name__} draws residuals; {type(estimator).__name__} predicts nothing")
         if names is None and hasattr(y, "columns"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["check_drawable", "unwrap_estimator"]
+__all__ = ["check_drawable", "drawable_network", "part_with", "unwrap_estimator"]
 
 
 def unwrap_estimator(estimator: Any) -> Any:
@@ -23,7 +23,16 @@ def unwrap_estimator(estimator: Any) -> Any:
             return estimator
 
 
-def check_drawable(estimator: Any, display: str, needs: tuple[str, ...], drawn: str) -> None:
+def drawable_network(estimator: Any, display: str, needs: tuple[str, ...], drawn: str) -> Any:
+    """Return the network within, checked as `check_drawable` does."""
+    network = unwrap_estimator(estimator)
+    check_drawable(network, display, needs, drawn, within=estimator)
+    return network
+
+
+def check_drawable(
+    estimator: Any, display: str, needs: tuple[str, ...], drawn: str, *, within: Any | None = None
+) -> None:
     """Raise unless the estimator is fitted and has one of the attributes or methods `needs`.
 
     Parameters
@@ -32,13 +41,15 @@ def check_drawable(estimator: Any, display: str, needs: tuple[str, ...], drawn: 
         The argument of `from_estimator`, or the network in it.
     display, drawn : str
         For the message: the name of the display, and what it draws.
+    within : object, optional
+        The argument, where the estimator is the network in it.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     TypeError
-        If it is no estimator, or has none of them.
+        If it is no estimator, or has none of them. Where the first steps of a pipeline have, the message says so.
     """
     from sklearn.utils.validation import check_is_fitted
 
@@ -46,4 +57,30 @@ def check_drawable(estimator: Any, display: str, needs: tuple[str, ...], drawn: 
         raise TypeError(f"{display} takes a fitted estimator, got {estimator!r}")
     check_is_fitted(estimator)
     if not any(hasattr(estimator, name) for name in needs):
-        raise TypeError(f"{display} draws {drawn}; {type(estimator).__name__} has no {' or '.join(needs)}")
+        missing = f"{display} draws {drawn}; {type(estimator).__name__} has no {' or '.join(needs)}"
+        part = part_with(estimator if within is None else within, needs)
+        raise TypeError(missing if part is None else f"{missing}: pass {part}")
+
+
+def part_with(estimator: Any, needs: tuple[str, ...]) -> str | None:
+    """Return, as code, the longest part of a pipeline that lacks its last steps and has one of `needs`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> pipe = make_pipeline(PCA(1), LogisticRegression()).fit(np.eye(4), [0, 0, 1, 1])
+    >>> part_with(pipe, ("components_",))
+    'pipe[:-1], which ends with PCA'
+    """
+    name, pipeline = "pipe", estimator
+    if hasattr(pipeline, "best_estimator_"):
+        name, pipeline = "search.best_estimator_", pipeline.best_estimator_
+    n_steps = len(getattr(pipeline, "steps", ()))
+    for n_dropped in range(1, n_steps):
+        part = pipeline[:-n_dropped]
+        if any(hasattr(candidate, need) for candidate in (part, unwrap_estimator(part)) for need in needs):
+            return f"{name}[:-{n_dropped}], which ends with {type(part[-1]).__name__}"
+    return None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sparsam.display.estimator_access import check_drawable, unwrap_estimator
+from sparsam.display.estimator_access import check_drawable, drawable_network, part_with
 from sparsam.display.filters import plot_filters, plot_reconstructions
 
 if TYPE_CHECKING:
@@ -86,14 +86,21 @@ class FilterDisplay:
         Raises
         ------
         TypeError
-            If the estimator has no filters.
+            If the estimator has no filters, or a pipeline ends with a network whose inputs are the activations of an
+            autoencoder: the message names the part of it that has filters, ``pipe[:-1]``.
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         ValueError
             If image_shape does not fit.
         """
-        network = unwrap_estimator(estimator)
-        check_drawable(network, cls.__name__, ("components_", "coefs_"), "the filters of an autoencoder or a network")
+        needs, drawn = ("components_", "coefs_"), "the filters of an autoencoder or a network"
+        network = drawable_network(estimator, cls.__name__, needs, drawn)
+        part = part_with(estimator, ("components_",))
+        if part is not None and not hasattr(network, "components_"):
+            name = type(network).__name__
+            raise TypeError(
+                f"{cls.__name__} draws weights of the inputs; {name} has those of other features: pass {part}"
+            )
         weights = network.components_ if hasattr(network, "components_") else np.asarray(network.coefs_[0]).T
         return cls.from_filters(_as_images(weights, image_shape), ax=ax, **options)
 

@@ -31,7 +31,7 @@ __all__ = ["plot_filters", "plot_reconstructions"]
 def plot_filters(
     A: ArrayLike,
     *,
-    normalize_each: bool = False,
+    normalize_each: bool = True,
     normalize_all: bool = True,
     n_columns: int | None = None,
     image_width: int | None = None,
@@ -49,7 +49,7 @@ def plot_filters(
 def plot_filters(
     A: ArrayLike,
     *,
-    normalize_each: bool = False,
+    normalize_each: bool = True,
     normalize_all: bool = True,
     n_columns: int | None = None,
     image_width: int | None = None,
@@ -66,7 +66,7 @@ def plot_filters(
 def plot_filters(
     A: ArrayLike,
     *,
-    normalize_each: bool = False,
+    normalize_each: bool = True,
     normalize_all: bool = True,
     n_columns: int | None = None,
     image_width: int | None = None,
@@ -85,12 +85,12 @@ def plot_filters(
     A : array-like of shape (n_filters, n_features), (n_filters, h, w) or (n_filters, h, w, 3)
         The filters, one a row: `components_` of an autoencoder; or gray patches, square or not; or patches
         of red, green and blue.
-    normalize_each : bool, default=False
+    normalize_each : bool, default=True
         Scale each filter by itself: its mean becomes mid-gray, its largest deviation black or white. Wins
         over `normalize_all`.
     normalize_all : bool, default=True
-        Scale all filters together, so that their strengths can be compared. With neither, values are taken
-        as they are and clipped to [0, 1].
+        Without `normalize_each` scale all filters together, so that their strengths can be compared. With
+        neither, values are taken as they are and clipped to [0, 1].
     n_columns : int, optional
         Filters in a row. Default: what makes the mosaic nearest to a square.
     image_width : int, optional
@@ -133,7 +133,7 @@ def plot_filters(
 
     Notes
     -----
-    With v the values of one filter (`normalize_each`) or of all (`normalize_all`), the gray
+    With v the values of one filter (`normalize_each`) or of all (`normalize_all` alone), the gray
     level is (1 + u)/2, u = (v - mean(v)) / max |v - mean(v)|.
 
     Examples

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sparsam.display.colors import SIGNED
 from sparsam.display.figure_io import figure_format, finish_figure, given_or_new
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def plot_tangents(
             for ax, vector, top in zip(of_image[1:], vectors, largest, strict=True):
                 picture = vector.reshape(image_shape)
                 picture = picture.mean(axis=2) if picture.ndim == 3 else picture
-                ax.imshow(picture, cmap="RdBu_r", vmin=-(top or 1.0), vmax=top or 1.0)
+                ax.imshow(picture, cmap=SIGNED, vmin=-(top or 1.0), vmax=top or 1.0)
         for ax, head in zip(axes[0], ["image", *heads], strict=True):
             ax.set_title(head.replace("_", " "), fontsize=8)
         for ax in axes.flat:

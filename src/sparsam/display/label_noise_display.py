@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from sparsam.display.estimator_access import check_drawable, unwrap_estimator
+from sparsam.display.estimator_access import drawable_network
 from sparsam.display.figure_io import escape_mathtext
 from sparsam.display.likelihood_profile import plot_likelihood_profile
 from sparsam.display.transition_matrix import plot_transition_matrix
@@ -94,8 +94,8 @@ class LabelNoiseDisplay:
         ValueError
             If `kind` is unknown, or a profile is asked for and epsilon was not estimated.
         """
-        network = unwrap_estimator(estimator)
-        check_drawable(network, cls.__name__, ("transition_matrix_",), "the label noise of a NoisyLabelClassifier")
+        needs, drawn = ("transition_matrix_",), "the label noise of a NoisyLabelClassifier"
+        network = drawable_network(estimator, cls.__name__, needs, drawn)
         profile = getattr(network, "likelihood_profile_", None)
         labels = np.asarray(network.classes_).tolist()
         classes = [escape_mathtext(label) if isinstance(label, str) else label for label in labels]

@@ -28,7 +28,7 @@ __all__ = ["filter_mosaic", "reconstruction_mosaic"]
 def filter_mosaic(
     A: ArrayLike,
     *,
-    normalize_each: bool = False,
+    normalize_each: bool = True,
     normalize_all: bool = True,
     n_columns: int | None = None,
     image_width: int | None = None,
@@ -47,13 +47,13 @@ def filter_mosaic(
     A : array-like of shape (n_filters, n_features), (n_filters, h, w) or (n_filters, h, w, 3)
         The filters: one a row, its pixels line by line (`components_` of an autoencoder); or gray patches; or
         patches of red, green and blue. At least one filter of one pixel, all values finite.
-    normalize_each : bool, default=False
-        Scale each filter by itself, so that faint filters are as visible as strong ones. Wins over
-        `normalize_all`.
+    normalize_each : bool, default=True
+        Scale each filter by itself, of a filter in color all three channels together: faint filters are as
+        visible as strong ones. Wins over `normalize_all`.
     normalize_all : bool, default=True
-        Scale all filters together, so that their strengths can be compared: the default because it shows
-        what was learned as it is. With neither, the values are taken as they are and clipped to [0, 1], 0
-        the first color of `cmap` and 1 the last (divide pictures of 8 bits by 255).
+        Without `normalize_each` scale all filters together, so that their strengths can be compared; of
+        strengths that differ much the faint ones are gray. With neither, the values are taken as they are
+        and clipped to [0, 1], 0 the first color of `cmap` and 1 the last (divide pictures of 8 bits by 255).
     n_columns : int, optional
         Tiles in a row. Default: what makes the mosaic nearest to a square, and of two that are equally near
         the wider one. Cells without a filter have the color of the border.

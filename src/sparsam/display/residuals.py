@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sparsam.display.colors import SIGNED
 from sparsam.display.figure_io import figure_format, finish_figure, given_or_new
 from sparsam.display.heatmap import draw_heatmap
 
@@ -192,7 +193,7 @@ def _pair(axes: Axes, r: NDArray[np.float64], C: NDArray[np.float64]) -> None:
 
 def _correlations(axes: Axes, C: NDArray[np.float64], names: list[str]) -> None:
     plain = [name.split(" / ")[0] for name in names]
-    draw_heatmap(axes, correlations(C), plain, cmap="RdBu_r", limits=(-1.0, 1.0), ticks=(-1, -0.5, 0, 0.5, 1))
+    draw_heatmap(axes, correlations(C), plain, cmap=SIGNED, limits=(-1.0, 1.0), ticks=(-1, -0.5, 0, 0.5, 1))
     axes.set_title("correlation of the noise", fontsize="medium")
 
 

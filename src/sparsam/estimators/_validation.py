@@ -17,6 +17,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from sparsam._utils.fork_guard import refuse_after_fork
+from sparsam._utils.unit_range import UNIT_RANGE_SLACK, outside_unit_range
 from sparsam.engine.data.devices import default_mesh, local_devices, n_processes
 from sparsam.engine.training.checkpoints import parse_interval
 from sparsam.engine.training.train import SOLVERS
@@ -40,8 +41,6 @@ __all__ = [
 ]
 
 LARGEST_WEIGHT = 1e30  # of a penalty: J and its gradient must fit into float32 with it
-
-UNIT_RANGE_SLACK = 1e-6  # rounding that data scaled to [0, 1] may show
 
 
 def check_number(
@@ -243,7 +242,7 @@ def check_unit_range(X: NDArray[np.floating], first_row: int = 0) -> None:
     """Raise ValueError unless X lies in [0, 1], the range of a logistic output, up to rounding."""
     low, high = float(X.min()), float(X.max())
     if low < -UNIT_RANGE_SLACK or high > 1 + UNIT_RANGE_SLACK:
-        row = first_row + int(np.argmax(np.any((X < -UNIT_RANGE_SLACK) | (X > 1 + UNIT_RANGE_SLACK), axis=1)))
+        row = first_row + int(np.argmax(np.any(outside_unit_range(X), axis=1)))
         raise ValueError(
             f"X ranges from {low:.6g} to {high:.6g} (first outside [0, 1] in row {row}), but logistic outputs can only "
             "reach (0, 1). Normalize X (sparsam.images.normalize_patches for image patches, "

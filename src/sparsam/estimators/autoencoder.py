@@ -154,7 +154,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     loss_curve_ : list of float
         J at the initial weights and after each iteration.
     history_ : pandas.DataFrame
-        The same in detail: iteration, evaluations, seconds, J, each term of J, gradient_norm.
+        The same in detail: iteration, evaluations, seconds since the fit began, J, each term of J, gradient_norm.
     n_features_in_, feature_names_in_
         As in every scikit-learn estimator.
 

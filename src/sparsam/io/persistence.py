@@ -19,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsam._utils.atomic_write import atomic_write
 from sparsam._utils.checksummed_file import Arrays, checksummed, read_checksummed
-from sparsam.io.schemas import LAYOUTS
+from sparsam.io.schemas import LAYOUTS, Layout
+from sparsam.io.sklearn_settings import restore_settings, settings_of
 
 __all__ = ["load", "save"]
 
@@ -28,6 +29,12 @@ HEADER_KEY = "sparsam"
 
 LABELS = {"b": "bool", "i": "int64", "u": "uint64", "f": "float64", "U": "str", "O": "object"}
 """Kinds of labels that a header holds, and their types again; of objects, strings alone."""
+
+PARTS = {"steps": "model[-1]", "best_estimator_": "model.best_estimator_", "estimator_": "model.estimator_"}
+"""Where pipelines, searches and `TangentPipeline` have the network."""
+
+OBSERVERS = {"_skl_callbacks"}
+"""Attributes that follow a fit and have no part in it, as ``callback``: a loaded model is without them."""
 
 
 def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -47,7 +54,8 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it is no estimator of sparsam.
+        If it is no estimator of sparsam, a pipeline, say; or holds what a file cannot: a callable ``tangents``, or an
+        attribute that is not the estimator's own.
     ValueError
         If it was changed after the fit so that `load` would refuse it: its parameters are invalid, say.
     FileExistsError
@@ -55,8 +63,12 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
 
     Notes
     -----
-    A ``callback``, a callable ``tangents`` and a `RandomState` object are not saved; they come back as None, and to fit
-    the loaded model again they must be set. An integer ``random_state`` is saved.
+    What follows a fit and has no part in its result is not saved, and comes back as None: ``callback`` and
+    scikit-learn's callbacks, ``mesh`` and ``checkpoint``; a `RandomState` object, too, but an integer ``random_state``
+    is saved. What ``set_output`` and ``set_fit_request`` have set is kept.
+
+    A whole pipeline is saved by skops, which comes with sparsam: ``skops.io.dump(pipeline, path)``. To load it, name
+    the types that you trust: ``skops.io.load(path, trusted=["sparsam.estimators.autoencoder.SparseAutoencoder"])``.
 
     Examples
     --------
@@ -70,12 +82,15 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
     >>> bool(np.all(again.transform(X) == model.transform(X)))
     True
     """
-    layout = LAYOUTS.get(type(estimator).__name__)
-    if layout is None or type(estimator) is not layout.estimator:
-        raise TypeError(f"only {', '.join(LAYOUTS)} can be saved, not {type(estimator).__name__}")
+    layout = _layout_of(estimator)
     check_is_fitted(estimator)
     model: Any = estimator
     model.check_fitted()
+    if callable(getattr(model, "tangents", None)):
+        raise TypeError(
+            "tangents is a function, which a file cannot hold, and without it a further fit would be another: "
+            "set_params(tangents=None) before you save, and set it again after loading"
+        )
 
     arrays: Arrays = {name: getattr(model, name) for name in layout.arrays} | layout.encode(model)
     for name in ("coefs_", "intercepts_"):
@@ -94,10 +109,40 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         "labels": {name: _labels_as_json(getattr(model, name)) for name in layout.labels},
         "history": list(model._history),
         "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
+        "settings": settings_of(model),
         "versions": {package: importlib.metadata.version(package) for package in ("sparsam", "jax", "numpy")},
     }
+    _refuse_what_would_be_lost(model, _rebuild(header, arrays))
     with atomic_write(path, overwrite=overwrite) as file:
         file.write(checksummed(HEADER_KEY, header, arrays))
+
+
+def _layout_of(estimator: Any) -> Layout:
+    """Return how the class is saved.
+
+    Raises
+    ------
+    TypeError
+        If it is none of sparsam's estimators: of a pipeline or a search, with what to do.
+    """
+    layout = LAYOUTS.get(type(estimator).__name__)
+    if layout is not None and type(estimator) is layout.estimator:
+        return layout
+    message = f"only {', '.join(LAYOUTS)} can be saved, not {type(estimator).__name__}"
+    for attribute, part in PARTS.items():
+        if hasattr(estimator, attribute):
+            raise TypeError(f"{message}: save its network alone, {part}, or the whole by skops.io.dump(model, path)")
+    raise TypeError(message)
+
+
+def _refuse_what_would_be_lost(model: Any, rebuilt: Any) -> None:
+    """Raise TypeError where the model has attributes that the one made of its file has not."""
+    lost = sorted(vars(model).keys() - vars(rebuilt).keys() - OBSERVERS)
+    if lost:
+        raise TypeError(
+            f"the attribute {lost[0]!r} is none that fit or scikit-learn sets, so the file has no place for it: "
+            "delete it before you save"
+        )
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -172,6 +217,7 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
     model._history = {column: values.tolist() for column, values in columns.items()}
     model.loss_curve_ = model._history["J"]
     layout.decode(model, arrays)
+    restore_settings(model, header.get("settings", {}))  # which files of 0.1.0 have not
     layout.complete(model)
     model.check_fitted()
     return model

@@ -6,7 +6,7 @@ import os
 from typing import Any, Literal
 
 from sparsam._utils.atomic_write import atomic_write
-from sparsam.display.estimator_access import check_drawable, unwrap_estimator
+from sparsam.display.estimator_access import drawable_network
 from sparsam.reports.page import Page, render, require_libraries
 from sparsam.reports.rows import Rows
 
@@ -94,8 +94,7 @@ def report(
     require_libraries()
     if path is not None and os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{os.fspath(path)} exists: name another file, or replace it with overwrite=True")
-    network = unwrap_estimator(model)
-    check_drawable(network, "report", ("coefs_",), "what an estimator of sparsam has learned")
+    network = drawable_network(model, "report", ("coefs_",), "what an estimator of sparsam has learned")
     if hasattr(network, "inverse_transform"):
         page = _autoencoder_page(model, network, X, image_shape)
     elif hasattr(network, "transition_matrix_") or hasattr(network, "covariance_"):

@@ -12,6 +12,7 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsam.display.colors import SIGNED, color_table
 from sparsam.display.cost_curve import NO_TERMS
 
 __all__ = [
@@ -32,6 +33,7 @@ Array = NDArray[np.float64]
 MOST_ITERATIONS = 300  # of which J is drawn
 HEIGHT, SQUARE = 260, 320
 DIGITS = 5
+N_COLORS = 11  # of a scale with a sign, between which Vega interpolates
 
 
 def _rows(**columns: Iterable[Any]) -> alt.InlineData:
@@ -139,7 +141,7 @@ def heatmap(
     data = _rows(
         row=np.repeat(list(names), n).tolist(), column=np.tile(list(names), n).tolist(), value=np.ravel(matrix)
     )
-    scale = alt.Scale(scheme="redblue", domain=[-1, 1]) if signed else alt.Scale(scheme="blues", domain=[0, 1])
+    scale = _signed_scale() if signed else alt.Scale(scheme="blues", domain=[0, 1])
     cells = (
         alt.Chart(data)
         .mark_rect()
@@ -164,6 +166,14 @@ def heatmap(
         )
     )
     return _spec(cells + text, description, SQUARE)
+
+
+def _signed_scale() -> alt.Scale:
+    """Colors of numbers in [-1, 1], as Matplotlib's pictures have them."""
+    table = color_table(SIGNED)
+    shown = np.linspace(0, len(table) - 1, N_COLORS).astype(int)
+    colors = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in table[shown].tolist()]
+    return alt.Scale(domain=np.linspace(-1, 1, N_COLORS).round(2).tolist(), range=colors)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsam._utils.unit_range import outside_unit_range
 from sparsam.display.residuals import correlations
 from sparsam.engine.training.stop_reasons import STOP_REASONS
 from sparsam.inspection.descent import NO_MORE_ITERATIONS, still_descends
@@ -120,8 +121,8 @@ def diagnose_units(
 
 
 def diagnose_inputs(X: NDArray[Any], output_activation: str) -> list[Finding]:
-    """Find values that logistic outputs cannot reach."""
-    outside = (X < 0) | (X > 1)
+    """Find values that logistic outputs cannot reach, beyond the rounding that a fit allows."""
+    outside = outside_unit_range(X)
     if output_activation != "logistic" or not outside.any():
         return []
     return [

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 from sklearn.metrics import r2_score
 
-from sparsam._utils.multivariate_normal import squared_distances
 from sparsam.display.residuals import SHARES, correlations, covariance_ellipse
 from sparsam.reports import charts
 from sparsam.reports import diagnostics as findings
-from sparsam.reports.diagnostics import Finding
+from sparsam.reports.coverage import Coverage, diagnose_coverage
 from sparsam.reports.page import Page
 from sparsam.reports.rows import Rows
 from sparsam.reports.training import parameters_of, training_facts
@@ -25,8 +23,6 @@ Array = NDArray[np.float64]
 
 MOST_PAIRS = 6
 MOST_POINTS = 600  # in a pair's chart
-TOLD = (0.5, 0.8, 0.9, 0.95, 0.99)  # shares whose coverage is told in figures
-LEVELS = np.linspace(0.0, 1.0, 101)
 
 
 def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: list[str] | None) -> Page:
@@ -38,10 +34,9 @@ def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: l
     C = network.covariance_ if held_out is None else network.predictive_covariance_
     means = _matrix(network.predict(shown.inputs))
     residuals = Y - means
-    expected, observed, band, n_judged = _coverage(Y, means, C)
-    told = [(share, float(np.interp(share, expected, observed))) for share in TOLD]
+    coverage = Coverage.of(Y, means, C)
     correlation = correlations(C)
-    specs = {"cost": charts.cost_curve(network.history_), "coverage": charts.coverage(expected, observed, band)}
+    specs = {"cost": charts.cost_curve(network.history_), "coverage": charts.coverage(*coverage.curve())}
     if len(C) > 1:
         specs["correlations"] = charts.heatmap(
             correlation,
@@ -57,7 +52,6 @@ def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: l
         content={
             "part": shown.part,
             "n_rows": len(Y),
-            "n_judged": n_judged,
             "outputs": _outputs(Y, means, C, names),
             "likelihoods": [
                 (rows.part, len(rows.inputs), network.mean_log_likelihood(rows.inputs, rows.targets))
@@ -66,7 +60,7 @@ def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: l
             ],
             "covariance": [[f"{value:.4g}" for value in row] for row in C],
             "names": names,
-            "coverage": told,
+            "coverage": coverage,
             "residual_charts": list(pictures),
             "n_pairs": len(C) * (len(C) - 1) // 2,
         },
@@ -81,7 +75,7 @@ def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: l
         findings=[
             findings.diagnose_training(network),
             *findings.diagnose_covariance(network, _targets(training), names),
-            *_diagnose_coverage(told, n_judged, shown.part),
+            diagnose_coverage(coverage, shown.part),
         ],
         parameters=parameters_of(network),
     )
@@ -109,45 +103,6 @@ def _without_units(names: list[str]) -> list[str]:
     """Names without what follows the slash, for correlations have no units; unless it is all that tells them apart."""
     stems = [name.split(" / ")[0] for name in names]
     return stems if len(set(stems)) == len(set(names)) else names
-
-
-def _coverage(Y: Array, means: Array, C: Array) -> tuple[Array, Array, Array, int]:
-    """Which share of the rows lies inside the regions that should hold each share of them.
-
-    The region of share p is r' C^-1 r <= chi-squared's quantile at p; so a row is inside where the distribution
-    function of its squared distance (the probability integral transform) is at most p.
-
-    Returns
-    -------
-    expected, observed, band : arrays
-        Shares; and 1.96 standard deviations of the observed ones, if the model is right.
-    n : int
-        Rows with any target.
-    """
-    distances, n_observed = squared_distances(Y, means, C)
-    judged = n_observed > 0
-    transformed = np.sort(chi2.cdf(distances[judged], n_observed[judged]))
-    n = len(transformed)
-    observed = np.searchsorted(transformed, LEVELS, side="right") / n
-    return LEVELS, observed, 1.96 * np.sqrt(LEVELS * (1 - LEVELS) / n), n
-
-
-def _diagnose_coverage(told: list[tuple[float, float]], n: int, part: str) -> list[Finding]:
-    """Say whether the covariance promises too much."""
-    share, found = next(pair for pair in told if pair[0] == 0.95)
-    chance = 3 * np.sqrt(share * (1 - share) / n)
-    said = f"The region that should hold {100 * share:.0f} % of the rows holds {100 * found:.1f} % of those {part}"
-    if found < share - chance:
-        return [
-            Finding(
-                "warning",
-                f"{said}: the covariance promises more than it keeps. Residuals have heavier tails than a normal "
-                "distribution, or the network has learned its training rows by heart: more weight decay, fewer units.",
-            )
-        ]
-    if found > share + chance:
-        return [Finding("note", f"{said}: the covariance is rather too large.")]
-    return [Finding("good", f"{said}, as it should within chance.")]
 
 
 def _outputs(Y: Array, means: Array, C: Array, names: list[str]) -> list[dict[str, str]]:

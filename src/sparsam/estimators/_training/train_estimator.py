@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -134,7 +134,11 @@ class EstimatorTraining:
         return [] if self.early_stopping is None else self.early_stopping.log_likelihoods
 
     def train(self) -> Training:
-        """Train. With early stopping the training ends at the weights that were kept."""
+        """Train. With early stopping the training ends at the weights that were kept.
+
+        The history counts seconds from the beginning of the fit, so that the trainings before this one are in them.
+        """
+        before = self.budget.spent()
         objective, dtype = self.problem.objective, self.estimator.dtype
         theta = all_gather(self.problem.theta, self.data.dataset.mesh)[0]  # the weights of the first process
         self._refuse_followers_of_several_processes()
@@ -152,7 +156,10 @@ class EstimatorTraining:
             training = self._train_once(theta)
         if self.polish and can_be_polished(training):
             training = self._polish(training)
-        return training if self.early_stopping is None else self.early_stopping.keep_best(training)
+        if self.early_stopping is not None:
+            training = self.early_stopping.keep_best(training)
+        history = [replace(progress, seconds=before + progress.seconds) for progress in training.history]
+        return replace(training, history=history)
 
     def _on_devices(self, dataset: Dataset) -> DeviceData:
         problem = self.problem
