@@ -1,5 +1,6 @@
 """Settings of every test, doctests included."""
 
+import math
 import os
 import shutil
 import tempfile
@@ -42,6 +43,12 @@ def pytest_collection_modifyitems(items):
 def the_same_weights_every_time():
     """Estimators without a random_state draw from NumPy's own generator: here from a beginning that no test names."""
     np.random.seed(20)  # noqa: NPY002
+
+
+@pytest.fixture(autouse=True)
+def no_fit_was_interrupted_a_moment_ago(monkeypatch):
+    """Ctrl-C of one test is not the second one of another."""
+    monkeypatch.setattr("sparsam._utils.stop_signals.interrupts.last", -math.inf)
 
 
 @pytest.fixture(autouse=True)

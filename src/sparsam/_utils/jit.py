@@ -13,6 +13,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import jax
 
+from sparsam._utils.stop_signals import hold_interrupts
+
 __all__ = ["quick_jit"]
 
 P = ParamSpec("P")
@@ -40,7 +42,8 @@ def quick_jit(
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        return compiled(() if thorough(*args, **kwargs) else _options(jax.default_backend()))(*args, **kwargs)
+        with hold_interrupts():  # tracing runs Python for seconds, garbage collection in it
+            return compiled(() if thorough(*args, **kwargs) else _options(jax.default_backend()))(*args, **kwargs)
 
     return call
 

@@ -4,6 +4,19 @@ Everything heavy (JAX, scikit-learn, Matplotlib) is imported inside the commands
 once.
 """
 
-from sparsam.cli.app import main
+import sys
+
+from sparsam.cli.interrupts import INTERRUPTED, handle_interrupts
 
 __all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line."""
+    handle_interrupts()
+    try:
+        from sparsam.cli.app import run  # Ctrl-C may come meanwhile
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

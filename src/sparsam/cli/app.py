@@ -73,7 +73,7 @@ app.command(epilog="Example: [bold]sparsam report sparsam-out[/bold] writes spar
 )
 
 
-def main() -> None:
+def run() -> None:
     """Run the command line."""
     keep_compiled_programs()
     app(prog_name="sparsam")

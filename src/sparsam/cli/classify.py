@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsam.cli import table_options
-from sparsam.cli.console import INTERRUPTED, print_json, require_files, say
+from sparsam.cli.console import print_json, require_files, say
 from sparsam.cli.hyperparameters import hyperparameter_options
+from sparsam.cli.interrupts import INTERRUPTED
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
 from sparsam.cli.panels import DATA
 from sparsam.cli.table_options import MODEL_FILE

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import typer
 
+from sparsam.cli.interrupts import INTERRUPTED
+
 if TYPE_CHECKING:
     from sparsam.estimators._progress.progress_display import ProgressDisplay
 
@@ -20,7 +22,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FAILED = 1
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def say(message: str) -> None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsam.cli import image_options
-from sparsam.cli.console import INTERRUPTED, print_json, progress_shown, say
+from sparsam.cli.console import print_json, progress_shown, say
 from sparsam.cli.distributed import Processes
 from sparsam.cli.hyperparameters import hyperparameter_options
 from sparsam.cli.image_options import Border, Images, NPatches, PatchSize, Whiten
+from sparsam.cli.interrupts import INTERRUPTED
 from sparsam.cli.models import load_autoencoder
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
 from sparsam.cli.panels import SEVERAL, TRAINING

@@ -265,7 +265,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
             With linear outputs, if few columns of X hold nearly all of its variance: then standardize X.
         UserWarning
             If it was interrupted by Ctrl-C; the estimator holds the weights so far. As with scikit-learn's MLP the
-            interrupt ends here: in a loop over fits, look at ``stop_reason_``.
+            interrupt ends here: in a loop over fits, look at ``stop_reason_``. A second Ctrl-C within five seconds
+            is passed on, and ends the loop, or a search.
         """
         with self._fitting(X, y, sample_weight) as reporter:
             problem, columns = self._problem(X, sample_weight, reporter.rows_read)

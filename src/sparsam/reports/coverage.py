@@ -85,7 +85,7 @@ def diagnose_coverage(coverage: Coverage, part: str) -> Finding:
     if not rejected:
         return Finding(
             "good",
-            f"The regions that should hold {shares} % of the rows {part} do so, as far as {coverage.n:,} rows can tell: "
+            f"The regions that should hold {shares} % of the rows {part} do so as far as {coverage.n:,} rows can tell; "
             f"no exact binomial test rejects it at {100 * FALSE_ALARMS:.0f} %, corrected for "
             f"{len(SHARES_TESTED)} of them.",
         )

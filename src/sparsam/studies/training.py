@@ -6,11 +6,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sparsam._utils.worker_threads import worker_threads
 from sparsam.engine.data.sources import is_large
 from sparsam.estimators.fit_many import can_fit_with_others, fit_many, kind_of
 from sparsam.studies.grid import Setting
@@ -110,7 +110,7 @@ def fit_group(
             error.add_note(f"This was at {settings[number]}, seed {settings[number].seed}.")
             raise
 
-    with ThreadPoolExecutor(os.cpu_count()) as workers:
+    with worker_threads(os.cpu_count()) as workers:
         numbers = [number for training in group.numbers for number in training.values()]
         fits = [workers.submit(fit, number, model) for number, model in zip(numbers, models, strict=True)]
         try:

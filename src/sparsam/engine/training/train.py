@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -21,6 +20,8 @@ from jax.typing import DTypeLike
 from numpy.typing import NDArray
 
 from sparsam._utils.fork_guard import refuse_after_fork
+from sparsam._utils.stop_signals import interrupts
+from sparsam._utils.worker_threads import worker_threads
 from sparsam.engine.data.devices import n_processes
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.minimizer import lbfgs
@@ -163,7 +164,7 @@ def train(
     -------
     Training
         Ctrl-C (KeyboardInterrupt) ends it with stop_reason "interrupted" once there is an iterate; before the first
-        evaluation it is passed on.
+        evaluation, and within five seconds of the last one, it is passed on.
     """
     loop = _TrainingLoop(
         evaluator=make_evaluator(jax.tree.map(lambda leaf: np.asarray(leaf, dtype), objective), samples),
@@ -183,6 +184,8 @@ def train(
             loop.run_burst()
     except KeyboardInterrupt:
         if not loop.training.history or n_processes(samples.mesh) > 1:  # the others would wait for what follows
+            raise
+        if not interrupts.end_fit():
             raise
         loop.training.stop_reason = "interrupted"
     return loop.training
@@ -231,7 +234,7 @@ class _TrainingLoop:
             if saved is not None:
                 self._resume(saved)
             elif solver == "kronecker-lbfgs":
-                with ThreadPoolExecutor(1) as other:
+                with worker_threads(1) as other:
                     # The loop is compiled beside the factors.
                     other.submit(_compile, self.evaluator, self.state)
                     self.state = lbfgs.tell_factors(self.state, self.evaluator.factors(self.state))

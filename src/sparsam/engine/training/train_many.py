@@ -11,7 +11,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, cast
 
@@ -22,6 +21,8 @@ from jax.typing import DTypeLike
 from numpy.typing import NDArray
 
 from sparsam._utils.jit import quick_jit
+from sparsam._utils.stop_signals import interrupts
+from sparsam._utils.worker_threads import worker_threads
 from sparsam.engine.curvature.factors import kronecker_factors
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.minimizer import lbfgs
@@ -120,7 +121,7 @@ def train_side_by_side(
             raise
         return training
 
-    with ThreadPoolExecutor(n_workers or os.cpu_count()) as workers:
+    with worker_threads(n_workers or os.cpu_count()) as workers:
         trainings = [workers.submit(one, number) for number in range(len(objectives))]
         try:
             return [training.result() for training in trainings]
@@ -209,7 +210,7 @@ def train_lanes(
                     stacked, states = _take((stacked, states), kept)
                 lanes = np.where(np.arange(size) < len(running), lanes[kept], -1)
     except KeyboardInterrupt:
-        if not all(training.history for training in trainings):
+        if not all(training.history for training in trainings) or not interrupts.end_fit():
             raise
         for training in trainings:
             training.stop_reason = training.stop_reason or "interrupted"
