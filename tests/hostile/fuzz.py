@@ -25,7 +25,7 @@ import scipy.io
 import zarr
 from PIL import Image
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, load, save
 from sparsam._utils.checksummed_file import checksummed
@@ -37,6 +37,7 @@ from sparsam.estimators._validation import check_unit_range
 from sparsam.images import load_images
 from sparsam.io import persistence
 from sparsam.io.pipelines import TableModel, load_pipeline, save_pipeline
+from sparsam.preprocessing import PatchNormalizer
 
 SECONDS = 60  # within which a file must be done with
 EXTREMES = [
@@ -84,6 +85,7 @@ def whole_files(folder):
             X, np.array(["a", "b"])[(X[:, 0] > 0.5) * 1]
         ),
     }
+    models |= {"normalizer": PatchNormalizer().fit(X), "scaler": MinMaxScaler().fit(X)}
     files = {}
     for name, model in models.items():
         save(model, folder / f"{name}.safetensors")
@@ -207,7 +209,7 @@ def forged(content, rng):
     metadata = json.loads(content[8 : 8 + length])["__metadata__"]
     key = next(key for key in (persistence.HEADER_KEY, checkpoints.HEADER_KEY) if key in metadata)
     header, arrays = json.loads(metadata[key]), safetensors.numpy.load(content)
-    if rng.uniform() < 0.7:
+    if rng.uniform() < 0.7 or not arrays:
         exchange(header, rng)
     else:
         name = list(arrays)[rng.integers(len(arrays))]

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import safetensors
 import skops.io
-from sklearn import config_context
+from sklearn import clone, config_context
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -20,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from sparsam import SparseAutoencoder, load, save
+from sparsam.preprocessing import PatchNormalizer
 
 KINDS = {
     "float32": {},
@@ -265,3 +266,30 @@ def test_a_wrapped_network_is_refused_with_the_ways_to_save_it(build, X, path, w
     skops.io.dump(model, archive)
     whole = skops.io.load(archive, trusted=skops.io.get_untrusted_types(file=archive))
     np.testing.assert_array_equal(whole.transform(X), model.transform(X))
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("scaler", [PatchNormalizer(), MinMaxScaler((0.1, 0.9), clip=True)])
+def test_scalers_come_back(scaler, named, path):
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 4)) * [1, 10, 0, 1e-9], columns=list("abcd"))
+    rows = X if named else X.to_numpy()
+    scaler = clone(scaler).set_output(transform="pandas" if named else None).fit(rows)
+    loaded = again(scaler, path)
+    assert vars(loaded).keys() == vars(scaler).keys()
+    for name, value in vars(scaler).items():
+        np.testing.assert_equal(vars(loaded)[name], value)
+    np.testing.assert_array_equal(
+        loaded.transform(X if named else X.to_numpy()), scaler.transform(X if named else X.to_numpy())
+    )
+
+
+def test_a_scaler_whose_scale_does_not_fit_is_refused(path):
+    scaler = MinMaxScaler().fit(np.eye(3))
+    scaler.scale_ = np.ones(2)
+    with pytest.raises(ValueError, match="its scale is not finite, or not of its number of features"):
+        save(scaler, path)
+    normalizer = PatchNormalizer().fit(np.eye(3))
+    normalizer.limit_ = np.inf
+    with pytest.raises(ValueError, match="its scale is not finite"):
+        save(normalizer, path)
+    assert not path.exists()

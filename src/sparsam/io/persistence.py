@@ -33,6 +33,8 @@ LABELS = {"b": "bool", "i": "int64", "u": "uint64", "f": "float64", "U": "str", 
 PARTS = {"steps": "model[-1]", "best_estimator_": "model.best_estimator_", "estimator_": "model.estimator_"}
 """Where pipelines, searches and `TangentPipeline` have the network."""
 
+WEIGHTS = ("coefs_", "intercepts_")
+
 OBSERVERS = {"_skl_callbacks"}
 """Attributes that follow a fit and have no part in it, as ``callback``: a loaded model is without them."""
 
@@ -43,7 +45,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
     Parameters
     ----------
     estimator : SparseAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
-        Fitted.
+        Fitted; or a scaler of what they take, PatchNormalizer or scikit-learn's MinMaxScaler.
     path : str or path
         By custom ``*.safetensors``. The file appears whole or not at all.
     overwrite : bool, default False
@@ -85,7 +87,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
     layout = _layout_of(estimator)
     check_is_fitted(estimator)
     model: Any = estimator
-    model.check_fitted()
+    layout.check(model)
     if callable(getattr(model, "tangents", None)):
         raise TypeError(
             "tangents is a function, which a file cannot hold, and without it a further fit would be another: "
@@ -93,9 +95,10 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         )
 
     arrays: Arrays = {name: getattr(model, name) for name in layout.arrays} | layout.encode(model)
-    for name in ("coefs_", "intercepts_"):
+    history = model._history if layout.is_network else {}
+    for name in WEIGHTS if layout.is_network else ():
         arrays |= {f"{name}{layer}": array for layer, array in enumerate(getattr(model, name))}
-    arrays |= {f"history.{column}": np.asarray(values) for column, values in model._history.items()}
+    arrays |= {f"history.{column}": np.asarray(values) for column, values in history.items()}
 
     parameters = model.get_params(deep=False)
     for name in layout.not_saved:
@@ -107,7 +110,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         "parameters": {name: _as_json(value) for name, value in parameters.items()},
         "results": {name: _as_json(getattr(model, name)) for name in layout.results},
         "labels": {name: _labels_as_json(getattr(model, name)) for name in layout.labels},
-        "history": list(model._history),
+        "history": list(history),
         "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
         "settings": settings_of(model),
         "versions": {package: importlib.metadata.version(package) for package in ("sparsam", "jax", "numpy")},
@@ -188,7 +191,6 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
     if set(parameters) != set(layout.estimator().get_params(deep=False)):
         raise ValueError("its parameters are not those of this version's class")
     model: Any = layout.estimator(**{name: _from_json(value) for name, value in parameters.items()})
-    check_random_state(model.random_state)
 
     for name, kind in layout.results.items():
         if name in layout.derived and name not in header["results"]:
@@ -207,7 +209,19 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
             setattr(model, name, arrays[name])
     for name in layout.labels:
         setattr(model, name, _labels_from_json(header.get("labels", {})[name]))
-    for name in ("coefs_", "intercepts_"):
+    if layout.is_network:
+        _restore_training(model, header, arrays)
+    layout.decode(model, arrays)
+    restore_settings(model, header.get("settings", {}))  # which files of 0.1.0 have not
+    layout.complete(model)
+    layout.check(model)
+    return model
+
+
+def _restore_training(model: Any, header: dict[str, Any], arrays: Arrays) -> None:
+    """Set the weights of a network, and the course of its training."""
+    check_random_state(model.random_state)
+    for name in WEIGHTS:
         n_layers = sum(key.startswith(name) for key in arrays)
         setattr(model, name, [arrays[f"{name}{layer}"] for layer in range(n_layers)])
     columns = {column: arrays[f"history.{column}"] for column in header["history"]}
@@ -216,11 +230,6 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
             raise ValueError("its history is not a finite number an iteration")
     model._history = {column: values.tolist() for column, values in columns.items()}
     model.loss_curve_ = model._history["J"]
-    layout.decode(model, arrays)
-    restore_settings(model, header.get("settings", {}))  # which files of 0.1.0 have not
-    layout.complete(model)
-    model.check_fitted()
-    return model
 
 
 def _as_json(value: Any) -> Any:

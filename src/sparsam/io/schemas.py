@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.preprocessing import MinMaxScaler
 
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.classifier import LikelihoodProfile, NoisyLabelClassifier
 from sparsam.estimators.regressor import MultivariateNormalRegressor
+from sparsam.preprocessing.patch_normalizer import PatchNormalizer
 
 __all__ = ["LAYOUTS", "MOVED", "Layout"]
 
@@ -42,6 +44,10 @@ def _update_nothing(model: Any) -> None:
     return
 
 
+def _check_network(model: Any) -> None:
+    model.check_fitted()
+
+
 @dataclass(frozen=True)
 class Layout:
     """How the fitted attributes of one class lie in a file."""
@@ -64,6 +70,8 @@ class Layout:
         default_factory=dict
     )  # fitted since 0.1.0: what an older fit's is
     update: Callable[[Any], None] = _update_nothing  # fitted attributes that were of another form
+    is_network: bool = True  # with weights and a history
+    check: Callable[[Any], None] = _check_network  # raises ValueError where fitted attributes do not fit together
 
     def up_to_date(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """Rename and add what changed since an older version wrote these hyperparameters.
@@ -145,6 +153,19 @@ def _decode_origin(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
     model._input_mean = arrays.get("input_mean")  # None of files of 0.1.0
 
 
+def _check_scale(model: Any) -> None:
+    arrays = (
+        [np.atleast_1d(model.limit_)]
+        if isinstance(model, PatchNormalizer)
+        else [getattr(model, name) for name in RANGES]
+    )
+    shapes = {array.shape for array in arrays}
+    finite = all(array.dtype.kind == "f" and np.isfinite(array).all() for array in arrays)
+    if not finite or (isinstance(model, MinMaxScaler) and shapes != {(model.n_features_in_,)}):
+        raise ValueError("its scale is not finite, or not of its number of features")
+
+
+RANGES = ("min_", "scale_", "data_min_", "data_max_", "data_range_")
 NOT_SAVED_SUPERVISED = ("callback", "random_state", "mesh", "checkpoint", "tangents")
 LAYOUTS = {
     "SparseAutoencoder": Layout(
@@ -178,5 +199,21 @@ LAYOUTS = {
         encode=_encode_classifier,
         decode=_decode_classifier,
         update=_update_profile,
+    ),
+    "PatchNormalizer": Layout(
+        estimator=PatchNormalizer,
+        arrays=(),
+        results={"limit_": float, "n_features_in_": int},
+        not_saved=(),
+        is_network=False,
+        check=_check_scale,
+    ),
+    "MinMaxScaler": Layout(
+        estimator=MinMaxScaler,
+        arrays=RANGES,
+        results={"n_samples_seen_": int, "n_features_in_": int},
+        not_saved=(),
+        is_network=False,
+        check=_check_scale,
     ),
 }

@@ -44,9 +44,9 @@ class Setting:
 
 def check_estimator(estimator: Any) -> None:
     """Raise TypeError unless it is an estimator that a study can save."""
-    layout = LAYOUTS.get(type(estimator).__name__)
-    if layout is None or type(estimator) is not layout.estimator:
-        raise TypeError(f"a study is of {', '.join(LAYOUTS)}; got {estimator!r}")
+    networks = {name: layout.estimator for name, layout in LAYOUTS.items() if layout.is_network}
+    if type(estimator) not in networks.values():
+        raise TypeError(f"a study is of {', '.join(networks)}; got {estimator!r}")
 
 
 def settings_of(estimator: Any, grid: Mapping[str, Iterable[Any]], seeds: Sequence[int]) -> list[Setting]:
