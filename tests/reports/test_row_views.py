@@ -151,6 +151,8 @@ def test_of_many_features_the_strongest_have_bars_in_their_order():
     shown = [int(name) for name in names]
     assert shown == sorted(shown)
     assert np.abs(weights[shown]).min() >= np.delete(np.abs(weights), shown).max()
+    kinds = [bar.get("class") for bar in drawn(thumbnail_bars(weights, 3.0)).iter(f"{SVG}rect")]
+    assert kinds == ["negative" if weight < 0 else "positive" for weight in weights[shown]]
 
 
 @pytest.mark.parametrize("name", ["<b>&amp;", "a" * 100, "\x00\x1b\ud800", "größe / µm", ""])

@@ -11,6 +11,7 @@ from sparsam.inspection.units import RANGES, unit_statistics
 from sparsam.inspection.weak_fit import examine_fit, explained_variance, total_variance
 from sparsam.reports import charts
 from sparsam.reports import diagnostics as findings
+from sparsam.reports.embedded_charts import MOST_BARS
 from sparsam.reports.page import Page
 from sparsam.reports.row_views import RowView, possible_shapes, view_of
 from sparsam.reports.training import parameters_of, training_facts
@@ -83,6 +84,8 @@ def autoencoder_page(network: Any, X: Any, names: list[str] | None, image_shape:
             "n_for_losses": n_for_losses,
             "n_exciting": min(N_EXCITING, len(X)),
             "view": view.kind,
+            "n_features": X.shape[1],
+            "most_bars": MOST_BARS,
             "is_color": getattr(view, "is_color", False),
             "possible_shapes": possible_shapes(X.shape[1]) if view.kind == "curve" else [],
         },

@@ -111,7 +111,8 @@ def named_bars(
 
 
 def thumbnail_bars(values: Array, largest: float) -> str:
-    """Bars side by side, up and down from the middle, without names."""
+    """The same bars side by side, up and down from the middle, without names."""
+    values = values[strongest(values)]
     width, middle = SMALL_WIDTH / len(values), SMALL_HEIGHT / 2
     lengths = (middle - 2) * np.minimum(np.abs(values) / largest, 1.0)
     parts = [
