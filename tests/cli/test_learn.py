@@ -64,6 +64,51 @@ def test_a_network_that_explains_nothing_is_named_with_what_to_change(run, tmp_p
     assert share == model.explained_variance_ratio_ < 0.01
 
 
+@pytest.fixture(scope="module")
+def colored(run, tmp_path_factory):
+    """A run on pictures whose channels are alike but for their strength."""
+    folder = tmp_path_factory.mktemp("colored")
+    gray = np.random.default_rng(0).uniform(size=(40, 40, 1))
+    Image.fromarray(np.rint(255 * gray * [1.0, 0.5, 0.1]).astype(np.uint8)).save(folder / "picture.png")
+    out = folder / "run"
+    options = ("--color", "--no-whiten", "--patch-size", 4, "--n-patches", 200, "--n-components", 4, "--max-iter", 5)
+    result = run("learn", folder / "picture.png", *options, "--out", out)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def colors_of(path):
+    with Image.open(path) as image:
+        return np.ptp(np.asarray(image.convert("RGB")).astype(int), axis=2)
+
+
+def test_pictures_are_learned_from_in_color_if_asked(colored):
+    assert load(colored / "model.safetensors").n_features_in_ == 48
+    assert json.loads((colored / "metrics.json").read_text())["data"]["color"] is True
+    for name in ("filters.png", "patches.png", "reconstructions.png"):
+        assert np.mean(colors_of(colored / name) > 0) > 0.3, name
+
+
+def test_a_model_in_color_is_shown_and_reported_in_color(run, colored, tmp_path):
+    shown = run("show", colored / "model.safetensors", "--image-shape", "4,4,3", "--save", tmp_path / "filters.png")
+    assert shown.exit_code == 0, shown.output
+    assert (tmp_path / "filters.png").read_bytes() == (colored / "filters.png").read_bytes()
+    wrong = run("show", colored / "model.safetensors", "--image-shape", "8,8", "--save", tmp_path / "other.png")
+    assert wrong.exit_code == 1
+    assert "image_shape = (8, 8) does not fit rows of 48 features" in wrong.stderr
+    result = run("report", colored, "-o", tmp_path / "page.html")
+    assert result.exit_code == 0, result.output
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "patches of this page are others" not in html
+    assert "red, green and blue are brighter than gray" in html
+
+
+def test_built_in_images_have_no_color(run, tmp_path):
+    result = run("learn", "--color", "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "--color: the built-in images come in gray" in result.stderr
+
+
 def test_another_run_is_not_overwritten_unasked(learned, run):
     _, out = learned
     before = {path.name: path.read_bytes() for path in out.iterdir()}

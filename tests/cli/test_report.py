@@ -1,11 +1,15 @@
 """``sparsam report``: the page of a run, whose data are got again."""
 
 import json
+import re
 import shutil
+from base64 import b64decode
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +79,20 @@ def test_the_patches_are_those_of_the_training(run, learned, tmp_path):
     assert "Report on learned &lt;b&gt;" in html
     assert "patches of this page are others" not in html
     assert html.count("<article") == 3
+
+
+def kinds_of_filters(path):
+    return set(re.findall(r'src="data:image/([a-z+]+);base64,[^"]*" alt="Filter', path.read_text(encoding="utf-8")))
+
+
+def test_patches_have_the_shape_that_they_were_cut_in(run, learned, tmp_path):
+    made(run, learned, "-o", tmp_path / "auto.html")
+    made(run, learned, "--image-shape", "none", "-o", tmp_path / "none.html")
+    made(run, learned, "--image-shape", "2,8", "-o", tmp_path / "other.html")
+    assert kinds_of_filters(tmp_path / "auto.html") == kinds_of_filters(tmp_path / "other.html") == {"png"}
+    assert kinds_of_filters(tmp_path / "none.html") == {"svg+xml"}
+    png = re.search(r'src="data:image/png;base64,([^"]*)" alt="Filter', (tmp_path / "auto.html").read_text("utf-8"))[1]
+    assert Image.open(BytesIO(b64decode(png))).size == (4, 4)
 
 
 def test_a_run_of_before_is_reported(run, learned, tmp_path):
@@ -164,8 +182,8 @@ def test_another_table_is_refused(run, regressed, table, tmp_path):
     assert "has 49 rows with targets, and the run had 119" in result.stderr
 
 
-@pytest.mark.parametrize("shape", ["8", "8,b", "8,8,8"])
+@pytest.mark.parametrize("shape", ["8", "8,b", "8,8,8", "0,8", "squares"])
 def test_a_shape_is_height_and_width(run, classified, tmp_path, shape):
     result = run("report", classified, "--image-shape", shape, "-o", tmp_path / "page.html")
     assert result.exit_code == 1
-    assert "HEIGHT,WIDTH is needed" in result.stderr
+    assert f"--image-shape {shape}: expected HEIGHT,WIDTH such as 28,28" in result.stderr

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from sparsam.display import plot_cost_curve
@@ -52,11 +52,16 @@ def test_every_term_is_drawn_against_x(history, x, kind):
     names = ["$J$", "squared error", "weight decay", "sparsity"]
     assert [label.split("\n")[0] for label in lines] == names
     for line, column in zip(ax.lines, ["J", "squared_error", "weight_decay", "sparsity"], strict=True):
-        assert_array_equal(line.get_xdata(), history[x])
+        assert_array_equal(line.get_xdata(), history[x])  # which begins with 0
         assert_array_equal(line.get_ydata(), history[column])
     assert ax.get_yscale() == "log"
     assert {"iteration": "iteration", "evaluations": "evaluations", "seconds": "time / s"}[x] in ax.get_xlabel()
     assert "$J$" in ax.get_ylabel()
+
+
+def test_time_begins_with_the_training_that_is_drawn(history):
+    later = history.assign(seconds=history["seconds"] + 100)  # after trainings in folds
+    assert_allclose(plot_cost_curve(later, x="seconds").lines[0].get_xdata(), history["seconds"], atol=1e-9)
 
 
 def test_x_is_iteration_by_default(history):

@@ -5,11 +5,16 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 
 import sparsam
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
+
+HOSTILE = "<script>alert(1)</script>"
 
 
 class Contents(HTMLParser):
@@ -86,10 +91,43 @@ def classifier(labelled):
 
 
 @pytest.fixture(scope="session")
-def pages(autoencoder, patches, regressor, measured, classifier, labelled):
+def sounds():
+    """Rows of 64 numbers that are no 8 x 8 pixels, and an autoencoder of them without a sparsity penalty."""
+    rng = np.random.default_rng(0)
+    X = np.sin(np.arange(64) * rng.uniform(0.1, 0.6, (200, 1)) + rng.uniform(0, 6, (200, 1)))
+    with pytest.warns(ConvergenceWarning):
+        return X, SparseAutoencoder(4, beta=0, output_activation="identity", max_iter=20, random_state=0).fit(X)
+
+
+@pytest.fixture(scope="session")
+def colors():
+    """Patches of 4 x 4 pixels in color, and an autoencoder of them."""
+    X = np.random.default_rng(0).uniform(0.1, 0.9, size=(200, 48)) * np.linspace(0.5, 1, 200)[:, None]
+    with pytest.warns(ConvergenceWarning):
+        return X, SparseAutoencoder(3, rho=0.2, beta=0.1, max_iter=20, random_state=0).fit(X)
+
+
+@pytest.fixture(scope="session")
+def named():
+    """A table whose columns have units and names, one of which is no name for a page, and a pipeline."""
+    rng = np.random.default_rng(0)
+    height = rng.normal(1.7, 0.1, 200)
+    columns = {"height / m": height, "weight / kg": 80 * (height - 0.7) + rng.normal(0, 5, 200), HOSTILE: height**2}
+    X = pd.DataFrame(columns | {"noise": rng.normal(size=200)})
+    with pytest.warns(ConvergenceWarning):
+        return X, make_pipeline(
+            MinMaxScaler(), SparseAutoencoder(2, rho=0.3, beta=0.01, max_iter=20, random_state=0)
+        ).fit(X)
+
+
+@pytest.fixture(scope="session")
+def pages(autoencoder, patches, regressor, measured, classifier, labelled, sounds, colors, named):
     X, Y = measured
     return {
-        "autoencoder": sparsam.report(autoencoder, patches),
+        "autoencoder": sparsam.report(autoencoder, patches, image_shape=(4, 4)),
+        "colors": sparsam.report(colors[1], colors[0], image_shape=(4, 4, 3)),
+        "named": sparsam.report(named[1], named[0]),
+        "sounds": sparsam.report(sounds[1], sounds[0]),
         "regressor": sparsam.report(regressor, X[:300], Y[:300], test=(X[300:], Y[300:]), names=["height", "width"]),
-        "classifier": sparsam.report(classifier, *labelled),
+        "classifier": sparsam.report(classifier, *labelled, image_shape=(8, 8)),
     }

@@ -74,6 +74,28 @@ def test_the_histograms_count_every_row(page):
             assert sum(bar["count"] for bar in json.loads(a["data-values"])) == 300
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"rho": 0.2, "beta": 0.5}, "The penalty asks for a mean activation of rho = 0.2; the mean activations are"),
+        (
+            {"beta": 0},
+            "An autoencoder without a sparsity penalty (beta = 0): 6 hidden units reconstruct each row. Their mean"
+            " activations are",
+        ),
+        ({"beta": 0, "hidden_activation": "tanh"}, "Their mean activations, of (z + 1)/2, are"),
+        ({"beta": 0, "hidden_activation": "relu"}, "Their mean activations are"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_how_active_the_units_are_is_said_as_it_was_measured(patches, contents, options, said):
+    model = SparseAutoencoder(6, max_iter=20, random_state=0, **options).fit(patches)
+    text = contents(sparsam.report(model, patches)).text
+    mean = model.mean_activation_
+    assert f"{said} {mean.min():.3g} to {mean.max():.3g}, {np.median(mean):.3g} in the median." in text
+    assert "seldom" not in text
+
+
 def test_a_training_cut_short_is_a_warning_with_a_cure(page):
     assert "Warning. The training has not converged" in page.text
     assert "max_iter" in page.text
@@ -130,6 +152,7 @@ def test_rows_that_are_no_pictures_are_lines(contents):
     page = contents(sparsam.report(model, X))
     assert "nearest Gabor function" not in page.text
     assert "There is no sparsity penalty" in page.text
+    assert "seldom" not in page.text
     assert [a["value"] for a in page.all("option")] == ["number", "activity", "loss"]
 
 

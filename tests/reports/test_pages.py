@@ -17,7 +17,7 @@ from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAut
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Not converged")]  # what is shown is another matter
 
-PAGES = ("autoencoder", "regressor", "classifier")
+PAGES = ("autoencoder", "colors", "named", "sounds", "regressor", "classifier")
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -137,6 +137,9 @@ def test_what_cannot_be_reported_is_refused(autoencoder, regressor, patches, mea
         sparsam.report(regressor, *measured, names=["one"])
     with pytest.raises(ValueError, match="no pictures of image_shape"):
         sparsam.report(autoencoder, patches, image_shape=(3, 3))
+    for shape in ("auto", (16,), (2, 2, 4), 16):
+        with pytest.raises(ValueError, match=r"image_shape must be \(height, width\), or \(height, width, 3\)"):
+            sparsam.report(autoencoder, patches, image_shape=shape)
     with pytest.raises(ValueError, match="features"):
         sparsam.report(autoencoder, patches[:, :9])
 

@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 
 import sparsam
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier
-from sparsam.estimators._training.time_budget import TimeBudget
+from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.reports.classifier import _calibration
 from sparsam.reports.coverage import SHARES_TESTED, Coverage, diagnose_coverage
 from sparsam.reports.rows import Rows
@@ -24,7 +24,7 @@ def test_the_time_of_a_fit_counts_the_trainings_before_the_last(kind, measured, 
     """Without a clock: what was spent before a training is a number of the test's."""
     X, Y = measured
     spent = iter(100.0 * np.arange(1, 1000))
-    monkeypatch.setattr(TimeBudget, "spent", lambda self: next(spent))
+    monkeypatch.setattr(FitReporter, "seconds", lambda self: next(spent))
     if kind == "regressor":
         model = MultivariateNormalRegressor((2,), cv=2, max_iter=3, random_state=0).fit(X, Y)
     else:
@@ -146,12 +146,13 @@ def test_labels_that_were_flipped_are_shown_as_pictures(pages, contents):
     assert "profile" not in page.json["charts"]  # epsilon was given
 
 
-def test_pictures_may_miss_pixels(labelled, contents):
+def test_pictures_and_curves_may_miss_pixels(labelled, contents):
     X, y = labelled
     X = np.where(np.arange(64) == 9, np.nan, X)
     model = make_pipeline(SimpleImputer(keep_empty_features=True), NoisyLabelClassifier((), epsilon=0.05, alpha=1e-2))
-    page = contents(sparsam.report(model.fit(X, y), X, y))
-    assert len(page.all("img")) == 10
+    for image_shape in ((8, 8), None):  # pictures, curves
+        page = contents(sparsam.report(model.fit(X, y), X, y, image_shape=image_shape))
+        assert len(page.all("img")) == 10
 
 
 def test_rows_that_are_no_pictures_are_a_table(contents):

@@ -43,13 +43,22 @@ Whiten = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+Color = Annotated[
+    bool,
+    typer.Option("--color/--gray", help="Learn from red, green and blue, or from the luminance.", rich_help_panel=DATA),
+]
 
 
 BUILT_IN = "built in"  # for metrics, in the place of paths
 
 
 def load(
-    paths: list[Path] | None, whiten: bool | None, border: int | None, display: ProgressDisplay | None = None
+    paths: list[Path] | None,
+    whiten: bool | None,
+    border: int | None,
+    display: ProgressDisplay | None = None,
+    *,
+    color: bool = False,
 ) -> tuple[list[NDArray[np.float64]], dict[str, Any]]:
     """Load the images, whitened where wanted, and say where they come from and what rim their patches keep clear."""
     import numpy as np
@@ -60,16 +69,19 @@ def load(
     if not paths:
         if whiten is False:
             raise ValueError("--no-whiten: the built-in images come whitened; name images of your own")
+        if color:
+            raise ValueError("--color: the built-in images come in gray; name pictures of your own")
         loaded = images.natural_images()
         return loaded, {
             "images": BUILT_IN,
             "n_images": len(loaded),
             "n_whitened": 0,
             "whiten": None,
+            "color": False,
             "border": border or 0,
         }
     display = display or ProgressDisplay()
-    loaded = images.load_images(paths, tell=lambda done, of: display.count("files read", done, of))
+    loaded = images.load_images(paths, as_gray=not color, tell=lambda done, of: display.count("files read", done, of))
     # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
     raw = [image.min() >= 0 if whiten is None else whiten for image in loaded]
     if whiten is None:
@@ -85,5 +97,24 @@ def load(
         "n_images": len(loaded),
         "n_whitened": sum(map(int, raw)),
         "whiten": whiten,
+        "color": color,
         "border": 2 if border is None else border,
     }
+
+
+def shape_of(text: str) -> tuple[int, ...]:
+    """Read --image-shape: of a row that is a picture, gray or in color."""
+    try:
+        shape = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        shape = ()
+    if not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)) or min(shape) < 1:
+        raise ValueError(
+            f"--image-shape {text}: expected HEIGHT,WIDTH such as 28,28, or HEIGHT,WIDTH,3 for red, green and blue"
+        )
+    return shape
+
+
+def shape_of_patches(patch_size: int, n_features: int) -> tuple[int, ...]:
+    """Return the shape of square patches: gray, or in color where they have three times as many features."""
+    return (patch_size, patch_size) if n_features == patch_size**2 else (patch_size, patch_size, 3)

@@ -15,7 +15,7 @@ from sparsam.cli import image_options
 from sparsam.cli.console import print_json, progress_shown, say
 from sparsam.cli.distributed import Processes
 from sparsam.cli.hyperparameters import hyperparameter_options
-from sparsam.cli.image_options import Border, Images, NPatches, PatchSize, Whiten
+from sparsam.cli.image_options import Border, Color, Images, NPatches, PatchSize, Whiten, shape_of_patches
 from sparsam.cli.interrupts import INTERRUPTED
 from sparsam.cli.models import load_autoencoder
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
@@ -48,6 +48,7 @@ def learn(
     patch_size: PatchSize = 8,
     border: Border = None,
     whiten: Whiten = None,
+    color: Color = False,
     warm_start: Annotated[
         Path | None,
         typer.Option(
@@ -101,8 +102,8 @@ def learn(
     with processes.together(), progress_shown(quiet=quiet) as display:
         model.check_hyperparameters()
         if warm_start is not None:
-            _start_from(model, warm_start, n_features=patch_size**2)
-        loaded, data = image_options.load(images, whiten, border, display)
+            _start_from(model, warm_start, n_features=patch_size**2 * (3 if color else 1))
+        loaded, data = image_options.load(images, whiten, border, display, color=color)
         seed, rim = hyperparameters["random_state"], data["border"]
         patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, seed, border=rim))
         say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images; compiling")
@@ -177,16 +178,20 @@ def _write(
 
     from sparsam import display
     from sparsam._utils.atomic_write import atomic_write
+    from sparsam.display.filter_display import as_images
     from sparsam.io.persistence import save
 
     save(model, out / MODEL_FILE, overwrite=overwrite)
     with atomic_write(out / METRICS_FILE, overwrite=overwrite) as file:
         file.write(json.dumps(metrics, indent=2, allow_nan=False).encode())
+    shape = shape_of_patches(metrics["data"]["patch_size"], patches.shape[1])
     some = patches[:SHOWN_RECONSTRUCTIONS]
+    reconstructed = as_images(model.predict(some), shape)
     filters, originals, reconstructions, cost = (out / name for name in PICTURES)
-    display.plot_filters(model.components_, save=filters)
+    display.plot_filters(as_images(model.components_, shape), save=filters)
     as_they_are: dict[str, Any] = {"normalize_each": False, "normalize_all": False}
-    display.plot_filters(patches[:SHOWN_PATCHES], **as_they_are, border_color="white", save=originals)
-    display.plot_reconstructions(some, model.predict(some), n_patches=len(some), save=reconstructions)
+    shown = as_images(patches[:SHOWN_PATCHES], shape)
+    display.plot_filters(shown, **as_they_are, border_color="white", save=originals)
+    display.plot_reconstructions(as_images(some, shape), reconstructed, n_patches=len(some), save=reconstructions)
     display.plot_cost_curve(model.history_, save=cost)
     plt.close("all")

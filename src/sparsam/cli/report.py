@@ -32,7 +32,10 @@ def report(
     ] = None,
     image_shape: Annotated[
         str,
-        typer.Option(help="HEIGHT,WIDTH of rows that are pictures; none; or auto, for squares."),
+        typer.Option(
+            help="HEIGHT,WIDTH of rows that are pictures, or HEIGHT,WIDTH,3 in color; none; or auto: that of the "
+            "patches of learn, and none of tables."
+        ),
     ] = "auto",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The page.", show_default=f"RUN/{PAGE}")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing page.")] = False,
@@ -50,7 +53,7 @@ def report(
         raise FileExistsError(f"{page} exists: name another file with --out, or replace it with --overwrite")
     if not page.parent.is_dir():
         raise FileNotFoundError(f"--out {page}: there is no folder {page.parent}")
-    shape = _shape(image_shape)
+    shape = None if image_shape in ("auto", "none") else image_options.shape_of(image_shape)
     from sparsam.reports.page import require_libraries
 
     try:
@@ -64,6 +67,8 @@ def report(
             if data is not None:
                 raise ValueError("--data is about tables, and this run has learned from images: name them by --images")
             model, X, remarks = _learned(run, metrics, images)
+            if image_shape == "auto":
+                shape = image_options.shape_of_patches(metrics["data"]["patch_size"], X.shape[1])
             arguments: dict[str, Any] = {"model": model, "X": X, "remarks": remarks}
         else:
             if images:
@@ -96,16 +101,6 @@ def _metrics(run: Path) -> dict[str, Any]:
     return metrics
 
 
-def _shape(text: str) -> Any:
-    if text in ("auto", "none"):
-        return None if text == "none" else text
-    try:
-        height, width = (int(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"--image-shape {text}: HEIGHT,WIDTH is needed, such as 28,28; or none, or auto") from None
-    return height, width
-
-
 def _learned(run: Path, metrics: dict[str, Any], images: list[Path] | None) -> tuple[Any, Any, list[str]]:
     """The model, and its patches cut again."""
     from sparsam.images import normalize_patches, sample_patches
@@ -117,7 +112,7 @@ def _learned(run: Path, metrics: dict[str, Any], images: list[Path] | None) -> t
         None if of_run["images"] == image_options.BUILT_IN else [Path(path) for path in of_run["images"]]
     )
     _still_there(paths or [], "--images")
-    loaded, _ = image_options.load(paths, _whiten(of_run), of_run["border"])
+    loaded, _ = image_options.load(paths, _whiten(of_run), of_run["border"], color=of_run.get("color", False))
     n_patches, size = of_run["n_patches"], of_run["patch_size"]
     seed = metrics["parameters"]["random_state"]
     patches = normalize_patches(sample_patches(loaded, n_patches, size, seed, border=of_run["border"]))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from sparsam.cli import image_options
 from sparsam.cli.console import print_json, say
 from sparsam.cli.models import load_autoencoder
 
@@ -33,6 +34,14 @@ def show(
         int | None,
         typer.Option(help="Width of a filter in pixels.", show_default="square filters", rich_help_panel=PICTURE),
     ] = None,
+    image_shape: Annotated[
+        str | None,
+        typer.Option(
+            help="HEIGHT,WIDTH of a filter, or HEIGHT,WIDTH,3 in color.",
+            show_default="square, gray",
+            rich_help_panel=PICTURE,
+        ),
+    ] = None,
     cmap: Annotated[str, typer.Option(help="Matplotlib's name of a color map.", rich_help_panel=PICTURE)] = "gray",
     border_color: Annotated[str, typer.Option(help="Color between the filters.", rich_help_panel=PICTURE)] = "blue",
     border_width: Annotated[int, typer.Option(help="Pixels between the filters.", rich_help_panel=PICTURE)] = 1,
@@ -47,6 +56,7 @@ def show(
     """Show a saved model: its parameters, how its training ended, and its filters as a picture."""
     if save is not None and save.exists() and not overwrite:
         raise FileExistsError(f"{save} exists: name another file, or replace it with --overwrite")
+    shape = None if image_shape is None else image_options.shape_of(image_shape)
     estimator = load_autoencoder(model)
     figures = _figures(estimator)
     if save is not None or show:
@@ -56,10 +66,11 @@ def show(
             mpl.use("Agg")
         elif library == "matplotlib" and mpl.get_backend().lower() == "agg":
             raise ValueError("--show: Matplotlib finds no display to open a window on; use --save FILE")
-        from sparsam.display import plot_filters
+        from sparsam.display.filter_display import as_images
+        from sparsam.display.filters import plot_filters
 
         plot_filters(
-            estimator.components_,
+            as_images(estimator.components_, shape),
             normalize_each=normalize_each,
             normalize_all=normalize_all,
             n_columns=n_columns,

@@ -80,7 +80,8 @@ def plot_cost_curve(
         `history_` of an estimator: the columns "J" and the one named by `x`, and possibly "iteration",
         "evaluations", "seconds" and "gradient_norm"; every other column is a term of J, with its weight.
     x : {"iteration", "evaluations", "seconds"}, default="iteration"
-        What to plot against. Evaluations are what training costs whatever the machine, seconds what it cost.
+        What to plot against. Evaluations are what training costs whatever the machine, seconds what it cost, from
+        the first row on: what the fit did before, compiling and training in folds, would push the curve aside.
     ax : matplotlib.axes.Axes, optional
         Where to draw. Default: a new pyplot figure, as wide as a page's text (6.5 inches), with the legend
         beside the curves. In given axes it lies inside, where most room is, with names but no symbols.
@@ -125,7 +126,7 @@ def plot_cost_curve(
         raise ValueError(f"x must be one of {', '.join(X_LABELS)}; got {x!r}")
     figure_format(save)  # before anything is drawn
     columns = _columns(history, x)
-    position = columns[x]
+    position = columns[x] - columns[x][0] if x == "seconds" else columns[x]
     drawn = {name: values for name, values in columns.items() if name not in NO_TERMS or name == "J"}
     logarithmic = not any((values < 0).any() for values in drawn.values())
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["FilterDisplay", "ReconstructionDisplay"]
+__all__ = ["FilterDisplay", "ReconstructionDisplay", "as_images"]
 
 
 class FilterDisplay:
@@ -102,7 +102,7 @@ class FilterDisplay:
                 f"{cls.__name__} draws weights of the inputs; {name} has those of other features: pass {part}"
             )
         weights = network.components_ if hasattr(network, "components_") else np.asarray(network.coefs_[0]).T
-        return cls.from_filters(_as_images(weights, image_shape), ax=ax, **options)
+        return cls.from_filters(as_images(weights, image_shape), ax=ax, **options)
 
     @classmethod
     def from_filters(cls, filters: ArrayLike, *, ax: Axes | None = None, **options: Any) -> Self:
@@ -202,7 +202,7 @@ class ReconstructionDisplay:
         some = X[:n_patches]  # type: ignore[index]
         reconstructions = np.asarray(estimator.inverse_transform(estimator.transform(some)))
         patches = np.asarray(some)
-        both = _as_images(patches, image_shape), _as_images(reconstructions, image_shape)
+        both = as_images(patches, image_shape), as_images(reconstructions, image_shape)
         return cls.from_predictions(*both, n_patches=None, ax=ax, **options)
 
     @classmethod
@@ -219,7 +219,14 @@ class ReconstructionDisplay:
         return self
 
 
-def _as_images(rows: ArrayLike, image_shape: tuple[int, ...] | None) -> NDArray[Any]:
+def as_images(rows: ArrayLike, image_shape: tuple[int, ...] | None) -> NDArray[Any]:
+    """Give rows the shape of images; without one they stay as they are.
+
+    Raises
+    ------
+    ValueError
+        If it does not fit.
+    """
     array = np.asarray(rows)
     if image_shape is None:
         return array

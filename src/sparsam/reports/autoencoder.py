@@ -11,10 +11,11 @@ from sparsam.inspection.units import RANGES, unit_statistics
 from sparsam.inspection.weak_fit import examine_fit, explained_variance, total_variance
 from sparsam.reports import charts
 from sparsam.reports import diagnostics as findings
-from sparsam.reports.embedded_images import limits_of, patch_picture, row_shape
+from sparsam.reports.embedded_charts import MOST_BARS
 from sparsam.reports.page import Page
+from sparsam.reports.row_views import RowView, possible_shapes, view_of
 from sparsam.reports.training import parameters_of, training_facts
-from sparsam.reports.unit_pages import losses_without, squared_errors, unit_pages
+from sparsam.reports.unit_pages import N_EXCITING, losses_without, squared_errors, unit_pages
 from sparsam.verification.spot_check import spot_check
 
 __all__ = ["autoencoder_page"]
@@ -27,20 +28,30 @@ MOST_STRONGEST = 30
 CHECKED_ROWS = 10
 
 
-def autoencoder_page(network: Any, X: Any, image_shape: Any) -> Page:
-    """Gather what the page of an autoencoder shows; X is the rows of the training, at most 10,000 are looked at."""
+def autoencoder_page(network: Any, X: Any, names: list[str] | None, image_shape: Any) -> Page:
+    """Gather what the page of an autoencoder shows.
+
+    Parameters
+    ----------
+    network : SparseAutoencoder
+    X : array-like
+        Rows of the training, at most 10,000 of which are looked at.
+    names : list of str, optional
+        Of the features.
+    image_shape : tuple of int, optional
+        Of rows that are pictures.
+    """
     n_rows = len(X)
     if n_rows > MOST_ROWS:
         kept = np.sort(np.random.default_rng(0).choice(n_rows, MOST_ROWS, replace=False))
         X = X.iloc[kept] if hasattr(X, "iloc") else X[kept] if hasattr(X, "shape") else np.asarray(X)[kept]
     Z = np.asarray(network.transform(X), dtype=np.float64)  # before a table loses the names of its columns
     X = np.asarray(X, dtype=np.float64)
-    shape = row_shape(X.shape[1], image_shape)
-    limits = limits_of(X)
+    view = view_of(X, names, image_shape)
     rho = float(network.rho) if network.beta > 0 else None
     statistics = unit_statistics(Z, hidden_activation=network.hidden_activation, rho=rho)
     losses, n_for_losses = losses_without(network, X, Z)
-    units = unit_pages(network, X, Z, shape, limits, statistics, losses)
+    units = unit_pages(network, X, Z, view, statistics, losses)
     explained = [unit for unit in units if unit.oriented and unit.r2 is not None and unit.r2 > 0.7]
     mean = np.asarray(network.mean_activation_, dtype=np.float64)
     weak = examine_fit(network, X, statistics)
@@ -61,16 +72,22 @@ def autoencoder_page(network: Any, X: Any, image_shape: Any) -> Page:
             "units": units,
             "has_gabors": any(unit.gabor for unit in units),
             "n_explained": len(explained),
-            "patches": _reconstructions(network, X, Z, shape, limits),
+            "patches": _reconstructions(network, X, Z, view),
             "check": check,
             "rho": rho,
+            "activity": _activity(mean, network.hidden_activation),
             "of_tanh": network.hidden_activation == "tanh",
             "error": error,
             "is_weak": weak is not None,
             "n_rows": n_rows,
             "n_looked_at": len(X),
             "n_for_losses": n_for_losses,
-            "is_picture": min(shape) > 1,
+            "n_exciting": min(N_EXCITING, len(X)),
+            "view": view.kind,
+            "n_features": X.shape[1],
+            "most_bars": MOST_BARS,
+            "is_color": getattr(view, "is_color", False),
+            "possible_shapes": possible_shapes(X.shape[1]) if view.kind == "curve" else [],
         },
         charts={
             "cost": charts.cost_curve(network.history_),
@@ -98,9 +115,14 @@ def _explained(error: float, X: Array) -> str:
     return "\N{EN DASH}" if np.isnan(share) else f"{100 * share:.1f} %"
 
 
-def _reconstructions(
-    network: Any, X: Array, Z: Array, shape: tuple[int, int], limits: tuple[float, float]
-) -> list[dict[str, Any]]:
+def _activity(mean: Array, hidden_activation: str) -> str:
+    """Say what the mean activations are."""
+    low, median, high = (f"{value:.3g}" for value in (mean.min(), np.median(mean), mean.max()))
+    of_what = "mean activations, of (z + 1)/2," if hidden_activation == "tanh" else "mean activations"
+    return f"{of_what} are {low} to {high}, {median} in the median"
+
+
+def _reconstructions(network: Any, X: Array, Z: Array, view: RowView) -> list[dict[str, Any]]:
     """Some patches, reconstructed from their k strongest units, all others at their mean activation.
 
     Strongest are those that move the outputs' pre-activations the most: |z_j - mean z_j| |w_j|, w_j the weights from
@@ -123,8 +145,9 @@ def _reconstructions(
             {
                 "row": int(row),
                 "how": how,
-                "original": patch_picture(X[row], shape, limits),
-                "frames": [patch_picture(frame, shape, limits) for frame in frames],
+                "thumbnail": view.row_thumbnail(X[row]),
+                "original": view.row(X[row]),
+                "frames": [view.row(frame, X[row]) for frame in frames],
                 "errors": [float(f"{error:.4g}") for error in squared_errors(network, X[[row]], codes)],
                 "units": order.tolist(),
             }

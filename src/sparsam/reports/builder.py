@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import Any
 
 from sparsam._utils.atomic_write import atomic_write
 from sparsam.display.estimator_access import drawable_network
@@ -20,7 +20,7 @@ def report(
     *,
     test: tuple[Any, Any] | None = None,
     names: list[str] | None = None,
-    image_shape: tuple[int, int] | Literal["auto"] | None = "auto",
+    image_shape: tuple[int, ...] | None = None,
     title: str | None = None,
     remarks: list[str] | None = None,
     path: str | os.PathLike[str] | None = None,
@@ -46,9 +46,9 @@ def report(
         more honest: of the training data both are too good.
     names : list of str, optional
         Of a regression's targets, best with their units. Default: the columns of y, or "output 0", "output 1", ...
-    image_shape : (height, width), None or "auto", default "auto"
-        Of a row of X that is a picture; None for rows that are none. "auto" takes a square number of features for
-        squares; beside a classifier at least 64 of them, without names or numbered.
+    image_shape : (height, width) or (height, width, 3), optional
+        Of a row that is a picture, gray or red, green and blue. Default: rows are none, and are shown with the names of
+        their features (``feature_names_in_``) or, without names, as curves: 64 numbers may be sound as well as pixels.
     title : str, optional
         Heading of the page. Default: the estimator's class.
     remarks : list of str, optional
@@ -113,7 +113,7 @@ def report(
 def _autoencoder_page(model: Any, network: Any, X: Any, image_shape: Any) -> Page:
     from sparsam.reports.autoencoder import autoencoder_page
 
-    return autoencoder_page(network, _network_inputs(model, X), image_shape)
+    return autoencoder_page(network, _network_inputs(model, X), _feature_names(model, network), image_shape)
 
 
 def _supervised_page(
@@ -130,6 +130,18 @@ def _supervised_page(
     from sparsam.reports.regressor import regressor_page
 
     return regressor_page(network, training, held_out, names)
+
+
+def _feature_names(model: Any, network: Any) -> list[str] | None:
+    """Names of the network's inputs: its own, or those that the transformers before it give to named columns."""
+    if hasattr(network, "feature_names_in_"):
+        return [str(name) for name in network.feature_names_in_]
+    if hasattr(model, "best_estimator_"):
+        return _feature_names(model.best_estimator_, network)
+    transformers: Any = model[:-1] if len(getattr(model, "steps", ())) > 1 else getattr(model, "transformer_", None)
+    if not hasattr(transformers, "feature_names_in_") or not hasattr(transformers, "get_feature_names_out"):
+        return None
+    return [str(name) for name in transformers.get_feature_names_out()]
 
 
 def _network_inputs(model: Any, X: Any) -> Any:

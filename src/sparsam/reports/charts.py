@@ -111,8 +111,8 @@ def mean_activations(mean: Array, rho: float | None) -> Spec:
 
 
 def activation_histogram(n_samples: int) -> Spec:
-    """How many patches excite a unit how much; the page fills in the rows of each unit: low, high, count."""
-    # A logarithm, for a sparse unit is at rest on nearly all; its bars begin at half a patch, where 0 would be nowhere.
+    """How many rows excite a unit how much; the page fills in the rows of each unit: low, high, count."""
+    # A logarithm, for a sparse unit is at rest on nearly all; its bars begin at half a row, where 0 would be nowhere.
     chart = (
         alt.Chart(_rows(low=[], high=[], count=[]))
         .transform_filter("datum.count > 0")
@@ -122,7 +122,7 @@ def activation_histogram(n_samples: int) -> Spec:
             x2="high:Q",
             y=alt.Y(
                 "count:Q",
-                title="patches, logarithmic",
+                title="rows, logarithmic",
                 scale=alt.Scale(type="log", domain=[0.5, n_samples]),
                 axis=alt.Axis(tickCount=4, format="~s"),
             ),

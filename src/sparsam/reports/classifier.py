@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from sparsam.reports import charts
 from sparsam.reports import diagnostics as findings
-from sparsam.reports.embedded_images import limits_of, patch_picture, row_shape, square_shape
 from sparsam.reports.page import Page
+from sparsam.reports.row_views import RowView, possible_shapes, view_of
 from sparsam.reports.rows import Rows, columns_of, numbers_of_rows
 from sparsam.reports.training import parameters_of, training_facts
 
@@ -20,7 +20,6 @@ Array = NDArray[np.float64]
 
 MOST_SUSPECTS = 60
 MOST_COLUMNS = 6  # of a suspect's row in the table
-LEAST_PIXELS = 64  # of rows that are taken for pictures unasked
 MOST_CLASSES = 30  # whose matrix is drawn
 N_BINS = 10
 
@@ -30,9 +29,9 @@ def classifier_page(network: Any, training: Rows, held_out: Rows | None, image_s
     parts = [rows for rows in (training, held_out) if rows is not None]
     shown = held_out or training
     classes = [str(label) for label in network.classes_.tolist()]
-    shape = _image_shape(training.raw, image_shape)
+    view = _view(training.raw, image_shape)
     T = network.transition_matrix_
-    suspects, n_suspects = _suspects(network, parts, shape)
+    suspects, n_suspects = _suspects(network, parts, view)
     profile = network.likelihood_profile_
     predicted, observed, errors, counts = _calibration(network, shown)
     specs = {
@@ -73,7 +72,8 @@ def classifier_page(network: Any, training: Rows, held_out: Rows | None, image_s
             ],
             "suspects": suspects,
             "n_suspects": n_suspects,
-            "are_pictures": shape is not None,
+            "view": None if view is None else view.kind,
+            "possible_shapes": possible_shapes(np.shape(training.raw)[1]) if view and view.kind == "curve" else [],
             "columns": columns_of(training.raw)[:MOST_COLUMNS],
             "n_columns": np.shape(training.raw)[1],
         },
@@ -91,16 +91,12 @@ def classifier_page(network: Any, training: Rows, held_out: Rows | None, image_s
     )
 
 
-def _image_shape(raw: Any, image_shape: Any) -> tuple[int, int] | None:
-    """The shape of rows that are pictures. Unasked: squares of numbers without names, or all of one numbered name."""
-    n_features = np.shape(raw)[1]
-    if image_shape is None:
+def _view(raw: Any, image_shape: Any) -> RowView | None:
+    """How rows are shown: as pictures where asked for; many numbers without names as curves; None is in a table."""
+    is_table = hasattr(raw, "columns") or np.shape(raw)[1] <= MOST_COLUMNS or np.asarray(raw).dtype.kind not in "biuf"
+    if image_shape is None and is_table:
         return None
-    if image_shape != "auto":
-        return row_shape(n_features, image_shape)
-    stems = {name.rstrip("0123456789") for name in columns_of(raw)}
-    numeric = all(kind.kind in "biuf" for kind in raw.dtypes) if hasattr(raw, "dtypes") else True
-    return square_shape(n_features) if n_features >= LEAST_PIXELS and len(stems) == 1 and numeric else None
+    return view_of(np.asarray(raw, dtype=np.float64), None, image_shape)
 
 
 def _labels(rows: Rows) -> NDArray[Any]:
@@ -108,7 +104,7 @@ def _labels(rows: Rows) -> NDArray[Any]:
     return np.asarray(rows.targets).reshape(-1)
 
 
-def _suspects(network: Any, parts: list[Rows], shape: tuple[int, int] | None) -> tuple[list[dict[str, Any]], int]:
+def _suspects(network: Any, parts: list[Rows], view: RowView | None) -> tuple[list[dict[str, Any]], int]:
     """Labels that are more probably wrong than right, the most probable first; and how many there are."""
     found = []
     for rows in parts:
@@ -118,7 +114,6 @@ def _suspects(network: Any, parts: list[Rows], shape: tuple[int, int] | None) ->
         for row in network.find_label_errors(rows.inputs, rows.targets):
             found.append((float(wrong[row]), rows, int(row), numbers[row], labels[row], most_probable[row]))
     found.sort(key=lambda suspect: -suspect[0])
-    limits = limits_of(np.asarray(parts[0].raw, dtype=np.float64)) if shape else (0.0, 1.0)
     suspects = []
     for probability, rows, row, number, given, probably in found[:MOST_SUSPECTS]:
         values = rows.raw.iloc[row] if hasattr(rows.raw, "iloc") else np.asarray(rows.raw[row])
@@ -129,8 +124,8 @@ def _suspects(network: Any, parts: list[Rows], shape: tuple[int, int] | None) ->
                 "given": str(given),
                 "probably": str(probably),
                 "probability": probability,
-                "picture": patch_picture(np.asarray(values, dtype=np.float64), shape, limits) if shape else "",
-                "values": [] if shape else [_short(value) for value in list(values)[:MOST_COLUMNS]],
+                "picture": view.row_thumbnail(np.asarray(values, dtype=np.float64)) if view else "",
+                "values": [] if view else [_short(value) for value in list(values)[:MOST_COLUMNS]],
             }
         )
     return suspects, len(found)

@@ -85,9 +85,8 @@ def diagnose_coverage(coverage: Coverage, part: str) -> Finding:
     if not rejected:
         return Finding(
             "good",
-            f"The regions that should hold {shares} % of the rows {part} do so as far as {coverage.n:,} rows can tell; "
-            f"no exact binomial test rejects it at {100 * FALSE_ALARMS:.0f} %, corrected for "
-            f"{len(SHARES_TESTED)} of them.",
+            f"The regions that should hold {shares} % of the rows {part} do so, as far as {coverage.n:,} rows tell: no "
+            f"exact binomial test rejects it at {100 * FALSE_ALARMS:.0f} %, corrected for {len(SHARES_TESTED)} tests.",
         )
     share, found, p = min(rejected, key=lambda row: row[2])
     said = (

@@ -1,10 +1,9 @@
-"""Patches and filters as small pictures within the page."""
+"""Patches and filters as small pictures within the page, gray or in color."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 from io import BytesIO
-from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -13,32 +12,34 @@ from PIL import Image
 
 from sparsam.display import filter_mosaic
 
-__all__ = ["filter_picture", "limits_of", "mosaic_picture", "patch_picture", "row_shape", "square_shape"]
+__all__ = ["Shape", "filter_picture", "limits_of", "mosaic_picture", "patch_picture", "picture_shape"]
 
 Array = NDArray[Any]
+Shape = tuple[int, ...]
+"""(height, width), or (height, width, 3) in color."""
+
+AS_THEY_ARE: dict[str, Any] = {"normalize_each": False, "normalize_all": False}
 
 
-def square_shape(n_features: int) -> tuple[int, int] | None:
-    """Height and width of a square of so many pixels, if there is one."""
-    side = isqrt(n_features)
-    return (side, side) if side**2 == n_features else None
-
-
-def row_shape(n_features: int, image_shape: Any) -> tuple[int, int]:
-    """Height and width in which a row is shown: a picture, or where it is none a line of pixels.
+def picture_shape(n_features: int, image_shape: Any) -> Shape | None:
+    """Check the shape of rows that are pictures; None of rows that are none.
 
     Raises
     ------
     ValueError
-        If the shape does not fit.
+        If the shape is none, or does not fit.
     """
     if image_shape is None:
-        return (1, n_features)
-    if image_shape == "auto":
-        return square_shape(n_features) or (1, n_features)
-    if len(image_shape) != 2 or int(np.prod(image_shape)) != n_features:
-        raise ValueError(f"rows of {n_features} features are no pictures of image_shape {tuple(image_shape)}")
-    return (int(image_shape[0]), int(image_shape[1]))
+        return None
+    shape = image_shape if isinstance(image_shape, tuple | list) else ()
+    if not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)):
+        raise ValueError(
+            f"image_shape must be (height, width), or (height, width, 3) in color; got {image_shape!r}. Leave it out "
+            "for rows that are no pictures"
+        )
+    if int(np.prod(shape)) != n_features:
+        raise ValueError(f"rows of {n_features} features are no pictures of image_shape {tuple(shape)}")
+    return tuple(int(side) for side in shape)
 
 
 def limits_of(X: Array) -> tuple[float, float]:
@@ -50,20 +51,20 @@ def limits_of(X: Array) -> tuple[float, float]:
     return low, high if high > low else low + 1
 
 
-def filter_picture(values: Array, shape: tuple[int, int]) -> str:
+def filter_picture(values: Array, shape: Shape) -> str:
     """A filter in its own range, a gray of 1/2 its mean."""
-    return _data_uri(filter_mosaic(values.reshape(1, *shape), normalize_each=True, border_width=0))
+    return _data_uri(filter_mosaic(values.reshape(1, *shape), border_width=0))
 
 
-def patch_picture(values: Array, shape: tuple[int, int], limits: tuple[float, float]) -> str:
+def patch_picture(values: Array, shape: Shape, limits: tuple[float, float]) -> str:
     """A patch, black and white at the limits."""
-    return _data_uri(filter_mosaic(_scaled(values, limits).reshape(1, *shape), normalize_all=False, border_width=0))
+    return _data_uri(filter_mosaic(_scaled(values, limits).reshape(1, *shape), border_width=0, **AS_THEY_ARE))
 
 
-def mosaic_picture(patches: Array, shape: tuple[int, int], limits: tuple[float, float], n_columns: int) -> str:
+def mosaic_picture(patches: Array, shape: Shape, limits: tuple[float, float], n_columns: int) -> str:
     """Some patches, black and white at the limits, side by side."""
     patches = _scaled(patches, limits).reshape(-1, *shape)
-    return _data_uri(filter_mosaic(patches, normalize_all=False, n_columns=n_columns, border_color="gray"))
+    return _data_uri(filter_mosaic(patches, n_columns=n_columns, border_color="gray", **AS_THEY_ARE))
 
 
 def _scaled(values: Array, limits: tuple[float, float]) -> Array:
@@ -74,5 +75,6 @@ def _scaled(values: Array, limits: tuple[float, float]) -> Array:
 
 def _data_uri(pixels: NDArray[np.uint8]) -> str:
     file = BytesIO()
-    Image.fromarray(pixels[..., 0]).save(file, format="PNG")  # red, green and blue are alike
+    is_gray = bool((pixels == pixels[..., :1]).all())
+    Image.fromarray(pixels[..., 0] if is_gray else pixels).save(file, format="PNG")
     return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"

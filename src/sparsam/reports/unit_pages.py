@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.inspection.gabor import LEAST_SIDE, fit_gabors
 from sparsam.inspection.units import RANGES, UnitStatistics
-from sparsam.reports.embedded_images import filter_picture, mosaic_picture
+from sparsam.reports.filter_gabors import FilterGabors
+from sparsam.reports.row_views import PictureView, RowView
 
-__all__ = ["Unit", "losses_without", "squared_errors", "unit_pages"]
+__all__ = ["N_EXCITING", "Unit", "losses_without", "squared_errors", "unit_pages"]
 
 Array = NDArray[np.float64]
 
 N_EXCITING = 16
-N_COLUMNS = 8
 N_BINS = 24
 MOST_VALUES = 50_000_000  # of outputs, computed to see what they lose without each unit
 
@@ -29,9 +28,9 @@ class Unit:
     Attributes
     ----------
     number : int
-    filter, gabor, exciting : str
-        Pictures: the filter, the Gabor function nearest to it (empty where there is none), the patches that excite it
-        the most.
+    thumbnail, filter, gabor, exciting : str
+        Pictures: the filter, small and large; the Gabor function nearest to it (empty where there is none); the rows
+        that excite it the most.
     alt : str
         The filter in words.
     mean : float
@@ -47,6 +46,7 @@ class Unit:
     """
 
     number: int
+    thumbnail: str
     filter: str
     gabor: str
     exciting: str
@@ -65,8 +65,7 @@ def unit_pages(
     network: Any,
     X: Array,
     Z: Array,
-    shape: tuple[int, int],
-    limits: tuple[float, float],
+    view: RowView,
     statistics: UnitStatistics,
     losses: Array,
 ) -> list[Unit]:
@@ -78,14 +77,14 @@ def unit_pages(
     X : array of shape (n_samples, n_features)
     Z : array of shape (n_samples, n_components)
         Its activations.
-    shape, limits
-        Of a row as a picture, and what is black and white in it.
+    view : RowView
+        How rows and filters are shown.
     statistics : UnitStatistics
     losses : array of shape (n_components,)
         As `losses_without` gives them.
     """
     components = np.asarray(network.components_, dtype=np.float64)
-    fits = fit_gabors(components, shape) if min(shape) >= LEAST_SIDE else None
+    fits = FilterGabors.of(components, view.shape) if isinstance(view, PictureView) else None
     most = np.argsort(-Z, axis=0, kind="stable")[:N_EXCITING]
     edges = _edges(Z, network.hidden_activation)
     pages = []
@@ -94,14 +93,16 @@ def unit_pages(
         oriented = bool(fits is not None and fits.oriented[j])
         orientation = float(fits.orientation[j]) if fits is not None and has_gabor else None
         frequency = float(fits.frequency[j]) if fits is not None and has_gabor else None
+        words = view.words(component)
         counts, _ = np.histogram(Z[:, j], edges)
         pages.append(
             Unit(
                 number=j,
-                filter=filter_picture(component, shape),
-                gabor=filter_picture(fits.image[j], shape) if fits is not None and has_gabor else "",
-                exciting=mosaic_picture(X[most[:, j]], shape, limits, N_COLUMNS),
-                alt=_in_words(j, oriented, orientation, frequency),
+                thumbnail=view.filter_thumbnail(component),
+                filter=view.filter(component),
+                gabor=view.filter(fits.image[j]) if fits is not None and has_gabor else "",
+                exciting=view.rows(X[most[:, j]]),
+                alt=_in_words(j, oriented, orientation, frequency) + (f": {words}" if words else ""),
                 mean=float(statistics.mean[j]),
                 loss=float(losses[j]),
                 r2=None if fits is None else float(fits.r2[j]),

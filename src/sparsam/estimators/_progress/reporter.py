@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from sparsam.engine.training.callbacks import FitCallback
@@ -28,12 +29,15 @@ class FitReporter:
         Most iterations of a training.
     label : str
         Name of the training, where it is one of several for an estimate; empty for the one that is kept.
+    start : float
+        The clock when the fit began.
     """
 
     display: ProgressDisplay
     task: SklearnTask
     max_iter: int
     label: str = ""
+    start: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of_fit(cls, estimator: Any, X: Any, y: Any, sample_weight: Any, *, in_parts: bool = False) -> Self:
@@ -65,6 +69,10 @@ class FitReporter:
         """Show that something begins; of the trainings for an estimate that has been said."""
         if not self.label:
             self.display.begin(text)
+
+    def seconds(self) -> float:
+        """Return the seconds since the fit began."""
+        return time.monotonic() - self.start
 
     def rows_read(self, n_rows: int) -> None:
         """Show how many rows have been read for the first time."""

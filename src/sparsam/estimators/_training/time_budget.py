@@ -23,14 +23,10 @@ class TimeBudget:
     seconds: float | None
     start: float = field(default_factory=time.monotonic)
 
-    def spent(self) -> float:
-        """Return the seconds since the fit began."""
-        return time.monotonic() - self.start
-
     def share(self, n_trainings: int) -> float | None:
         """Return the seconds that the next of so many trainings may take."""
         if self.seconds is None:
             return None
-        left = self.seconds - self.spent()
+        left = self.seconds - (time.monotonic() - self.start)
         share = left if n_trainings == 1 else (left - self.seconds / 2) / (n_trainings - 1)
         return max(share, 0.0)

@@ -138,7 +138,7 @@ class EstimatorTraining:
 
         The history counts seconds from the beginning of the fit, so that the trainings before this one are in them.
         """
-        before = self.budget.spent()
+        before = self.reporter.seconds()
         objective, dtype = self.problem.objective, self.estimator.dtype
         theta = all_gather(self.problem.theta, self.data.dataset.mesh)[0]  # the weights of the first process
         self._refuse_followers_of_several_processes()
