@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sparsam.images.natural import natural_images as natural_images
     from sparsam.images.patches import normalize_patches as normalize_patches
     from sparsam.images.patches import sample_patches as sample_patches
+    from sparsam.images.patches import tile_patches as tile_patches
     from sparsam.images.tangents import image_tangents as image_tangents
     from sparsam.images.whitening import whiten as whiten
 
@@ -20,7 +21,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "loading": ["load_images"],
         "natural": ["natural_images"],
-        "patches": ["normalize_patches", "sample_patches"],
+        "patches": ["normalize_patches", "sample_patches", "tile_patches"],
         "tangents": ["image_tangents"],
         "whitening": ["whiten"],
     },

@@ -100,6 +100,56 @@ def sample_patches(
     return patches.reshape(n_patches, -1)
 
 
+def tile_patches(
+    image: npt.ArrayLike, patch_size: int | tuple[int, int] = 8, *, border: int = 0
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Cut an image into patches side by side, from left to right and from top to bottom.
+
+    Pixels on the right and at the bottom that fill no patch are left out.
+
+    Parameters
+    ----------
+    image : array-like of shape (height, width) or (height, width, 3)
+    patch_size : int or pair of ints, default=8
+        Height and width in pixels; one number means a square.
+    border : int, default=0
+        Pixels to leave out on all four sides.
+
+    Returns
+    -------
+    patches : ndarray of shape (n_patches, n_pixels)
+        A patch a row, as :func:`sample_patches` has them.
+    positions : ndarray of shape (n_patches, 2)
+        Row and column of each patch's upper left pixel in the image.
+
+    Raises
+    ------
+    ValueError
+        If no patch fits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsam.images import tile_patches
+    >>> patches, positions = tile_patches(np.zeros((20, 30)), 8, border=1)
+    >>> patches.shape, positions.tolist()
+    ((6, 64), [[1, 1], [1, 9], [1, 17], [9, 1], [9, 9], [9, 17]])
+    """
+    picture = np.asarray(image)
+    height, width = patch_size if isinstance(patch_size, Sequence) else (patch_size, patch_size)
+    rows = np.arange(border, picture.shape[0] - border - height + 1, height)
+    columns = np.arange(border, picture.shape[1] - border - width + 1, width)
+    if not (rows.size and columns.size):
+        raise ValueError(
+            f"no patch of {height} x {width} fits into an image of {picture.shape[0]} x {picture.shape[1]} with a "
+            f"border of {border}"
+        )
+    inside = picture[border : rows[-1] + height, border : columns[-1] + width]
+    blocks = inside.reshape(len(rows), height, len(columns), width, -1).swapaxes(1, 2)
+    positions = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    return blocks.reshape(len(positions), -1), positions
+
+
 def _count_positions(pictures: list[Image], height: int, width: int, border: int) -> npt.NDArray[np.int64]:
     """Rows and columns where a patch can start, of each image; raise if the images allow no sampling."""
     n_positions = np.empty((len(pictures), 2), np.int64)

@@ -15,7 +15,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import infer_dtype
 
-__all__ = ["Column", "as_categories", "as_numbers", "describe_columns", "numeric_targets", "typed_columns"]
+__all__ = [
+    "Column",
+    "as_categories",
+    "as_numbers",
+    "describe_columns",
+    "numeric_columns",
+    "numeric_targets",
+    "typed_columns",
+]
 
 MOST_CATEGORIES = 50  # more are identifiers, or free text
 SHOWN_CATEGORIES = 5
@@ -221,3 +229,19 @@ def numeric_targets(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         if known.nunique() == 1:
             raise ValueError(f"the target {name!r} is constant, {known.iloc[0]:g}: nothing is left to predict")
     return pd.DataFrame(targets, index=table.index)
+
+
+def numeric_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Column]]:
+    """Return the columns of numbers, and what was decided about each column.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or as in `typed_columns`.
+    """
+    typed, dropped = typed_columns(table)
+    text = [name for name in typed if typed[name].dtype.kind != "f"]
+    if len(text) == typed.shape[1]:
+        raise ValueError("no column of the table holds numbers")
+    decided = {column.name: column for column in dropped} | {name: Column(name, "dropped", "text") for name in text}
+    return typed.drop(columns=text), [decided.get(name, Column(name, "numeric")) for name in table]

@@ -68,6 +68,7 @@ def read_table(
     *,
     csv_format: CsvFormat | None = None,
     text: Collection[str] = (),
+    needs_header: bool = True,
 ) -> pd.DataFrame:
     """Read a table with named columns.
 
@@ -84,6 +85,9 @@ def read_table(
         Format of a .csv or .tsv file; None: the usual one.
     text : collection of str, default=()
         Columns of a .csv or .tsv file that are text even where they look like numbers.
+    needs_header : bool, default=True
+        Whether the first line of a .csv or .tsv file is a header even if it consists of numbers. If not, the columns of
+        such a file are named 0, 1, ...
 
     Raises
     ------
@@ -103,7 +107,7 @@ def read_table(
         elif suffix == ".npz":
             table = _read_arrays(path, say)
         else:
-            table = _read_text(path, csv_format or CsvFormat(), text)
+            table = _read_text(path, csv_format or CsvFormat(), text, needs_header)
     except ImportError as error:
         raise ValueError(f"{path}: Parquet files need pyarrow; pip install 'sparsam[parquet]'") from error
     except UnicodeDecodeError as error:
@@ -117,9 +121,13 @@ def read_table(
     return table
 
 
-def _read_text(path: Path, form: CsvFormat, text: Collection[str]) -> pd.DataFrame:
+def _read_text(path: Path, form: CsvFormat, text: Collection[str], needs_header: bool) -> pd.DataFrame:
     sep = form.sep or ("\t" if path.suffix.lower() == ".tsv" else ",")
     header, row = _first_rows(path, sep, form.encoding)
+    if header and not needs_header and all(_is_number(name, form) for name in header):
+        return pd.read_csv(
+            path, sep=sep, decimal=form.decimal, thousands=form.thousands, encoding=form.encoding, header=None
+        )
     _refuse_duplicates(path, [name for name in header if name])
     if len(row) > len(header) > 0:  # pandas would take the first values for an index
         raise ValueError(
@@ -136,6 +144,15 @@ def _read_text(path: Path, form: CsvFormat, text: Collection[str]) -> pd.DataFra
     if table.shape[1] == 1 and _separator_hint(header, sep):
         raise ValueError(f"it has one column, {header[0]!r}{_separator_hint(header, sep)}")
     return table
+
+
+def _is_number(text: str, form: CsvFormat) -> bool:
+    plain = text.replace(form.thousands or "", "").replace(form.decimal, ".")
+    try:
+        float(plain)
+    except ValueError:
+        return False
+    return True
 
 
 def _first_rows(path: Path, sep: str, encoding: str) -> tuple[list[str], list[str]]:

@@ -1,0 +1,110 @@
+"""Rows that an autoencoder learns from: patches of images, or rows of a table or an array, scaled."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparsam.cli.console import say
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sparsam.io.tables import CsvFormat
+
+RANGE = (0.1, 0.9)  # of scaled rows: a logistic unit reaches 0 and 1 at infinity only
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Scaled rows and where they come from.
+
+    Attributes
+    ----------
+    X : array or DataFrame of shape (n_samples, n_features)
+        Scaled; a data frame where the columns have names.
+    scaler : PatchNormalizer or MinMaxScaler
+        Fitted on the rows as they were.
+    origin : dict
+        How to make them again, for metrics.json.
+    description : str
+        For the user.
+    """
+
+    X: Any
+    scaler: Any
+    origin: dict[str, Any]
+    description: str
+
+    @property
+    def image_shape(self) -> tuple[int, ...] | None:
+        """Shape of a row that is a picture, else None."""
+        shape = self.origin["image_shape"]
+        return None if shape is None else tuple(shape)
+
+
+def cut_patches(
+    images: list[NDArray[np.float64]], origin: dict[str, Any], n_patches: int, patch_size: int, random_state: int
+) -> TrainingRows:
+    """Cut patches out of images at random, and normalize them."""
+    from sparsam.images import sample_patches
+    from sparsam.preprocessing import PatchNormalizer
+
+    patches = sample_patches(images, n_patches, patch_size, random_state, border=origin["border"])
+    scaler = PatchNormalizer()
+    X = scaler.fit_transform(patches)
+    shape = [patch_size, patch_size, *images[0].shape[2:]]
+    described = f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(images)} images"
+    cut = {"n_patches": n_patches, "patch_size": patch_size, "image_shape": shape}
+    return TrainingRows(X, scaler, origin | cut, described)
+
+
+def read_rows(path: Path, csv_format: CsvFormat, image_shape: tuple[int, ...] | None) -> TrainingRows:
+    """Read rows of numbers, leave out those with gaps, and scale each column to [0.1, 0.9].
+
+    Raises
+    ------
+    ValueError
+        If there are no complete rows, or `image_shape` does not fit.
+    """
+    import numpy as np
+    from sklearn.preprocessing import MinMaxScaler
+
+    rows = read_numbers(path, csv_format)
+    complete = np.isfinite(np.asarray(rows)).all(axis=1)
+    if not complete.all():
+        say(f"Left out: {int((~complete).sum())} rows with missing or infinite values")
+        rows = rows[complete]
+    if len(rows) == 0:
+        raise ValueError(f"{path}: each of its rows lacks a value")
+    if image_shape is not None and np.prod(image_shape) != rows.shape[1]:
+        raise ValueError(f"--image-shape {','.join(map(str, image_shape))} does not fit rows of {rows.shape[1]} numbers")
+    scaler = MinMaxScaler(RANGE)
+    if hasattr(rows, "columns"):
+        scaler.set_output(transform="pandas")
+    X = scaler.fit_transform(rows)
+    origin = {
+        "rows": str(path.absolute()),
+        "csv_format": asdict(csv_format),
+        "n_rows": len(X),
+        "image_shape": None if image_shape is None else list(image_shape),
+    }
+    return TrainingRows(X, scaler, origin, f"{len(X)} rows of {X.shape[1]} numbers")
+
+
+def read_numbers(path: Path, csv_format: CsvFormat) -> Any:
+    """Read rows of numbers: an array of a .npy file, a data frame of other tables, without their other columns."""
+    if path.suffix.lower() == ".npy":
+        from sparsam.engine import map_rows
+
+        return map_rows(path)
+    from sparsam.io.columns import numeric_columns
+    from sparsam.io.tables import read_table
+
+    numbers, columns = numeric_columns(read_table(path, say, csv_format=csv_format, needs_header=False))
+    for column in columns:
+        if column.kind == "dropped":
+            say(f"  {column}")
+    return numbers if any(not name.isdigit() for name in numbers) else numbers.to_numpy()
