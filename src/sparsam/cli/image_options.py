@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 Images = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="Pictures (PNG, JPEG, TIFF), stacks of them (.npy, .mat) or folders; without any, nine photographs "
-        "that come with the installation.",
+        help="Pictures (PNG, JPEG, TIFF, GIF, BMP, WebP), stacks of them (.npy, .npz, .mat, MNIST's idx) or folders, "
+        "with their subfolders; without any, nine photographs that come with the installation.",
         show_default=False,
     ),
 ]
@@ -50,12 +50,14 @@ BUILT_IN = "built in"  # for metrics, in the place of paths
 
 def load(
     paths: list[Path] | None, whiten: bool | None, border: int | None, display: ProgressDisplay | None = None
-) -> tuple[list[NDArray[np.float64]], dict[str, Any]]:
-    """Load the images, whitened where wanted, and say where they come from and what rim their patches keep clear."""
-    import numpy as np
+) -> tuple[list[NDArray[np.float64]] | dict[str, NDArray[np.float64]], dict[str, Any]]:
+    """Load the images, whitened where wanted, and say where they come from and what rim their patches keep clear.
 
+    Images of files come by the names that messages call them.
+    """
     from sparsam import images
     from sparsam.estimators._progress.progress_display import ProgressDisplay
+    from sparsam.images.loading import load_named_images
 
     if not paths:
         if whiten is False:
@@ -69,21 +71,23 @@ def load(
             "border": border or 0,
         }
     display = display or ProgressDisplay()
-    loaded = images.load_images(paths, tell=lambda done, of: display.count("files read", done, of))
+    by_name = load_named_images(
+        paths, as_gray=True, tell=lambda done, of: display.count("files read", done, of), warn=say
+    )
     # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
-    raw = [image.min() >= 0 if whiten is None else whiten for image in loaded]
+    raw = [name for name, image in by_name.items() if (image.min() >= 0 if whiten is None else whiten)]
     if whiten is None:
         say(
-            f"Whitening {sum(raw)} of {len(loaded)} images; the others have negative pixels and are taken as whitened "
+            f"Whitening {len(raw)} of {len(by_name)} images; the others have negative pixels and are taken as whitened "
             "already (--whiten, --no-whiten decide otherwise)"
         )
-    for k in np.flatnonzero(raw):
-        loaded[k] = images.whiten([loaded[k]])[0]
-        display.count("images whitened", sum(raw[: k + 1]), sum(raw))
-    return loaded, {
+    for done, name in enumerate(raw, start=1):
+        by_name[name] = images.whiten({name: by_name[name]})[0]
+        display.count("images whitened", done, len(raw))
+    return by_name, {
         "images": [str(path.absolute()) for path in paths],
-        "n_images": len(loaded),
-        "n_whitened": sum(map(int, raw)),
+        "n_images": len(by_name),
+        "n_whitened": len(raw),
         "whiten": whiten,
         "border": 2 if border is None else border,
     }
