@@ -47,7 +47,10 @@ def encode(
         rows = getattr(rows, "values", rows)  # of a data frame; without names there is nothing to compare its with
     write = _write_npy if out.suffix.lower() == ".npy" else _write_csv
     with atomic_write(out, overwrite=overwrite) as file:
-        write(estimator, rows, file)
+        try:
+            write(estimator, rows, file)
+        except (ValueError, TypeError) as error:  # the estimator speaks of X
+            raise ValueError(f"{data}: {error}") from error
     say(f"Wrote {len(rows)} rows of {len(estimator.get_feature_names_out())} activations to {out}")
 
 
