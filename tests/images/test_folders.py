@@ -101,6 +101,20 @@ def test_a_folder_that_may_not_be_listed_is_skipped_by_name(tmp_path):
         (tmp_path / "locked").chmod(0o700)
 
 
+def test_no_depth_of_folders_is_too_deep(tmp_path):
+    deepest = tmp_path.joinpath(*["d"] * 1500)
+    nested = [deepest, *deepest.parents][:1500]
+    for folder in reversed(nested):
+        folder.mkdir()
+    save(nested[-1] / "a.png")
+    try:
+        assert len(load_images(tmp_path)) == 1
+    finally:  # which pytest cannot remove
+        (nested[-1] / "a.png").unlink()
+        for folder in nested:
+            folder.rmdir()
+
+
 # Our own results --------------------------------------------------------------
 
 

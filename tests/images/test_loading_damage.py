@@ -35,7 +35,7 @@ def encoded(image_format, **options):
 
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP"])
 @pytest.mark.parametrize("kept", [0.05, 0.5, 0.9])
-@pytest.mark.filterwarnings("ignore:Truncated File Read")
+@pytest.mark.filterwarnings("error")
 def test_truncated_pictures(tmp_path, image_format, kept):
     path = tmp_path / f"image.{image_format.lower()}"
     content = encoded(image_format)
@@ -120,6 +120,19 @@ def test_any_damage_gives_finite_images_or_a_value_error(tmp_path, name, data):
     with contextlib.suppress(ValueError):
         images = load_images(path)
         assert all(np.isfinite(image).all() and image.ndim == 2 for image in images)
+
+
+def test_what_a_decoder_warns_of_names_the_file(tmp_path):
+    """Read all the same: only the description of the camera is damaged."""
+    exif = Image.Exif()
+    exif[271] = "A maker of cameras"
+    path = tmp_path / "image.jpg"
+    content = bytearray(encoded("JPEG", exif=exif))
+    place = content.index(b"Exif\0\0MM\0*") + 6 + 8 + 2 + 4  # the number of letters
+    content[place : place + 4] = b"\0\0\xff\xff"
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=re.escape(f"{path}: ")):
+        assert len(load_images(path)) == 1
 
 
 # Paths ------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from sparsam import SparseAutoencoder, save
 from sparsam.images import load_images
 
 pytest.importorskip("h5py")
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Truncated File Read")]
+pytestmark = pytest.mark.slow
 
 SMALL = ("--n-patches", 200, "--patch-size", 4, "--n-components", 3, "--max-iter", 2, "--border", 0)
 

@@ -1,6 +1,5 @@
 """The files of images in a folder and its subfolders; pictures that this package wrote there are left out."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,37 +43,41 @@ def find_images(folder: Path, warn: Callable[[str], object]) -> list[Path]:
         If the folder cannot be read, or holds no image.
     """
     files: list[Path] = []
-    n_left_out = _walk(folder, files, set(), warn)
+    folders: list[Path] = [folder]
+    seen: set[tuple[int, int]] = set()
+    n_left_out = 0
+    while folders:
+        here = folders.pop()
+        try:
+            status = here.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = [entry for entry in here.iterdir() if not entry.name.startswith(".")]
+            inner = [entry for entry in entries if entry.is_dir()]
+        except OSError as error:
+            if here == folder:
+                raise
+            warn(f"{here}: skipped, as it cannot be read: {error.strerror}")
+            continue
+        folders += sorted(inner, reverse=True)
+        ours = _own_pictures({entry.name for entry in entries})
+        if ours:
+            warn(f"{here}: left out {', '.join(sorted(ours))}, which a run of sparsam has written")
+        n_left_out += len(ours)
+        files += [file for file in entries if file.name not in ours and file not in inner and _may_be_image(file)]
     if not files:
         but = ", beside those of an output folder of sparsam; name these files themselves to read them"
         raise ValueError(
             f"{folder}: no images in this folder{but if n_left_out else ''}; looked for "
             f"{', '.join(sorted(SUFFIXES))} and idx files"
         )
-    return files
+    return sorted(files, key=lambda file: file.parts)
 
 
-def _walk(folder: Path, files: list[Path], seen: set[tuple[int, int]], warn: Callable[[str], object]) -> int:
-    """Add the images of a folder to the list, and count the pictures of output folders, which are left out."""
-    status = folder.stat()
-    if (status.st_dev, status.st_ino) in seen:
-        return 0
-    seen.add((status.st_dev, status.st_ino))
-    entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=lambda e: e.name)
-    names = {entry.name for entry in entries}
-    ours = RUN_PICTURES & names if any(run <= names for run in RUNS) else frozenset()
-    if ours:
-        warn(f"{folder}: left out {', '.join(sorted(ours))}, which a run of sparsam has written")
-    n_left_out = len(ours)
-    for entry in entries:
-        if entry.is_dir():
-            try:
-                n_left_out += _walk(entry, files, seen, warn)
-            except OSError as error:
-                warn(f"{entry}: skipped, as it cannot be read: {os.strerror(error.errno or 0)}")
-        elif entry.name not in ours and _may_be_image(entry):
-            files.append(entry)
-    return n_left_out
+def _own_pictures(names: set[str]) -> set[str]:
+    """Tell which files of a folder a command wrote, by the others that it writes with them."""
+    return set(RUN_PICTURES & names) if any(run <= names for run in RUNS) else set()
 
 
 def _may_be_image(file: Path) -> bool:

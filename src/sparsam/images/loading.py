@@ -128,7 +128,7 @@ def load_named_images(
     readable = set()
     for done, (file, path) in enumerate(found, start=1):
         try:
-            _add(images, file, _load_file(file, as_gray))
+            _add(images, file, _load_file(file, as_gray, warn))
             readable.add(path)
         except ValueError as error:
             if file == path:
@@ -162,18 +162,26 @@ def _find_files(path: Path, warn: Callable[[str], object]) -> list[Path]:
         raise ValueError(f"{path}: cannot be read: {error}") from error
 
 
-def _load_file(file: Path, as_gray: bool) -> list[npt.NDArray[np.float64]]:
+def _load_file(file: Path, as_gray: bool, warn: Callable[[str], object]) -> list[npt.NDArray[np.float64]]:
     """Load one file; whatever goes wrong in the decoders becomes a ValueError that names it."""
     try:
         if not file.is_file():
             raise ValueError(NO_FILE if file.exists() else "a link to a file that does not exist")
-        images = _choose_reader(file)(file, MAX_PIXELS, as_gray=as_gray)
+        if file.stat().st_size == 0:
+            raise ValueError("the file is empty")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            images = _choose_reader(file)(file, MAX_PIXELS, as_gray=as_gray)
         for index, image in enumerate(images):
             if not np.isfinite(image).all():
                 raise ValueError(f"image {index + 1} of {len(images)} contains NaN or infinity")
     except Exception as error:  # decoders of damaged files raise all sorts
         cause = str(error) or type(error).__name__
+        if not isinstance(error, ValueError | MemoryError):
+            cause = f"damaged, or not what its name says ({cause})"
         raise ValueError(f"{file}: cannot be read: {cause}") from error
+    for warning in caught:  # the decoder's, which does not know the name
+        warn(f"{file}: {warning.message}")
     return images
 
 

@@ -141,6 +141,8 @@ def _read_numbers(content: Content, order: str, shape: tuple[int, ...], offset: 
     code, data, _ = _split_element(content(offset + 8 + 8 * n_values), offset, order)
     if code not in NUMBERS:
         raise ValueError(f"unknown type {code} of numbers")
+    if len(data) < n_values * np.dtype(NUMBERS[code]).itemsize:
+        raise ValueError(f"the file is damaged: it holds fewer numbers than {' x '.join(map(str, shape))}")
     return np.frombuffer(data, order + NUMBERS[code], n_values).reshape(shape, order="F")
 
 
