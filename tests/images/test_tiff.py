@@ -313,6 +313,23 @@ def test_fax(tmp_path, compression):
     check(tmp_path / "fax.tif", [np.repeat(values[:, :, np.newaxis].astype(float), 3, axis=2)])
 
 
+@pytest.mark.parametrize("compression", ["jpeg", "group3", "group4"])
+def test_black_and_white_exchanged_where_pillow_decodes(tmp_path, compression):
+    rows, columns = np.indices((32, 48))
+    image = (4 * rows + 2 * columns).astype(np.uint8)
+    path = tmp_path / "image.tif"
+    Image.fromarray(image if compression == "jpeg" else image > 99).save(path, compression=compression)
+    (before,) = load_images(path)
+    content = bytearray(path.read_bytes())
+    (place,) = struct.unpack_from("<I", content, 4)
+    tag = content.index(struct.pack("<H", 262), place)
+    content[tag + 8] ^= 1  # MinIsWhite for MinIsBlack, or the reverse
+    path.write_bytes(content)
+    (after,) = load_images(path)
+    np.testing.assert_allclose(after, 1 - before, atol=1e-15)
+    assert np.ptp(before) > 0.5
+
+
 # Pages ------------------------------------------------------------------------
 
 
