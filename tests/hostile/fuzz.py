@@ -5,11 +5,13 @@ bits and bytes, lengths and counts, pieces cut out, repeated or put in from anot
 checkpoints and pipelines some values are exchanged and the digest made right, so that more than the digest is tried.
 """
 
+import gzip
 import io
 import json
 import os
 import resource
 import signal
+import struct
 import sys
 import time
 import warnings
@@ -22,6 +24,7 @@ import h5py
 import numpy as np
 import safetensors.numpy
 import scipy.io
+import tifffile
 import zarr
 from PIL import Image
 from sklearn.pipeline import make_pipeline
@@ -95,22 +98,8 @@ def whole_files(folder):
     pipeline[0].fit(X)
     save_pipeline(TableModel(pipeline, list("abcd"), ["label"]), folder / "model.skops")
     files[folder / "model.skops"] = load_pipeline
-    gray, color = (
-        (255 * rng.uniform(size=(12, 10))).astype(np.uint8),
-        (255 * rng.uniform(size=(9, 8, 3))).astype(np.uint8),
-    )
-    for name, picture in {"gray.png": gray, "color.png": color, "color.jpg": color, "gray.tiff": gray}.items():
-        Image.fromarray(picture).save(folder / name)
-        files[folder / name] = load_images
-    Image.fromarray(color).save(folder / "packed.tiff", compression="tiff_lzw")
-    Image.fromarray(gray).quantize(8).save(folder / "palette.png")
-    scipy.io.savemat(folder / "four.mat", {"IMAGES": X[:12]}, format="4")
-    scipy.io.savemat(folder / "five.mat", {"IMAGES": X[:12], "note": "text"})
-    scipy.io.savemat(folder / "packed.mat", {"IMAGES": X[:12], "cell": np.array([1, "a"], object)}, do_compression=True)
-    np.save(folder / "images.npy", rng.normal(size=(3, 10, 11)))
+    files |= dict.fromkeys(whole_images(folder, rng), load_images)
     np.save(folder / "rows.npy", X.astype(np.float32))
-    for name in ("packed.tiff", "palette.png", "four.mat", "five.mat", "packed.mat", "images.npy"):
-        files[folder / name] = load_images
     files[folder / "rows.npy"] = read_rows
     with h5py.File(folder / "rows.h5", "w") as file:
         file.create_dataset("X", data=X, chunks=(7, 4), compression="gzip", fletcher32=True)
@@ -121,6 +110,57 @@ def whole_files(folder):
     sources.HELD_BYTES = 0  # small files are streamed too
     sources.PAUSES = ()  # between tries
     return files
+
+
+def whole_images(folder, rng):
+    """Make one file of each kind of pictures and arrays; return their paths."""
+    folder = folder / "images"
+    folder.mkdir()
+    gray, color, deep = (
+        (255 * rng.uniform(size=(12, 10))).astype(np.uint8),
+        (255 * rng.uniform(size=(9, 8, 3))).astype(np.uint8),
+        (65535 * rng.uniform(size=(20, 21, 3))).astype(np.uint16),
+    )
+    for name in ("gray.png", "gray.tiff", "gray.gif", "gray.bmp", "gray.webp"):
+        Image.fromarray(gray).save(folder / name)
+    for name in ("color.png", "color.jpg", "color.gif", "color.bmp", "color.webp"):
+        Image.fromarray(color).save(folder / name)
+    Image.fromarray(color).save(folder / "packed.tiff", compression="tiff_lzw")
+    Image.fromarray(color).save(folder / "jpeg.tiff", compression="jpeg")
+    Image.fromarray(gray > 99).save(folder / "fax.tiff", compression="group4")
+    Image.fromarray(gray).quantize(8).save(folder / "palette.png")
+    Image.fromarray(gray).quantize(8).save(folder / "palette.tiff")
+    tifffile.imwrite(folder / "tiles.tiff", deep, tile=(16, 16), compression="zlib", predictor=True)
+    tifffile.imwrite(folder / "stack.tiff", deep[:, :, 0].reshape(5, 4, 21), imagej=True, truncate=True)
+    planes = np.moveaxis(deep / 7, 2, 0)
+    options = {"photometric": "rgb", "planarconfig": "separate", "rowsperstrip": 3, "bigtiff": True}
+    tifffile.imwrite(folder / "doubles.tiff", planes, **options)
+    scipy.io.savemat(folder / "four.mat", {"IMAGES": gray}, format="4")
+    scipy.io.savemat(folder / "five.mat", {"IMAGES": gray / 7, "note": "text"})
+    scipy.io.savemat(folder / "packed.mat", {"IMAGES": gray, "c": np.array([1, "a"], object)}, do_compression=True)
+    cells = np.empty((1, 2), object)
+    cells[0] = [gray, color]
+    scipy.io.savemat(folder / "cells.mat", {"cells": cells}, do_compression=True)
+    save_mat_of_version_7_3(folder / "seven.mat", gray, color)
+    np.save(folder / "images.npy", rng.normal(size=(3, 10, 11)))
+    np.savez(folder / "images.npz", gray, labels=np.arange(5))
+    np.savez_compressed(folder / "packed.npz", gray, labels=np.arange(5))
+    idx = struct.pack(">HBB3I", 0, 8, 3, 4, 3, 10) + gray.tobytes()
+    (folder / "digits.idx").write_bytes(idx)
+    (folder / "digits.idx.gz").write_bytes(gzip.compress(idx))
+    return sorted(folder.iterdir())
+
+
+def save_mat_of_version_7_3(path, gray, color):
+    """Save an array and a cell array."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset("numbers", data=gray, chunks=(5, 5), compression="gzip")
+        file["#refs#/a"], file["#refs#/b"] = gray, color.T
+        file["IMAGES"] = np.array([[file["#refs#"][name].ref] for name in "ab"], h5py.ref_dtype)
+        for name, kind in {"numbers": "uint8", "#refs#/a": "uint8", "#refs#/b": "uint8", "IMAGES": "cell"}.items():
+            file[name].attrs["MATLAB_class"] = np.bytes_(kind)
+    with path.open("r+b") as stream:
+        stream.write(b"MATLAB 7.3 MAT-file".ljust(116) + bytes(8) + b"\x00\x02IM")
 
 
 def read_rows(path):

@@ -28,4 +28,4 @@ def test_ten_thousand_hostile_files(tmp_path, seed):
     assert summary["grown_mib"] < 1024  # a picture may have 100 million pixels
 
 
-PICTURES = (".png", ".jpg", ".tiff", ".npy", ".mat", ".h5", ".zip")
+PICTURES = (".png", ".jpg", ".tiff", ".gif", ".bmp", ".webp", ".npy", ".npz", ".mat", ".idx", ".gz", ".h5", ".zip")

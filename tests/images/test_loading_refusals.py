@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import struct
+import sys
 import warnings
 import zlib
 
@@ -149,7 +150,7 @@ def test_nothing_is_unpickled(tmp_path, exploited, make):
         ({"cells": np.array([[np.eye(3), "text"]], object)}, r"cells \(cell 1 x 2\)"),
         ({"record": {"IMAGES": np.eye(3)}}, r"record \(struct 1 x 1\)"),
         ({"text": "word"}, r"text \(char"),
-        ({"scalar": 3.0, "vector": [1, 2, 3]}, "0 variables are numbers"),
+        ({"scalar": 3.0, "vector": [1, 2, 3]}, "0 variables are images"),
         (
             {"a": np.eye(3), "b": np.ones((2, 5, 6))},
             r"2 variables .*a \(double 3 x 3\), b \(double 2 x 5 x 6\)",
@@ -167,10 +168,23 @@ def test_mat_files_without_images_list_what_they_hold(tmp_path, variables, cause
         load_images(path)
 
 
-def test_mat_of_version_7_3_says_how_to_save_it(tmp_path):
+@pytest.mark.parametrize("signature_at", [128, 512])
+def test_mat_of_version_7_3_without_h5py_says_how_to_read_it(tmp_path, monkeypatch, signature_at):
     path = tmp_path / "data.mat"
-    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF\r\n\x1a\n" + bytes(64))
-    with refused(path, "-v7"):
+    header = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
+    path.write_bytes(header.ljust(signature_at, b"\0") + b"\x89HDF\r\n\x1a\n" + bytes(64))
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with refused(path, r"pip install 'sparsam\[matlab\]'.*-v7"):
+        load_images(path)
+
+
+@pytest.mark.parametrize(
+    "start", [b"# Created by Octave 8.4.0, Mon Jan 01\n# name: IMAGES\n# type: matrix\n", b"Octave-1-L\0\0"]
+)
+def test_octaves_own_formats_say_how_to_save_them(tmp_path, start):
+    path = tmp_path / "data.mat"
+    path.write_bytes(start + bytes(600))
+    with refused(path, "Octave.*save -v7"):
         load_images(path)
 
 

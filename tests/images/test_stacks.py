@@ -61,7 +61,8 @@ def test_jax_arrays_are_stacks_too():
         ([np.full((4, 4), None)], "object"),
         ("a_path.png", r"images\[0\].*shape \(\)"),
         (np.zeros(4), r"got \(4,\)"),
-        (np.zeros((2, 4, 4, 4)), r"images\[0\].*\(4, 4, 4\)"),
+        (np.zeros((2, 4, 4, 4)), r"\(height, width, 3, n\), got \(2, 4, 4, 4\)"),
+        ({"a.png": np.zeros((4, 4)), "b.png": np.zeros((4, 4, 4))}, r"b\.png .*\(4, 4, 4\)"),
     ],
 )
 def test_what_is_no_image_is_refused(images, message):

@@ -94,6 +94,19 @@ def require_files(*paths: Path) -> None:
             raise FileNotFoundError(f"no such file: {path}" + " (it is a folder)" * path.is_dir())
 
 
+def require_paths(*paths: Path) -> None:
+    """Refuse missing files and folders, as early.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one is missing.
+    """
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"no such file or folder: {path}")
+
+
 @contextmanager
 def progress_shown(*, quiet: bool) -> Iterator[ProgressDisplay]:
     """Show how fits go, and what else takes long, on standard error: bars in a terminal, else a line a second."""

@@ -1,92 +1,188 @@
-"""``sparsam encode``: hidden activations of a saved model for the rows of a table."""
+"""``sparsam encode``: hidden activations of a saved model for rows of numbers, or for the patches of pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from sparsam.cli.console import say
-from sparsam.cli.models import load_autoencoder
+from sparsam.cli import image_options, table_options
+from sparsam.cli.console import require_paths, say
+from sparsam.cli.models import LearnedModel, load_learned, model_file_of, whiten_of
+from sparsam.cli.training_rows import RANGE, read_numbers
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
-
-    from sparsam.estimators.autoencoder import SparseAutoencoder
+    import pandas as pd
 
 ROWS_AT_ONCE = 2**16
 
 FORMATS = (".npy", ".csv")
+TABLES = (".csv", ".tsv", ".parquet")
 
 
 def encode(
-    model: Annotated[Path, typer.Argument(help="A model file that `sparsam learn` or sparsam.save wrote.")],
-    data: Annotated[Path, typer.Argument(help="Rows to encode: .npy (n_samples, n_features), or .csv with a header.")],
+    model: Annotated[Path, typer.Argument(help="Folder of a run of `sparsam learn`, or a model file.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Rows to encode: .npy (n_samples, n_features), .csv, .tsv or .parquet; or pictures, a file or a "
+            "folder, as for `sparsam learn`."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="File for the activations: .npy or .csv.")],
+    scale: Annotated[
+        bool, typer.Option(help="Scale the rows as the training did; --no-scale: they are scaled already.")
+    ] = True,
+    sep: table_options.Sep = None,
+    decimal: table_options.Decimal = ".",
+    thousands: table_options.Thousands = None,
+    encoding: table_options.Encoding = "utf-8",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Encode data: write the activations of a model's hidden units, a row a sample.
 
-    The rows must be scaled as those that the model was trained on (for image patches,
-    sparsam.images.normalize_patches). Rows of a .npy file are read and written a piece at a time, so that it may be
-    larger than memory.
+    Rows are given in the units of the training, and scaled by the scaler of its run; a model file alone has none, and
+    takes rows that are scaled. Rows of a .npy file are read and written a piece at a time, so that it may be larger
+    than memory.
+
+    Pictures are whitened as those of the training and cut into patches side by side, from left to right and from top to
+    bottom; a .csv file says for each patch which picture it is of, and where its upper left pixel is.
     """
-    for path in (data, out):
-        if path.suffix.lower() not in FORMATS:
-            raise ValueError(f"{path}: unknown format; use one of {', '.join(FORMATS)}")
+    if out.suffix.lower() not in FORMATS:
+        raise ValueError(f"{out}: unknown format; use one of {', '.join(FORMATS)}")
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} exists: name another file, or replace it with --overwrite")
+    require_paths(model, data)
+    model_file_of(model)
     from sparsam._utils.atomic_write import atomic_write
 
-    estimator = load_autoencoder(model)
-    rows = _read(data)
-    if rows.ndim != 2 or len(rows) == 0:
-        raise ValueError(f"{data}: a table (n_samples, n_features) with rows is needed, not an array {rows.shape}")
-    if not hasattr(estimator, "feature_names_in_"):
-        rows = getattr(rows, "values", rows)  # of a data frame; without names there is nothing to compare its with
-    write = _write_npy if out.suffix.lower() == ".npy" else _write_csv
+    learned = load_learned(model)
+    if holds_rows(data):
+        rows: Any = read_numbers(data, table_options.csv_format(sep, decimal, thousands, encoding))
+        places = None
+        if learned.scaler is None and scale:
+            say("The model has no scaler beside it: the rows are taken as scaled already")
+    else:
+        rows, places = _cut(learned, data)
+    encoder = Encoder(learned, scale)
     with atomic_write(out, overwrite=overwrite) as file:
-        write(estimator, rows, file)
-    say(f"Wrote {len(rows)} rows of {len(estimator.get_feature_names_out())} activations to {out}")
+        try:
+            write = _write_npy if out.suffix.lower() == ".npy" else _write_csv
+            write(encoder, rows, places, file)
+        except (ValueError, TypeError) as error:  # the estimator speaks of X
+            raise ValueError(f"{data}: {error}") from error
+    if encoder.n_far:
+        say(
+            f"Warning: {encoder.n_far / len(rows):.1%} of the rows lie far outside the range of the training, by more "
+            "than its width: are they in other units?"
+        )
+    say(f"Wrote {len(rows)} rows of {learned.autoencoder.n_components} activations to {out}")
 
 
-def _read(path: Path) -> Any:
-    """Open the table: a memory-mapped array, or a data frame."""
-    if path.suffix.lower() == ".npy":
-        from sparsam.engine.data.sources import map_rows
-
-        return map_rows(path)
-    import pandas as pd
-
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    try:
-        return pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from error
-
-
-def _pieces(rows: Any) -> Any:
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        yield rows[start : start + ROWS_AT_ONCE]
-
-
-def _write_npy(estimator: SparseAutoencoder, rows: Any, file: BinaryIO) -> None:
+def holds_rows(path: Path) -> bool:
+    """Tell whether a file holds rows of numbers, not pictures."""
+    if path.suffix.lower() != ".npy":
+        return path.suffix.lower() in TABLES
     import numpy as np
 
-    for index, piece in enumerate(_pieces(rows)):
-        codes = np.ascontiguousarray(estimator.transform(piece))
+    try:
+        return np.lib.format.open_memmap(path, mode="r").ndim == 2
+    except Exception:  # of a damaged header it may be any; whoever reads the file names it
+        return True
+
+
+@dataclass
+class Encoder:
+    """Activations for rows, a piece at a time.
+
+    Attributes
+    ----------
+    learned : LearnedModel
+    scale : bool
+        Whether rows are still to be scaled.
+    n_far : int
+        Rows so far that lie outside the range of the training by more than its width.
+    """
+
+    learned: LearnedModel
+    scale: bool
+    n_far: int = 0
+
+    def pieces(self, rows: Any) -> Iterator[Any]:
+        """Yield the activations of consecutive rows."""
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            yield self._codes(rows[start : start + ROWS_AT_ONCE])
+
+    def _codes(self, rows: Any) -> Any:
+        import numpy as np
+
+        scaler, autoencoder = self.learned.scaler, self.learned.autoencoder
+        names = list(getattr(autoencoder, "feature_names_in_", []))
+        if hasattr(rows, "columns"):
+            rows = _named(rows, names) if names else rows.to_numpy()
+        if scaler is not None and self.scale:
+            rows = scaler.transform(rows)
+            width = RANGE[1] - RANGE[0]
+            values = np.asarray(rows)
+            self.n_far += int(((values < RANGE[0] - width) | (values > RANGE[1] + width)).any(axis=1).sum())
+        return np.ascontiguousarray(autoencoder.transform(rows))
+
+
+def _named(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return the columns of the training, in its order, without gaps."""
+    missing = [name for name in names if name not in rows]
+    if missing:
+        raise ValueError(f"the column {missing[0]!r} is missing, or does not hold numbers")
+    rows = rows[names]
+    gaps = rows.isna()
+    if gaps.to_numpy().any():
+        name = gaps.any().idxmax()
+        raise ValueError(f"the column {name!r} has no value in row {gaps[name].idxmax()} (the first row is 0)")
+    return rows
+
+
+def _cut(learned: LearnedModel, path: Path) -> tuple[Any, pd.DataFrame]:
+    """Cut pictures into patches side by side; say where each was."""
+    import numpy as np
+    import pandas as pd
+
+    from sparsam.images import tile_patches
+
+    origin = learned.origin
+    if "patch_size" not in origin or learned.scaler is None:
+        reason = "it has learned from rows" if "rows" in origin else "the scale of its patches is not known"
+        n_features = learned.autoencoder.n_features_in_
+        raise ValueError(f"{path}: the model cannot encode pictures, for {reason}: give rows of {n_features} numbers")
+    size, border, whiten = origin["patch_size"], origin["border"], whiten_of(origin)
+    images, _ = image_options.load([path], whiten, border, size, color=origin.get("color", False))
+    patches, places = [], []
+    for name, image in images.items():
+        cut, positions = tile_patches(image, size, border=border)
+        patches.append(cut)
+        places.append(pd.DataFrame({"image": name, "row": positions[:, 0], "column": positions[:, 1]}))
+    return np.concatenate(patches), pd.concat(places, ignore_index=True)
+
+
+def _write_npy(encoder: Encoder, rows: Any, places: pd.DataFrame | None, file: BinaryIO) -> None:
+    import numpy as np
+
+    for index, codes in enumerate(encoder.pieces(rows)):
         if index == 0:
             header = {"descr": codes.dtype.str, "fortran_order": False, "shape": (len(rows), codes.shape[1])}
             np.lib.format.write_array_header_2_0(file, header)
         file.write(codes.tobytes())
 
 
-def _write_csv(estimator: SparseAutoencoder, rows: Any, file: BinaryIO) -> None:
+def _write_csv(encoder: Encoder, rows: Any, places: pd.DataFrame | None, file: BinaryIO) -> None:
     import pandas as pd
 
-    names = estimator.get_feature_names_out()
-    for index, piece in enumerate(_pieces(rows)):
-        frame = pd.DataFrame(estimator.transform(piece), columns=names)
-        frame.to_csv(file, index=False, header=index == 0)
+    names, start = encoder.learned.autoencoder.get_feature_names_out(), 0
+    for codes in encoder.pieces(rows):
+        frame = pd.DataFrame(codes, columns=names)
+        if places is not None:
+            frame = pd.concat([places.iloc[start : start + len(codes)].reset_index(drop=True), frame], axis=1)
+        frame.to_csv(file, index=False, header=start == 0)
+        start += len(codes)

@@ -166,6 +166,8 @@ def _with_options(command: Callable[..., None], options: dict[str, Hyperparamete
 
 def _panel_number(parameter: inspect.Parameter) -> int:
     """Return the position of a parameter's panel in the help; parameters in no panel come first."""
+    if parameter.annotation is typer.Context:
+        return -1
     [info] = parameter.annotation.__metadata__
     return -1 if info.rich_help_panel is None else panels.ORDER.index(info.rich_help_panel)
 
@@ -181,3 +183,17 @@ def _comma_separated(flag: str, text: str, kind: Callable[[str], Any], example: 
 def flag_of(name: str) -> str:
     """Return the flag of a parameter."""
     return f"--{name.replace('_', '-')}"
+
+
+def refuse_given(context: typer.Context, names: Collection[str], why: str) -> None:
+    """Refuse options that the command line gives though they have no meaning beside others.
+
+    Raises
+    ------
+    ValueError
+        If one is given: it names the first.
+    """
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise ValueError(f"{flag_of(name)} is {why}")

@@ -11,25 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsam.cli import image_options
-from sparsam.cli.console import print_json, progress_shown, say
+from sparsam.cli import image_options, table_options
+from sparsam.cli.console import print_json, progress_shown, require_files, require_paths, say
 from sparsam.cli.distributed import Processes
-from sparsam.cli.hyperparameters import hyperparameter_options
-from sparsam.cli.image_options import Border, Color, Images, NPatches, PatchSize, Whiten, shape_of_patches
+from sparsam.cli.hyperparameters import hyperparameter_options, refuse_given
+from sparsam.cli.image_options import Border, Color, Images, NPatches, PatchSize, Whiten
 from sparsam.cli.interrupts import INTERRUPTED
-from sparsam.cli.models import load_autoencoder
+from sparsam.cli.models import METRICS_FILE, MODEL_FILE, SCALER_FILE, load_autoencoder, model_file_of
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
-from sparsam.cli.panels import SEVERAL, TRAINING
+from sparsam.cli.panels import DATA, SEVERAL, TRAINING
+from sparsam.cli.training_rows import TrainingRows, cut_patches, read_rows
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from sparsam.estimators.autoencoder import SparseAutoencoder
 
-MODEL_FILE, METRICS_FILE = "model.safetensors", "metrics.json"
-PICTURES = ("filters.png", "patches.png", "reconstructions.png", "cost.png")
-
+FILTERS, PATCHES, RECONSTRUCTIONS, COST = "filters.png", "patches.png", "reconstructions.png", "cost.png"
+FILES = (FILTERS, PATCHES, RECONSTRUCTIONS, COST, MODEL_FILE, SCALER_FILE, METRICS_FILE)
 
 CURES = {
     "max_iter": "increase --max-iter",
@@ -37,18 +34,41 @@ CURES = {
     "precision": "use --dtype float64 or a larger --tol",
 }
 
+IMAGE_OPTIONS = ("n_patches", "patch_size", "border", "whiten", "color")
+ROW_OPTIONS = ("image_shape", "sep", "decimal", "thousands", "encoding")
 SHOWN_PATCHES = 100
 SHOWN_RECONSTRUCTIONS = 20
 
 
 @hyperparameter_options("SparseAutoencoder", help={"random_state": "Seed of the patches and of the initial weights."})
 def learn(
+    context: typer.Context,
     images: Images = None,
     n_patches: NPatches = 10_000,
     patch_size: PatchSize = 8,
     border: Border = None,
     whiten: Whiten = None,
     color: Color = False,
+    rows: Annotated[
+        bool,
+        typer.Option(
+            "--rows",
+            help="Learn from the rows of a table (.csv, .tsv, .parquet, .npz) or an array (.npy), not from images.",
+            rich_help_panel=DATA,
+        ),
+    ] = False,
+    image_shape: Annotated[
+        str | None,
+        typer.Option(
+            help="HEIGHT,WIDTH or HEIGHT,WIDTH,3 of rows that are pictures.",
+            show_default="rows are no pictures",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    sep: table_options.Sep = None,
+    decimal: table_options.Decimal = ".",
+    thousands: table_options.Thousands = None,
+    encoding: table_options.Encoding = "utf-8",
     warm_start: Annotated[
         Path | None,
         typer.Option(
@@ -76,44 +96,58 @@ def learn(
     as_json: AsJson = False,
     **hyperparameters: Any,
 ) -> None:
-    """Learn features from images with a sparse autoencoder.
+    """Learn features from images, or from rows of numbers, with a sparse autoencoder.
 
     Cuts patches from the images, normalizes them to [0.1, 0.9], minimizes squared error + weight decay + KL sparsity
     (CS294A) until the gradient vanishes, and writes into the output folder: filters.png, patches.png,
-    reconstructions.png, cost.png, model.safetensors, metrics.json. Ctrl-C ends the training and keeps the model so far.
+    reconstructions.png, cost.png, model.safetensors, scaler.safetensors (the scale of the patches), metrics.json.
+    Ctrl-C ends the training and keeps the model so far.
+
+    With --rows, rows of numbers take the place of patches: those with gaps are left out, and each column is scaled to
+    [0.1, 0.9].
 
     With --checkpoint a training that was killed goes on with --resume. With --coordinator, --num-processes and
     --process-id each of several processes, started with the same other flags, trains on its part of the patches.
     """
     processes = Processes.of_flags(coordinator, num_processes, process_id)
     if processes.is_first:
-        check_output_folder(out, (*PICTURES, MODEL_FILE, METRICS_FILE), overwrite)
+        check_output_folder(out, FILES, overwrite)
+    start_file = None if warm_start is None else model_file_of(warm_start)
+    shape = None if image_shape is None else image_options.shape_of(image_shape)
+    if rows:
+        refuse_given(context, IMAGE_OPTIONS, "about images, and --rows takes none")
+        path = _only(images)
+        csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
+    else:
+        refuse_given(context, ROW_OPTIONS, "about rows: give --rows, too")
+        require_paths(*(images or []))
     processes.watch()
     mesh = processes.join()
     from sklearn.exceptions import ConvergenceWarning
 
     from sparsam.estimators._progress.displays import summary_line
     from sparsam.estimators.autoencoder import SparseAutoencoder
-    from sparsam.images import normalize_patches, sample_patches
     from sparsam.inspection.weak_fit import examine_fit
 
     model = SparseAutoencoder(**hyperparameters, mesh=mesh)
     quiet = verbose == 0 or not processes.is_first
     with processes.together(), progress_shown(quiet=quiet) as display:
         model.check_hyperparameters()
-        if warm_start is not None:
-            _start_from(model, warm_start, n_features=patch_size**2 * (3 if color else 1))
-        loaded, data = image_options.load(images, whiten, border, display, color=color)
-        seed, rim = hyperparameters["random_state"], data["border"]
-        patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, seed, border=rim))
-        say(f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(loaded)} images; compiling")
+        if rows:
+            data = read_rows(path, csv_format, shape)
+        else:
+            loaded, origin = image_options.load(images, whiten, border, patch_size, display, color=color)
+            data = cut_patches(loaded, origin, n_patches, patch_size, hyperparameters["random_state"])
+        say(f"{data.description}; compiling")
+        if start_file is not None:
+            _start_from(model, start_file, data.X.shape[1])
         if processes.is_first:
             out.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # why it stopped is said below
             warnings.filterwarnings("ignore", message="Training interrupted")
-            model.fit(processes.share(patches))
+            model.fit(processes.share(data.X) if processes.are_several else data.X)
     if not processes.is_first:
         raise typer.Exit(INTERRUPTED if model.stop_reason_ == "interrupted" else 0)
     # What follows is about the model alone.
@@ -124,16 +158,24 @@ def learn(
     if model.stop_reason_ in CURES:
         say(f"Not converged; {CURES[model.stop_reason_]}, or go on with --warm-start {out / MODEL_FILE} --out ANOTHER")
 
-    weak = examine_fit(model, patches)
+    weak = examine_fit(model, data.X)
     if weak is not None and weak.at_minimum:
         say(f"Warning: {weak.text}")
-    metrics = _metrics(model, patches, seconds, data | {"n_patches": n_patches, "patch_size": patch_size})
-    _write(model, patches, metrics, out, overwrite)
-    say(f"Wrote {', '.join((*PICTURES, MODEL_FILE, METRICS_FILE))} to {out}")
+    metrics = _metrics(model, data, seconds)
+    written = _write(model, data, metrics, out, overwrite)
+    say(f"Wrote {', '.join(written)} to {out}")
     if as_json:
         print_json(metrics)
     if model.stop_reason_ == "interrupted":
         raise typer.Exit(INTERRUPTED)
+
+
+def _only(paths: list[Path] | None) -> Path:
+    """Return the one file of --rows."""
+    if paths is None or len(paths) != 1:
+        raise ValueError(f"--rows: one table or array is needed, got {len(paths or [])}")
+    require_files(paths[0])
+    return paths[0]
 
 
 def _start_from(model: SparseAutoencoder, path: Path, n_features: int) -> None:
@@ -141,22 +183,20 @@ def _start_from(model: SparseAutoencoder, path: Path, n_features: int) -> None:
     if start.coefs_[0].shape != (n_features, model.n_components):
         features, units = start.coefs_[0].shape
         raise ValueError(
-            f"--warm-start {path}: that model has {features} features and {units} hidden units; choose --patch-size "
-            f"and --n-components {units} to match"
+            f"--warm-start {path}: that model has {features} features and {units} hidden units, and the data have "
+            f"{n_features} features: choose --patch-size, or the rows, and --n-components {units} to match"
         )
     model.set_params(warm_start=True)
     model.coefs_, model.intercepts_ = start.coefs_, start.intercepts_
 
 
-def _metrics(
-    model: SparseAutoencoder, patches: NDArray[np.float64], seconds: float, data: dict[str, Any]
-) -> dict[str, Any]:
+def _metrics(model: SparseAutoencoder, data: TrainingRows, seconds: float) -> dict[str, Any]:
     parameters = {name: value for name, value in model.get_params().items() if name != "callback"}
     return {
-        "data": data,
+        "data": data.origin,
         "parameters": parameters,
         "J": model.cost_,
-        "J_float64": model.cost(patches),
+        "J_float64": model.cost(data.X),
         "terms": model.terms_,
         "explained_variance_ratio": None if isnan(model.explained_variance_ratio_) else model.explained_variance_ratio_,
         "mean_activation": [float(value) for value in model.mean_activation_],
@@ -169,8 +209,9 @@ def _metrics(
 
 
 def _write(
-    model: SparseAutoencoder, patches: NDArray[np.float64], metrics: dict[str, Any], out: Path, overwrite: bool
-) -> None:
+    model: SparseAutoencoder, data: TrainingRows, metrics: dict[str, Any], out: Path, overwrite: bool
+) -> list[str]:
+    """Write the files of the run; return their names."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -178,20 +219,32 @@ def _write(
 
     from sparsam import display
     from sparsam._utils.atomic_write import atomic_write
-    from sparsam.display.filter_display import as_images
     from sparsam.io.persistence import save
 
     save(model, out / MODEL_FILE, overwrite=overwrite)
+    save(data.scaler, out / SCALER_FILE, overwrite=overwrite)
     with atomic_write(out / METRICS_FILE, overwrite=overwrite) as file:
         file.write(json.dumps(metrics, indent=2, allow_nan=False).encode())
-    shape = shape_of_patches(metrics["data"]["patch_size"], patches.shape[1])
-    some = patches[:SHOWN_RECONSTRUCTIONS]
-    reconstructed = as_images(model.predict(some), shape)
-    filters, originals, reconstructions, cost = (out / name for name in PICTURES)
-    display.plot_filters(as_images(model.components_, shape), save=filters)
-    as_they_are: dict[str, Any] = {"normalize_each": False, "normalize_all": False}
-    shown = as_images(patches[:SHOWN_PATCHES], shape)
-    display.plot_filters(shown, **as_they_are, border_color="white", save=originals)
-    display.plot_reconstructions(as_images(some, shape), reconstructed, n_patches=len(some), save=reconstructions)
-    display.plot_cost_curve(model.history_, save=cost)
+    if data.image_shape is None:
+        names = getattr(data.X, "columns", None)
+        display.plot_weights(model.components_, names=names, save=out / FILTERS)
+    else:
+        _draw_pictures(model, data.X, data.image_shape, out)
+    display.plot_cost_curve(model.history_, save=out / COST)
     plt.close("all")
+    return [name for name in FILES if data.image_shape is not None or name not in (PATCHES, RECONSTRUCTIONS)]
+
+
+def _draw_pictures(model: SparseAutoencoder, X: Any, shape: tuple[int, ...], out: Path) -> None:
+    import numpy as np
+
+    from sparsam import display
+    from sparsam.display.filter_display import as_images
+
+    some, few = (X[:n] for n in (SHOWN_PATCHES, SHOWN_RECONSTRUCTIONS))
+    display.plot_filters(as_images(model.components_, shape), save=out / FILTERS)
+    as_they_are: dict[str, Any] = {"normalize_each": False, "normalize_all": False}
+    shown, originals = (as_images(np.asarray(rows), shape) for rows in (some, few))
+    display.plot_filters(shown, **as_they_are, border_color="white", save=out / PATCHES)
+    reconstructed = as_images(model.predict(few), shape)
+    display.plot_reconstructions(originals, reconstructed, n_patches=len(few), save=out / RECONSTRUCTIONS)

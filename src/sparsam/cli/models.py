@@ -1,12 +1,78 @@
-"""Model files of autoencoders, which ``learn``, ``show`` and ``encode`` read."""
+"""Model files of autoencoders, which ``learn``, ``show``, ``encode`` and ``report`` read, and the run around them."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from sparsam.cli.console import require_files
 
 if TYPE_CHECKING:
     from sparsam.estimators.autoencoder import SparseAutoencoder
+
+MODEL_FILE, SCALER_FILE, METRICS_FILE = "model.safetensors", "scaler.safetensors", "metrics.json"
+
+
+@dataclass(frozen=True)
+class LearnedModel:
+    """An autoencoder, and what the folder of its run has beside it.
+
+    Attributes
+    ----------
+    autoencoder : SparseAutoencoder
+    scaler : PatchNormalizer, MinMaxScaler or None
+        Of its inputs; None for a model alone, and for runs of version 0.1.0.
+    origin : dict
+        The entry ``data`` of the run's metrics: where the inputs are from. Empty for a model alone.
+    """
+
+    autoencoder: SparseAutoencoder
+    scaler: Any
+    origin: dict[str, Any]
+
+
+def model_file_of(path: Path) -> Path:
+    """Return the model file of a run's folder, or the file itself.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        If the folder holds a run of another command.
+    """
+    if not path.is_dir():
+        require_files(path)
+        return path
+    if not (path / MODEL_FILE).is_file():
+        if (path / "model.skops").is_file():
+            raise ValueError(
+                f"{path} holds a run of regress or classify: an autoencoder, of `sparsam learn`, is needed"
+            )
+        raise FileNotFoundError(f"the folder {path} holds no {MODEL_FILE}, as `sparsam learn` writes it")
+    return path / MODEL_FILE
+
+
+def load_learned(path: Path) -> LearnedModel:
+    """Load an autoencoder, and its scaler where that lies beside it.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of a run of ``sparsam learn``, or a model file.
+    """
+    from sparsam.io.persistence import load
+
+    file = model_file_of(path)
+    autoencoder = load_autoencoder(file)
+    if file.name != MODEL_FILE or not (file.parent / METRICS_FILE).is_file():
+        return LearnedModel(autoencoder, None, {})
+    scaler = load(file.parent / SCALER_FILE) if (file.parent / SCALER_FILE).is_file() else None
+    if scaler is not None and scaler.n_features_in_ != autoencoder.n_features_in_:
+        raise ValueError(f"{file.parent / SCALER_FILE} has another number of features than {file.name}")
+    return LearnedModel(autoencoder, scaler, read_metrics(file.parent)["data"])
 
 
 def load_autoencoder(path: Path) -> SparseAutoencoder:
@@ -18,3 +84,36 @@ def load_autoencoder(path: Path) -> SparseAutoencoder:
     if not isinstance(model, SparseAutoencoder):
         raise ValueError(f"{path} holds a {type(model).__name__}, and a SparseAutoencoder is needed")
     return model
+
+
+def read_metrics(run: Path) -> dict[str, Any]:
+    """Read the metrics of a run.
+
+    Raises
+    ------
+    ValueError
+        If they are damaged, or another program wrote them.
+    """
+    path = run / METRICS_FILE
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(metrics, dict) or not isinstance(metrics.get("data"), dict):
+        raise ValueError(f"{path} says nothing of the data: another program wrote it")
+    return metrics
+
+
+def image_shape_of(origin: dict[str, Any], n_features: int) -> tuple[int, ...] | None:
+    """Return the shape of a row that is a picture, as the run recorded it; None if rows are none."""
+    if "image_shape" in origin:
+        return None if origin["image_shape"] is None else tuple(origin["image_shape"])
+    size = origin["patch_size"]  # of version 0.1.0, whose patches are gray
+    return (size, size) if n_features == size**2 else None
+
+
+def whiten_of(origin: dict[str, Any]) -> bool | None:
+    """Return the run's --whiten; version 0.1.0 did not always record it, but how many images were whitened."""
+    if "whiten" in origin or isinstance(origin["images"], str):
+        return origin.get("whiten")
+    return {0: False, origin["n_images"]: True}.get(origin["n_whitened"])

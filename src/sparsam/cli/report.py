@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsam.cli import image_options, learn, table_options
-from sparsam.cli.console import say
+from sparsam.cli import image_options, table_options
+from sparsam.cli.console import require_paths, say
+from sparsam.cli.models import METRICS_FILE, MODEL_FILE, image_shape_of, load_learned, read_metrics, whiten_of
+from sparsam.cli.training_rows import cut_patches, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from sparsam.io.tables import CsvFormat
 
 PAGE = "report.html"
 ROUNDING = 1e-4  # relative, of J or a likelihood: data that are no others; on another machine float32 differs by less
@@ -21,14 +24,17 @@ ROUNDING = 1e-4  # relative, of J or a likelihood: data that are no others; on a
 
 def report(
     run: Annotated[
-        Path, typer.Argument(help="Folder that `sparsam learn`, `sparsam regress` or `sparsam classify` wrote.")
+        Path,
+        typer.Argument(
+            help="Folder that `sparsam learn`, `sparsam regress` or `sparsam classify` wrote, or the model file in it."
+        ),
     ],
     images: Annotated[
         list[Path] | None,
         typer.Option(help="Of learn: the images, if they have moved; may be given again.", show_default="the run's"),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Of regress and classify: the table, if it has moved.", show_default="the run's")
+        Path | None, typer.Option(help="The table, or the rows, if they have moved.", show_default="the run's")
     ] = None,
     image_shape: Annotated[
         str,
@@ -47,7 +53,8 @@ def report(
     all: the course of the training, and warnings. The data are read again from where the run had them, and split again
     into rows to train on and to score.
     """
-    metrics = _metrics(run)
+    run = _run_of(run)
+    metrics = read_metrics(run)
     page = out or run / PAGE
     if page.exists() and not overwrite:
         raise FileExistsError(f"{page} exists: name another file with --out, or replace it with --overwrite")
@@ -63,87 +70,91 @@ def report(
     from sparsam.reports import report as make
 
     try:
-        if (run / learn.MODEL_FILE).exists():
-            if data is not None:
-                raise ValueError("--data is about tables, and this run has learned from images: name them by --images")
-            model, X, remarks = _learned(run, metrics, images)
-            if image_shape == "auto":
-                shape = image_options.shape_of_patches(metrics["data"]["patch_size"], X.shape[1])
-            arguments: dict[str, Any] = {"model": model, "X": X, "remarks": remarks}
-        else:
+        if not (run / MODEL_FILE).exists():
             if images:
                 raise ValueError("--images is about a run of learn, and this one has a table: name it by --data")
             arguments = _of_table(run, metrics, data)
+        elif "rows" in metrics["data"]:
+            if images:
+                raise ValueError("--images is about patches, and this run has learned from rows: name them by --data")
+            arguments = _learned(run, metrics, None if data is None else [data])
+        else:
+            if data is not None:
+                raise ValueError("--data is about tables, and this run has learned from images: name them by --images")
+            arguments = _learned(run, metrics, images)
+        if image_shape == "auto" and (run / MODEL_FILE).exists():
+            shape = image_shape_of(metrics["data"], arguments["X"].shape[1])
     except KeyError as error:
-        raise ValueError(f"{run / learn.METRICS_FILE} says nothing of {error}: another program wrote it") from error
+        raise ValueError(f"{run / METRICS_FILE} says nothing of {error}: another program wrote it") from error
     make(**arguments, image_shape=shape, title=f"Report on {run.absolute().name}", path=page, overwrite=overwrite)
     say(f"Wrote {page}")
 
 
-def _metrics(run: Path) -> dict[str, Any]:
-    if not run.is_dir():
-        raise FileNotFoundError(f"no such folder: {run}")
-    files = [run / name for name in (learn.MODEL_FILE, table_options.MODEL_FILE) if (run / name).exists()]
-    path = run / learn.METRICS_FILE
-    if not files or not path.is_file():
+def _run_of(path: Path) -> Path:
+    """Return the folder of the run that is named by itself or by its model file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none, or no run in it.
+    ValueError
+        If it holds two.
+    """
+    require_paths(path)
+    run = path if path.is_dir() else path.absolute().parent
+    files = [run / name for name in (MODEL_FILE, table_options.MODEL_FILE) if (run / name).exists()]
+    if not files or not (run / METRICS_FILE).is_file():
         raise FileNotFoundError(
-            f"{run} holds no run: expected a model ({learn.MODEL_FILE} or {table_options.MODEL_FILE}) and "
-            f"{learn.METRICS_FILE}, as sparsam learn, regress and classify write them"
+            f"{run} holds no run: expected a model ({MODEL_FILE} or {table_options.MODEL_FILE}) and {METRICS_FILE}, as "
+            "sparsam learn, regress and classify write them; of a model alone, sparsam.report(model, X) makes a page"
         )
     if len(files) > 1:
         raise ValueError(f"{run} holds two runs, {files[0].name} and {files[1].name}: move one of them elsewhere")
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(metrics, dict) or not isinstance(metrics.get("data"), dict):
-        raise ValueError(f"{path} says nothing of the data: another program wrote it")
-    return metrics
+    return run
 
 
-def _learned(run: Path, metrics: dict[str, Any], images: list[Path] | None) -> tuple[Any, Any, list[str]]:
-    """The model, and its patches cut again."""
-    from sparsam.images import normalize_patches, sample_patches
-    from sparsam.io.persistence import load
-
-    model = load(run / learn.MODEL_FILE)
-    of_run = metrics["data"]
-    paths = images or (
-        None if of_run["images"] == image_options.BUILT_IN else [Path(path) for path in of_run["images"]]
-    )
-    _still_there(paths or [], "--images")
-    loaded, _ = image_options.load(paths, _whiten(of_run), of_run["border"], color=of_run.get("color", False))
-    n_patches, size = of_run["n_patches"], of_run["patch_size"]
-    seed = metrics["parameters"]["random_state"]
-    patches = normalize_patches(sample_patches(loaded, n_patches, size, seed, border=of_run["border"]))
-    J, now = metrics["J_float64"], model.cost(patches)
+def _learned(run: Path, metrics: dict[str, Any], moved: list[Path] | None) -> dict[str, Any]:
+    """The model, and the rows that it was trained on, made again and scaled as then."""
+    learned = load_learned(run)
+    model, origin = learned.autoencoder, learned.origin
+    if "rows" in origin:
+        [path] = moved or [Path(origin["rows"])]
+        _still_there([path], "--data")
+        X = read_rows(path, _csv_format(origin), None, learned.scaler).X
+    else:
+        built_in = origin["images"] == image_options.BUILT_IN
+        paths = moved or (None if built_in else [Path(path) for path in origin["images"]])
+        _still_there(paths or [], "--images")
+        size, color = origin["patch_size"], origin.get("color", False)
+        images, _ = image_options.load(paths, whiten_of(origin), origin["border"], size, color=color)
+        seed = metrics["parameters"]["random_state"]
+        X = cut_patches(images, origin, origin["n_patches"], size, seed, learned.scaler).X
+    J, now = metrics["J_float64"], model.cost(X)
     if math.isclose(now, J, rel_tol=ROUNDING):
-        return model, patches, []
+        return {"model": model, "X": X, "remarks": []}
     remark = (
-        f"The patches of this page are others than those of the training: J of them is {now:.6g}, and was {J:.6g}. "
-        "The images have changed, or are others."
+        f"The rows of this page are others than those of the training: J of them is {now:.6g}, and was {J:.6g}. "
+        "The data have changed, or are others."
     )
-    return model, patches, [remark]
+    return {"model": model, "X": X, "remarks": [remark]}
 
 
-def _whiten(of_run: dict[str, Any]) -> bool | None:
-    """Return the run's --whiten; older runs did not record it, but how many images were whitened."""
-    if "whiten" in of_run or of_run["images"] == image_options.BUILT_IN:
-        return of_run.get("whiten")
-    return {0: False, of_run["n_images"]: True}.get(of_run["n_whitened"])
+def _csv_format(origin: dict[str, Any]) -> CsvFormat:
+    from sparsam.io.tables import CsvFormat
+
+    return CsvFormat(**origin.get("csv_format", {}))  # runs until 0.1.0 did not record it
 
 
 def _of_table(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str, Any]:
     """The pipeline, and the rows that it was trained on and scored with."""
     from sparsam.io.pipelines import load_pipeline
-    from sparsam.io.tables import CsvFormat, read_table
+    from sparsam.io.tables import read_table
 
     fitted = load_pipeline(run / table_options.MODEL_FILE)
     of_run = metrics["data"]
     path = data or Path(of_run["table"])
     _still_there([path], "--data")
-    csv_format = CsvFormat(**of_run.get("csv_format", {}))  # runs until 0.1.0 did not record it
-    table = read_table(path, say, csv_format=csv_format, text=fitted.categorical)
+    table = read_table(path, say, csv_format=_csv_format(of_run), text=fitted.categorical)
     inputs, targets, labels = _rows(fitted, table)
     n_test, n = of_run["n_test"], of_run["n_training"] + of_run["n_test"]
     if len(inputs) != n:

@@ -9,13 +9,13 @@ import typer
 
 from sparsam.cli import image_options
 from sparsam.cli.console import print_json, say
-from sparsam.cli.models import load_autoencoder
+from sparsam.cli.models import image_shape_of, load_learned, model_file_of
 
 PICTURE = "Picture"
 
 
 def show(
-    model: Annotated[Path, typer.Argument(help="A model file that `sparsam learn` or sparsam.save wrote.")],
+    model: Annotated[Path, typer.Argument(help="Folder of a run of `sparsam learn`, or a model file.")],
     save: Annotated[
         Path | None, typer.Option(help="Write the filters' picture to this file.", rich_help_panel=PICTURE)
     ] = None,
@@ -57,8 +57,12 @@ def show(
     if save is not None and save.exists() and not overwrite:
         raise FileExistsError(f"{save} exists: name another file, or replace it with --overwrite")
     shape = None if image_shape is None else image_options.shape_of(image_shape)
-    estimator = load_autoencoder(model)
-    figures = _figures(estimator)
+    model_file_of(model)
+    learned = load_learned(model)
+    estimator, origin = learned.autoencoder, learned.origin
+    figures = _figures(estimator) | ({} if learned.scaler is None else {"scaler": str(learned.scaler)})
+    if shape is None and origin:
+        shape = image_shape_of(origin, estimator.n_features_in_)
     if save is not None or show:
         import matplotlib as mpl
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsam.cli import image_options
-from sparsam.cli.console import print_json, say
+from sparsam.cli.console import print_json, require_paths, say
 from sparsam.cli.hyperparameters import flag_of, hyperparameter_options
 from sparsam.cli.image_options import Border, Images, NPatches, PatchSize, Whiten
 from sparsam.cli.output import AsJson, Out, Verbose, check_output_folder
 from sparsam.cli.panels import COMPARISON, DATA, GRID, OUTPUT
+from sparsam.cli.training_rows import cut_patches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,10 +100,10 @@ def sweep(
     if parquet:
         _check_parquet()
     check_output_folder(out, (), overwrite=False)  # which study it holds is seen with the data at hand
+    require_paths(*(images or []))
     import numpy as np
 
     from sparsam.estimators.autoencoder import SparseAutoencoder
-    from sparsam.images import normalize_patches, sample_patches
     from sparsam.inspection.weak_fit import WEAKNESSES
     from sparsam.studies.grid import settings_of
     from sparsam.studies.study import parameter_study
@@ -110,17 +111,17 @@ def sweep(
 
     model = SparseAutoencoder(**hyperparameters)
     n_settings = len(settings_of(model, grid, range(seeds)))  # which refuses what cannot be fitted
-    loaded, data = image_options.load(images, whiten, border)
-    patches = normalize_patches(sample_patches(loaded, n_patches, patch_size, random_state, border=data["border"]))
+    loaded, origin = image_options.load(images, whiten, border, patch_size)
+    data = cut_patches(loaded, origin, n_patches, patch_size, random_state)
     unseen = None
     if n_held_out:
         other = np.random.RandomState([random_state, 1])
-        unseen = normalize_patches(sample_patches(loaded, n_held_out, patch_size, other, border=data["border"]))
+        unseen = cut_patches(loaded, origin, n_held_out, patch_size, other, data.scaler).X
     say(f"{n_settings} settings on {n_patches} patches of {patch_size} x {patch_size} pixels")
     table = parameter_study(
         model,
         grid,
-        patches,
+        data.X,
         X_held_out=unseen,
         seeds=seeds,
         out=out,

@@ -46,23 +46,29 @@ class TrainingRows:
 
 
 def cut_patches(
-    images: list[NDArray[np.float64]], origin: dict[str, Any], n_patches: int, patch_size: int, random_state: int
+    images: dict[str, NDArray[np.float64]],
+    origin: dict[str, Any],
+    n_patches: int,
+    patch_size: int,
+    random_state: int | np.random.RandomState,
+    scaler: Any = None,
 ) -> TrainingRows:
-    """Cut patches out of images at random, and normalize them."""
+    """Cut patches out of images at random, and normalize them: by a fitted scaler, or one that is fitted on them."""
     from sparsam.images import sample_patches
     from sparsam.preprocessing import PatchNormalizer
 
     patches = sample_patches(images, n_patches, patch_size, random_state, border=origin["border"])
-    scaler = PatchNormalizer()
-    X = scaler.fit_transform(patches)
-    shape = [patch_size, patch_size, *images[0].shape[2:]]
+    scaler = scaler or PatchNormalizer().fit(patches)
+    shape = [patch_size, patch_size, *next(iter(images.values())).shape[2:]]
     described = f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(images)} images"
     cut = {"n_patches": n_patches, "patch_size": patch_size, "image_shape": shape}
-    return TrainingRows(X, scaler, origin | cut, described)
+    return TrainingRows(scaler.transform(patches), scaler, origin | cut, described)
 
 
-def read_rows(path: Path, csv_format: CsvFormat, image_shape: tuple[int, ...] | None) -> TrainingRows:
-    """Read rows of numbers, leave out those with gaps, and scale each column to [0.1, 0.9].
+def read_rows(
+    path: Path, csv_format: CsvFormat, image_shape: tuple[int, ...] | None, scaler: Any = None
+) -> TrainingRows:
+    """Read rows of numbers, leave out those with gaps, and scale each column: by a fitted scaler, or to [0.1, 0.9].
 
     Raises
     ------
@@ -80,18 +86,18 @@ def read_rows(path: Path, csv_format: CsvFormat, image_shape: tuple[int, ...] | 
     if len(rows) == 0:
         raise ValueError(f"{path}: each of its rows lacks a value")
     if image_shape is not None and np.prod(image_shape) != rows.shape[1]:
-        raise ValueError(f"--image-shape {','.join(map(str, image_shape))} does not fit rows of {rows.shape[1]} numbers")
-    scaler = MinMaxScaler(RANGE)
-    if hasattr(rows, "columns"):
-        scaler.set_output(transform="pandas")
-    X = scaler.fit_transform(rows)
+        raise ValueError(
+            f"--image-shape {','.join(map(str, image_shape))} does not fit rows of {rows.shape[1]} numbers"
+        )
+    if scaler is None:
+        scaler = MinMaxScaler(RANGE).set_output(transform="pandas" if hasattr(rows, "columns") else None).fit(rows)
     origin = {
         "rows": str(path.absolute()),
         "csv_format": asdict(csv_format),
-        "n_rows": len(X),
+        "n_rows": len(rows),
         "image_shape": None if image_shape is None else list(image_shape),
     }
-    return TrainingRows(X, scaler, origin, f"{len(X)} rows of {X.shape[1]} numbers")
+    return TrainingRows(scaler.transform(rows), scaler, origin, f"{len(rows)} rows of {rows.shape[1]} numbers")
 
 
 def read_numbers(path: Path, csv_format: CsvFormat) -> Any:

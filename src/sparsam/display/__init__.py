@@ -19,6 +19,7 @@ from sparsam.display.mosaic import filter_mosaic
 from sparsam.display.residuals import plot_residuals
 from sparsam.display.study import plot_study
 from sparsam.display.transition_matrix import plot_transition_matrix
+from sparsam.display.weights import plot_weights
 
 __all__ = [
     "CostCurveDisplay",
@@ -37,4 +38,5 @@ __all__ = [
     "plot_study",
     "plot_tangents",
     "plot_transition_matrix",
+    "plot_weights",
 ]

@@ -1,84 +1,95 @@
-"""`.npy` and `.mat` arrays to lists of gray images, never through pickle. Errors are named by loading.py."""
+"""Arrays of files to lists of images: what counts as images, and which array of a file that holds several."""
 
 import math
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsam.images.matlab import list_variables
-from sparsam.images.stacks import stack_to_list
+from sparsam.images.colors import to_gray
+from sparsam.images.stacks import color_stack_axes, stack_to_list
+
+PREFERRED = "IMAGES"
+"""The name in the CS294A notes."""
 
 
-def read_npy(file: Path) -> list[npt.NDArray[np.float64]]:
-    """Read the images of an `.npy` file.
+@dataclass(frozen=True)
+class StoredArray:
+    """An array of a file of which only the header has been read."""
+
+    name: str
+    kind: str
+    """Its type, for the message that lists what a file holds."""
+    shape: tuple[int, ...]
+    is_real: bool
+    """Whether it consists of plain numbers."""
+    read: Callable[[], npt.NDArray[Any]]
+    """Gives the values of real numbers, and takes no more memory than the shape says."""
+    read_cells: "Callable[[int], Iterator[StoredArray]] | None" = None
+    """Of MATLAB's cell arrays: gives the elements, from not more than so many bytes."""
+
+    def __str__(self) -> str:
+        """Name, type and shape."""
+        return f"{self.name} ({self.kind} {' x '.join(map(str, self.shape)) or 'scalar'})"
+
+
+def choose_array(arrays: Sequence[StoredArray], cure: str) -> StoredArray:
+    """Find the array of images: the only one that can be some, or `IMAGES`.
 
     Parameters
     ----------
-    file : Path
-        Mapped into memory, so that a header that promises more than the file holds allocates nothing.
+    arrays : sequence of StoredArray
+        All that the file holds.
+    cure : str
+        What to do where there is no such array, or several.
 
     Returns
     -------
-    images : list of ndarrays of shape (height, width)
-        Copies; the file is closed again.
-
-    Raises
-    ------
-    Exception
-        Of any kind if the file is damaged; ValueError if it holds objects, or anything else but real numbers
-        in 2 or 3 dimensions.
+    array : StoredArray
     """
-    # np.load would turn to zip archives and pickles where the magic number says so; this reads .npy only.
-    return _to_images(np.lib.format.open_memmap(file, mode="r"))
+    found = [array for array in arrays if array.is_real and _can_be_images(array.shape)]
+    preferred = [array for array in found if array.name == PREFERRED]
+    if len(found) != 1 and not preferred:
+        listed = ", ".join(map(str, arrays)) or "nothing"
+        raise ValueError(
+            f"{len(found)} variables are images or stacks of them; there must be one, or one named {PREFERRED}. "
+            f"The file holds: {listed}. {cure}"
+        )
+    return preferred[0] if preferred else found[0]
 
 
-def read_mat(file: Path, max_pixels: int) -> list[npt.NDArray[np.float64]]:
-    """Read the images of a MATLAB file up to version 7.2.
+def check_size(name: str, shapes: Sequence[tuple[int, ...]], max_pixels: int, cure: str) -> None:
+    """Refuse, by the header, what may be packed a thousandfold and would not fit into memory."""
+    pixels = sum(map(math.prod, shapes))
+    if pixels > max_pixels:
+        shape = f" {shapes[0]}" if len(shapes) == 1 else ""
+        raise ValueError(f"{name} has {pixels:,} pixels{shape}, more than {max_pixels:,}; {cure}")
+
+
+def to_images(array: npt.NDArray[Any], *, as_gray: bool) -> list[npt.NDArray[np.float64]]:
+    """Split and copy a stack, after checking that it holds real numbers; they keep their values.
 
     Parameters
     ----------
-    file : Path
-        The variable is found by the headers alone; the others are not decoded.
-    max_pixels : int
-        Limit on the variable's number of elements: it may be compressed a thousandfold.
+    array : ndarray
+        A stack; see :func:`~.stacks.stack_to_list`.
+    as_gray : bool
+        Whether to turn color images to gray.
 
     Returns
     -------
-    images : list of ndarrays of shape (height, width)
-        Of the one variable that can be images, or of `IMAGES`.
-
-    Raises
-    ------
-    Exception
-        Of any kind if the file is damaged; ValueError if it holds no such variable, or one too large.
+    images : list of ndarrays of shape (height, width) or (height, width, 3), float64
     """
-    variables = list_variables(file)
-    found = {variable.name: variable for variable in variables if variable.is_real and _can_be_images(variable.shape)}
-    if len(found) != 1 and "IMAGES" not in found:
-        listed = ", ".join(f"{v.name} ({v.kind} {' x '.join(map(str, v.shape))})" for v in variables)
-        raise ValueError(
-            f"{len(found)} variables are numbers in 2 or 3 dimensions; there must be one, or one named "
-            f"IMAGES. The file holds: {listed or 'nothing'}"
-        )
-    variable = found["IMAGES"] if "IMAGES" in found else next(iter(found.values()))
-    n_pixels = math.prod(variable.shape)
-    if n_pixels > max_pixels:
-        raise ValueError(
-            f"{variable.name} has {n_pixels:,} pixels {variable.shape}, more than {max_pixels:,}; "
-            "save fewer or smaller images, or save them as .npy"
-        )
-    return _to_images(variable.read())
+    if array.dtype.kind not in "buif" or array.size == 0 or array.ndim not in (2, 3, 4):
+        raise ValueError(f"must hold real numbers in 2 to 4 dimensions, but holds {array.dtype} of shape {array.shape}")
+    images = [np.array(image, np.float64, order="C") for image in stack_to_list(array)]
+    return [to_gray(image) for image in images] if as_gray else images
 
 
 def _can_be_images(shape: tuple[int, ...]) -> bool:
-    """Whether it is 3-D, or 2-D and neither scalar nor vector."""
+    """Whether it is 3-D, or 4-D with channels, or 2-D and neither scalar nor vector."""
+    if len(shape) == 4:
+        return color_stack_axes(shape) is not None
     return len(shape) == 3 or (len(shape) == 2 and min(shape) > 1)
-
-
-def _to_images(array: npt.NDArray[Any]) -> list[npt.NDArray[np.float64]]:
-    """Split and copy the array, after checking that it holds real numbers."""
-    if array.dtype.kind not in "buif" or array.size == 0 or array.ndim not in (2, 3):
-        raise ValueError(f"must hold real numbers in 2 or 3 dimensions, but holds {array.dtype} of shape {array.shape}")
-    return [np.array(image, np.float64, order="C") for image in stack_to_list(array)]

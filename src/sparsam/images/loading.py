@@ -1,51 +1,60 @@
 """Files of pictures to lists of arrays: finds the files, picks the reader, names the file in every error."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsam.images.arrays import read_mat, read_npy
-from sparsam.images.pictures import read_picture
+from sparsam.images import idx, mat, npy, pictures, tiff
+from sparsam.images.folders import find_images
 
 MAX_PIXELS = 100_000_000
-"""Largest picture (all pages of a file together) or .mat variable that is decoded, in pixels."""
+"""Largest picture (all pages of a file together), or array of a packed file, that is decoded, in pixels."""
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".mat"})
-"""What is taken from a folder, in any mixture of upper and lower case."""
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 def load_images(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    paths: Paths,
     *,
     as_gray: bool = True,
     tell: Callable[[int, int], object] | None = None,
 ) -> list[npt.NDArray[np.float64]]:
     """Load images from files and folders.
 
-    PNG, JPEG and TIFF pictures are turned upright (EXIF orientation) and given as values in [0, 1]: 8 bits,
-    16 bits, palettes, transparency (blended onto white, as scikit-image does) and CMYK (through RGB); color
-    of 16 bits a channel is read with 8. TIFF of floating type keeps its values. A TIFF with several pages
-    gives several images.
+    Pictures (PNG, JPEG, TIFF, GIF, BMP, WebP; their content says which) are turned upright (Orientation of EXIF and
+    TIFF). Unsigned integers of n bits, 1 to 16, become value / (2^n - 1), so that black is 0 and white 1; what is
+    stored with white as 0 (MinIsWhite) is inverted. Floating point (TIFF, 16 to 64 bits) keeps its values. Palettes,
+    CMYK and YCbCr become RGB; transparent pixels are blended onto white, as scikit-image does. Color PNG of 16 bits a
+    channel is read with the upper 8. Integers with sign, integers of more than 16 bits, and complex numbers have no
+    fixed white and are refused.
 
-    Arrays from `.npy` and `.mat` keep their values; they hold one gray image (height, width) or a stack
-    (n, height, width) or (height, width, n) of them (the rule: :func:`~.stacks.stack_axis`). A `.mat` file
-    must hold one numeric variable of that kind, scalars and vectors aside; if there are several, `IMAGES`,
-    the name in the CS294A notes, is taken.
+    Each page of a TIFF is an image, except for overviews (smaller copies, as in a pyramid) and masks. So is each of a
+    stack that ImageJ or tifffile wrote with one directory for all. Of an animation the first picture is taken.
+
+    Arrays (`.npy`, `.npz`, `.mat`, and MNIST's idx, also `.gz`) keep their values, 0 to 255 for MNIST. They hold a
+    gray image (height, width), a stack of them (n, height, width) or (height, width, n) (the rule:
+    :func:`~.stacks.stack_axis`), or color images (n, height, width, 3) or (height, width, 3, n). An `.npz` or `.mat`
+    file must hold one numeric array of that kind, scalars and vectors aside; if there are several, `IMAGES`, the name
+    in the CS294A notes, is taken. In its place `.mat` may hold a cell array with an image in each cell. `.mat` of
+    version 7.3 (HDF5) needs h5py: ``pip install 'sparsam[matlab]'``.
 
     Nothing that a file holds is executed (no pickle), and its size is checked before it is decoded.
 
     Parameters
     ----------
     paths : path or iterable of paths
-        Files, or folders. Of a folder all pictures and arrays are taken, by their suffix, in the order of
-        their names; not those of subfolders, and not hidden files.
+        Files, or folders. Of a folder and its subfolders all pictures and arrays are taken, by their suffix (idx files
+        by `idx` and the number of dimensions in their name), in the order of their names; not hidden ones. What cannot
+        be read there is skipped with a warning that names it. Left out, with a warning, are also the pictures that a
+        command of sparsam wrote into its output folder (known by `metrics.json` with a model, or `study.json`).
     as_gray : bool, default=True
-        Give gray pictures: the luminance 0.2125 R + 0.7154 G + 0.0721 B. The notes' autoencoder sees gray
-        patches. With False every picture is color (height, width, 3), gray ones with three equal channels.
-        Arrays from `.npy` and `.mat` are gray in any case.
+        Give gray images: the luminance 0.2125 R + 0.7154 G + 0.0721 B. The notes' autoencoder sees gray
+        patches. With False every picture is color (height, width, 3), gray ones with three equal channels;
+        gray arrays stay gray.
     tell : callable or None, default=None
         Called after each file with the number of files read and of all: for a display of progress.
 
@@ -59,10 +68,15 @@ def load_images(
     FileNotFoundError
         If a path does not exist.
     ValueError
-        If a file cannot be read: damaged, of another format, a picture of more than 100 million pixels or
-        Pillow's own limit (`PIL.Image.MAX_IMAGE_PIXELS`), Python objects instead of numbers, NaN or
-        infinity. The message names the file and the cause. Also if a folder holds no image, or `paths` is
-        empty.
+        If a file that `paths` names cannot be read: damaged, of another format, a picture of more than 100 million
+        pixels or, TIFF aside, Pillow's own limit (`PIL.Image.MAX_IMAGE_PIXELS`), pixels without a defined meaning,
+        Python objects instead of numbers, NaN or infinity. The message names the file and the cause. Also if a folder
+        holds no image, or none that can be read, or `paths` is empty.
+
+    Warns
+    -----
+    UserWarning
+        For each file of a folder that is skipped, with its name and the cause.
 
     See Also
     --------
@@ -81,56 +95,114 @@ def load_images(
     >>> len(images), images[0].shape
     (5, (64, 48))
     """
+    return list(load_named_images(paths, as_gray=as_gray, tell=tell, warn=_warn).values())
+
+
+def load_named_images(
+    paths: Paths,
+    *,
+    as_gray: bool,
+    tell: Callable[[int, int], object] | None,
+    warn: Callable[[str], object],
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Load images as :func:`load_images` does, by names that tell people where each is from.
+
+    Parameters
+    ----------
+    paths, as_gray, tell
+        As of :func:`load_images`.
+    warn : callable
+        Told in a sentence what is skipped or left out.
+
+    Returns
+    -------
+    images : dict of ndarrays
+        In the order of the files. The names are for messages: the file, and which of its images, where it has several.
+    """
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
-    files = [file for path in paths for file in _find_files(Path(path))]
-    if not files:
+    found = [(file, path) for path in map(Path, paths) for file in _find_files(path, warn)]
+    if not found:
         raise ValueError("paths is empty; at least one file or folder is needed")
-    images = []
-    for done, file in enumerate(files, start=1):
-        images += _load_file(file, as_gray)
+    images: dict[str, npt.NDArray[np.float64]] = {}
+    readable = set()
+    for done, (file, path) in enumerate(found, start=1):
+        try:
+            _add(images, file, _load_file(file, as_gray, warn))
+            readable.add(path)
+        except ValueError as error:
+            if file == path:
+                raise
+            warn(f"skipped {error}")
         if tell is not None:
-            tell(done, len(files))
+            tell(done, len(found))
+    for _, path in found:
+        if path not in readable:
+            raise ValueError(f"{path}: none of the images in this folder can be read")
     return images
 
 
-def _find_files(path: Path) -> list[Path]:
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=4)  # the caller of load_images
+
+
+def _find_files(path: Path, warn: Callable[[str], object]) -> list[Path]:
     """Give the path itself if it is a file, and what to load of it if it is a folder."""
     try:
+        if path.is_dir():
+            return find_images(path, warn)
         if path.is_file():
             return [path]
         if not path.exists():
             raise FileNotFoundError(f"no such file or folder: {path}")
-        if not path.is_dir():
-            raise ValueError(f"{path}: neither a file nor a folder")  # a pipe would wait forever
-        files = [
-            file
-            for file in sorted(path.iterdir(), key=lambda file: file.name)
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and not file.is_dir()
-        ]
+        raise ValueError(f"{path}: {NO_FILE}")
     except FileNotFoundError:
         raise
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error}") from error
-    if not files:
-        raise ValueError(f"{path}: no images in this folder; looked for {', '.join(sorted(SUFFIXES))}")
-    return files
 
 
-def _load_file(file: Path, as_gray: bool) -> list[npt.NDArray[np.float64]]:
+def _load_file(file: Path, as_gray: bool, warn: Callable[[str], object]) -> list[npt.NDArray[np.float64]]:
     """Load one file; whatever goes wrong in the decoders becomes a ValueError that names it."""
     try:
-        match file.suffix.lower():
-            case ".npy":
-                images = read_npy(file)
-            case ".mat":
-                images = read_mat(file, MAX_PIXELS)
-            case _:
-                images = read_picture(file, MAX_PIXELS, as_gray=as_gray)
+        if not file.is_file():
+            raise ValueError(NO_FILE if file.exists() else "a link to a file that does not exist")
+        if file.stat().st_size == 0:
+            raise ValueError("the file is empty")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            images = _choose_reader(file)(file, MAX_PIXELS, as_gray=as_gray)
         for index, image in enumerate(images):
             if not np.isfinite(image).all():
                 raise ValueError(f"image {index + 1} of {len(images)} contains NaN or infinity")
     except Exception as error:  # decoders of damaged files raise all sorts
         cause = str(error) or type(error).__name__
+        if not isinstance(error, ValueError | MemoryError):
+            cause = f"damaged, or not what its name says ({cause})"
         raise ValueError(f"{file}: cannot be read: {cause}") from error
+    for warning in caught:  # the decoder's, which does not know the name
+        warn(f"{file}: {warning.message}")
     return images
+
+
+NO_FILE = "neither a file nor a folder"  # a pipe would wait forever
+
+
+def _choose_reader(file: Path) -> Callable[..., list[npt.NDArray[np.float64]]]:
+    """Choose by the name what holds arrays, and by the content what holds pictures."""
+    readers = {".npy": npy.read_npy, ".npz": npy.read_npz, ".mat": mat.read_mat, ".gz": idx.read_idx}
+    if file.suffix.lower() in readers:
+        return readers[file.suffix.lower()]
+    if idx.NAME.fullmatch(file.name):
+        return idx.read_idx
+    with file.open("rb") as stream:
+        return tiff.read_tiff if stream.read(4) in tiff.SIGNATURES else pictures.read_picture
+
+
+def _add(images: dict[str, npt.NDArray[np.float64]], file: Path, loaded: list[npt.NDArray[np.float64]]) -> None:
+    """Add a file's images, each by a name of its own."""
+    for index, image in enumerate(loaded, start=1):
+        name = str(file) if len(loaded) == 1 else f"{file} (image {index} of {len(loaded)})"
+        while name in images:  # the caller has named the file more than once
+            name += " again"
+        images[name] = image

@@ -1,8 +1,8 @@
 """MATLAB's `.mat` files: what variables they hold, and the values of numeric ones.
 
 SciPy's reader of version 5 files trusts the type codes in them, and a damaged one ends the whole process with
-a segmentation fault. Numbers are all that is needed here, and that part of the format is small. Of cells,
-structures, functions and objects only the header is looked at.
+a segmentation fault. Numbers are all that is needed here, and cell arrays of them, and that part of the format is
+small. Of structures, functions and objects only the header is looked at.
 
 Source: MathWorks, "MAT-File Format" (version 5, which MATLAB still writes unless told otherwise).
 """
@@ -11,14 +11,15 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from sparsam.images.arrays import StoredArray
 
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 """NumPy's types by the format's codes of elements (miINT8, miUINT8, ...)."""
@@ -45,24 +46,7 @@ HEADER = 1024
 """Bytes, more than enough, for the flags, the shape and the name of a variable."""
 
 
-@dataclass(frozen=True)
-class Variable:
-    """A variable of which only the header has been read."""
-
-    name: str
-    kind: str
-    """MATLAB's class, `logical`, or a class with the word `complex` before it."""
-    shape: tuple[int, ...]
-    read: Callable[[], npt.NDArray[Any]]
-    """Gives the values if the class is numeric, and takes no more memory than the shape says."""
-
-    @property
-    def is_real(self) -> bool:
-        """Whether it consists of plain numbers."""
-        return self.kind == "logical" or self.kind in NUMERIC_CLASSES
-
-
-def list_variables(file: Path) -> list[Variable]:
+def list_variables(file: Path) -> list[StoredArray]:
     """Read the headers of all variables.
 
     Parameters
@@ -72,8 +56,8 @@ def list_variables(file: Path) -> list[Variable]:
 
     Returns
     -------
-    variables : list of Variable
-        In the order of the file.
+    variables : list of StoredArray
+        In the order of the file. Their kind is MATLAB's class, `logical`, or a class with `complex` before it.
 
     Raises
     ------
@@ -86,43 +70,54 @@ def list_variables(file: Path) -> list[Variable]:
         if b"\0" in preamble[:4]:
             return _list_version_4(file)
         order = {b"IM": "<", b"MI": ">"}.get(preamble[126:])
-        if order is None:
+        if order is None or preamble[124:126] != struct.pack(f"{order}H", 0x0100):
             raise ValueError("not a MATLAB file")
-        (version,) = struct.unpack(f"{order}H", preamble[124:126])
-        if version != 0x0100:
-            raise ValueError("MATLAB's version 7.3 (HDF5); save it again there with the option -v7")
         variables = []
         while stream.tell() < size:
             position = stream.tell()
-            variables.append(_read_header(file, stream, order))
+            content = partial(_read_variable, file, position, order)
+            variables.append(_describe(content(HEADER), content, order))
             stream.seek(position)
             _, n_bytes = struct.unpack(f"{order}II", stream.read(8))
             stream.seek(n_bytes, os.SEEK_CUR)
         return [variable for variable in variables if variable.name]  # a nameless one is MATLAB's own
 
 
-def _list_version_4(file: Path) -> list[Variable]:
+def _list_version_4(file: Path) -> list[StoredArray]:
     """Leave the oldest version to SciPy, whose reader of it is plain Python."""
-    from scipy.io import loadmat, whosmat
-
-    def read(name: str) -> npt.NDArray[Any]:
-        return np.asarray(loadmat(str(file), appendmat=False, variable_names=[name])[name])
+    from scipy.io import whosmat
 
     headers = whosmat(str(file), appendmat=False)
-    return [Variable(name, kind, shape, partial(read, name)) for name, shape, kind in headers]
+    return [
+        StoredArray(name, kind, shape, is_real(kind), partial(_read_version_4, file, name))
+        for name, shape, kind in headers
+    ]
 
 
-def _read_header(file: Path, stream: BinaryIO, order: str) -> Variable:
-    """Read the header of the variable where the stream stands."""
-    position = stream.tell()
-    content = _read_content(stream, order, HEADER)
-    _, flags, offset = _split_element(content, 0, order)
+def _read_version_4(file: Path, name: str) -> npt.NDArray[Any]:
+    from scipy.io import loadmat
+
+    return np.asarray(loadmat(str(file), appendmat=False, variable_names=[name])[name])
+
+
+def is_real(kind: str) -> bool:
+    """Whether a class consists of plain numbers."""
+    return kind == "logical" or kind in NUMERIC_CLASSES
+
+
+Content: TypeAlias = Callable[[int], memoryview]
+"""Gives the content of a variable, or of a cell, up to a limit in bytes."""
+
+
+def _describe(header: memoryview, content: Content, order: str) -> StoredArray:
+    """Read the header of a variable, or of a cell."""
+    _, flags, offset = _split_element(header, 0, order)
     (bits,) = struct.unpack_from(f"{order}I", flags)
     code = bits & 0xFF
     if not 0 < code < len(CLASSES):
-        return Variable("?", "opaque", (), partial(np.empty, 0))
-    _, dimensions, offset = _split_element(content, offset, order)
-    _, name, offset = _split_element(content, offset, order)
+        return StoredArray("?", "opaque", (), False, partial(np.empty, 0))
+    _, dimensions, offset = _split_element(header, offset, order)
+    _, name, offset = _split_element(header, offset, order)
     shape = tuple(np.frombuffer(dimensions, f"{order}i4").tolist())
     if min(shape) < 0:
         raise ValueError(f"negative size {shape}")
@@ -131,18 +126,47 @@ def _read_header(file: Path, stream: BinaryIO, order: str) -> Variable:
         kind = f"complex {kind}"
     elif bits & 0x200 and kind in NUMERIC_CLASSES:
         kind = "logical"
+    return StoredArray(
+        bytes(name).decode("utf-8", "replace"),
+        kind,
+        shape,
+        is_real(kind),
+        partial(_read_numbers, content, order, shape, offset),
+        partial(_read_cells, content, order, shape, offset) if kind == "cell" else None,
+    )
 
-    def read() -> npt.NDArray[Any]:
-        n_values = math.prod(shape)
-        with file.open("rb") as stream:
-            stream.seek(position)
-            values = _read_content(stream, order, offset + 8 + 8 * n_values)
-        code, data, _ = _split_element(values, offset, order)
-        if code not in NUMBERS:
-            raise ValueError(f"unknown type {code} of numbers")
-        return np.frombuffer(data, order + NUMBERS[code], n_values).reshape(shape, order="F")
 
-    return Variable(bytes(name).decode("utf-8", "replace"), kind, shape, read)
+def _read_numbers(content: Content, order: str, shape: tuple[int, ...], offset: int) -> npt.NDArray[Any]:
+    n_values = math.prod(shape)
+    code, data, _ = _split_element(content(offset + 8 + 8 * n_values), offset, order)
+    if code not in NUMBERS:
+        raise ValueError(f"unknown type {code} of numbers")
+    if len(data) < n_values * np.dtype(NUMBERS[code]).itemsize:
+        raise ValueError(f"the file is damaged: it holds fewer numbers than {' x '.join(map(str, shape))}")
+    return np.frombuffer(data, order + NUMBERS[code], n_values).reshape(shape, order="F")
+
+
+def _read_cells(content: Content, order: str, shape: tuple[int, ...], offset: int, limit: int) -> Iterator[StoredArray]:
+    """Read the headers of the cells, one after the other, in MATLAB's order."""
+    everything = content(limit)
+    for _ in range(math.prod(shape)):
+        code, cell, offset = _split_element(everything, offset, order)
+        if code != MATRIX:
+            raise ValueError(f"unknown element {code} in a cell array")
+        if len(cell):
+            yield _describe(cell, partial(_first_bytes, cell), order)
+        else:
+            yield StoredArray("", "double", (0, 0), True, partial(np.empty, (0, 0)))  # as MATLAB writes []
+
+
+def _first_bytes(content: memoryview, limit: int) -> memoryview:
+    return content[:limit]
+
+
+def _read_variable(file: Path, position: int, order: str, limit: int) -> memoryview:
+    with file.open("rb") as stream:
+        stream.seek(position)
+        return _read_content(stream, order, limit)
 
 
 def _read_content(stream: BinaryIO, order: str, limit: int) -> memoryview:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsam.images.stacks import Image, Images, as_image_list, floating_dtype
+from sparsam.images.stacks import Image, Images, as_image_list, floating_dtype, image_names
 
 BLOCK = 1024
 """Patches gathered at a time: bounds the temporary copy (half a megabyte for 8 x 8 in float64)."""
@@ -28,9 +28,9 @@ def sample_patches(
 
     Parameters
     ----------
-    images : ndarray or iterable of array-likes
+    images : ndarray, iterable of array-likes, or mapping of names to them
         Gray images (height, width), or color images (height, width, 3), of any sizes; or one array that holds
-        a stack (n, height, width) or (height, width, n) of gray ones (the rule: :func:`~.stacks.stack_axis`).
+        a stack of them (its shapes: :func:`~.stacks.stack_to_list`). Of a mapping the keys name the images in errors.
     n_patches : int, default=10_000
         Number of patches; the CS294A notes use 10,000.
     patch_size : int or pair of ints, default=8
@@ -78,7 +78,7 @@ def sample_patches(
     height, width = (check_scalar(side, "patch_size", Integral, min_val=1) for side in sides)
 
     pictures = as_image_list(images)
-    n_positions = _count_positions(pictures, height, width, border)
+    n_positions = _count_positions(pictures, image_names(images, len(pictures)), height, width, border)
     dtype = np.result_type(*{floating_dtype(picture) for picture in pictures})
 
     rng = check_random_state(random_state)
@@ -150,24 +150,26 @@ def tile_patches(
     return blocks.reshape(len(positions), -1), positions
 
 
-def _count_positions(pictures: list[Image], height: int, width: int, border: int) -> npt.NDArray[np.int64]:
+def _count_positions(
+    pictures: list[Image], names: list[str], height: int, width: int, border: int
+) -> npt.NDArray[np.int64]:
     """Rows and columns where a patch can start, of each image; raise if the images allow no sampling."""
     n_positions = np.empty((len(pictures), 2), np.int64)
-    for index, picture in enumerate(pictures):
+    for index, (name, picture) in enumerate(zip(names, pictures, strict=True)):
         rows, columns = picture.shape[:2]
         if picture.ndim != pictures[0].ndim:
             raise ValueError(
-                f"gray and color images are mixed: images[0] has the shape {pictures[0].shape}, "
-                f"images[{index}] {picture.shape}; load them all with as_gray=True, or all with as_gray=False"
+                f"gray and color images are mixed: {names[0]} has the shape {pictures[0].shape}, "
+                f"{name} {picture.shape}; load them all with as_gray=True, or all with as_gray=False"
             )
         n_positions[index] = rows - 2 * border - height + 1, columns - 2 * border - width + 1
         if n_positions[index].min() < 1:
             raise ValueError(
-                f"a patch of {height} x {width} does not fit into images[{index}] of {rows} x {columns} with "
+                f"a patch of {height} x {width} does not fit into {name} of {rows} x {columns} with "
                 f"a border of {border}; use a smaller patch_size or border, or leave the image out"
             )
         if not np.isfinite(picture[border : rows - border, border : columns - border]).all():
-            raise ValueError(f"images[{index}] contains NaN or infinity; fill or cut out those pixels first")
+            raise ValueError(f"{name} contains NaN or infinity; fill or cut out those pixels first")
     return n_positions
 
 

@@ -1,6 +1,6 @@
-"""What counts as images: a sequence of pictures, or a stack of gray ones in one array."""
+"""What counts as images: a sequence of pictures, or a stack of them in one array."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,8 +9,8 @@ import numpy.typing as npt
 Image: TypeAlias = npt.NDArray[Any]
 """One picture: gray (height, width) or color (height, width, 3)."""
 
-Images: TypeAlias = npt.NDArray[Any] | Iterable[npt.ArrayLike]
-"""Several: a stack (n, height, width) or (height, width, n), or any iterable of pictures."""
+Images: TypeAlias = npt.NDArray[Any] | Iterable[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
+"""Several: a stack (:func:`stack_to_list`), any iterable of pictures, or pictures by names that errors use."""
 
 
 def stack_axis(shape: tuple[int, ...]) -> int:
@@ -48,24 +48,53 @@ def stack_axis(shape: tuple[int, ...]) -> int:
     return 0 if first < min(middle, last) else 2
 
 
-def stack_to_list(stack: npt.NDArray[Any]) -> list[Image]:
-    """Split an array into a list of images, as views; see :func:`stack_axis` for the rule.
+def color_stack_axes(shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Say along which axes of a 4-D array its images are stacked, and their channels.
+
+    NumPy's habit is (n, height, width, channels), MATLAB's (height, width, channels, n), with 3 channels or 1. Where
+    both fit, images are larger than wide strips: those whose shorter side is longer; if neither is, NumPy's.
 
     Parameters
     ----------
-    stack : ndarray of shape (height, width), (n, height, width), (height, width, n) or (n, height, width, 3)
-        A single image is a stack of one. Three gray images and one color image look the same; 3 dimensions
-        are always taken for the former. Put a single color image into a list.
+    shape : tuple of four ints
+        Shape of the array.
 
     Returns
     -------
-    images : list of ndarrays of shape (height, width), or (height, width, 3) from 4 dimensions
+    axes : pair of ints, or None
+        Of the images and of the channels; None if no axis in one of these places has the length of channels.
+
+    Examples
+    --------
+    >>> from sparsam.images.stacks import color_stack_axes
+    >>> color_stack_axes((100, 32, 32, 3)), color_stack_axes((32, 32, 3, 100)), color_stack_axes((28, 28, 1, 3))
+    ((0, 3), (3, 2), (3, 2))
+    >>> color_stack_axes((100, 3, 32, 32))
+    """
+    layouts = {axes: shape[axes[1] - 2 : axes[1]] for axes in ((0, 3), (3, 2)) if shape[axes[1]] in (1, 3)}
+    return max(layouts, key=lambda axes: min(layouts[axes]), default=None)
+
+
+def stack_to_list(stack: npt.NDArray[Any]) -> list[Image]:
+    """Split an array into a list of images, as views; for the rules see :func:`stack_axis`, :func:`color_stack_axes`.
+
+    Parameters
+    ----------
+    stack : ndarray
+        Gray images: (height, width), (n, height, width) or (height, width, n). Color images, or gray ones with an axis
+        of length 1 for it: (n, height, width, 3) or (height, width, 3, n). A single image is a stack of one. Three
+        gray images and one color image look the same; 3 dimensions are always taken for the former. Put a single
+        color image into a list.
+
+    Returns
+    -------
+    images : list of ndarrays of shape (height, width) or (height, width, 3)
         Views, which share the stack's memory.
 
     Raises
     ------
     ValueError
-        If `stack` has other than 2, 3 or 4 dimensions.
+        If `stack` has another shape.
 
     Examples
     --------
@@ -80,10 +109,14 @@ def stack_to_list(stack: npt.NDArray[Any]) -> list[Image]:
         case 3:
             return list(np.moveaxis(stack, stack_axis(stack.shape), 0))
         case 4:
-            return list(stack)
+            axes = color_stack_axes(stack.shape)
+            if axes is not None:
+                images = np.moveaxis(stack, axes, (0, 3))
+                return list(images[..., 0] if images.shape[3] == 1 else images)
     raise ValueError(
-        "a stack of images must have the shape (height, width), (n, height, width), (height, width, n) "
-        f"or (n, height, width, 3), got {stack.shape}"
+        "a stack of images must have the shape (height, width), (n, height, width), (height, width, n), "
+        f"(n, height, width, 3) or (height, width, 3, n), got {stack.shape}; bring it into one of these by "
+        "numpy.moveaxis"
     )
 
 
@@ -92,7 +125,7 @@ def as_image_list(images: Images) -> list[Image]:
 
     Parameters
     ----------
-    images : ndarray or iterable of array-likes
+    images : ndarray, iterable of array-likes, or mapping of names to them
         An array is a stack, see :func:`stack_to_list`. The elements of anything else are the images:
         (height, width) or (height, width, 3), each of its own size.
 
@@ -116,17 +149,42 @@ def as_image_list(images: Images) -> list[Image]:
     if hasattr(images, "ndim"):  # an array: NumPy's, JAX's, ...
         pictures = stack_to_list(np.asarray(images))
     else:
-        pictures = [np.asarray(image) for image in images]
+        pictures = [np.asarray(image) for image in (images.values() if isinstance(images, Mapping) else images)]
     if not pictures:
         raise ValueError("images is empty; at least one image is needed")
-    for index, picture in enumerate(pictures):
+    for name, picture in zip(image_names(images, len(pictures)), pictures, strict=True):
         is_image = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
         if not is_image or picture.size == 0 or picture.dtype.kind not in "buif":
             raise ValueError(
-                f"images[{index}] must be real numbers of shape (height, width) or (height, width, 3), "
+                f"{name} must be real numbers of shape (height, width) or (height, width, 3), "
                 f"got {picture.dtype} of shape {picture.shape}"
             )
     return pictures
+
+
+def image_names(images: Images, n_images: int) -> list[str]:
+    """Name images for error messages: by the keys of a mapping, else `images[0]`, `images[1]`, ...
+
+    Parameters
+    ----------
+    images : ndarray, iterable or mapping
+        As the caller passed it.
+    n_images : int
+        How many there are.
+
+    Returns
+    -------
+    names : list of str
+
+    Examples
+    --------
+    >>> from sparsam.images.stacks import image_names
+    >>> image_names({"holiday.png": [[0.0]]}, 1), image_names([[[0.0]]], 1)
+    (['holiday.png'], ['images[0]'])
+    """
+    if isinstance(images, Mapping):
+        return [str(name) for name in images]
+    return [f"images[{index}]" for index in range(n_images)]
 
 
 def floating_dtype(image: Image) -> np.dtype[Any]:

@@ -5,7 +5,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from sparsam.images.stacks import Image, Images, as_image_list, floating_dtype, stack_to_list
+from sparsam.images.stacks import Image, Images, as_image_list, floating_dtype, image_names, stack_to_list
 
 CUTOFF = 0.4
 """Frequency in cycles per pixel where the low-pass half of the filter has fallen to 1/e."""
@@ -63,9 +63,9 @@ def whiten(images: Images) -> npt.NDArray[Any] | list[Image]:
 
     Parameters
     ----------
-    images : ndarray or iterable of array-likes
+    images : ndarray, iterable of array-likes, or mapping of names to them
         Gray images (height, width) or color images (height, width, 3) of any sizes, or one array that holds
-        a stack (n, height, width) or (height, width, n) of gray ones (the rule: :func:`~.stacks.stack_axis`).
+        a stack of them (its shapes: :func:`~.stacks.stack_to_list`). Of a mapping the keys name the images in errors.
         Of a color image each channel is filtered for itself, and all three are scaled by one common factor.
 
     Returns
@@ -95,7 +95,11 @@ def whiten(images: Images) -> npt.NDArray[Any] | list[Image]:
     ((32, 48), True, 1.0)
     """
     pictures = as_image_list(images)
-    whitened = [_whiten_one(picture, index).astype(floating_dtype(picture)) for index, picture in enumerate(pictures)]
+    names = image_names(images, len(pictures))
+    whitened = [
+        _whiten_one(picture, name).astype(floating_dtype(picture))
+        for picture, name in zip(pictures, names, strict=True)
+    ]
     if not hasattr(images, "ndim"):
         return whitened
     stack = np.empty(np.shape(images), whitened[0].dtype)  # type: ignore[arg-type]
@@ -104,13 +108,13 @@ def whiten(images: Images) -> npt.NDArray[Any] | list[Image]:
     return stack
 
 
-def _whiten_one(image: Image, index: int) -> npt.NDArray[np.float64]:
-    """Filter one image in float64; `index` names it in errors."""
+def _whiten_one(image: Image, name: str) -> npt.NDArray[np.float64]:
+    """Filter one image in float64; errors call it by `name`."""
     image = image.astype(np.float64)
     if not np.isfinite(image).all():
-        raise ValueError(f"images[{index}] contains NaN or infinity")
+        raise ValueError(f"{name} contains NaN or infinity")
     if (image == image[0, 0]).all():
-        raise ValueError(f"images[{index}] is constant: it has no variance to scale to 1; leave it out of the images")
+        raise ValueError(f"{name} is constant: it has no variance to scale to 1; leave it out of the images")
     # By a power of two, which is exact, so that no square over- or underflows.
     image = np.ldexp(image, -np.frexp(np.abs(image).max())[1])
     image -= image.mean(axis=(0, 1))  # the filter would do it too, but less exactly
