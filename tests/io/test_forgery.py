@@ -195,3 +195,24 @@ def test_weights_of_other_types_are_refused(forge, name, kind, assert_refused):
 
 def test_a_third_layer_is_refused(forge, assert_refused):
     assert_refused(forge(lambda header, arrays: arrays.update(coefs_2=np.ones((6, 6)))), "do not fit together")
+
+
+SETTINGS = [
+    "pandas",
+    {"output": "pandas"},
+    {"output": {"transform": "excel"}},
+    {"output": {"transform": ["pandas"]}},
+    {"output": {"fit": "pandas"}},
+    {"requests": {"fit": {"nothing": True}}},
+    {"requests": {"fit": {"sample_weight": 3}}},
+    {"requests": {"fly": {"sample_weight": True}}},
+    {"requests": [["fit", {"sample_weight": True}]]},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_settings_that_scikit_learn_does_not_know_are_refused(forge, assert_refused, settings):
+    def edit(header, arrays):
+        header["settings"] = settings
+
+    assert_refused(forge(edit))
