@@ -200,7 +200,7 @@ def test_raw_pictures_are_whitened_and_whitened_stacks_are_not(run, tmp_path):
         (("--rho", 1.5), "rho"),
         (("--beta", -1), "beta"),
         (("--hidden-activation", "relu"), "beta=0"),
-        (("--patch-size", 1000), "images[0]"),
+        (("--patch-size", 1000), "--patch-size 1000 does not fit into built-in image 0 of"),
         (("missing.png",), "missing.png"),
         (("--no-whiten",), "built-in images come whitened"),
         (("--n-patches", 10**12), "not enough memory"),

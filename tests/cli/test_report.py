@@ -77,7 +77,7 @@ def test_the_patches_are_those_of_the_training(run, learned, tmp_path):
     made(run, learned, "-o", tmp_path / "page.html")
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Report on learned &lt;b&gt;" in html
-    assert "patches of this page are others" not in html
+    assert "rows of this page are others" not in html
     assert html.count("<article") == 3
 
 
@@ -103,13 +103,13 @@ def test_a_run_of_before_is_reported(run, learned, tmp_path):
     del metrics["data"]["whiten"]
     (old / "metrics.json").write_text(json.dumps(metrics))
     made(run, old)
-    assert "patches of this page are others" not in (old / "report.html").read_text(encoding="utf-8")
+    assert "rows of this page are others" not in (old / "report.html").read_text(encoding="utf-8")
 
 
 def test_other_images_are_said_to_be_so(run, learned, tmp_path):
     np.save(tmp_path / "other.npy", np.random.default_rng(1).normal(size=(32, 32, 3)))
     made(run, learned, "--images", tmp_path / "other.npy", "-o", tmp_path / "page.html")
-    assert "patches of this page are others" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "rows of this page are others" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_regressions_and_classifications_are_split_again(run, regressed, classified):
@@ -148,7 +148,7 @@ def test_a_page_is_replaced_only_when_asked(run, learned, tmp_path):
         (lambda out: (out / "metrics.json").write_text("{"), "cannot be read"),
         (lambda out: (out / "metrics.json").write_text("{}"), "says nothing of the data"),
         (lambda out: (out / "metrics.json").write_text('{"data": {}}'), "says nothing of"),
-        (lambda out: shutil.rmtree(out), "no such folder"),
+        (lambda out: shutil.rmtree(out), "no such file or folder"),
     ],
 )
 def test_what_is_no_run_is_refused(run, regressed, tmp_path, change, message):

@@ -200,7 +200,7 @@ def test_commands_name_the_file(run, tmp_path, bad, message):
 @pytest.mark.slow
 def test_commands_name_the_image_of_a_file_of_several(run, tmp_path):
     np.save(tmp_path / "stack.npy", [PIXELS, np.full((12, 10), 7)])
-    result = run("learn", tmp_path / "stack.npy", "--n-patches", 10, "--out", tmp_path / "run")
+    result = run("learn", tmp_path / "stack.npy", "--n-patches", 10, "--border", 0, "--out", tmp_path / "run")
     assert f"{tmp_path / 'stack.npy'} (image 2 of 2) is constant" in result.stderr
 
 

@@ -3,7 +3,15 @@ import sys
 
 import sparsam.images
 
-NAMES = ["image_tangents", "load_images", "natural_images", "normalize_patches", "sample_patches", "whiten"]
+NAMES = [
+    "image_tangents",
+    "load_images",
+    "natural_images",
+    "normalize_patches",
+    "sample_patches",
+    "tile_patches",
+    "whiten",
+]
 
 
 def test_public_names():

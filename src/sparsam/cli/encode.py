@@ -63,8 +63,6 @@ def encode(
     if holds_rows(data):
         rows: Any = read_numbers(data, table_options.csv_format(sep, decimal, thousands, encoding))
         places = None
-        if learned.scaler is None and scale:
-            say("The model has no scaler beside it: the rows are taken as scaled already")
     else:
         rows, places = _cut(learned, data)
     encoder = Encoder(learned, scale)
@@ -79,7 +77,10 @@ def encode(
             f"Warning: {encoder.n_far / len(rows):.1%} of the rows lie far outside the range of the training, by more "
             "than its width: are they in other units?"
         )
-    say(f"Wrote {len(rows)} rows of {learned.autoencoder.n_components} activations to {out}")
+    taken = (
+        "; the rows were taken as scaled already, for no scaler lies beside the model" if learned.scaler is None else ""
+    )
+    say(f"Wrote {len(rows)} rows of {learned.autoencoder.n_components} activations to {out}{taken}")
 
 
 def holds_rows(path: Path) -> bool:
@@ -89,7 +90,7 @@ def holds_rows(path: Path) -> bool:
     import numpy as np
 
     try:
-        return np.lib.format.open_memmap(path, mode="r").ndim == 2
+        return np.lib.format.open_memmap(path, mode="r").ndim <= 2
     except Exception:  # of a damaged header it may be any; whoever reads the file names it
         return True
 

@@ -88,6 +88,7 @@ def load(
             raise ValueError("--color: the built-in images come in gray; name pictures of your own")
         loaded = {f"built-in image {k}": image for k, image in enumerate(images.natural_images())}
         origin = {"images": BUILT_IN, "n_images": len(loaded), "n_whitened": 0, "whiten": None, "color": False}
+        _check_patch_size(loaded, patch_size, border or 0)
         return loaded, origin | {"border": border or 0}
     display = display or ProgressDisplay()
     border = 2 if border is None else border
@@ -95,13 +96,7 @@ def load(
         paths, as_gray=not color, tell=lambda done, of: display.count("files read", done, of), warn=say
     )
     say(_described(paths, loaded))
-    for name, image in loaded.items():
-        height, width = image.shape[:2]
-        if min(height, width) - 2 * border < patch_size:
-            raise ValueError(
-                f"--patch-size {patch_size} does not fit into {name} of {height} x {width} pixels with a border of "
-                f"{border}: choose a smaller one, or leave the image out"
-            )
+    _check_patch_size(loaded, patch_size, border)
     # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
     raw = [name for name, image in loaded.items() if (image.min() >= 0 if whiten is None else whiten)]
     if whiten is None:
@@ -120,6 +115,16 @@ def load(
         "color": color,
         "border": border,
     }
+
+
+def _check_patch_size(images: dict[str, NDArray[np.float64]], patch_size: int, border: int) -> None:
+    for name, image in images.items():
+        height, width = image.shape[:2]
+        if min(height, width) - 2 * border < patch_size:
+            raise ValueError(
+                f"--patch-size {patch_size} does not fit into {name} of {height} x {width} pixels with a border of "
+                f"{border}: choose a smaller one, or leave the image out"
+            )
 
 
 def _described(paths: list[Path], loaded: dict[str, NDArray[np.float64]]) -> str:
