@@ -80,8 +80,9 @@ def learn(
     (CS294A) until the gradient vanishes, and writes into the output folder: filters.png, patches.png,
     reconstructions.png, cost.png, model.safetensors, metrics.json. Ctrl-C ends the training and keeps the model so far.
 
-    With --checkpoint a training that was killed goes on with --resume. With --coordinator, --num-processes and
-    --process-id each of several processes, started with the same other flags, trains on its part of the patches.
+    With --checkpoint a training that was killed, or is to be longer, goes on with --resume. With --coordinator,
+    --num-processes and --process-id each of several processes, started with the same other flags, trains on its part of
+    the patches.
     """
     processes = Processes.of_flags(coordinator, num_processes, process_id)
     if processes.is_first:
@@ -115,7 +116,7 @@ def learn(
     if not processes.is_first:
         raise typer.Exit(INTERRUPTED if model.stop_reason_ == "interrupted" else 0)
     # What follows is about the model alone.
-    model.set_params(mesh=None, checkpoint=None, resume=False)
+    model.set_params(mesh=None, checkpoint=None)
     seconds = time.perf_counter() - start
     say(f"Stopped: {summary_line(model)}, {seconds:.1f} s")
 

@@ -62,7 +62,7 @@ def train(pipeline: Any, inputs: pd.DataFrame, targets: Any, verbose: int) -> fl
         warnings.simplefilter("always")
         pipeline.fit(inputs, targets)
     seconds = time.perf_counter() - start
-    estimator.set_params(checkpoint=None, resume=False)  # what is saved is about the model alone
+    estimator.set_params(checkpoint=None)  # what is saved is about the model alone
     say(f"Stopped: {summary_line(estimator)}, {seconds:.1f} s")
     for message in {
         str(warning.message) for warning in caught if warning.category.__module__.startswith(("sparsam", "sklearn"))
