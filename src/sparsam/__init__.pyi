@@ -10,6 +10,7 @@ from .display import (
 from .estimators._regression.likelihood_ratio import likelihood_ratio_test
 from .estimators._regression.noise_covariance import DegenerateCovarianceWarning
 from .estimators.autoencoder import SparseAutoencoder
+from .estimators.checkpoint import Checkpoint
 from .estimators.classifier import NoisyLabelClassifier
 from .estimators.encoder_tangents import encoder_tangents
 from .estimators.regressor import MultivariateNormalRegressor
@@ -23,6 +24,7 @@ from .studies.comparison import compare_studies
 from .studies.study import parameter_study
 
 __all__ = [
+    "Checkpoint",
     "CostCurveDisplay",
     "CovarianceDisplay",
     "DegenerateCovarianceWarning",

@@ -23,7 +23,7 @@ COMMANDS = {
     "regress": "MultivariateNormalRegressor",
     "classify": "NoisyLabelClassifier",
 }
-OF_THE_STUDY = {"checkpoint", "checkpoint_every"}  # sweep keeps what is done by itself
+OF_THE_STUDY = {"checkpoint"}  # sweep keeps what is done by itself
 DIFFERENT_DEFAULTS = {"random_state": 0}
 
 every_estimator = pytest.mark.parametrize("name", MODULES)
@@ -71,7 +71,7 @@ def test_help_shows_and_describes_every_option(run, monkeypatch, command):
 def test_defaults_are_those_of_the_estimator_unless_listed(command):
     options = options_of(command)
     for name, default in defaults_of(COMMANDS[command]).items():
-        if name not in options or name in EXCLUDED or (command, name) == ("sweep", "resume"):
+        if name not in options or name in EXCLUDED:
             continue
         expected = DIFFERENT_DEFAULTS.get(name, default)
         if name == "early_stopping":
@@ -127,7 +127,7 @@ class Fake(Base):
     limit : float or None, default None
         Largest value.
     solver, tol,
-    resume
+    polish
         As for `SparseAutoencoder`; more of it.
 
     Attributes
@@ -147,7 +147,7 @@ class Fake(Base):
         limit: float | None = None,
         solver: str = "kronecker-lbfgs",
         tol: float = 1e-5,
-        resume: bool = False,
+        polish: bool = False,
     ) -> None:
         self.width = width
 
@@ -197,9 +197,9 @@ def test_a_new_hyperparameter_is_an_option_without_further_edits(fake_command):
         "limit": None,
         "solver": "kronecker-lbfgs",
         "tol": 1e-5,
-        "resume": False,
+        "polish": False,
     }
-    arguments = "--width 7 --shape square --no-calm --loud --sizes 3,4 --limit 0.5 --solver lbfgs --tol 1 --resume"
+    arguments = "--width 7 --shape square --no-calm --loud --sizes 3,4 --limit 0.5 --solver lbfgs --tol 1 --polish"
     result, seen = fake_command(*arguments.split())
     assert result.exit_code == 0, result.output
     assert list(seen.values()) == [7, "square", False, True, (3, 4), 0.5, "lbfgs", 1.0, True]
@@ -214,7 +214,7 @@ def test_help_is_the_first_sentence_of_the_docstring(fake_command):
     assert "Be loud." in page
     assert "Units of each layer, comma-separated; 0: no hidden layer, a linear model. [default: 0]" in page
     assert "Another help." in page
-    assert "Go on from the folder's checkpoint" in page
+    assert "Go on in float64 after a float32 training" in page
     assert "--no-loud" not in page
 
 
@@ -281,7 +281,6 @@ def test_every_option_reaches_the_estimator_and_the_metrics(run_json, table, tmp
         "chunk_size": 64,
         "dtype": "float32",
         "random_state": 3,
-        "checkpoint_every": "1h",
     }
     flags = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
     metrics = run_json(command, table, *OF_THE_TABLE[command], *flags, "--polish", "--out", tmp_path, "--verbose", 0)
@@ -299,7 +298,11 @@ def test_a_table_goes_on_from_its_checkpoint(run, run_json, table, tmp_path, com
     whole = run_json(*flags, "--max-iter", 6, "--out", tmp_path / "whole")
     resumed = run_json(*flags, "--max-iter", 6, *kept, "--resume", "--out", tmp_path / "resumed")
     assert resumed["J"] == whole["J"]
-    assert resumed["parameters"] == whole["parameters"] | {"checkpoint_every": "0"}
+    assert resumed["parameters"] == whole["parameters"]
+    longer = run_json(*flags, "--max-iter", 9, *kept, "--resume", "--out", tmp_path / "longer")
+    assert (longer["n_iter"], longer["J"]) != (whole["n_iter"], whole["J"])
+    refused = run(*flags, "--max-iter", 6, "--resume", "--out", tmp_path / "without")
+    assert "--resume needs the folder of the checkpoints" in refused.stderr
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 WORKER = Path(__file__).with_name("worker.py")
 
@@ -151,6 +152,28 @@ def test_what_fails_in_one_process_fails_in_all_and_says_where(rows, tmp_path, f
             "ValueError: processes of one run were given different hyperparameters: alpha, n_components"
         )
         assert "Error: " in process["labels"]["error"]
+
+
+SHORT, LONG = ({"solver": "lbfgs", "early_stopping": True, "max_iter": n} for n in (3, 7))
+KEPT = {  # one after another
+    "whole": changed(REGRESSOR, **LONG),
+    "begun": changed(REGRESSOR, {"checkpoint": {"per_fit": True}}, **SHORT),
+    "extended": changed(REGRESSOR, {"checkpoint": {"per_fit": True, "resume": True}}, **LONG),
+}
+
+
+@pytest.mark.slow
+def test_the_first_process_locks_a_folder_for_all_and_what_it_holds_is_extended(rows, tmp_path, free_port):
+    cuts = [0, 100, 203]
+    for process in run(tmp_path, rows, cuts, free_port(), variants=KEPT):
+        assert "error" not in process["extended"], process
+        assert process["extended"] == process["whole"] | {"resumed": 1}
+    [folder] = (tmp_path / "checkpoints").iterdir()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with FileLock(folder / ".lock"):
+        got = run(tmp_path, rows, cuts, free_port(), variants={"held": KEPT["extended"], "whole": KEPT["whole"]})
+    assert all(process["held"] == process["whole"] for process in got)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 VOLUME = """

@@ -39,6 +39,8 @@ def fit(variant, rows, file, process_id):
     parameters = variant["parameters"] | {"mesh": all_devices()}
     if process_id:  # the first process draws for all
         parameters |= {"random_state": None} | variant.get("others", {})
+    if "checkpoint" in variant:
+        parameters["checkpoint"] = sparsam.Checkpoint(file.parent / "checkpoints", **variant["checkpoint"])
     if variant.get("tangents"):
         parameters["tangents"] = tangents
     is_stored = process_id in variant.get("stored", [])
@@ -50,6 +52,7 @@ def fit(variant, rows, file, process_id):
         with_it["sample_weight"] = rows["weights"]
     model = getattr(sparsam, variant["estimator"])(**parameters).fit(X, **with_it)
     found = {name: np.asarray(getattr(model, name)).tolist() for name in ATTRIBUTES if hasattr(model, name)}
+    found["resumed"] = int("resumed" in model.history_)
     last_layer = model.coefs_[-1].ravel().tolist()
     return found | {"J": model.loss_curve_, "gradient_norm": model.history_["gradient_norm"].tolist(), "w": last_layer}
 

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sparsam import NoisyLabelClassifier
 from sparsam.engine.data.batch import Batch
+from sparsam.estimators import classifier as classifier_module
 from sparsam.estimators._data.dataset import InMemoryDataset
 from sparsam.estimators._data.splits import hold_out
 from sparsam.estimators._labels import encoding
@@ -388,7 +389,7 @@ def test_trainings_without_time_do_not_say_where_to_stop(monkeypatch):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 2))
     given = (X[:, 0] > 0) ^ (rng.random(200) < 0.2)
-    model = NoisyLabelClassifier((), random_state=0, tol=1e-3).fit(X, given)
+    model = NoisyLabelClassifier((), random_state=0, tol=1e-3, time_budget=60).fit(X, given)
     assert model.stop_reason_ == "converged"
     assert model.n_iter_ > 3
 
@@ -474,3 +475,27 @@ def test_an_overflow_at_the_start_leaves_the_fit_before():
     with pytest.raises(FloatingPointError, match="It was so at the initial weights"):
         model.set_params(early_stopping=False).fit(1e300 * X, X[:, 0] > 0)
     assert model.validation_scores_ == scores != []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("early_stopping", ["auto", False, True])
+def test_an_alpha_is_chosen_by_networks_that_stop_as_the_one_that_is_kept(monkeypatch, early_stopping):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 4))
+    given = (X[:, 0] > 0) ^ (rng.random(200) < 0.2)
+    stopped, train_held_out = [], classifier_module._Trainer.train_held_out
+
+    def watched(self, *arguments):
+        held_out = train_held_out(self, *arguments)
+        stopped.append(len(held_out.scores) > 0)
+        return held_out
+
+    monkeypatch.setattr(classifier_module._Trainer, "train_held_out", watched)
+    options = {"alpha": (1e-3, 1e-2), "early_stopping": early_stopping, "random_state": 0}
+    model = NoisyLabelClassifier((5,), epsilon=0.2, **options).fit(X, given)
+    stops = early_stopping is True
+    assert stopped == [stops] * 2 * 4
+    assert (len(model.validation_scores_) > 0) == stops
+    assert (model.stop_reason_ == "held_out") == stops
+    if not stops:
+        assert model.converged_

@@ -9,7 +9,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 
-from sparsam import MultivariateNormalRegressor, SparseAutoencoder
+from sparsam import Checkpoint, MultivariateNormalRegressor, SparseAutoencoder
 from sparsam.estimators.fit_many import fit_many
 from sparsam.images import load_images, natural_images, normalize_patches, sample_patches
 from sparsam.inspection.weak_fit import LEAST_EXPLAINED, examine_fit
@@ -224,9 +224,9 @@ def test_the_fit_and_those_who_look_at_it_later_say_the_same(X):
 
 
 def test_it_is_trained_on_and_kept_with_polishing_and_checkpoints(tmp_path):
-    options = {"n_components": 4, "rho": 0.1, "random_state": 0, "polish": True, "checkpoint_every": 0}
-    model, texts = fit(SparseAutoencoder(**options, checkpoint=tmp_path), LOW)
-    again, texts_again = fit(SparseAutoencoder(**options, checkpoint=tmp_path, resume=True), LOW)
+    options = {"n_components": 4, "rho": 0.1, "random_state": 0, "polish": True}
+    model, texts = fit(SparseAutoencoder(**options, checkpoint=Checkpoint(tmp_path, every=0)), LOW)
+    again, texts_again = fit(SparseAutoencoder(**options, checkpoint=Checkpoint(tmp_path, resume=True)), LOW)
     assert "under 1 %" in texts[0]
     assert texts_again == texts
     np.testing.assert_array_equal(again.coefs_[0], model.coefs_[0])

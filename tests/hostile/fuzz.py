@@ -30,7 +30,7 @@ from PIL import Image
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, load, save
+from sparsam import Checkpoint, MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, load, save
 from sparsam._utils.checksummed_file import checksummed
 from sparsam.engine.data import sources
 from sparsam.engine.data.sources import map_rows
@@ -82,7 +82,7 @@ def whole_files(folder):
     X = rng.uniform(0.1, 0.9, (40, 4))
     settings = {"max_iter": 3, "random_state": 0}
     models = {
-        "autoencoder": SparseAutoencoder(2, checkpoint=folder / "run", checkpoint_every=0, **settings).fit(X),
+        "autoencoder": SparseAutoencoder(2, checkpoint=Checkpoint(folder / "run", every=0), **settings).fit(X),
         "regressor": MultivariateNormalRegressor((2,), early_stopping=True, cv=None, **settings).fit(X, X[:, :2]),
         "classifier": NoisyLabelClassifier((2,), epsilon=0.1, **settings).fit(
             X, np.array(["a", "b"])[(X[:, 0] > 0.5) * 1]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sparsam.cli import panels
+from sparsam.cli import checkpoint_options, panels
 from sparsam.cli.estimator_source import Hyperparameter, hyperparameters_of
 
 EXCLUDED = {
@@ -35,7 +35,7 @@ EARLY_STOPPING = ("early_stopping", "cv", "validation_fraction", "n_iter_no_chan
 PANELS = {
     **dict.fromkeys((*MODEL, "hidden_activation", "output_activation"), panels.MODEL),
     **dict.fromkeys(EARLY_STOPPING, panels.EARLY_STOPPING),
-    **dict.fromkeys(("checkpoint", "checkpoint_every", "resume"), panels.CHECKPOINTS),
+    "checkpoint": panels.CHECKPOINTS,
 }
 """Panels of the help, by hyperparameter; one that is not listed is shown with the training."""
 
@@ -128,6 +128,8 @@ def hyperparameter_options(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each hyperparameter of an estimator; it gets them as ``**hyperparameters``.
 
+    With ``checkpoint`` it gets the options of `checkpoint_options`, too.
+
     Parameters
     ----------
     estimator : str
@@ -153,10 +155,15 @@ def hyperparameter_options(
 def _with_options(command: Callable[..., None], options: dict[str, HyperparameterOption]) -> Callable[..., None]:
     @functools.wraps(command)
     def with_options(**arguments: Any) -> None:
-        command(**arguments | {name: option.value_of(arguments[name]) for name, option in options.items()})
+        values = {name: option.value_of(arguments[name]) for name, option in options.items()}
+        if "checkpoint" in options:
+            values["checkpoint"] = checkpoint_options.take_checkpoint(arguments)
+        command(**arguments | values)
 
     signature = inspect.signature(command, eval_str=True)
-    parameters = [option.parameter() for option in options.values()] + [
+    parameters = [option.parameter() for option in options.values()]
+    parameters += checkpoint_options.PARAMETERS if "checkpoint" in options else ()
+    parameters += [
         own.replace(kind=own.KEYWORD_ONLY) for own in signature.parameters.values() if own.kind is not own.VAR_KEYWORD
     ]
     signature = signature.replace(parameters=sorted(parameters, key=_panel_number))

@@ -106,8 +106,9 @@ def learn(
     With --rows, rows of numbers take the place of patches: those with gaps are left out, and each column is scaled to
     [0.1, 0.9].
 
-    With --checkpoint a training that was killed goes on with --resume. With --coordinator, --num-processes and
-    --process-id each of several processes, started with the same other flags, trains on its part of the patches.
+    With --checkpoint a training that was killed, or is to be longer, goes on with --resume. With --coordinator,
+    --num-processes and --process-id each of several processes, started with the same other flags, trains on its part of
+    the patches.
     """
     processes = Processes.of_flags(coordinator, num_processes, process_id)
     if processes.is_first:
@@ -151,7 +152,7 @@ def learn(
     if not processes.is_first:
         raise typer.Exit(INTERRUPTED if model.stop_reason_ == "interrupted" else 0)
     # What follows is about the model alone.
-    model.set_params(mesh=None, checkpoint=None, resume=False)
+    model.set_params(mesh=None, checkpoint=None)
     seconds = time.perf_counter() - start
     say(f"Stopped: {summary_line(model)}, {seconds:.1f} s")
 

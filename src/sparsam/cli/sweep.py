@@ -26,7 +26,7 @@ PAGES = ("filters.png", "filters.pdf")
     "SparseAutoencoder",
     grid=AXES,
     # Seeds are given by --seeds; what is done of a study is kept by setting, and --resume goes on with it.
-    without=("random_state", "checkpoint", "checkpoint_every", "resume"),
+    without=("random_state", "checkpoint"),
     help={"max_iter": "Maximum numbers of iterations; several are looked at within one training."},
 )
 def sweep(

@@ -107,7 +107,7 @@ def train(pipeline: Any, inputs: pd.DataFrame, targets: Any, verbose: int) -> fl
     with progress_shown(quiet=verbose == 0):
         pipeline.fit(inputs, targets)
     seconds = time.perf_counter() - start
-    estimator.set_params(checkpoint=None, resume=False)  # what is saved is about the model alone
+    estimator.set_params(checkpoint=None)  # what is saved is about the model alone
     say(f"Stopped: {summary_line(estimator)}, {seconds:.1f} s")
     return seconds
 

@@ -119,7 +119,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
             reporter.end()
         for warning in filter(None, warnings):
             warn_user(str(warning), type(warning))
-        warn_or_raise(training)
+        warn_or_raise(training, can_start_warm=not self._ends_by_folds())
         return self
 
     @property
@@ -156,6 +156,20 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
     def _is_warm(self) -> bool:
         """Whether a fit goes on from fitted weights."""
         return bool(self.warm_start) and hasattr(self, "coefs_")
+
+    def _ends_by_folds(self) -> bool:
+        """Whether trainings in folds choose the number of iterations."""
+        return False
+
+    def _unused_warm_start(self) -> Warning | None:
+        """Make the warning of fitted weights that are not gone on from."""
+        if not (self._is_warm() and self._ends_by_folds()):
+            return None
+        return UserWarning(
+            "warm_start=True has no influence here: the number of iterations is chosen in folds, whose trainings start "
+            "from new weights, and so does the one that is kept. Set early_stopping=False to go on from the fitted "
+            "weights."
+        )
 
     def _dataset_to_predict(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Dataset:
         """Check the inputs of a prediction, and hold or stream them."""

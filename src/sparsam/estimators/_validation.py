@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -19,8 +18,8 @@ from sklearn.utils.validation import validate_data
 from sparsam._utils.fork_guard import refuse_after_fork
 from sparsam._utils.unit_range import UNIT_RANGE_SLACK, outside_unit_range
 from sparsam.engine.data.devices import default_mesh, local_devices, n_processes
-from sparsam.engine.training.checkpoints import parse_interval
 from sparsam.engine.training.train import SOLVERS
+from sparsam.estimators.checkpoint import Checkpoint
 
 __all__ = [
     "check_batch",
@@ -79,10 +78,8 @@ def check_hyperparameters(estimator: Any) -> None:
         check_number("time_budget", estimator.time_budget, low=np.finfo(float).tiny, interval="positive and finite")
     if estimator.chunk_size is not None:
         check_number("chunk_size", estimator.chunk_size, Integral, low=1)
-    if estimator.checkpoint is not None and not isinstance(estimator.checkpoint, str | os.PathLike):
-        raise TypeError(f"checkpoint must be the path of a folder, or None, got {estimator.checkpoint!r}")
-    parse_interval(estimator.checkpoint_every)
-    for name in ("polish", "warm_start", "resume"):
+    Checkpoint.of(estimator.checkpoint)
+    for name in ("polish", "warm_start"):
         check_flag(name, getattr(estimator, name))
     checked_mesh(estimator.mesh)
     if estimator.callback is not None and not callable(estimator.callback):

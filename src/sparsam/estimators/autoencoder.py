@@ -38,11 +38,12 @@ from sparsam.estimators._data.odd_units import few_columns_warning
 from sparsam.estimators._data.streamed import load_dataset
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
 from sparsam.estimators._training.device_data import DeviceData
-from sparsam.estimators._training.fit_environment import checkpointer_of
+from sparsam.estimators._training.fit_checkpoints import checkpointer_of
 from sparsam.estimators._training.fitted_attributes import initial_weights, network_attributes, unravel
 from sparsam.estimators._training.reconstruction import InputVariance, unit_activity
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators._validation import LARGEST_WEIGHT
+from sparsam.estimators.checkpoint import Checkpoint
 from sparsam.inspection.weak_fit import diagnose_fit, explained_variance
 
 __all__ = ["SparseAutoencoder"]
@@ -89,7 +90,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         its inputs goes on to tol / 100, as if that had been asked for: it may be on a plateau, from which the way down
         begins with hardly any decrease.
     time_budget : float or None, default None
-        Seconds after which to stop, converged or not.
+        Seconds after which to stop, converged or not. They count from the first evaluation of J on: reading the data
+        and compiling, a second or more in the first fit of a process, do not. A fit that is resumed has them anew.
     chunk_size : int or None, default None
         Number of rows to process at once. None chooses by the shapes so that a chunk stays in the processor's cache. It
         has no influence on the result beyond rounding.
@@ -107,15 +109,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         Devices to train on; the samples are divided among them. None takes all of this process.
         `sparsam.engine.all_devices()` takes those of all processes of a distributed run, each of which brings its own
         rows.
-    checkpoint : path or None, default None
-        Folder in which to save the training on the way. A fit that was killed can then go on: to the same bits, on the
-        same machine. The last two checkpoints are kept. SIGTERM and Ctrl-C then end the fit after a last one.
-    checkpoint_every : float or str, default "60s"
-        Time between checkpoints: seconds, or text such as "60s", "5min", "1h".
-    resume : bool, default False
-        Whether to go on from the folder's checkpoint, if there is one. It must be of the same data, model and options;
-        of a folder without one the fit begins anew. If False, a folder that holds a checkpoint is refused. A
-        time_budget counts from the first start.
+    checkpoint : path, Checkpoint or None, default None
+        Folder in which to save the training on the way. Or a `sparsam.Checkpoint`, which also says how often, and
+        whether to go on from what the folder holds: a fit that was killed, or one that ended before it converged and
+        now has a larger max_iter, a smaller tol or more time. It ends in the same bits as one long fit.
     callback : callable or None, default None
         Called about ten times a second with a `sparsam.engine.Progress`; returning True stops the training.
         scikit-learn's callbacks are set by ``set_callbacks`` (from scikit-learn 1.9 on): each iteration is a task.
@@ -197,9 +194,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         mesh: Mesh | None = None,
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: float | str = "60s",
-        resume: bool = False,
+        checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         callback: Callable[[Progress], bool | None] | None = None,
         verbose: int = 0,
     ) -> None:
@@ -220,8 +215,6 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         self.random_state = random_state
         self.mesh = mesh
         self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
-        self.resume = resume
         self.callback = callback
         self.verbose = verbose
 
@@ -270,7 +263,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         """
         with self._fitting(X, y, sample_weight) as reporter:
             problem, columns = self._problem(X, sample_weight, reporter.rows_read)
-            with checkpointer_of(self) as checkpointer:
+            assert isinstance(problem.data, Dataset)
+            with checkpointer_of(self, problem.data) as checkpointer:
                 run = self._prepare_training(problem, reporter, checkpointer)
                 training = run.train()
                 assert run.inputs is not None

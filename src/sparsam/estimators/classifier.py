@@ -58,7 +58,7 @@ from sparsam.estimators._tangents import (
     prepare_tangents,
     tangent_penalties,
 )
-from sparsam.estimators._training.fit_environment import checkpointer_of
+from sparsam.estimators._training.fit_checkpoints import checkpointer_of
 from sparsam.estimators._training.fitted_attributes import (
     check_finished,
     check_warm_start,
@@ -68,6 +68,7 @@ from sparsam.estimators._training.fitted_attributes import (
 from sparsam.estimators._training.supervised import draw_seed, load_with_targets
 from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
+from sparsam.estimators.checkpoint import Checkpoint
 
 __all__ = ["LikelihoodProfile", "NoisyLabelClassifier"]
 
@@ -102,7 +103,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         turns. That is two to nine rounds of four trainings for each alpha, most often three.
     alpha : float or tuple of floats, default 1e-4
         Weight decay; biases do not decay. Of several the one is taken under which noisy labels that were held out are
-        the most likely; where epsilon is estimated, both are chosen together.
+        the most likely, of networks that stop early if the one that is kept does; where epsilon is estimated, both are
+        chosen together.
     classes : array-like of shape (n_classes,) or None, default None
         All labels that there may be, in order, where y may lack some: so a part of the data, or a fold, has outputs and
         a T for all. To estimate epsilon there must be some of each. None for those of y.
@@ -127,17 +129,21 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         Whether to end the training where noisy labels that were held out are the most likely. "auto" does where the
         noise is estimated: trained to the end, a large network learns wrong labels by heart, whatever epsilon is. Then
         the network is trained on all data, and ends at the iteration that was the best for the folds of the estimate
-        together. With True and nothing to estimate a part is held out from it.
+        together. With True that is so where an alpha is chosen, too; and with nothing to estimate a part is held out
+        from it. With False the network that is kept is trained to the end; those of an estimate of the noise, which is
+        about the labels, stop early all the same.
     validation_fraction : float, default 0.1
         Part of the data to hold out, in (0, 1), stratified by label. A sample with a whole number for its weight counts
         as so many copies, some of which may be held out and the others not.
     n_iter_no_change : int, default 20
         Number of iterations without a new best after which early stopping gives up.
-    solver, max_iter, tol, time_budget, chunk_size, dtype, polish, warm_start, random_state, mesh, checkpoint,
-    checkpoint_every, resume, callback, verbose
+    warm_start : bool, default False
+        Whether `fit` goes on from the fitted weights, if there are any. Not where early stopping is by folds: the
+        number of iterations that suits them counts from new weights, so the network that is kept starts from new ones,
+        too, and a warning says so.
+    solver, max_iter, tol, time_budget, chunk_size, dtype, polish, random_state, mesh, checkpoint, callback, verbose
         As for `SparseAutoencoder`; ``random_state`` draws the held-out part too. Where epsilon is estimated, which
-        takes many trainings, ``max_iter`` holds for each, and ``time_budget`` for all together; it begins anew
-        where a fit is resumed.
+        takes many trainings, ``max_iter`` holds for each, and ``time_budget`` for all together.
 
     Attributes
     ----------
@@ -216,9 +222,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         mesh: Mesh | None = None,
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: float | str = "60s",
-        resume: bool = False,
+        checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         callback: Callable[[Progress], bool | None] | None = None,
         verbose: int = 0,
     ) -> None:
@@ -245,8 +249,6 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         self.random_state = random_state
         self.mesh = mesh
         self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
-        self.resume = resume
         self.callback = callback
         self.verbose = verbose
 
@@ -289,15 +291,16 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         Warns
         -----
         UserWarning
-            If the labels hardly tell how many of them are wrong. If alpha > 0 and columns of X are in odd units, with
-            deviations outside 1e-3 to 1e3: standardize them.
+            If ``warm_start`` has no influence. If the labels hardly tell how many of them are wrong. If alpha > 0 and
+            columns of X are in odd units, with deviations outside 1e-3 to 1e3: standardize them.
         ConvergenceWarning
-            If the training stopped before converging.
+            If the training stopped before converging, or ``time_budget`` was over in the folds.
         """
-        budget = TimeBudget(self.time_budget)
+        budget, unused = TimeBudget(self.time_budget), self._unused_warm_start()
         with self._fitting(X, y, sample_weight, in_parts=self._estimates()) as reporter:
             labeled = self._labeled_data(X, y, sample_weight, tangents, reporter)
-            with checkpointer_of(self, draws=self._stops_early() or self._estimates()) as checkpointer:
+            draws = self._stops_early() or self._estimates()
+            with checkpointer_of(self, labeled.with_tangents, draws=draws) as checkpointer:
                 trainer = _Trainer(self, labeled, checkpointer, budget)
                 noise = self._estimate_noise(trainer, reporter)
                 with reporter.training() if self._estimates() else nullcontext(reporter) as last:
@@ -306,7 +309,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             attributes = self._attributes(run, training, noise)
             del run, trainer  # and with them what is on the devices
             odd_units = odd_units_warning(labeled.columns, self._feature_names, float(noise.alpha))
-            return self._finish(training, attributes, reporter, [self._unclear_noise(noise), odd_units])
+            warnings = [self._unclear_noise(noise), odd_units, budget.warning("epsilon_ and alpha_"), unused]
+            return self._finish(training, attributes, reporter, warnings)
 
     def _labeled_data(
         self,
@@ -504,6 +508,10 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         """Whether the number of iterations is chosen by labels held out."""
         return isinstance(self.epsilon, str) if self.early_stopping == "auto" else bool(self.early_stopping)
 
+    def _ends_by_folds(self) -> bool:
+        """Whether trainings in folds choose the number of iterations."""
+        return self._stops_early() and self._estimates()
+
     def _alphas(self) -> tuple[float, ...]:
         return tuple(self.alpha) if isinstance(self.alpha, tuple | list) else (self.alpha,)
 
@@ -550,12 +558,18 @@ class _Trainer:
         stop_at = noise.best_iteration if classifier._stops_early() and noise.scores else None
         if stop_at is None and classifier._stops_early() and classifier.early_stopping != "auto":
             data = hold_out(labeled.dataset, classifier.validation_fraction, labeled.seed, by_label=True)
-        problem = self._problem(noise, data, stop_at=stop_at, warm=classifier._is_warm())
+        warm = classifier._is_warm() and not classifier._ends_by_folds()
+        problem = self._problem(noise, data, stop_at=stop_at, warm=warm)
         return classifier._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)
 
     def train_held_out(self, T: Array, alpha: float, split: Split, n_to_come: int, reporter: FitReporter) -> HeldOut:
-        """Train a network with a transition matrix and weight decay, without the samples held out."""
-        problem = self._problem(NoiseEstimate(T, float(alpha)), split)
+        """Train a network with a transition matrix and weight decay, without the samples held out.
+
+        It stops early where T is estimated, of which networks that know wrong labels by heart tell nothing. A choice of
+        alpha alone is about the network that is kept: it stops early where that one does.
+        """
+        stops = isinstance(self.classifier.epsilon, str) or self.classifier._stops_early()
+        problem = self._problem(NoiseEstimate(T, float(alpha)), split if stops else split.training)
         run = self.classifier._prepare_training(
             problem, reporter, self.checkpointer, polish=False, budget=self.budget, n_to_come=n_to_come
         )

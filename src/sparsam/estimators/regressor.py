@@ -64,12 +64,13 @@ from sparsam.estimators._tangents import (
     prepare_tangents,
     tangent_penalties,
 )
-from sparsam.estimators._training.fit_environment import checkpointer_of
+from sparsam.estimators._training.fit_checkpoints import checkpointer_of
 from sparsam.estimators._training.fitted_attributes import check_finished, check_warm_start, network_attributes, ravel
 from sparsam.estimators._training.held_out_residuals import HeldOutResiduals
 from sparsam.estimators._training.supervised import draw_seed, load_with_targets
 from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
+from sparsam.estimators.checkpoint import Checkpoint
 
 __all__ = ["MultivariateNormalRegressor"]
 
@@ -158,10 +159,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     dtype : {"float32", "float64"}, default "float64"
         Precision of the training. C^-1 magnifies rounding: where noise is a hundredth of the targets' variance, or
         correlations are high, float32 ends at gradients of 1e-4 to 1e-2.
-    solver, tol, time_budget, chunk_size, polish, warm_start, random_state, mesh, checkpoint,
-    checkpoint_every, resume, callback, verbose
+    warm_start : bool, default False
+        Whether `fit` goes on from the fitted weights, if there are any. Not where early stopping is by folds: the
+        number of iterations that suits them counts from new weights, so the network that is kept starts from new ones,
+        too, and a warning says so.
+    solver, tol, time_budget, chunk_size, polish, random_state, mesh, checkpoint, callback, verbose
         As for `SparseAutoencoder`; ``random_state`` draws the held-out part too. ``time_budget`` holds for all
-        trainings together, those of the folds too, and begins anew where a fit is resumed.
+        trainings together, those of the folds too.
 
     Attributes
     ----------
@@ -244,9 +248,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         mesh: Mesh | None = None,
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: float | str = "60s",
-        resume: bool = False,
+        checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         callback: Callable[[Progress], bool | None] | None = None,
         verbose: int = 0,
     ) -> None:
@@ -274,8 +276,6 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         self.random_state = random_state
         self.mesh = mesh
         self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
-        self.resume = resume
         self.callback = callback
         self.verbose = verbose
 
@@ -321,16 +321,17 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             If targets are linear combinations of others; or if the covariance of the others is singular: then the
             likelihood has no maximum.
         UserWarning
-            If outputs are never observed together. If the training on all rows leaves more unexplained than those in
-            the folds do of other rows. If alpha > 0 and columns of X are in odd units, with deviations outside 1e-3 to
-            1e3: standardize them.
+            If ``warm_start`` has no influence. If outputs are never observed together. If the training on all rows
+            leaves more unexplained than those in the folds do of other rows. If alpha > 0 and columns of X are in odd
+            units, with deviations outside 1e-3 to 1e3: standardize them.
         ConvergenceWarning
-            If the training stopped before converging.
+            If the training stopped before converging, or ``time_budget`` was over in the folds.
         """
         in_parts, budget = self._cross_fits(), TimeBudget(self.time_budget)
+        unused = self._unused_warm_start()
         with self._fitting(X, y, sample_weight, in_parts=in_parts) as reporter:
             data = self._regression_data(X, y, sample_weight, tangents, reporter)
-            with checkpointer_of(self, draws=self._stops_early() or in_parts) as checkpointer:
+            with checkpointer_of(self, data.with_tangents, draws=self._stops_early() or in_parts) as checkpointer:
                 trainer = _Trainer(self, data, checkpointer, budget, self._weight_decay(data.dataset.n_samples))
                 trainer, folds = self._cross_fit(trainer, reporter) if in_parts else (trainer, None)
                 with reporter.training() if in_parts else nullcontext(reporter) as last:
@@ -340,6 +341,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
                 attributes = self._attributes(run.problem, training, scores)
                 del run, trainer  # and with them what is on the devices
             warnings = self._warnings(attributes, training, data) if attributes else []
+            warnings += [budget.warning("predictive_covariance_ and alpha_"), unused]
             return self._finish(training, attributes, reporter, warnings)
 
     def _regression_data(
@@ -431,6 +433,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         """Whether trainings in folds precede the one that is kept."""
         hidden = len(validation.layer_sizes(self.hidden_layer_sizes)) > 0
         return self.cv is not None and hidden and isinstance(self.covariance, str)
+
+    def _ends_by_folds(self) -> bool:
+        """Whether trainings in folds choose the number of iterations."""
+        return self._stops_early() and self._cross_fits()
 
     def _weight_decay(self, n_samples: float) -> float:
         """Return alpha, or what is right in the mean where it is not given."""
@@ -751,7 +757,8 @@ class _Trainer:
         """Prepare the training that is kept."""
         regressor, data = self.regressor, self.data
         if folds is not None:
-            problem = self._problem(data.dataset, data.fitted, stop_at=folds.iteration, folds=folds)
+            fitted = None if regressor._ends_by_folds() else data.fitted
+            problem = self._problem(data.dataset, fitted, stop_at=folds.iteration, folds=folds)
             return regressor._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)
         trained_on: Any = data.dataset
         if regressor._stops_early():

@@ -1,7 +1,7 @@
 """Content of model files: attributes of each estimator, and names that older versions used.
 
 Files of every released version load. Where a class moves, enter its old name in `MOVED`; where a hyperparameter joins
-or is renamed, enter it in the class's `Layout`.
+or is renamed, enter it in the class's `Layout`; where it goes, in `REMOVED`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sparsam.estimators.classifier import LikelihoodProfile, NoisyLabelClassifie
 from sparsam.estimators.regressor import MultivariateNormalRegressor
 from sparsam.preprocessing.patch_normalizer import PatchNormalizer
 
-__all__ = ["LAYOUTS", "MOVED", "Layout"]
+__all__ = ["LAYOUTS", "MOVED", "REMOVED", "Layout"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -30,6 +30,12 @@ MOVED = {
     ),
 }
 """Classes that a ``.skops`` file names: where an older version had them, and where they are."""
+
+REMOVED = {
+    "checkpoint_every": "until 0.1.0; in `Checkpoint` since, which is not saved",
+    "resume": "until 0.1.0; in `Checkpoint` since, which is not saved",
+}
+"""Hyperparameters of all estimators that there are no more, and why nothing is lost without them."""
 
 
 def _encode_nothing(model: Any) -> Arrays:
@@ -74,11 +80,12 @@ class Layout:
     check: Callable[[Any], None] = _check_network  # raises ValueError where fitted attributes do not fit together
 
     def up_to_date(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Rename and add what changed since an older version wrote these hyperparameters.
+        """Rename, remove and add what changed since an older version wrote these hyperparameters.
 
         Of a current file nothing changes. Other attributes may be among them.
         """
-        return {**self.added, **{self.renamed.get(name, name): value for name, value in attributes.items()}}
+        kept = {name: value for name, value in attributes.items() if name not in REMOVED}
+        return {**self.added, **{self.renamed.get(name, name): value for name, value in kept.items()}}
 
     def complete(self, model: Any) -> None:
         """Set the fitted attributes that an older version did not know."""

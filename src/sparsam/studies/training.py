@@ -6,12 +6,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sparsam._utils.worker_threads import worker_threads
 from sparsam.engine.data.sources import is_large
+from sparsam.estimators.checkpoint import Checkpoint
 from sparsam.estimators.fit_many import can_fit_with_others, fit_many, kind_of
 from sparsam.studies.grid import Setting
 
@@ -91,7 +92,9 @@ def fit_group(
 
     def fit(number: int, model: Any) -> None:
         own, stopped = {"callback": model.callback, "checkpoint": model.checkpoint}, threading.Event()
-        checkpoint = None if model.checkpoint is None else Path(model.checkpoint) / f"{number:04d}"
+        checkpoint = Checkpoint.of(model.checkpoint)
+        if checkpoint is not None:
+            checkpoint = replace(checkpoint, folder=Path(checkpoint.folder) / f"{number:04d}")
 
         def callback(progress: Any) -> bool:
             if failed.is_set() or stop():

@@ -15,7 +15,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
+from sparsam import Checkpoint, MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(0.1, 0.9, (300, 8))
@@ -55,7 +55,7 @@ def fit(make, folder, file, n_fits):
         if n_fits:
             fsync = os.fsync
             os.fsync = lambda descriptor: (time.sleep(0.02), fsync(descriptor))[1]
-            options = {"checkpoint": folder, "checkpoint_every": 0, "resume": True}
+            options = {"checkpoint": Checkpoint(folder, every=0, resume=True)}
         model = make(**options)
         history = model.history_.drop(columns="seconds")
         resumed = int(history.pop("resumed").iloc[-1]) if "resumed" in history else 0

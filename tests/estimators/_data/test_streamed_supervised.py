@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier
+from sparsam import Checkpoint, MultivariateNormalRegressor, NoisyLabelClassifier
 from sparsam.estimators._data import streamed as streamed_module
 from sparsam.estimators._labels import noise_estimation
 from sparsam.estimators._labels.encoding import class_numbers, encode_labels
@@ -236,7 +236,7 @@ def test_labels_that_change_are_noticed(X, tmp_path):
 def test_a_checkpoint_knows_targets_of_rows_that_are_read(X, tmp_path, more):
     (tmp_path / "checkpoints").mkdir()
     y = labels_of(2)(X)
-    options = {"checkpoint": tmp_path / "checkpoints", "resume": True} | more
+    options = {"checkpoint": Checkpoint(tmp_path / "checkpoints", resume=True)} | more
     first = classifier(max_iter=3, **options).fit(Chunks(X, y))
     for row in (98, 100):  # of which the second is held out, if any are
         other = np.where(np.arange(N) == row, np.where(y == "a", "bb", "a"), y)

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, TangentPipeline
+from sparsam import Checkpoint, MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, TangentPipeline
 from sparsam.estimators._progress import sklearn_callbacks as callbacks
 
 protocol = pytest.mark.skipif(not callbacks.SUPPORTED, reason="scikit-learn before 1.9 has no callbacks")
@@ -134,10 +134,9 @@ def test_the_leaves_are_the_iterations_however_it_ends(make, X, y, options):
 @protocol
 @pytest.mark.slow
 def test_a_resumed_fit_tells_the_iterations_of_before_too(build, X, tmp_path):
-    options = {"checkpoint": tmp_path, "checkpoint_every": 0.0}
-    build(**options, callback=lambda progress: progress.iteration > 20).fit(X)
+    build(checkpoint=tmp_path, callback=lambda progress: progress.iteration > 20).fit(X)
     recorder = Recorder()
-    model = build(**options, resume=True).set_callbacks(recorder).fit(X)
+    model = build(checkpoint=Checkpoint(tmp_path, resume=True)).set_callbacks(recorder).fit(X)
     assert len(recorder.tasks("end", "iteration")) == model.n_iter_ > 21
 
 

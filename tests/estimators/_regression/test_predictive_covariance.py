@@ -192,7 +192,7 @@ def test_the_time_budget_is_shared_by_folds_and_training(monkeypatch):
 def test_folds_without_time_do_not_say_where_to_stop(monkeypatch):
     monkeypatch.setattr(TimeBudget, "share", lambda self, n_to_come: None if n_to_come == 1 else 0.0)
     X, Y = curve(np.random.default_rng(0), 60)
-    model = MultivariateNormalRegressor((6,), alpha=0.03, max_iter=30, random_state=0).fit(X, Y)
+    model = MultivariateNormalRegressor((6,), alpha=0.03, max_iter=30, time_budget=60, random_state=0).fit(X, Y)
     assert (model.stop_reason_, model.n_iter_) == ("max_iter", 30)
 
 

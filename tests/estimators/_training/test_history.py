@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
+from sparsam import Checkpoint, MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
 
@@ -41,10 +41,9 @@ class Chunks:
 
 
 def interrupted(kind, X, tmp_path):
-    options = {"checkpoint": tmp_path, "checkpoint_every": 0.0}
-    broken = fitted(kind, X, callback=lambda progress: progress.iteration > 5, **options)
+    broken = fitted(kind, X, callback=lambda progress: progress.iteration > 5, checkpoint=tmp_path)
     assert broken.stop_reason_ == "callback"
-    return fitted(kind, X, resume=True, **options)
+    return fitted(kind, X, checkpoint=Checkpoint(tmp_path, resume=True))
 
 
 WAYS = {

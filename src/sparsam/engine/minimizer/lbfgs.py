@@ -55,6 +55,7 @@ __all__ = [
     "ask",
     "initialize",
     "needs_factors",
+    "set_limits",
     "set_tol",
     "tell",
     "tell_factors",
@@ -292,6 +293,29 @@ def set_tol(state: LBFGSState, tol: jax.Array, where: jax.Array) -> LBFGSState:
     tol = jnp.where(where, tol, state.tol).astype(state.tol.dtype)
     status = jnp.where(where, _status_of_iterate(replace(state, tol=tol)), state.status)
     return replace(state, tol=tol, status=status.astype(state.status.dtype))
+
+
+@jax.jit
+def set_limits(state: LBFGSState, tol: jax.Array, max_iter: jax.Array) -> LBFGSState:
+    """Set another tol and max_iter: all that follows is as if they had been so from the start.
+
+    The last iterate must be the first at which these end the run, or none.
+
+    Parameters
+    ----------
+    state : LBFGSState
+        After the first evaluation, at whatever point of a line search.
+    tol, max_iter : arrays of shape ()
+
+    Returns
+    -------
+    LBFGSState
+        Running again, unless the iterate is the last under these limits too, or no decrease was left to measure.
+    """
+    state = replace(state, tol=tol.astype(state.tol.dtype), max_iter=max_iter.astype(state.max_iter.dtype))
+    status = _status_of_iterate(state)
+    search_failed = (state.status == PRECISION) & (status == RUNNING)
+    return replace(state, status=jnp.where(search_failed, PRECISION, status).astype(state.status.dtype))
 
 
 def _status_of_iterate(state: LBFGSState) -> jax.Array:

@@ -36,7 +36,8 @@ class FitCallback:
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str | None:
         """See an iterate and return why to stop, outside JAX's precision scope.
 
-        It may be called at other iterations than those it asks for, wherever a burst ends.
+        It may be called at other iterations than those it asks for, wherever a burst ends; and once more at the last
+        iterate of a training that had ended and is resumed, with the reason for which it ends there now, if any.
 
         Parameters
         ----------
@@ -62,6 +63,13 @@ class FitCallback:
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from the state of all callbacks in a checkpoint."""
+
+    def has_passed(self, iteration: int) -> bool:
+        """Return whether the training should have ended before this iteration, that of the checkpoint restored.
+
+        It was saved when something else said where to stop. The training then begins anew.
+        """
+        return False
 
 
 class FunctionCallback(FitCallback):

@@ -10,9 +10,8 @@ import contextlib
 import json
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -26,37 +25,14 @@ from sparsam._utils.stop_signals import StopSignals
 from sparsam.engine.data.devices import all_gather, n_processes
 from sparsam.engine.training.state import Progress, TrainingState
 
-__all__ = ["Checkpointer", "parse_interval"]
+__all__ = ["Checkpointer"]
 
-FORMAT = 2  # 1 is that of version 0.1.0
+FORMAT = 3  # 1 is that of version 0.1.0
 IF_OLDER = "finish that run with the version that wrote it, or start anew in another folder"
 HEADER_KEY = "sparsam-checkpoint"
 NAME = re.compile(r"checkpoint-(\d{4})-(\d{8})\.safetensors")
 KEPT = 2  # the last good ones of a training
-UNITS = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
 COLUMNS = tuple(part.name for part in fields(Progress) if part.name != "terms")
-
-
-def parse_interval(interval: Any) -> float:
-    """Return seconds of a number, or of text such as "60s", "5min" or "1h".
-
-    Raises
-    ------
-    ValueError
-        If it is neither, negative or not finite.
-
-    Examples
-    --------
-    >>> parse_interval("5min"), parse_interval(2)
-    (300.0, 2.0)
-    """
-    if isinstance(interval, Real) and not isinstance(interval, bool) and 0 <= float(interval) < float("inf"):
-        return float(interval)
-    found = re.fullmatch(r"\s*([0-9.]+)\s*(s|min|h|)\s*", interval) if isinstance(interval, str) else None
-    with contextlib.suppress(ValueError):
-        if found is not None:
-            return float(found[1]) * UNITS[found[2]]
-    raise ValueError(f"checkpoint_every must be seconds, or text such as '60s', '5min' or '1h', got {interval!r}")
 
 
 @dataclass
@@ -64,8 +40,9 @@ class Checkpointer:
     """Saves the trainings of a fit in a folder, and hears signals that ask it to end.
 
     A fit may consist of several trainings: for an estimate of label noise, for polishing. `begin_training` numbers them
-    in order; where there is a single one it need not be called. A training that has ended is, when the fit is run
-    again, not trained but read.
+    in order, and says what each depends on; where there is a single one it need not be called. When the fit is resumed,
+    a training that had ended is not trained again but read. Where earlier trainings now come to something else, because
+    they were extended, those that depend on it begin anew.
 
     Parameters
     ----------
@@ -76,16 +53,19 @@ class Checkpointer:
     resume : bool
         Whether to go on from what is there. Without it a folder that holds a checkpoint is refused.
     fingerprint : dict of str to anything that JSON holds
-        What must be the same for a fit to be the same: the model, its options.
+        What must be the same for a fit to be the same: the model, its options, its data. Not tol and max_iter: with
+        others a training is extended, to the bits of one that had them from the start.
     mesh : jax.sharding.Mesh or None
         Of several processes the first one writes, and all read: the folder must be the same for all.
     signals : StopSignals
         Signals that may end the fit.
+    optional : bool
+        Whether the fit goes without checkpoints, with a warning, where the folder is refused.
 
     Raises
     ------
     FileExistsError
-        If there is a checkpoint, and ``resume`` is False.
+        If there is a checkpoint, and ``resume`` is False; not where checkpoints are optional.
     """
 
     folder: Path | None = None
@@ -94,10 +74,11 @@ class Checkpointer:
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     mesh: Mesh | None = None
     signals: StopSignals = field(default_factory=StopSignals)
+    optional: bool = False
     n_begun: int = field(default=0, init=False)  # trainings of the fit
+    training: Mapping[str, Any] = field(default_factory=dict, init=False)  # what the one at hand depends on
     sequence: int = field(default=0, init=False)  # of its last checkpoint
     saved_at: float = field(default=0.0, init=False)  # seconds after it began
-    data: int = field(default=0, init=False)  # fingerprint of its data
 
     def __post_init__(self) -> None:
         if self.folder is None:
@@ -105,11 +86,13 @@ class Checkpointer:
         self.folder.mkdir(parents=True, exist_ok=True)
         found = sorted(path.name for path in self.folder.iterdir() if NAME.fullmatch(path.name))
         if found and not self.resume:
-            raise FileExistsError(
-                f"the folder {self.folder} holds the checkpoint {found[-1]} of another run: give resume=True to go on "
-                "with that run, or another folder"
+            self.refuse(
+                FileExistsError(
+                    f"the folder {self.folder} holds the checkpoint {found[-1]} of another run: give resume=True to go "
+                    "on with that run, or another folder"
+                )
             )
-        if self.writes:
+        if self.writes and self.folder is not None:
             for leftover in self.folder.glob(".checkpoint-*.tmp"):  # of a run that was killed while it wrote
                 leftover.unlink(missing_ok=True)
 
@@ -128,11 +111,16 @@ class Checkpointer:
         """Whether a signal asked to end the fit."""
         return bool(self.signals.received)
 
-    def begin_training(self, fingerprint_of_data: Callable[[], int]) -> None:
-        """Begin the next training of the fit, on data with some fingerprint."""
-        self.n_begun, self.sequence, self.saved_at = self.n_begun + 1, 0, 0.0
-        if self.folder is not None:
-            self.data = fingerprint_of_data()
+    def begin_training(self, training: Mapping[str, Any]) -> None:
+        """Begin the next training of the fit, which depends on this, anything that JSON holds."""
+        self.n_begun, self.sequence, self.saved_at, self.training = self.n_begun + 1, 0, 0.0, training
+
+    def refuse(self, error: Exception) -> None:
+        """Raise the error; where checkpoints are optional, warn, and leave what is in the folder as it is."""
+        if not self.optional:
+            raise error
+        warnings.warn(f"This fit goes without checkpoints: {error}.", UserWarning, stacklevel=2)
+        self.folder = None
 
     def load(self) -> TrainingState | None:
         """Return the newest checkpoint of the training that is whole, if there is any.
@@ -160,7 +148,7 @@ class Checkpointer:
         path = self.folder / f"checkpoint-{self.number:04d}-{self.sequence + 1:08d}.safetensors"
         try:
             with atomic_write(path) as file:
-                file.write(_content(state, self._own_fingerprint))
+                file.write(_content(state, self.fingerprint, self.training))
         except OSError as error:
             last = next(iter(self.files()), None)
             kept = f"the last good one is {last.name}" if last else "there is none yet"
@@ -186,10 +174,6 @@ class Checkpointer:
             return []
         return sorted((path for name, path in found if name and int(name[1]) == self.number), reverse=True)
 
-    @property
-    def _own_fingerprint(self) -> Mapping[str, Any]:
-        return {**self.fingerprint, "data": self.data}
-
     def _newest(self) -> TrainingState | None:
         failures = []
         for path in self.files():
@@ -198,11 +182,13 @@ class Checkpointer:
             except (ValueError, OSError) as error:
                 failures.append(f"{path.name}: {error}")
                 continue
-            _check_fingerprint(header["fingerprint"], self._own_fingerprint, path)
+            _check_fingerprint(header["fingerprint"], self.fingerprint, path)
             self.sequence = int(path.stem.rpartition("-")[2])
-            self.saved_at = saved.seconds
             if failures:
                 warnings.warn(f"passed over a damaged checkpoint ({failures[0]})", UserWarning, stacklevel=2)
+            if header["training"] != _as_read(self.training):
+                return None  # what it depends on has changed since
+            self.saved_at = saved.seconds
             return saved
         if failures:
             raise ValueError(f"no checkpoint in {self.folder} can be read: " + "; ".join(failures))
@@ -211,7 +197,7 @@ class Checkpointer:
 
 def _check_fingerprint(saved: Mapping[str, Any], own: Mapping[str, Any], path: Path) -> None:
     """Raise ValueError unless the checkpoint's fingerprint is that of this run."""
-    own = json.loads(json.dumps(own))
+    own = _as_read(own)
     different = sorted(key for key in own.keys() | saved.keys() if own.get(key) != saved.get(key))
     if different:
         is_different = ", ".join(
@@ -224,7 +210,12 @@ def _check_fingerprint(saved: Mapping[str, Any], own: Mapping[str, Any], path: P
         )
 
 
-def _content(saved: TrainingState, fingerprint: Mapping[str, Any]) -> bytes:
+def _as_read(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return it as it comes back from a file."""
+    return dict(json.loads(json.dumps(fingerprint)))
+
+
+def _content(saved: TrainingState, fingerprint: Mapping[str, Any], training: Mapping[str, Any]) -> bytes:
     names = list(saved.history[0].terms)
     rows = [
         [*(float(getattr(row, name)) for name in COLUMNS), *(row.terms[name] for name in names)]
@@ -235,6 +226,7 @@ def _content(saved: TrainingState, fingerprint: Mapping[str, Any]) -> bytes:
     header = {
         "format": FORMAT,
         "fingerprint": fingerprint,
+        "training": training,
         "terms": names,
         "seconds": saved.seconds,
         "stop_reason": saved.stop_reason,
@@ -248,6 +240,7 @@ def _read(path: Path) -> tuple[dict[str, Any], TrainingState]:
         leaves = [arrays[name] for name in sorted(arrays) if name.startswith("state.")]
         callbacks = {name[10:]: array for name, array in arrays.items() if name.startswith("callbacks.")}
         history = [_row(row, header["terms"]) for row in arrays["history"]]
+        header["fingerprint"].keys(), header["training"].keys()
         return header, TrainingState(leaves, history, float(header["seconds"]), str(header["stop_reason"]), callbacks)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"its content is not as saved ({error!r})") from error

@@ -48,8 +48,10 @@ def polish(
         The same.
     samples : Samples or StreamedSamples
         The same samples, made in the scope `precision("float64")`.
-    solver, max_iter, time_budget, callbacks, checkpointer
-        As for `sparsam.engine.train`; iterations and seconds count from the start of the first training.
+    solver, time_budget, callbacks, checkpointer
+        As for `sparsam.engine.train`; the seconds are those of the polishing.
+    max_iter : int, default 1000
+        Most iterations, with those of the first training; one is granted at least.
 
     Returns
     -------
@@ -65,10 +67,10 @@ def polish(
         dtype="float64",
         tol=POLISHED_TOL,
         max_iter=max(max_iter - last.iteration, 1),
-        time_budget=None if time_budget is None else max(time_budget - last.seconds, 0.0),
+        time_budget=time_budget,
         callbacks=callbacks,
         checkpointer=checkpointer,
         after=last,
     )
     # Its first row is the last of before, in more digits.
-    return replace(polished, history=training.history[:-1] + polished.history)
+    return replace(polished, history=training.history[:-1] + polished.history, timed=training.timed + polished.timed)

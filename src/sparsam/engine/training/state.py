@@ -57,7 +57,7 @@ class TrainingState(NamedTuple):
     seconds : float
         Wall time so far.
     stop_reason : str
-        Empty while it goes on.
+        Empty while it goes on. A resumed training finds out by itself whether it ends there.
     callbacks : dict of str to array
         State of the callbacks.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sparsam.engine.minimizer import lbfgs
 
-__all__ = ["FAILED", "FINAL", "REASON_OF_STATUS", "STOP_REASONS"]
+__all__ = ["FAILED", "REASON_OF_STATUS", "STOP_REASONS"]
 
 STOP_REASONS = {
     "converged": "converged: no component of the gradient is larger than tol",
@@ -30,6 +30,3 @@ REASON_OF_STATUS = {
 }
 
 FAILED = "failed"  # a vote, never a reason that a user sees
-
-FINAL = ("converged", "precision", "max_iter", "held_out")
-"""Reasons after which there is nothing to go on with."""

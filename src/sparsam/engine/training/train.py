@@ -31,9 +31,10 @@ from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.compiled_loop import MAX_STEPS, LoopRecords
 from sparsam.engine.training.evaluators import Evaluator, make_evaluator
+from sparsam.engine.training.limits import Replayed, replay
 from sparsam.engine.training.plateau import Plateau, tol_beyond
 from sparsam.engine.training.state import Progress, TrainingState, host_leaves, restore_minimizer
-from sparsam.engine.training.stop_reasons import FAILED, FINAL, REASON_OF_STATUS
+from sparsam.engine.training.stop_reasons import FAILED, REASON_OF_STATUS
 from sparsam.engine.training.streaming import StreamedSamples
 
 __all__ = [
@@ -75,6 +76,8 @@ class Training:
         With "not_finite": the terms of J that were not finite.
     snapshots : dict of int to Training
         Results at earlier iterations, by ``max_iter``: the training as it would have ended there.
+    timed : float
+        Seconds that count for a time_budget.
     """
 
     theta: NDArray[np.floating]
@@ -84,6 +87,7 @@ class Training:
     history: list[Progress] = field(default_factory=list)
     broken_terms: tuple[str, ...] = ()
     snapshots: dict[int, Training] = field(default_factory=dict)
+    timed: float = 0.0
 
     def at_max_iter(self, max_iter: int) -> Training:
         """Return the training as it would be with a smaller ``max_iter``, one of the snapshots asked for."""
@@ -146,12 +150,14 @@ def train(
     max_iter : int, default 1000
         Most iterations.
     time_budget : float or None
-        Seconds after which to stop; checked between bursts.
+        Seconds of this call after which to stop, from the end of the first evaluation on, so that compilation does not
+        count; checked between bursts.
     callbacks : sequence of FitCallback
         Called in order after each burst, about ten times a second, or after each iteration if one of them asks for it.
         `FunctionCallback` makes one of a function.
     checkpointer : Checkpointer or None
-        Where to save the training between bursts, and to go on from where something was saved.
+        Where to save the training between bursts, and to go on from where something was saved: also with a larger
+        max_iter or a smaller tol, to the bits of a training that had these from the start.
     snapshots : collection of int
         Iterations, from 1 on, of which to keep what is there; of a training that is resumed those that are to come.
     plateau : Plateau or None
@@ -188,6 +194,7 @@ def train(
         if not interrupts.end_fit():
             raise
         loop.training.stop_reason = "interrupted"
+    loop.training.timed = loop.timed
     return loop.training
 
 
@@ -203,6 +210,8 @@ class _TrainingLoop:
         Length of the next burst.
     start, elapsed : float
         The clock when the training began, and seconds since.
+    compiled_at : float or None
+        The clock when the first burst of this call had ended, with all that it had to compile.
     resumed : int
         How often the training has been resumed.
     """
@@ -217,40 +226,85 @@ class _TrainingLoop:
     max_iter: int
     plateau: Plateau | None
     after: Progress | None
-    start: float = field(default_factory=time.perf_counter)
+    start: float = 0.0
     elapsed: float = 0.0
+    compiled_at: float | None = None
     steps: int = 1
     resumed: int = 0
     state: lbfgs.LBFGSState = field(init=False)
 
     def begin(self, solver: str) -> None:
         """Make the minimizer's first state, or restore the one of a checkpoint."""
-        theta = self.training.theta
+        self.start, theta = time.perf_counter(), self.training.theta
         with precision(theta.dtype):
             self.state = initial_state(
                 self.evaluator, cast(jax.Array, theta), solver, tol=self.training.tol, max_iter=self.max_iter
             )
             saved = self.checkpointer.load()
-            if saved is not None:
+            if saved is not None and self._can_resume(saved):
                 self._resume(saved)
-            elif solver == "kronecker-lbfgs":
+            else:
+                saved = None
+            if solver == "kronecker-lbfgs" and saved is None:
                 with worker_threads(1) as other:
                     # The loop is compiled beside the factors.
                     other.submit(_compile, self.evaluator, self.state)
                     self.state = lbfgs.tell_factors(self.state, self.evaluator.factors(self.state))
         self.elapsed = time.perf_counter() - self.start
+        if saved is not None and (saved.stop_reason or self.training.stop_reason):
+            self._agree_to_stop(self.steps)  # whoever ended it may now let it go on, and the other way round
 
-    def _resume(self, saved: TrainingState) -> None:
-        self.state = restore_minimizer(saved.leaves, self.state)
-        self.start -= saved.seconds
-        self.training.theta, self.training.history = np.asarray(self.state.theta), saved.history
-        self.resumed = saved.history[-1].resumed + 1 if saved.history else 0
+    def _can_resume(self, saved: TrainingState) -> bool:
+        """Restore the callbacks, and return whether the checkpoint is on the way of this training.
+
+        Raises
+        ------
+        ValueError
+            If it is beyond where tol and max_iter end the training.
+        """
+        last = len(saved.history) - 1
+        end = self._replay(saved).end
+        if end is not None and end < last:
+            self.checkpointer.refuse(
+                ValueError(
+                    f"the checkpoint in {self.checkpointer.folder} is of iteration {last}, and with max_iter = "
+                    f"{self.max_iter} and tol = {self.training.tol:g} the training ends at iteration {end}: give a "
+                    "larger max_iter or a smaller tol, or another folder"
+                )
+            )
+            return False
         for callback in self.callbacks:
             callback.restore(saved.callbacks)
-        if self.state.tol != np.asarray(self.training.tol, self.training.theta.dtype):
-            self.training.plateau_tol = tol_beyond(self.training.tol)
-        if saved.stop_reason in FINAL:
-            self.training.stop_reason = saved.stop_reason
+        if any(callback.has_passed(last) for callback in self.callbacks):
+            for callback in self.callbacks:
+                callback.reset()
+            return False
+        return True
+
+    def _replay(self, saved: TrainingState) -> Replayed:
+        tol, dtype = self.training.tol, self.training.theta.dtype
+        return replay(saved.history, tol=tol, max_iter=self.max_iter, plateau=self.plateau, dtype=dtype)
+
+    def _resume(self, saved: TrainingState) -> None:
+        """Go on from a checkpoint, with the limits of this training."""
+        training = self.training
+        if self._replay(saved).beyond_plateau:
+            training.plateau_tol = tol_beyond(training.tol)
+        tol = training.tol if training.plateau_tol is None else training.plateau_tol
+        state = restore_minimizer(saved.leaves, self.state)
+        # On the host, for the devices of whatever process.
+        self.state = jax.device_get(lbfgs.set_limits(state, np.asarray(tol), np.asarray(self.max_iter)))
+        if lbfgs.needs_factors(self.state):  # a training that had ended has made none
+            self.state = lbfgs.tell_factors(self.state, self.evaluator.factors(self.state))
+        self.start -= saved.seconds
+        training.theta, training.history = np.asarray(self.state.theta), saved.history
+        self.resumed = saved.history[-1].resumed + 1
+        training.stop_reason = reason_of(training, int(self.state.status))
+
+    @property
+    def timed(self) -> float:
+        """Seconds since all was compiled."""
+        return 0.0 if self.compiled_at is None else time.perf_counter() - self.compiled_at
 
     def run_burst(self) -> None:
         """Run steps of the minimizer, record them, and see whether to stop and to save."""
@@ -275,6 +329,8 @@ class _TrainingLoop:
         self._agree_to_stop(next_steps(self.steps, self.elapsed - before))
         if training.history and training.stop_reason != "not_finite":
             self._save()
+        if self.compiled_at is None:
+            self.compiled_at = time.perf_counter()
 
     def _agree_to_stop(self, steps: int) -> None:
         """Ask the callbacks, and agree with the other processes on whether to stop and on the next burst's length."""
@@ -302,7 +358,7 @@ class _TrainingLoop:
         reason = self._ask([callback for callback in self.callbacks if not callback.collective], reason)
         if not reason and self.checkpointer.stop:
             return "interrupted"
-        if not reason and self.time_budget is not None and self.elapsed >= self.time_budget:
+        if not reason and self.time_budget is not None and self.timed >= self.time_budget:
             return "time_budget"
         return reason
 
@@ -365,10 +421,16 @@ def record(
     if status == lbfgs.NOT_FINITE:
         broken = ~np.isfinite(records.last_terms)
         training.broken_terms = tuple(np.asarray(names)[broken].tolist())
-    if status != lbfgs.RUNNING:
-        training.stop_reason = REASON_OF_STATUS[status]
-    if training.stop_reason == "precision" and training.history[-1].gradient_norm <= training.tol:
-        training.stop_reason = "converged"  # beyond a plateau: the user's tol is met, and there is nothing lower
+    training.stop_reason = reason_of(training, status)
+
+
+def reason_of(training: Training, status: int) -> str:
+    """Return why a training ended, by the status of its minimizer; empty while it goes on."""
+    if status == lbfgs.RUNNING:
+        return ""
+    if status == lbfgs.PRECISION and training.history[-1].gradient_norm <= training.tol:
+        return "converged"  # beyond a plateau: the user's tol is met, and there is nothing lower
+    return REASON_OF_STATUS[status]
 
 
 def _compile(evaluator: Evaluator, state: lbfgs.LBFGSState) -> None:

@@ -48,3 +48,8 @@ class LabeledData:
     def has_tangents(self) -> bool:
         """Whether there are tangents, held or not."""
         return self.tangents is not None or self.dataset.has_tangents
+
+    @property
+    def with_tangents(self) -> Dataset:
+        """The dataset, with the tangents that are not held, which are made in every pass."""
+        return self.dataset if self.tangents is None else self.tangents.add_to(self.dataset)

@@ -67,7 +67,7 @@ class HeldOut(NamedTuple):
     parameters : Parameters
         Trained.
     scores : list of (int, float)
-        Iterations, and the mean log-likelihood of the given labels there.
+        Iterations, and the mean log-likelihood of the given labels there; empty where it did not stop early.
     in_time : bool
         Whether the training ended before the time was over.
     """
@@ -104,7 +104,7 @@ class NoiseEstimate(NamedTuple):
         Where the noise was estimated.
     scores : list of (int, float)
         Iterations, and the mean log-likelihood of all labels held out, of the trainings with this noise and alpha;
-        empty where there were none, or some had no time to end.
+        empty where there were none, where they did not stop early, or some had no time to end.
     """
 
     transition_matrix: Array
@@ -252,8 +252,8 @@ class NoiseEstimation:
         own = on_all_processes(lambda: self._own_judged(parts, n_rows), mesh)
         y, labels, weights = (all_gather_rows(np.concatenate(column), mesh) for column in zip(*own, strict=True))
         samples_a_weight = sum(part.dataset.n_samples for part in parts) / sum(p.dataset.total_weight for p in parts)
-        in_time = all(part.in_time for part in parts)
-        scores = _pooled([p.scores for p in parts], [p.dataset.total_weight for p in parts]) if in_time else ()
+        tell = all(part.in_time and part.scores for part in parts)
+        scores = _pooled([p.scores for p in parts], [p.dataset.total_weight for p in parts]) if tell else ()
         return JudgedLabels(y, labels, weights * samples_a_weight, scores)
 
     def _own_judged(self, parts: list[HeldOut], n_rows: float) -> list[tuple[NDArray[Any], ...]]:
@@ -282,8 +282,8 @@ class JudgedLabels(NamedTuple):
     weights : array of shape (n_rows,)
         How many samples each row is.
     scores : list of (int, float)
-        Iterations of the networks' trainings, and the mean log-likelihood of the labels there; empty where some had no
-        time to end.
+        Iterations of the networks' trainings, and the mean log-likelihood of the labels there; empty where they did not
+        stop early, or some had no time to end.
     """
 
     probabilities: Array

@@ -26,6 +26,8 @@ from sparsam.estimators._training.device_data import DeviceData
 
 __all__ = ["EarlyStopping", "StopAt", "error_sums"]
 
+Best = tuple[int, float, NDArray[np.floating]] | None
+
 FIRST = 5  # iterations whose iterates are all scored; factors are made after this one
 
 
@@ -52,6 +54,9 @@ class EarlyStopping(FitCallback):
         Iteration and held-out error, minus a mean log-likelihood, of those that are scored.
     best : (int, float, array) or None
         Iteration, error and weights.
+    due : (int, best)
+        Number of scores, and the best, of iterates that are scored wherever the training ends. A checkpoint has these
+        alone: where the training is extended, its end is no iterate that is scored.
     """
 
     objective: Objective
@@ -61,7 +66,8 @@ class EarlyStopping(FitCallback):
     patience: int
     offset: float = 0.0
     scores: list[tuple[int, float]] = field(default_factory=list)
-    best: tuple[int, float, NDArray[np.floating]] | None = None
+    best: Best = None
+    due: tuple[int, Best] = (0, None)
     collective = True
 
     def next_iteration(self, iteration: int) -> int:
@@ -74,13 +80,16 @@ class EarlyStopping(FitCallback):
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
         """Score the weights, where the training ends too; each only once."""
         iteration = progress.iteration
-        if not stop_reason and self.next_iteration(iteration - 1) != iteration:
+        is_due = self.next_iteration(iteration - 1) == iteration
+        if not stop_reason and not is_due:
             return ""  # where a burst happens to end must have no influence
         if not self.scores or self.scores[-1][0] != iteration:
             score = self.error_at(theta)
             self.scores.append((iteration, score))
             if self.best is None or score < self.best[1]:
                 self.best = (iteration, score, theta)
+            if is_due:
+                self.due = (len(self.scores), self.best)
         assert self.best is not None
         return "held_out" if iteration - self.best[0] >= self.patience else ""
 
@@ -100,14 +109,15 @@ class EarlyStopping(FitCallback):
 
     def reset(self) -> None:
         """Forget all scores."""
-        self.scores, self.best = [], None
+        self.scores, self.best, self.due = [], None, (0, None)
 
     def state(self) -> Mapping[str, NDArray[Any]]:
-        """Return the scores and the best weights."""
-        scores = np.array(self.scores, dtype=np.float64).reshape(-1, 2)
-        if self.best is None:
+        """Return the scores and the best weights, of iterates that were due."""
+        n_due, best = self.due
+        scores = np.array(self.scores[:n_due], dtype=np.float64).reshape(-1, 2)
+        if best is None:
             return {"scores": scores}
-        return {"scores": scores, "best": np.array(self.best[:2], dtype=np.float64), "theta": self.best[2]}
+        return {"scores": scores, "best": np.array(best[:2], dtype=np.float64), "theta": best[2]}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on with these scores and weights."""
@@ -115,6 +125,7 @@ class EarlyStopping(FitCallback):
         if "best" in state:
             iteration, score = state["best"]
             self.best = (int(iteration), float(score), state["theta"])
+        self.due = (len(self.scores), self.best)
 
     @property
     def log_likelihoods(self) -> list[tuple[int, float]]:
@@ -153,6 +164,10 @@ class StopAt(FitCallback):
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
         """Stop there."""
         return "held_out" if progress.iteration >= self.iteration else ""
+
+    def has_passed(self, iteration: int) -> bool:
+        """Return whether it would have stopped before."""
+        return iteration > self.iteration
 
 
 def held_out_error(

@@ -32,6 +32,8 @@ __all__ = [
     "warn_or_raise",
 ]
 
+FEW_ITERATIONS = 10  # of which a training has not come far
+
 
 def initial_weights(
     estimator: Any, network: Network, scaled: Callable[[Parameters], Parameters] = lambda parameters: parameters
@@ -118,8 +120,8 @@ def _columns(history: list[Progress]) -> dict[str, list[float]]:
     return columns
 
 
-def warn_or_raise(training: Training) -> None:
-    """Warn where a training did not converge.
+def warn_or_raise(training: Training, *, can_start_warm: bool = True) -> None:
+    """Warn where a training did not converge; ``can_start_warm`` is whether a fit may go on from its weights.
 
     Raises
     ------
@@ -147,8 +149,11 @@ def warn_or_raise(training: Training) -> None:
                 above = f"tol = {tol:.2g}"
             else:
                 above = f"tol / 100 = {training.plateau_tol:.2g}, to which it goes on from weights that explain nothing"
-            cure = f"Increase {training.stop_reason}, or go on from these weights with warm_start=True."
             history = training.history
+            cure = f"Increase {training.stop_reason}"
+            if training.stop_reason == "time_budget" and history[-1].iteration < FEW_ITERATIONS:
+                cure = f"So few iterations leave weights near those that it began with. {cure}"
+            cure += ", or go on from these weights with warm_start=True." if can_start_warm else "."
             if not still_descends([row.J for row in history], [row.gradient_norm for row in history]):
                 cure = NO_MORE_ITERATIONS
             warn_user(f"Not converged: {reason}{where}, above {above}. {cure}", ConvergenceWarning)

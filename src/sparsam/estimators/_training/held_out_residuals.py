@@ -44,9 +44,17 @@ class HeldOutResiduals(EarlyStopping):
     def on_iterate(self, progress: Any, theta: NDArray[np.floating], stop_reason: str) -> str:
         """Keep the moments; stop, where that is asked for."""
         reason = super().on_iterate(progress, theta, stop_reason)
-        if self.best_so_far is not None and self.scores[-1][0] >= self.best_so_far + self.patience:
+        if self._has_enough(self.scores[-1][0]):
             reason = "held_out"
         return reason if self.stops else ""
+
+    def has_passed(self, iteration: int) -> bool:
+        """Return whether an earlier iterate was enough, by the best iteration of other parts as it is now."""
+        return self.stops and any(self._has_enough(scored) for scored, _ in self.scores if scored < iteration)
+
+    def _has_enough(self, iteration: int) -> bool:
+        """Whether the patience is over from the best iteration of other parts on."""
+        return self.best_so_far is not None and iteration >= self.best_so_far + self.patience
 
     def error_at(self, theta: NDArray[np.floating]) -> float:
         """Compute minus the mean log-likelihood of the held-out residuals with their own variances."""
@@ -71,7 +79,8 @@ class HeldOutResiduals(EarlyStopping):
 
     def state(self) -> Mapping[str, NDArray[Any]]:
         """Return the scores and the moments."""
-        counts, products = (np.array(part) for part in zip(*self.moments, strict=True)) if self.moments else ([], [])
+        due = self.moments[: self.due[0]]
+        counts, products = (np.array(part) for part in zip(*due, strict=True)) if due else ([], [])
         return {**super().state(), "held_out_counts": np.asarray(counts), "held_out_products": np.asarray(products)}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsam._utils.digests import array_digest
 from sparsam.engine.data.devices import all_gather, max_of_processes, n_processes
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.callbacks import FitCallback, FunctionCallback
@@ -17,7 +18,6 @@ from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.polish import can_be_polished, polish
 from sparsam.engine.training.train import Training, train
 from sparsam.estimators._data.dataset import Dataset
-from sparsam.estimators._data.sample_fingerprint import fingerprint_of
 from sparsam.estimators._data.splits import Split
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import AttributesAt
@@ -112,7 +112,7 @@ class EstimatorTraining:
         self.reporter, self.checkpointer = reporter, checkpointer
         self.early_stopping: EarlyStopping | None = None
         self.inputs: InputVariance | None = None
-        self.early_stopping_data: tuple[DeviceData, ...] = ()  # rechunked and fingerprinted with the data
+        self.early_stopping_data: tuple[DeviceData, ...] = ()  # rechunked with the data
         tangents = problem.tangents
         if isinstance(problem.data, Split):
             held_out = self._on_devices(problem.data.held_out)
@@ -144,7 +144,7 @@ class EstimatorTraining:
         self._refuse_followers_of_several_processes()
         sizes = "-".join(map(str, objective.network.layer_sizes))
         if self.checkpointer is not None:
-            self.checkpointer.begin_training(self._fingerprint)
+            self.checkpointer.begin_training(self._dependence())
         self.reporter.begin(f"compiling and training a network {sizes} in {dtype}")
         try:
             training = self._train_once(theta)
@@ -182,7 +182,7 @@ class EstimatorTraining:
         samples = self.data.samples_in(estimator.dtype)
         if self.problem.reconstructs:
             self.inputs = input_variance(samples, estimator.dtype)
-        return train(
+        training = train(
             self.problem.objective,
             samples,
             theta,
@@ -195,23 +195,30 @@ class EstimatorTraining:
             checkpointer=self.checkpointer,
             plateau=None if self.inputs is None else self.inputs.plateau,
         )
+        self.budget.use(training.timed)
+        if self.n_to_come > 1 and training.stop_reason == "time_budget":
+            self.budget.cut_off.append(training.history[-1].iteration)
+        return training
 
     def _polish(self, training: Training) -> Training:
         self.reporter.begin("polishing in float64")
         left = self.budget.share(1)
         samples = self.data.samples_in("float64")
         if self.checkpointer is not None:
-            self.checkpointer.begin_training(lambda: fingerprint_of(samples))
-        return polish(
+            start = all_gather(array_digest(training.theta), self.data.dataset.mesh)[0]
+            self.checkpointer.begin_training(self._dependence() | {"polishes": int(start)})
+        polished = polish(
             training,
             self.problem.objective,
             samples,
             solver=self.estimator.solver,
             max_iter=self.estimator.max_iter,
-            time_budget=None if left is None else training.history[-1].seconds + left,
+            time_budget=left,
             callbacks=[callback for callback in self.callbacks if callback is not self.early_stopping],
             checkpointer=self.checkpointer,
         )
+        self.budget.use(polished.timed - training.timed)
+        return polished
 
     def _halve_chunks(self) -> None:
         """Begin again with chunks of half the size."""
@@ -226,11 +233,14 @@ class EstimatorTraining:
         for callback in self.callbacks:
             callback.reset()
 
-    def _fingerprint(self) -> int:
-        """Compute the fingerprint of all data: what is held out has a part in when the training stops."""
-        return sum(
-            fingerprint_of(part.samples_in(self.estimator.dtype)) for part in (self.data, *self.early_stopping_data)
-        )
+    def _dependence(self) -> dict[str, Any]:
+        """Return what the training depends on beside the fit's data and options: what earlier trainings have found.
+
+        By the first process, for all.
+        """
+        numbers = [np.asarray(leaf) for leaf in jax.tree.leaves(self.problem.objective)]
+        objective = all_gather(array_digest(*numbers), self.data.dataset.mesh)[0]
+        return {"part": self.reporter.label, "objective": int(objective)}
 
     def _refuse_followers_of_several_processes(self) -> None:
         """Raise ValueError where a callback of scikit-learn wants each iterate in a distributed run.

@@ -1,0 +1,51 @@
+"""Options of checkpoints beside the folder: on the command line three make one hyperparameter of the estimators."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparsam.cli.panels import CHECKPOINTS
+
+if TYPE_CHECKING:
+    from sparsam.estimators.checkpoint import Checkpoint
+
+EVERY = typer.Option(
+    "--checkpoint-every", help="Time between checkpoints, such as 60s, 5min or 1h.", rich_help_panel=CHECKPOINTS
+)
+RESUME = typer.Option(
+    "--resume",
+    help="Go on from the checkpoint in the folder, if there is one; with a larger --max-iter or a smaller --tol the "
+    "training is extended.",
+    rich_help_panel=CHECKPOINTS,
+)
+
+PARAMETERS = (
+    inspect.Parameter(
+        "checkpoint_every", inspect.Parameter.KEYWORD_ONLY, default="60s", annotation=Annotated[str, EVERY]
+    ),
+    inspect.Parameter("resume", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, RESUME]),
+)
+"""Parameters that a command with an option ``--checkpoint`` has besides."""
+
+
+def take_checkpoint(arguments: dict[str, Any]) -> Checkpoint | None:
+    """Take the parameters from a command's arguments, and make the hyperparameter of them and the folder.
+
+    Raises
+    ------
+    ValueError
+        If a folder is missing, or the time cannot be read.
+    """
+    folder: Path | None = arguments["checkpoint"]
+    every, resume = (arguments.pop(parameter.name) for parameter in PARAMETERS)
+    if folder is None:
+        if resume:
+            raise ValueError("--resume needs the folder of the checkpoints to go on from: give --checkpoint")
+        return None
+    from sparsam.estimators.checkpoint import Checkpoint
+
+    return Checkpoint(str(folder), every=every, resume=resume)

@@ -1,0 +1,29 @@
+"""Fingerprint of the data of a fit: a checkpoint is of these data alone."""
+
+from __future__ import annotations
+
+import zlib
+
+from sparsam._utils.digests import array_digest
+from sparsam.engine.data.devices import sum_of_processes
+from sparsam.estimators._data.dataset import Dataset, InMemoryDataset, on_all_processes
+
+__all__ = ["fingerprint_of"]
+
+
+def fingerprint_of(dataset: Dataset) -> int:
+    """Compute a checksum of all the samples, of all processes, in one pass.
+
+    Of data in memory it is, as the fit is, the same for any order of the rows, and for weights and repeated rows.
+    """
+    if isinstance(dataset, InMemoryDataset) and dataset.counts is None:
+        dataset = dataset.merge_repeated()
+    own = on_all_processes(lambda: _own_checksum(dataset), dataset.mesh)
+    return int(sum_of_processes(own, dataset.mesh))
+
+
+def _own_checksum(dataset: Dataset) -> int:
+    checksum = 0
+    for batch in dataset.batches():
+        checksum = zlib.crc32(array_digest(*batch).to_bytes(4), checksum)
+    return checksum
