@@ -239,3 +239,23 @@ def test_ctrl_c_keeps_the_model_so_far(tmp_path):
     assert "Traceback" not in rest
     assert {path.name for path in out.iterdir()} == FILES
     assert load(out / "model.safetensors").stop_reason_ == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("used", "holds the checkpoint of another run: go on with that run by --resume"),
+        ("file", "is a file; name a folder"),
+    ],
+)
+def test_a_checkpoint_folder_that_cannot_serve_is_refused_before_the_whitening(run, tmp_path, folder, message):
+    pixels = np.random.default_rng(0).integers(0, 256, size=(40, 50), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "raw.png")
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "checkpoint-0000-00000001.safetensors").write_bytes(b"")
+    (tmp_path / "file").write_bytes(b"")
+    checkpoint = ("--checkpoint", tmp_path / folder)
+    result = run("learn", tmp_path / "raw.png", *SMALL, *checkpoint, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert "Whitening" not in result.stderr

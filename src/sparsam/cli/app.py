@@ -50,12 +50,10 @@ app.command(
     no_args_is_help=False,
 )(reports_errors(learn))
 app.command(epilog="Example: [bold]sparsam check --n-components 10 --json[/bold]")(reports_errors(check))
-app.command(
-    epilog="Example: [bold]sparsam show sparsam-out/model.safetensors --save filters.png --cmap viridis[/bold]"
-)(reports_errors(show))
-app.command(epilog="Example: [bold]sparsam encode sparsam-out/model.safetensors patches.npy -o codes.npy[/bold]")(
-    reports_errors(encode)
+app.command(epilog="Example: [bold]sparsam show sparsam-out --save filters.png --cmap viridis[/bold]")(
+    reports_errors(show)
 )
+app.command(epilog="Example: [bold]sparsam encode sparsam-out photographs/ -o codes.csv[/bold]")(reports_errors(encode))
 app.command(epilog="Example: [bold]sparsam sweep --rho 0.01,0.05,0.2 --alpha 0,1e-4,1e-2 --seeds 3 --out study[/bold]")(
     reports_errors(sweep)
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +40,8 @@ def take_checkpoint(arguments: dict[str, Any]) -> Checkpoint | None:
     ------
     ValueError
         If a folder is missing, or the time cannot be read.
+    OSError
+        If the folder is a file, cannot be written, or holds a checkpoint that is not to be resumed.
     """
     folder: Path | None = arguments["checkpoint"]
     every, resume = (arguments.pop(parameter.name) for parameter in PARAMETERS)
@@ -46,6 +49,21 @@ def take_checkpoint(arguments: dict[str, Any]) -> Checkpoint | None:
         if resume:
             raise ValueError("--resume needs the folder of the checkpoints to go on from: give --checkpoint")
         return None
+    _check_folder(folder, resume)
     from sparsam.estimators.checkpoint import Checkpoint
 
     return Checkpoint(str(folder), every=every, resume=resume)
+
+
+def _check_folder(folder: Path, resume: bool) -> None:
+    """Refuse a folder before any work."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(f"--checkpoint {folder}: {existing} is a file; name a folder")
+    if not os.access(existing, os.W_OK):
+        raise PermissionError(f"--checkpoint {folder}: the folder {existing} is write-protected")
+    if not resume and any(folder.glob("checkpoint-*.safetensors")):
+        raise FileExistsError(
+            f"--checkpoint {folder}: the folder holds the checkpoint of another run: go on with that run by --resume, "
+            "or name another folder"
+        )

@@ -77,10 +77,9 @@ def encode(
             f"Warning: {encoder.n_far / len(rows):.1%} of the rows lie far outside the range of the training, by more "
             "than its width: are they in other units?"
         )
-    taken = (
-        "; the rows were taken as scaled already, for no scaler lies beside the model" if learned.scaler is None else ""
-    )
-    say(f"Wrote {len(rows)} rows of {learned.autoencoder.n_components} activations to {out}{taken}")
+    say(f"Wrote {len(rows)} rows of {learned.autoencoder.n_components} activations to {out}")
+    if learned.scaler is None and scale:
+        say("The rows were taken as scaled already: no scaler lies beside the model")
 
 
 def holds_rows(path: Path) -> bool:
