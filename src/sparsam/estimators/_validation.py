@@ -19,7 +19,7 @@ from sparsam._utils.fork_guard import refuse_after_fork
 from sparsam._utils.unit_range import UNIT_RANGE_SLACK, outside_unit_range
 from sparsam.engine.data.devices import default_mesh, local_devices, n_processes
 from sparsam.engine.training.train import SOLVERS
-from sparsam.estimators.checkpoint import Checkpoint
+from sparsam.estimators.checkpoint import as_checkpoint
 
 __all__ = [
     "check_batch",
@@ -78,7 +78,7 @@ def check_hyperparameters(estimator: Any) -> None:
         check_number("time_budget", estimator.time_budget, low=np.finfo(float).tiny, interval="positive and finite")
     if estimator.chunk_size is not None:
         check_number("chunk_size", estimator.chunk_size, Integral, low=1)
-    Checkpoint.of(estimator.checkpoint)
+    as_checkpoint(estimator.checkpoint)
     for name in ("polish", "warm_start"):
         check_flag(name, getattr(estimator, name))
     checked_mesh(estimator.mesh)

@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "as_checkpoint"]
 
 UNITS = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
 
@@ -71,21 +71,6 @@ class Checkpoint:
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
 
-    @classmethod
-    def of(cls, given: Any) -> Checkpoint | None:
-        """Make one of the value of a hyperparameter: a path, a checkpoint, or None.
-
-        Raises
-        ------
-        TypeError
-            If it is something else.
-        """
-        if given is None or isinstance(given, cls):
-            return given
-        if not isinstance(given, str | os.PathLike):
-            raise TypeError(f"checkpoint must be the path of a folder, a sparsam.Checkpoint, or None, got {given!r}")
-        return cls(given)
-
     @property
     def seconds(self) -> float:
         """Time between two checkpoints in seconds."""
@@ -97,3 +82,18 @@ class Checkpoint:
             if found is not None:
                 return float(found[1]) * UNITS[found[2]]
         raise ValueError(f"every must be seconds, or text such as '60s', '5min' or '1h', got {every!r}")
+
+
+def as_checkpoint(given: Any) -> Checkpoint | None:
+    """Make a checkpoint of the hyperparameter: a path, a checkpoint, or None.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if given is None or isinstance(given, Checkpoint):
+        return given
+    if not isinstance(given, str | os.PathLike):
+        raise TypeError(f"checkpoint must be the path of a folder, a sparsam.Checkpoint, or None, got {given!r}")
+    return Checkpoint(given)

@@ -12,7 +12,7 @@ from typing import Any
 
 from sparsam._utils.worker_threads import worker_threads
 from sparsam.engine.data.sources import is_large
-from sparsam.estimators.checkpoint import Checkpoint
+from sparsam.estimators.checkpoint import as_checkpoint
 from sparsam.estimators.fit_many import can_fit_with_others, fit_many, kind_of
 from sparsam.studies.grid import Setting
 
@@ -92,7 +92,7 @@ def fit_group(
 
     def fit(number: int, model: Any) -> None:
         own, stopped = {"callback": model.callback, "checkpoint": model.checkpoint}, threading.Event()
-        checkpoint = Checkpoint.of(model.checkpoint)
+        checkpoint = as_checkpoint(model.checkpoint)
         if checkpoint is not None:
             checkpoint = replace(checkpoint, folder=Path(checkpoint.folder) / f"{number:04d}")
 

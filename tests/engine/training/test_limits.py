@@ -107,6 +107,22 @@ def test_who_ended_it_is_asked_again(training_job, tmp_path, iteration):
     assert resumed.history[-1].resumed == (1 if iteration > 5 else 0)
 
 
+@pytest.mark.parametrize("iteration", [9, 5, 3])
+def test_what_was_to_go_on_may_end_where_it_broke_off(training_job, tmp_path, iteration):
+    job = training_job("float32")
+
+    def breaks(progress):
+        if progress.iteration == 6:
+            raise InterruptedError
+
+    callbacks = [EndsAt(20), FunctionCallback(breaks)]
+    with pytest.raises(InterruptedError):
+        train(*job, tol=0.0, callbacks=callbacks, checkpointer=Checkpointer(tmp_path, every=0.0))
+    resumed = train(*job, tol=0.0, callbacks=[EndsAt(iteration)], checkpointer=Checkpointer(tmp_path, resume=True))
+    assert_same(resumed, train(*job, tol=0.0, callbacks=[EndsAt(iteration)]))
+    assert resumed.history[-1].iteration == iteration
+
+
 def test_a_training_that_depends_on_something_else_begins_anew(training_job, tmp_path):
     job, seen = training_job("float32"), []
 

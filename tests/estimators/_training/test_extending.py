@@ -7,6 +7,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import Checkpoint, MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
+from sparsam.estimators._training.held_out_residuals import HeldOutResiduals
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore::UserWarning")
 
@@ -128,6 +129,21 @@ def test_trainings_that_a_callback_ended_go_on(tmp_path):
     fit("folds", max_iter=12, callback=lambda progress: progress.iteration > 3, checkpoint=tmp_path)
     resumed = fit("folds", max_iter=12, checkpoint=Checkpoint(tmp_path, resume=True))
     assert_same(resumed, fit("folds", max_iter=12))
+
+
+@pytest.mark.parametrize(
+    ("best_so_far", "stops", "passed"),
+    [(None, True, False), (3, True, True), (5, True, True), (6, True, False), (9, True, False), (3, False, False)],
+)
+def test_a_fold_that_went_further_than_those_before_it_now_allow_begins_anew(best_so_far, stops, passed):
+    """Its last scores before iteration 14 are at 11 and 13; eight beyond the best of the others is enough."""
+    observed = np.ones((1, 2), bool)
+    fold = HeldOutResiduals(None, None, None, "float64", 8, observed=observed, stops=stops, best_so_far=best_so_far)
+    scored = [k for k in range(15) if fold.next_iteration(k - 1) == k]
+    assert scored[-2:] == [11, 13]
+    moments = {"held_out_counts": np.ones((len(scored), 1)), "held_out_products": np.ones((len(scored), 1, 2, 2))}
+    fold.restore({"scores": np.array([(k, 1.0) for k in scored])} | moments)
+    assert fold.has_passed(14) is passed
 
 
 def test_fewer_iterations_than_there_were_are_refused(tmp_path):

@@ -36,8 +36,8 @@ class FitCallback:
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str | None:
         """See an iterate and return why to stop, outside JAX's precision scope.
 
-        It may be called at other iterations than those it asks for, wherever a burst ends; and once more at the last
-        iterate of a training that had ended and is resumed, with the reason for which it ends there now, if any.
+        It may be called at other iterations than those it asks for, wherever a burst ends; and where a training is
+        resumed once more at the last iterate, for it may end there now, or no longer.
 
         Parameters
         ----------

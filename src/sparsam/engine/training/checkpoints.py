@@ -89,7 +89,7 @@ class Checkpointer:
             self.refuse(
                 FileExistsError(
                     f"the folder {self.folder} holds the checkpoint {found[-1]} of another run: give resume=True to go "
-                    "on with that run, or another folder"
+                    "on with that run (of sparsam.Checkpoint, or --resume), or another folder"
                 )
             )
         if self.writes and self.folder is not None:
@@ -191,7 +191,7 @@ class Checkpointer:
             self.saved_at = saved.seconds
             return saved
         if failures:
-            raise ValueError(f"no checkpoint in {self.folder} can be read: " + "; ".join(failures))
+            self.refuse(ValueError(f"no checkpoint in {self.folder} can be read: " + "; ".join(failures)))
         return None
 
 
@@ -229,7 +229,6 @@ def _content(saved: TrainingState, fingerprint: Mapping[str, Any], training: Map
         "training": training,
         "terms": names,
         "seconds": saved.seconds,
-        "stop_reason": saved.stop_reason,
     }
     return checksummed(HEADER_KEY, header, arrays | {"history": np.array(rows)})
 
@@ -240,8 +239,9 @@ def _read(path: Path) -> tuple[dict[str, Any], TrainingState]:
         leaves = [arrays[name] for name in sorted(arrays) if name.startswith("state.")]
         callbacks = {name[10:]: array for name, array in arrays.items() if name.startswith("callbacks.")}
         history = [_row(row, header["terms"]) for row in arrays["history"]]
-        header["fingerprint"].keys(), header["training"].keys()
-        return header, TrainingState(leaves, history, float(header["seconds"]), str(header["stop_reason"]), callbacks)
+        if not (isinstance(header["fingerprint"], dict) and isinstance(header["training"], dict)):
+            raise TypeError("its fingerprints are no JSON objects")
+        return header, TrainingState(leaves, history, float(header["seconds"]), callbacks)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"its content is not as saved ({error!r})") from error
 

@@ -56,8 +56,6 @@ class TrainingState(NamedTuple):
     history : list of Progress
     seconds : float
         Wall time so far.
-    stop_reason : str
-        Empty while it goes on. A resumed training finds out by itself whether it ends there.
     callbacks : dict of str to array
         State of the callbacks.
     """
@@ -65,7 +63,6 @@ class TrainingState(NamedTuple):
     leaves: list[NDArray[Any]]
     history: list[Progress]
     seconds: float
-    stop_reason: str
     callbacks: Mapping[str, NDArray[Any]]
 
 

@@ -251,8 +251,8 @@ class _TrainingLoop:
                     other.submit(_compile, self.evaluator, self.state)
                     self.state = lbfgs.tell_factors(self.state, self.evaluator.factors(self.state))
         self.elapsed = time.perf_counter() - self.start
-        if saved is not None and (saved.stop_reason or self.training.stop_reason):
-            self._agree_to_stop(self.steps)  # whoever ended it may now let it go on, and the other way round
+        if saved is not None:
+            self._agree_to_stop(self.steps)  # who ended it may let it go on now, and the other way round
 
     def _can_resume(self, saved: TrainingState) -> bool:
         """Restore the callbacks, and return whether the checkpoint is on the way of this training.
@@ -366,9 +366,7 @@ class _TrainingLoop:
         if self.checkpointer.writes and (self.training.stop_reason or self.checkpointer.due(self.elapsed)):
             callbacks = {name: array for callback in self.callbacks for name, array in callback.state().items()}
             training = self.training
-            self.checkpointer.save(
-                TrainingState(host_leaves(self.state), training.history, self.elapsed, training.stop_reason, callbacks)
-            )
+            self.checkpointer.save(TrainingState(host_leaves(self.state), training.history, self.elapsed, callbacks))
 
 
 def initial_state(

@@ -163,7 +163,7 @@ def train_lanes(
         first = initial_state(make_evaluator(objectives[0], samples), theta, solver, tol=tol, max_iter=max_iter)
         states = _begin_lanes(stacked, samples, first, np.stack([t.theta for t in trainings]), inputs)
     lanes = np.arange(len(trainings))  # which training each lane is
-    steps, elapsed = 1, 0.0
+    steps, elapsed, compiled = 1, 0.0, 0.0  # the first burst's end: a time budget counts from there
     try:
         while len(lanes):
             with precision(dtype):
@@ -186,13 +186,14 @@ def train_lanes(
                 if np.any(needs_factors):
                     states = _refresh_lanes(stacked, samples, states, inputs, needs_factors)
             before, elapsed = elapsed, time.perf_counter() - start
+            compiled = compiled or elapsed
             steps, ending = next_steps(steps, elapsed - before), stop()
             for lane, k in enumerate(lanes):
                 if k >= 0 and not trainings[k].stop_reason:
                     own = jax.tree.map(lambda leaf, lane=lane: leaf[lane], records)
                     record(trainings[k], names, own, reached[lane], int(status[lane]), before, elapsed)
                     trainings[k].take_snapshot(snapshots)
-                    if not trainings[k].stop_reason and time_budget is not None and elapsed >= time_budget:
+                    if not trainings[k].stop_reason and time_budget is not None and elapsed - compiled >= time_budget:
                         trainings[k].stop_reason = "time_budget"
                     if not trainings[k].stop_reason and ending:
                         trainings[k].stop_reason = "interrupted"

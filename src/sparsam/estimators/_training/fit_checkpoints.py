@@ -23,7 +23,7 @@ from sparsam.estimators import _validation as validation
 from sparsam.estimators._data.dataset import Dataset, on_all_processes
 from sparsam.estimators._data.dataset_fingerprint import fingerprint_of
 from sparsam.estimators._warnings import warn_user
-from sparsam.estimators.checkpoint import Checkpoint
+from sparsam.estimators.checkpoint import Checkpoint, as_checkpoint
 
 __all__ = ["checkpointer_of", "influential_options"]
 
@@ -39,7 +39,7 @@ def checkpointer_of(estimator: Any, dataset: Dataset, *, draws: bool = False) ->
     whether the fit draws what it trains on, which a resumed fit must draw again.
     """
     mesh = validation.checked_mesh(estimator.mesh)
-    checkpoint = Checkpoint.of(estimator.checkpoint)
+    checkpoint = as_checkpoint(estimator.checkpoint)
     if checkpoint is None and n_processes(mesh) == 1:
         yield None
         return

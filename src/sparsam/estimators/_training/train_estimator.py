@@ -238,7 +238,7 @@ class EstimatorTraining:
 
         By the first process, for all.
         """
-        numbers = [np.asarray(leaf) for leaf in jax.tree.leaves(self.problem.objective)]
+        numbers = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(self.problem.objective)]
         objective = all_gather(array_digest(*numbers), self.data.dataset.mesh)[0]
         return {"part": self.reporter.label, "objective": int(objective)}
 
