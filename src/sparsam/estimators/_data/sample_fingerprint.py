@@ -13,6 +13,7 @@ from sparsam._utils.digests import array_digest
 from sparsam.engine.data.devices import sum_of_processes
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.training.streaming import StreamedSamples
+from sparsam.engine.training.train import precision
 
 __all__ = ["fingerprint_of"]
 
@@ -25,8 +26,9 @@ def fingerprint_of(data: Samples | StreamedSamples) -> int:
             own = zlib.crc32(array_digest(*batch).to_bytes(4), own)
         return int(sum_of_processes(own, data.mesh))
     parts = [data.inputs, data.targets, data.sample_weight, data.tangents]
-    rows = [None if part is None else _in_rows(part) for part in parts]
-    real = _in_rows(data.sample_weight) > 0
+    with precision(data.inputs.dtype):
+        rows = [None if part is None else _in_rows(part) for part in parts]
+        real = _in_rows(data.sample_weight) > 0
     return int(sum_of_processes(array_digest(*(None if part is None else part[real] for part in rows)), data.mesh))
 
 
