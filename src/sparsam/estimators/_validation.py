@@ -260,7 +260,7 @@ def check_unit_range(X: NDArray[np.floating], first_row: int = 0) -> None:
         row = first_row + int(np.argmax(np.any((X < -UNIT_RANGE_SLACK) | (X > 1 + UNIT_RANGE_SLACK), axis=1)))
         negative = "Negative values in data: " if low < 0 else ""  # as scikit-learn's estimators begin
         raise ValueError(
-            f"{negative}X ranges from {low:.6g} to {high:.6g} (first outside [0, 1] in row {row}), but logistic outputs can only "
-            "reach (0, 1). Normalize X (sparsam.images.normalize_patches for image patches, "
+            f"{negative}X ranges from {low:.6g} to {high:.6g} (first outside [0, 1] in row {row}), but logistic "
+            "outputs can only reach (0, 1). Normalize X (sparsam.images.normalize_patches for image patches, "
             "sklearn.preprocessing.MinMaxScaler for tables) or set output_activation='identity'."
         )
