@@ -142,13 +142,13 @@ def test_wrong_number_of_columns(model, X, method):
 
 
 def test_inverse_transform_takes_hidden_activations_only(model, X):
-    with pytest.raises(ValueError, match="Z has 6 columns, but there are 3 hidden units: pass what transform returned"):
+    with pytest.raises(ValueError, match="X has 6 columns, but there are 3 hidden units: pass what transform returned"):
         model.inverse_transform(X)
-    with pytest.raises(ValueError, match="Input Z contains NaN: first in row 2, column 1"):
+    with pytest.raises(ValueError, match="Input X contains NaN: first in row 2, column 1"):
         model.inverse_transform(spoiled(X[:, :3], np.nan, 2, 1))
     with pytest.raises(ValueError, match="Expected 2D array, got 1D array instead"):
         model.inverse_transform(X[0, :3])
-    with pytest.raises(TypeError, match="Sparse data was passed for Z"):
+    with pytest.raises(TypeError, match="Sparse data was passed for X"):
         model.inverse_transform(scipy.sparse.csr_array(X[:, :3]))
 
 

@@ -155,3 +155,19 @@ def test_the_same_numbers_in_another_form_give_the_same_bits(build, X, model, sa
 def test_other_numeric_types_are_taken_as_numbers(build, same_bits, kind):
     data = np.random.default_rng(0).integers(2, size=(60, 6)).astype(kind)
     assert same_bits(build().fit(data), build().fit(data.astype(float)))
+
+
+def test_inverse_transform_names_its_argument_as_scikit_learn_does(model, X):
+    Z = model.transform(X)
+    np.testing.assert_array_equal(model.inverse_transform(X=Z), model.inverse_transform(Z))
+
+
+def test_what_an_inverse_transform_inverts_is_no_metadata(model):
+    assert not hasattr(model, "set_inverse_transform_request")
+    assert model.get_metadata_routing().inverse_transform.requests == {}
+
+
+@pytest.mark.parametrize("output_activation", ["logistic", "identity"])
+def test_tags_say_whether_inputs_may_be_negative(build, output_activation):
+    tags = build(output_activation=output_activation).__sklearn_tags__()
+    assert tags.input_tags.positive_only == (output_activation == "logistic")

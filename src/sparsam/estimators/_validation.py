@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
+from sklearn import config_context
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
@@ -22,6 +23,7 @@ from sparsam.engine.training.train import SOLVERS
 from sparsam.estimators.checkpoint import as_checkpoint
 
 __all__ = [
+    "as_numpy",
     "check_batch",
     "check_choice",
     "check_finite",
@@ -38,6 +40,9 @@ __all__ = [
     "restore_features_on_failure",
     "validate_inputs",
 ]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 LARGEST_WEIGHT = 1e30  # of a penalty: J and its gradient must fit into float32 with it
 
@@ -143,6 +148,13 @@ def layer_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
+def as_numpy(check: Callable[P, R]) -> Callable[P, R]:
+    """Decorate what checks arrays: those of other libraries become NumPy's, under scikit-learn's array API too."""
+    decorated: Callable[P, R] = config_context(array_api_dispatch=False)(check)
+    return decorated
+
+
+@as_numpy
 def validate_inputs(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> NDArray[np.floating]:
     """Return X as a dense, finite float array (n_samples, n_features).
 
@@ -190,6 +202,7 @@ def check_width(estimator: Any, n_features: int, *, reset: bool) -> None:
             del estimator.feature_names_in_
 
 
+@as_numpy
 def check_batch(X: ArrayLike, row: int) -> NDArray[np.floating]:
     """Return some consecutive samples, the first of them number ``row``, as a dense, finite float array."""
     checked: NDArray[np.floating] = check_array(
@@ -215,6 +228,7 @@ def check_finite(X: NDArray[np.floating], name: str, first_row: int = 0) -> None
         )
 
 
+@as_numpy
 def check_sample_weight(
     sample_weight: ArrayLike | None, X: NDArray[np.floating], first_row: int = 0, *, some: bool = True
 ) -> NDArray[np.float64] | None:
@@ -240,8 +254,9 @@ def check_unit_range(X: NDArray[np.floating], first_row: int = 0) -> None:
     low, high = float(X.min()), float(X.max())
     if low < -UNIT_RANGE_SLACK or high > 1 + UNIT_RANGE_SLACK:
         row = first_row + int(np.argmax(np.any(outside_unit_range(X), axis=1)))
+        negative = "Negative values in data: " if low < 0 else ""  # as scikit-learn's estimators begin
         raise ValueError(
-            f"X ranges from {low:.6g} to {high:.6g} (first outside [0, 1] in row {row}), but logistic outputs can only "
-            "reach (0, 1). Normalize X (sparsam.images.normalize_patches for image patches, "
+            f"{negative}X ranges from {low:.6g} to {high:.6g} (first outside [0, 1] in row {row}), but logistic "
+            "outputs can only reach (0, 1). Normalize X (sparsam.images.normalize_patches for image patches, "
             "sklearn.preprocessing.MinMaxScaler for tables) or set output_activation='identity'."
         )

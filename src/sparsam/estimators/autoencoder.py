@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags, check_array
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam.engine.data.batch import Batch
@@ -336,25 +336,23 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         """
         return self._apply_to_rows(_encode, X, out)
 
-    def inverse_transform(self, Z: ArrayLike) -> NDArray[np.floating]:
+    def inverse_transform(self, X: ArrayLike) -> NDArray[np.floating]:
         """Reconstruct inputs from hidden activations, y = h_out(z W_2 + b_2).
 
         Parameters
         ----------
-        Z : array-like of shape (n_samples, n_components)
+        X : array-like of shape (n_samples, n_components)
+            Activations z. The name is that of scikit-learn's transformers.
 
         Returns
         -------
         Y : array of shape (n_samples, n_features), in the precision of the weights
         """
         check_is_fitted(self)
-        activations: NDArray[np.floating] = check_array(
-            Z, dtype=(np.float64, np.float32), ensure_all_finite=False, input_name="Z"
-        )
-        validation.check_finite(activations, "Z")
+        activations = validation.check_batch(X, 0)
         if activations.shape[1] != self._n_features_out:
             raise ValueError(
-                f"Z has {activations.shape[1]} columns, but there are {self._n_features_out} hidden units: pass what "
+                f"X has {activations.shape[1]} columns, but there are {self._n_features_out} hidden units: pass what "
                 "transform returned"
             )
         return self._apply(_decode, InMemoryDataset(Batch(activations)), dtype=self.coefs_[0].dtype)
@@ -442,6 +440,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = self.output_activation == "logistic"
         tags.transformer_tags.preserves_dtype = ["float64"] if self.dtype == "float64" else []
         return tags
 

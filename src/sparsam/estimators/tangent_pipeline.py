@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsam.estimators._progress.sklearn_callbacks import CallbackSupportMixin, SklearnTask, with_callbacks
 from sparsam.estimators._tangents import Tangents, checked_tangents
+from sparsam.estimators._validation import as_numpy
 
 __all__ = ["TangentPipeline", "transform_tangents"]
 
@@ -173,6 +174,7 @@ class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
+@as_numpy
 def _check_shape(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> None:
     """Learn the number and names of the features, or compare them; what is in them is the transformer's business."""
     validate_data(estimator, X, dtype=None, ensure_all_finite=False, reset=reset)

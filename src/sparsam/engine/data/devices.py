@@ -20,6 +20,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
+from sparsam._utils.jax_settings import own_settings
+
 __all__ = [
     "all_devices",
     "all_gather",
@@ -103,7 +105,7 @@ def all_gather(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
     from jax.experimental import multihost_utils
 
     try:
-        with jax.enable_x64(True):  # 64 bits stay 64 bits
+        with own_settings(np.float64):  # 64 bits stay 64 bits
             return np.asarray(multihost_utils.process_allgather(array)).reshape(-1, *array.shape)
     except ValueError as error:  # so the runtime says at times that a connection is closed
         raise jax.errors.JaxRuntimeError(str(error)) from error

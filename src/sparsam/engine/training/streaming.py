@@ -21,6 +21,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
+from sparsam._utils.jax_settings import own_settings
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.curvature.factors import InputMoments, assemble, input_moments_of, input_products, moments
 from sparsam.engine.curvature.kronecker import KroneckerFactors
@@ -83,8 +84,7 @@ class StreamedSamples:
 
         def fetch() -> Samples | None:
             batch = next(source, None)
-            # The precision is a setting of the thread.
-            with jax.enable_x64(np.dtype(self.dtype) == np.float64):
+            with own_settings(self.dtype):  # which are of the thread
                 return batch and self._samples(batch)
 
         ahead = self._reader.submit(fetch)

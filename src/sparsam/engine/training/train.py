@@ -20,6 +20,7 @@ from jax.typing import DTypeLike
 from numpy.typing import NDArray
 
 from sparsam._utils.fork_guard import refuse_after_fork
+from sparsam._utils.jax_settings import own_settings
 from sparsam._utils.stop_signals import interrupts
 from sparsam._utils.worker_threads import worker_threads
 from sparsam.engine.data.devices import n_processes
@@ -102,9 +103,10 @@ class Training:
 
 @contextmanager
 def precision(dtype: DTypeLike) -> Iterator[None]:
-    """Scope in which JAX computes in ``dtype``, float32 or float64, whatever the user's global setting.
+    """Scope in which JAX computes in ``dtype``, float32 or float64, whatever the settings of the user's program.
 
-    The setting is the thread's own and is restored at the end.
+    So promotion of types and ranks, guards of transfers, checks for NaN and infinity, and the like, are JAX's defaults.
+    The settings are the thread's own and are restored at the end.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def precision(dtype: DTypeLike) -> Iterator[None]:
         In a process that was forked after JAX had started.
     """
     refuse_after_fork()
-    with jax.enable_x64(np.dtype(dtype) == np.float64):
+    with own_settings(dtype):
         yield
 
 
@@ -172,9 +174,11 @@ def train(
         Ctrl-C (KeyboardInterrupt) ends it with stop_reason "interrupted" once there is an iterate; before the first
         evaluation, and within five seconds of the last one, it is passed on.
     """
+    with precision(dtype):
+        on_host, theta = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), (objective, theta))
     loop = _TrainingLoop(
-        evaluator=make_evaluator(jax.tree.map(lambda leaf: np.asarray(leaf, dtype), objective), samples),
-        training=Training(theta=np.asarray(theta, dtype), stop_reason="", tol=tol),
+        evaluator=make_evaluator(on_host, samples),
+        training=Training(theta=theta, stop_reason="", tol=tol),
         names=[term.name for term in objective.terms],
         callbacks=callbacks,
         checkpointer=checkpointer or Checkpointer(),
@@ -366,7 +370,9 @@ class _TrainingLoop:
         if self.checkpointer.writes and (self.training.stop_reason or self.checkpointer.due(self.elapsed)):
             callbacks = {name: array for callback in self.callbacks for name, array in callback.state().items()}
             training = self.training
-            self.checkpointer.save(TrainingState(host_leaves(self.state), training.history, self.elapsed, callbacks))
+            with precision(training.theta.dtype):
+                leaves = host_leaves(self.state)
+            self.checkpointer.save(TrainingState(leaves, training.history, self.elapsed, callbacks))
 
 
 def initial_state(

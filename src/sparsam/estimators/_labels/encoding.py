@@ -15,6 +15,7 @@ from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import all_gather_json
 from sparsam.estimators._data.dataset import Dataset, InMemoryDataset, on_all_processes
 from sparsam.estimators._data.splits import Split
+from sparsam.estimators._validation import as_numpy
 
 __all__ = [
     "check_classes",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 
+@as_numpy
 def validate_labels(y: ArrayLike | None, X: NDArray[Any]) -> NDArray[Any]:
     """Return labels as an array (n_samples,), as they were given.
 

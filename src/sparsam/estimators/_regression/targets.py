@@ -10,12 +10,14 @@ from sparsam._utils.multivariate_normal import patterns_of
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import all_gather_json
 from sparsam.estimators._data.dataset import Dataset, on_all_processes
+from sparsam.estimators._validation import as_numpy
 
 __all__ = ["TargetCheck", "observed_patterns", "validate_targets", "with_table"]
 
 Array = NDArray[np.float64]
 
 
+@as_numpy
 def validate_targets(y: ArrayLike | None, X: NDArray[np.floating]) -> tuple[Array, bool]:
     """Return the targets as float64 (n_samples, n_outputs), NaN where missing, and whether they were (n_samples,).
 

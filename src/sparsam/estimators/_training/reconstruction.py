@@ -54,8 +54,8 @@ def input_variance(data: Samples | StreamedSamples, dtype: str) -> InputVariance
 
     All processes of a distributed run call it together.
     """
-    total = float(data.total_weight)
     with precision(dtype):
+        total = float(data.total_weight)
         shift = _first_row(data)
         for _ in range(2):
             sums = _sums_about(np.asarray(shift, dtype), data)
