@@ -11,6 +11,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from sparsam import (
+    Checkpoint,
     MultivariateNormalRegressor,
     NoisyLabelClassifier,
     SparseAutoencoder,
@@ -47,7 +48,7 @@ def fit_autoencoder():
 
 
 def fit_in_float64_with_checkpoints(folder):
-    model = autoencoder(dtype="float64", output_activation="identity", checkpoint=folder, checkpoint_every=1e-9).fit(X)
+    model = autoencoder(dtype="float64", output_activation="identity", checkpoint=Checkpoint(folder, every=0)).fit(X)
     yield from (*model.coefs_, model.predict(X))
 
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
 
-from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, load, save
+from sparsam import Checkpoint, MultivariateNormalRegressor, NoisyLabelClassifier, load, save
 from sparsam.io.pipelines import TableModel, load_pipeline, save_pipeline
 
 rng = np.random.default_rng(0)
@@ -101,3 +101,14 @@ def test_a_pipeline_that_could_not_be_loaded_is_not_saved(tmp_path):
     with pytest.raises(TypeError, match="its estimator is a LinearRegression, none of sparsam's"):
         save_pipeline(TableModel(pipeline, ["a"], ["b"]), tmp_path / "model.skops")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_only_follows_a_fit_is_not_saved_with_a_pipeline(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "checkpoints")
+    model = MultivariateNormalRegressor((), cv=None, random_state=0, checkpoint=checkpoint, callback=lambda at: None)
+    pipeline = Pipeline([("model", model.fit(X, X[:, 0] + X[:, 1] ** 2))])
+    save_pipeline(TableModel(pipeline, list("abc"), ["y"]), tmp_path / "model.skops")
+    loaded = load_pipeline(tmp_path / "model.skops").pipeline[-1]
+    assert (loaded.checkpoint, loaded.callback) == (None, None)
+    assert model.checkpoint is checkpoint
+    np.testing.assert_array_equal(loaded.coefs_[0], model.coefs_[0])

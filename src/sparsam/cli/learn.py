@@ -160,6 +160,8 @@ def learn(
         say(f"Not converged; {CURES[model.stop_reason_]}, or go on with --warm-start {out / MODEL_FILE} --out ANOTHER")
 
     weak = examine_fit(model, data.X)
+    if not isnan(model.explained_variance_ratio_):
+        say(f"Reconstructions explain {model.explained_variance_ratio_:.1%} of the variance of the inputs")
     if weak is not None and weak.at_minimum:
         say(f"Warning: {weak.text}")
     metrics = _metrics(model, data, seconds)

@@ -111,6 +111,6 @@ def read_numbers(path: Path, csv_format: CsvFormat) -> Any:
 
     numbers, columns = numeric_columns(read_table(path, say, csv_format=csv_format, needs_header=False))
     for column in columns:
-        if column.kind == "dropped":
+        if column.remark:
             say(f"  {column}")
     return numbers if any(not name.isdigit() for name in numbers) else numbers.to_numpy()

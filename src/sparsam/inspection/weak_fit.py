@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sparsam.inspection.units import UnitStatistics, unit_statistics
 
@@ -192,22 +192,22 @@ def _short(number: float) -> str:
     return f"{float(f'{number:.2g}'):g}"
 
 
-def examine_fit(network: Any, X: Array, units: UnitStatistics | None = None) -> WeakFit | None:
+def examine_fit(network: Any, X: ArrayLike, units: UnitStatistics | None = None) -> WeakFit | None:
     """Say what is wrong with a fitted autoencoder by the data it was fitted on: see `diagnose_fit`.
 
     Parameters
     ----------
     network : SparseAutoencoder
         Of a model of version 0.1.0, which does not know what it explains, that is computed.
-    X : array of shape (n_samples, n_features)
+    X : array or DataFrame of shape (n_samples, n_features)
     units : UnitStatistics, optional
         What the hidden units do on X, where that has been looked at.
     """
-    X = np.asarray(X)
     if units is None:
-        units = unit_statistics(network.transform(X), hidden_activation=network.hidden_activation)
-    variance = total_variance(X)
+        codes = np.asarray(network.transform(X))
+        units = unit_statistics(codes, hidden_activation=network.hidden_activation)
+    variance = total_variance(np.asarray(X))
     explained = network.explained_variance_ratio_
     if np.isnan(explained):
         explained = explained_variance(-network.score(X), variance)
-    return diagnose_fit(network, network.stop_reason_, explained, variance, X.shape[1], units)
+    return diagnose_fit(network, network.stop_reason_, explained, variance, network.n_features_in_, units)

@@ -173,13 +173,17 @@ def _numeric(values: pd.Series) -> Column:
     name, known = str(values.name), values.dropna()
     if known.nunique() < 2:
         return Column(name, "dropped", f"constant, {known.iloc[0]:g}" if len(known) else "without any value")
-    whole, distinct = bool((known == known.round()).all()), known.nunique() == len(values)
     remarks = []
     if len(known) < len(values):
         remarks.append(f"{len(values) - len(known)} missing, imputed by the median, {known.median():g}")
-    if whole and distinct:
+    if is_identifier(values):
         remarks.append(f"another whole number in each row: if it identifies rows, --ignore {shlex.quote(name)}")
     return Column(name, "numeric", "; ".join(remarks))
+
+
+def is_identifier(values: pd.Series) -> bool:
+    """Tell whether numbers may identify rows: whole ones, another in each row."""
+    return bool((values == values.round()).all() and values.is_unique)
 
 
 def _categorical(values: pd.Series) -> Column:
@@ -241,7 +245,11 @@ def numeric_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Column]]:
     """
     typed, dropped = typed_columns(table)
     text = [name for name in typed if typed[name].dtype.kind != "f"]
-    if len(text) == typed.shape[1]:
+    numbers = typed.drop(columns=text)
+    if numbers.empty:
         raise ValueError("no column of the table holds numbers")
     decided = {column.name: column for column in dropped} | {name: Column(name, "dropped", "text") for name in text}
-    return typed.drop(columns=text), [decided.get(name, Column(name, "numeric")) for name in table]
+    for name in numbers:
+        remark = "another whole number in each row: if it identifies rows, leave it out" * is_identifier(numbers[name])
+        decided[name] = Column(name, "numeric", remark)
+    return numbers, [decided[name] for name in table]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -37,6 +38,7 @@ TRUSTED = (
 """Types beside those of scikit-learn and the like, of which skops keeps a list itself."""
 
 FORMAT = "sparsam table model 1"
+OBSERVERS = {"callback", "mesh", "checkpoint"}  # hyperparameters that no file holds
 NUMBERS, CATEGORIES = "numbers", "categories"  # parts of the pipeline's first step
 SCHEMA = "schema.json"  # the archive's member that names the types
 
@@ -154,11 +156,19 @@ def save_pipeline(model: TableModel, path: str | os.PathLike[str], *, overwrite:
     ValueError, TypeError
         If `load_pipeline` would refuse it: its last step is no estimator of sparsam, or not consistent.
     """
-    _layout_of(model.pipeline[-1])
+    layout = _layout_of(model.pipeline[-1])
     model.pipeline[-1].check_fitted()
-    content = {"format": FORMAT, "pipeline": model.pipeline, "inputs": model.inputs, "targets": model.targets}
+    pipeline = _without_observers(model.pipeline, layout)
+    content = {"format": FORMAT, "pipeline": pipeline, "inputs": model.inputs, "targets": model.targets}
     with atomic_write(path, overwrite=overwrite) as file:
         file.write(skops.io.dumps(content))
+
+
+def _without_observers(pipeline: Pipeline, layout: Layout) -> Pipeline:
+    """Copy a pipeline without what follows a fit and has no part in its result: checkpoints, callbacks, devices."""
+    estimator = copy.copy(pipeline[-1])
+    estimator.set_params(**dict.fromkeys(OBSERVERS & set(layout.not_saved)))
+    return Pipeline([*pipeline.steps[:-1], (pipeline.steps[-1][0], estimator)])
 
 
 def load_pipeline(path: str | os.PathLike[str]) -> TableModel:

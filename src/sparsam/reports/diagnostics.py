@@ -37,11 +37,11 @@ class Finding:
 
 
 REMEDIES = {
-    "max_iter": "Train longer (a greater max_iter), or go on from these weights with warm_start.",
-    "time_budget": "Give it more time (time_budget), or go on from these weights with warm_start.",
+    "max_iter": "Train longer: give a greater max_iter.",
+    "time_budget": "Give it more time: a greater time_budget.",
     "precision": "Train in float64 (dtype), or be content with a larger tol.",
     "callback": "Nothing says that these weights are the best.",
-    "interrupted": "Go on from these weights with warm_start.",
+    "interrupted": "Fit again; with a checkpoint, a fit that was interrupted can go on.",
     "not_finite": "These are the last weights at which it was. Look for extreme values in the data.",
 }
 UNIT_TROUBLES = {
