@@ -132,7 +132,8 @@ def test_the_format_of_a_text_table(frame, regress, run, tmp_path):
     result = run(*table)
     assert "try --sep ';'" in result.stderr
     result = run(*table, "--sep", ";")
-    assert "the column 'y' seems to hold numbers with a decimal comma: give --decimal ','" in result.stderr
+    assert "the column 'y' seems to hold numbers in another format" in result.stderr
+    assert "give --decimal ','\n" in result.stderr
     result = run(*table, "--sep", ";", "--decimal", ",", "--encoding", "cp1252")
     assert result.exit_code == 0, result.output
     metrics = json.loads((tmp_path / "europe" / "metrics.json").read_text())

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sparsam.io.columns import as_numbers, describe_columns, numeric_targets, typed_columns
+from sparsam.io.columns import as_numbers, class_labels, describe_columns, numeric_targets, typed_columns
 
 NUMBERS = [3.0, np.nan, 1.0, 2.0]
 STORED_NUMBERS = {
@@ -59,14 +59,20 @@ def test_categories_are_the_same_however_they_are_stored(stored):
         ([1.0, np.inf, 2.0], r"the column 'x' holds infinity, first in row 1 \(the first row is 0\)"),
         ([[1, 2], [3], None], "the column 'x' holds lists or arrays, first in row 0: .*--ignore x"),
         ([None, np.zeros(2), None], "the column 'x' holds lists or arrays, first in row 1"),
-        (["1,234", "12", "1,000,000.5"], "numbers with a mark between thousands: give --thousands .* '1,234'"),
-        (["12.5", "1'234", "1'000"], "numbers with a mark between thousands"),
-        (["3,14", "2", "-0,5"], "numbers with a decimal comma: give --decimal ','.* '3,14'"),
+        (["1,234", "12", "1,000,000.5"], "column 'x' seems .* another format; .* as '1,234': give --thousands ','$"),
+        (["12.5", "1'234", "1'000"], 'give --thousands "\'"$'),
+        (["3,14", "2", "-0,5"], "as '3,14': give --decimal ','$"),
+        (["0,126", "-1,260"], "give --decimal ','$"),
+        (["1,126", "-1,260"], "give --decimal ',' or --thousands ','$"),
+        (["1.234,5", "12"], "give --decimal ',' --thousands '.'$"),
+        (["1 234,5", "12"], "give --decimal ',' --thousands ' '$"),
+        (["?", "82,2", "-"], "as '82,2': give --decimal ','$"),
+        ([*["1,234.5"] * 30, "n.v."], "give --thousands ','$"),
     ],
 )
 def test_columns_that_cannot_be_taken_are_named(values, message):
     with pytest.raises(ValueError, match=message):
-        typed_columns(pd.DataFrame({"other": range(3), "x": pd.Series(values, dtype=object)}))
+        typed_columns(pd.DataFrame({"x": pd.Series(values, dtype=object)}).assign(other=1))
 
 
 def test_dates_and_empty_columns_are_dropped_by_name():
@@ -121,7 +127,7 @@ def test_text_in_the_place_of_a_number_is_named_with_its_row():
 
 
 def test_targets_in_another_format_are_named_too():
-    with pytest.raises(ValueError, match="the column 'y' seems to hold numbers with a decimal comma"):
+    with pytest.raises(ValueError, match=r"the column 'y' seems to hold numbers in .* '1,5': give --decimal ','$"):
         numeric_targets(pd.DataFrame({"y": ["1,5", "2,5"]}), ["y"])
 
 
@@ -130,3 +136,30 @@ def test_a_counter_of_rows_is_dropped_if_it_has_no_name():
     typed, dropped = typed_columns(pd.DataFrame({"Unnamed: 0": counter, "Unnamed: 3": counter[::-1], "id": counter}))
     assert list(typed) == ["Unnamed: 3", "id"]
     assert [str(column) for column in dropped] == ["Unnamed: 0: dropped; a counter of the rows, without a name"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, 0, 1], [1, 0, 1]),
+        ([1.0, np.nan, 0.0], [1, None, 0]),
+        ([True, None, False], [True, None, False]),
+        (["yes", "?", "no"], ["yes", None, "no"]),
+        (["01", "1", None], ["01", "1", None]),
+        ([b"a", b"b", None], ["a", "b", None]),
+        ([Decimal(1), Decimal(2), None], [1, 2, None]),
+        (pd.Categorical(["b", None, "a"], categories=["a", "b", "c"]), ["b", None, "a"]),
+        (pd.to_datetime(["2020-01-01", None, "2021-01-01"]), ["2020-01-01 00:00:00", None, "2021-01-01 00:00:00"]),
+    ],
+)
+def test_labels_are_the_same_however_they_are_stored(values, expected):
+    found = class_labels(pd.Series(values), "label")
+    assert [None if pd.isna(label) else label for label in found] == expected
+    assert [type(label) for label in found.dropna()] == [type(label) for label in expected if label is not None]
+
+
+def test_labels_that_are_none_are_named():
+    with pytest.raises(ValueError, match=r"the label 'y' holds numbers that are not whole, such as 0\.5: .* regress"):
+        class_labels(pd.Series([1.0, 0.5]), "y")
+    with pytest.raises(ValueError, match="the column 'y' holds lists or arrays, first in row 0"):
+        class_labels(pd.Series([[1], [2]]), "y")

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sparsam.io.tables import CsvFormat, read_table, take_columns
+from sparsam.io.columns import as_numbers
+from sparsam.io.tables import CsvFormat, has_header, read_table, take_columns
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_formats_that_contradict_themselves_are_refused(marks):
 
 
 def test_text_stays_as_it_is_written(write):
-    path = write("code,x\n01,1\n2,01\n,3\n")
+    path = write("code,x\n01,1\n2,1\n,3\n")
     table = read_table(path, text=["code", "another"])
     assert table.code.tolist()[:2] == ["01", "2"]
     assert table.code.isna().tolist() == [False, False, True]
@@ -97,3 +98,69 @@ def test_missing_and_unknown_files_are_named():
         read_table(Path("nothing.csv"))
     with pytest.raises(ValueError, match=r"table.xlsx: unknown format; use one of .csv, .tsv, .parquet, .npz"):
         read_table(Path("table.xlsx"))
+
+
+def test_a_column_has_one_type_however_long_the_file_is(write):
+    """Pandas reads pieces of 256 KiB, in some of which all the codes are digits."""
+    rows = [*["01,1.5"] * 60_000, *["A,2.5"] * 10]
+    table = read_table(write("\n".join(["code,x", *rows])))
+    assert set(table.code) == {"01", "A"}
+
+
+@pytest.mark.parametrize("form", [CsvFormat(sep=";"), CsvFormat(sep=";", decimal=",")])
+def test_leading_zeros_make_codes(write, form):
+    table = read_table(write("zip;n;x;time\n01;1;0.5;10\n1;2;0.25;20\n"), csv_format=form)
+    assert table.zip.tolist() == ["01", "1"]
+    assert table.n.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("values", "form", "expected"),
+    [
+        ("82,2 ? -1,5", CsvFormat(sep=";", decimal=","), [82.2, np.nan, -1.5]),
+        ("4,306 - 12", CsvFormat(sep=";", thousands=","), [4306, np.nan, 12]),
+        ("4.306,5 - 12", CsvFormat(sep=";", decimal=",", thousands="."), [4306.5, np.nan, 12]),
+        ("True ? false", CsvFormat(sep=";"), [1, np.nan, 0]),
+    ],
+)
+def test_marks_of_missing_values_stand_beside_any_format(write, values, form, expected):
+    lines = [f"{k};{value}" for k, value in enumerate(values.split())]
+    table = read_table(write("\n".join(["k;x", *lines])), csv_format=form)
+    np.testing.assert_array_equal(as_numbers(table.x, "x", form), expected)
+
+
+@pytest.mark.parametrize("values", ["999 1.234 4.306", "1.234.567 12 1"])
+def test_dots_between_thousands_are_not_decimal_points(write, values):
+    content = "\n".join(["k;x", *(f"{k};{value}" for k, value in enumerate(values.split()))])
+    table = read_table(write(content), csv_format=CsvFormat(sep=";", decimal=","))
+    with pytest.raises(ValueError, match=r"give --decimal ',' --thousands '\.'$"):
+        as_numbers(table.x, "x", CsvFormat(sep=";", decimal=","))
+
+
+@pytest.mark.parametrize(
+    ("content", "rows", "named"),
+    [
+        ("5.1,3.5\n4.9,3.0\n", 2, False),
+        ("2001,2002,2003\n1,2,3\n", 1, True),
+        ("0,1\n1,2\n", 1, True),
+        ("a,b\n1,2\n", 1, True),
+    ],
+)
+def test_a_header_may_be_missing(write, content, rows, named):
+    said = []
+    table = read_table(write(content), said.append, needs_header=False)
+    assert (len(table), has_header(table)) == (rows, named)
+    assert ["has no header" in text for text in said] == ([] if named else [True])
+
+
+def test_rows_are_numbered_from_0_and_a_named_index_is_a_column(tmp_path):
+    frame = pd.DataFrame({"x": [1.0, 2.0]}, index=[100, 101])
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet").index.tolist() == [0, 1]
+    frame.rename_axis("year").to_parquet(tmp_path / "b.parquet")
+    assert list(read_table(tmp_path / "b.parquet")) == ["year", "x"]
+
+
+def test_arrays_of_most_rows_are_the_columns(tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.ones((20, 2)), y=np.arange(20), loss=np.arange(100))
+    assert list(read_table(tmp_path / "a.npz")) == ["X_0", "X_1", "y"]

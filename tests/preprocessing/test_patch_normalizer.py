@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import config_context
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sparsam.images import natural_images, normalize_patches, sample_patches
@@ -70,3 +71,13 @@ def test_other_units_are_a_warning_with_the_share(patches, units, message):
     normalizer = PatchNormalizer().fit(patches)
     with pytest.warns(UserWarning, match=message):
         normalizer.transform(units * patches)
+
+
+def test_arrays_of_other_libraries_become_numpys(patches, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    monkeypatch.setattr("scipy._lib._array_api.SCIPY_ARRAY_API", "1", raising=False)
+    expected = PatchNormalizer().fit_transform(patches[:50])
+    with config_context(array_api_dispatch=True):
+        found = PatchNormalizer().fit_transform(torch.tensor(patches[:50]))
+    np.testing.assert_array_equal(found, expected)

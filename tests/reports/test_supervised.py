@@ -72,7 +72,8 @@ def of_shares(n, inside):
         ((500, 800, 900, 972, 990), "warning", "larger than the residuals"),  # p = 0.0008
         ((500, 800, 900, 950, 974), "warning", "promises more than it keeps"),  # in the tail alone
         ((446, 800, 900, 950, 990), "warning", "promises more than it keeps"),  # in the middle alone
-        ((554, 800, 900, 950, 970), "warning", "one covariance does not suit all rows"),
+        ((554, 800, 900, 950, 970), "warning", "one covariance does not suit all rows. Residuals have heavier tails"),
+        ((384, 848, 965, 1000, 1000), "warning", "residuals have lighter tails than a normal distribution"),  # uniform
     ],
 )
 def test_coverage_is_judged_at_every_share_in_both_directions(inside, kind, said):

@@ -6,7 +6,7 @@ once.
 
 import sys
 
-from sparsam.cli.interrupts import INTERRUPTED, handle_interrupts
+from sparsam.cli.interrupts import INTERRUPTED, handle_interrupts, ignore_interrupts
 
 __all__ = ["main"]
 
@@ -20,3 +20,5 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    finally:
+        ignore_interrupts()

@@ -85,7 +85,7 @@ def classify(
     model = NoisyLabelClassifier(**hyperparameters)
     model.check_hyperparameters()
     training, test = table_options.split(inputs, test_fraction, hyperparameters["random_state"], labels)
-    inputs, columns = table_options.usable_columns(inputs, training)
+    inputs, columns = table_options.usable_columns(inputs, training, csv_format)
     pipeline = table_pipeline(columns, model)
     table_options.warn_of_determining_inputs(inputs, table[[label]])
     say(f"{len(training)} rows to train on, {len(test)} to score, {len(counts)} classes; compiling")
@@ -192,23 +192,14 @@ def _write(model: Any, suspects: pd.DataFrame, out: Path, overwrite: bool) -> No
 
 def with_labels(table: pd.DataFrame, label: str) -> pd.DataFrame:
     """Leave out rows without a label; return labels as plain values."""
+    from sparsam.io.columns import class_labels
     from sparsam.io.tables import listed, take_columns
 
     columns = take_columns(table, [label])
     if columns != [label]:
         raise ValueError(f"--label {label} means {len(columns)} columns, {listed(columns)}: name one of them")
-    known = table[label].notna()
+    labels = class_labels(table[label], label)
+    known = labels.notna()
     if not known.all():
         say(f"Left out: {int((~known).sum())} rows without a label")
-    return table[known].assign(**{label: _plain(table[label][known])})
-
-
-def _plain(labels: pd.Series) -> pd.Series:
-    """Return labels of the type that they would have had without missing ones, and without unused categories.
-
-    A gap makes floats of whole numbers, and objects of truth values.
-    """
-    labels = labels.astype(object).infer_objects()
-    if labels.dtype.kind == "f" and (labels == labels.round()).all():
-        return labels.astype(int)
-    return labels
+    return table[known].assign(**{label: labels[known].infer_objects()})

@@ -60,7 +60,7 @@ def encode(
     from sparsam._utils.atomic_write import atomic_write
 
     learned = load_learned(model)
-    if holds_rows(data):
+    if holds_rows(data) or ("rows" in learned.origin and data.suffix.lower() == ".npz"):
         rows: Any = read_numbers(data, table_options.csv_format(sep, decimal, thousands, encoding))
         places = None
     else:
@@ -120,9 +120,7 @@ class Encoder:
         import numpy as np
 
         scaler, autoencoder = self.learned.scaler, self.learned.autoencoder
-        names = list(getattr(autoencoder, "feature_names_in_", []))
-        if hasattr(rows, "columns"):
-            rows = _named(rows, names) if names else rows.to_numpy()
+        rows = _with_names(rows, list(getattr(autoencoder, "feature_names_in_", [])))
         if scaler is not None and self.scale:
             rows = scaler.transform(rows)
             width = RANGE[1] - RANGE[0]
@@ -131,8 +129,18 @@ class Encoder:
         return np.ascontiguousarray(autoencoder.transform(rows))
 
 
-def _named(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return the columns of the training, in its order, without gaps."""
+def _with_names(rows: Any, names: list[str]) -> Any:
+    """Return the columns of the training, in its order, without gaps; an array has them in that order."""
+    if not names:
+        return getattr(rows, "values", rows)
+    if not hasattr(rows, "columns"):
+        import pandas as pd
+
+        from sparsam.io.tables import listed
+
+        if rows.shape[1] != len(names):
+            raise ValueError(f"rows of {rows.shape[1]} numbers, and the model takes {len(names)}: {listed(names)}")
+        return pd.DataFrame(rows, columns=names)
     missing = [name for name in names if name not in rows]
     if missing:
         raise ValueError(f"the column {missing[0]!r} is missing, or does not hold numbers")

@@ -100,10 +100,10 @@ def load(
     # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
     raw = [name for name, image in loaded.items() if (image.min() >= 0 if whiten is None else whiten)]
     if whiten is None:
-        say(
-            f"Whitening {len(raw)} of {len(loaded)} images; the others have negative pixels and are taken as whitened "
-            "already (--whiten, --no-whiten decide otherwise)"
+        others = (
+            "" if len(raw) == len(loaded) else "; the others have negative pixels and are taken as whitened already"
         )
+        say(f"Whitening {len(raw)} of {len(loaded)} images{others} (--whiten, --no-whiten decide otherwise)")
     for done, name in enumerate(raw, start=1):
         loaded[name] = images.whiten({name: loaded[name]})[0]
         display.count("images whitened", done, len(raw))

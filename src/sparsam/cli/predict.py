@@ -15,11 +15,13 @@ from sparsam.cli.console import require_files, say
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sparsam.io.tables import CsvFormat
+
 FORMATS = (".csv", ".parquet")
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model.skops that `sparsam regress` or `sparsam classify` wrote.")],
+    model: Annotated[Path, typer.Argument(help="Folder of a run of regress or classify, or its model.skops.")],
     data: Annotated[Path, typer.Argument(help="Table with the input columns: .csv, .tsv, .parquet or .npz.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File for the predictions: .csv or .parquet.")],
     proba: Annotated[
@@ -40,6 +42,7 @@ def predict(
         raise ValueError(f"{out}: unknown format; use one of {', '.join(FORMATS)}")
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} exists: name another file, or replace it with --overwrite")
+    model = model / table_options.MODEL_FILE if model.is_dir() else model
     require_files(model, data)
     from sparsam._utils.atomic_write import atomic_write
     from sparsam.io.pipelines import load_pipeline
@@ -48,7 +51,7 @@ def predict(
     fitted = load_pipeline(model)
     csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
     table = read_table(data, say, csv_format=csv_format, text=fitted.categorical)
-    inputs = fitted.pipeline[:-1].transform(fitted.take_inputs(table, say))
+    inputs = fitted.pipeline[:-1].transform(fitted.take_inputs(table, say, csv_format))
     estimator = fitted.pipeline[-1]
     if hasattr(estimator, "classes_"):
         if conditional:
@@ -57,7 +60,7 @@ def predict(
     else:
         if proba:
             raise ValueError("--proba is about the classes of a classification, and this model is a regression")
-        predictions = _numbers(estimator, inputs, fitted.targets, table if conditional else None)
+        predictions = _numbers(estimator, inputs, fitted.targets, table if conditional else None, csv_format)
     predictions.index = table.index
     with atomic_write(out, overwrite=overwrite) as file:
         if out.suffix.lower() == ".csv":
@@ -78,7 +81,9 @@ def _classes(estimator: Any, inputs: Any, name: str, proba: bool) -> pd.DataFram
     return pd.DataFrame(columns)
 
 
-def _numbers(estimator: Any, inputs: Any, names: list[str], table: pd.DataFrame | None) -> pd.DataFrame:
+def _numbers(
+    estimator: Any, inputs: Any, names: list[str], table: pd.DataFrame | None, form: CsvFormat
+) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
@@ -88,7 +93,7 @@ def _numbers(estimator: Any, inputs: Any, names: list[str], table: pd.DataFrame 
         means, deviations = estimator.predict(inputs, return_std=True)
     else:
         given = table.reindex(columns=names)
-        known = np.column_stack([as_numbers(given[name], name, kind="target") for name in names])
+        known = np.column_stack([as_numbers(given[name], name, form, kind="target") for name in names])
         means, deviations = estimator.predict_conditional(inputs, known, return_std=True)
     means, deviations = (np.reshape(values, (len(values), -1)) for values in (means, deviations))
     columns: dict[str, Any] = {}

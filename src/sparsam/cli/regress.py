@@ -66,7 +66,7 @@ def regress(
 
     csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
     table = read_table(data, say, csv_format=csv_format)
-    targets = numeric_targets(table, take_columns(table, target))
+    targets = numeric_targets(table, take_columns(table, target), csv_format)
     inputs = table.drop(columns=[*targets, *take_columns(table, ignore or [])])
     inputs, targets = with_targets(inputs, targets)
     from sparsam.estimators.regressor import MultivariateNormalRegressor
@@ -75,7 +75,7 @@ def regress(
     model = MultivariateNormalRegressor(**hyperparameters)
     model.check_hyperparameters()
     training, test = table_options.split(inputs, test_fraction, hyperparameters["random_state"])
-    inputs, columns = table_options.usable_columns(inputs, training)
+    inputs, columns = table_options.usable_columns(inputs, training, csv_format)
     pipeline = table_pipeline(columns, model)
     table_options.warn_of_determining_inputs(inputs, targets)
     of_targets = "1 target" if targets.shape[1] == 1 else f"{targets.shape[1]} targets"

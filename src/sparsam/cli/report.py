@@ -154,8 +154,9 @@ def _of_table(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str
     of_run = metrics["data"]
     path = data or Path(of_run["table"])
     _still_there([path], "--data")
-    table = read_table(path, say, csv_format=_csv_format(of_run), text=fitted.categorical)
-    inputs, targets, labels = _rows(fitted, table)
+    csv_format = _csv_format(of_run)
+    table = read_table(path, say, csv_format=csv_format, text=fitted.categorical)
+    inputs, targets, labels = _rows(fitted, table, csv_format)
     n_test, n = of_run["n_test"], of_run["n_training"] + of_run["n_test"]
     if len(inputs) != n:
         raise ValueError(
@@ -175,7 +176,7 @@ def _of_table(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str
     return arguments | ({"test": (inputs.iloc[test], targets[test])} if n_test else {})
 
 
-def _rows(fitted: Any, table: pd.DataFrame) -> tuple[pd.DataFrame, Any, Any]:
+def _rows(fitted: Any, table: pd.DataFrame, form: CsvFormat) -> tuple[pd.DataFrame, Any, Any]:
     """Inputs, targets, and of a classification the labels by which it was split."""
     from sparsam.cli.classify import with_labels
     from sparsam.cli.regress import with_targets
@@ -184,9 +185,9 @@ def _rows(fitted: Any, table: pd.DataFrame) -> tuple[pd.DataFrame, Any, Any]:
     if hasattr(fitted.pipeline[-1], "classes_"):
         table = with_labels(table, fitted.targets[0])
         labels = table[fitted.targets[0]].to_numpy()
-        return fitted.take_inputs(table), labels, labels
-    targets = numeric_targets(table, fitted.targets)
-    inputs, targets = with_targets(fitted.take_inputs(table), targets)
+        return fitted.take_inputs(table, form=form), labels, labels
+    targets = numeric_targets(table, fitted.targets, form)
+    inputs, targets = with_targets(fitted.take_inputs(table, form=form), targets)
     return inputs, targets.to_numpy(), None
 
 

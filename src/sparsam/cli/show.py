@@ -72,20 +72,25 @@ def show(
             raise ValueError("--show: Matplotlib finds no display to open a window on; use --save FILE")
         from sparsam.display.filter_display import as_images
         from sparsam.display.filters import plot_filters
+        from sparsam.display.weights import plot_weights
 
-        plot_filters(
-            as_images(estimator.components_, shape),
-            normalize_each=normalize_each,
-            normalize_all=normalize_all,
-            n_columns=n_columns,
-            image_width=image_width,
-            cmap=cmap,
-            border_color=border_color,
-            border_width=border_width,
-            library=library,
-            save=save,
-            show=show,
-        )
+        if shape is None and origin:  # rows that are no pictures
+            names = getattr(estimator, "feature_names_in_", None)
+            plot_weights(estimator.components_, names=names, save=save, show=show)
+        else:
+            plot_filters(
+                as_images(estimator.components_, shape),
+                normalize_each=normalize_each,
+                normalize_all=normalize_all,
+                n_columns=n_columns,
+                image_width=image_width,
+                cmap=cmap,
+                border_color=border_color,
+                border_width=border_width,
+                library=library,
+                save=save,
+                show=show,
+            )
     if as_json:
         print_json(figures)
     else:

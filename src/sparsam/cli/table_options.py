@@ -51,11 +51,11 @@ def csv_format(sep: str | None, decimal: str, thousands: str | None, encoding: s
     return CsvFormat("\t" if sep == r"\t" else sep, decimal, thousands, encoding)
 
 
-def usable_columns(inputs: pd.DataFrame, training: Any) -> tuple[pd.DataFrame, list[Column]]:
+def usable_columns(inputs: pd.DataFrame, training: Any, form: CsvFormat) -> tuple[pd.DataFrame, list[Column]]:
     """Give each column the type that a model takes, decide by the rows to train on, and say what was decided."""
     from sparsam.io.columns import describe_columns, typed_columns
 
-    typed, dropped = typed_columns(inputs)
+    typed, dropped = typed_columns(inputs, form)
     columns = sorted(
         [*describe_columns(typed.iloc[training]), *dropped], key=lambda column: list(inputs).index(column.name)
     )

@@ -107,10 +107,11 @@ def read_numbers(path: Path, csv_format: CsvFormat) -> Any:
 
         return map_rows(path)
     from sparsam.io.columns import numeric_columns
-    from sparsam.io.tables import read_table
+    from sparsam.io.tables import has_header, read_table
 
-    numbers, columns = numeric_columns(read_table(path, say, csv_format=csv_format, needs_header=False))
+    table = read_table(path, say, csv_format=csv_format, needs_header=False)
+    numbers, columns = numeric_columns(table, csv_format)
     for column in columns:
         if column.remark:
             say(f"  {column}")
-    return numbers if any(not name.isdigit() for name in numbers) else numbers.to_numpy()
+    return numbers if has_header(table) else numbers.to_numpy()

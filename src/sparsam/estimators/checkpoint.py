@@ -66,6 +66,8 @@ class Checkpoint:
     def __post_init__(self) -> None:
         if not isinstance(self.folder, str | os.PathLike):
             raise TypeError(f"folder must be the path of a folder, got {self.folder!r}")
+        if not os.fspath(self.folder):
+            raise ValueError("folder is empty: name one, or leave checkpoint=None")
         _ = self.seconds
         for name in ("resume", "per_fit"):
             if not isinstance(getattr(self, name), bool):

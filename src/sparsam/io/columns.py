@@ -15,10 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import infer_dtype
 
+from sparsam.io.csv_format import MISSING_MARKS, PLAIN, CsvFormat, format_hint, is_code, numbers_in
+
 __all__ = [
     "Column",
     "as_categories",
     "as_numbers",
+    "class_labels",
     "describe_columns",
     "numeric_columns",
     "numeric_targets",
@@ -27,17 +30,14 @@ __all__ = [
 
 MOST_CATEGORIES = 50  # more are identifiers, or free text
 SHOWN_CATEGORIES = 5
-MISSING_MARKS = ("?", "-", "--", ".", "")
-"""Text that stands for a missing value in a column of numbers."""
-
 DATES_REMARK = "dates or times; make numbers of them first"
 NUMERIC = ("integer", "floating", "boolean", "decimal", "mixed-integer-float")
 DATES = ("datetime64", "datetime", "date", "time", "timedelta64", "timedelta", "period")
-GROUPED = re.compile(r"[+-]?\d{1,3}((,\d{3})+(\.\d+)?|([' \u202f\u00a0]\d{3})+([.,]\d+)?|(\.\d{3}){2,}(,\d+)?)")
-WITH_COMMA = re.compile(r"[+-]?\d*,\d+")
-
 NAMELESS = re.compile(r"Unnamed: \d+|")  # by pandas, where the header has no name
-DATE = re.compile(r"\d{4}-\d\d?-\d\d?([T ].*)?|\d\d?[./]\d\d?[./]\d{4}( .*)?|\d{4}/\d\d?/\d\d?( .*)?")
+DATE = re.compile(
+    r"(\d{4}[-/]\d\d?[-/]\d\d?|\d\d?[-./]\d\d?[-./]\d{2,4}|\d\d?[ -][A-Za-z]{3,9}[ -]\d{2,4})([T ].*)?"
+    r"|\d\d?:\d\d(:\d\d)?.*"
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,14 @@ class Column:
         return f"{self.name}: {self.kind}" + f"; {self.remark}" * bool(self.remark)
 
 
-def typed_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Column]]:
+def typed_columns(table: pd.DataFrame, form: CsvFormat = PLAIN) -> tuple[pd.DataFrame, list[Column]]:
     """Make floats of columns of numbers and text of categories; leave dates out.
+
+    Parameters
+    ----------
+    table : DataFrame
+    form : CsvFormat, default: the plain one
+        In which text writes numbers.
 
     Returns
     -------
@@ -77,8 +83,8 @@ def typed_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Column]]:
             dropped.append(Column(name, "dropped", DATES_REMARK))
         elif kind == "empty" or values.isna().all():
             dropped.append(Column(name, "dropped", "without any value"))
-        elif kind in NUMERIC or (kind != "categorical" and _is_numeric_text(values, name)):
-            numbers = as_numbers(values, name)
+        elif kind in NUMERIC or (kind != "categorical" and _is_numeric_text(values, name, form)):
+            numbers = as_numbers(values, name, form)
             if NAMELESS.fullmatch(name) and (numbers == numbers.round()).all() and (np.diff(numbers) > 0).all():
                 dropped.append(Column(name, "dropped", "a counter of the rows, without a name"))
             else:
@@ -90,24 +96,19 @@ def typed_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Column]]:
     return pd.DataFrame(typed, index=table.index), dropped
 
 
-def _is_numeric_text(values: pd.Series, name: str) -> bool:
+def _is_numeric_text(values: pd.Series, name: str, form: CsvFormat) -> bool:
     """Tell whether text consists of numbers and marks of missing values; refuse numbers in another format."""
     known = as_categories(values, name).dropna()
-    texts = known[~known.isin(MISSING_MARKS)].astype(str)
-    if pd.to_numeric(texts, errors="coerce").notna().all():
-        return len(texts) > 0
-    plain = pd.to_numeric(texts, errors="coerce").notna()
-    for pattern, cure in (
-        (GROUPED, "numbers with a mark between thousands: give --thousands (and --decimal, if that is another)"),
-        (WITH_COMMA, "numbers with a decimal comma: give --decimal ','"),
-    ):
-        if (plain | texts.str.fullmatch(pattern)).all():
-            row = int(np.flatnonzero(~plain)[0])
-            raise ValueError(f"the column {name!r} seems to hold {cure}. Its first such value is {texts.iloc[row]!r}")
-    return False
+    texts = known[~known.isin(MISSING_MARKS)]
+    if texts.empty or is_code(texts).any():
+        return False
+    hint = format_hint(texts, form)
+    if hint:
+        raise ValueError(f"the column {name!r} seems to hold numbers in another format; {hint}")
+    return bool(numbers_in(texts, form).notna().all())
 
 
-def as_numbers(values: pd.Series, name: str, *, kind: str = "column") -> NDArray[np.float64]:
+def as_numbers(values: pd.Series, name: str, form: CsvFormat = PLAIN, *, kind: str = "column") -> NDArray[np.float64]:
     """Convert a column to floats, NaN where a value is missing or a mark such as "?" stands for one.
 
     Raises
@@ -115,20 +116,22 @@ def as_numbers(values: pd.Series, name: str, *, kind: str = "column") -> NDArray
     ValueError
         If a value is no number, or infinite: it names the column, the value and its row.
     """
-    missing = values.isna().to_numpy()
-    if not pd.api.types.is_numeric_dtype(values.dtype):
-        missing = missing | values.isin(MISSING_MARKS).to_numpy()
-        values = values.astype(object)
-    numbers = pd.to_numeric(values.mask(missing), errors="coerce").to_numpy(float, na_value=np.nan)
-    for faulty, what in ((np.isnan(numbers) & ~missing, None), (np.isinf(numbers), "infinity")):
-        if faulty.any():
-            row = int(np.argmax(faulty))
-            found = what or f"{values.iloc[row]!r}, which is no number"
-            raise ValueError(
-                f"the {kind} {name!r} holds {found}, first in row {values.index[row]} (the first row is 0): correct "
-                "the value, or leave it empty"
-            )
-    return numbers
+    texts = pd.Series(dtype=object)
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        numbers = values.to_numpy(float, na_value=np.nan)
+        missing = values.isna().to_numpy()
+    else:
+        texts = as_categories(values, name)
+        missing = (texts.isna() | texts.isin(MISSING_MARKS)).to_numpy()
+        numbers = np.where(missing, np.nan, numbers_in(texts, form).to_numpy())
+    faulty = (np.isnan(numbers) & ~missing) | np.isinf(numbers)
+    if not faulty.any():
+        return numbers
+    row = int(np.argmax(faulty))
+    found = "infinity" if np.isinf(numbers[row]) else f"{values.iloc[row]!r}, which is no number"
+    cure = format_hint(texts.dropna(), form) or "correct the value, or leave it empty"
+    place = f"first in row {values.index[row]} (the first row is 0)"
+    raise ValueError(f"the {kind} {name!r} holds {found}, {place}: {cure}")
 
 
 def as_categories(values: pd.Series, name: str) -> pd.Series:
@@ -201,7 +204,9 @@ def _categorical(values: pd.Series) -> Column:
 
 
 def _about_texts(values: pd.Series, known: pd.Series, n_categories: int) -> str:
-    plain = pd.to_numeric(known, errors="coerce").notna()
+    if is_code(known).any() and known.str.isdigit().all():
+        return f"{n_categories} different codes with leading zeros"
+    plain = numbers_in(known).notna()
     if plain.mean() > 0.5:
         bad = known[~plain & ~known.isin(MISSING_MARKS)]
         share = f"text, though {plain.mean():.0%} of its values are numbers"
@@ -209,7 +214,7 @@ def _about_texts(values: pd.Series, known: pd.Series, n_categories: int) -> str:
     return f"{n_categories} different texts in {len(values)} rows, such as {known.iloc[0]!r}: names, or free text"
 
 
-def numeric_targets(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+def numeric_targets(table: pd.DataFrame, columns: list[str], form: CsvFormat = PLAIN) -> pd.DataFrame:
     """Return target columns as floats, NaN where missing.
 
     Raises
@@ -220,13 +225,13 @@ def numeric_targets(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     targets = {}
     for name in columns:
         kind = infer_dtype(table[name], skipna=True)
-        if not (kind == "empty" or kind in NUMERIC or _is_numeric_text(table[name], name)):
+        if not (kind == "empty" or kind in NUMERIC or _is_numeric_text(table[name], name, form)):
             shown = table[name].dropna().iloc[0]
             raise ValueError(
                 f"the target {name!r} is not numeric, its first value is {text_of(shown)!r}: choose another, or "
                 f"predict categories by `sparsam classify --label {name}`"
             )
-        targets[name] = as_numbers(table[name], name, kind="target")
+        targets[name] = as_numbers(table[name], name, form, kind="target")
         known = pd.Series(targets[name]).dropna()
         if known.empty:
             raise ValueError(f"the target {name!r} holds no value at all: choose another")
@@ -235,7 +240,31 @@ def numeric_targets(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame(targets, index=table.index)
 
 
-def numeric_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Column]]:
+def class_labels(values: pd.Series, name: str) -> pd.Series:
+    """Return labels as whole numbers, truth values or text, and NaN where one is missing, whatever has stored them.
+
+    Raises
+    ------
+    ValueError
+        If they are numbers that are not whole, or lists: it names the column.
+    """
+    kind = infer_dtype(values, skipna=True)
+    missing = values.isna() | values.isin(MISSING_MARKS)
+    if kind == "boolean" or (kind == "integer" and not missing.any()):
+        return values.astype(object).where(~missing, np.nan)
+    if kind not in NUMERIC:
+        return as_categories(values, name).where(~missing, np.nan)
+    numbers = pd.Series(as_numbers(values, name, kind="label"), values.index)
+    broken = numbers[numbers != numbers.round()].dropna()
+    if len(broken):
+        raise ValueError(
+            f"the label {name!r} holds numbers that are not whole, such as {broken.iloc[0]:g}: predict numbers by "
+            f"`sparsam regress --target {shlex.quote(name)}`, or write classes as text"
+        )
+    return pd.Series([np.nan if np.isnan(number) else int(number) for number in numbers], values.index, dtype=object)
+
+
+def numeric_columns(table: pd.DataFrame, form: CsvFormat = PLAIN) -> tuple[pd.DataFrame, list[Column]]:
     """Return the columns of numbers, and what was decided about each column.
 
     Raises
@@ -243,7 +272,7 @@ def numeric_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Column]]:
     ValueError
         If there is none, or as in `typed_columns`.
     """
-    typed, dropped = typed_columns(table)
+    typed, dropped = typed_columns(table, form)
     text = [name for name in typed if typed[name].dtype.kind != "f"]
     numbers = typed.drop(columns=text)
     if numbers.empty:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
+import numpy as np
 import pandas as pd
 import skops.io
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from skops.io.exceptions import UnsupportedTypeException, UntrustedTypesFoundExc
 
 from sparsam._utils.atomic_write import atomic_write
 from sparsam.io.columns import Column, as_categories, as_numbers, text_of
+from sparsam.io.csv_format import PLAIN, CsvFormat
 from sparsam.io.schemas import LAYOUTS, MOVED, Layout
 from sparsam.io.tables import listed
 
@@ -57,7 +59,12 @@ class TableModel:
     inputs: list[str]
     targets: list[str]
 
-    def take_inputs(self, table: pd.DataFrame, say: Callable[[str], None] = lambda message: None) -> pd.DataFrame:
+    def take_inputs(
+        self,
+        table: pd.DataFrame,
+        say: Callable[[str], None] = lambda message: None,
+        form: CsvFormat = PLAIN,
+    ) -> pd.DataFrame:
         """Return the table's input columns, each with the type that it had in the training.
 
         Parameters
@@ -66,6 +73,8 @@ class TableModel:
             Read with ``text=model.categorical``, so that codes such as 01 stay as they are written.
         say : callable, default: silent
             Takes a message about categories that the training did not have; they count as none.
+        form : CsvFormat, default: the plain one
+            In which text writes numbers.
 
         Raises
         ------
@@ -80,12 +89,16 @@ class TableModel:
                 + f" that the model was trained on; it has {listed(list(map(str, table.columns)))}"
             )
         numeric, categories = self._columns(NUMBERS), self._categories
-        taken = {}
+        taken: dict[str, Any] = {}
         for name in self.inputs:
             if name in categories:
                 taken[name] = _with_categories(table[name], categories[name], say)
-            else:  # a column in neither part was dropped
-                taken[name] = as_numbers(table[name], name) if name in numeric else table[name]
+            elif name in numeric:
+                taken[name] = as_numbers(table[name], name, form)
+                if len(table) and np.isnan(taken[name]).all():
+                    say(f"{name}: missing in all rows, imputed as in the training")
+            else:  # it was dropped
+                taken[name] = table[name]
         return pd.DataFrame(taken, index=table.index)
 
     @property
@@ -120,6 +133,9 @@ def _with_categories(values: pd.Series, categories: NDArray[Any], say: Callable[
     if unknown.any():
         shown = listed([repr(text) for text in texts[unknown].unique()], most=5)
         say(f"{values.name}: {shown} (rows: {int(unknown.sum())}), unknown from the training, counts as no category")
+    n_missing = int(texts.isna().sum())
+    if n_missing and not pd.isna(categories).any():
+        say(f"{values.name}: missing in {n_missing} rows, and never in the training, counts as no category")
     return texts.map(lambda text: known.get(text, text), na_action="ignore")
 
 

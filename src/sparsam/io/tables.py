@@ -7,59 +7,22 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["TABLES", "CsvFormat", "listed", "read_table", "take_columns"]
+from sparsam.io.csv_format import MISSING_MARKS, CsvFormat, is_code, numbers_in
+
+__all__ = ["TABLES", "CsvFormat", "has_header", "listed", "read_table", "take_columns"]
 
 TABLES = (".csv", ".tsv", ".parquet", ".npz")
 SEPARATORS = {";": "';'", "\t": r"'\t'", "|": "'|'", ",": "','", " ": r"'\s+'"}
 """Separators to look for where a file has one column, and how a command line takes them."""
 ENCODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # by the bytes that a file begins with
-ARRAYS = "arrays"  # key of DataFrame.attrs: the columns of each two-dimensional array
-
-
-@dataclass(frozen=True)
-class CsvFormat:
-    r"""Format of a text table.
-
-    Attributes
-    ----------
-    sep : str or None, default=None
-        Separator of values: one character, or ``\s+`` for spaces. None: a comma, in .tsv files a tab.
-    decimal : str, default="."
-        Decimal point.
-    thousands : str or None, default=None
-        Separator of thousands.
-    encoding : str, default="utf-8"
-        Encoding of the text.
-
-    Raises
-    ------
-    ValueError
-        If a mark is longer than one character, or two are the same.
-    LookupError
-        If Python knows no such encoding.
-    """
-
-    sep: str | None = None
-    decimal: str = "."
-    thousands: str | None = None
-    encoding: str = "utf-8"
-
-    def __post_init__(self) -> None:
-        """Check the marks."""
-        "".encode(self.encoding)
-        for name in ("sep", "decimal", "thousands"):
-            mark = getattr(self, name)
-            if mark is not None and len(mark) != 1 and not (name == "sep" and mark == r"\s+"):
-                raise ValueError(f"{name} must be one character, got {mark!r}")
-        if self.decimal in (self.sep, self.thousands):
-            raise ValueError(f"decimal and another mark are both {self.decimal!r}")
+ARRAYS, NO_HEADER = "arrays", "no header"  # keys of DataFrame.attrs: columns of two-dimensional arrays; True
+LEADING_ZERO = re.compile(rb"(?:^|[^0-9.,])0[0-9]")
 
 
 def read_table(
@@ -72,8 +35,8 @@ def read_table(
 ) -> pd.DataFrame:
     """Read a table with named columns.
 
-    Of an .npz file every array of one or two dimensions is a column, or columns NAME_0, NAME_1, ...; those of fewer
-    rows than the longest are left out, as is said.
+    Of an .npz file every array of one or two dimensions is a column, or columns NAME_0, NAME_1, ...; those of another
+    number of rows than most are left out, as is said. In text, digits with leading zeros are codes and stay text.
 
     Parameters
     ----------
@@ -103,11 +66,11 @@ def read_table(
         raise FileNotFoundError(f"no such file: {path}")
     try:
         if suffix == ".parquet":
-            table = pd.read_parquet(path)
+            table = _with_row_numbers(pd.read_parquet(path))
         elif suffix == ".npz":
             table = _read_arrays(path, say)
         else:
-            table = _read_text(path, csv_format or CsvFormat(), text, needs_header)
+            table = _read_text(path, csv_format or CsvFormat(), text, needs_header, say)
     except ImportError as error:
         raise ValueError(f"{path}: Parquet files need pyarrow; pip install 'sparsam[parquet]'") from error
     except UnicodeDecodeError as error:
@@ -121,38 +84,89 @@ def read_table(
     return table
 
 
-def _read_text(path: Path, form: CsvFormat, text: Collection[str], needs_header: bool) -> pd.DataFrame:
+def has_header(table: pd.DataFrame) -> bool:
+    """Tell whether the names of the columns were in the file."""
+    return not table.attrs.get(NO_HEADER, False)
+
+
+def _with_row_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Number the rows from 0 on; an index with a name is a column."""
+    return table.reset_index(drop=table.index.names == [None])
+
+
+def _read_text(
+    path: Path, form: CsvFormat, text: Collection[str], needs_header: bool, say: Callable[[str], None]
+) -> pd.DataFrame:
     sep = form.sep or ("\t" if path.suffix.lower() == ".tsv" else ",")
     header, row = _first_rows(path, sep, form.encoding)
-    if header and not needs_header and all(_is_number(name, form) for name in header):
-        return pd.read_csv(
-            path, sep=sep, decimal=form.decimal, thousands=form.thousands, encoding=form.encoding, header=None
-        )
+    if header and not needs_header and _is_data(header, form):
+        say(f"{path.name} has no header: its first line consists of numbers")
+        table = _parse(path, sep, form, header=None)
+        table.attrs[NO_HEADER] = True
+        return table
     _refuse_duplicates(path, [name for name in header if name])
     if len(row) > len(header) > 0:  # pandas would take the first values for an index
         raise ValueError(
             f"its first row has {len(row)} values, and its header {len(header)} names: name each column, and end no "
             f"row with a separator{_separator_hint(header, sep)}"
         )
-    types = {name: str for name in text if name in header}
+    if needs_header and len(header) > 1 and _is_data(header, form):
+        say(f"Warning: the first line of {path.name} is taken for a header, and it consists of numbers")
     try:
-        table = pd.read_csv(
-            path, sep=sep, decimal=form.decimal, thousands=form.thousands, encoding=form.encoding, dtype=types
-        )
+        table = _parse(path, sep, form, dtype={name: str for name in text if name in header})
     except pd.errors.ParserError as error:
         raise ValueError(f"{str(error).strip()}{_separator_hint(header, sep)}") from error
     if table.shape[1] == 1 and _separator_hint(header, sep):
         raise ValueError(f"it has one column, {header[0]!r}{_separator_hint(header, sep)}")
-    return table
+    codes = {name: column for name, column in _codes(path, sep, form, table).items() if name not in text}
+    read = {name: _read_column(table[name], form) for name in table if name not in text}
+    return table.assign(**{str(name): values for name, values in (read | codes).items()})
 
 
-def _is_number(text: str, form: CsvFormat) -> bool:
-    plain = text.replace(form.thousands or "", "").replace(form.decimal, ".")
-    try:
-        float(plain)
-    except ValueError:
-        return False
-    return True
+def _parse(path: Path, sep: str, form: CsvFormat, **options: Any) -> pd.DataFrame:
+    # In one piece: of pieces, the types of a column may differ.
+    marks = {"decimal": form.decimal, "thousands": form.thousands, "encoding": form.encoding}
+    return pd.read_csv(path, sep=sep, low_memory=False, **marks, **options)
+
+
+def _codes(path: Path, sep: str, form: CsvFormat, table: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the columns of digits with leading zeros as text: they are codes, which pandas takes for numbers."""
+    numeric = [k for k, name in enumerate(table) if table[name].dtype.kind in "iuf"]
+    if not numeric or not _has_leading_zeros(path):
+        return {}
+    texts = _parse(path, sep, form, dtype=str, usecols=numeric)
+    return {name: texts[name] for name in texts if is_code(texts[name].dropna()).any()}
+
+
+def _has_leading_zeros(path: Path) -> bool:
+    """Look for a 0 before another digit, where a number may begin."""
+    with path.open("rb") as file:
+        return any(LEADING_ZERO.search(line) for line in file)
+
+
+def _read_column(values: pd.Series, form: CsvFormat) -> pd.Series:
+    """Read text that consists of numbers, or of true and false, and of marks of missing values."""
+    if values.dtype.kind in "iufb":
+        return values
+    known = values.dropna()
+    if not known.map(lambda value: isinstance(value, str)).all():
+        return values  # truth values with gaps
+    texts = known[~known.isin(MISSING_MARKS)]
+    if texts.empty or is_code(texts).any():
+        return values
+    numbers = numbers_in(texts, form)
+    if numbers.isna().any():
+        return values
+    if texts.str.lower().isin(("true", "false")).all():
+        return (numbers == 1).astype(object).reindex(values.index)
+    return numbers.reindex(values.index)
+
+
+def _is_data(header: list[str], form: CsvFormat) -> bool:
+    """Tell whether a first line consists of numbers, and does not count the columns or the years."""
+    numbers = numbers_in(pd.Series(header), form)
+    counts = len(header) > 1 and bool((np.diff(numbers) == 1).all())
+    return bool(numbers.notna().all()) and not counts
 
 
 def _first_rows(path: Path, sep: str, encoding: str) -> tuple[list[str], list[str]]:
@@ -189,7 +203,8 @@ def _refuse_duplicates(path: Path, names: list[str]) -> None:
 def _read_arrays(path: Path, say: Callable[[str], None]) -> pd.DataFrame:
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    n_rows = max((len(array) for array in arrays.values() if array.ndim), default=0)
+    lengths = Counter(len(array) for array in arrays.values() if array.ndim)
+    n_rows = max(lengths, key=lambda length: (lengths[length], length), default=0)
     left_out = [name for name, array in arrays.items() if array.ndim not in (1, 2) or len(array) != n_rows]
     if left_out:
         say(f"Left out of {path.name}, for they are no columns of {n_rows} rows: {listed(left_out)}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn import config_context
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -125,7 +126,8 @@ class PatchNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return ((scaled - 0.5) / 0.4 * self.limit_).astype(scaled.dtype)
 
     def _validated(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
-        return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+        with config_context(array_api_dispatch=False):  # arrays of other libraries become NumPy's
+            return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: floating types are preserved."""

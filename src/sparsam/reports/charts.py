@@ -230,7 +230,12 @@ def residual_histogram(r: Array, deviation: float, name: str) -> Spec:
     bars = (
         alt.Chart(_rows(low=edges[:-1], high=edges[1:], density=density))
         .mark_bar()
-        .encode(x=alt.X("low:Q", title=f"residual of {name}"), x2="high:Q", y=alt.Y("density:Q", title="density"))
+        .encode(
+            x=alt.X("low:Q", title=f"residual of {name}"),
+            x2="high:Q",
+            y=alt.Y("density:Q", title="density"),
+            y2=alt.datum(0),  # without it Vega would draw bars that lie
+        )
     )
     line = alt.Chart(_rows(low=x, density=normal)).mark_line().encode(x="low:Q", y="density:Q")
     return _spec(bars + line, f"Histogram of the residuals of {name}, with the normal density that was fitted")

@@ -97,8 +97,7 @@ def diagnose_coverage(coverage: Coverage, part: str) -> Finding:
     if too_few and too_many:
         return Finding(
             "warning",
-            f"{said}: one covariance does not suit all rows. Residuals have heavier tails than a normal distribution, "
-            "or the noise is stronger for some rows than for others.",
+            f"{said}: {_shape_of_tails(rejected)}",
         )
     if too_few:
         return Finding(
@@ -110,4 +109,18 @@ def diagnose_coverage(coverage: Coverage, part: str) -> Finding:
         "warning",
         f"{said}: the covariance is larger than the residuals, or these have lighter tails than a normal distribution. "
         "Intervals are wider than they need be.",
+    )
+
+
+def _shape_of_tails(rejected: list[tuple[float, float, float]]) -> str:
+    """Say how residuals differ from normal ones, of which too few are inside at some shares, and too many at others."""
+    share, found, _ = max(rejected)
+    if found > share:
+        return (
+            "residuals have lighter tails than a normal distribution: few are near 0, and hardly any far off, as where "
+            "noise is bounded."
+        )
+    return (
+        "one covariance does not suit all rows. Residuals have heavier tails than a normal distribution, or the noise "
+        "is stronger for some rows than for others."
     )

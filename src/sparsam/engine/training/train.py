@@ -272,8 +272,9 @@ class _TrainingLoop:
             self.checkpointer.refuse(
                 ValueError(
                     f"the checkpoint in {self.checkpointer.folder} is of iteration {last}, and with max_iter = "
-                    f"{self.max_iter} and tol = {self.training.tol:g} the training ends at iteration {end}: give a "
-                    "larger max_iter or a smaller tol, or another folder"
+                    f"{self.max_iter} and tol = {self.training.tol:g} the training ends at iteration {end} already: to "
+                    f"extend it, give a max_iter above {last} and a tol below {saved.history[-1].gradient_norm:.2g}; "
+                    "or name another folder"
                 )
             )
             return False

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sparsam._utils.interrupts import safe_interrupts
 from sparsam.engine.data.devices import all_gather_json, n_processes, name_lost_processes
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._training.fit_checkpoints import influential_options
@@ -24,7 +25,7 @@ def in_all_processes(estimator: Any) -> Iterator[None]:
     ConnectionError
         If one of them is lost.
     """
-    with name_lost_processes(estimator.mesh):
+    with safe_interrupts(), name_lost_processes(estimator.mesh):
         mesh = validation.checked_mesh(estimator.mesh)
         if n_processes(mesh) > 1:
             own = influential_options(estimator) | {

@@ -1,0 +1,44 @@
+"""Ctrl-C that is not lost."""
+
+import gc
+import signal
+import time
+
+import pytest
+
+from sparsam._utils.interrupts import safe_interrupts
+
+
+def collect_and_wait():
+    with safe_interrupts():
+        gc.collect()
+        for _ in range(3000):  # until Ctrl-C comes
+            time.sleep(0.01)
+
+
+def test_ctrl_c_in_a_callback_of_the_garbage_collector_is_raised_after_it():
+    """Python only prints what a callback raises."""
+    sent = []
+
+    def press(phase, info):
+        if phase == "start" and not sent:
+            sent.append(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    gc.callbacks.append(press)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            collect_and_wait()
+    finally:
+        gc.callbacks.remove(press)
+    assert sent
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_handler_of_the_program_stays():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with safe_interrupts():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
