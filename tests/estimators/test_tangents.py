@@ -272,10 +272,13 @@ def test_a_pipeline_calls_its_callable_with_the_inputs_as_given(data, along):
     np.testing.assert_array_equal(model.predict_proba(X), given.predict_proba(X))
 
 
-def test_a_saved_model_predicts_and_leaves_its_callable_behind(make, data, along, tmp_path):
+def test_a_model_is_saved_without_its_callable_if_that_is_taken_away(make, data, along, tmp_path):
+    """A file holds no function, and a further fit without it would be another."""
     X, y = data
     model = make(tangent_weight=0.1, tangents=partial(constant, along=along[0])).fit(X, y)
-    save(model, tmp_path / "model.safetensors")
+    with pytest.raises(TypeError, match=r"tangents is a function, .* set_params\(tangents=None\) before you save"):
+        save(model, tmp_path / "model.safetensors")
+    save(model.set_params(tangents=None), tmp_path / "model.safetensors")
     loaded = load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(outputs(loaded, X), outputs(model, X))
     assert loaded.tangents is None

@@ -117,11 +117,12 @@ def learn(
     shape = None if image_shape is None else image_options.shape_of(image_shape)
     if rows:
         refuse_given(context, IMAGE_OPTIONS, "about images, and --rows takes none")
-        path = _only(images)
+        path = _only(images, processes)
         csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
     else:
         refuse_given(context, ROW_OPTIONS, "about rows: give --rows, too")
-        require_paths(*(images or []))
+        if not processes.are_several:  # where one of several fails, it tells the others
+            require_paths(*(images or []))
     processes.watch()
     mesh = processes.join()
     from sklearn.exceptions import ConvergenceWarning
@@ -173,11 +174,12 @@ def learn(
         raise typer.Exit(INTERRUPTED)
 
 
-def _only(paths: list[Path] | None) -> Path:
+def _only(paths: list[Path] | None, processes: Processes) -> Path:
     """Return the one file of --rows."""
     if paths is None or len(paths) != 1:
         raise ValueError(f"--rows: one table or array is needed, got {len(paths or [])}")
-    require_files(paths[0])
+    if not processes.are_several:
+        require_files(paths[0])
     return paths[0]
 
 
