@@ -163,3 +163,12 @@ def test_labels_that_are_none_are_named():
         class_labels(pd.Series([1.0, 0.5]), "y")
     with pytest.raises(ValueError, match="the column 'y' holds lists or arrays, first in row 0"):
         class_labels(pd.Series([[1], [2]]), "y")
+
+
+def test_columns_without_a_value_in_the_training_are_dropped():
+    """Whose values all lie in the rows that are scored."""
+    typed, _ = typed_columns(pd.DataFrame({"x": [np.nan, np.nan, 1.0], "word": [None, None, "a"]}))
+    assert [str(column) for column in describe_columns(typed.iloc[:2])] == [
+        "x: dropped; without any value",
+        "word: dropped; without any value",
+    ]

@@ -63,7 +63,7 @@ class Interrupts:
 
 
 interrupts = Interrupts()
-"""Of this process, whose main thread handles them."""
+"""The interrupts of this process; its main thread handles them."""
 
 
 @dataclass

@@ -11,7 +11,7 @@ import typer
 
 from sparsam.cli import image_options, table_options
 from sparsam.cli.console import require_paths, say
-from sparsam.cli.models import LearnedModel, load_learned, model_file_of, whiten_of
+from sparsam.cli.models import LearnedModel, load_learned, whiten_of
 from sparsam.cli.training_rows import RANGE, read_numbers
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ def encode(
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} exists: name another file, or replace it with --overwrite")
     require_paths(model, data)
-    model_file_of(model)
     from sparsam._utils.atomic_write import atomic_write
 
     learned = load_learned(model)

@@ -17,9 +17,10 @@ from sparsam.cli.distributed import Processes
 from sparsam.cli.hyperparameters import hyperparameter_options, refuse_given
 from sparsam.cli.image_options import Border, Color, Images, NPatches, PatchSize, Whiten
 from sparsam.cli.interrupts import INTERRUPTED
-from sparsam.cli.models import METRICS_FILE, MODEL_FILE, SCALER_FILE, load_autoencoder, model_file_of
+from sparsam.cli.models import MODEL_FILE, SCALER_FILE, load_autoencoder, model_file_of
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
 from sparsam.cli.panels import DATA, SEVERAL, TRAINING
+from sparsam.cli.table_options import METRICS_FILE
 from sparsam.cli.training_rows import TrainingRows, cut_patches, read_rows
 
 if TYPE_CHECKING:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparsam.cli import table_options
 from sparsam.cli.console import require_files
+from sparsam.cli.table_options import METRICS_FILE
 
 if TYPE_CHECKING:
     from sparsam.estimators.autoencoder import SparseAutoencoder
 
-MODEL_FILE, SCALER_FILE, METRICS_FILE = "model.safetensors", "scaler.safetensors", "metrics.json"
+MODEL_FILE, SCALER_FILE = "model.safetensors", "scaler.safetensors"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def model_file_of(path: Path) -> Path:
         require_files(path)
         return path
     if not (path / MODEL_FILE).is_file():
-        if (path / "model.skops").is_file():
+        if (path / table_options.MODEL_FILE).is_file():
             raise ValueError(
                 f"{path} holds a run of regress or classify: an autoencoder, of `sparsam learn`, is needed"
             )
@@ -63,9 +65,9 @@ def load_learned(path: Path) -> LearnedModel:
     path : Path
         Folder of a run of ``sparsam learn``, or a model file.
     """
+    file = model_file_of(path)
     from sparsam.io.persistence import load
 
-    file = model_file_of(path)
     autoencoder = load_autoencoder(file)
     if file.name != MODEL_FILE or not (file.parent / METRICS_FILE).is_file():
         return LearnedModel(autoencoder, None, {})

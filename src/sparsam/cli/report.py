@@ -10,7 +10,8 @@ import typer
 
 from sparsam.cli import image_options, table_options
 from sparsam.cli.console import require_paths, say
-from sparsam.cli.models import METRICS_FILE, MODEL_FILE, image_shape_of, load_learned, read_metrics, whiten_of
+from sparsam.cli.models import MODEL_FILE, image_shape_of, load_learned, read_metrics, whiten_of
+from sparsam.cli.table_options import METRICS_FILE
 from sparsam.cli.training_rows import cut_patches, read_rows
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import typer
 
 from sparsam.cli import image_options
 from sparsam.cli.console import print_json, say
-from sparsam.cli.models import image_shape_of, load_learned, model_file_of
+from sparsam.cli.models import image_shape_of, load_learned
 
 PICTURE = "Picture"
 
@@ -57,7 +57,6 @@ def show(
     if save is not None and save.exists() and not overwrite:
         raise FileExistsError(f"{save} exists: name another file, or replace it with --overwrite")
     shape = None if image_shape is None else image_options.shape_of(image_shape)
-    model_file_of(model)
     learned = load_learned(model)
     estimator, origin = learned.autoencoder, learned.origin
     figures = _figures(estimator) | ({} if learned.scaler is None else {"scaler": str(learned.scaler)})

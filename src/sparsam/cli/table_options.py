@@ -56,9 +56,8 @@ def usable_columns(inputs: pd.DataFrame, training: Any, form: CsvFormat) -> tupl
     from sparsam.io.columns import describe_columns, typed_columns
 
     typed, dropped = typed_columns(inputs, form)
-    columns = sorted(
-        [*describe_columns(typed.iloc[training]), *dropped], key=lambda column: list(inputs).index(column.name)
-    )
+    decided = {column.name: column for column in (*describe_columns(typed.iloc[training]), *dropped)}
+    columns = [decided[name] for name in inputs]
     say(f"{len(columns)} columns:")
     for column in columns:
         if len(columns) <= MOST_LINES or column.remark:

@@ -193,6 +193,8 @@ def _categorical(values: pd.Series) -> Column:
     name, known = str(values.name), values.dropna()
     counts = known.value_counts()
     n_missing = len(values) - len(known)
+    if known.empty:
+        return Column(name, "dropped", "without any value")
     if len(counts) + (n_missing > 0) < 2:
         return Column(name, "dropped", f"constant, {known.iloc[0]!r}")
     if len(counts) > min(MOST_CATEGORIES, len(known) / 2):

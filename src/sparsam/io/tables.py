@@ -22,7 +22,6 @@ SEPARATORS = {";": "';'", "\t": r"'\t'", "|": "'|'", ",": "','", " ": r"'\s+'"}
 """Separators to look for where a file has one column, and how a command line takes them."""
 ENCODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # by the bytes that a file begins with
 ARRAYS, NO_HEADER = "arrays", "no header"  # keys of DataFrame.attrs: columns of two-dimensional arrays; True
-LEADING_ZERO = re.compile(rb"(?:^|[^0-9.,])0[0-9]")
 
 
 def read_table(
@@ -110,7 +109,7 @@ def _read_text(
             f"its first row has {len(row)} values, and its header {len(header)} names: name each column, and end no "
             f"row with a separator{_separator_hint(header, sep)}"
         )
-    if needs_header and len(header) > 1 and _is_data(header, form):
+    if len(header) > 1 and numbers_in(pd.Series(header), form).notna().all():
         say(f"Warning: the first line of {path.name} is taken for a header, and it consists of numbers")
     try:
         table = _parse(path, sep, form, dtype={name: str for name in text if name in header})
@@ -132,16 +131,17 @@ def _parse(path: Path, sep: str, form: CsvFormat, **options: Any) -> pd.DataFram
 def _codes(path: Path, sep: str, form: CsvFormat, table: pd.DataFrame) -> dict[str, pd.Series]:
     """Return the columns of digits with leading zeros as text: they are codes, which pandas takes for numbers."""
     numeric = [k for k, name in enumerate(table) if table[name].dtype.kind in "iuf"]
-    if not numeric or not _has_leading_zeros(path):
+    if not numeric or not _has_leading_zeros(path, form):
         return {}
     texts = _parse(path, sep, form, dtype=str, usecols=numeric)
     return {name: texts[name] for name in texts if is_code(texts[name].dropna()).any()}
 
 
-def _has_leading_zeros(path: Path) -> bool:
+def _has_leading_zeros(path: Path, form: CsvFormat) -> bool:
     """Look for a 0 before another digit, where a number may begin."""
-    with path.open("rb") as file:
-        return any(LEADING_ZERO.search(line) for line in file)
+    leading_zero = re.compile(rf"(?:^|[^0-9{re.escape(form.decimal)}])0[0-9]")
+    with path.open(encoding=form.encoding, newline="") as file:
+        return any(leading_zero.search(line) for line in file)
 
 
 def _read_column(values: pd.Series, form: CsvFormat) -> pd.Series:
@@ -163,10 +163,10 @@ def _read_column(values: pd.Series, form: CsvFormat) -> pd.Series:
 
 
 def _is_data(header: list[str], form: CsvFormat) -> bool:
-    """Tell whether a first line consists of numbers, and does not count the columns or the years."""
+    """Tell whether a first line consists of numbers, and does not count columns from 0 on, or three years or more."""
     numbers = numbers_in(pd.Series(header), form)
-    counts = len(header) > 1 and bool((np.diff(numbers) == 1).all())
-    return bool(numbers.notna().all()) and not counts
+    consecutive = len(header) > 1 and bool((np.diff(numbers) == 1).all())
+    return bool(numbers.notna().all()) and not (consecutive and (numbers[0] == 0 or len(header) > 2))
 
 
 def _first_rows(path: Path, sep: str, encoding: str) -> tuple[list[str], list[str]]:
