@@ -143,7 +143,7 @@ def test_string_labels_and_weights(blobs):
 
 
 @pytest.mark.slow
-def test_two_classes_of_softmax_and_of_the_logistic_output_have_the_same_likelihood(planted):
+def test_the_likelihood_is_that_of_the_given_labels(planted):
     X, _, labels = planted
     model = NoisyLabelClassifier((), epsilon=(0.1, 0.3), max_iter=10, tol=1e-2).fit(X, labels)
     p = model.predict_noisy_proba(X)

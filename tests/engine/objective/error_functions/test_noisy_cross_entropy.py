@@ -57,6 +57,18 @@ def test_it_is_finite_at_any_logit(output, epsilon, dtype):
         assert np.all(np.isfinite(result))
 
 
+def test_two_classes_have_the_same_likelihood_by_softmax_and_by_a_logistic_output(dtype):
+    """With pre-activations (0, a) softmax gives the second class the probability logistic(a), and a the same slope."""
+    a = np.random.default_rng(0).normal(scale=5, size=(8, 1))
+    labels = np.array([0, 1, 1, 0, 1, 0, 0, 1])
+    noisy = NoisyCrossEntropy(np.array([[0.875, 0.125], [0.25, 0.75]]))
+    E, slope, _ = errors_slopes_and_curvature(noisy, "logistic", a, labels[:, None], dtype)
+    both = errors_slopes_and_curvature(noisy, "softmax", np.hstack([0 * a, a]), np.eye(2)[labels], dtype)
+    np.testing.assert_allclose(E, both[0], rtol=4 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(slope, both[1][1:], rtol=4 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(-slope, both[1][:1], rtol=4 * np.finfo(dtype).eps)
+
+
 def test_a_contradicting_label_pulls_less_the_more_certain_the_network_is(dtype):
     T = np.array([[0.9, 0.1], [0.1, 0.9]])
     a = np.array([[2.0, 5.0, 20.0]])
