@@ -3,7 +3,6 @@
 import math
 import os
 import shutil
-import tempfile
 from itertools import count
 from pathlib import Path
 
@@ -15,28 +14,70 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 MAPS = Path("/proc/self/maps")
 MOST_MAPS = 25_000  # of 65,530 that Linux grants a process; every compiled program takes a few, and then it crashes
+LARGEST_CACHE = 2**30  # bytes of compiled programs that are kept
 tests_done = count(1)
 
 
 collect_ignore_glob = ["docs/*.py", "docs/_build/*"]  # Sphinx's, and scripts that it runs
 
 
+def pytest_addoption(parser):
+    """Add ``--exhaustive``."""
+    parser.addoption(
+        "--exhaustive",
+        action="store_true",
+        default=os.environ.get("SPARSAM_EXHAUSTIVE", "") not in ("", "0"),
+        help="run every test, and simulations, damaged files and kills at their full number (or SPARSAM_EXHAUSTIVE=1)",
+    )
+
+
 def pytest_configure(config):
-    """Share compiled programs among the workers and processes of this session, and with no other session."""
-    if hasattr(config, "workerinput"):
-        return  # whose environment is that of the process that started it
-    folder = tempfile.mkdtemp(prefix="compiled-")
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    """Prepare the session, and each of its workers."""
+    choose_hypothesis_profile(config.getoption("exhaustive"))
+    if not hasattr(config, "workerinput"):  # a worker has the environment of the process that started it
+        share_compiled_programs(config)
+
+
+def choose_hypothesis_profile(exhaustive):
+    """Search at random in an exhaustive run; otherwise try few examples, the same every time.
+
+    Some bounds are acceptance figures: an unlucky cancellation should fail nobody who has changed something else. Nor
+    should a busy machine: there are no deadlines.
+    """
+    try:
+        from hypothesis import settings
+    except ImportError:
+        return
+    settings.register_profile("few", deadline=None, max_examples=4, derandomize=True)
+    settings.register_profile("exhaustive", deadline=None, max_examples=50, print_blob=True)
+    settings.load_profile("exhaustive" if exhaustive else "few")
+
+
+def share_compiled_programs(config):
+    """Share compiled programs among the workers and processes of a session, and keep them for the next one."""
+    folder = config.cache.mkdir("compiled")
+    if sum(file.stat().st_size for file in folder.iterdir()) > LARGEST_CACHE:
+        shutil.rmtree(folder)
     # The key is the program itself, with its options, devices and versions: who finds it would compile the same.
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
 
 
-def pytest_collection_modifyitems(items):
-    """Count examples, programs of their own each, among the slow tests."""
+def pytest_collection_modifyitems(config, items):
+    """Count examples, programs of their own each, among the slow tests; leave the exhaustive ones out unless asked."""
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker(pytest.mark.slow)
+    if not config.getoption("exhaustive"):
+        left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+
+
+@pytest.fixture(scope="session")
+def reduction(request):
+    """Factor by which simulations, damaged files and kills are fewer than in an exhaustive run: 10, or 1 in one."""
+    return 1 if request.config.getoption("exhaustive") else 10
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from sparsam import reference
@@ -31,9 +30,6 @@ from sparsam.engine.objective.penalties import KLSparsity, TangentPropagation, W
 from sparsam.engine.training.callbacks import FunctionCallback
 from sparsam.engine.training.stop_reasons import STOP_REASONS
 from sparsam.engine.training.train import precision, train
-
-settings.register_profile("shared", deadline=None)  # that a machine is busy is no failure
-settings.load_profile("shared")
 
 evaluate = quick_jit(Objective.evaluate)
 
@@ -376,15 +372,32 @@ def other_errors(*dtypes):
                 )
 
 
-@pytest.fixture(scope="module")
-def least_optimized():
-    """Compile in a third of the time programs that take four times as long: for what many are compiled, to run briefly.
+def set_optimization_level(patch, level):
+    patch.setitem(compilation.CPU_OPTIONS, "xla_backend_optimization_level", level)
+    compilation._options.cache_clear()
 
-    Neither a formula nor an interface depends on it. How an estimator compiles has its own tests: all the others.
+
+SHIPPED_LEVEL = compilation.CPU_OPTIONS["xla_backend_optimization_level"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def least_optimized():
+    """Compile in a third of the time programs that take four times as long: most are compiled to run briefly.
+
+    Neither a formula nor an interface depends on it. Doctests, pages, commands in processes of their own and what takes
+    the fixture `as_shipped` run programs as users get them.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(compilation.CPU_OPTIONS, "xla_backend_optimization_level", 0)
-        compilation._options.cache_clear()
+        set_optimization_level(patch, 0)
+        yield
+    compilation._options.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def as_shipped():
+    """Compile as users do."""
+    with pytest.MonkeyPatch.context() as patch:
+        set_optimization_level(patch, SHIPPED_LEVEL)
         yield
     compilation._options.cache_clear()
 

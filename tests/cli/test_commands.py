@@ -50,7 +50,6 @@ SMALL_CHECK = ("check", "--n-components", 2, "--n-patches", 10, "--patch-size", 
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("least_optimized")
 def test_check_prints_the_certificate(run):
     result = run(*SMALL_CHECK)
     assert result.exit_code == 0, result.output
@@ -60,7 +59,6 @@ def test_check_prints_the_certificate(run):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("least_optimized")
 def test_check_gives_the_figures_as_json(run_json, monkeypatch):
     first = partial(islice, sparsam.verification.certificate.certify(np.full((5, 4), 0.5), n_components=2), 3)
     monkeypatch.setattr(sparsam.verification.certificate, "certify", lambda *_, **__: first())

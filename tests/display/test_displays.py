@@ -31,8 +31,6 @@ from sparsam import (
 from sparsam.display import filter_mosaic, plot_filters, plot_transition_matrix
 from sparsam.estimators._labels.likelihood_profile import LikelihoodProfile
 
-pytestmark = pytest.mark.usefixtures("least_optimized")
-
 rng = np.random.default_rng(0)
 IMAGES = rng.uniform(0.1, 0.9, size=(40, 16))
 Y = rng.normal(size=(40, 3))

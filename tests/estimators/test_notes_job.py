@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sparsam import SparseAutoencoder
 from sparsam.images import load_images, natural_images, normalize_patches, sample_patches
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("as_shipped")]
 
 
 def learn(images, seed, border):
@@ -18,25 +18,27 @@ def learn(images, seed, border):
     return SparseAutoencoder(random_state=seed).fit(patches), patches
 
 
-def test_the_notes_images_converge_from_every_seed_to_minima_as_low_as_the_notes_own():
-    """The notes' program, NumPy and SciPy, ends at 0.44535 in the median of these seeds and at most at 0.44820."""
+def test_the_notes_images_converge_from_every_seed_to_minima_as_low_as_the_notes_own(reduction):
+    """The notes' program, NumPy and SciPy, ends at 0.44535 in the median of 20 seeds and at most at 0.44820."""
     folder = os.environ.get("SPARSAM_DATA")
     if not folder:
         pytest.skip("SPARSAM_DATA names no folder with olshausen_images.npy")
     images = load_images(Path(folder) / "olshausen_images.npy")
     costs, evaluations = [], []
-    for seed in range(20):
+    for seed in range(20 // reduction):
         model, patches = learn(images, seed, border=2)
         assert model.stop_reason_ == "converged"
         assert model.gradient_norm_ <= 1e-5
         costs.append(model.cost(patches))
         evaluations.append(model.n_evaluations_)
-    assert np.median(costs) < 0.4455
     assert max(costs) < 0.4482
-    assert np.median(evaluations) < 200  # 118 when this was written
-    assert max(evaluations) < 500  # 189
+    assert max(evaluations) < 500  # 189 when this was written
+    if len(costs) == 20:
+        assert np.median(costs) < 0.4455
+        assert np.median(evaluations) < 200  # 118
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not os.environ.get("SPARSAM_DATA"), reason="SPARSAM_DATA names no folder with mnist.npz")
 def test_mnist_comes_in_few_evaluations_to_where_the_notes_program_is_after_four_hundred():
     digits = np.load(Path(os.environ["SPARSAM_DATA"]) / "mnist.npz")["x_train"][:10_000].reshape(10_000, -1) / 255

@@ -14,8 +14,6 @@ from sparsam import (
     SparseAutoencoder,
 )
 
-pytestmark = pytest.mark.usefixtures("least_optimized")
-
 rng = np.random.default_rng(0)
 X = rng.uniform(0.1, 0.9, size=(40, 3))
 Y = X @ rng.normal(size=(3, 2)) + 0.1 * rng.normal(size=(40, 2))

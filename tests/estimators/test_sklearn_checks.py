@@ -13,7 +13,6 @@ from sparsam.estimators import _validation as validation
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.usefixtures("least_optimized"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 

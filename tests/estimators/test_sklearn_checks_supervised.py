@@ -7,7 +7,6 @@ from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.usefixtures("least_optimized"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::sparsam.DegenerateCovarianceWarning"),
 ]

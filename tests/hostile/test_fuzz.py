@@ -1,4 +1,4 @@
-"""Twenty thousand damaged and forged files: refused with a ValueError, or loaded; nothing else happens."""
+"""Damaged and forged files, 20,000 in an exhaustive run: refused with a ValueError, or loaded; nothing else happens."""
 
 import json
 import subprocess
@@ -13,15 +13,16 @@ pytest.importorskip("zarr")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
-def test_ten_thousand_hostile_files(tmp_path, seed):
-    command = [sys.executable, Path(__file__).with_name("fuzz.py"), tmp_path, "10000", str(seed)]
+def test_hostile_files(tmp_path, seed, reduction):
+    n_files = 10_000 // reduction
+    command = [sys.executable, Path(__file__).with_name("fuzz.py"), tmp_path, str(n_files), str(seed)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=500)
     assert done.returncode == 0, done.stderr[-2000:]
     summary = json.loads(done.stdout)
     assert summary["failures"] == []
-    assert summary["refused"] + summary["loaded"] == 10_000
-    assert summary["refused"] > 7_000
-    assert summary["loaded"] > 300  # the mutations are not all so coarse that the first check sees them
+    assert summary["refused"] + summary["loaded"] == n_files
+    assert summary["refused"] > 0.7 * n_files
+    assert summary["loaded"] > 0.03 * n_files  # the mutations are not all so coarse that the first check sees them
     assert summary["events"] == {}
     assert set(summary["strays"]) <= {f"mutant{suffix}" for suffix in (".safetensors", ".skops", *PICTURES)}
     assert summary["slowest"][0] < 5, summary["slowest"]

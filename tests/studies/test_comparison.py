@@ -10,7 +10,7 @@ from sparsam.studies import write_table
 X = np.random.default_rng(0).uniform(0.1, 0.9, size=(60, 16))
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("least_optimized")]
+pytestmark = pytest.mark.slow
 
 
 def study(out=None, *, rho=(0.1, 0.2), seeds=2, **parameters):

@@ -15,7 +15,7 @@ from sparsam.studies import draw_study, read_study
 
 rng = np.random.default_rng(0)
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("least_optimized")]
+pytestmark = pytest.mark.slow
 X = rng.uniform(0.1, 0.9, size=(60, 16))
 MODEL = SparseAutoencoder(3, rho=0.1, max_iter=5)
 GRID = {"n_components": [2, 3], "beta": [0.0, 1.0]}

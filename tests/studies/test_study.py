@@ -24,7 +24,6 @@ GRID = {"n_components": [3, 4], "beta": [0.0, 1.0], "max_iter": [4, 9, 2000]}
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.usefixtures("least_optimized"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 

@@ -10,7 +10,7 @@ from sparsam import reference
 from sparsam.verification import certificate as certificates
 from sparsam.verification.certificate import BOUNDS, Comparison, certify
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("least_optimized")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

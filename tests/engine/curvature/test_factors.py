@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsam import reference
@@ -22,10 +22,6 @@ from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.training.train import precision
 from sparsam.reference.errors import error_of_each
 from sparsam.reference.gaussian import most_likely_covariance
-
-pytestmark = pytest.mark.usefixtures("least_optimized")
-
-few = settings(max_examples=4, deadline=None, derandomize=True)
 
 
 def factorize(objective, theta, samples):
@@ -119,7 +115,6 @@ def test_of_one_sample_the_factors_are_its_gauss_newton_matrix_layer_by_layer(fl
     if float64_case.n_tangents:
         pytest.skip("two products are inverted in a basis in which they are nearly diagonal only")
 
-    @few
     @given(problem=float64_case.problems(weighted=False), damping=st.sampled_from([1e-2, 1.0]))
     def check(problem, damping):
         check_one_sample(problem, damping)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsam._utils.jit import quick_jit
@@ -18,10 +18,7 @@ from sparsam.engine.objective.input_scale import InputScale
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.train import precision
 
-pytestmark = pytest.mark.usefixtures("least_optimized")
-
 evaluate = quick_jit(Objective.evaluate)
-few = settings(max_examples=4, deadline=None, derandomize=True)
 
 
 def ravel(parameters):
@@ -33,7 +30,6 @@ def scale_of(seed, n_features):
     return InputScale(rng.uniform(-2, 2, n_features), 2.0 ** rng.integers(-3, 4, n_features))
 
 
-@few
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1))
 def test_value_and_gradient_are_those_of_the_hand_derivation_in_other_coordinates(float64_case, data, seed):
     """Of (1) in `input_scale`: dJ/dV = (dJ/dW_1 - m dJ/db_1') / c row by row, and dJ/dd = dJ/db_1."""

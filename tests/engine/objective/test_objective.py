@@ -17,99 +17,40 @@ from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.training.train import precision
 from sparsam.reference import sparse_autoencoder_cost
-from sparsam.reference.gradcheck import check_gradient
-
-pytestmark = pytest.mark.usefixtures("least_optimized")
+from sparsam.reference.gradcheck import blockwise_differences, numerical_gradient, relative_difference
 
 evaluate = quick_jit(Objective.evaluate)
-
-# The bounds are acceptance figures: the same examples every time, so that an unlucky cancellation fails nobody.
-few = settings(max_examples=6, deadline=None, derandomize=True)
+N_SAMPLES = 23  # of each problem, in chunks of 8
 seeds = st.integers(0, 2**32 - 1)
 
 
-@few
-@given(data=st.data())
-def test_value_and_gradient_equal_the_hand_derivation(case, data):
-    problem = data.draw(case.problems())
-    assert problem.difference(problem.evaluate(), problem.reference()) < case.tolerance(1e-12, 1e-5)
-
-
-@pytest.mark.slow
-@settings(few, max_examples=2)
-@given(data=st.data())
-def test_gradients_of_engine_and_reference_equal_the_numerical_one_in_every_block(float64_case, data):
-    problem = data.draw(float64_case.problems())
-    for value_and_gradient in (problem.engine(), problem.reference):
-        check = check_gradient(
-            value_and_gradient, problem.theta, step=1e-3, order=4, blocks=float64_case.network.blocks
-        )
-        # J's rounding over the step is noise in every difference, however small the block's gradient: it shows where J
-        # is large, as cross-entropies are, and layers lie far from the outputs. The norm of a block's noise is a few
-        # times that of one.
-        value, gradient = value_and_gradient(problem.theta)
-        noise = np.finfo(float).eps * value / 1e-3 / (1e-3 * 2 * np.linalg.norm(gradient))
-        assert check.largest < max(1e-9, 4 * noise)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("visible", "hidden"), [(36, 9), (64, 25)])
-def test_gradients_equal_the_numerical_one_of_the_notes(visible, hidden):
-    rng = np.random.default_rng(0)
-    network, patches = Network((visible, hidden, visible)), rng.uniform(0.1, 0.9, (100, visible))
-    with precision("float64"):
-        samples = Samples.from_arrays(patches, chunk_size=50, dtype="float64")
-        objective = Objective(network, (SquaredError(), WeightDecay(1e-4), KLSparsity(0.01, 3.0)))
-
-    def engine(theta):
-        with precision("float64"):
-            return jax.device_get(evaluate(objective, theta, samples)[:2])
-
-    def by_hand(theta):
-        return sparse_autoencoder_cost(theta, visible, hidden, 1e-4, 0.01, 3.0, patches)
-
-    theta = network.initialize(rng)
-    for value_and_gradient in (engine, by_hand):
-        assert check_gradient(value_and_gradient, theta).relative_error < 1e-9
-
-
-def test_no_two_objectives_are_one_pytree():
-    # JAX holds two dataclasses with as many fields equal; where they pass for each other, so do their programs.
-    network = Network((2, 1, 2))
-    one, other = (Objective(network, (term, WeightDecay(0.1))) for term in (SquaredError(), CrossEntropy()))
-    assert jax.tree.structure(one) != jax.tree.structure(other)
-    assert jax.tree.structure(one) == jax.tree.structure(jax.tree.map(lambda leaf: 2 * leaf, one))
-    assert jax.tree.map(lambda leaf: leaf, one) == one
-
-
-# Chunks
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("chunk_size", [1, 5, 23, 32])
-@few
-@given(data=st.data())
-def test_chunks_change_nothing_but_the_rounding(sparse_case, chunk_size, data):
-    problem = data.draw(sparse_case.problems())
-    one, other = problem.evaluate(chunk_size=chunk_size), problem.evaluate()  # the other 8; of 23 rows
-    assert problem.difference(one, other, by_block=False) < sparse_case.tolerance(1e-13, 1e-6)
-
-
-@pytest.mark.slow
-@few
-@given(data=st.data())
-def test_one_chunk_equals_many_in_every_objective(float64_case, data):
-    problem = data.draw(float64_case.problems())
-    one, many = problem.evaluate(chunk_size=32), problem.evaluate()
-    assert problem.difference(one, many, by_block=False) < 1e-13
-
-
-@pytest.mark.slow
-@few
 @given(data=st.data(), seed=seeds)
-def test_rows_and_chunks_that_fill_up_change_no_bit(case, data, seed):
-    problem = data.draw(case.problems())
-    rng = np.random.default_rng(seed)
+def test_every_property_of_J_and_its_gradient(case, data, seed):
+    """One test a case: to compile its program takes longer than all that is asked of it."""
+    problem, rng = data.draw(case.problems()), np.random.default_rng(seed)
+    weighted = problem.replace(sample_weight=rng.uniform(0.5, 3.0, N_SAMPLES).astype(np.float32).astype(float))
+    equals_the_hand_derivation(problem)
+    does_not_depend_on_where_chunks_end(problem, rng)
+    does_not_read_what_fills_up_rows_and_chunks(problem, rng)
+    ends_at_the_last_chunk_that_holds_data(problem)
+    takes_integer_weights_for_repetitions(problem, rng)
+    takes_rows_of_weight_zero_for_absent(weighted, rng)
+    does_not_depend_on_the_scale_of_the_weights(weighted, rng)
+
+
+def equals_the_hand_derivation(problem):
+    assert problem.difference(problem.evaluate(), problem.reference()) < problem.case.tolerance(1e-12, 1e-5)
+
+
+def does_not_depend_on_where_chunks_end(problem, rng):
+    """In another order other rows share a chunk."""
+    other = problem.rows(rng.permutation(N_SAMPLES))
+    difference = problem.difference(other.evaluate(), problem.evaluate(), by_block=False)
+    assert difference < problem.case.tolerance(1e-13, 1e-6)
+
+
+def does_not_read_what_fills_up_rows_and_chunks(problem, rng):
+    case = problem.case
     with precision(case.dtype):
         samples = problem.samples()
         weightless = np.asarray(samples.sample_weight) == 0
@@ -130,12 +71,8 @@ def test_rows_and_chunks_that_fill_up_change_no_bit(case, data, seed):
     np.testing.assert_array_equal(gradient, expected_gradient)
 
 
-@pytest.mark.slow
-@few
-@given(data=st.data())
-def test_sums_end_at_the_last_chunk_that_holds_data(float64_case, data):
-    problem = data.draw(float64_case.problems())
-    with precision("float64"):
+def ends_at_the_last_chunk_that_holds_data(problem):
+    with precision(problem.case.dtype):
         samples = problem.samples()
         weight = samples.sample_weight.at[2].set(0)
         weightless = replace(samples, sample_weight=weight, total_weight=weight.sum())
@@ -146,45 +83,90 @@ def test_sums_end_at_the_last_chunk_that_holds_data(float64_case, data):
     np.testing.assert_array_equal(gradient, expected_gradient)
 
 
-# Weights of the samples
-
-
-@few
-@given(data=st.data(), seed=seeds)
-def test_integer_weights_equal_repeated_rows(case, data, seed):
-    problem = data.draw(case.problems(weighted=False))
-    n_samples = len(problem.inputs)
-    counts = np.random.default_rng(seed).multinomial(n_samples, np.full(n_samples, 1 / n_samples))  # some are 0
+def takes_integer_weights_for_repetitions(problem, rng):
+    counts = rng.multinomial(N_SAMPLES, np.full(N_SAMPLES, 1 / N_SAMPLES))  # some are 0
     weighted = problem.replace(sample_weight=counts)
-    repeated = problem.rows(np.repeat(np.arange(n_samples), counts))
+    repeated = problem.replace(sample_weight=None).rows(np.repeat(np.arange(N_SAMPLES), counts))
     difference = problem.difference(weighted.evaluate(), repeated.evaluate(), by_block=False)
-    assert difference < case.tolerance(1e-13, 1e-6)
+    assert difference < problem.case.tolerance(1e-13, 1e-6)
     assert problem.difference(weighted.reference(), repeated.reference(), by_block=False) < 1e-13
 
 
-@few
-@given(data=st.data(), kept=st.integers(17, 22))  # three chunks with and without the rows
-def test_rows_of_weight_zero_are_as_good_as_absent(case, data, kept):
-    problem = data.draw(case.problems(weighted=True))
-    order = np.random.default_rng(kept).permutation(len(problem.inputs))
-    weight = 0.5 + problem.sample_weight
-    weight[order[kept:]] = 0
-    rows = np.flatnonzero(weight)
+def takes_rows_of_weight_zero_for_absent(problem, rng):
+    kept = rng.integers(17, 23)  # three chunks with and without the others
+    weight = problem.sample_weight.copy()
+    weight[rng.permutation(N_SAMPLES)[kept:]] = 0
     with_zeros = problem.replace(sample_weight=weight)
-    without = with_zeros.rows(rows)
+    without = with_zeros.rows(np.flatnonzero(weight))
     difference = problem.difference(with_zeros.evaluate(), without.evaluate(), by_block=False)
-    assert difference < case.tolerance(1e-13, 1e-6)
+    assert difference < problem.case.tolerance(1e-13, 1e-6)
 
 
-@few
-@given(data=st.data(), factor=st.sampled_from([0.125, 3.0, 1000.0]))
-def test_scale_of_the_weights_does_not_matter(case, data, factor):
-    if "covariance_prior" in case.error.options:
-        pytest.skip("a prior counts as so many samples, so it does")
-    problem = data.draw(case.problems(weighted=True))
-    scaled = problem.replace(sample_weight=factor * problem.sample_weight)
+def does_not_depend_on_the_scale_of_the_weights(problem, rng):
+    if "covariance_prior" in problem.case.error.options:
+        return  # a prior counts as so many samples, so it does
+    scaled = problem.replace(sample_weight=rng.choice([0.125, 3.0, 1000.0]) * problem.sample_weight)
     difference = problem.difference(scaled.evaluate(), problem.evaluate(), by_block=False)
-    assert difference < case.tolerance(1e-13, 1e-6)
+    assert difference < problem.case.tolerance(1e-13, 1e-6)
+
+
+@pytest.mark.slow
+@settings(max_examples=2)
+@given(data=st.data())
+def test_gradients_by_hand_and_by_the_engine_equal_the_numerical_one_in_every_block(float64_case, data):
+    problem = data.draw(float64_case.problems())
+    value, by_hand = problem.reference()
+    numerical = numerical_gradient(lambda theta: problem.reference(theta)[0], problem.theta, 1e-3, order=4)
+    # J's rounding over the step is noise in every difference, however small the block's gradient: it shows where J is
+    # large, as cross-entropies are, and layers lie far from the outputs. The norm of a block's noise is a few times
+    # that of one.
+    noise = np.finfo(float).eps * value / 1e-3 / (1e-3 * 2 * np.linalg.norm(by_hand))
+    for gradient in (by_hand, problem.evaluate()[1]):
+        differences = blockwise_differences(gradient, numerical, float64_case.network.blocks)
+        assert max(differences.values()) < max(1e-9, 4 * noise)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("visible", "hidden"), [(36, 9), (64, 25)])
+def test_gradients_equal_the_numerical_one_of_the_notes(visible, hidden):
+    rng = np.random.default_rng(0)
+    network, patches = Network((visible, hidden, visible)), rng.uniform(0.1, 0.9, (100, visible))
+    with precision("float64"):
+        samples = Samples.from_arrays(patches, chunk_size=50, dtype="float64")
+        objective = Objective(network, (SquaredError(), WeightDecay(1e-4), KLSparsity(0.01, 3.0)))
+
+    def engine(theta):
+        with precision("float64"):
+            return jax.device_get(evaluate(objective, theta, samples)[:2])
+
+    def by_hand(theta):
+        return sparse_autoencoder_cost(theta, visible, hidden, 1e-4, 0.01, 3.0, patches)
+
+    theta = network.initialize(rng)
+    numerical = numerical_gradient(lambda theta: by_hand(theta)[0], theta)
+    for value_and_gradient in (engine, by_hand):
+        assert relative_difference(value_and_gradient(theta)[1], numerical) < 1e-9
+
+
+def test_no_two_objectives_are_one_pytree():
+    # JAX holds two dataclasses with as many fields equal; where they pass for each other, so do their programs.
+    network = Network((2, 1, 2))
+    one, other = (Objective(network, (term, WeightDecay(0.1))) for term in (SquaredError(), CrossEntropy()))
+    assert jax.tree.structure(one) != jax.tree.structure(other)
+    assert jax.tree.structure(one) == jax.tree.structure(jax.tree.map(lambda leaf: 2 * leaf, one))
+    assert jax.tree.map(lambda leaf: leaf, one) == one
+
+
+# Chunks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk_size", [1, 5, 23, 32])
+@given(data=st.data())
+def test_chunks_change_nothing_but_the_rounding(sparse_case, chunk_size, data):
+    problem = data.draw(sparse_case.problems())
+    one, other = problem.evaluate(chunk_size=chunk_size), problem.evaluate()  # the other 8; of 23 rows
+    assert problem.difference(one, other, by_block=False) < sparse_case.tolerance(1e-13, 1e-6)
 
 
 # Terms
@@ -211,7 +193,6 @@ def test_value_is_the_sum_of_the_terms_and_each_term_what_its_name_says(sparse_c
     np.testing.assert_allclose(value, sum(expected.values()), rtol=tolerance)
 
 
-@few
 @given(data=st.data())
 def test_beta_zero_is_the_objective_without_the_term(sparse_case, data):
     problem = data.draw(sparse_case.problems())

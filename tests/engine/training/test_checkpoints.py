@@ -361,18 +361,19 @@ def test_a_signal_that_comes_twice_at_once_is_one(monkeypatch):
 
 
 @pytest.mark.slow
-def test_fifty_kills_change_no_bit(tmp_path):
-    """By SIGKILL at random moments, inside a write among them, of every estimator."""
-    script = Path(__file__).with_name("killed.py")
+def test_kills_change_no_bit(tmp_path, reduction):
+    """By SIGKILL at random moments; of fifty some fall into a write, and some into a training that goes on later."""
+    n_kills, script = 50 // reduction, Path(__file__).with_name("killed.py")
     output = subprocess.run(
-        [sys.executable, script, tmp_path, "50", "0"], capture_output=True, text=True, check=True, timeout=500
+        [sys.executable, script, tmp_path, str(n_kills), "0"], capture_output=True, text=True, check=True, timeout=500
     ).stdout
     result = json.loads(output)
-    assert result["kills"] == 50
-    assert result["inside_a_write"] > 0
-    assert {run["model"] for run in result["runs"]} == {"autoencoder", "regressor", "classifier"}
+    assert result["kills"] == n_kills
     assert all(run["same"] for run in result["runs"])
-    assert any(run["resumed"] for run in result["runs"])
+    if n_kills == 50:
+        assert result["inside_a_write"] > 0
+        assert {run["model"] for run in result["runs"]} == {"autoencoder", "regressor", "classifier"}
+        assert any(run["resumed"] for run in result["runs"])
 
 
 ENDLESS = """

@@ -9,8 +9,6 @@ from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.plateau import Plateau
 from sparsam.engine.training.train import train
 
-pytestmark = pytest.mark.usefixtures("least_optimized")
-
 EVERYWHERE = Plateau("squared_error", -1.0)
 NOWHERE = Plateau("squared_error", np.inf)
 

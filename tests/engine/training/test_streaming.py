@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsam._utils.jit import quick_jit
@@ -23,9 +23,6 @@ from sparsam.engine.training.streaming import (
 )
 from sparsam.engine.training.train import precision, train
 
-pytestmark = pytest.mark.usefixtures("least_optimized")
-
-few = settings(max_examples=3, deadline=None, derandomize=True)
 factorize = quick_jit(kronecker_factors)
 
 
@@ -48,7 +45,6 @@ def stream_of(samples, dtype):
 
 
 @pytest.mark.slow
-@few
 @given(data=st.data())
 def test_a_streamed_evaluation_is_that_of_samples(streamed_case, data):
     case = streamed_case

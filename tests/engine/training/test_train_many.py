@@ -10,7 +10,7 @@ from sparsam.engine.training import train
 from sparsam.engine.training import train_many as many
 from sparsam.engine.training.train import precision
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("least_optimized")]
+pytestmark = pytest.mark.slow
 
 TOGETHER = {"lanes": many.train_lanes, "side by side": many.train_side_by_side}
 SETTINGS = ({"seed": 0}, {"seed": 1, "alpha": 1e-2}, {"seed": 2, "beta": 0.1}, {"seed": 3, "rho": 0.3}, {"seed": 4})

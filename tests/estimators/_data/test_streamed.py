@@ -10,8 +10,6 @@ import pytest
 from sparsam import SparseAutoencoder
 from sparsam.estimators._data import streamed as streamed_module
 
-pytestmark = pytest.mark.usefixtures("least_optimized")
-
 
 class Chunks:
     """Yields chunks of rows, the same ones every time."""

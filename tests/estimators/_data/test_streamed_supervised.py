@@ -14,8 +14,6 @@ from sparsam.estimators._labels.encoding import class_numbers, encode_labels
 
 N = 160
 
-pytestmark = pytest.mark.usefixtures("least_optimized")
-
 
 class Chunks:
     """Yields tuples of parts of arrays, the same ones every time."""
