@@ -51,6 +51,11 @@ def test_every_page_is_reached_from_the_first():
     assert {path.with_suffix("") for path in pages} <= listed
 
 
+def test_the_citation_names_the_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
 def test_every_file_that_the_map_of_the_code_names_is_there():
     page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([\w./]+(?:\.py|/))`", page))

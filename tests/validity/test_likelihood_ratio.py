@@ -14,9 +14,9 @@ def test_names_of_cells_fix_seeds_so_they_differ():
 
 
 @pytest.mark.slow
-def test_its_size_is_the_level_where_targets_are_missing():
+def test_its_size_is_the_level_where_targets_are_missing(reduction):
     (cell,) = (cell for cell in LIKELIHOOD_RATIO.cells if cell.name.startswith("full / diag, n = 200, K = 3, 20 %"))
-    assert not contradicts(cell.outcomes(200)[REJECTED], SIZE)
+    assert not contradicts(cell.outcomes(200 // reduction)[REJECTED], SIZE)
 
 
 def test_the_factor_makes_the_statistic_of_few_samples_chi_squared():
