@@ -199,3 +199,12 @@ def test_value_that_is_not_finite_next_to_theta_fails_the_check():
 
     with np.errstate(invalid="ignore"):
         assert not check_gradient(edge, [1 + 1e-5]).largest < 1e-3
+
+
+def test_several_functions_are_differentiated_in_one_sweep():
+    theta = np.array([[0.3, -1.0], [2.0, 0.5]])
+    together = numerical_gradient(lambda w: np.array([np.sum(w**2), np.prod(w), w[0, 1]]), theta, 1e-3, order=4)
+    apart = [
+        numerical_gradient(f, theta, 1e-3, order=4) for f in (lambda w: np.sum(w**2), np.prod, lambda w: float(w[0, 1]))
+    ]
+    np.testing.assert_array_equal(together, np.stack(apart, axis=-1))

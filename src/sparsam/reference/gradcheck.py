@@ -20,8 +20,10 @@ STENCILS = {2: ((1, 0.5),), 4: ((1, 2 / 3), (2, -1 / 12))}
 sum_k weight_k (f(x + k step) - f(x - k step)) / step."""
 
 
-def numerical_gradient(f: Callable[[Array], float], theta: ArrayLike, step: float = 1e-4, *, order: int = 2) -> Array:
-    """Gradient of a scalar function by central differences, one coordinate at a time.
+def numerical_gradient(
+    f: Callable[[Array], float | Array], theta: ArrayLike, step: float = 1e-4, *, order: int = 2
+) -> Array:
+    """Gradient of a scalar function, or of several at once, by central differences, one coordinate at a time.
 
     ::
 
@@ -33,7 +35,7 @@ def numerical_gradient(f: Callable[[Array], float], theta: ArrayLike, step: floa
     Parameters
     ----------
     f : callable
-        Takes a float64 array of theta's shape, returns a float.
+        Takes a float64 array of theta's shape, returns a float, or an array of the values of several functions.
     theta : array of any shape
         Where.
     step : float, default 1e-4
@@ -45,6 +47,7 @@ def numerical_gradient(f: Callable[[Array], float], theta: ArrayLike, step: floa
     Returns
     -------
     gradient : array of the shape of theta, float64
+        Of several functions with further axes behind, those of the array that f returns.
 
     Raises
     ------
@@ -66,16 +69,19 @@ def numerical_gradient(f: Callable[[Array], float], theta: ArrayLike, step: floa
     if order not in STENCILS:
         raise ValueError(f"order must be one of {sorted(STENCILS)}, got {order}")
     point = np.array(theta, dtype=np.float64)
-    gradient = np.zeros_like(point)
+    slopes: list[float | Array] = []
     for index in np.ndindex(point.shape):
         here = point[index]
+        slope: float | Array = 0.0
         for offset, weight in STENCILS[order]:
             point[index] = here + offset * step
             above = f(point)
             point[index] = here - offset * step
-            gradient[index] += weight * (above - f(point)) / step
+            slope = slope + weight * (above - f(point)) / step
         point[index] = here
-    return gradient
+        slopes.append(slope)
+    gradient = np.array(slopes, dtype=np.float64)
+    return gradient.reshape(point.shape + gradient.shape[1:])
 
 
 def relative_difference(one: ArrayLike, other: ArrayLike) -> float:

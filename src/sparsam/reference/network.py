@@ -113,16 +113,9 @@ def network_cost(
     s = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
     S = s.sum()
     n_layers = len(W)
-    h, h_slope = ACTIVATIONS[hidden_activation]
-    h_out = OUTPUT_ACTIVATIONS[output_activation]
+    h_slope = ACTIVATIONS[hidden_activation][1]
 
-    # Forward: z_0 = x; a_l = z_(l-1) W_l + b_l; z_l = h(a_l).
-    z = [x]
-    for layer in range(n_layers):
-        a = z[-1] @ W[layer] + b[layer]
-        z.append((h if layer < n_layers - 1 else h_out)(a))
-
-    # J, term by term.
+    a, z = forward_pass(W, b, x, hidden_activation, output_activation)
     cost, delta = 0.0, np.zeros_like(a)
     if targets is not None:
         t = np.asarray(targets, dtype=float)
@@ -131,21 +124,9 @@ def network_cost(
         else:
             E, delta = error_of_each(error, output_activation, a, z[-1], t, transition)
             cost = np.sum(s * E) / S
-    cost += 0.5 * alpha * sum(np.sum(w**2) for w in W)
-
-    # The sparsity term's slope by an activation:
-    #   d/drho_hat KL = d/drho_hat [rho ln(rho/rho_hat) + (1-rho) ln((1-rho)/(1-rho_hat))]
-    #                 = -rho/rho_hat + (1-rho)/(1-rho_hat),
-    #   and rho_hat_j = 1/S sum_n s_n z_nj, so dJ/dz_nj = s_n/S beta (-rho/rho_hat_j + (1-rho)/(1-rho_hat_j)).
-    # For tanh units rho_hat is of (z+1)/2: a factor 1/2 more.
-    sparsity_slopes = [np.zeros(w.shape[1]) for w in W]
-    if beta != 0:
-        for layer in range(n_layers - 1):
-            probability = 0.5 * (z[layer + 1] + 1.0) if hidden_activation == "tanh" else z[layer + 1]
-            rho_hat = s @ probability / S
-            cost += beta * np.sum(rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat)))
-            slope = beta * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))
-            sparsity_slopes[layer] = 0.5 * slope if hidden_activation == "tanh" else slope
+    cost += weight_decay(W, alpha)
+    sparsity, sparsity_slopes = kl_sparsity(z[1:-1], s, hidden_activation, rho, beta)
+    cost += sparsity
 
     # Backward. delta_l = dE_n/da_l, row n without its factor s_n/S, which joins where samples are summed.
     #   Outputs: what `error_of_each` and `gaussian_error` derive.
@@ -172,3 +153,49 @@ def network_cost(
             for gradient, by_weights in zip(gradients, more, strict=True):
                 gradient += tangent_weight * by_weights
     return float(cost), coef_gradients, intercept_gradients
+
+
+def forward_pass(
+    W: Sequence[Array], b: Sequence[Array], x: Array, hidden_activation: str, output_activation: str
+) -> tuple[Array, list[Array]]:
+    """Return the pre-activations of the outputs, and z of every layer, the inputs first.
+
+    ::
+
+        z_0 = x,    a_l = z_(l-1) W_l + b_l,    z_l = h(a_l)
+    """
+    h, h_out = ACTIVATIONS[hidden_activation][0], OUTPUT_ACTIVATIONS[output_activation]
+    z = [x]
+    for layer in range(len(W)):
+        a = z[-1] @ W[layer] + b[layer]
+        z.append((h if layer < len(W) - 1 else h_out)(a))
+    return a, z
+
+
+def weight_decay(W: Sequence[Array], alpha: float) -> float:
+    """Return alpha/2 sum_l |W_l|^2."""
+    return 0.5 * alpha * sum(float(np.sum(w**2)) for w in W)
+
+
+def kl_sparsity(
+    hidden: Sequence[Array], s: Array, hidden_activation: str, rho: float, beta: float
+) -> tuple[float, list[Array]]:
+    """Return beta sum_j KL(rho || rho_hat_j) over all hidden units, and its slope by their activations, without s_n/S.
+
+    ::
+
+        d/drho_hat KL = d/drho_hat [rho ln(rho/rho_hat) + (1-rho) ln((1-rho)/(1-rho_hat))]
+                      = -rho/rho_hat + (1-rho)/(1-rho_hat),
+
+    and rho_hat_j = 1/S sum_n s_n z_nj, so dJ/dz_nj = s_n/S beta (-rho/rho_hat_j + (1-rho)/(1-rho_hat_j)). For tanh
+    units rho_hat is of (z+1)/2: a factor 1/2 more.
+    """
+    value, slopes = 0.0, [np.zeros(z.shape[1]) for z in hidden]
+    if beta != 0:
+        for layer, z in enumerate(hidden):
+            probability = 0.5 * (z + 1.0) if hidden_activation == "tanh" else z
+            rho_hat = s @ probability / s.sum()
+            value += beta * np.sum(rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat)))
+            slope = beta * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))
+            slopes[layer] = 0.5 * slope if hidden_activation == "tanh" else slope
+    return float(value), slopes
