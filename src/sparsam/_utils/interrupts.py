@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import cast
 
 __all__ = ["raise_interrupt", "safe_interrupts"]
 
@@ -37,9 +38,17 @@ def raise_interrupt(number: int, frame: FrameType | None) -> None:
     """
     if not _is_delicate(frame):
         raise KeyboardInterrupt
-    again = threading.Timer(RETRY_SECONDS, _thread.interrupt_main)
+    again = threading.Timer(RETRY_SECONDS, _interrupt_main_thread)
     again.daemon = True
     again.start()
+
+
+def _interrupt_main_thread() -> None:
+    """Send SIGINT again: as a signal where there are such, for only a signal ends a wait for a lock."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(cast(int, threading.main_thread().ident), signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 def _is_delicate(frame: FrameType | None) -> bool:
