@@ -158,8 +158,7 @@ def test_early_stopping_keeps_the_best_weights(planted):
     given = flipped(labels, symmetric(0.4, 2), np.random.default_rng(0))
     model = NoisyLabelClassifier((50,), epsilon=0.4, alpha=0.0, early_stopping=True, random_state=0, max_iter=200)
     model.fit(X[:300], given[:300])
-    iterations, scores = zip(*model.validation_scores_, strict=True)
-    assert model.n_iter_ == iterations[np.argmax(scores)]
+    assert model.n_iter_ == model.validation_iterations_[np.argmax(model.validation_scores_)]
 
 
 @pytest.mark.slow
@@ -167,7 +166,7 @@ def test_early_stopping_keeps_the_best_weights(planted):
 def test_early_stopping_considers_the_last_iterate_whyever_it_is_the_last(planted):
     X, _, labels = planted
     model = NoisyLabelClassifier((), epsilon=0.1, early_stopping=True, random_state=0, max_iter=1).fit(X, labels)
-    assert [iteration for iteration, _ in model.validation_scores_] == [0, 1]
+    assert model.validation_iterations_ == [0, 1]
     assert model.n_iter_ == 1
     converged_at_once = NoisyLabelClassifier((), epsilon="estimate", tol=10.0, random_state=0).fit(X, labels)
     assert 0 <= converged_at_once.epsilon_ < 0.5
@@ -446,7 +445,7 @@ def test_weights_kept_before_the_end_are_not_called_converged():
     model = NoisyLabelClassifier(
         (10,), epsilon=0.0, early_stopping=True, validation_fraction=0.5, n_iter_no_change=500, random_state=0
     ).fit(X, y)
-    assert model.n_iter_ < model.validation_scores_[-1][0]
+    assert model.n_iter_ < model.validation_iterations_[-1]
     assert model.stop_reason_ == "held_out"
     assert not model.converged_
 

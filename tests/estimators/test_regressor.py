@@ -98,7 +98,7 @@ def test_spherical_is_one_variance_in_the_units_of_y():
     # 800 squares of noise: chi-squared, whose relative deviation is sqrt(2/800), less six weights.
     assert model.covariance_[0, 0] == pytest.approx(0.25 * (1 - 6 / 800), rel=2.58 * np.sqrt(2 / 800))
     densities = -0.5 * np.sum(r**2 / model.covariance_[0, 0] + np.log(2 * np.pi * model.covariance_[0, 0]), axis=1)
-    np.testing.assert_allclose(model.score_samples(X, Y), densities, rtol=1e-6)
+    np.testing.assert_allclose(model.log_density(X, Y), densities, rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_spherical_a_prior_early_stopping_and_a_warm_start_are_in_the_units_of_y
     held_out = hold_out(
         InMemoryDataset(Batch(X, Y)).merge_repeated(), 0.1, np.random.RandomState(0).randint(2**31 - 1)
     ).held_out.batch
-    best = max(score for _, score in build.validation_scores_)
+    best = max(build.validation_scores_)
     assert best == pytest.approx(build.mean_log_likelihood(held_out.inputs, held_out.targets), abs=1e-9)
 
 
@@ -199,7 +199,7 @@ def test_densities_are_those_of_the_normal_distribution(curved, curved_model):
         multivariate_normal.logpdf(y, mean, curved_model.covariance_)
         for y, mean in zip(Y[:20], curved_model.predict(X[:20]), strict=True)
     ]
-    np.testing.assert_allclose(curved_model.score_samples(X[:20], Y[:20]), expected, rtol=1e-10)
+    np.testing.assert_allclose(curved_model.log_density(X[:20], Y[:20]), expected, rtol=1e-10)
     weights = np.arange(20.0)
     assert curved_model.mean_log_likelihood(X[:20], Y[:20], weights) == pytest.approx(
         np.average(expected, weights=weights)
@@ -212,7 +212,7 @@ def test_cost_is_minus_the_mean_log_likelihood_of_the_scaled_targets(curved):
     model = MultivariateNormalRegressor((8,), **optimum | {"alpha": 0.0, "max_iter": 40, "tol": 0.0})
     with pytest.warns(ConvergenceWarning):
         model.fit(X, Y)
-    assert model.cost_ == pytest.approx(-model.mean_log_likelihood(X, Y) - np.log(Y.std(axis=0)).sum(), rel=1e-6)
+    assert model.loss_ == pytest.approx(-model.mean_log_likelihood(X, Y) - np.log(Y.std(axis=0)).sum(), rel=1e-6)
 
 
 @pytest.mark.slow
@@ -334,7 +334,7 @@ def fitted_despite(X, Y, match, **parameters):
         model = MultivariateNormalRegressor(**optimum | {"max_iter": 200} | parameters).fit(X, Y)
     assert np.all(np.isfinite(model.covariance_))
     assert np.all(np.isfinite(model.predict(X)))
-    assert np.isfinite(model.cost_)
+    assert np.isfinite(model.loss_)
     assert np.isfinite(model.mean_log_likelihood(X, Y))
     return model
 
@@ -412,7 +412,7 @@ def test_early_stopping_keeps_the_weights_of_the_greatest_held_out_likelihood():
         (50,), alpha=0.0, early_stopping=True, validation_fraction=0.3, cv=None, random_state=0, max_iter=300
     )
     model = build.fit(X, Y)
-    iterations, scores = zip(*model.validation_scores_, strict=True)
+    iterations, scores = model.validation_iterations_, model.validation_scores_
     assert model.stop_reason_ == "held_out"
     assert model.n_iter_ == iterations[np.argmax(scores)] == len(model.loss_curve_) - 1
     assert iterations[-1] - model.n_iter_ >= 50

@@ -136,7 +136,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         Share of the variance of the training data that their reconstructions explain (R^2), at the end of the training:
         1 - sum_n s_n |y_n - x_n|^2 / sum_n s_n |x_n - mean x|^2. It is 0 of the best constant, and NaN of data that do
         not vary.
-    cost_ : float
+    loss_ : float
         J at the end, as the training computed it.
     n_iter_, n_evaluations_ : int
         Iterations; evaluations of J and its gradient.
@@ -385,7 +385,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         Returns
         -------
         float
-            On the training data about `cost_`; it depends on alpha, rho and beta. Use `score` to compare settings.
+            On the training data about `loss_`; it depends on alpha, rho and beta. Use `score` to compare settings.
         """
         check_is_fitted(self)
         self.check_hyperparameters()  # they may have been set since the fit

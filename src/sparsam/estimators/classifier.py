@@ -64,6 +64,7 @@ from sparsam.estimators._training.fitted_attributes import (
     check_warm_start,
     initial_weights,
     network_attributes,
+    validation_attributes,
 )
 from sparsam.estimators._training.supervised import draw_seed, load_with_targets
 from sparsam.estimators._training.time_budget import TimeBudget
@@ -158,10 +159,13 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         Where the noise was estimated: the likelihood of labels held out at each epsilon, and an interval for it.
     coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
         Weights of each layer, in float64. For two classes there is one output, the probability of ``classes_[1]``.
-    validation_scores_ : list of (int, float)
-        Iteration, of those that are scored, and mean log-likelihood of the labels held out, of folds that of all
-        together; empty without early stopping.
-    cost_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
+    validation_scores_ : list of float
+        Mean log-likelihood of the labels held out, nats a label, at each of ``validation_iterations_``; of folds that
+        of all together. Empty without early stopping.
+    validation_iterations_ : list of int
+        Iterations that were scored: the first five, then some, a quarter of ``n_iter_no_change`` apart at most. They go
+        on beyond the one that was kept.
+    loss_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
         As for `SparseAutoencoder`. With early stopping they end at the weights that were kept.
 
     Notes
@@ -365,7 +369,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             return {}
         at_end = run.problem.attributes_at(training.history[-1], training.theta)
         scores = list(noise.scores) if self._stops_early() and noise.scores else run.held_out_scores
-        return {**at_end, "validation_scores_": scores, "likelihood_profile_": noise.profile}
+        return {**at_end, **validation_attributes(scores), "likelihood_profile_": noise.profile}
 
     def predict(self, X: ArrayLike, out: Any = None) -> NDArray[Any]:
         """Return the most probable true label of each sample.

@@ -65,7 +65,13 @@ from sparsam.estimators._tangents import (
     tangent_penalties,
 )
 from sparsam.estimators._training.fit_checkpoints import checkpointer_of
-from sparsam.estimators._training.fitted_attributes import check_finished, check_warm_start, network_attributes, ravel
+from sparsam.estimators._training.fitted_attributes import (
+    check_finished,
+    check_warm_start,
+    network_attributes,
+    ravel,
+    validation_attributes,
+)
 from sparsam.estimators._training.held_out_residuals import HeldOutResiduals
 from sparsam.estimators._training.supervised import draw_seed, load_with_targets
 from sparsam.estimators._training.time_budget import TimeBudget
@@ -183,10 +189,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     alpha_ : float
         The weight decay of the fit.
     n_outputs_ : int
-    validation_scores_ : list of (int, float)
-        Iteration, and mean log-likelihood of the targets held out, nats a sample; of folds that of all their residuals
-        together, with independent outputs. Empty where nothing is held out.
-    cost_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
+    validation_scores_ : list of float
+        Mean log-likelihood of the targets held out, nats a sample, at each of ``validation_iterations_``; of folds that
+        of all their residuals together, with independent outputs. Empty where nothing is held out.
+    validation_iterations_ : list of int
+        Iterations that were scored: the first five, then some, a quarter of ``n_iter_no_change`` apart at most. They go
+        on beyond the one that was kept.
+    loss_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
         As for `SparseAutoencoder`. With early stopping they end at the weights that were kept.
 
     Notes
@@ -452,7 +461,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         """Make the fitted attributes."""
         if not training.history:
             return {}
-        return {**problem.attributes_at(training.history[-1], training.theta), "validation_scores_": scores}
+        return {**problem.attributes_at(training.history[-1], training.theta), **validation_attributes(scores)}
 
     def _warnings(self, attributes: dict[str, Any], training: Training, data: RegressionData) -> list[Warning | None]:
         """Make the warnings of a fit with these attributes."""
@@ -535,7 +544,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         filled, deviations = multivariate_normal.condition(Y, means, self.predictive_covariance_)
         return (self._shaped(filled), self._shaped(deviations)) if return_std else self._shaped(filled)
 
-    def score_samples(self, X: ArrayLike, y: ArrayLike) -> Array:
+    def log_density(self, X: ArrayLike, y: ArrayLike) -> Array:
         """Log density of each sample's observed targets, in nats, with all constants, in the units of y.
 
         With C = ``predictive_covariance_``; where that is singular, of the targets that determine the others.
@@ -554,7 +563,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return multivariate_normal.log_density(Y, means, self.predictive_covariance_)
 
     def mean_log_likelihood(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Mean of `score_samples` over the samples with any target: nats per sample, greater is better.
+        """Mean of `log_density` over the samples with any target: nats per sample, greater is better.
 
         Raises
         ------

@@ -192,12 +192,13 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
         raise ValueError("its parameters are not those of this version's class")
     model: Any = layout.estimator(**{name: _from_json(value) for name, value in parameters.items()})
 
+    results = layout.with_current_names(header["results"])
     for name, kind in layout.results.items():
-        if name in layout.derived and name not in header["results"]:
+        if name in layout.derived and name not in results:
             continue
-        if type(header["results"][name]) is not kind:
+        if type(results[name]) is not kind:
             raise ValueError(f"{name} is not of type {kind.__name__}")
-        setattr(model, name, header["results"][name])
+        setattr(model, name, results[name])
     names = header["feature_names"]
     if names != []:
         if type(names) is not list or {type(name) for name in names} != {str} or len(names) != model.n_features_in_:
