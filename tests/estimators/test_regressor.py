@@ -12,6 +12,7 @@ from sparsam import MultivariateNormalRegressor
 from sparsam.engine.data.batch import Batch
 from sparsam.estimators._data.dataset import InMemoryDataset
 from sparsam.estimators._data.splits import hold_out
+from sparsam.estimators._training.supervised import split_seed
 
 NOISE = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, -0.3], [0.0, -0.3, 0.5]])
 UNITS = np.array([100.0, 0.01, 1.0])
@@ -115,9 +116,7 @@ def test_spherical_a_prior_early_stopping_and_a_warm_start_are_in_the_units_of_y
     assert again.n_iter_ <= 1
 
     build.set_params(warm_start=False, early_stopping=True, random_state=0, max_iter=20).fit(X, Y)
-    held_out = hold_out(
-        InMemoryDataset(Batch(X, Y)).merge_repeated(), 0.1, np.random.RandomState(0).randint(2**31 - 1)
-    ).held_out.batch
+    held_out = hold_out(InMemoryDataset(Batch(X, Y)).merge_repeated(), 0.1, split_seed(0)).held_out.batch
     best = max(build.validation_scores_)
     assert best == pytest.approx(build.mean_log_likelihood(held_out.inputs, held_out.targets), abs=1e-9)
 
@@ -381,7 +380,7 @@ def test_with_early_stopping_a_prior_is_beside_the_samples_trained_on():
     options = {"early_stopping": True, "validation_fraction": 0.5, "random_state": 0, "max_iter": 2}
     model = MultivariateNormalRegressor((), covariance_prior=(3.0, 5.0), **options).fit(X, Y, np.full(20, 2.0))
     dataset = InMemoryDataset(Batch(X, Y, np.full(20, 2.0))).merge_repeated()
-    batch = hold_out(dataset, 0.5, np.random.RandomState(0).randint(2**31 - 1)).training.batch
+    batch = hold_out(dataset, 0.5, split_seed(0)).training.batch
     r, s = batch.targets - model.predict(batch.inputs), batch.weights * 20 / batch.weights.sum()
     np.testing.assert_allclose(model.covariance_, ((r.T * s) @ r + 5 * np.eye(2)) / (20 + 3 + 2 + 1), rtol=1e-9)
 
@@ -417,7 +416,7 @@ def test_early_stopping_keeps_the_weights_of_the_greatest_held_out_likelihood():
     assert model.n_iter_ == iterations[np.argmax(scores)] == len(model.loss_curve_) - 1
     assert iterations[-1] - model.n_iter_ >= 50
     dataset = InMemoryDataset(Batch(X, Y)).merge_repeated()
-    held_out = hold_out(dataset, 0.3, np.random.RandomState(0).randint(2**31 - 1)).held_out
+    held_out = hold_out(dataset, 0.3, split_seed(0)).held_out
     assert held_out.n_samples == 18
     assert max(scores) == pytest.approx(
         model.mean_log_likelihood(held_out.batch.inputs, held_out.batch.targets), abs=1e-9

@@ -73,7 +73,7 @@ from sparsam.estimators._training.fitted_attributes import (
     validation_attributes,
 )
 from sparsam.estimators._training.held_out_residuals import HeldOutResiduals
-from sparsam.estimators._training.supervised import draw_seed, load_with_targets
+from sparsam.estimators._training.supervised import draw_weights_and_seed, load_with_targets
 from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 from sparsam.estimators.checkpoint import Checkpoint
@@ -170,8 +170,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         number of iterations that suits them counts from new weights, so the network that is kept starts from new ones,
         too, and a warning says so.
     solver, tol, time_budget, chunk_size, polish, random_state, mesh, checkpoint, callback, verbose
-        As for `SparseAutoencoder`; ``random_state`` draws the held-out part too. ``time_budget`` holds for all
-        trainings together, those of the folds too.
+        As for `SparseAutoencoder`. ``random_state`` draws the folds, or the part held out, too: an integer draws them
+        from a stream of their own. ``time_budget`` holds for all trainings together, those of the folds too.
 
     Attributes
     ----------
@@ -340,7 +340,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         unused = self._unused_warm_start()
         with self._fitting(X, y, sample_weight, in_parts=in_parts) as reporter:
             data = self._regression_data(X, y, sample_weight, tangents, reporter)
-            with checkpointer_of(self, data.with_tangents, draws=self._stops_early() or in_parts) as checkpointer:
+            held_out = data.seed if self._stops_early() or in_parts else None
+            with checkpointer_of(self, data.with_tangents, held_out=held_out) as checkpointer:
                 trainer = _Trainer(self, data, checkpointer, budget, self._weight_decay(data.dataset.n_samples))
                 trainer, folds = self._cross_fit(trainer, reporter) if in_parts else (trainer, None)
                 with reporter.training() if in_parts else nullcontext(reporter) as last:
@@ -385,12 +386,11 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         columns = ColumnMoments.of(dataset)
         scale = TargetScale.of(dataset, common=has_one_variance(covariance))
         dataset = dataset.map(scale.scaled)
-        seed = draw_seed(self, dataset) if self._stops_early() or self._cross_fits() else None
         if self._is_warm():
             check_warm_start(self, self._network(n_features, n_outputs))
             fitted = scale.scaled_weights(dependent.of_kept(self._fitted_parameters()))
         # Weights that were trained on targets must not judge them: folds start from new ones.
-        new = network.initialize(check_random_state(self.random_state))
+        new, seed = draw_weights_and_seed(self.random_state, network, dataset.mesh)
         return RegressionData(
             dataset,
             columns,
@@ -416,7 +416,6 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         """
         data = trainer.data
         assert self.cv is not None
-        assert data.seed is not None
         if isinstance(data.dataset, InMemoryDataset):
             splits = folds_of_rows(int(self.cv), data.dataset, data.seed)
         else:  # each fold would be one more training that reads all data again
@@ -771,7 +770,6 @@ class _Trainer:
             return regressor._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)
         trained_on: Any = data.dataset
         if regressor._stops_early():
-            assert data.seed is not None
             trained_on = hold_out(data.dataset, regressor.validation_fraction, data.seed)
         problem = self._problem(trained_on, data.fitted)
         return regressor._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)

@@ -11,6 +11,7 @@ from sparsam import Checkpoint, MultivariateNormalRegressor, NoisyLabelClassifie
 from sparsam.estimators._data import streamed as streamed_module
 from sparsam.estimators._labels import noise_estimation
 from sparsam.estimators._labels.encoding import class_numbers, encode_labels
+from sparsam.estimators._training.supervised import split_seed
 
 N = 160
 
@@ -146,7 +147,7 @@ def test_some_rows_are_held_out_the_same_in_every_pass(case, X, tmp_path):
     assert model.validation_iterations_ == again.validation_iterations_
     assert model.n_iter_ == model.validation_iterations_[np.argmax(model.validation_scores_)]
     # The very rows: a coin a row, from the seed.
-    seed = np.random.RandomState(0).randint(2**31 - 1)
+    seed = split_seed(0)
     held_out = np.random.default_rng(seed).random(N) < 0.3
     assert 0.15 * N < held_out.sum() < 0.45 * N
     assert model.mean_log_likelihood(X[held_out], y[held_out]) == pytest.approx(max(model.validation_scores_), abs=1e-6)

@@ -47,7 +47,7 @@ class RegressionData:
         ones.
     new_theta : array of shape (n_parameters,)
         Weights that no target had an influence on, in the minimizer's coordinates.
-    seed : int or None
+    seed : int
         Draws what is held out.
     tangents : TangentFunction or None
         Makes tangents that are not held.
@@ -67,7 +67,7 @@ class RegressionData:
     network: Network
     fitted: Parameters | None
     new_theta: NDArray[np.floating]
-    seed: int | None
+    seed: int
     tangents: TangentFunction | None
     one_dimensional: bool
 
