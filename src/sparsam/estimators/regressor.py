@@ -32,11 +32,12 @@ from sparsam.estimators._data.apply_network import network_outputs
 from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset, InMemoryDataset
 from sparsam.estimators._data.odd_units import odd_units_warning
-from sparsam.estimators._data.splits import Split, folds_of_rows, hold_out
+from sparsam.estimators._data.splits import Split, folds_of_rows, hold_out, split_by_shares
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
 from sparsam.estimators._regression.dependent_targets import DependentTargets, bounded
 from sparsam.estimators._regression.fitted_distribution import FittedDistribution
+from sparsam.estimators._regression.given_folds import Folds, check_folds, fold_shares, rows_of_folds
 from sparsam.estimators._regression.noise_covariance import (
     DegenerateCovarianceWarning,
     check_covariance,
@@ -150,10 +151,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         folds (``cv``) the network that is kept is trained on all data, and ends at the iteration that was the best for
         the folds together; without, a part is held out from it, and the weights of the greatest held-out likelihood
         are kept.
-    cv : int or None, default 5
+    cv : int, splitter, iterable of (train, test) or None, default 5
         Number of folds from which ``predictive_covariance_`` is estimated for hidden layers, and with early stopping
-        the end of the training: a network is trained without each fold. Of streamed data one part is held out. None
-        skips it: ``predictive_covariance_`` is then ``covariance_``, whose intervals are too narrow.
+        the end of the training: a network is trained without each fold. Folds of a number are drawn, so that rows that
+        repeat are in one. Where rows belong together, such as those of one patient, give row numbers,
+        ``list(GroupKFold(5).split(X, groups=patients))``, or a splitter of scikit-learn. Of streamed data one part is
+        held out; there cv is a number. None skips it: ``predictive_covariance_`` is then ``covariance_``, whose
+        intervals are too narrow.
     validation_fraction : float, default 0.1
         Part of the data to hold out, in (0, 1). A sample with a whole number for its weight counts as so many copies,
         some of which may be held out and the others not.
@@ -244,7 +248,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         tangent_weight: float | None = None,
         normalize_tangents: bool = True,
         early_stopping: bool | str = "auto",
-        cv: int | None = 5,
+        cv: Folds | None = 5,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 50,
         solver: str = "kronecker-lbfgs",
@@ -340,7 +344,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         unused = self._unused_warm_start()
         with self._fitting(X, y, sample_weight, in_parts=in_parts) as reporter:
             data = self._regression_data(X, y, sample_weight, tangents, reporter)
-            held_out = data.seed if self._stops_early() or in_parts else None
+            held_out = data.held_out if self._stops_early() or in_parts else None
             with checkpointer_of(self, data.with_tangents, held_out=held_out) as checkpointer:
                 trainer = _Trainer(self, data, checkpointer, budget, self._weight_decay(data.dataset.n_samples))
                 trainer, folds = self._cross_fit(trainer, reporter) if in_parts else (trainer, None)
@@ -367,6 +371,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         dataset = load_with_targets(self, X, y, sample_weight, tangents, check, reporter.rows_read)
         total_weight = dataset.total_weight
         dataset = dataset.map(with_table)
+        rows_of = rows_of_folds(self.cv, dataset, check.one_dimensional) if self._cross_fits() else None  # type: ignore[arg-type]
         n_features, n_outputs = dataset.n_features, next(dataset.batches()).targets.shape[1]
         covariance = check_covariance(self.covariance, n_outputs)
         prior = check_prior(self.covariance_prior, n_outputs)
@@ -380,7 +385,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         mask = None if mask is None else mask[:, kept]
         network = self._network(n_features, len(kept))
 
-        dataset = dataset.map(dependent.reduced).merge_repeated()
+        dataset = dataset.map(dependent.reduced)
+        folds = None if rows_of is None else fold_shares(rows_of, next(dataset.batches()))
+        dataset = dataset.merge_repeated()
         patterns = observed_patterns(dataset)
         dataset, tangent_function = prepare_tangents(self, dataset, reporter.display)
         columns = ColumnMoments.of(dataset)
@@ -405,6 +412,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             fitted if self._is_warm() else None,
             new,
             seed,
+            folds,
             tangent_function,
             check.one_dimensional,
         )
@@ -414,12 +422,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
         Of a fine structure a strong decay leaves nothing: the weights shrink before they have found it.
         """
-        data = trainer.data
-        assert self.cv is not None
-        if isinstance(data.dataset, InMemoryDataset):
-            splits = folds_of_rows(int(self.cv), data.dataset, data.seed)
-        else:  # each fold would be one more training that reads all data again
-            splits = [hold_out(data.dataset, self.validation_fraction, data.seed)]
+        data, splits = trainer.data, self._splits(trainer.data)
         if not splits:
             return trainer, None
         train = partial(train_in_folds, splits=splits, observed=data.patterns, stops=self._stops_early())
@@ -430,6 +433,15 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             if others.likelihood > folds.likelihood:
                 return weaker, others
         return trainer, folds
+
+    def _splits(self, data: RegressionData) -> list[Split]:
+        """Split the data into folds; there are none of too few samples."""
+        dataset = data.dataset
+        if not isinstance(dataset, InMemoryDataset):  # each fold would be one more training that reads all data again
+            return [hold_out(dataset, self.validation_fraction, data.seed)]
+        if data.folds is None:
+            return folds_of_rows(int(self.cv), dataset, data.seed)  # type: ignore[arg-type]
+        return [split_by_shares(dataset, *fold, f"fold {k} of cv") for k, fold in enumerate(data.folds, start=1)]
 
     def _stops_early(self) -> bool:
         """Whether the number of iterations is chosen by data held out."""
@@ -683,8 +695,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         check_tangent_hyperparameters(self)
         if self.alpha is not None:
             validation.check_weight("alpha", self.alpha)
-        if self.cv is not None:
-            validation.check_number("cv", self.cv, Integral, low=2)
+        check_folds(self.cv)
         if not isinstance(check_covariance(self.covariance), str) and self.covariance_prior is not None:
             raise ValueError("covariance_prior is about an unknown covariance, and this one is given")
         check_prior(self.covariance_prior)

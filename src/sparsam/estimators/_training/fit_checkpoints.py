@@ -36,8 +36,8 @@ def checkpointer_of(estimator: Any, dataset: Dataset, *, held_out: int | None = 
     """Save checkpoints of a fit to a dataset as the estimator's hyperparameters say, and defer signals.
 
     Without a folder only the processes of a distributed run defer signals, which must end together. ``held_out`` is a
-    number that determines which samples are held out, of a fit that holds some out: its seed. It must be the same where
-    the fit is resumed.
+    number that determines which samples are held out, of a fit that holds some out: a seed, or a checksum. It must be
+    the same where the fit is resumed.
     """
     mesh = validation.checked_mesh(estimator.mesh)
     checkpoint = as_checkpoint(estimator.checkpoint)
