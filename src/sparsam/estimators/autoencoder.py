@@ -346,7 +346,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
 
         Returns
         -------
-        Y : array of shape (n_samples, n_features), in the precision of the weights
+        y : array of shape (n_samples, n_features), in the precision of the weights
         """
         check_is_fitted(self)
         activations = validation.check_batch(X, 0)
@@ -369,7 +369,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
 
         Returns
         -------
-        Y : array of shape (n_samples, n_features), in the precision of the weights; or ``out``
+        y : array of shape (n_samples, n_features), in the precision of the weights; or ``out``
         """
         return self._apply_to_rows(network_outputs, X, out, then=self._uncentred_rows)
 

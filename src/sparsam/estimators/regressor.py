@@ -225,8 +225,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     >>> from sparsam import MultivariateNormalRegressor
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(400, 1))
-    >>> Y = np.hstack([np.sin(X), np.cos(X)]) + rng.multivariate_normal([0, 0], [[0.04, 0.03], [0.03, 0.04]], size=400)
-    >>> model = MultivariateNormalRegressor((5,), alpha=1e-3, random_state=0).fit(X, Y)
+    >>> y = np.hstack([np.sin(X), np.cos(X)]) + rng.multivariate_normal([0, 0], [[0.04, 0.03], [0.03, 0.04]], size=400)
+    >>> model = MultivariateNormalRegressor((5,), alpha=1e-3, random_state=0).fit(X, y)
     >>> model.predictive_covariance_.round(2).tolist()
     [[0.04, 0.03], [0.03, 0.04]]
     >>> bool(model.predict_conditional([[0.0]], [[0.4, np.nan]])[0, 1] > 1.2)  # the other is above its mean too
