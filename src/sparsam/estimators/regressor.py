@@ -371,7 +371,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         dataset = load_with_targets(self, X, y, sample_weight, tangents, check, reporter.rows_read)
         total_weight = dataset.total_weight
         dataset = dataset.map(with_table)
-        rows_of = rows_of_folds(self.cv, dataset, check.one_dimensional) if self._cross_fits() else None  # type: ignore[arg-type]
+        rows_of = rows_of_folds(self.cv, dataset, check.one_dimensional) if self._cross_fits() else None
         n_features, n_outputs = dataset.n_features, next(dataset.batches()).targets.shape[1]
         covariance = check_covariance(self.covariance, n_outputs)
         prior = check_prior(self.covariance_prior, n_outputs)
@@ -440,7 +440,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         if not isinstance(dataset, InMemoryDataset):  # each fold would be one more training that reads all data again
             return [hold_out(dataset, self.validation_fraction, data.seed)]
         if data.folds is None:
-            return folds_of_rows(int(self.cv), dataset, data.seed)  # type: ignore[arg-type]
+            assert isinstance(self.cv, Integral)
+            return folds_of_rows(int(self.cv), dataset, data.seed)
         return [split_by_shares(dataset, *fold, f"fold {k} of cv") for k, fold in enumerate(data.folds, start=1)]
 
     def _stops_early(self) -> bool:

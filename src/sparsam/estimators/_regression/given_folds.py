@@ -58,8 +58,8 @@ def check_folds(cv: Any) -> None:
         )
 
 
-def rows_of_folds(cv: Folds, dataset: Dataset, one_dimensional: bool) -> list[tuple[Rows, Rows]] | None:
-    """Return the rows of X to train on, and those to hold out, of each fold; None where cv is a number.
+def rows_of_folds(cv: Folds | None, dataset: Dataset, one_dimensional: bool) -> list[tuple[Rows, Rows]] | None:
+    """Return the rows of X to train on, and those to hold out, of each fold; None where cv gives none.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def rows_of_folds(cv: Folds, dataset: Dataset, one_dimensional: bool) -> list[tu
         If rows are streamed, or divided among processes; if a fold has no rows, rows that X has not, or holds out what
         it trains on.
     """
-    if isinstance(cv, Integral):
+    if cv is None or isinstance(cv, Integral):
         return None
     if not isinstance(dataset, InMemoryDataset) or n_processes(dataset.mesh) > 1:
         raise ValueError(
