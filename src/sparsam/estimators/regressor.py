@@ -248,7 +248,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         tangent_weight: float | None = None,
         normalize_tangents: bool = True,
         early_stopping: bool | str = "auto",
-        cv: Folds | None = 5,
+        cv: int | Folds | None = 5,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 50,
         solver: str = "kronecker-lbfgs",

@@ -32,7 +32,7 @@ class Splitter(Protocol):
         """Yield the rows to train on and those to hold out, of each fold."""
 
 
-Folds = int | Splitter | Iterable[tuple[ArrayLike, ArrayLike]]
+Folds = Splitter | Iterable[tuple[ArrayLike, ArrayLike]]
 
 
 class FoldShares(NamedTuple):
@@ -58,7 +58,7 @@ def check_folds(cv: Any) -> None:
         )
 
 
-def rows_of_folds(cv: Folds | None, dataset: Dataset, one_dimensional: bool) -> list[tuple[Rows, Rows]] | None:
+def rows_of_folds(cv: int | Folds | None, dataset: Dataset, one_dimensional: bool) -> list[tuple[Rows, Rows]] | None:
     """Return the rows of X to train on, and those to hold out, of each fold; None where cv gives none.
 
     Raises
