@@ -88,7 +88,7 @@ def test_formulas_of_docstrings_are_escaped_and_markup_is_not():
     plain = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(plain)
     lines = [
-        "1/2 |y_n|^2 and cost_, as in ``np.load(file,",
+        "1/2 |y_n|^2 and loss_, as in ``np.load(file,",
         "mode_)`` of *The Notes*.",
         "h. The slope::",
         "",

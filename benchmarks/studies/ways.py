@@ -50,7 +50,7 @@ class Way:
         costs = [0.0] * len(models)
 
         def finished(number: int, model: Any) -> None:
-            costs[number] = model.cost_
+            costs[number] = model.loss_
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they do not converge, nor shall they
@@ -83,4 +83,4 @@ def fitted_cost(model: Any, X: np.ndarray) -> float:
     """Fit a model, and return its J."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return float(model.fit(X).cost_)
+        return float(model.fit(X).loss_)

@@ -1,6 +1,6 @@
 """Docstrings hold plain-text formulas, made for terminals; this makes reStructuredText of them.
 
-|W_1|^2 would be a substitution, cost_ a link, x * y the begin of emphasis, and "h. The" an item of
+|W_1|^2 would be a substitution, loss_ a link, x * y the begin of emphasis, and "h. The" an item of
 a list. Literal blocks, doctests, directives, titles in italics and what stands in backticks are
 left alone.
 """

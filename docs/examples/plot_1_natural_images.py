@@ -28,7 +28,7 @@ model = SparseAutoencoder(n_components=25, rho=0.01, beta=3.0, alpha=1e-4, rando
     patches
 )
 print(f"{model.stop_reason_} after {model.n_evaluations_} evaluations of J and its gradient")
-print(f"J = {model.cost_:.4f}, largest component of the gradient {model.gradient_norm_:.1e}")
+print(f"J = {model.loss_:.4f}, largest component of the gradient {model.gradient_norm_:.1e}")
 
 # %%
 # What it minimizes is the sum of three terms; the curve shows which of them are fought over.

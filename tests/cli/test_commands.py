@@ -80,7 +80,7 @@ def test_show_prints_what_the_model_is(run, run_json, model, model_file):
     assert "n_components" in run("show", model_file).stdout
     figures = run_json("show", model_file)
     assert figures["n_components"] == 4
-    assert figures["J"] == model.cost_
+    assert figures["J"] == model.loss_
 
 
 @pytest.mark.parametrize("library", ["matplotlib", "PIL"])

@@ -47,7 +47,7 @@ def test_metrics_are_those_of_the_saved_model(learned):
     _, out = learned
     metrics, model = json.loads((out / "metrics.json").read_text()), load(out / "model.safetensors")
     assert model.components_.shape == (9, 64)
-    assert metrics["J"] == model.cost_ == pytest.approx(metrics["J_float64"], rel=1e-5)
+    assert metrics["J"] == model.loss_ == pytest.approx(metrics["J_float64"], rel=1e-5)
     assert metrics["n_iter"] == 5
     assert metrics["stop_reason"] == "max_iter"
     assert metrics["J"] == pytest.approx(sum(metrics["terms"].values()))
@@ -165,7 +165,7 @@ def test_warm_start_goes_on_from_a_model(learned, run, tmp_path):
     assert result.exit_code == 0, result.output
     second = load(tmp_path / "model.safetensors")
     assert second.loss_curve_[0] == first.loss_curve_[-1]
-    assert second.cost_ < first.cost_
+    assert second.loss_ < first.loss_
 
 
 def test_warm_start_from_a_model_of_another_size_says_which(learned, run, tmp_path):

@@ -41,7 +41,7 @@ def test_history_has_a_row_an_iteration_and_a_column_a_term(fitted):
 def test_results_are_the_last_row_of_the_history(fitted):
     last = fitted.history_.iloc[-1]
     assert fitted.loss_curve_ == fitted.history_.J.tolist()
-    assert fitted.cost_ == last.J
+    assert fitted.loss_ == last.J
     assert (fitted.n_iter_, fitted.n_evaluations_) == (last.iteration, last.evaluations)
     assert fitted.gradient_norm_ == last.gradient_norm
 
@@ -171,7 +171,7 @@ def matches(model, bars):
 @pytest.mark.slow
 def test_the_lowest_of_some_minima_has_a_filter_for_each_bar(output_activation):
     images, bars = images_of_bars()
-    best = min((fit_bars(images, output_activation, seed) for seed in range(8)), key=lambda model: model.cost_)
+    best = min((fit_bars(images, output_activation, seed) for seed in range(8)), key=lambda model: model.loss_)
     assert best.converged_
     correlation = matches(best, bars)
     assert (correlation.max(axis=1) > 0.9).all()

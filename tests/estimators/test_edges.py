@@ -30,7 +30,7 @@ def spoiled(X, value):
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_hyperparameters_at_the_edge_and_of_numpy_types_are_used(build, X, parameters):
-    assert np.isfinite(build(**parameters).fit(X).cost_)
+    assert np.isfinite(build(**parameters).fit(X).loss_)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 1 + 1e-7, -1e-7])

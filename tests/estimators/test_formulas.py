@@ -100,13 +100,13 @@ def test_cost_is_J_in_float64_whatever_the_precision_of_the_model(fitted, X, sam
 
 
 def test_cost_on_the_training_data_is_the_cost_that_the_training_reports(fitted, X):
-    assert fitted.cost_ == pytest.approx(fitted.cost(X), rel=20 * float(np.finfo(fitted.dtype).eps))
+    assert fitted.loss_ == pytest.approx(fitted.cost(X), rel=20 * float(np.finfo(fitted.dtype).eps))
 
 
 def test_weighted_fit_minimizes_the_weighted_J(build, X, sample_weight):
     model = build(dtype="float64").fit(X, sample_weight=sample_weight)
-    assert model.cost_ == pytest.approx(reference_cost(model, X, sample_weight), rel=1e-12)
-    assert model.cost_ < reference_cost(build(dtype="float64").fit(X), X, sample_weight)
+    assert model.loss_ == pytest.approx(reference_cost(model, X, sample_weight), rel=1e-12)
+    assert model.loss_ < reference_cost(build(dtype="float64").fit(X), X, sample_weight)
 
 
 def test_the_gradient_at_the_end_is_that_of_the_reference(fitted, X):
@@ -162,7 +162,7 @@ def test_chunks_make_no_difference_to_a_fit(build, X, sample_weight):
         build(dtype="float64", tol=1e-9, chunk_size=size).fit(X, sample_weight=sample_weight) for size in (None, 7)
     )
     assert pieces.loss_curve_[:5] == pytest.approx(whole.loss_curve_[:5], rel=1e-12)
-    assert pieces.cost_ == pytest.approx(whole.cost_, rel=1e-12)
+    assert pieces.loss_ == pytest.approx(whole.loss_, rel=1e-12)
     np.testing.assert_allclose(pieces.coefs_[0], whole.coefs_[0], rtol=1e-4, atol=1e-4)
 
 

@@ -12,6 +12,7 @@ from sparsam import MultivariateNormalRegressor
 from sparsam.engine.data.batch import Batch
 from sparsam.estimators._data.dataset import InMemoryDataset
 from sparsam.estimators._data.splits import hold_out
+from sparsam.estimators._training.supervised import split_seed
 
 NOISE = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, -0.3], [0.0, -0.3, 0.5]])
 UNITS = np.array([100.0, 0.01, 1.0])
@@ -98,7 +99,7 @@ def test_spherical_is_one_variance_in_the_units_of_y():
     # 800 squares of noise: chi-squared, whose relative deviation is sqrt(2/800), less six weights.
     assert model.covariance_[0, 0] == pytest.approx(0.25 * (1 - 6 / 800), rel=2.58 * np.sqrt(2 / 800))
     densities = -0.5 * np.sum(r**2 / model.covariance_[0, 0] + np.log(2 * np.pi * model.covariance_[0, 0]), axis=1)
-    np.testing.assert_allclose(model.score_samples(X, Y), densities, rtol=1e-6)
+    np.testing.assert_allclose(model.log_density(X, Y), densities, rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -115,10 +116,8 @@ def test_spherical_a_prior_early_stopping_and_a_warm_start_are_in_the_units_of_y
     assert again.n_iter_ <= 1
 
     build.set_params(warm_start=False, early_stopping=True, random_state=0, max_iter=20).fit(X, Y)
-    held_out = hold_out(
-        InMemoryDataset(Batch(X, Y)).merge_repeated(), 0.1, np.random.RandomState(0).randint(2**31 - 1)
-    ).held_out.batch
-    best = max(score for _, score in build.validation_scores_)
+    held_out = hold_out(InMemoryDataset(Batch(X, Y)).merge_repeated(), 0.1, split_seed(0)).held_out.batch
+    best = max(build.validation_scores_)
     assert best == pytest.approx(build.mean_log_likelihood(held_out.inputs, held_out.targets), abs=1e-9)
 
 
@@ -199,7 +198,7 @@ def test_densities_are_those_of_the_normal_distribution(curved, curved_model):
         multivariate_normal.logpdf(y, mean, curved_model.covariance_)
         for y, mean in zip(Y[:20], curved_model.predict(X[:20]), strict=True)
     ]
-    np.testing.assert_allclose(curved_model.score_samples(X[:20], Y[:20]), expected, rtol=1e-10)
+    np.testing.assert_allclose(curved_model.log_density(X[:20], Y[:20]), expected, rtol=1e-10)
     weights = np.arange(20.0)
     assert curved_model.mean_log_likelihood(X[:20], Y[:20], weights) == pytest.approx(
         np.average(expected, weights=weights)
@@ -212,7 +211,7 @@ def test_cost_is_minus_the_mean_log_likelihood_of_the_scaled_targets(curved):
     model = MultivariateNormalRegressor((8,), **optimum | {"alpha": 0.0, "max_iter": 40, "tol": 0.0})
     with pytest.warns(ConvergenceWarning):
         model.fit(X, Y)
-    assert model.cost_ == pytest.approx(-model.mean_log_likelihood(X, Y) - np.log(Y.std(axis=0)).sum(), rel=1e-6)
+    assert model.loss_ == pytest.approx(-model.mean_log_likelihood(X, Y) - np.log(Y.std(axis=0)).sum(), rel=1e-6)
 
 
 @pytest.mark.slow
@@ -334,7 +333,7 @@ def fitted_despite(X, Y, match, **parameters):
         model = MultivariateNormalRegressor(**optimum | {"max_iter": 200} | parameters).fit(X, Y)
     assert np.all(np.isfinite(model.covariance_))
     assert np.all(np.isfinite(model.predict(X)))
-    assert np.isfinite(model.cost_)
+    assert np.isfinite(model.loss_)
     assert np.isfinite(model.mean_log_likelihood(X, Y))
     return model
 
@@ -381,7 +380,7 @@ def test_with_early_stopping_a_prior_is_beside_the_samples_trained_on():
     options = {"early_stopping": True, "validation_fraction": 0.5, "random_state": 0, "max_iter": 2}
     model = MultivariateNormalRegressor((), covariance_prior=(3.0, 5.0), **options).fit(X, Y, np.full(20, 2.0))
     dataset = InMemoryDataset(Batch(X, Y, np.full(20, 2.0))).merge_repeated()
-    batch = hold_out(dataset, 0.5, np.random.RandomState(0).randint(2**31 - 1)).training.batch
+    batch = hold_out(dataset, 0.5, split_seed(0)).training.batch
     r, s = batch.targets - model.predict(batch.inputs), batch.weights * 20 / batch.weights.sum()
     np.testing.assert_allclose(model.covariance_, ((r.T * s) @ r + 5 * np.eye(2)) / (20 + 3 + 2 + 1), rtol=1e-9)
 
@@ -412,12 +411,12 @@ def test_early_stopping_keeps_the_weights_of_the_greatest_held_out_likelihood():
         (50,), alpha=0.0, early_stopping=True, validation_fraction=0.3, cv=None, random_state=0, max_iter=300
     )
     model = build.fit(X, Y)
-    iterations, scores = zip(*model.validation_scores_, strict=True)
+    iterations, scores = model.validation_iterations_, model.validation_scores_
     assert model.stop_reason_ == "held_out"
     assert model.n_iter_ == iterations[np.argmax(scores)] == len(model.loss_curve_) - 1
     assert iterations[-1] - model.n_iter_ >= 50
     dataset = InMemoryDataset(Batch(X, Y)).merge_repeated()
-    held_out = hold_out(dataset, 0.3, np.random.RandomState(0).randint(2**31 - 1)).held_out
+    held_out = hold_out(dataset, 0.3, split_seed(0)).held_out
     assert held_out.n_samples == 18
     assert max(scores) == pytest.approx(
         model.mean_log_likelihood(held_out.batch.inputs, held_out.batch.targets), abs=1e-9

@@ -129,7 +129,7 @@ def test_a_sample_with_two_sets_of_tangents_is_two_samples(make, data):
         twice = clone(both).fit(np.vstack([X, X]), np.hstack([y, y]), tangents=np.vstack([one, other]))
         at_once = clone(both).set_params(tangent_weight=0.1).fit(X, y, tangents=np.concatenate([one, other], axis=1))
     # Omega of the halves' mean is half the sum of Omega.
-    assert twice.cost_ == pytest.approx(at_once.cost_, rel=1e-3)
+    assert twice.loss_ == pytest.approx(at_once.loss_, rel=1e-3)
 
 
 @pytest.mark.slow
@@ -160,7 +160,7 @@ def test_tangents_too_many_to_keep_are_made_again_in_every_pass(make, data, monk
     assert len(sizes) > 20
     assert max(sizes) <= 64
     assert made.history_["J"][0] == pytest.approx(kept.history_["J"][0], rel=1e-5)
-    assert made.cost_ == pytest.approx(kept.cost_, rel=0.05 if early_stopping else 1e-3)
+    assert made.loss_ == pytest.approx(kept.loss_, rel=0.05 if early_stopping else 1e-3)
     if not early_stopping:
         np.testing.assert_allclose(outputs(made, X), outputs(kept, X), atol=0.02)
 

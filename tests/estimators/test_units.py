@@ -54,7 +54,7 @@ def test_a_network_reaches_the_same_minimum(unit, shift):
 
     model, expected = fit((X + shift) * unit), fit(X)
     assert model.converged_
-    assert model.cost_ == pytest.approx(expected.cost_, abs=1e-8)
+    assert model.loss_ == pytest.approx(expected.loss_, abs=1e-8)
     assert np.abs((model.predict((X + shift) * unit) - expected.predict(X)) / Y.std(axis=0)).max() < 1e-6
 
 
@@ -68,7 +68,7 @@ def test_so_does_a_classifier(unit, shift):
     Z = (POINTS + shift) * unit
     model, expected = fit(Z), fit(POINTS)
     assert model.converged_
-    assert model.cost_ == pytest.approx(expected.cost_, abs=1e-8)
+    assert model.loss_ == pytest.approx(expected.loss_, abs=1e-8)
     assert np.abs(model.predict_proba(Z) - expected.predict_proba(POINTS)).max() < 1e-6
 
 
@@ -123,7 +123,7 @@ def test_j_and_alpha_are_about_weights_in_the_units_of_x():
     decay = sum(np.sum(np.square(coef)) for coef in (model.coefs_[0], model.coefs_[1] / scale))
     K = Y.shape[1]
     J = 0.5 * (K + np.linalg.slogdet(C)[1] + K * np.log(2 * np.pi)) + 0.5 * 1e-2 * decay
-    assert model.cost_ == pytest.approx(J, rel=1e-10)
+    assert model.loss_ == pytest.approx(J, rel=1e-10)
     assert model.terms_["weight_decay"] == pytest.approx(0.5 * 1e-2 * decay, rel=1e-10)
 
 
@@ -141,10 +141,10 @@ def test_a_warm_start_goes_on_from_the_same_weights():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = MultivariateNormalRegressor((2,), **options).fit(Z, Y)
-        cost = model.cost_
+        cost = model.loss_
         model.set_params(warm_start=True).fit(Z, Y)
     assert model.n_iter_ == 0
-    assert model.cost_ == pytest.approx(cost, abs=1e-9)
+    assert model.loss_ == pytest.approx(cost, abs=1e-9)
 
 
 def test_streams_are_the_same():
@@ -173,7 +173,7 @@ class TestAutoencoder:
     def test_the_origin_of_the_inputs_makes_no_difference(self, dtype, shift):
         found, expected = self.fit(self.DATA + shift, dtype=dtype), self.fit(self.DATA, dtype=dtype)
         # Inputs that differ by rounding, |shift| eps, take different ways to the same minimum.
-        assert found.cost_ == pytest.approx(expected.cost_, rel=1e-3)
+        assert found.loss_ == pytest.approx(expected.loss_, rel=1e-3)
         assert found.score(self.DATA + shift) == pytest.approx(expected.score(self.DATA), rel=1e-2)
         assert found.transform(self.DATA + shift).dtype == dtype
 
@@ -182,15 +182,15 @@ class TestAutoencoder:
         model = self.fit(Z, dtype="float32")
         error = 0.5 * np.sum((model.predict(Z) - Z) ** 2, axis=1)
         np.testing.assert_allclose(-model.score_samples(Z), error, atol=0.2)  # outputs of 1e5 in float32
-        assert model.cost(Z) == pytest.approx(model.cost_, rel=1e-4)
+        assert model.cost(Z) == pytest.approx(model.loss_, rel=1e-4)
         save(model, tmp_path / "model.safetensors")
         loaded = load(tmp_path / "model.safetensors")
         np.testing.assert_array_equal(loaded.transform(Z), model.transform(Z))
         np.testing.assert_array_equal(loaded.score_samples(Z), model.score_samples(Z))
         z = model.transform(Z)
         np.testing.assert_allclose(model.inverse_transform(z), model.predict(Z), atol=0.02)
-        cost = model.cost_
-        assert model.set_params(warm_start=True).fit(Z).cost_ == pytest.approx(cost, rel=1e-5)
+        cost = model.loss_
+        assert model.set_params(warm_start=True).fit(Z).loss_ == pytest.approx(cost, rel=1e-5)
         assert model.n_iter_ <= 5
 
     def test_weights_are_about_inputs_as_they_are(self):

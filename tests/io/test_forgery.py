@@ -100,7 +100,7 @@ def test_forged_parameters_are_refused(forge, name, value, assert_refused):
 
 
 RESULTS = {
-    "cost_": ["x", None, 1],
+    "loss_": ["x", None, 1],
     "n_iter_": [1.0, True, "3", 10**6],
     "n_evaluations_": [None],
     "gradient_norm_": [0],

@@ -1,6 +1,6 @@
-"""Files that version 0.1.0 wrote load as they were: attributes to the bit, and predictions as far as machines agree.
+"""Files that older versions wrote load as they were: attributes to the bit, and predictions as far as machines agree.
 
-``data/0.1.0/make.py`` says what they are.
+``make.py`` in each folder of ``data``, a version or a commit between two, says what they are.
 """
 
 import dataclasses
@@ -24,21 +24,22 @@ from sparsam.io.pipelines import FORMAT, load_pipeline, save_pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 
-FOLDER = Path(__file__).parent / "data" / "0.1.0"
-MODELS = sorted(path.stem for path in FOLDER.glob("*.safetensors"))
-PIPELINES = sorted(path.name.removesuffix(".skops.gz") for path in FOLDER.glob("*.skops.gz"))
+DATA = Path(__file__).parent / "data"
+FOLDER = DATA / "0.1.0"
+MODELS = sorted(str(path.relative_to(DATA).with_suffix("")) for path in DATA.glob("*/*.safetensors"))
+PIPELINES = sorted(str(path.relative_to(DATA)).removesuffix(".skops.gz") for path in DATA.glob("*/*.skops.gz"))
 RTOL = {"float32": 1e-5, "float64": 1e-12}
 """Predictions are made of matrix products, whose sums another processor adds up in another order."""
 
 
 OTHER_POINTS = tuple(f"likelihood_profile_.{name}" for name in ("epsilon", "held_out", "training", "near"))
-"""A profile was a parabola through some points; it is loaded as its values at others."""
+"""A profile of 0.1.0 was a parabola through some points; it is loaded as its values at others."""
 OF_PARABOLA = ("likelihood_profile_.best", "likelihood_profile_.interval")
 
 
 def sample(name):
-    """What 0.1.0 found, by the names under which the loaded model has it."""
-    with np.load(FOLDER / f"{name}.npz") as file:
+    """What the version that wrote a sample found, by its names."""
+    with np.load(DATA / f"{name}.npz") as file:
         return {key: file[key] for key in file.files}
 
 
@@ -48,22 +49,25 @@ def found(model, name, inputs):
     if method:
         argument = inputs[method[2]]
         return getattr(model, method[1])(model.transform(argument) if method[1] == "inverse_transform" else argument)
-    for part in name.split("."):
+    if name == "validation_scores_":  # which were pairs
+        return list(zip(model.validation_iterations_, model.validation_scores_, strict=True))
+    for part in schemas.RENAMED.get(name, name).split("."):
         model = model[int(part)] if part.isdigit() else getattr(model, part) if hasattr(model, part) else model[part]
     return model
 
 
 def assert_as_saved(model, name, inputs):
-    """Compare with what 0.1.0 found."""
+    """Compare with what the version that wrote the sample found."""
     expected = sample(name)
     parameters = json.loads(json.dumps(model.get_params(deep=False), default=lambda array: array.tolist()))
     was = json.loads(str(expected.pop("parameters")))
-    assert was.keys() - parameters.keys() == schemas.REMOVED.keys()
+    assert was.keys() - parameters.keys() == (schemas.REMOVED.keys() if name.startswith("0.1.0") else set())
     was = {name: value for name, value in was.items() if name in parameters}
     assert {name: parameters[name] for name in was} == was  # there may be new ones
     rtol = RTOL[model.dtype]
+    others = {"X", "inputs", "targets", *(OTHER_POINTS if "likelihood_profile_.near" in expected else ())}
     for key, value in expected.items():
-        if key in ("X", "inputs", "targets", *OTHER_POINTS) or key.endswith("(table)"):
+        if key in others or key.endswith("(table)"):
             continue
         now = np.asarray(found(model, key, inputs))
         if now.dtype == object:
@@ -81,7 +85,7 @@ def assert_as_saved(model, name, inputs):
 @pytest.mark.parametrize("name", MODELS)
 def test_models_load_as_they_were_and_are_so_when_saved_again(name, tmp_path):
     inputs = {"X": sample(name)["X"]}
-    model = load(FOLDER / f"{name}.safetensors")
+    model = load(DATA / f"{name}.safetensors")
     assert_as_saved(model, name, inputs)
     save(model, tmp_path / "again.safetensors")
     assert_as_saved(load(tmp_path / "again.safetensors"), name, inputs)
@@ -89,11 +93,11 @@ def test_models_load_as_they_were_and_are_so_when_saved_again(name, tmp_path):
 
 @pytest.fixture
 def unpacked(tmp_path):
-    """Make the file that 0.1.0 wrote."""
+    """Make the file that an older version wrote."""
 
     def unpacked(name):
-        path = tmp_path / f"{name}.skops"
-        path.write_bytes(gzip.decompress((FOLDER / f"{name}.skops.gz").read_bytes()))
+        path = tmp_path / f"{Path(name).name}.skops"
+        path.write_bytes(gzip.decompress((DATA / f"{name}.skops.gz").read_bytes()))
         return path
 
     return unpacked
@@ -107,7 +111,7 @@ def assert_table_model_as_saved(fitted, name):
     assert fitted.targets == expected["targets"].tolist()
     X = fitted.pipeline[:-1].transform(fitted.take_inputs(table))
     np.testing.assert_allclose(X, expected["transform(table)"], rtol=1e-12)
-    if name == "regress":
+    if name.endswith("regress"):
         np.testing.assert_allclose(fitted.predict(table), expected["predict(table)"], rtol=rtol, atol=rtol)
     else:
         np.testing.assert_array_equal(fitted.predict(table), expected["predict(table)"])
@@ -124,9 +128,11 @@ def test_pipelines_load_as_they_were_and_are_so_when_saved_again(name, unpacked,
 
 
 def test_there_is_a_sample_of_every_class_and_of_what_has_moved(unpacked):
-    assert {re.split("[-]", name)[0] for name in MODELS} == {"autoencoder", "regressor", "classifier"}
-    assert len(PIPELINES) == 2
-    with zipfile.ZipFile(unpacked("classify")) as archive:
+    for version in ("0.1.0", "eb5902b"):
+        samples = {name.removeprefix(f"{version}/") for name in MODELS if name.startswith(version)}
+        assert {name.split("-")[0] for name in samples} == {"autoencoder", "regressor", "classifier"}
+    assert PIPELINES == ["0.1.0/classify", "0.1.0/regress", "eb5902b/regress"]
+    with zipfile.ZipFile(unpacked("0.1.0/classify")) as archive:
         schema = archive.read("schema.json").decode()
     for old, new in schemas.MOVED.items():
         assert f'"__module__": "{old.rpartition(".")[0]}"' in schema
@@ -177,7 +183,7 @@ def test_renamed_hyperparameters_keep_their_value(tmp_path, changed):
 
 
 def test_hyperparameters_of_pipelines_are_brought_up_to_date(unpacked, tmp_path, changed):
-    fitted = load_pipeline(unpacked("regress"))
+    fitted = load_pipeline(unpacked("0.1.0/regress"))
     attributes = vars(fitted.pipeline[-1])
     del attributes["polish"]
     attributes["weight_decay"] = attributes.pop("alpha")
@@ -186,14 +192,14 @@ def test_hyperparameters_of_pipelines_are_brought_up_to_date(unpacked, tmp_path,
     with pytest.raises(ValueError, match="its content is not as saved"):
         load_pipeline(tmp_path / "older.skops")
     changed("MultivariateNormalRegressor", added={"polish": False}, renamed={"weight_decay": "alpha"})
-    assert_table_model_as_saved(load_pipeline(tmp_path / "older.skops"), "regress")
+    assert_table_model_as_saved(load_pipeline(tmp_path / "older.skops"), "0.1.0/regress")
 
 
 # What is refused
 
 
 def test_names_that_have_moved_are_trusted_no_more_than_others(unpacked, monkeypatch):
-    path = unpacked("classify")
+    path = unpacked("0.1.0/classify")
     monkeypatch.setitem(schemas.MOVED, "sparsam.estimators.noise_rate.LikelihoodProfile", "os.system")
     with pytest.raises(ValueError, match=r"it holds types that a model of sparsam never does .*os\.system"):
         load_pipeline(path)

@@ -67,7 +67,7 @@ def test_rows_are_those_of_separate_fits(study, alone):
     """Those on the way of a training, and those at its end, to the bit."""
     table, _, _ = study
     for row, model in zip(table.itertuples(), alone, strict=True):
-        assert (row.J, row.gradient_norm, row.stop_reason) == (model.cost_, model.gradient_norm_, model.stop_reason_)
+        assert (row.J, row.gradient_norm, row.stop_reason) == (model.loss_, model.gradient_norm_, model.stop_reason_)
         assert (row.iterations, row.evaluations) == (model.n_iter_, model.n_evaluations_)
         assert row.held_out_error == -model.score(UNSEEN)
         assert row.rho_hat_mean == pytest.approx(model.mean_activation_.mean(), rel=1e-12)
@@ -125,7 +125,7 @@ def test_a_share_is_held_out_of_all_fits_alike():
     training, unseen = (np.sort(rows) for rows in train_test_split(np.arange(len(X)), test_size=0.25, random_state=0))
     model = SparseAutoencoder(4, rho=0.1, beta=0.0, dtype="float64", tol=1e-4, random_state=3)
     model.fit(X[training], sample_weight=weights[training])
-    assert (table.J[0], table.held_out_error[0]) == (model.cost_, -model.score(X[unseen]))
+    assert (table.J[0], table.held_out_error[0]) == (model.loss_, -model.score(X[unseen]))
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_what_cannot_be_trained_with_others_is_fitted_by_itself():
     table = parameter_study(MODEL.set_params(callback=None), grid, X)
     for row in table.itertuples():
         model = SparseAutoencoder(4, rho=0.1, dtype="float64", tol=1e-4, random_state=0, polish=row.polish)
-        assert row.J == model.set_params(max_iter=row.max_iter).fit(X).cost_
+        assert row.J == model.set_params(max_iter=row.max_iter).fit(X).loss_
 
 
 def test_every_setting_has_checkpoints_of_its_own(tmp_path):

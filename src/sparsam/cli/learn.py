@@ -201,7 +201,7 @@ def _metrics(model: SparseAutoencoder, data: TrainingRows, seconds: float) -> di
     return {
         "data": data.origin,
         "parameters": parameters,
-        "J": model.cost_,
+        "J": model.loss_,
         "J_float64": model.cost(data.X),
         "terms": model.terms_,
         "explained_variance_ratio": None if isnan(model.explained_variance_ratio_) else model.explained_variance_ratio_,

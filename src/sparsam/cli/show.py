@@ -104,7 +104,7 @@ def _figures(estimator: Any) -> dict[str, Any]:
         "class": type(estimator).__name__,
         "n_features": estimator.n_features_in_,
         **parameters,
-        "J": estimator.cost_,
+        "J": estimator.loss_,
         "gradient_norm": estimator.gradient_norm_,
         "n_iter": estimator.n_iter_,
         "n_evaluations": estimator.n_evaluations_,

@@ -119,7 +119,7 @@ def mean_log_likelihood(pipeline: Any, inputs: pd.DataFrame, targets: Any) -> fl
 def training_metrics(estimator: Any, seconds: float) -> dict[str, Any]:
     """Return what is told of any training."""
     return {
-        "J": estimator.cost_,
+        "J": estimator.loss_,
         "gradient_norm": estimator.gradient_norm_,
         "n_iter": estimator.n_iter_,
         "n_evaluations": estimator.n_evaluations_,

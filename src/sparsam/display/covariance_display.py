@@ -49,9 +49,9 @@ class CovarianceDisplay:
     >>> from sparsam import CovarianceDisplay, MultivariateNormalRegressor
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(200, 2))
-    >>> Y = X + rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], size=200)
-    >>> model = MultivariateNormalRegressor(()).fit(X, Y)
-    >>> display = CovarianceDisplay.from_estimator(model, X, Y, names=["height / m", "width / m"])
+    >>> y = X + rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], size=200)
+    >>> model = MultivariateNormalRegressor(()).fit(X, y)
+    >>> display = CovarianceDisplay.from_estimator(model, X, y, names=["height / m", "width / m"])
     >>> [axes.get_title() for axes in display.ax_]
     ['', 'correlation of the noise']
     >>> plt.close(display.figure_)

@@ -136,7 +136,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         Share of the variance of the training data that their reconstructions explain (R^2), at the end of the training:
         1 - sum_n s_n |y_n - x_n|^2 / sum_n s_n |x_n - mean x|^2. It is 0 of the best constant, and NaN of data that do
         not vary.
-    cost_ : float
+    loss_ : float
         J at the end, as the training computed it.
     n_iter_, n_evaluations_ : int
         Iterations; evaluations of J and its gradient.
@@ -346,7 +346,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
 
         Returns
         -------
-        Y : array of shape (n_samples, n_features), in the precision of the weights
+        y : array of shape (n_samples, n_features), in the precision of the weights
         """
         check_is_fitted(self)
         activations = validation.check_batch(X, 0)
@@ -369,7 +369,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
 
         Returns
         -------
-        Y : array of shape (n_samples, n_features), in the precision of the weights; or ``out``
+        y : array of shape (n_samples, n_features), in the precision of the weights; or ``out``
         """
         return self._apply_to_rows(network_outputs, X, out, then=self._uncentred_rows)
 
@@ -385,7 +385,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         Returns
         -------
         float
-            On the training data about `cost_`; it depends on alpha, rho and beta. Use `score` to compare settings.
+            On the training data about `loss_`; it depends on alpha, rho and beta. Use `score` to compare settings.
         """
         check_is_fitted(self)
         self.check_hyperparameters()  # they may have been set since the fit

@@ -13,7 +13,6 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.utils import check_random_state
 
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import NoisyCrossEntropy
@@ -64,8 +63,9 @@ from sparsam.estimators._training.fitted_attributes import (
     check_warm_start,
     initial_weights,
     network_attributes,
+    validation_attributes,
 )
-from sparsam.estimators._training.supervised import draw_seed, load_with_targets
+from sparsam.estimators._training.supervised import draw_weights_and_seed, load_with_targets
 from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 from sparsam.estimators.checkpoint import Checkpoint
@@ -142,8 +142,9 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         number of iterations that suits them counts from new weights, so the network that is kept starts from new ones,
         too, and a warning says so.
     solver, max_iter, tol, time_budget, chunk_size, dtype, polish, random_state, mesh, checkpoint, callback, verbose
-        As for `SparseAutoencoder`; ``random_state`` draws the held-out part too. Where epsilon is estimated, which
-        takes many trainings, ``max_iter`` holds for each, and ``time_budget`` for all together.
+        As for `SparseAutoencoder`. ``random_state`` draws the folds, or the part held out, too: an integer draws them
+        from a stream of their own. Where epsilon is estimated, which takes many trainings, ``max_iter`` holds for each,
+        and ``time_budget`` for all together.
 
     Attributes
     ----------
@@ -158,10 +159,13 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         Where the noise was estimated: the likelihood of labels held out at each epsilon, and an interval for it.
     coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
         Weights of each layer, in float64. For two classes there is one output, the probability of ``classes_[1]``.
-    validation_scores_ : list of (int, float)
-        Iteration, of those that are scored, and mean log-likelihood of the labels held out, of folds that of all
-        together; empty without early stopping.
-    cost_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
+    validation_scores_ : list of float
+        Mean log-likelihood of the labels held out, nats a label, at each of ``validation_iterations_``; of folds that
+        of all together. Empty without early stopping.
+    validation_iterations_ : list of int
+        Iterations that were scored: the first five, then some, a quarter of ``n_iter_no_change`` apart at most. They go
+        on beyond the one that was kept.
+    loss_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
         As for `SparseAutoencoder`. With early stopping they end at the weights that were kept.
 
     Notes
@@ -299,8 +303,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         budget, unused = TimeBudget(self.time_budget), self._unused_warm_start()
         with self._fitting(X, y, sample_weight, in_parts=self._estimates()) as reporter:
             labeled = self._labeled_data(X, y, sample_weight, tangents, reporter)
-            draws = self._stops_early() or self._estimates()
-            with checkpointer_of(self, labeled.with_tangents, draws=draws) as checkpointer:
+            held_out = labeled.seed if self._stops_early() or self._estimates() else None
+            with checkpointer_of(self, labeled.with_tangents, held_out=held_out) as checkpointer:
                 trainer = _Trainer(self, labeled, checkpointer, budget)
                 noise = self._estimate_noise(trainer, reporter)
                 with reporter.training() if self._estimates() else nullcontext(reporter) as last:
@@ -329,8 +333,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         if self._is_warm():
             check_warm_start(self, network)
         # Weights that were trained on labels must not judge them: trainings for an estimate start from new ones.
-        new = network.initialize(check_random_state(self.random_state))
-        seed = draw_seed(self, dataset)
+        new, seed = draw_weights_and_seed(self.random_state, network, dataset.mesh)
         return LabeledData(dataset, classes, network, ColumnMoments.of(dataset), new, seed, function)
 
     def _estimate_noise(self, trainer: _Trainer, reporter: FitReporter) -> NoiseEstimate:
@@ -365,7 +368,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             return {}
         at_end = run.problem.attributes_at(training.history[-1], training.theta)
         scores = list(noise.scores) if self._stops_early() and noise.scores else run.held_out_scores
-        return {**at_end, "validation_scores_": scores, "likelihood_profile_": noise.profile}
+        return {**at_end, **validation_attributes(scores), "likelihood_profile_": noise.profile}
 
     def predict(self, X: ArrayLike, out: Any = None) -> NDArray[Any]:
         """Return the most probable true label of each sample.

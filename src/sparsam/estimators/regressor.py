@@ -32,11 +32,12 @@ from sparsam.estimators._data.apply_network import network_outputs
 from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset, InMemoryDataset
 from sparsam.estimators._data.odd_units import odd_units_warning
-from sparsam.estimators._data.splits import Split, folds_of_rows, hold_out
+from sparsam.estimators._data.splits import Split, folds_of_rows, hold_out, split_by_shares
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
 from sparsam.estimators._regression.dependent_targets import DependentTargets, bounded
 from sparsam.estimators._regression.fitted_distribution import FittedDistribution
+from sparsam.estimators._regression.given_folds import Folds, check_folds, fold_shares, rows_of_folds
 from sparsam.estimators._regression.noise_covariance import (
     DegenerateCovarianceWarning,
     check_covariance,
@@ -65,9 +66,15 @@ from sparsam.estimators._tangents import (
     tangent_penalties,
 )
 from sparsam.estimators._training.fit_checkpoints import checkpointer_of
-from sparsam.estimators._training.fitted_attributes import check_finished, check_warm_start, network_attributes, ravel
+from sparsam.estimators._training.fitted_attributes import (
+    check_finished,
+    check_warm_start,
+    network_attributes,
+    ravel,
+    validation_attributes,
+)
 from sparsam.estimators._training.held_out_residuals import HeldOutResiduals
-from sparsam.estimators._training.supervised import draw_seed, load_with_targets
+from sparsam.estimators._training.supervised import draw_weights_and_seed, load_with_targets
 from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 from sparsam.estimators.checkpoint import Checkpoint
@@ -144,10 +151,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         folds (``cv``) the network that is kept is trained on all data, and ends at the iteration that was the best for
         the folds together; without, a part is held out from it, and the weights of the greatest held-out likelihood
         are kept.
-    cv : int or None, default 5
+    cv : int, splitter, iterable of (train, test) or None, default 5
         Number of folds from which ``predictive_covariance_`` is estimated for hidden layers, and with early stopping
-        the end of the training: a network is trained without each fold. Of streamed data one part is held out. None
-        skips it: ``predictive_covariance_`` is then ``covariance_``, whose intervals are too narrow.
+        the end of the training: a network is trained without each fold. Folds of a number are drawn, so that rows that
+        repeat are in one. Where rows belong together, such as those of one patient, give row numbers,
+        ``list(GroupKFold(5).split(X, groups=patients))``, or a splitter of scikit-learn. Of streamed data one part is
+        held out; there cv is a number. None skips it: ``predictive_covariance_`` is then ``covariance_``, whose
+        intervals are too narrow.
     validation_fraction : float, default 0.1
         Part of the data to hold out, in (0, 1). A sample with a whole number for its weight counts as so many copies,
         some of which may be held out and the others not.
@@ -164,8 +174,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         number of iterations that suits them counts from new weights, so the network that is kept starts from new ones,
         too, and a warning says so.
     solver, tol, time_budget, chunk_size, polish, random_state, mesh, checkpoint, callback, verbose
-        As for `SparseAutoencoder`; ``random_state`` draws the held-out part too. ``time_budget`` holds for all
-        trainings together, those of the folds too.
+        As for `SparseAutoencoder`. ``random_state`` draws the folds, or the part held out, too: an integer draws them
+        from a stream of their own. ``time_budget`` holds for all trainings together, those of the folds too.
 
     Attributes
     ----------
@@ -183,10 +193,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     alpha_ : float
         The weight decay of the fit.
     n_outputs_ : int
-    validation_scores_ : list of (int, float)
-        Iteration, and mean log-likelihood of the targets held out, nats a sample; of folds that of all their residuals
-        together, with independent outputs. Empty where nothing is held out.
-    cost_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
+    validation_scores_ : list of float
+        Mean log-likelihood of the targets held out, nats a sample, at each of ``validation_iterations_``; of folds that
+        of all their residuals together, with independent outputs. Empty where nothing is held out.
+    validation_iterations_ : list of int
+        Iterations that were scored: the first five, then some, a quarter of ``n_iter_no_change`` apart at most. They go
+        on beyond the one that was kept.
+    loss_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
         As for `SparseAutoencoder`. With early stopping they end at the weights that were kept.
 
     Notes
@@ -212,8 +225,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     >>> from sparsam import MultivariateNormalRegressor
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(400, 1))
-    >>> Y = np.hstack([np.sin(X), np.cos(X)]) + rng.multivariate_normal([0, 0], [[0.04, 0.03], [0.03, 0.04]], size=400)
-    >>> model = MultivariateNormalRegressor((5,), alpha=1e-3, random_state=0).fit(X, Y)
+    >>> y = np.hstack([np.sin(X), np.cos(X)]) + rng.multivariate_normal([0, 0], [[0.04, 0.03], [0.03, 0.04]], size=400)
+    >>> model = MultivariateNormalRegressor((5,), alpha=1e-3, random_state=0).fit(X, y)
     >>> model.predictive_covariance_.round(2).tolist()
     [[0.04, 0.03], [0.03, 0.04]]
     >>> bool(model.predict_conditional([[0.0]], [[0.4, np.nan]])[0, 1] > 1.2)  # the other is above its mean too
@@ -235,7 +248,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         tangent_weight: float | None = None,
         normalize_tangents: bool = True,
         early_stopping: bool | str = "auto",
-        cv: int | None = 5,
+        cv: int | Folds | None = 5,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 50,
         solver: str = "kronecker-lbfgs",
@@ -331,7 +344,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         unused = self._unused_warm_start()
         with self._fitting(X, y, sample_weight, in_parts=in_parts) as reporter:
             data = self._regression_data(X, y, sample_weight, tangents, reporter)
-            with checkpointer_of(self, data.with_tangents, draws=self._stops_early() or in_parts) as checkpointer:
+            held_out = data.held_out if self._stops_early() or in_parts else None
+            with checkpointer_of(self, data.with_tangents, held_out=held_out) as checkpointer:
                 trainer = _Trainer(self, data, checkpointer, budget, self._weight_decay(data.dataset.n_samples))
                 trainer, folds = self._cross_fit(trainer, reporter) if in_parts else (trainer, None)
                 with reporter.training() if in_parts else nullcontext(reporter) as last:
@@ -357,6 +371,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         dataset = load_with_targets(self, X, y, sample_weight, tangents, check, reporter.rows_read)
         total_weight = dataset.total_weight
         dataset = dataset.map(with_table)
+        rows_of = rows_of_folds(self.cv, dataset, check.one_dimensional) if self._cross_fits() else None
         n_features, n_outputs = dataset.n_features, next(dataset.batches()).targets.shape[1]
         covariance = check_covariance(self.covariance, n_outputs)
         prior = check_prior(self.covariance_prior, n_outputs)
@@ -370,18 +385,19 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         mask = None if mask is None else mask[:, kept]
         network = self._network(n_features, len(kept))
 
-        dataset = dataset.map(dependent.reduced).merge_repeated()
+        dataset = dataset.map(dependent.reduced)
+        folds = None if rows_of is None else fold_shares(rows_of, next(dataset.batches()))
+        dataset = dataset.merge_repeated()
         patterns = observed_patterns(dataset)
         dataset, tangent_function = prepare_tangents(self, dataset, reporter.display)
         columns = ColumnMoments.of(dataset)
         scale = TargetScale.of(dataset, common=has_one_variance(covariance))
         dataset = dataset.map(scale.scaled)
-        seed = draw_seed(self, dataset) if self._stops_early() or self._cross_fits() else None
         if self._is_warm():
             check_warm_start(self, self._network(n_features, n_outputs))
             fitted = scale.scaled_weights(dependent.of_kept(self._fitted_parameters()))
         # Weights that were trained on targets must not judge them: folds start from new ones.
-        new = network.initialize(check_random_state(self.random_state))
+        new, seed = draw_weights_and_seed(self.random_state, network, dataset.mesh)
         return RegressionData(
             dataset,
             columns,
@@ -396,6 +412,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             fitted if self._is_warm() else None,
             new,
             seed,
+            folds,
             tangent_function,
             check.one_dimensional,
         )
@@ -405,13 +422,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
         Of a fine structure a strong decay leaves nothing: the weights shrink before they have found it.
         """
-        data = trainer.data
-        assert self.cv is not None
-        assert data.seed is not None
-        if isinstance(data.dataset, InMemoryDataset):
-            splits = folds_of_rows(int(self.cv), data.dataset, data.seed)
-        else:  # each fold would be one more training that reads all data again
-            splits = [hold_out(data.dataset, self.validation_fraction, data.seed)]
+        data, splits = trainer.data, self._splits(trainer.data)
         if not splits:
             return trainer, None
         train = partial(train_in_folds, splits=splits, observed=data.patterns, stops=self._stops_early())
@@ -422,6 +433,16 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             if others.likelihood > folds.likelihood:
                 return weaker, others
         return trainer, folds
+
+    def _splits(self, data: RegressionData) -> list[Split]:
+        """Split the data into folds; there are none of too few samples."""
+        dataset = data.dataset
+        if not isinstance(dataset, InMemoryDataset):  # each fold would be one more training that reads all data again
+            return [hold_out(dataset, self.validation_fraction, data.seed)]
+        if data.folds is None:
+            assert isinstance(self.cv, Integral)
+            return folds_of_rows(int(self.cv), dataset, data.seed)
+        return [split_by_shares(dataset, *fold, f"fold {k} of cv") for k, fold in enumerate(data.folds, start=1)]
 
     def _stops_early(self) -> bool:
         """Whether the number of iterations is chosen by data held out."""
@@ -452,7 +473,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         """Make the fitted attributes."""
         if not training.history:
             return {}
-        return {**problem.attributes_at(training.history[-1], training.theta), "validation_scores_": scores}
+        return {**problem.attributes_at(training.history[-1], training.theta), **validation_attributes(scores)}
 
     def _warnings(self, attributes: dict[str, Any], training: Training, data: RegressionData) -> list[Warning | None]:
         """Make the warnings of a fit with these attributes."""
@@ -535,7 +556,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         filled, deviations = multivariate_normal.condition(Y, means, self.predictive_covariance_)
         return (self._shaped(filled), self._shaped(deviations)) if return_std else self._shaped(filled)
 
-    def score_samples(self, X: ArrayLike, y: ArrayLike) -> Array:
+    def log_density(self, X: ArrayLike, y: ArrayLike) -> Array:
         """Log density of each sample's observed targets, in nats, with all constants, in the units of y.
 
         With C = ``predictive_covariance_``; where that is singular, of the targets that determine the others.
@@ -554,7 +575,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return multivariate_normal.log_density(Y, means, self.predictive_covariance_)
 
     def mean_log_likelihood(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Mean of `score_samples` over the samples with any target: nats per sample, greater is better.
+        """Mean of `log_density` over the samples with any target: nats per sample, greater is better.
 
         Raises
         ------
@@ -675,8 +696,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         check_tangent_hyperparameters(self)
         if self.alpha is not None:
             validation.check_weight("alpha", self.alpha)
-        if self.cv is not None:
-            validation.check_number("cv", self.cv, Integral, low=2)
+        check_folds(self.cv)
         if not isinstance(check_covariance(self.covariance), str) and self.covariance_prior is not None:
             raise ValueError("covariance_prior is about an unknown covariance, and this one is given")
         check_prior(self.covariance_prior)
@@ -762,7 +782,6 @@ class _Trainer:
             return regressor._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)
         trained_on: Any = data.dataset
         if regressor._stops_early():
-            assert data.seed is not None
             trained_on = hold_out(data.dataset, regressor.validation_fraction, data.seed)
         problem = self._problem(trained_on, data.fitted)
         return regressor._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)

@@ -149,7 +149,7 @@ class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     label_error_proba = _delegated("label_error_proba", with_targets=True)
     find_label_errors = _delegated("find_label_errors", with_targets=True)
     predict_conditional = _delegated("predict_conditional", with_targets=True)
-    score_samples = _delegated("score_samples", with_targets=True)
+    log_density = _delegated("log_density", with_targets=True)
     mean_log_likelihood = _delegated("mean_log_likelihood", with_targets=True)
     score = _delegated("score", with_targets=True)
     sample = _delegated("sample")

@@ -56,8 +56,8 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it is no estimator of sparsam, a pipeline, say; or holds what a file cannot: a callable ``tangents``, or an
-        attribute that is not the estimator's own.
+        If it is no estimator of sparsam, a pipeline, say; or holds what a file cannot: a callable ``tangents``, a
+        ``cv`` that is no number, or an attribute that is not the estimator's own.
     ValueError
         If it was changed after the fit so that `load` would refuse it: its parameters are invalid, say.
     FileExistsError
@@ -92,6 +92,11 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         raise TypeError(
             "tangents is a function, which a file cannot hold, and without it a further fit would be another: "
             "set_params(tangents=None) before you save, and set it again after loading"
+        )
+    if not isinstance(getattr(model, "cv", None), int | np.integer | None):
+        raise TypeError(
+            "cv is a splitter or row numbers, which a file does not hold, and without them a further fit would be "
+            "another: set_params(cv=5) before you save, and set it again after loading"
         )
 
     arrays: Arrays = {name: getattr(model, name) for name in layout.arrays} | layout.encode(model)
@@ -192,12 +197,13 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
         raise ValueError("its parameters are not those of this version's class")
     model: Any = layout.estimator(**{name: _from_json(value) for name, value in parameters.items()})
 
+    results = layout.with_current_names(header["results"])
     for name, kind in layout.results.items():
-        if name in layout.derived and name not in header["results"]:
+        if name in layout.derived and name not in results:
             continue
-        if type(header["results"][name]) is not kind:
+        if type(results[name]) is not kind:
             raise ValueError(f"{name} is not of type {kind.__name__}")
-        setattr(model, name, header["results"][name])
+        setattr(model, name, results[name])
     names = header["feature_names"]
     if names != []:
         if type(names) is not list or {type(name) for name in names} != {str} or len(names) != model.n_features_in_:

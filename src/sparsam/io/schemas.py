@@ -1,7 +1,8 @@
 """Content of model files: attributes of each estimator, and names that older versions used.
 
-Files of every released version load. Where a class moves, enter its old name in `MOVED`; where a hyperparameter joins
-or is renamed, enter it in the class's `Layout`; where it goes, in `REMOVED`.
+Files of every released version load. Where a class moves, enter its old name in `MOVED`; where a fitted attribute of
+all estimators is renamed, in `RENAMED`; where a hyperparameter joins or is renamed, enter it in the class's `Layout`;
+where it goes, in `REMOVED`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sparsam.estimators.classifier import LikelihoodProfile, NoisyLabelClassifie
 from sparsam.estimators.regressor import MultivariateNormalRegressor
 from sparsam.preprocessing.patch_normalizer import PatchNormalizer
 
-__all__ = ["LAYOUTS", "MOVED", "REMOVED", "Layout"]
+__all__ = ["LAYOUTS", "MOVED", "REMOVED", "RENAMED", "Layout"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -30,6 +31,9 @@ MOVED = {
     ),
 }
 """Classes that a ``.skops`` file names: where an older version had them, and where they are."""
+
+RENAMED = {"cost_": "loss_"}  # until 0.1.0
+"""Fitted attributes of all estimators: from their old names to the new ones."""
 
 REMOVED = {
     "checkpoint_every": "until 0.1.0; in `Checkpoint` since, which is not saved",
@@ -82,10 +86,15 @@ class Layout:
     def up_to_date(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """Rename, remove and add what changed since an older version wrote these hyperparameters.
 
-        Of a current file nothing changes. Other attributes may be among them.
+        Of a current file nothing changes. Fitted attributes may be among them.
         """
         kept = {name: value for name, value in attributes.items() if name not in REMOVED}
-        return {**self.added, **{self.renamed.get(name, name): value for name, value in kept.items()}}
+        return {**self.added, **self.with_current_names(kept)}
+
+    def with_current_names(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Rename hyperparameters and fitted attributes that older versions called otherwise."""
+        current = {**RENAMED, **self.renamed}
+        return {current.get(name, name): value for name, value in attributes.items()}
 
     def complete(self, model: Any) -> None:
         """Set the fitted attributes that an older version did not know."""
@@ -96,7 +105,7 @@ class Layout:
 
 
 RESULTS: dict[str, type] = {
-    "cost_": float,
+    "loss_": float,
     "n_iter_": int,
     "n_evaluations_": int,
     "gradient_norm_": float,
@@ -107,11 +116,23 @@ RESULTS: dict[str, type] = {
 
 
 def _encode_scores(model: Any) -> Arrays:
-    return {"validation_scores": np.array(model.validation_scores_, dtype=np.float64).reshape(-1, 2)}
+    pairs = list(zip(model.validation_iterations_, model.validation_scores_, strict=True))
+    return {"validation_scores": np.array(pairs, dtype=np.float64).reshape(-1, 2)}
 
 
 def _decode_scores(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
-    model.validation_scores_ = [(int(iteration), float(score)) for iteration, score in arrays["validation_scores"]]
+    _set_scores(model, arrays["validation_scores"])
+
+
+def _set_scores(model: Any, pairs: Any) -> None:
+    model.validation_iterations_ = [int(iteration) for iteration, _ in pairs]
+    model.validation_scores_ = [float(score) for _, score in pairs]
+
+
+def _update_scores(model: Any) -> None:
+    """Split pairs of iteration and score, as ``.skops`` files of version 0.1.0 hold them."""
+    if not hasattr(model, "validation_iterations_"):
+        _set_scores(model, model.validation_scores_)
 
 
 def _encode_classifier(model: Any) -> Arrays:
@@ -140,8 +161,9 @@ def _decode_classifier(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         model.likelihood_profile_ = profile
 
 
-def _update_profile(model: Any) -> None:
-    """Make a profile of version 0.1.0, as a ``.skops`` file holds it, one of this version."""
+def _update_classifier(model: Any) -> None:
+    """Make a profile of version 0.1.0, as a ``.skops`` file holds it, one of this version; and the scores."""
+    _update_scores(model)
     profile = model.likelihood_profile_
     if profile is not None and not hasattr(profile, "gain"):
         model.likelihood_profile_ = LikelihoodProfile.of_parabola(
@@ -195,6 +217,7 @@ LAYOUTS = {
             "predictive_covariance_": lambda model: model.covariance_,
             "alpha_": lambda model: float(model.alpha),
         },
+        update=_update_scores,
     ),
     "NoisyLabelClassifier": Layout(
         estimator=NoisyLabelClassifier,
@@ -205,7 +228,7 @@ LAYOUTS = {
         added={"classes": None},
         encode=_encode_classifier,
         decode=_decode_classifier,
-        update=_update_profile,
+        update=_update_classifier,
     ),
     "PatchNormalizer": Layout(
         estimator=PatchNormalizer,

@@ -15,7 +15,7 @@ def training_facts(network: Any) -> list[tuple[str, str]]:
     """Figures for the head of a page."""
     seconds = float(network.history_["seconds"].iloc[-1])
     return [
-        ("J", f"{network.cost_:.6f}"),
+        ("J", f"{network.loss_:.6f}"),
         ("largest component of the gradient", f"{network.gradient_norm_:.1e}"),
         ("iterations", str(network.n_iter_)),
         ("evaluations of J", str(network.n_evaluations_)),

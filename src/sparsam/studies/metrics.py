@@ -49,7 +49,7 @@ def measured(model: Any, seconds: float, X: Any, held_out: HeldOut | None) -> di
     """
     if not hasattr(model, "coefs_"):
         return {"J": NAN, "seconds": seconds, "stop_reason": model.stop_reason_}
-    row: dict[str, Any] = {"J": model.cost_, **model.terms_}
+    row: dict[str, Any] = {"J": model.loss_, **model.terms_}
     row |= _held_out_scores(model, held_out)
     weak = None
     if hasattr(model, "mean_activation_"):

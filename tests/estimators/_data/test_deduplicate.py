@@ -154,13 +154,13 @@ def test_fit_with_equal_weights_is_the_fit_without(fit, X, same_bits):
 
 def test_fit_depends_on_the_weights(fit, X, sample_weight):
     """Lest the tests above hold because weights were ignored."""
-    assert fit(X, sample_weight).cost_ != pytest.approx(fit(X).cost_, rel=1e-3)
+    assert fit(X, sample_weight).loss_ != pytest.approx(fit(X).loss_, rel=1e-3)
 
 
 def test_fit_does_not_depend_on_the_scale_of_the_weights(fit, X, sample_weight):
     one, other = fit(X, sample_weight), fit(X, 1e6 * sample_weight)
     assert other.loss_curve_[0] == pytest.approx(one.loss_curve_[0], rel=1e-6)
-    assert other.cost_ == pytest.approx(one.cost_, rel=1e-3)
+    assert other.loss_ == pytest.approx(one.loss_, rel=1e-3)
 
 
 @pytest.mark.slow

@@ -76,7 +76,7 @@ def test_a_streamed_fit_is_that_of_the_rows_in_memory(kind, rows, tmp_path, smal
     first, expected = streamed.history_.iloc[0], held.history_.iloc[0]
     np.testing.assert_allclose(first[["J", "gradient_norm"]], expected[["J", "gradient_norm"]], rtol=1e-12)
     assert streamed.stop_reason_ == held.stop_reason_ == "converged"
-    assert streamed.cost_ == pytest.approx(held.cost_, rel=1e-9)
+    assert streamed.loss_ == pytest.approx(held.loss_, rel=1e-9)
     np.testing.assert_allclose(streamed.mean_activation_, held.mean_activation_, rtol=1e-4)
 
 
@@ -84,7 +84,7 @@ def test_a_streamed_fit_is_that_of_the_rows_in_memory(kind, rows, tmp_path, smal
 def test_in_float32_too(rows, tmp_path, small_batches):
     held, streamed = build("float32", tol=1e-4).fit(rows), build("float32", tol=1e-4).fit(mapped(rows, tmp_path))
     assert streamed.loss_curve_[0] == pytest.approx(held.loss_curve_[0], rel=1e-5)
-    assert streamed.cost_ == pytest.approx(held.cost_, rel=1e-3)
+    assert streamed.loss_ == pytest.approx(held.loss_, rel=1e-3)
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ def test_weights_come_with_the_rows(rows, tmp_path, small_batches):
         build().fit(Chunks(rows, weights)),
     ):
         assert streamed.loss_curve_[0] == pytest.approx(held.loss_curve_[0], rel=1e-12)
-        assert streamed.cost_ == pytest.approx(held.cost_, rel=1e-9)
+        assert streamed.loss_ == pytest.approx(held.loss_, rel=1e-9)
 
 
 @pytest.mark.parametrize("unit", [2.0**-200, 2.0**200])

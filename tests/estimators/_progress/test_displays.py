@@ -118,10 +118,11 @@ def test_early_stopping_shows_the_score_in_the_units_of_y(X, capsys, monkeypatch
     model = MultivariateNormalRegressor((3,), early_stopping=True, cv=None, max_iter=30, random_state=0, verbose=1)
     model.fit(X, 1000 * X[:, :2] ** 2)
     found = re.findall(r"iteration +(\d+) .* held out +(-?\d+\.\d+) ", capsys.readouterr().out)
-    scores = [(iteration, f"{score:.6f}") for iteration, score in model.validation_scores_]
+    scored = zip(model.validation_iterations_, model.validation_scores_, strict=True)
+    scores = [(iteration, f"{score:.6f}") for iteration, score in scored]
     assert len(found) > 5
     for iteration, shown in found:
-        assert shown == [score for scored, score in scores if scored <= int(iteration)][-1]
+        assert shown == [score for at, score in scores if at <= int(iteration)][-1]
 
 
 @pytest.mark.slow

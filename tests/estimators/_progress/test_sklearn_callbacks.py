@@ -125,7 +125,7 @@ def test_the_leaves_are_the_iterations_however_it_ends(make, X, y, options):
     model = make(**options).set_callbacks(recorder).fit(X, y)
     n_leaves = len(recorder.tasks("end", "iteration"))
     if "early_stopping" in options:  # of which the last were in vain
-        assert n_leaves == model.validation_scores_[-1][0] >= model.n_iter_
+        assert n_leaves == model.validation_iterations_[-1] >= model.n_iter_
     else:
         assert n_leaves == model.n_iter_
     assert len(recorder.tasks("end", "fit")) == 1
@@ -184,7 +184,7 @@ def test_hooks_are_given_the_data_and_the_estimator_as_if_the_fit_stopped(make, 
         fitted, short = ends[k - 1]["fitted"], make(max_iter=k).fit(X, y, sample_weight=weights)
         for output in OUTPUTS[kind]:
             np.testing.assert_array_equal(getattr(fitted, output)(X), getattr(short, output)(X))
-        assert (fitted.n_iter_, fitted.cost_) == (k, short.cost_)
+        assert (fitted.n_iter_, fitted.loss_) == (k, short.loss_)
         if kind == "regressor":
             np.testing.assert_array_equal(fitted.covariance_, short.covariance_)
     np.testing.assert_array_equal(ends[-1]["fitted"].predict(X), model.predict(X))

@@ -78,14 +78,14 @@ def test_networks_are_to_the_bit_as_without_them(data):
     again.set_params(warm_start=True, early_stopping=False, cv=None, max_iter=1)
     with pytest.warns(DegenerateCovarianceWarning):
         again.fit(X, with_dependent(Y))
-    assert again.cost_ <= one.cost_ + 1e-9
+    assert again.loss_ <= one.loss_ + 1e-9
 
 
 def test_densities_conditions_and_draws_are_those_of_the_targets_that_determine_the_others(data, tmp_path):
     X, Y = data
     Z = with_dependent(Y)
     model, alone = fitted(X, Z)[0], fitted(X, Y)[0]
-    np.testing.assert_allclose(model.score_samples(X, Z), alone.score_samples(X, Y), rtol=1e-5)
+    np.testing.assert_allclose(model.log_density(X, Z), alone.log_density(X, Y), rtol=1e-5)
     draws = model.sample(X[:5], 3, random_state=0)
     np.testing.assert_allclose(draws, with_dependent(draws.reshape(15, 5)[:, :2]).reshape(3, 5, 5), rtol=1e-9)
     given = np.where([True, False, False, True, False], np.nan, Z[:4])  # the copy of 1 is given, and 0 is not
@@ -179,13 +179,13 @@ def test_outputs_never_observed_together_have_no_covariance(data, tmp_path):
     assert "The outputs 0 and 1 of y are never observed together" in str(warning.message)
     for C in (model.covariance_, model.predictive_covariance_):
         np.testing.assert_array_equal(np.isnan(C), [[False, True, False], [True, False, False], [False] * 3])
-    assert np.isfinite(model.score_samples(X, Z)).all()
+    assert np.isfinite(model.log_density(X, Z)).all()
     assert np.isfinite(model.predict(X, return_std=True)[1]).all()
     assert np.isfinite(model.predict_conditional(X, np.where([True, True, False], np.nan, Z))).all()
     for needs_it in (
         lambda: model.predict_conditional(X, Z),
         lambda: model.sample(X),
-        lambda: model.score_samples(X, np.nan_to_num(Z)),
+        lambda: model.log_density(X, np.nan_to_num(Z)),
     ):
         with pytest.raises(
             ValueError, match="the covariance of the outputs 0 and 1, which were never observed together"

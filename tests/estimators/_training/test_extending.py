@@ -55,7 +55,15 @@ FITS = {
     "alphas, early stopping": (classifier, {"epsilon": 0.1, "alpha": (1e-3, 1e-2), "early_stopping": True}),
     "estimated noise": (classifier, {}),
 }
-OF_A_MODEL = ("covariance_", "predictive_covariance_", "alpha_", "epsilon_", "validation_scores_", "n_iter_")
+OF_A_MODEL = (
+    "covariance_",
+    "predictive_covariance_",
+    "alpha_",
+    "epsilon_",
+    "validation_scores_",
+    "validation_iterations_",
+    "n_iter_",
+)
 
 
 def fit(kind, *, streamed=False, **options):

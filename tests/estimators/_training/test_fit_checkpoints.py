@@ -11,6 +11,9 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from sparsam import Checkpoint, MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
+from sparsam._utils.checksummed_file import checksummed, read_checksummed
+from sparsam.engine.training.checkpoints import FORMAT, HEADER_KEY
+from sparsam.estimators._training.supervised import split_seed
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -53,6 +56,23 @@ def test_a_path_is_a_checkpoint_with_the_defaults(tmp_path, of):
         autoencoder(of(tmp_path / "run")).fit(X)
     resumed = autoencoder(Checkpoint(tmp_path / "run", resume=True)).fit(X)
     np.testing.assert_array_equal(resumed.components_, model.components_)
+
+
+def test_rows_held_out_that_another_version_would_draw_are_refused(tmp_path):
+    """Until now the seed came from the weights' stream, and the fingerprint did not have it."""
+    y = X[:, :1] ** 2
+
+    def fit(**options):
+        model = MultivariateNormalRegressor((), early_stopping=True, random_state=0, max_iter=2)
+        return model.set_params(checkpoint=Checkpoint(tmp_path, **options)).fit(X, y)
+
+    fit()
+    [path] = tmp_path.glob("checkpoint-*")
+    header, arrays = read_checksummed(path, HEADER_KEY, FORMAT, if_older="")
+    assert header["fingerprint"].pop("rows held out") == split_seed(0)
+    path.write_bytes(checksummed(HEADER_KEY, header, arrays))
+    with pytest.raises(ValueError, match=r"another run; what differs: rows held out \(None there, \d+ here\)"):
+        fit(resume=True)
 
 
 # One for many fits

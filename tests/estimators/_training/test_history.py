@@ -63,6 +63,21 @@ CASES = [
 ]
 
 
+def check_validation_scores(model, held_out):
+    """Floats, one for each iteration that was scored; there are none without early stopping."""
+    if isinstance(model, SparseAutoencoder):  # which holds nothing out
+        assert not hasattr(model, "validation_scores_")
+        return
+    iterations, scores = model.validation_iterations_, model.validation_scores_
+    assert len(iterations) == len(scores)
+    assert bool(scores) == held_out
+    assert {type(score) for score in scores} <= {float}
+    assert {type(iteration) for iteration in iterations} <= {int}
+    assert iterations == sorted(set(iterations))
+    if held_out:
+        assert model.n_iter_ == iterations[np.argmax(scores)]
+
+
 @pytest.mark.parametrize(("kind", "way"), CASES, ids=lambda part: getattr(part, "__name__", part))
 def test_history_has_every_term_of_every_iteration(kind, way, X, tmp_path):
     model = WAYS[way](kind, X, tmp_path)
@@ -77,9 +92,10 @@ def test_history_has_every_term_of_every_iteration(kind, way, X, tmp_path):
     np.testing.assert_allclose(history[TERMS[kind]].sum(axis=1), history["J"], rtol=1e-6, atol=1e-6)
     assert (history[TERMS[kind][1:]].iloc[-1] > 0).all()  # penalties, tangent propagation among them
     last = history.iloc[-1]
-    assert (last["J"], last["gradient_norm"]) == (model.cost_, model.gradient_norm_)
+    assert (last["J"], last["gradient_norm"]) == (model.loss_, model.gradient_norm_)
     assert last["evaluations"] == model.n_evaluations_
     assert model.loss_curve_ == history["J"].tolist()
+    check_validation_scores(model, held_out=way in ("early stopping", "estimated"))
     if way == "resumed":
         assert set(history["resumed"]) == {0, 1}
     if way == "polished":

@@ -103,8 +103,8 @@ def test_a_fit_of_few_iterations_says_so_and_has_a_loss(kind):
         model = FITS[kind](time_budget=1e-9)
     assert (model.stop_reason_, model.converged_) == ("time_budget", False)
     assert model.n_iter_ < 10
-    assert np.isfinite(model.cost_)
-    assert model.loss_curve_[-1] == model.cost_
+    assert np.isfinite(model.loss_)
+    assert model.loss_curve_[-1] == model.loss_
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

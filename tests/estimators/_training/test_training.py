@@ -81,7 +81,7 @@ def test_many_short_warm_fits_reach_the_minimum_of_a_long_one(build, X):
     for _ in range(30):
         short.fit(X)
     assert short.converged_
-    assert short.cost_ == pytest.approx(build().fit(X).cost_, rel=1e-3)
+    assert short.loss_ == pytest.approx(build().fit(X).loss_, rel=1e-3)
 
 
 def test_warm_start_at_the_minimum_stays_there(build, X, model):
@@ -95,7 +95,7 @@ def test_warm_start_takes_float32_weights_on_in_float64(build, X, model):
     finer = copy.deepcopy(model).set_params(warm_start=True, dtype="float64", tol=1e-10).fit(X)
     assert finer.coefs_[0].dtype == np.float64
     assert finer.converged_
-    assert finer.loss_curve_[0] == pytest.approx(model.cost_, rel=1e-5)
+    assert finer.loss_curve_[0] == pytest.approx(model.loss_, rel=1e-5)
 
 
 def test_first_warm_start_is_an_ordinary_fit(build, X, model, same_bits):
@@ -182,7 +182,7 @@ def test_ctrl_c_leaves_a_fitted_estimator(build, X):
     assert caught[0].filename == __file__
     assert (model.stop_reason_, model.converged_) == ("interrupted", False)
     assert model.n_iter_ >= 3
-    assert model.cost(X) == pytest.approx(model.cost_, rel=1e-5)
+    assert model.cost(X) == pytest.approx(model.loss_, rel=1e-5)
 
 
 @pytest.mark.slow
@@ -197,7 +197,7 @@ def test_a_real_sigint_leaves_a_fitted_estimator_that_predicts():
                                   callback=lambda progress: print("running", flush=True))
         model.fit(X)
         print(model.stop_reason_, model.n_iter_ > 0, model.predict(X).shape)
-        print(abs(model.cost(X) / model.cost_ - 1) < 1e-9)
+        print(abs(model.cost(X) / model.loss_ - 1) < 1e-9)
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -248,7 +248,7 @@ def test_verbose_prints_tidy_lines_and_why_it_stopped(build, X, capsys, monkeypa
     assert first == "compiling and training a network 6-3-6 in float32"
     assert lines
     assert all(PROGRESS.fullmatch(line) for line in lines)
-    where = f"iteration {model.n_iter_}, {model.n_evaluations_} evaluations, J {model.cost_:.6f}, gradient "
+    where = f"iteration {model.n_iter_}, {model.n_evaluations_} evaluations, J {model.loss_:.6f}, gradient "
     assert last == f"{why} ({where}{model.gradient_norm_:.1e})"
     assert err == ""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import max_of_processes
 
-__all__ = ["merge_repeated", "merge_repeated_rows"]
+__all__ = ["merge_repeated", "merge_repeated_rows", "merged_into"]
 
 
 def merge_repeated_rows(
@@ -55,18 +55,25 @@ def merge_repeated_rows(
     """
     weights = np.ones(len(X)) if sample_weight is None else sample_weight
     X, weights = (X, weights) if np.all(weights > 0) else (X[weights > 0], weights[weights > 0])
+    order, starts = _groups(X, None if sample_weight is None else weights, n_leading)
+    totals = np.add.reduceat(weights[order], starts) if len(X) else weights
+    largest = max_of_processes(totals.max(initial=0.0), mesh)
+    return X[order[starts]] + 0.0, np.ldexp(totals, 1 - np.frexp(largest)[1])
+
+
+def _groups(
+    X: NDArray[np.floating], weights: NDArray[np.float64] | None, n_leading: int | None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Order the rows so that repeated ones are neighbors; return the order, and where each group of them starts."""
     keys = [_hash_rows(X[:, :n_leading])]
     if n_leading is not None and n_leading < X.shape[1]:
         keys.insert(0, _hash_rows(X[:, n_leading:]))
     # A row's weights are added up in their own order too, since a sum of fractions depends on it.
-    order = np.lexsort(keys if sample_weight is None else (weights, *keys))
+    order = np.lexsort(keys if weights is None else (weights, *keys))
     repeats = np.all([key[order[1:]] == key[order[:-1]] for key in keys], axis=0)
     one, next_one = X[order[:-1][repeats]], X[order[1:][repeats]]
     repeats[repeats] = np.all((one == next_one) | (np.isnan(one) & np.isnan(next_one)), axis=1)
-    starts = np.flatnonzero(np.concatenate([np.ones(min(len(X), 1), bool), ~repeats]))
-    totals = np.add.reduceat(weights[order], starts) if len(X) else weights
-    largest = max_of_processes(totals.max(initial=0.0), mesh)
-    return X[order[starts]] + 0.0, np.ldexp(totals, 1 - np.frexp(largest)[1])
+    return order, np.flatnonzero(np.concatenate([np.ones(min(len(X), 1), bool), ~repeats]))
 
 
 def merge_repeated(batch: Batch, mesh: Mesh | None = None) -> Batch:
@@ -74,18 +81,44 @@ def merge_repeated(batch: Batch, mesh: Mesh | None = None) -> Batch:
 
     Inputs and targets alone decide the order, so that it is the same whether tangents are given or made of the inputs.
     """
-    parts = (batch.inputs, batch.targets, batch.tangents)
-    present = [part for part in parts if part is not None]
-    flat = [part.reshape(len(part), math.prod(part.shape[1:])) for part in present]
-    columns = flat[0] if len(flat) == 1 else np.hstack(flat)
-    n_leading = columns.shape[1] if batch.tangents is None else columns.shape[1] - flat[-1].shape[1]
+    columns, widths, n_leading = _columns(batch)
     rows, weights = merge_repeated_rows(columns, batch.sample_weight, mesh, n_leading)
-    ends = np.cumsum([part.shape[1] for part in flat])[:-1]
-    split = iter(np.split(rows, ends, axis=1))
+    split = iter(np.split(rows, np.cumsum(widths)[:-1], axis=1))
     inputs, targets, tangents = (
-        None if part is None else next(split).reshape(len(rows), *part.shape[1:]) for part in parts
+        None if part is None else next(split).reshape(len(rows), *part.shape[1:])
+        for part in (batch.inputs, batch.targets, batch.tangents)
     )
     return Batch(inputs, targets, weights, tangents)
+
+
+def merged_into(batch: Batch) -> NDArray[np.intp]:
+    """Return the row of `merge_repeated` that each row of a batch becomes part of; -1 of those of weight 0.
+
+    Examples
+    --------
+    >>> batch = Batch(np.array([[1.0], [2.0], [1.0], [3.0]]), sample_weight=np.array([1.0, 1.0, 2.0, 0.0]))
+    >>> row_of = merged_into(batch)
+    >>> bool(row_of[0] == row_of[2] != row_of[1]), int(row_of[3])
+    (True, -1)
+    >>> merge_repeated(batch).inputs[row_of[:3]].tolist()
+    [[1.0], [2.0], [1.0]]
+    """
+    kept = np.flatnonzero(batch.weights > 0)
+    columns, _, n_leading = _columns(batch.take(kept))
+    weights = None if batch.sample_weight is None else batch.sample_weight[kept]
+    order, starts = _groups(columns, weights, n_leading)
+    row_of = np.full(batch.n_rows, -1)
+    row_of[kept[order]] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
+    return row_of
+
+
+def _columns(batch: Batch) -> tuple[NDArray[np.floating], list[int], int]:
+    """Lay inputs, targets and tangents side by side; return their widths, and that of what decides the order."""
+    present = [part for part in (batch.inputs, batch.targets, batch.tangents) if part is not None]
+    flat = [part.reshape(len(part), math.prod(part.shape[1:])) for part in present]
+    widths = [part.shape[1] for part in flat]
+    columns = flat[0] if len(flat) == 1 else np.hstack(flat)
+    return columns, widths, sum(widths if batch.tangents is None else widths[:-1])
 
 
 MIXER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, odd

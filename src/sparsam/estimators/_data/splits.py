@@ -20,7 +20,7 @@ from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import n_processes, sum_of_processes
 from sparsam.estimators._data.dataset import Dataset, InMemoryDataset, MappedDataset
 
-__all__ = ["Split", "folds", "folds_of_rows", "hold_out"]
+__all__ = ["Split", "folds", "folds_of_rows", "hold_out", "split_by_shares"]
 
 
 class Split(NamedTuple):
@@ -103,6 +103,26 @@ def folds_of_rows(n_folds: int, dataset: InMemoryDataset, seed: int) -> list[Spl
     return splits if all(_trains_on_all(split) for split in splits) else []
 
 
+def split_by_shares(
+    dataset: InMemoryDataset, training: NDArray[np.float64], held_out: NDArray[np.float64], name: str
+) -> Split:
+    """Train on a share of each row, and hold out another; ``name`` is that of the split in messages.
+
+    Raises
+    ------
+    ValueError
+        If nothing is held out, or a target is nowhere observed in what is trained on.
+    """
+    counts = np.ones(dataset.n_rows, np.int64) if dataset.counts is None else dataset.counts
+    split = Split(*(_part(dataset, counts, share) for share in (training, held_out)))
+    if not _trains_on_all(split):
+        raise ValueError(
+            f"{name} holds out nothing that has a weight, or leaves nothing to train on of some output: each fold must "
+            "train on some target of each"
+        )
+    return split
+
+
 def _trains_on_all(split: Split) -> bool:
     """Whether something is held out, and every target is observed in what is trained on."""
     seen = split.training.sum(lambda batch: np.sum(~np.isnan(batch.targets), axis=0, dtype=np.float64))
@@ -134,10 +154,15 @@ def _split_counts(dataset: InMemoryDataset, counts: NDArray[np.int64], held_out:
 
 
 def _share(dataset: InMemoryDataset, counts: NDArray[np.int64], taken: NDArray[np.int64]) -> InMemoryDataset:
-    some = np.flatnonzero(taken)
+    return _part(dataset, counts, taken / counts)
+
+
+def _part(dataset: InMemoryDataset, counts: NDArray[np.int64], shares: NDArray[np.float64]) -> InMemoryDataset:
+    """Take a share of each row, in weight and in number; where weights are no counts, a row is one sample."""
+    some = np.flatnonzero(shares)
     batch = dataset.batch.take(some)
-    batch = batch._replace(sample_weight=batch.weights * (taken[some] / counts[some]))
-    return InMemoryDataset(batch, dataset.mesh, taken[some])
+    batch = batch._replace(sample_weight=batch.weights * shares[some])
+    return InMemoryDataset(batch, dataset.mesh, np.maximum(np.round(shares[some] * counts[some]), 1).astype(np.int64))
 
 
 def _split_draws(dataset: Dataset, low: float, high: float, seed: int) -> Split:

@@ -81,7 +81,7 @@ def summary_line(estimator: Any) -> str:
     """Format the end of a fit: why it stopped, and where."""
     return (
         f"{STOP_REASONS[estimator.stop_reason_]} (iteration {estimator.n_iter_}, {estimator.n_evaluations_} "
-        f"evaluations, J {estimator.cost_:.6f}, gradient {estimator.gradient_norm_:.1e})"
+        f"evaluations, J {estimator.loss_:.6f}, gradient {estimator.gradient_norm_:.1e})"
     )
 
 

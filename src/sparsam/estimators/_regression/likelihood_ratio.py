@@ -33,7 +33,7 @@ def likelihood_ratio_test(
     larger: Any,
     smaller: Any,
     X: ArrayLike,
-    Y: ArrayLike,
+    y: ArrayLike,
     sample_weight: ArrayLike | None = None,
 ) -> LikelihoodRatio:
     """Test whether the data need more structure than a smaller model allows (Wilks, 1938).
@@ -48,12 +48,12 @@ def likelihood_ratio_test(
     Parameters
     ----------
     larger, smaller : Any
-        Linear (``hidden_layer_sizes=()``), fitted to the minimum on X and Y with alpha = 0. ``covariance`` of the
+        Linear (``hidden_layer_sizes=()``), fitted to the minimum on X and y with alpha = 0. ``covariance`` of the
         smaller one is at most that of the larger one in the order "spherical", "diag", "full", and its ``mask`` leaves
         no weight that the larger one's takes away.
     X : array-like of shape (n_samples, n_features)
         The training data.
-    Y : array-like of shape (n_samples, n_outputs)
+    y : array-like of shape (n_samples, n_outputs) or (n_samples,)
     sample_weight : array-like of shape (n_samples,), optional
         Counts of the rows.
 
@@ -88,9 +88,9 @@ def likelihood_ratio_test(
     >>> from sparsam import MultivariateNormalRegressor, likelihood_ratio_test
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(100, 2))
-    >>> Y = X + rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], size=100)
-    >>> models = [MultivariateNormalRegressor((), covariance=c, alpha=0.0).fit(X, Y) for c in ("full", "diag")]
-    >>> test = likelihood_ratio_test(*models, X, Y)
+    >>> y = X + rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], size=100)
+    >>> models = [MultivariateNormalRegressor((), covariance=c, alpha=0.0).fit(X, y) for c in ("full", "diag")]
+    >>> test = likelihood_ratio_test(*models, X, y)
     >>> test.degrees_of_freedom, bool(test.p_value < 1e-6)
     (1, True)
     """
@@ -100,7 +100,7 @@ def likelihood_ratio_test(
     inputs = np.asarray(X, dtype=np.float64)
     weights = validation.check_sample_weight(sample_weight, inputs)
     counts = np.ones(len(inputs)) if weights is None else weights
-    targets, _ = validate_targets(Y, inputs)
+    targets, _ = validate_targets(y, inputs)
     observed = ~np.isnan(targets)
     for name, model in (("larger", larger), ("smaller", smaller)):
         _check_covariance(model, name, targets)
@@ -177,7 +177,7 @@ def _check_data(model: Any, name: str, X: ArrayLike, Y: NDArray[np.float64], cou
     distances, n_observed = squared_distances(Y, means, model.covariance_)
     expected = float(counts @ n_observed)
     if abs(float(counts @ distances) - expected) > SAME_DATA * expected:
-        raise ValueError(f"the {name} model was not fitted on these data: pass X, Y and sample_weight as in its fit")
+        raise ValueError(f"the {name} model was not fitted on these data: pass X, y and sample_weight as in its fit")
 
 
 def _check_nested(larger: Any, smaller: Any) -> None:

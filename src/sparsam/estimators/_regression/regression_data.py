@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsam._utils.digests import array_digest
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._regression.dependent_targets import DependentTargets
+from sparsam.estimators._regression.given_folds import FoldShares
 from sparsam.estimators._regression.noise_covariance import Prior
 from sparsam.estimators._regression.target_scale import TargetScale
 from sparsam.estimators._tangents import TangentFunction
@@ -47,8 +49,10 @@ class RegressionData:
         ones.
     new_theta : array of shape (n_parameters,)
         Weights that no target had an influence on, in the minimizer's coordinates.
-    seed : int or None
+    seed : int
         Draws what is held out.
+    folds : list of FoldShares or None
+        That the user gives; None where they are drawn.
     tangents : TangentFunction or None
         Makes tangents that are not held.
     one_dimensional : bool
@@ -67,7 +71,8 @@ class RegressionData:
     network: Network
     fitted: Parameters | None
     new_theta: NDArray[np.floating]
-    seed: int | None
+    seed: int
+    folds: list[FoldShares] | None
     tangents: TangentFunction | None
     one_dimensional: bool
 
@@ -77,6 +82,11 @@ class RegressionData:
         together = self.patterns.T.astype(float) @ self.patterns > 0
         asked = isinstance(self.covariance, str) and self.covariance == "full" and self.prior is None
         return np.asarray(~together & asked)
+
+    @property
+    def held_out(self) -> int:
+        """Number that determines what is held out: the seed that draws it, or a checksum of the given folds."""
+        return self.seed if self.folds is None else array_digest(*(share for fold in self.folds for share in fold))
 
     @property
     def has_tangents(self) -> bool:

@@ -32,11 +32,12 @@ LOCK = ".lock"
 
 
 @contextmanager
-def checkpointer_of(estimator: Any, dataset: Dataset, *, draws: bool = False) -> Iterator[Checkpointer | None]:
+def checkpointer_of(estimator: Any, dataset: Dataset, *, held_out: int | None = None) -> Iterator[Checkpointer | None]:
     """Save checkpoints of a fit to a dataset as the estimator's hyperparameters say, and defer signals.
 
-    Without a folder only the processes of a distributed run defer signals, which must end together. ``draws`` is
-    whether the fit draws what it trains on, which a resumed fit must draw again.
+    Without a folder only the processes of a distributed run defer signals, which must end together. ``held_out`` is a
+    number that determines which samples are held out, of a fit that holds some out: a seed, or a checksum. It must be
+    the same where the fit is resumed.
     """
     mesh = validation.checked_mesh(estimator.mesh)
     checkpoint = as_checkpoint(estimator.checkpoint)
@@ -48,12 +49,14 @@ def checkpointer_of(estimator: Any, dataset: Dataset, *, draws: bool = False) ->
         with checkpointer.signals.deferred():
             yield checkpointer
         return
-    if draws and not all_gather(isinstance(estimator.random_state, Integral), mesh)[0]:  # the first draws for all
+    if (
+        held_out is not None and not all_gather(isinstance(estimator.random_state, Integral), mesh)[0]
+    ):  # the first draws for all
         raise ValueError(
             "checkpoint needs an integer random_state here: the rows held out are drawn, and a fit that is resumed "
             f"must draw the same again; random_state is {estimator.random_state!r}"
         )
-    fingerprint = _fingerprint(estimator, dataset, mesh)
+    fingerprint = _fingerprint(estimator, dataset, held_out, mesh)
     with _folder_of(checkpoint, fingerprint, mesh) as folder:
         checkpointer = Checkpointer(
             folder,
@@ -73,7 +76,7 @@ def influential_options(estimator: Any) -> dict[str, Any]:
     return {name: to_jsonable(value) for name, value in parameters if name not in NO_INFLUENCE}
 
 
-def _fingerprint(estimator: Any, dataset: Dataset, mesh: Mesh | None) -> dict[str, Any]:
+def _fingerprint(estimator: Any, dataset: Dataset, held_out: int | None, mesh: Mesh | None) -> dict[str, Any]:
     """Return what must be the same of a fit that is resumed: by the first process, which draws for all."""
     options = {name: value for name, value in influential_options(estimator).items() if name not in EXTENDED_BY}
     model = {
@@ -82,6 +85,7 @@ def _fingerprint(estimator: Any, dataset: Dataset, mesh: Mesh | None) -> dict[st
         "devices": 1 if mesh is None else mesh.size,
         "processes": n_processes(mesh),
         "data": fingerprint_of(dataset),
+        **({} if held_out is None else {"rows held out": held_out}),
     }
     return dict(all_gather_json(model | options, mesh)[0])
 

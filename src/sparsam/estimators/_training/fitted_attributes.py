@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import jax
@@ -29,6 +29,7 @@ __all__ = [
     "set_fitted_attributes",
     "training_attributes",
     "unravel",
+    "validation_attributes",
     "warn_or_raise",
 ]
 
@@ -72,7 +73,7 @@ def network_attributes(parameters: Parameters, progress: Progress) -> dict[str, 
     return {
         "coefs_": [np.array(coef) for coef in parameters.coefs],
         "intercepts_": [np.array(intercept) for intercept in parameters.intercepts],
-        "cost_": progress.J,
+        "loss_": progress.J,
         "n_iter_": progress.iteration,
         "n_evaluations_": progress.evaluations,
         "gradient_norm_": progress.gradient_norm,
@@ -86,6 +87,14 @@ def training_attributes(training: Training) -> dict[str, Any]:
         "stop_reason_": training.stop_reason,
         "loss_curve_": [progress.J for progress in training.history],
         "_history": _columns(training.history),
+    }
+
+
+def validation_attributes(scores: Sequence[tuple[int, float]]) -> dict[str, Any]:
+    """Make the fitted attributes of what was held out: iterations, and the scores there."""
+    return {
+        "validation_iterations_": [int(iteration) for iteration, _ in scores],
+        "validation_scores_": [float(score) for _, score in scores],
     }
 
 

@@ -1,21 +1,25 @@
-"""Data with targets, and the draw of what is held out: shared by regression and classification."""
+"""Data with targets, and what a fit draws at random: shared by regression and classification."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from jax.sharding import Mesh
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import all_gather
+from sparsam.engine.network.network import Network
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.streamed import Check, load_dataset
 from sparsam.estimators._tangents import check_tangents_given, checked_tangents, tangent_weight_of
 
-__all__ = ["draw_seed", "load_with_targets"]
+__all__ = ["draw_weights_and_seed", "load_with_targets", "split_seed"]
 
 
 def load_with_targets(
@@ -56,7 +60,24 @@ class _SupervisedCheck:
         return self.check_targets(batch, row)
 
 
-def draw_seed(estimator: Any, dataset: Dataset) -> int:
-    """Draw the seed of what is held out: that of the first process."""
-    seed = check_random_state(estimator.random_state).randint(2**31 - 1)
-    return int(all_gather(seed, dataset.mesh)[0])
+def draw_weights_and_seed(
+    random_state: int | np.random.RandomState | None, network: Network, mesh: Mesh | None
+) -> tuple[NDArray[np.floating], int]:
+    """Draw new weights, and the seed of what is held out, which is that of the first process.
+
+    Both are always drawn, so that the weights do not depend on whether anything is held out. From an integer they come
+    from independent streams; a generator draws the weights first.
+    """
+    generator = check_random_state(random_state)
+    theta = network.initialize(generator)
+    seed = split_seed(random_state) if isinstance(random_state, Integral) else generator.randint(2**31 - 1)
+    return theta, int(all_gather(seed, mesh)[0])
+
+
+def split_seed(random_state: int | Integral) -> int:
+    """Make the seed of what is held out from an integer ``random_state``: 31 bits of a stream of their own.
+
+    The weights take theirs from ``RandomState(random_state)``.
+    """
+    [child] = np.random.SeedSequence(int(random_state)).spawn(1)
+    return int(child.generate_state(1)[0]) >> 1
