@@ -15,7 +15,6 @@ from sparsam.estimators._data.splits import folds_of_rows
 from sparsam.estimators._training.supervised import split_seed
 
 pytestmark = [
-    pytest.mark.usefixtures("least_optimized"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
