@@ -1,4 +1,4 @@
-"""J and its gradient: every row of the table against the hand derivation, numerical gradients, and other chunks."""
+"""J and its gradient equal the hand derivation, numerical gradients, and those of other chunks, in all cases."""
 
 from dataclasses import replace
 
@@ -23,7 +23,8 @@ pytestmark = pytest.mark.usefixtures("least_optimized")
 
 evaluate = quick_jit(Objective.evaluate)
 
-# The bounds are acceptance figures: the same examples every time, so that an unlucky cancellation fails nobody.
+# The bounds are acceptance figures. The examples are the same in every run, so that an unlucky cancellation cannot fail
+# a test by chance.
 few = settings(max_examples=6, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -44,9 +45,9 @@ def test_gradients_of_engine_and_reference_equal_the_numerical_one_in_every_bloc
         check = check_gradient(
             value_and_gradient, problem.theta, step=1e-3, order=4, blocks=float64_case.network.blocks
         )
-        # J's rounding over the step is noise in every difference, however small the block's gradient: it shows where J
-        # is large, as cross-entropies are, and layers lie far from the outputs. The norm of a block's noise is a few
-        # times that of one.
+        # The rounding error of J divided by the step is noise in every difference, however small the block's gradient.
+        # It is visible if J is large, as cross-entropies are, and in layers far from the outputs. The norm of the noise
+        # in a block is a few times that of one component.
         value, gradient = value_and_gradient(problem.theta)
         noise = np.finfo(float).eps * value / 1e-3 / (1e-3 * 2 * np.linalg.norm(gradient))
         assert check.largest < max(1e-9, 4 * noise)
@@ -74,7 +75,7 @@ def test_gradients_equal_the_numerical_one_of_the_notes(visible, hidden):
 
 
 def test_no_two_objectives_are_one_pytree():
-    # JAX holds two dataclasses with as many fields equal; where they pass for each other, so do their programs.
+    # JAX considers two dataclasses with the same number of fields equal, and may confuse their compiled programs.
     network = Network((2, 1, 2))
     one, other = (Objective(network, (term, WeightDecay(0.1))) for term in (SquaredError(), CrossEntropy()))
     assert jax.tree.structure(one) != jax.tree.structure(other)
@@ -107,7 +108,7 @@ def test_one_chunk_equals_many_in_every_objective(float64_case, data):
 @pytest.mark.slow
 @few
 @given(data=st.data(), seed=seeds)
-def test_rows_and_chunks_that_fill_up_change_no_bit(case, data, seed):
+def test_padding_rows_and_chunks_change_no_bit(case, data, seed):
     problem = data.draw(case.problems())
     rng = np.random.default_rng(seed)
     with precision(case.dtype):
@@ -133,7 +134,7 @@ def test_rows_and_chunks_that_fill_up_change_no_bit(case, data, seed):
 @pytest.mark.slow
 @few
 @given(data=st.data())
-def test_sums_end_at_the_last_chunk_that_holds_data(float64_case, data):
+def test_sums_end_at_the_last_chunk_that_contains_data(float64_case, data):
     problem = data.draw(float64_case.problems())
     with precision("float64"):
         samples = problem.samples()
@@ -246,12 +247,12 @@ def test_mean_activation_is_that_of_all_the_data_not_of_a_chunk():
         objective = Objective(network, (SquaredError(), KLSparsity(0.5, 1.0)))
         assert abs(evaluate(objective, theta, samples).terms[1]) < 1e-15
         alone = replace(samples, n_chunks=jnp.int32([1]), total_weight=jnp.asarray(8.0))
-        assert evaluate(objective, theta, alone).terms[1] > 0.2  # what an average over chunks would come to
+        assert evaluate(objective, theta, alone).terms[1] > 0.2  # an average over chunks would be as large
 
 
 @pytest.mark.parametrize("activation", ["relu", "identity"])
 def test_sparsity_refuses_units_without_a_range(activation):
     objective = Objective(Network((4, 5, 3), activation), (SquaredError(), KLSparsity(0.1, 3.0)))
     samples = Samples.from_arrays(np.ones((3, 4)), np.ones((3, 3)), chunk_size=4, dtype="float32")
-    with pytest.raises(ValueError, match=f"'{activation}' units have no such range"):
+    with pytest.raises(ValueError, match=f"'{activation}' units have no bounded range"):
         objective.evaluate(jnp.zeros(objective.network.n_parameters), samples)
