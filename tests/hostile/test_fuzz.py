@@ -1,4 +1,4 @@
-"""Twenty thousand damaged and forged files: refused with a ValueError, or loaded; nothing else happens."""
+"""Twenty thousand damaged and forged files are refused with a ValueError, or loaded; nothing else happens."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def test_ten_thousand_hostile_files(tmp_path, seed):
     assert summary["failures"] == []
     assert summary["refused"] + summary["loaded"] == 10_000
     assert summary["refused"] > 7_000
-    assert summary["loaded"] > 300  # the mutations are not all so coarse that the first check sees them
+    assert summary["loaded"] > 300  # not all mutations are so coarse that the first check finds them
     assert summary["events"] == {}
     assert set(summary["strays"]) <= {f"mutant{suffix}" for suffix in (".safetensors", ".skops", *PICTURES)}
     assert summary["slowest"][0] < 5, summary["slowest"]
