@@ -149,9 +149,11 @@ def _refuse_pixels(page: Page) -> None:
     if page.photometric == PALETTE and page.extras:
         raise ValueError("the palette has extra samples; convert the picture to RGB first")
     if len(opacity) > 1 or not set(opacity) <= {PREMULTIPLIED, ALPHA}:
-        raise ValueError(f"the pixels have extra samples of the types {list(page.extras)}; save it without them")
+        raise ValueError(f"extra samples have the types {list(page.extras)}; save the picture without them")
     if page.photometric in (MIN_IS_WHITE, PALETTE, CMYK) and opacity:
-        raise ValueError(f"transparent {_name(page.photometric)} pixels are not supported; convert it to RGB first")
+        raise ValueError(
+            f"transparent {_name(page.photometric)} pixels are not supported; convert the picture to RGB first"
+        )
     if page.kind == FLOAT:
         if page.bits not in (16, 32, 64):
             raise ValueError(f"floating point of {page.bits} bits is not supported; save 16, 32 or 64 bits, or .npy")
@@ -178,6 +180,8 @@ def _refuse_coding(page: Page, directory: Directory) -> None:
         )
     subsampled = directory.numbers(530, 2, (2, 2)).tolist() != [1, 1]
     if page.photometric == YCBCR and page.compression == UNCOMPRESSED and subsampled:
-        raise ValueError("uncompressed YCbCr pixels with subsampled colors are not supported; convert it to RGB first")
+        raise ValueError(
+            "uncompressed YCbCr pixels with subsampled colors are not supported; convert the picture to RGB first"
+        )
     if page.compression not in (UNCOMPRESSED, *LOSSLESS, *PICTURE_CODECS):
         raise ValueError(f"unknown compression {page.compression}; save it without compression, or with deflate")
