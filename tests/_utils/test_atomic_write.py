@@ -1,4 +1,4 @@
-"""atomic_write: the old file or the whole new one, whatever happens."""
+"""atomic_write: a reader finds the old file or the whole new one, whatever happens."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="modes, links and pipes of
 
 @pytest.fixture(params=["hard links", "no hard links"])
 def hard_links(request, monkeypatch):
-    """Both ways of not overwriting."""
+    """Run a test with and without hard links, the two ways of not overwriting."""
     if request.param == "no hard links":
 
         def link(source, destination):
@@ -233,7 +233,7 @@ def test_write_protected_file_is_respected(tmp_path, monkeypatch):
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
     path.chmod(0o444)
-    monkeypatch.setattr(os, "access", lambda name, mode: False)  # root may write everything
+    monkeypatch.setattr(os, "access", lambda name, mode: False)  # because root may write any file
     with pytest.raises(PermissionError, match=r"write-protected.*a\.bin"):
         write(path, b"new")
     assert path.read_bytes() == b"old"

@@ -1,4 +1,4 @@
-"""Ctrl-C that is not lost."""
+"""Ctrl-C is raised, even where Python would lose it."""
 
 import gc
 import signal
@@ -12,12 +12,12 @@ from sparsam._utils.interrupts import safe_interrupts
 def collect_and_wait():
     with safe_interrupts():
         gc.collect()
-        for _ in range(3000):  # until Ctrl-C comes
+        for _ in range(3000):  # until Ctrl-C arrives
             time.sleep(0.01)
 
 
 def test_ctrl_c_in_a_callback_of_the_garbage_collector_is_raised_after_it():
-    """Python only prints what a callback raises."""
+    """Python only prints an exception that a callback raises."""
     sent = []
 
     def press(phase, info):

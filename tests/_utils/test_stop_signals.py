@@ -11,7 +11,7 @@ from sparsam.cli.interrupts import handle_interrupts
 
 @pytest.fixture(autouse=True)
 def usual_ctrl_c():
-    """Python's own handler, whatever the tests were started with."""
+    """Install Python's default handler, whatever handler the tests were started with."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -57,7 +57,7 @@ def test_worker_threads_have_ended_when_ctrl_c_comes_in_their_join():
 
     def work():
         assert leaving.wait(60)
-        signal.raise_signal(signal.SIGINT)  # which the main thread gets
+        signal.raise_signal(signal.SIGINT)  # the main thread receives it
         ended.append(True)
 
     def scope():

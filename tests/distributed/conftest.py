@@ -1,4 +1,4 @@
-"""What tests of several processes share."""
+"""Fixtures of the tests with several processes."""
 
 import socket
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def free_port():
-    """Find a port that nobody listens at."""
+    """Find a free port."""
 
     def find():
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""Several devices and several processes: J, gradient and minimum of one, and little that crosses the wires."""
+"""Several devices and several processes give the J, gradient and minimum of one, with little communication."""
 
 import json
 import os
@@ -15,7 +15,7 @@ WORKER = Path(__file__).with_name("worker.py")
 
 @pytest.fixture(scope="module")
 def rows():
-    """Rows some of which are repeated, with targets that are missing, and labels that are, in some parts alone."""
+    """Make rows with repetitions, with targets and labels that are missing in some parts only."""
     rng = np.random.default_rng(0)
     X = rng.uniform(0.1, 0.9, (203, 8))
     X[160:170] = X[0]
@@ -46,11 +46,11 @@ CLASSIFIER = {
         "random_state": 0,
         "max_iter": 20,
         "dtype": "float64",
-        "solver": "lbfgs",  # factors of the curvature are the others' part
+        "solver": "lbfgs",  # other fits test the factors of the curvature
     },
 }
 
-EVERYWHERE = [0, 1, 2]  # processes whose rows are stored, and not in memory
+EVERYWHERE = [0, 1, 2]  # processes whose rows are stored rather than in memory
 
 
 def changed(variant, more=(), **parameters):
@@ -78,7 +78,7 @@ FAILING = {
 
 
 def run(folder, rows, cuts, port, n_devices=1, variants=SAME):
-    """Fit in as many processes as there are parts, each with so many devices; return what each has found."""
+    """Fit in a process for each part, with ``n_devices`` each; return the results of the processes."""
     np.savez(folder / "rows.npz", **rows)
     (folder / "job.json").write_text(json.dumps({"cuts": cuts, "variants": variants}))
     environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={n_devices}"}
@@ -130,7 +130,7 @@ def test_the_result_is_that_of_one_device(rows, tmp_path, alone, free_port, cuts
 
 
 @pytest.mark.slow
-def test_what_is_held_out_is_so_in_all_processes_and_all_end_with_the_same_model(rows, tmp_path, free_port):
+def test_all_processes_hold_out_the_same_rows_and_end_with_the_same_model(rows, tmp_path, free_port):
     got = run(tmp_path, rows, [0, 1, 203], free_port(), variants=DRAWN)
     for name in DRAWN:
         assert "error" not in got[0][name], got[0][name]
@@ -140,7 +140,7 @@ def test_what_is_held_out_is_so_in_all_processes_and_all_end_with_the_same_model
 
 
 @pytest.mark.slow
-def test_what_fails_in_one_process_fails_in_all_and_says_where(rows, tmp_path, free_port):
+def test_an_error_in_one_process_ends_all_and_they_name_it(rows, tmp_path, free_port):
     first, second = run(tmp_path, rows, [0, 100, 203], free_port(), variants=FAILING)
     assert first["source"]["error"] == (
         "RuntimeError: the data of another process cannot be read: see the log of that process"
@@ -163,7 +163,7 @@ KEPT = {  # one after another
 
 
 @pytest.mark.slow
-def test_the_first_process_locks_a_folder_for_all_and_what_it_holds_is_extended(rows, tmp_path, free_port):
+def test_the_first_process_locks_a_folder_for_all_and_a_fit_in_it_can_be_extended(rows, tmp_path, free_port):
     cuts = [0, 100, 203]
     for process in run(tmp_path, rows, cuts, free_port(), variants=KEPT):
         assert "error" not in process["extended"], process
@@ -218,7 +218,7 @@ print(json.dumps({"evaluation": sums(evaluation), "factors": sums(factors), "par
 
 
 @pytest.mark.slow
-def test_only_the_moments_and_one_gradient_cross_the_wires():
+def test_only_the_moments_and_one_gradient_are_communicated():
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     output = subprocess.run(
         [sys.executable, "-c", VOLUME], env=environment, capture_output=True, text=True, check=True

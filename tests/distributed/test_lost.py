@@ -1,4 +1,4 @@
-"""The command as several processes: it trains on all patches, and when a process is lost the others say which."""
+"""The command in several processes: it trains on all patches, and if a process is lost, the others name it."""
 
 import json
 import signal
@@ -23,7 +23,7 @@ def write_picture(path, seed=0):
 
 @pytest.fixture
 def start(free_port):
-    """Start the command in so many processes; each one's messages go to a file. None outlives the test."""
+    """Start the command in several processes, with a file for the messages of each; end them after the test."""
     started = []
 
     def begin(folder, count, *flags, picture=None):
@@ -99,7 +99,7 @@ def test_the_others_end_within_a_minute_and_say_which_process_was_lost(tmp_path,
         ("UNAVAILABLE: failed to connect to all addresses", "process 0 of 3, at here:1234,"),
     ],
 )
-def test_the_runtimes_last_words_say_who_was_lost(last_words, named):
+def test_the_runtimes_last_messages_name_the_lost_process(last_words, named):
     assert Processes("here:1234", 3, 0).lost_of(last_words).startswith(f"{named} was lost")
 
 
@@ -109,7 +109,7 @@ def test_sigterm_to_one_process_ends_all_after_a_checkpoint(tmp_path, start):
     wait_until(lambda: (tmp_path / "run").exists() and any((tmp_path / "run").iterdir()))
     processes[1].send_signal(signal.SIGTERM)
     assert processes[1].wait(timeout=60) == 143
-    assert processes[0].wait(timeout=60) == 130  # it ends as if interrupted, and writes what it has
+    assert processes[0].wait(timeout=60) == 130  # it ends as after an interrupt, and writes its results
     assert (tmp_path / "out" / "model.safetensors").exists()
 
 

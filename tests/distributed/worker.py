@@ -1,4 +1,4 @@
-"""A process of a distributed run: fits its part of the rows in several ways, and writes down what came out.
+"""A process of a distributed run, which fits its part of the rows in several ways and writes the results.
 
 Run as ``python worker.py FOLDER ADDRESS N_PROCESSES PROCESS_ID``; job.json and rows.npz lie in the folder.
 """
@@ -15,7 +15,7 @@ ATTRIBUTES = ("mean_activation_", "covariance_", "epsilon_", "validation_scores_
 
 
 class Failing:
-    """Chunks whose source breaks for good after some readings."""
+    """Chunks of a source that fails for good after several passes."""
 
     def __init__(self, rows, readings):
         self.rows, self.readings = rows, readings
@@ -37,7 +37,7 @@ def fit(variant, rows, file, process_id):
     from sparsam.engine.data.devices import all_devices
 
     parameters = variant["parameters"] | {"mesh": all_devices()}
-    if process_id:  # the first process draws for all
+    if process_id:  # only the first process's random numbers count
         parameters |= {"random_state": None} | variant.get("others", {})
     if "checkpoint" in variant:
         parameters["checkpoint"] = sparsam.Checkpoint(file.parent / "checkpoints", **variant["checkpoint"])
@@ -66,7 +66,7 @@ def main(folder, address, n_processes, process_id):
     from sparsam.engine.data import sources
     from sparsam.estimators._data import streamed
 
-    compilation.CPU_OPTIONS["xla_backend_optimization_level"] = 0  # compiles in a third of the time
+    compilation.CPU_OPTIONS["xla_backend_optimization_level"] = 0  # takes a third of the compile time
     warnings.simplefilter("ignore")
     part = slice(job["cuts"][process_id], job["cuts"][process_id + 1])
     rows = {name: array[part] for name, array in np.load(folder / "rows.npz").items()}

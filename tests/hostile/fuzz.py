@@ -1,4 +1,4 @@
-"""Thousands of damaged files are loaded, and what comes of each is looked at; prints a summary.
+"""Load thousands of damaged files, check the result of each, and print a summary.
 
 Run as ``python fuzz.py FOLDER N_FILES SEED``. Of files that are whole, one of each kind, copies are made and mutated:
 bits and bytes, lengths and counts, pieces cut out, repeated or put in from another file. Of model files,
@@ -42,7 +42,7 @@ from sparsam.io import persistence
 from sparsam.io.pipelines import TableModel, load_pipeline, save_pipeline
 from sparsam.preprocessing import PatchNormalizer
 
-SECONDS = 60  # within which a file must be done with
+SECONDS = 60  # limit for each file
 EXTREMES = [
     b"\x00" * 4,
     b"\xff" * 4,
@@ -65,7 +65,7 @@ events, watching, folder = Counter(), False, Path()
 
 
 def watch(event, arguments):
-    """Count what no loader may do: start programs, unpickle, connect, run code of the file, write elsewhere."""
+    """Count forbidden actions of loaders: start programs, unpickle, connect, run the file's code, write elsewhere."""
     if not watching:
         return
     if event in FORBIDDEN or (event == "exec" and arguments[0].co_filename in ("<string>", "<stdin>")):
@@ -77,7 +77,7 @@ def watch(event, arguments):
 
 
 def whole_files(folder):
-    """Make one file of each kind; return the loader of each."""
+    """Write one file of each kind; return the loader of each."""
     rng = np.random.default_rng(0)
     X = rng.uniform(0.1, 0.9, (40, 4))
     settings = {"max_iter": 3, "random_state": 0}
@@ -113,7 +113,7 @@ def whole_files(folder):
 
 
 def whole_images(folder, rng):
-    """Make one file of each kind of pictures and arrays; return their paths."""
+    """Write one file of each kind of pictures and arrays; return their paths."""
     folder = folder / "images"
     folder.mkdir()
     gray, color, deep = (
@@ -164,7 +164,7 @@ def save_mat_of_version_7_3(path, gray, color):
 
 
 def read_rows(path):
-    """Read a mapped file as a fit does at first."""
+    """Read a mapped file like the beginning of a fit."""
     return fit_begins(map_rows(path))
 
 
@@ -177,14 +177,14 @@ def fit_begins(X):
 
 
 def read_hdf5(path):
-    """Read what h5py opens: that it opens is the user's affair, and its own."""
+    """Read a file that h5py can open; users open it themselves, so errors of opening do not count."""
     with opened(lambda: h5py.File(path)) as file, opened(lambda: file["X"], lambda dataset: None) as dataset:
         return read_through(dataset)
 
 
 def read_zarr(path):
-    """Read what Zarr opens."""
-    # A store that could not be opened cannot be closed either.
+    """Read a store that Zarr can open."""
+    # A store that cannot be opened cannot be closed either.
     store = opened(lambda: zarr.storage.ZipStore(path, mode="r"), lambda store: store._is_open and store.close())
     with store as zipped, opened(lambda: zarr.open_array(zipped, mode="r"), lambda array: None) as array:
         return read_through(array)
@@ -203,7 +203,7 @@ def opened(begin, end=lambda file: file.close()):
 
 
 def read_through(stored):
-    """Read as a fit does at first; a library's failure is named, with chunk and rows, as one of reading."""
+    """Read like the beginning of a fit; an error of a library becomes one of reading, which names chunk and rows."""
     try:
         return fit_begins(stored)
     except OSError as error:
@@ -213,14 +213,14 @@ def read_through(stored):
 
 
 def mutated(content, others, rng):
-    """A copy with one to four things wrong."""
+    """Copy a file with one to four random mutations."""
     content = bytearray(content)
     for _ in range(rng.integers(1, 5)):
         if not content:
             break
         at, length = int(rng.integers(len(content))), int(rng.integers(1, 64))
         if rng.uniform() < 0.5:
-            at = min(at, int(rng.integers(1, 400)), len(content) - 1)  # headers are at the beginning
+            at = min(at, int(rng.integers(1, 400)), len(content) - 1)  # where headers are
         match rng.integers(8):
             case 0:
                 content[at] ^= 1 << int(rng.integers(8))
@@ -244,7 +244,7 @@ def mutated(content, others, rng):
 
 
 def forged(content, rng):
-    """A file with a value of its header or an array exchanged, and the digest made right again."""
+    """Replace a value in the header of a file, or an array, and correct the digest."""
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length])["__metadata__"]
     key = next(key for key in (persistence.HEADER_KEY, checkpoints.HEADER_KEY) if key in metadata)
@@ -260,7 +260,7 @@ def forged(content, rng):
 
 
 def forged_archive(content, rng):
-    """A pipeline's archive with a value of its schema exchanged."""
+    """Replace a value in the schema of a pipeline's archive."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(members["schema.json"])
@@ -273,7 +273,7 @@ def forged_archive(content, rng):
 
 
 def exchange(tree, rng):
-    """Put something else in the place of one value of nested objects and lists."""
+    """Replace one value in nested objects and lists."""
     keys = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
     if not keys:
         return
@@ -292,7 +292,7 @@ def main(n_files, seed):
     files = whole_files(folder)
     contents = {path: path.read_bytes() for path in files}
     for path, loader in files.items():
-        loader(path)  # whatever is imported late is imported now
+        loader(path)  # so that late imports are done
     Image.init()
     outcomes, failures, slowest = Counter(), [], (0.0, "")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,4 +1,4 @@
-"""Scripts beside the tests that write files, as fixtures."""
+"""Fixtures from scripts in this folder, which write files."""
 
 import runpy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Write `.mat` files of version 7.3 as MATLAB does: HDF5 behind a header of 512 bytes, axes in the opposite order."""
+"""Write `.mat` files of version 7.3 like MATLAB: HDF5 after a header of 512 bytes, axes in the opposite order."""
 
 import h5py
 import numpy as np
@@ -7,7 +7,7 @@ CLASSES = {"float64": "double", "float32": "single", "bool": "logical"}
 
 
 def save_hdf5(path, variables, **options):
-    """Save arrays, lists of arrays (cell arrays of one row), dicts (structures) and texts."""
+    """Save arrays, lists of arrays (cell arrays with one row), dicts (structures) and texts."""
     with h5py.File(path, "w", userblock_size=512) as file:
         for name, value in variables.items():
             _write(file, file, name, value, options)

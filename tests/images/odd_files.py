@@ -1,6 +1,6 @@
-"""Two hundred odd files of pictures and arrays, each with the images that it means or the words of its refusal.
+"""Two hundred odd files of pictures and arrays, each with its expected images or its expected error message.
 
-Run as ``python odd_files.py FOLDER`` to look at them. What they mean is computed here by hand.
+Run as ``python odd_files.py FOLDER`` to look at them. The expected images are computed here by hand.
 """
 
 import gzip
@@ -21,14 +21,14 @@ RNG = np.random.default_rng(0)
 H, W = 14, 16
 LUMINANCE = np.array([0.2125, 0.7154, 0.0721])
 EXACT, ROUNDED, LOSSY = 1e-12, 1.01 / 255, 0.06
-"""Tolerances: of sums in another order, of a conversion to 8 bits, of compression with loss."""
+"""Tolerances for sums in another order, for conversion to 8 bits, and for lossy compression."""
 
 save_hdf5 = runpy.run_path(str(Path(__file__).with_name("matlab_files.py")))["save_hdf5"]
 
 
 @dataclass
 class Odd:
-    """What must come of a file: its images, gray, within a tolerance; or a pattern that its refusal matches."""
+    """Expected result of a file: its images, gray, within a tolerance; or a pattern for the error message."""
 
     images: list = field(default_factory=list)
     tolerance: float = EXACT
@@ -70,7 +70,7 @@ def blended(image, alpha):
 
 
 def png(width, height, bits, color, content):
-    """A PNG by hand."""
+    """Make a PNG by hand."""
     header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
     chunks = [b"IHDR" + header, b"IDAT" + zlib.compress(content), b"IEND"]
     framed = [struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks]
@@ -356,7 +356,7 @@ def matlab(folder):
 
 
 def damaged(folder):
-    """Copies of files above, cut off; empty files; text; and what is no file at all."""
+    """Write truncated copies of the files above, empty files, text, and things that are not files."""
     for name in ("color.png", "RGB-quality-subsampling.jpg", "RGB-plain.bmp", "RGB-lossless.webp", "P-plain.gif"):
         for share in (0.1, 0.6):
             cut(folder, name, share)
@@ -387,7 +387,7 @@ def cut(folder, name, share):
 
 
 def make(folder):
-    """Write all files, some of them into subfolders; give what must come of each, by their paths there."""
+    """Write all files, some of them into subfolders; return the expected result of each by its path."""
     outcomes = {}
     parts = (png_files, turned_files, other_pictures, tiff_files, tiff_pages, arrays, idx_files, matlab, damaged)
     for part in parts:

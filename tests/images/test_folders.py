@@ -1,4 +1,4 @@
-"""Folders: of folders, with damaged files, with results of an earlier run; and names in messages."""
+"""Folders with subfolders, with damaged files, with results of an earlier run; and names in messages."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def test_links_to_folders_are_followed_once(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["text", "truncated", "NaN", "dangling", "pipe", "signed"])
-def test_what_cannot_be_read_in_a_folder_is_skipped_by_name(tmp_path, how):
+def test_files_of_a_folder_that_cannot_be_read_are_skipped_by_name(tmp_path, how):
     folder = tmp_path / "folder"
     save(folder / "good.png")
     bad = folder / "deep" / {"NaN": "bad.npy", "signed": "bad.tif"}.get(how, "bad.png")
@@ -109,7 +109,7 @@ def test_no_depth_of_folders_is_too_deep(tmp_path):
     save(nested[-1] / "a.png")
     try:
         assert len(load_images(tmp_path)) == 1
-    finally:  # which pytest cannot remove
+    finally:  # otherwise pytest cannot remove it
         (nested[-1] / "a.png").unlink()
         for folder in nested:
             folder.rmdir()

@@ -1,4 +1,4 @@
-"""GIF, BMP, WebP, idx, npz, cell arrays and MATLAB 7.3: what is in them arrives, or the message says what to do."""
+"""GIF, BMP, WebP, idx, npz, cell arrays and MATLAB 7.3 are read correctly, or the message says what to do."""
 
 import gzip
 import re
@@ -55,7 +55,7 @@ def test_a_transparent_shade_of_16_bits_is_white(tmp_path):
 
 
 def test_color_png_of_16_bits_is_read_to_a_step_of_8(tmp_path):
-    """Pillow writes none: a PNG by hand."""
+    """Pillow cannot write such a PNG, so it is made by hand."""
     import zlib
 
     deep = RNG.integers(0, 65536, (6, 9, 3), dtype=np.uint16)

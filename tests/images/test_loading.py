@@ -1,4 +1,4 @@
-"""Well-formed files: what is in them arrives, in the right orientation and scale."""
+"""Well-formed files are read correctly, in the right orientation and scale."""
 
 import os
 import struct
@@ -21,7 +21,7 @@ ORIENTATION = 274  # tag of EXIF and TIFF
 
 @pytest.fixture
 def save(tmp_path):
-    """Save an array or a Pillow image under a name, and give the path."""
+    """Save an array or a Pillow image under a name, and return the path."""
 
     def save(name, image, **options):
         path = tmp_path / name

@@ -1,4 +1,4 @@
-"""Damaged files and odd paths: only FileNotFoundError and ValueError, which name the file and the cause."""
+"""Damaged files and odd paths raise only FileNotFoundError and ValueError, which name the file and the cause."""
 
 import contextlib
 import io
@@ -111,7 +111,7 @@ SEEDS |= {name: array_bytes(name) for name in ("image.npy", "image.mat")}
 @given(name=st.sampled_from(sorted(SEEDS)), data=st.data())
 def test_any_damage_gives_finite_images_or_a_value_error(tmp_path, name, data):
     content = bytearray(SEEDS[name])
-    # Most of the damage into the headers, where it hurts most.
+    # Put most of the damage into the headers, where it has most effect.
     place = st.one_of(st.integers(0, min(300, len(content) - 1)), st.integers(0, len(content) - 1))
     for position, byte in data.draw(st.lists(st.tuples(place, st.integers(0, 255)), min_size=1, max_size=6)):
         content[position] = byte
@@ -122,8 +122,8 @@ def test_any_damage_gives_finite_images_or_a_value_error(tmp_path, name, data):
         assert all(np.isfinite(image).all() and image.ndim == 2 for image in images)
 
 
-def test_what_a_decoder_warns_of_names_the_file(tmp_path):
-    """Read all the same: only the description of the camera is damaged."""
+def test_warnings_of_a_decoder_name_the_file(tmp_path):
+    """The image is read all the same, since only the description of the camera is damaged."""
     exif = Image.Exif()
     exif[271] = "A maker of cameras"
     path = tmp_path / "image.jpg"

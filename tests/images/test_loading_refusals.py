@@ -1,4 +1,4 @@
-"""Hostile files, and files that hold no images: a ValueError that names the file and the cause."""
+"""Hostile files, and files without images, raise ValueError that names the file and the cause."""
 
 import io
 import os
@@ -31,7 +31,7 @@ def encoded(image_format, **options):
 
 
 def png_header(width, height):
-    """A PNG that is nothing but a promise."""
+    """Make a PNG that consists of a header only."""
     chunks = [
         b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0),
         b"IDAT" + zlib.compress(bytes(99)),
@@ -63,7 +63,7 @@ def test_more_than_max_pixels_are_refused_whatever_the_limit_of_pillow(tmp_path,
 
 @pytest.mark.parametrize("pillow_limit", [863, 431])
 def test_what_pillow_warns_of_or_refuses_is_refused(tmp_path, monkeypatch, pillow_limit):
-    """Twice its limit is an error to Pillow, beyond it only a warning."""
+    """Beyond twice its limit Pillow raises an error, beyond the limit only a warning."""
     path = tmp_path / "image.png"
     path.write_bytes(encoded("PNG"))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillow_limit)
@@ -119,7 +119,7 @@ class Exploit:
 
 @pytest.fixture
 def exploited(tmp_path, monkeypatch):
-    """Path of a folder that appears if a pickle is executed."""
+    """Return the path of a folder that appears if a pickle is executed."""
     path = tmp_path / "exploited"
     monkeypatch.setenv("SPARSAM_TEST_EXPLOIT", str(path))
     return path
@@ -140,7 +140,7 @@ def test_nothing_is_unpickled(tmp_path, exploited, make):
         load_images(path)
     assert not exploited.exists()
     exploit = pickle.dumps(Exploit())
-    pickle.loads(exploit)  # noqa: S301 - it does work: the assertion above can fail
+    pickle.loads(exploit)  # noqa: S301 - the exploit works, so the assertion above can fail
     assert exploited.exists()
 
 

@@ -26,7 +26,7 @@ TYPES = ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?"]
     ),
     compressed=st.booleans(),
 )
-def test_what_scipy_writes_is_read(tmp_path, array, name, compressed):
+def test_files_of_scipy_are_read(tmp_path, array, name, compressed):
     path = tmp_path / "data.mat"
     savemat(path, {"before": "text", name: array, "after": {"field": 1}}, do_compression=compressed)
     variables = {variable.name: variable for variable in list_variables(path)}
@@ -66,7 +66,7 @@ def test_files_of_all_versions_of_matlab():
 
 @pytest.mark.parametrize("code", [0, 8, 10, 14, 19, 20, 255, 65535])
 def test_an_unknown_type_of_numbers_is_an_error(tmp_path, code):
-    """SciPy 1.17 dies of a segmentation fault here."""
+    """SciPy 1.17 crashes with a segmentation fault here."""
     path = tmp_path / "data.mat"
     savemat(path, {"IMAGES": np.ones((2, 3))})
     content = bytearray(path.read_bytes())
@@ -78,8 +78,8 @@ def test_an_unknown_type_of_numbers_is_an_error(tmp_path, code):
         variable.read()
 
 
-def test_a_variable_that_is_longer_than_its_shape_is_not_decompressed_whole(tmp_path):
-    """The shape says 2 x 2, the data are 32 MB of zeros in 32 KB."""
+def test_a_variable_longer_than_its_shape_is_not_decompressed_completely(tmp_path):
+    """The shape is 2 x 2, but the data are 32 MB of zeros in 32 KB."""
     path = tmp_path / "data.mat"
     savemat(path, {"IMAGES": np.zeros((2000, 2000))})
     content = bytearray(path.read_bytes())

@@ -35,7 +35,7 @@ def test_they_are_the_whitened_photographs(images, index, name):
 
 
 def test_neighboring_pixels_are_nearly_uncorrelated(images):
-    """Before whitening this is above 0.9; a blurred or unfiltered image would fail."""
+    """Before whitening the correlation is above 0.9, so a blurred or unfiltered image would fail."""
     for image in images:
         correlation = np.corrcoef(image[:, :-2].ravel(), image[:, 2:].ravel())[0, 1]
         assert abs(correlation) < 0.3

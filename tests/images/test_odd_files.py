@@ -1,4 +1,4 @@
-"""A folder of odd files, walked by `load_images` and by the commands: every image is right, or its file is refused."""
+"""A folder of odd files, read by `load_images` and by the commands: every image is right, or its file is refused."""
 
 import json
 import re
@@ -25,14 +25,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outcomes(folder):
-    """What must come of each file, by its path."""
+    """Return the expected result of each file, by its path."""
     make = runpy.run_path(str(Path(__file__).with_name("odd_files.py")))["make"]
     found = {folder / name: outcome for name, outcome in make(folder).items()}
     return {path: found[path] for path in sorted(found, key=lambda path: path.parts)}
 
 
 def differences(images, outcome):
-    """Say how images are not those that were meant."""
+    """Describe how images differ from the expected ones."""
     if len(images) != len(outcome.images):
         return f"{len(images)} images instead of {len(outcome.images)}"
     for image, expected in zip(images, outcome.images, strict=True):
@@ -104,7 +104,7 @@ def test_learn_takes_single_files_or_names_them(run, outcomes, tmp_path, reducti
             continue
         kind = path.suffix.lower()
         if outcome.refusal is None and kind in learned:
-            continue  # one of each kind will do: what is in them is seen above
+            continue  # one of each kind is enough, since their contents are tested above
         result = run("learn", path, *SMALL, "--out", tmp_path / "run", "--overwrite", "--verbose", 0)
         if outcome.refusal is None:
             learned.add(kind)
@@ -119,7 +119,7 @@ def test_learn_takes_single_files_or_names_them(run, outcomes, tmp_path, reducti
 
 
 def test_encode_takes_rows_or_names_the_file(run, outcomes, tmp_path, reduction):
-    """A table of the model's features it encodes, whatever it meant as an image; all else it refuses."""
+    """The command encodes a table with the model's features, even if it was made as an image, and refuses the rest."""
     model, codes = tmp_path / "model.safetensors", tmp_path / "codes.npy"
     rows = np.random.default_rng(0).uniform(0.1, 0.9, (60, 16))
     estimator = SparseAutoencoder(3, max_iter=2, random_state=0)

@@ -10,7 +10,7 @@ from sparsam.images.patches import BLOCK
 
 
 def numbered(height, width, start=0.0):
-    """An image whose every pixel says where it is."""
+    """Make an image in which every pixel encodes its position."""
     return start + np.arange(height * width, dtype=np.float64).reshape(height, width)
 
 
@@ -51,7 +51,7 @@ def test_images_are_drawn_uniformly_whatever_their_sizes():
 
 
 def test_order_does_not_follow_the_images():
-    """Rows of one image after the other would bias whoever takes the first ones."""
+    """If rows were grouped by image, a user who takes the first ones would get a biased sample."""
     patches = sample_patches([np.zeros((8, 8)), np.ones((8, 8))], 1000, random_state=0)
     assert 200 < patches[:500, 0].sum() < 300
 

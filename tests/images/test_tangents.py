@@ -1,4 +1,4 @@
-"""Tangents of images: derivatives of what the transforms really do."""
+"""Tangents of images equal derivatives of finite transforms."""
 
 import numpy as np
 import pytest
@@ -11,9 +11,9 @@ SMOOTHING = 0.8
 
 
 def moved(image, transform, step):
-    """The smooth function of the plane that an image is taken for, really transformed, at the pixels.
+    """Transform an image by a finite step, and evaluate it at the pixels.
 
-    sum_ij F_ij g(x - j) g(y - i), at the points that the transform brings there, the border's pixels continued far out.
+    The image is the smooth function sum_ij F_ij g(x - j) g(y - i), with the border's pixels continued far out.
     """
     margin = 12
     F = np.pad(image, margin, mode="edge")
@@ -21,7 +21,7 @@ def moved(image, transform, step):
     y, x = np.mgrid[:height, :width].astype(float)
     cy, cx = (height - 1) / 2, (width - 1) / 2
     x, y = x - cx, y - cy
-    # Where the point came from: the inverse of the flow of the velocity field.
+    # Origin of each point: the inverse of the flow of the velocity field.
     if transform == "rotate":
         x, y = np.cos(step) * x + np.sin(step) * y, -np.sin(step) * x + np.cos(step) * y
     elif transform == "scale":
@@ -42,7 +42,7 @@ def moved(image, transform, step):
 
 @pytest.fixture(scope="module")
 def picture():
-    """A picture that reaches the borders."""
+    """Make an image that reaches the borders."""
     return np.random.default_rng(0).uniform(size=SHAPE)
 
 
@@ -62,7 +62,7 @@ def test_the_error_falls_as_the_square_of_the_step_borders_included(picture, tra
 
 
 def blob(width):
-    """A Gaussian around the center, and the coordinates from there."""
+    """Make a Gaussian around the center, and coordinates relative to the center."""
     y, x = np.mgrid[-20:21, -20:21].astype(float)
     return np.exp(-(x**2 + y**2) / (2 * width**2)), x, y
 
@@ -128,7 +128,7 @@ def test_type_and_order_are_the_images_and_the_transforms(dtype, expected):
         ({"image_shape": (30,)}, ValueError, "image_shape must be"),
         ({"transforms": ("rotate", "twist")}, ValueError, "unknown transform 'twist'; choose from translate_x"),
         ({"transforms": ()}, ValueError, "transforms is empty"),
-        ({"X": np.ones((2, 5, 6))}, ValueError, "an image a row"),
+        ({"X": np.ones((2, 5, 6))}, ValueError, "one image per row"),
     ],
 )
 def test_bad_input_is_named(options, error, match):

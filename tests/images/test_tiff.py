@@ -1,4 +1,4 @@
-"""Every kind of TIFF: its values are those that it means, or it is refused with the reason."""
+"""Every kind of TIFF: its values are right, or it is refused with the reason."""
 
 import contextlib
 import itertools
@@ -32,7 +32,7 @@ def pixels(dtype, *shape):
 
 
 def meaning(page, photometric):
-    """Color of a page (height, width, samples), by hand; None where it has none."""
+    """Compute the color of a page (height, width, samples) by hand; None if it has none."""
     kind = page.dtype.kind
     if kind == "f" and photometric in ("minisblack", "rgb"):
         values = page.astype(float)
@@ -101,7 +101,7 @@ def test_every_type_by_photometric_by_layout_by_pages(tmp_path, dtype, photometr
 
 
 def raw_tiff(tags, data, order="<"):
-    """A TIFF of one page, uncompressed in one strip, by hand: tags that have more than one value come as lists."""
+    """Make a TIFF of one page, uncompressed, in one strip; ``tags`` gives the values of each tag as a list."""
     tags = {258: [1], 259: [1], 277: [1], 278: [2**31], 273: [0], 279: [len(data)]} | tags
     start = 8 + 2 + 12 * len(tags) + 4
     entries, lists = b"", b""
@@ -119,7 +119,7 @@ def raw_tiff(tags, data, order="<"):
 
 
 def packed(values, bits):
-    """Rows of values, of so many bits each, the most significant first; each row begins with a whole byte."""
+    """Pack rows of values of a number of bits, the most significant first; each row begins at a byte."""
     digits = (values[..., np.newaxis] >> np.arange(bits - 1, -1, -1)) & 1
     return np.packbits(digits.astype(np.uint8).reshape(len(values), -1), axis=1).tobytes()
 
@@ -174,7 +174,7 @@ def test_transparency_and_samples_without_a_meaning(tmp_path, dtype, photometric
     alpha = values[:, :, -1:] / np.iinfo(dtype).max if dtype in UNSIGNED else None
     if extra == "unspecified":
         if photometric in ("minisblack", "miniswhite") or colors is None:
-            with refused(path, "it is not said what they mean|no fixed white"):
+            with refused(path, "meaning is not specified|no fixed white"):
                 load_images(path)
         else:
             check(path, [colors])
@@ -196,7 +196,7 @@ def test_transparency_and_samples_without_a_meaning(tmp_path, dtype, photometric
         ({262: [2], 277: [2], 258: [8, 8]}, "RGB pixels of 2 samples"),
         ({32997: [2]}, "volume"),
         ({317: [7]}, "predictor 7"),
-        ({262: [6], 277: [3], 258: [8, 8, 8]}, "YCbCr pixels that share"),
+        ({262: [6], 277: [3], 258: [8, 8, 8]}, "YCbCr pixels with subsampled colors"),
         ({259: [7], 258: [16]}, "codec with 16 bits"),
         ({339: [9]}, "no fixed white"),
         ({339: [3], 258: [24]}, "floating point of 24 bits"),
@@ -206,14 +206,14 @@ def test_transparency_and_samples_without_a_meaning(tmp_path, dtype, photometric
         ({254: [1]}, "overviews"),
     ],
 )
-def test_what_has_no_meaning_here_is_refused_by_name(tmp_path, tags, cause):
+def test_unsupported_pages_are_refused_with_the_cause(tmp_path, tags, cause):
     path = tmp_path / "image.tif"
     path.write_bytes(raw_tiff({256: [W], 257: [H], 258: [8], 262: [1]} | tags, bytes(H * W * 4)))
     with refused(path, cause):
         load_images(path)
 
 
-# How they are stored ----------------------------------------------------------
+# Storage ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bigtiff", [False, True])
@@ -231,7 +231,7 @@ def test_strips_and_tiles_of_every_compression(tmp_path, planar, compression, ti
             photometric="rgb",
             planarconfig=planar,
             compression=compression,
-            predictor=compression == "zlib" and dtype.startswith("u"),  # those of floats need a further package
+            predictor=compression == "zlib" and dtype.startswith("u"),  # that of floats needs another package
             tile=tile,
             rowsperstrip=None if tile else 7,
             byteorder=byteorder,
@@ -260,7 +260,7 @@ def test_what_pillow_compresses(tmp_path, compression, mode):
 
 
 def floating_differences(values):
-    """Predictor 3, by its definition."""
+    """Apply predictor 3 by its definition."""
     height, width, n = values.shape
     content = values.astype(f">f{values.itemsize}").view(np.uint8).reshape(height, width * n, values.itemsize)
     planes = content.swapaxes(1, 2).reshape(height, -1, n).astype(int)
@@ -377,15 +377,15 @@ def test_directories_in_a_circle_are_refused(tmp_path):
 # Damage -----------------------------------------------------------------------
 
 
-def test_what_expands_without_end_takes_no_memory(tmp_path):
-    """A strip of 1 GB of zeros, in 1 MB, of a page of 54 pixels."""
+def test_decompression_is_limited_to_the_size_of_the_page(tmp_path):
+    """A page of 54 pixels has a strip of 1 GB of zeros, compressed to 1 MB."""
     packer = zlib.compressobj()
     strip = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1000)) + packer.flush()
     path = tmp_path / "bomb.tif"
     path.write_bytes(raw_tiff({256: [W], 257: [H], 258: [8], 259: [8], 262: [1]}, strip))
     resource = pytest.importorskip("resource")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with contextlib.suppress(ValueError):  # LibTIFF may say that the strip does not end
+    with contextlib.suppress(ValueError):  # LibTIFF may complain that the strip does not end
         check(path, [np.zeros((H, W, 3))])
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
 

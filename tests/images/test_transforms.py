@@ -1,4 +1,4 @@
-"""Finite transforms: what they do to a blob, and that the tangents are their beginning."""
+"""Finite transforms: their effect on a blob, and their derivatives, which are the tangents."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from sparsam.images.transforms import FINITE_TRANSFORMS, transform_images
 
 
 def blob(x0, y0, shape=(31, 33)):
-    """A smooth blob at (x0, y0) from the center."""
+    """Make a smooth blob at (x0, y0) from the center."""
     height, width = shape
     y, x = np.mgrid[:height, :width].astype(float)
     return np.exp(-((x - (width - 1) / 2 - x0) ** 2 + (y - (height - 1) / 2 - y0) ** 2) / 8)
@@ -23,7 +23,7 @@ def blob(x0, y0, shape=(31, 33)):
         ("rotate", np.pi / 2, (-3, 5)),  # clockwise as y goes down
     ],
 )
-def test_motions_bring_a_blob_where_they_say(transform, amount, to):
+def test_motions_move_a_blob_to_the_expected_place(transform, amount, to):
     moved = transform_images([blob(5, 3).ravel()], (31, 33), transform, amount)[0]
     np.testing.assert_allclose(moved.reshape(31, 33), blob(*to), atol=0.01)
 
@@ -31,7 +31,7 @@ def test_motions_bring_a_blob_where_they_say(transform, amount, to):
 @pytest.mark.parametrize(
     ("transform", "amount", "to"), [("scale", np.log(2), (8, 4)), ("shear_x", 1, (6, 2)), ("shear_y", 1, (4, 6))]
 )
-def test_deformations_bring_its_center_where_they_say(transform, amount, to):
+def test_deformations_move_its_center_to_the_expected_place(transform, amount, to):
     moved = transform_images([blob(4, 2).ravel()], (31, 33), transform, amount)[0].reshape(31, 33)
     y, x = np.unravel_index(moved.argmax(), moved.shape)
     assert (x - 16, y - 15) == to

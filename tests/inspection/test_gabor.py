@@ -1,4 +1,4 @@
-"""Gabor functions that were planted are found again; what has no orientation is told from what has."""
+"""Planted Gabor functions are recovered; filters with and without an orientation are distinguished."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def coordinates(height, width):
 
 
 def gabor(x, y, *, center, orientation, frequency, phase, widths, amplitude=1.0, offset=0.0):
-    """As the docstrings define it: orientation of the stripes, counterclockwise, y downward."""
+    """Compute the orientation of the stripes as defined in the docstrings: counterclockwise, with y downward."""
     angle = np.radians(orientation)
     dx, dy = x - center[0], center[1] - y
     along, across = dx * np.cos(angle) + dy * np.sin(angle), dx * np.sin(angle) - dy * np.cos(angle)
@@ -27,13 +27,13 @@ def gabor(x, y, *, center, orientation, frequency, phase, widths, amplitude=1.0,
 
 
 def of_fit(fits, k):
-    """The formula, with the attributes of fit k."""
+    """Evaluate the formula with the attributes of fit k."""
     names = ("center", "orientation", "frequency", "phase", "widths", "amplitude", "offset")
     return gabor(*coordinates(*fits.image.shape[1:]), **{name: getattr(fits, name)[k] for name in names})
 
 
 def apart(a, b):
-    """Degrees between orientations."""
+    """Compute the angle between orientations in degrees."""
     return np.abs((a - b + 90) % 180 - 90)
 
 
@@ -94,7 +94,7 @@ def test_noise_is_hardly_explained():
     assert fits.quality() == 0
 
 
-def test_what_is_round_has_no_orientation_however_well_it_is_fitted():
+def test_round_filters_have_no_orientation_however_well_they_are_fitted():
     x, y = coordinates(SIDE, SIDE)
     squared = (x - 3.4) ** 2 + (y - 3.8) ** 2
     blob = np.exp(-squared / 2 / 1.5**2)
@@ -113,7 +113,7 @@ def test_what_is_round_has_no_orientation_however_well_it_is_fitted():
     assert mixed.quality(threshold=float(mixed.r2[2])) == 0.25  # exceeds it
 
 
-def test_constant_filters_explain_nothing_and_disturb_nobody():
+def test_constant_filters_have_r2_zero_and_do_not_affect_others():
     edge = gabor(*coordinates(SIDE, SIDE), center=(3, 4), orientation=30, frequency=0.15, phase=0, widths=(2, 3))
     constants = [np.zeros((8, 8)), np.full((8, 8), 0.1), np.full((8, 8), np.float32(-1e30))]
     fits = fit_gabors([constants[0], edge, *constants[1:]])
@@ -142,7 +142,7 @@ def test_constant_filters_explain_nothing_and_disturb_nobody():
         ([[1.0] * 64, [np.nan] * 64], None, r"in 1 filters, first in components\[1\]"),
     ],
 )
-def test_what_is_no_filter_is_refused(components, shape, match):
+def test_bad_filters_are_refused(components, shape, match):
     with pytest.raises(ValueError, match=match):
         fit_gabors(components, shape)
 

@@ -1,4 +1,4 @@
-"""Dead, saturated and constant units are told from sparse ones, in chunks as in the whole."""
+"""Dead, saturated and constant units are distinguished from sparse ones, with the same result in chunks."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ EXPECTED = {  # dead, saturated, constant
 
 
 @pytest.mark.parametrize("activation", ["logistic", "tanh"])
-def test_each_kind_is_told_from_the_others(activation):
+def test_each_kind_is_recognized(activation):
     rng = np.random.default_rng(0)
     Z = np.stack([unit(kind, rng) for kind in EXPECTED], axis=1)
     statistics = unit_statistics(2 * Z - 1 if activation == "tanh" else Z, hidden_activation=activation, rho=0.05)
@@ -105,6 +105,6 @@ def test_units_of_a_fitted_autoencoder_live():
         ([[0.5]], {"rho": 1.0}, "rho must be in"),
     ],
 )
-def test_what_are_no_activations_is_refused(activations, options, match):
+def test_bad_activations_are_refused(activations, options, match):
     with pytest.raises(ValueError, match=match):
         unit_statistics(activations, **options)

@@ -256,7 +256,7 @@ def test_checkpoints_of_an_older_version_are_refused_with_a_word(tmp_path):
     with pytest.raises(
         ValueError,
         match=r"an older version of sparsam wrote it \(its format is 1, this version reads 3\): finish that run with "
-        "the version that wrote it, or start anew in another folder",
+        "the version that wrote it, or start again in another folder",
     ):
         model.fit(X)
     assert len(list((tmp_path / "run").iterdir())) == 2  # and nothing is lost

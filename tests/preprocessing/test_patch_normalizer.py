@@ -65,7 +65,10 @@ def test_patches_of_the_training_and_like_it_are_no_warning(patches):
 
 @pytest.mark.parametrize(
     ("units", "message"),
-    [(3.0, r"4\d% of the patches reach far beyond the range"), (1 / 255, r"vary by 0\.4% of what those did")],
+    [
+        (3.0, r"4\d% of the patches reach far beyond the range"),
+        (1 / 255, r"standard deviation of the patches is 0\.4% of that in the fit"),
+    ],
 )
 def test_other_units_are_a_warning_with_the_share(patches, units, message):
     normalizer = PatchNormalizer().fit(patches)

@@ -1,4 +1,4 @@
-"""Numerical gradients, and that the comparison with them finds what is wrong."""
+"""Numerical gradients, and errors that the comparison with them finds."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from sparsam.engine.network.network import Network
 from sparsam.reference import quadratic, sparse_autoencoder_cost
 from sparsam.reference.gradcheck import blockwise_differences, check_gradient, numerical_gradient, relative_difference
 
-# Of half precision: differences are exact, and no square, nor a norm with it, underflows.
+# Numbers of half precision: differences are exact, and squares and norms do not underflow.
 finite = st.floats(-1000, 1000, width=16)
 vectors = hnp.arrays(float, st.integers(1, 6), elements=finite)
 
 
 def polynomial(degree):
-    """Sum of c_i x_i^k over k <= degree, with its gradient."""
+    """Compute the sum of c_i x_i^k over k <= degree, and its gradient."""
     powers = np.arange(1, degree + 1)[:, None]
 
     def value_and_gradient(x):
@@ -27,7 +27,7 @@ def polynomial(degree):
     return value_and_gradient
 
 
-def test_example_of_the_notes_differs_by_their_figure():
+def test_example_of_the_notes_has_their_difference():
     numerical = numerical_gradient(lambda x: quadratic(x)[0], [4.0, 10.0], step=1e-4)
     difference = relative_difference(numerical, quadratic([4.0, 10.0])[1])
     assert f"{difference:.2e}" == "2.15e-12"
@@ -160,7 +160,7 @@ def test_an_error_in_one_component_is_found_in_its_block(autoencoder, block):
     assert all(error < 1e-9 for name, error in errors.items() if name != block)
 
 
-def test_an_error_drowned_in_the_whole_is_found_in_its_block():
+def test_an_error_hidden_in_the_whole_is_found_in_its_block():
     scale = np.array([1e3, 1.0])  # a large weight matrix and a small bias
 
     def wrong(theta):

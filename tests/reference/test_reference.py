@@ -1,4 +1,4 @@
-"""The hand derivation: as the notes write it, and as SciPy's minimizers take it."""
+"""The hand derivation equals the notes' formulas, and works with SciPy's minimizers."""
 
 import ast
 from pathlib import Path
@@ -31,7 +31,7 @@ def objective():
 
 @pytest.fixture(scope="module")
 def data():
-    """Two causes behind six pixels."""
+    """Draw six pixels that depend on two hidden causes."""
     rng = np.random.default_rng(3)
     causes = rng.random((40, 2)) < 0.3
     return np.clip(causes @ rng.uniform(-1, 1, (2, VISIBLE)) / 2 + 0.5, 0.1, 0.9)
@@ -102,7 +102,7 @@ def test_scipys_own_check_agrees(data, theta):
     assert error < 1e-6
 
 
-def test_without_targets_the_penalties_are_left():
+def test_without_targets_only_the_penalties_remain():
     coefs, intercepts, x = [np.ones((2, 3)), np.ones((3, 2))], [np.zeros(3), np.zeros(2)], np.eye(2)
     cost, coef_gradients, intercept_gradients = network_cost(coefs, intercepts, x, None, alpha=0.5)
     assert cost == 0.5 / 2 * 12

@@ -1,4 +1,4 @@
-"""The certificate notices a wrong gradient, and passes a right one."""
+"""The certificate detects a wrong gradient, and passes a correct one."""
 
 from itertools import islice
 
@@ -93,7 +93,7 @@ def test_a_wrong_engine_is_noticed(inputs, monkeypatch):
     assert {"autodiff_numerical", "autodiff_hand"} <= set(comparison.exceeded)
 
 
-def test_the_truncation_error_of_the_notes_formula_is_not_held_against_a_gradient():
+def test_the_truncation_error_of_the_notes_formula_does_not_fail_a_gradient():
     assert Comparison("small net", notes_step=1.4e-9, truncation=1.4e-9).exceeded == ()
     assert Comparison("wrong", notes_step=1.4e-9, truncation=1e-11).exceeded == ("notes_step",)
 

@@ -1,4 +1,4 @@
-"""A few derivatives by three derivations."""
+"""The spot check of a few derivatives by three derivations."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def test_more_weights_than_a_block_has_are_all_of_them():
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_kinks_are_kept_clear_of(seed):
+def test_kinks_are_avoided(seed):
     x = np.random.default_rng(seed).uniform(0.1, 0.9, size=(10, 64))
     check = spot_check(x, beta=0.0, hidden_activation="relu", output_activation="identity")
     assert check.verified

@@ -1,1 +1,1 @@
-"""Utilities of every room: atomic files, signals, forks, compilation, digests, normal densities."""
+"""Utilities for all packages: atomic files, signals, forks, compilation, digests, normal densities."""

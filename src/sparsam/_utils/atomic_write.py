@@ -1,9 +1,9 @@
-"""Atomic file writing: a reader finds the old file or the whole new one, never a piece.
+"""Atomic file writing: a reader finds the old file or the whole new one, never a part of it.
 
 The new contents go to a temporary file in the same folder (a rename is atomic only within one file system),
-reach the disk (fsync), and then take the final name in one step (`os.replace`), after which the folder's
-entry reaches the disk too. Whatever interrupts this, Ctrl-C and a full disk included, leaves the old file as
-it was and no temporary file.
+are flushed to disk (fsync), and then take the final name in one step (`os.replace`); finally the folder's
+entry is flushed too. Any interruption, Ctrl-C and a full disk included, leaves the old file as it was and
+no temporary file.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ __all__ = ["atomic_write"]
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[BinaryIO]:
-    """Open a binary file that appears under its name only when the ``with`` block has ended well.
+    """Open a binary file that appears under its name only after the ``with`` block has succeeded.
 
     Parameters
     ----------
     path : str or path-like
-        The file to write. Its folder must exist. Where `path` is a symbolic link, the file that it points to
+        The file to write. Its folder must exist. If `path` is a symbolic link, the file that it points to
         is replaced and the link stays, as with ``open(path, "wb")``.
     overwrite : bool, default=True
-        Whether an existing file may be replaced; plain ``open`` would, hence the default. False never
-        replaces anything, not even a file that another process made in the meantime.
+        Whether to replace an existing file, as plain ``open`` does. With False nothing is ever replaced, not
+        even a file that another process made in the meantime.
 
     Yields
     ------
@@ -48,14 +48,14 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = True) -> Ite
     IsADirectoryError
         `path` is a folder.
     PermissionError
-        `path` may not be written: a file marked read-only is respected, as plain ``open`` does.
+        `path` is read-only; plain ``open`` refuses it too.
     OSError
         `path` is a device, a pipe or a socket, which replacing would destroy; or writing failed.
 
     Notes
     -----
-    Permissions are those of a plain ``open``: a new file has 0o666 less the umask; an overwritten one keeps
-    its mode and, where the system allows, its owner.
+    Permissions are as with plain ``open``: a new file gets 0o666 minus the umask; an overwritten one keeps
+    its mode and, where the system allows it, its owner.
 
     Examples
     --------
@@ -77,27 +77,27 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = True) -> Ite
     if overwrite:
         target = Path(os.path.realpath(target))  # through a symbolic link, as open() does
     elif os.path.lexists(target):
-        raise _exists_already(target)  # before the work of the block, not after it
+        raise _exists_already(target)  # before the block does its work, not after
     if not target.parent.exists():
         raise FileNotFoundError(
             errno.ENOENT, "the folder to write into does not exist; create it first", str(target.parent)
         )
     old = _existing_file(target)
 
-    # Hidden and with another suffix, so that no pattern such as "*.npz" finds it; the name is cut to stay
-    # below the file system's 255 bytes.
+    # Hidden and with another suffix, so that patterns such as "*.npz" do not match it; the name is cut to
+    # stay below the file system's 255 bytes.
     temporary = target.with_name(f".{target.name[:32]}.{secrets.token_hex(8)}.tmp")
     try:
         descriptor = _create(temporary, target)
         try:
             if old is not None:
-                _inherit(descriptor, old)  # before writing: what was private is so at every moment
-            # closefd=False: the descriptor is still there for fsync if the block closes the file.
+                _copy_owner_and_mode(old, descriptor)  # before writing: a private file stays private throughout
+            # closefd=False: the descriptor stays open for fsync even if the block closes the file.
             with open(descriptor, "w+b", closefd=False) as file:
                 yield file
             os.fsync(descriptor)
         finally:
-            os.close(descriptor)  # before renaming: Windows renames no open file
+            os.close(descriptor)  # before renaming: Windows cannot rename an open file
         if overwrite:
             temporary.replace(target)
         else:
@@ -114,7 +114,7 @@ def _exists_already(target: Path) -> FileExistsError:
 
 
 def _existing_file(target: Path) -> os.stat_result | None:
-    """Return the status of the file to be replaced, None without one; refuse what must not be replaced."""
+    """Return the status of the file to replace, None if there is none; raise if it must not be replaced."""
     try:
         old = target.stat()
     except FileNotFoundError:
@@ -132,34 +132,34 @@ def _existing_file(target: Path) -> os.stat_result | None:
 def _create(temporary: Path, target: Path) -> int:
     """Create the temporary file and return its descriptor.
 
-    The kernel applies the umask to 0o666; to ask for the umask from here would mean to change it for a
-    moment, for all threads. O_EXCL: never through a file or link of somebody else.
+    The kernel applies the umask to 0o666; reading the umask from Python would change it for a moment, in all
+    threads. O_EXCL: fail if somebody else has put a file or link of this name there.
     """
     try:
         return os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except OSError as error:
-        error.filename = str(target)  # the name that the caller knows
+        error.filename = str(target)  # the name that the caller gave
         raise
 
 
-def _inherit(descriptor: int, old: os.stat_result) -> None:
-    """Give the new file the owner, where allowed, and the mode of the old one."""
+def _copy_owner_and_mode(old: os.stat_result, descriptor: int) -> None:
+    """Give the new file the mode of the old one and, where the system allows it, its owner."""
     if hasattr(os, "fchown"):
-        with contextlib.suppress(OSError):  # only root may give files away
+        with contextlib.suppress(OSError):  # only root may change a file's owner
             os.fchown(descriptor, old.st_uid, old.st_gid)
     if hasattr(os, "fchmod"):
         os.fchmod(descriptor, stat.S_IMODE(old.st_mode))  # after fchown, which clears bits of the mode
 
 
 def _rename_without_overwriting(temporary: Path, target: Path) -> None:
-    """Move `temporary` to `target`, or raise FileExistsError; atomic against others who do the same."""
+    """Move `temporary` to `target`, or raise FileExistsError; atomic even if other processes do the same."""
     try:
-        os.link(temporary, target)  # unlike a rename it fails where the target exists
+        os.link(temporary, target)  # unlike a rename it fails if the target exists
     except FileExistsError:
         raise _exists_already(target) from None
     except (OSError, AttributeError, NotImplementedError):
-        # No hard links here (FAT, some network file systems, Android). To claim the name with an empty file
-        # of our own is as free of races; only a reader could meet that empty file, for a moment.
+        # No hard links here (FAT, some network file systems, Android). Claiming the name with an empty file
+        # of our own is just as free of races, but a reader may see that empty file for a moment.
         try:
             target.touch(exist_ok=False)
         except FileExistsError:
@@ -174,9 +174,9 @@ def _rename_without_overwriting(temporary: Path, target: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the folder's new entry to the disk where the platform can; the file is in place in any case."""
+    """Flush the folder's new entry to disk if the platform can; the file is in place in any case."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))  # Windows opens no folders
+        descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))  # Windows cannot open folders
         try:
             os.fsync(descriptor)
         finally:

@@ -1,6 +1,6 @@
-"""Arrays and a JSON header in one safetensors file, with a digest of both: an edited or damaged file is noticed.
+"""Arrays and a JSON header in one safetensors file, with a digest of both that reveals edits and damage.
 
-Nothing in such a file is executed. What model files and checkpoints share; each puts its header under a key of its own.
+Model files and checkpoints share this format; each stores its header under its own key. Reading executes nothing.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def checksummed(key: str, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Make the content of a file.
+    """Serialize a header and arrays, with a digest of both.
 
     Parameters
     ----------
     key : str
-        Name of the header: the kind of file.
+        Name of the header, which identifies the kind of file.
     header : dict
-        Anything that JSON holds; with an entry ``format``, a number.
+        JSON values, with an integer under ``format``.
     arrays : dict of str to array
     """
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
@@ -38,7 +38,7 @@ def checksummed(key: str, header: Mapping[str, Any], arrays: Mapping[str, NDArra
 
 
 def read_checksummed(path: Path, key: str, file_format: int, *, if_older: str) -> tuple[dict[str, Any], Arrays]:
-    """Read a file that `checksummed` made, its header without the digest.
+    """Read a file that `checksummed` made; return its header, without the digest, and its arrays.
 
     Parameters
     ----------
@@ -46,14 +46,14 @@ def read_checksummed(path: Path, key: str, file_format: int, *, if_older: str) -
     key : str
         Name of the header.
     file_format : int
-        The format that is read.
+        The format that this version can read.
     if_older : str
-        What to do with a file of an older format: the end of the error message.
+        Advice for a file of an older format; it ends the error message.
 
     Raises
     ------
     ValueError
-        If it is damaged, edited, foreign, or of another format.
+        If the file is damaged, edited, of another origin, or of another format.
     """
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -76,19 +76,19 @@ def read_checksummed(path: Path, key: str, file_format: int, *, if_older: str) -
 
 
 def _check_format(found: Any, readable: int, if_older: str) -> None:
-    """Raise ValueError unless the format is the one that is read."""
+    """Raise ValueError unless this version can read the format."""
     if type(found) is not int:
-        raise ValueError(f"its format is {found!r}, which is no number: it was edited or damaged after it was saved")
+        raise ValueError(f"its format is {found!r}, not an integer: it was edited or damaged after it was saved")
     if found < readable:
         raise ValueError(
             f"an older version of sparsam wrote it (its format is {found}, this version reads {readable}): {if_older}"
         )
     if found > readable:
-        raise ValueError(f"its format is {found}, this version of sparsam reads {readable}: update sparsam")
+        raise ValueError(f"its format is {found}, but this version of sparsam reads {readable}: update sparsam")
 
 
 def _digest(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 of the header (without the digest itself) and of each array with its name, type and shape."""
+    """Compute SHA-256 of the header (without the digest) and of each array with its name, type and shape."""
     sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.asarray(arrays[name], order="C")

@@ -1,4 +1,4 @@
-"""Checksums of arrays, and JSON of hyperparameters: to see whether data and options are the same as before."""
+"""Checksums of arrays, and JSON of hyperparameters, to check whether data and options are the same as before."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ __all__ = ["array_digest", "to_jsonable"]
 
 
 def array_digest(*arrays: NDArray[Any] | None) -> int:
-    """Compute a checksum of some arrays: of their types, shapes and bits, in order."""
+    """Compute a checksum of the types, shapes and bits of some arrays, in order."""
     check = 0
     for array in arrays:
         if array is None:
             continue
         check = zlib.crc32(f"{array.dtype.str} {array.shape}".encode(), check)
         if array.dtype.kind in "biufc":
-            octets: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-            check = zlib.crc32(octets, check)
+            raw: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            check = zlib.crc32(raw, check)
         else:
             check = zlib.crc32("\0".join(map(str, array.ravel().tolist())).encode(), check)
     return check
 
 
 def to_jsonable(value: Any) -> Any:
-    """Convert a hyperparameter to what JSON holds: enough to see whether it is the same."""
+    """Convert a hyperparameter to a JSON value, detailed enough to compare it with another."""
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):

@@ -1,6 +1,7 @@
-"""A process that was forked after JAX had started cannot use it: the threads that do the work were not forked along.
+"""Refuse to use JAX in a process that was forked after JAX had started.
 
-It would wait for them for ever. So a fork is noticed, and the first use of JAX in the child says what to do instead.
+A fork does not copy JAX's worker threads, and the child would wait for them forever. The fork is recorded, and the
+first use of JAX in the child raises an error that names the alternatives.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def refuse_after_fork() -> None:
 
 
 def _has_started() -> bool:
-    bridge = sys.modules.get("jax._src.xla_bridge")  # JAX has no public way to ask, and asking otherwise would start it
+    bridge = sys.modules.get("jax._src.xla_bridge")  # JAX's public functions would start it
     return bool(getattr(bridge, "_backends", None))
 
 
@@ -33,5 +34,5 @@ def _in_child() -> None:
     _started_before_fork = _started_before_fork or _has_started()
 
 
-if hasattr(os, "register_at_fork"):  # there is no fork on Windows
+if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_in_child)

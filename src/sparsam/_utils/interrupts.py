@@ -1,4 +1,4 @@
-"""Ctrl-C that is not lost: it waits where a KeyboardInterrupt would be swallowed, or abort the process."""
+"""Delay Ctrl-C where a KeyboardInterrupt would be lost or would abort the process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RETRY_SECONDS = 0.02
 
 @contextmanager
 def safe_interrupts() -> Iterator[None]:
-    """Scope in which Ctrl-C is raised by `raise_interrupt`, unless the program handles it in its own way."""
+    """Handle Ctrl-C by `raise_interrupt` within the scope, unless the program has its own handler."""
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
@@ -31,28 +31,28 @@ def safe_interrupts() -> Iterator[None]:
 
 
 def raise_interrupt(number: int, frame: FrameType | None) -> None:
-    """Handle SIGINT: raise KeyboardInterrupt, but not where that is lost or aborts the process.
+    """Handle SIGINT: raise KeyboardInterrupt, or try again later where it would be lost or abort the process.
 
-    It is lost in a callback of the garbage collector, of which JAX has one; and it aborts the process within the
-    import of a module of C++ that calls Python. There it waits.
+    It is lost in a callback of the garbage collector (JAX registers one). It aborts the process during the import of
+    a C++ module that calls Python.
     """
-    if not _is_delicate(frame):
+    if not _is_unsafe(frame):
         raise KeyboardInterrupt
-    again = threading.Timer(RETRY_SECONDS, _interrupt_main_thread)
-    again.daemon = True
-    again.start()
+    retry = threading.Timer(RETRY_SECONDS, _interrupt_main_thread)
+    retry.daemon = True
+    retry.start()
 
 
 def _interrupt_main_thread() -> None:
-    """Send SIGINT again: as a signal where there are such, for only a signal ends a wait for a lock."""
+    """Send SIGINT again, as a signal where the system has signals: only a signal ends a wait for a lock."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(cast(int, threading.main_thread().ident), signal.SIGINT)
     else:
         _thread.interrupt_main()
 
 
-def _is_delicate(frame: FrameType | None) -> bool:
-    """Tell whether a module is imported, or garbage collected, at a frame or in one of its callers."""
+def _is_unsafe(frame: FrameType | None) -> bool:
+    """Return whether a frame or one of its callers imports a module or collects garbage."""
     callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     while frame is not None:
         if frame.f_code in callbacks or frame.f_code.co_filename == "<frozen importlib._bootstrap>":

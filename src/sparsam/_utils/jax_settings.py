@@ -1,4 +1,4 @@
-"""JAX under settings of its own: what a program sets for itself neither breaks a fit nor changes a bit of it."""
+"""Run JAX under fixed settings, so that a program's own settings neither break a fit nor change its result."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ __all__ = ["own_settings"]
 
 @contextmanager
 def own_settings(dtype: DTypeLike) -> Iterator[None]:
-    """Scope in which JAX computes in ``dtype``, float32 or float64, by its defaults.
+    """Let JAX compute in ``dtype``, float32 or float64, with its default settings within the scope.
 
-    The settings are those of the thread, and are restored at the end. Settings that change no result, such as where
-    to compute, what to log and how random numbers are drawn, are left as they are.
+    Only the settings of this thread change, and they are restored at the end. Settings that change no result stay as
+    they are: the device, logging, the random number generator.
     """
     with ExitStack() as scope:
         for setting in (
             jax.enable_x64(np.dtype(dtype) == np.float64),
             jax.numpy_rank_promotion("allow"),
             jax.numpy_dtype_promotion("standard"),
-            jax.default_matmul_precision(None),  # products that need one name it
+            jax.default_matmul_precision(None),  # products that need a certain precision request it
             jax.transfer_guard("allow"),
             jax.disable_jit(False),
-            # J that is not finite is a result, of which the minimizer makes something.
+            # A J that is not finite is a valid result; the minimizer handles it.
             jax.debug_nans(False),
             jax.debug_infs(False),
-            jax.check_tracer_leaks(False),  # it forgets what has been compiled
+            jax.check_tracer_leaks(False),  # this check would discard compiled programs
         ):
             scope.enter_context(setting)
         yield

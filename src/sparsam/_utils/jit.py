@@ -1,8 +1,8 @@
-"""Compiling fast: a training of half a second should not wait three for its compiler.
+"""Fast compilation: a training of half a second should not wait three seconds for the compiler.
 
-On CPU the time goes with the number of kernels, a dozen milliseconds each, and the minimizer's bookkeeping has over
-a hundred. Measured on the notes' job, two cores: these options take 1.1 seconds off the first fit's 2.5 that are not
-training, and add 2 % to the others.
+On CPU, compile time grows with the number of kernels, a dozen milliseconds each, and the minimizer's bookkeeping has
+over a hundred. Measured on the notes' job, two cores: of the 2.5 seconds of the first fit that are not training, these
+options save 1.1; they make later fits 2 % slower.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ CPU_OPTIONS = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters
 def quick_jit(
     function: Callable[P, R], *, thorough: Callable[P, bool] = lambda *args, **kwargs: False, **options: Any
 ) -> Callable[P, R]:
-    """`jax.jit` of a whole program, with compiler options that save compile time; for use at top level only.
+    """Compile a whole program by `jax.jit`, with options that save compile time; for use at top level only.
 
-    Of arguments for which ``thorough`` is true, whose work is worth a longer wait, it is plain `jax.jit`.
+    For arguments for which ``thorough`` returns True, whose computation is worth a longer wait, use plain `jax.jit`.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def quick_jit(
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        with hold_interrupts():  # tracing runs Python for seconds, garbage collection in it
+        with hold_interrupts():  # tracing runs Python, and so garbage collection, for seconds
             return compiled(() if thorough(*args, **kwargs) else _options(jax.default_backend()))(*args, **kwargs)
 
     return call
@@ -52,7 +52,7 @@ def quick_jit(
 def _options(backend: str) -> tuple[tuple[str, Any], ...]:
     if backend != "cpu":
         return ()
-    try:  # they are the compiler's own, and another version may not have them
+    try:  # these options are internal to the compiler, and another version may not have them
         jax.jit(lambda x: x, compiler_options=CPU_OPTIONS)(0)
     except jax.errors.JaxRuntimeError:
         return ()

@@ -1,11 +1,11 @@
-"""The multivariate normal density where some of the variables may be missing (NaN): densities and conditionals.
+"""The multivariate normal distribution with missing variables (NaN): densities and conditional distributions.
 
-A density of the observed variables is normal with their block of the covariance (PRML eq. 2.98), that of the missing
-ones given the observed ones is so too (eq. 2.96 and 2.97).
+The observed variables are normal with their block of the covariance (PRML eq. 2.98). The missing ones given the
+observed ones are normal too (eq. 2.96 and 2.97).
 
-Where the covariance is singular, some variables are linear combinations of those before them. They add nothing to what
-the others tell: a density is that of the others, and conditions are theirs. An entry of the covariance that is NaN is
-not known; what would need it is refused.
+If the covariance is singular, some variables are linear combinations of those before them. They carry no information
+beyond the others, so densities and conditional distributions use the others only. A NaN in the covariance marks an
+unknown entry; a computation that needs it raises ValueError.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Array = NDArray[np.float64]
 
 
 def patterns_of(Y: NDArray[np.floating]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """Which outputs are observed together, (n_patterns, n_outputs), and the pattern of each row, (n_samples,)."""
+    """Return the patterns of observed outputs, (n_patterns, n_outputs), and the pattern of each row, (n_samples,)."""
     patterns, pattern_of_row = np.unique(~np.isnan(Y), axis=0, return_inverse=True)
     return patterns, pattern_of_row.ravel()
 
 
 def independent(C: Array) -> NDArray[np.bool_]:
-    """Which variables are no linear combinations of those before them, nor constant, (n_variables,).
+    """Mark variables that are neither constant nor linear combinations of those before them, (n_variables,).
 
     Examples
     --------
@@ -37,42 +37,42 @@ def independent(C: Array) -> NDArray[np.bool_]:
     """
     kept: list[int] = []
     L = np.zeros_like(C, dtype=np.float64)
-    least = 16 * len(C) * np.finfo(np.float64).eps
+    tolerance = 16 * len(C) * np.finfo(np.float64).eps
     for k in range(len(C)):
         row = solve_triangular(L[np.ix_(kept, kept)], C[kept, k], lower=True) if kept else np.zeros(0)
-        own = C[k, k] - row @ row
-        if own > least * C[k, k]:
-            L[k, kept], L[k, k] = row, np.sqrt(own)
+        conditional_variance = C[k, k] - row @ row  # given the variables kept so far
+        if conditional_variance > tolerance * C[k, k]:
+            L[k, kept], L[k, k] = row, np.sqrt(conditional_variance)
             kept.append(k)
     return np.isin(np.arange(len(C)), kept)
 
 
 def factor(C: Array) -> Array:
-    """L with C = L L', (n_variables, rank): Cholesky's, with as many columns as variables are independent."""
+    """Compute L with C = L L', (n_variables, rank): a Cholesky factor with a column for each independent variable."""
     check_known(C)
-    some = independent(C)
-    root: Array = np.linalg.cholesky(C[np.ix_(some, some)]).astype(np.float64, copy=False)
-    if some.all():
+    kept = independent(C)
+    root: Array = np.linalg.cholesky(C[np.ix_(kept, kept)]).astype(np.float64, copy=False)
+    if kept.all():
         return root
-    L = np.zeros((len(C), int(some.sum())))
-    L[some] = root
-    L[~some] = solve_triangular(root, C[np.ix_(some, ~some)], lower=True).T
+    L = np.zeros((len(C), int(kept.sum())))
+    L[kept] = root
+    L[~kept] = solve_triangular(root, C[np.ix_(kept, ~kept)], lower=True).T
     return L
 
 
 def check_known(C: Array) -> None:
-    """Raise ValueError, naming a pair, where the covariance holds NaN."""
+    """Raise ValueError, naming a pair of outputs, if the covariance contains NaN."""
     unknown = np.argwhere(np.isnan(C))
     if len(unknown):
         i, j = sorted(unknown[0])
         raise ValueError(
-            f"this needs the covariance of the outputs {i} and {j}, which were never observed together: it is not "
-            "known. Fit with covariance='diag', or with a covariance_prior"
+            f"this needs the covariance of the outputs {i} and {j}, which were never observed together: it is "
+            "unknown. Fit with covariance='diag', or with a covariance_prior"
         )
 
 
 def log_density(Y: Array, means: Array, covariance: Array) -> Array:
-    """ln N(y_n | mean_n, C) of what is observed of each row of Y, (n_samples,).
+    """Compute ln N(y_n | mean_n, C) of the observed outputs of each row of Y, (n_samples,).
 
     Examples
     --------
@@ -89,16 +89,17 @@ def log_density(Y: Array, means: Array, covariance: Array) -> Array:
 
 
 def squared_distances(Y: Array, means: Array, covariance: Array) -> tuple[Array, NDArray[np.intp]]:
-    """Squared Mahalanobis distances r' C^-1 r of what is observed of each row, and how many outputs that are.
+    """Compute squared Mahalanobis distances r' C^-1 r of each row's observed outputs, and count these outputs.
 
-    Of normal residuals with this covariance they follow the chi-squared distribution with so many degrees of freedom.
+    For normal residuals with this covariance, a distance follows the chi-squared distribution whose degrees of freedom
+    are that count.
 
     Returns
     -------
     distances : array of shape (n_samples,)
-        0 where nothing is observed.
+        0 where no output is observed.
     n_observed : array of int, (n_samples,)
-        Of a singular C the independent ones.
+        If C is singular, only independent outputs count.
 
     Examples
     --------
@@ -113,14 +114,14 @@ def squared_distances(Y: Array, means: Array, covariance: Array) -> tuple[Array,
 
 
 def condition(Y: Array, means: Array, covariance: Array) -> tuple[Array, Array]:
-    """Expected values and standard deviations of the missing entries of Y, given the observed ones of their rows.
+    """Compute means and standard deviations of the missing entries of Y given the observed ones of their rows.
 
     Returns
     -------
     filled : array of shape (n_samples, n_outputs)
         Y with its missing entries filled: mean_m + C_mo C_oo^-1 (y_o - mean_o) (PRML eq. 2.96).
     deviations : array of shape (n_samples, n_outputs)
-        Root of the diagonal of C_mm - C_mo C_oo^-1 C_om (eq. 2.82), 0 where Y is observed.
+        Square roots of the diagonal of C_mm - C_mo C_oo^-1 C_om (eq. 2.82), 0 where Y is observed.
 
     Examples
     --------
@@ -143,22 +144,22 @@ def condition(Y: Array, means: Array, covariance: Array) -> tuple[Array, Array]:
 
 
 def _whitened(Y: Array, means: Array, covariance: Array) -> Iterator[tuple[NDArray[np.intp], Array, Array]]:
-    """Yield for each pattern its rows, L with C = L L' of the observed outputs, and u'u of u = L^-1 r for each row."""
+    """Yield each pattern's rows, L with C = L L' for the observed outputs, and u'u with u = L^-1 r for each row."""
     for rows, o in _rows_by_pattern(Y):
         o = _independent_of(covariance, o)
         if o.any():
-            # SciPy's own density refuses a C that is nearly singular, which is just what may have to be judged.
+            # scipy.stats.multivariate_normal refuses a nearly singular C, which may well occur here.
             L = np.linalg.cholesky(covariance[np.ix_(o, o)]).astype(np.float64, copy=False)
             u = solve_triangular(L, (Y[np.ix_(rows, o)] - means[np.ix_(rows, o)]).T, lower=True)
             yield rows, L, np.sum(u**2, axis=0)
 
 
 def _independent_of(covariance: Array, o: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Those of the observed variables that the others among them do not determine."""
+    """Mark the observed variables that are independent of those before them."""
     _check_block(covariance, o, o)
-    some = o.copy()
-    some[o] = independent(covariance[np.ix_(o, o)])
-    return some
+    kept = o.copy()
+    kept[o] = independent(covariance[np.ix_(o, o)])
+    return kept
 
 
 def _check_block(covariance: Array, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> None:

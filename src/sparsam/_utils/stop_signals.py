@@ -1,4 +1,4 @@
-"""Defer SIGTERM and Ctrl-C to a safe point: where a training is between two bursts of steps, or compiled."""
+"""Defer SIGTERM and Ctrl-C to a safe point: between two bursts of training steps, or after compilation."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from types import FrameType
 
 __all__ = ["Interrupts", "StopSignals", "hold_interrupts", "interrupts"]
 
-SAME_SECONDS = 1.0  # a terminal's Ctrl-C may come twice, by itself and from a process that passes it on
-AGAIN_SECONDS = 5.0  # who presses Ctrl-C again so soon does not mean one fit of a search, but all of it
+SAME_SECONDS = 1.0  # one Ctrl-C may arrive twice: from the terminal, and from a process that forwards it
+AGAIN_SECONDS = 5.0  # a second Ctrl-C so soon is meant to end the whole search, not one fit of it
 
 
 @contextlib.contextmanager
 def hold_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back until the end of the scope, where it does what it would have done.
+    """Delay Ctrl-C until the end of the scope, where it takes its usual effect.
 
-    For what a KeyboardInterrupt must not tear: Python takes a thread for ended whose `join` it interrupts, and loses
-    the interrupt where it comes in a callback of the garbage collector, of which JAX has one. Only the main thread
-    can handle signals; in others nothing is held back.
+    Protects code that a KeyboardInterrupt must not interrupt: after an interrupted `join`, Python believes that the
+    thread has ended; and an interrupt in a callback of the garbage collector (JAX registers one) is lost. Only the
+    main thread can handle signals; in other threads nothing is delayed.
     """
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
         yield
@@ -40,30 +40,30 @@ def hold_interrupts() -> Iterator[None]:
 
 @dataclass
 class Interrupts:
-    """Ctrl-C that ended fits, which kept their weights.
+    """Record of Ctrl-C that ended a fit, which keeps its weights.
 
-    One ends a fit, and the program goes on: to the next fit of a search, say. A second one soon after it ends the
-    program, too.
+    The first Ctrl-C ends a fit, and the program goes on, for example to the next fit of a search. A second one soon
+    afterwards ends the program too.
 
     Attributes
     ----------
     clock : callable
         Returns seconds.
     last : float
-        When the last one came.
+        Time of the last Ctrl-C.
     """
 
     clock: Callable[[], float] = time.monotonic
     last: float = -math.inf
 
     def end_fit(self) -> bool:
-        """Note one that has come; return whether it ends a fit alone."""
+        """Record a Ctrl-C; return whether it ends the fit only, and not the program."""
         before, self.last = self.last, self.clock()
         return self.last - before >= AGAIN_SECONDS
 
 
 interrupts = Interrupts()
-"""The interrupts of this process; its main thread handles them."""
+"""The record of this process; its main thread handles signals."""
 
 
 @dataclass
@@ -73,7 +73,7 @@ class StopSignals:
     Attributes
     ----------
     received : int
-        The last signal, 0 for none.
+        Number of the last signal, 0 for none.
     """
 
     received: int = field(default=0, init=False)
@@ -81,12 +81,11 @@ class StopSignals:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """Record signals instead of acting on them; a second Ctrl-C, after a second at least, ends at once.
+        """Record signals instead of acting on them.
 
-        So does one that comes soon after another fit was ended by one.
-
-        After SIGTERM the process exits with 143, as one does that does not handle it. Only the main thread can handle
-        signals.
+        A second Ctrl-C, at least a second after the first, raises KeyboardInterrupt at once; so does the first if it
+        comes soon after a Ctrl-C that ended another fit. After SIGTERM the process exits with 143, as it would without
+        a handler. Only the main thread can handle signals.
         """
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -1,4 +1,4 @@
-"""The range of a logistic output, which fits ask of their data and reports look for."""
+"""The range of a logistic output, which fits require of their data and reports check."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 __all__ = ["UNIT_RANGE_SLACK", "outside_unit_range"]
 
-UNIT_RANGE_SLACK = 1e-6  # rounding that data scaled to [0, 1] may show
+UNIT_RANGE_SLACK = 1e-6  # rounding error of data scaled to [0, 1]
 
 
 def outside_unit_range(X: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which values are outside [0, 1] by more than rounding.
+    """Mark the values that are outside [0, 1] by more than rounding.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Threads that work beside the one that started them, and end before it goes on."""
+"""A pool of worker threads that have all ended when its scope is left."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["worker_threads"]
 
 @contextmanager
 def worker_threads(n_workers: int | None = None) -> Iterator[ThreadPoolExecutor]:
-    """Scope of a pool of threads, all of which have ended when it is left, by Ctrl-C too.
+    """Open a pool of threads, and wait for all of them at the end of the scope, even after Ctrl-C.
 
-    A thread that were left compiling would abort the process at the interpreter's exit.
+    A thread that is still compiling when the interpreter exits would abort the process.
     """
     pool = ThreadPoolExecutor(n_workers)
     try:

@@ -1,6 +1,6 @@
 """The engine: objectives of networks, their gradients and curvature, and their minimization, in JAX.
 
-This is its one public path; where a name lives inside is free to change. Names are imported when first used.
+This is the engine's only public path; the modules inside may change. Names are imported on first use.
 """
 
 import lazy_loader

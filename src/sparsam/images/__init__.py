@@ -1,6 +1,6 @@
-"""From pictures to the data matrix of an autoencoder: load, whiten, cut patches, normalize them.
+"""From images to the data matrix of an autoencoder: load, whiten, cut patches, normalize them.
 
-Names are loaded at first use, so that importing this package costs nothing.
+Names are imported on first use, so that importing this package costs nothing.
 """
 
 from typing import TYPE_CHECKING

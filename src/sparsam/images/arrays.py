@@ -1,4 +1,4 @@
-"""Arrays of files to lists of images: what counts as images, and which array of a file that holds several."""
+"""Choose the array of images in a file, and convert it to a list of images."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,38 +12,38 @@ from sparsam.images.colors import to_gray
 from sparsam.images.stacks import color_stack_axes, stack_to_list
 
 PREFERRED = "IMAGES"
-"""The name in the CS294A notes."""
+"""Name of the array in the CS294A notes."""
 
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array of a file of which only the header has been read."""
+    """An array in a file, of which only the header has been read."""
 
     name: str
     kind: str
-    """Its type, for the message that lists what a file holds."""
+    """Its type, for messages that list the contents of a file."""
     shape: tuple[int, ...]
     is_real: bool
     """Whether it consists of plain numbers."""
     read: Callable[[], npt.NDArray[Any]]
-    """Gives the values of real numbers, and takes no more memory than the shape says."""
+    """Reads the values of real numbers, with no more memory than the shape needs."""
     read_cells: "Callable[[int], Iterator[StoredArray]] | None" = None
-    """Of MATLAB's cell arrays: gives the elements, from not more than so many bytes."""
+    """Reads the elements of a MATLAB cell array, given a limit in bytes; None for other arrays."""
 
     def __str__(self) -> str:
-        """Name, type and shape."""
+        """Return name, type and shape."""
         return f"{self.name} ({self.kind} {' x '.join(map(str, self.shape)) or 'scalar'})"
 
 
 def choose_array(arrays: Sequence[StoredArray], cure: str) -> StoredArray:
-    """Find the array of images: the only one that can be some, or `IMAGES`.
+    """Choose the array of images: the only one that can be images, or `IMAGES`.
 
     Parameters
     ----------
     arrays : sequence of StoredArray
-        All that the file holds.
+        All arrays of the file.
     cure : str
-        What to do where there is no such array, or several.
+        Advice for the error message if there is no such array, or more than one.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def choose_array(arrays: Sequence[StoredArray], cure: str) -> StoredArray:
 
 
 def check_size(name: str, shapes: Sequence[tuple[int, ...]], max_pixels: int, cure: str) -> None:
-    """Refuse, by the header, what may be packed a thousandfold and would not fit into memory."""
+    """Raise ValueError if the shapes in the headers exceed the limit: data may expand by a factor of a thousand."""
     pixels = sum(map(math.prod, shapes))
     if pixels > max_pixels:
         shape = f" {shapes[0]}" if len(shapes) == 1 else ""
@@ -69,7 +69,7 @@ def check_size(name: str, shapes: Sequence[tuple[int, ...]], max_pixels: int, cu
 
 
 def to_images(array: npt.NDArray[Any], *, as_gray: bool) -> list[npt.NDArray[np.float64]]:
-    """Split and copy a stack, after checking that it holds real numbers; they keep their values.
+    """Check that a stack contains real numbers, and copy it into a list of images, without changing values.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def to_images(array: npt.NDArray[Any], *, as_gray: bool) -> list[npt.NDArray[np.
 
 
 def _can_be_images(shape: tuple[int, ...]) -> bool:
-    """Whether it is 3-D, or 4-D with channels, or 2-D and neither scalar nor vector."""
+    """Return whether a shape is 3-D, or 4-D with channels, or 2-D and neither scalar nor vector."""
     if len(shape) == 4:
         return color_stack_axes(shape) is not None
     return len(shape) == 3 or (len(shape) == 2 and min(shape) > 1)

@@ -1,4 +1,4 @@
-"""Gray and color: luminance, transparency blended onto white, and the shape that the caller wants."""
+"""Convert between gray and color, and blend transparent images onto white."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ Values = npt.NDArray[np.float64]
 
 
 def to_gray(image: Values) -> Values:
-    """Give the luminance 0.2125 R + 0.7154 G + 0.0721 B of a color image (height, width, 3); gray is left as it is."""
+    """Compute the luminance 0.2125 R + 0.7154 G + 0.0721 B of a color image (height, width, 3); keep gray as it is."""
     if image.ndim == 2:
         return image
     from skimage.color import rgb2gray
@@ -18,12 +18,12 @@ def to_gray(image: Values) -> Values:
 
 
 def to_color(image: Values) -> Values:
-    """Give gray (height, width) as three equal channels; color is left as it is."""
+    """Repeat a gray image (height, width) as three equal channels; keep color as it is."""
     return image if image.ndim == 3 else np.repeat(image[:, :, np.newaxis], 3, axis=2)
 
 
 def blend_onto_white(image: Values, alpha: npt.NDArray[Any], *, premultiplied: bool = False) -> Values:
-    """Show a transparent image, in [0, 1], on white paper.
+    """Blend a transparent image, in [0, 1], onto white.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The files of images in a folder and its subfolders; pictures that this package wrote there are left out."""
+"""Find the image files in a folder and its subfolders, except for pictures that this package wrote there."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,41 +6,42 @@ from pathlib import Path
 from sparsam.images import idx
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".npy", ".npz", ".mat"})
-"""What is taken from a folder, in any mixture of upper and lower case, beside the names of `idx` files."""
+"""Suffixes of the files to load from a folder, in upper or lower case; `idx` files are known by their names."""
 
 RUNS = (
     frozenset({"metrics.json", "model.safetensors"}),
     frozenset({"metrics.json", "model.skops"}),
     frozenset({"study.json"}),
 )
-"""Files by which an output folder of the commands is known."""
+"""Files that identify an output folder of the commands."""
 
 RUN_PICTURES = frozenset(
     {"filters.png", "patches.png", "reconstructions.png", "cost.png", "residuals.png", "likelihood-profile.png"}
 )
-"""The pictures that commands write beside them."""
+"""Pictures that commands write into the same folder."""
 
 
 def find_images(folder: Path, warn: Callable[[str], object]) -> list[Path]:
-    """Find what to load of a folder and its subfolders.
+    """Find the image files in a folder and its subfolders.
 
     Parameters
     ----------
     folder : Path
         Links to folders are followed, each folder once. Hidden files and folders are left out.
     warn : callable
-        Told in a sentence what is left out that looks like an image: pictures of an output folder, folders that
-        cannot be listed.
+        Called with a message about what is left out: pictures of an output folder, and folders that cannot be listed.
 
     Returns
     -------
     files : list of Path
-        In the order of their names, subfolders among them.
+        Sorted by path.
 
     Raises
     ------
+    OSError
+        If the folder cannot be read.
     ValueError
-        If the folder cannot be read, or holds no image.
+        If it contains no image.
     """
     files: list[Path] = []
     folders: list[Path] = [folder]
@@ -58,29 +59,29 @@ def find_images(folder: Path, warn: Callable[[str], object]) -> list[Path]:
         except OSError as error:
             if here == folder:
                 raise
-            warn(f"{here}: skipped, as it cannot be read: {error.strerror}")
+            warn(f"{here}: skipped, because it cannot be read: {error.strerror}")
             continue
         folders += sorted(inner, reverse=True)
         ours = _own_pictures({entry.name for entry in entries})
         if ours:
-            warn(f"{here}: left out {', '.join(sorted(ours))}, which a run of sparsam has written")
+            warn(f"{here}: left out {', '.join(sorted(ours))}, which a run of sparsam wrote")
         n_left_out += len(ours)
         files += [file for file in entries if file.name not in ours and file not in inner and _may_be_image(file)]
     if not files:
-        but = ", beside those of an output folder of sparsam; name these files themselves to read them"
+        note = ", except for those of an output folder of sparsam; name these files themselves to read them"
         raise ValueError(
-            f"{folder}: no images in this folder{but if n_left_out else ''}; looked for "
+            f"{folder}: no images in this folder{note if n_left_out else ''}; looked for "
             f"{', '.join(sorted(SUFFIXES))} and idx files"
         )
     return sorted(files, key=lambda file: file.parts)
 
 
 def _own_pictures(names: set[str]) -> set[str]:
-    """Tell which files of a folder a command wrote, by the others that it writes with them."""
+    """Return the pictures in a folder that a command wrote, which is known by the other files that it writes."""
     return set(RUN_PICTURES & names) if any(run <= names for run in RUNS) else set()
 
 
 def _may_be_image(file: Path) -> bool:
-    """Judge a file by its name."""
+    """Return whether a file may be an image, by its name."""
     is_idx = idx.NAME.fullmatch(file.name) and idx.LABELS not in file.name
     return bool(is_idx) or file.suffix.lower() in SUFFIXES

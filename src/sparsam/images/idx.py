@@ -1,4 +1,4 @@
-"""MNIST's `idx` files, packed by gzip or not, to lists of images. Errors are named by loading.py.
+"""Read MNIST's `idx` files, compressed by gzip or not, as lists of images. loading.py adds the file name to errors.
 
 Source: Y. LeCun, "The MNIST database of handwritten digits", file formats.
 """
@@ -18,10 +18,10 @@ from sparsam.images.arrays import check_size, to_images
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 NAME = re.compile(r"(.*\.idx|.*idx\d-[a-z]+)(\.gz)?", re.IGNORECASE)
-"""Names of such files."""
+"""Names of idx files."""
 
 LABELS = "idx1-"
-"""What stands in the names of those that hold labels."""
+"""Part of the names of files that contain labels."""
 
 
 def read_idx(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDArray[np.float64]]:
@@ -30,21 +30,21 @@ def read_idx(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDArray[
     Parameters
     ----------
     file : Path
-        Packed where its name ends in `.gz`.
+        Compressed if its name ends in `.gz`.
     max_pixels : int
-        Limit on the number of elements of a packed file.
+        Limit on the number of elements of a compressed file.
     as_gray : bool
         Whether to turn color images to gray.
 
     Returns
     -------
     images : list of ndarrays
-        The values are kept: MNIST's are 0 to 255.
+        The values are unchanged: MNIST's are 0 to 255.
 
     Raises
     ------
     Exception
-        Of any kind if the file is damaged; ValueError if it holds labels, or anything else but images.
+        Any exception if the file is damaged; ValueError if it contains labels, or anything else but images.
     """
     if file.suffix.lower() == ".gz":
         with gzip.open(file) as stream:
@@ -56,12 +56,12 @@ def read_idx(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDArray[
         with file.open("rb") as stream:
             shape, dtype = _read_header(stream)
             start = stream.tell()
-        array = np.memmap(file, dtype, "r", start, shape)  # allocates nothing that the file does not hold
+        array = np.memmap(file, dtype, "r", start, shape)  # allocates no more memory than the file has bytes
     return to_images(array, as_gray=as_gray)
 
 
 def _read_header(stream: IO[bytes] | gzip.GzipFile) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-    """Read the shape and the type of the numbers that follow."""
+    """Read the shape and the type of the numbers after the header."""
     zero, code, n_dimensions = struct.unpack(">HBB", stream.read(4))
     if zero or code not in TYPES:
         raise ValueError("not an idx file, such as MNIST's")

@@ -1,4 +1,4 @@
-"""Files of pictures to lists of arrays: finds the files, picks the reader, names the file in every error."""
+"""Load image files: find the files, choose a reader for each, name the file in every error."""
 
 import os
 import warnings
@@ -12,7 +12,7 @@ from sparsam.images import idx, mat, npy, pictures, tiff
 from sparsam.images.folders import find_images
 
 MAX_PIXELS = 100_000_000
-"""Largest picture (all pages of a file together), or array of a packed file, that is decoded, in pixels."""
+"""Maximum size in pixels of a picture (all pages of a file together), or of an array in a compressed file."""
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -25,38 +25,39 @@ def load_images(
 ) -> list[npt.NDArray[np.float64]]:
     """Load images from files and folders.
 
-    Pictures (PNG, JPEG, TIFF, GIF, BMP, WebP; their content says which) are turned upright (Orientation of EXIF and
-    TIFF). Unsigned integers of n bits, 1 to 16, become value / (2^n - 1), so that black is 0 and white 1; what is
-    stored with white as 0 (MinIsWhite) is inverted. Floating point (TIFF, 16 to 64 bits) keeps its values. Palettes,
-    CMYK and YCbCr become RGB; transparent pixels are blended onto white, as scikit-image does. Color PNG of 16 bits a
-    channel is read with the upper 8. Integers with sign, integers of more than 16 bits, and complex numbers have no
-    fixed white and are refused.
+    Pictures (PNG, JPEG, TIFF, GIF, BMP, WebP; recognized by their content) are turned upright (Orientation in EXIF and
+    TIFF). Unsigned integers of n bits, 1 to 16, become value / (2^n - 1), so that black is 0 and white is 1; images
+    stored with white as 0 (MinIsWhite) are inverted. Floating point (TIFF, 16 to 64 bits) keeps its values. Palettes,
+    CMYK and YCbCr become RGB; transparent pixels are blended onto white, as scikit-image does. For color PNG with 16
+    bits per channel, the upper 8 bits are read. Signed integers, integers of more than 16 bits, and complex numbers
+    have no fixed white and raise ValueError.
 
-    Each page of a TIFF is an image, except for overviews (smaller copies, as in a pyramid) and masks. So is each of a
-    stack that ImageJ or tifffile wrote with one directory for all. Of an animation the first picture is taken.
+    Each page of a TIFF is an image, except for overviews (smaller copies, as in a pyramid) and masks. Stacks that
+    ImageJ or tifffile wrote with one directory for all images are read too. For an animation the first picture is read.
 
-    Arrays (`.npy`, `.npz`, `.mat`, and MNIST's idx, also `.gz`) keep their values, 0 to 255 for MNIST. They hold a
-    gray image (height, width), a stack of them (n, height, width) or (height, width, n) (the rule:
+    Arrays (`.npy`, `.npz`, `.mat`, and MNIST's idx, also `.gz`) keep their values, 0 to 255 for MNIST. They contain a
+    gray image (height, width), a stack of them (n, height, width) or (height, width, n) (see
     :func:`~.stacks.stack_axis`), or color images (n, height, width, 3) or (height, width, 3, n). An `.npz` or `.mat`
-    file must hold one numeric array of that kind, scalars and vectors aside; if there are several, `IMAGES`, the name
-    in the CS294A notes, is taken. In its place `.mat` may hold a cell array with an image in each cell. `.mat` of
-    version 7.3 (HDF5) needs h5py: ``pip install 'sparsam[matlab]'``.
+    file must contain one such array, apart from scalars and vectors; if there are several, `IMAGES`, the name in the
+    CS294A notes, is read. A `.mat` file may contain a cell array instead, with an image in each cell. `.mat` of version
+    7.3 (HDF5) needs h5py: ``pip install 'sparsam[matlab]'``.
 
-    Nothing that a file holds is executed (no pickle), and its size is checked before it is decoded.
+    Nothing in a file is executed (no pickle), and its size is checked before it is decoded.
 
     Parameters
     ----------
     paths : path or iterable of paths
-        Files, or folders. Of a folder and its subfolders all pictures and arrays are taken, by their suffix (idx files
-        by `idx` and the number of dimensions in their name), in the order of their names; not hidden ones. What cannot
-        be read there is skipped with a warning that names it. Left out, with a warning, are also the pictures that a
-        command of sparsam wrote into its output folder (known by `metrics.json` with a model, or `study.json`).
+        Files, or folders. In a folder and its subfolders all pictures and arrays that are not hidden are read, in the
+        order of their names; they are recognized by their suffix (idx files by `idx` and the number of dimensions in
+        their name). Files there that cannot be read are skipped, with a warning that names them. Pictures that a
+        command of sparsam wrote into its output folder (recognized by `metrics.json` with a model, or by `study.json`)
+        are left out, with a warning too.
     as_gray : bool, default=True
-        Give gray images: the luminance 0.2125 R + 0.7154 G + 0.0721 B. The notes' autoencoder sees gray
+        Return gray images: the luminance 0.2125 R + 0.7154 G + 0.0721 B. The notes' autoencoder uses gray
         patches. With False every picture is color (height, width, 3), gray ones with three equal channels;
         gray arrays stay gray.
     tell : callable or None, default=None
-        Called after each file with the number of files read and of all: for a display of progress.
+        Called after each file with the number of files read so far and the number of all files, to show progress.
 
     Returns
     -------
@@ -68,10 +69,10 @@ def load_images(
     FileNotFoundError
         If a path does not exist.
     ValueError
-        If a file that `paths` names cannot be read: damaged, of another format, a picture of more than 100 million
-        pixels or, TIFF aside, Pillow's own limit (`PIL.Image.MAX_IMAGE_PIXELS`), pixels without a defined meaning,
-        Python objects instead of numbers, NaN or infinity. The message names the file and the cause. Also if a folder
-        holds no image, or none that can be read, or `paths` is empty.
+        If a file that `paths` names cannot be read: it is damaged, of another format, a picture of more than 100
+        million pixels or (except for TIFF) of Pillow's limit (`PIL.Image.MAX_IMAGE_PIXELS`), or contains pixels without
+        a defined meaning, Python objects instead of numbers, NaN or infinity. The message names the file and the cause.
+        Also if a folder contains no image that can be read, or `paths` is empty.
 
     Warns
     -----
@@ -105,25 +106,25 @@ def load_named_images(
     tell: Callable[[int, int], object] | None,
     warn: Callable[[str], object],
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Load images as :func:`load_images` does, by names that tell people where each is from.
+    """Load images as :func:`load_images` does, with names for messages.
 
     Parameters
     ----------
     paths, as_gray, tell
-        As of :func:`load_images`.
+        As for :func:`load_images`.
     warn : callable
-        Told in a sentence what is skipped or left out.
+        Called with a message about each file that is skipped or left out.
 
     Returns
     -------
     images : dict of ndarrays
-        In the order of the files. The names are for messages: the file, and which of its images, where it has several.
+        In the order of the files. A name consists of the file and, if it has several images, the number of the image.
     """
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
     found = [(file, path) for path in map(Path, paths) for file in _find_files(path, warn)]
     if not found:
-        raise ValueError("paths is empty; at least one file or folder is needed")
+        raise ValueError("paths is empty; pass at least one file or folder")
     images: dict[str, npt.NDArray[np.float64]] = {}
     readable = set()
     for done, (file, path) in enumerate(found, start=1):
@@ -147,7 +148,7 @@ def _warn(message: str) -> None:
 
 
 def _find_files(path: Path, warn: Callable[[str], object]) -> list[Path]:
-    """Give the path itself if it is a file, and what to load of it if it is a folder."""
+    """Return the path itself if it is a file, or the image files in it if it is a folder."""
     try:
         if path.is_dir():
             return find_images(path, warn)
@@ -163,7 +164,7 @@ def _find_files(path: Path, warn: Callable[[str], object]) -> list[Path]:
 
 
 def _load_file(file: Path, as_gray: bool, warn: Callable[[str], object]) -> list[npt.NDArray[np.float64]]:
-    """Load one file; whatever goes wrong in the decoders becomes a ValueError that names it."""
+    """Load one file; turn any exception of a decoder into a ValueError that names the file."""
     try:
         if not file.is_file():
             raise ValueError(NO_FILE if file.exists() else "a link to a file that does not exist")
@@ -175,12 +176,12 @@ def _load_file(file: Path, as_gray: bool, warn: Callable[[str], object]) -> list
         for index, image in enumerate(images):
             if not np.isfinite(image).all():
                 raise ValueError(f"image {index + 1} of {len(images)} contains NaN or infinity")
-    except Exception as error:  # decoders of damaged files raise all sorts
+    except Exception as error:  # decoders raise many kinds of exceptions for damaged files
         cause = str(error) or type(error).__name__
         if not isinstance(error, ValueError | MemoryError):
-            cause = f"damaged, or not what its name says ({cause})"
+            cause = f"damaged, or not of the type that its name indicates ({cause})"
         raise ValueError(f"{file}: cannot be read: {cause}") from error
-    for warning in caught:  # the decoder's, which does not know the name
+    for warning in caught:  # the decoder's warnings lack the file name
         warn(f"{file}: {warning.message}")
     return images
 
@@ -189,7 +190,7 @@ NO_FILE = "neither a file nor a folder"  # a pipe would wait forever
 
 
 def _choose_reader(file: Path) -> Callable[..., list[npt.NDArray[np.float64]]]:
-    """Choose by the name what holds arrays, and by the content what holds pictures."""
+    """Choose the reader: for arrays by the name of the file, for pictures by its content."""
     readers = {".npy": npy.read_npy, ".npz": npy.read_npz, ".mat": mat.read_mat, ".gz": idx.read_idx}
     if file.suffix.lower() in readers:
         return readers[file.suffix.lower()]
@@ -200,9 +201,9 @@ def _choose_reader(file: Path) -> Callable[..., list[npt.NDArray[np.float64]]]:
 
 
 def _add(images: dict[str, npt.NDArray[np.float64]], file: Path, loaded: list[npt.NDArray[np.float64]]) -> None:
-    """Add a file's images, each by a name of its own."""
+    """Add a file's images, each under a unique name."""
     for index, image in enumerate(loaded, start=1):
         name = str(file) if len(loaded) == 1 else f"{file} (image {index} of {len(loaded)})"
-        while name in images:  # the caller has named the file more than once
+        while name in images:  # the caller passed the file more than once
             name += " again"
         images[name] = image

@@ -1,4 +1,4 @@
-"""MATLAB's `.mat` files to lists of images. Errors are named by loading.py."""
+"""Read MATLAB's `.mat` files as lists of images. loading.py adds the file name to errors."""
 
 import math
 from pathlib import Path
@@ -10,14 +10,14 @@ from sparsam.images.arrays import PREFERRED, StoredArray, check_size, choose_arr
 from sparsam.images.colors import to_gray
 from sparsam.images.matlab import list_variables
 
-CURE = "Save the one that is meant by itself: save('images.mat', 'NAME', '-v7')"
+CURE = "Save only the variable that you want: save('images.mat', 'NAME', '-v7')"
 TOO_LARGE_CURE = "save fewer or smaller images, or save them as .npy"
-MOST_CELLS = 1_000_000
+MAX_CELLS = 1_000_000
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 VERSION_7_3 = (b"\x00\x02IM", b"\x02\x00MI")
 OCTAVE = (b"# Created by Octave", b"Octave-1-")
-"""How Octave's own formats begin, in text and in binary."""
+"""First bytes of Octave's own formats, text and binary."""
 
 
 def read_mat(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDArray[np.float64]]:
@@ -26,21 +26,21 @@ def read_mat(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDArray[
     Parameters
     ----------
     file : Path
-        The variable is found by the headers alone; the others are not decoded.
+        Only the headers are read to find the variable; the others are not decoded.
     max_pixels : int
-        Limit on the variable's number of elements: it may be compressed a thousandfold.
+        Limit on the variable's number of elements, since it may be compressed by a factor of a thousand.
     as_gray : bool
         Whether to turn color images to gray.
 
     Returns
     -------
     images : list of ndarrays
-        Of the one variable that can be images, numbers or else a cell array of images; or of `IMAGES`.
+        From the only variable that can be images (an array of numbers, or a cell array of images), or from `IMAGES`.
 
     Raises
     ------
     Exception
-        Of any kind if the file is damaged; ValueError if it holds no such variable, or one too large.
+        Any exception if the file is damaged; ValueError if it contains no such variable, or one that is too large.
     """
     variables = _list_any_version(file)
     cells = [variable for variable in variables if variable.read_cells is not None]
@@ -52,11 +52,11 @@ def read_mat(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDArray[
 
 
 def _list_any_version(file: Path) -> list[StoredArray]:
-    """Read the headers of all variables, whichever program wrote them."""
+    """Read the headers of all variables, in any version of the format."""
     with file.open("rb") as stream:
         start = stream.read(520)
     if start.startswith(OCTAVE):
-        raise ValueError("Octave's own format; save it again there by: save -v7 images.mat NAME")
+        raise ValueError("it has Octave's own format; save it again in Octave by: save -v7 images.mat NAME")
     if HDF5 in (start[:8], start[512:]) or start[124:128] in VERSION_7_3:
         from sparsam.images.matlab_hdf5 import list_variables as list_hdf5_variables
 
@@ -65,19 +65,19 @@ def _list_any_version(file: Path) -> list[StoredArray]:
 
 
 def _read_cell_array(variable: StoredArray, max_pixels: int, as_gray: bool) -> list[npt.NDArray[np.float64]]:
-    """Read a cell array: an image in each cell, gray (height, width) or color (height, width, 3)."""
+    """Read a cell array with an image in each cell, gray (height, width) or color (height, width, 3)."""
     assert variable.read_cells is not None
     n_cells = math.prod(variable.shape)
-    if not 0 < n_cells <= MOST_CELLS:
-        raise ValueError(f"{variable} has {n_cells:,} cells; between 1 and {MOST_CELLS:,} are read. {CURE}")
+    if not 0 < n_cells <= MAX_CELLS:
+        raise ValueError(f"{variable} has {n_cells:,} cells; between 1 and {MAX_CELLS:,} are read. {CURE}")
     cells: list[StoredArray] = []
     for cell in variable.read_cells(8 * max_pixels + 1024 * n_cells):
         is_image = len(cell.shape) == 2 or (len(cell.shape) == 3 and cell.shape[2] == 3)
         if not cell.is_real or not is_image or 0 in cell.shape:
             sizes = " x ".join(map(str, cell.shape))
             raise ValueError(
-                f"{variable}: cell {len(cells) + 1} is {cell.kind} {sizes}; all must be images, numbers of height x "
-                "width or height x width x 3"
+                f"{variable}: cell {len(cells) + 1} is {cell.kind} {sizes}; all cells must be images, numbers of "
+                "height x width or height x width x 3"
             )
         cells.append(cell)
     check_size(variable.name, [cell.shape for cell in cells], max_pixels, TOO_LARGE_CURE)

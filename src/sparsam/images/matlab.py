@@ -1,10 +1,10 @@
-"""MATLAB's `.mat` files: what variables they hold, and the values of numeric ones.
+"""List the variables of MATLAB's `.mat` files, and read the values of numeric ones.
 
-SciPy's reader of version 5 files trusts the type codes in them, and a damaged one ends the whole process with
-a segmentation fault. Numbers are all that is needed here, and cell arrays of them, and that part of the format is
-small. Of structures, functions and objects only the header is looked at.
+SciPy's reader of version 5 files trusts the type codes in them, and a damaged file crashes the process with a
+segmentation fault. Only numbers, and cell arrays of them, are needed here, which is a small part of the format. Of
+structures, functions and objects only the header is read.
 
-Source: MathWorks, "MAT-File Format" (version 5, which MATLAB still writes unless told otherwise).
+Source: MathWorks, "MAT-File Format" (version 5, which MATLAB still writes by default).
 """
 
 import math
@@ -22,10 +22,10 @@ import numpy.typing as npt
 from sparsam.images.arrays import StoredArray
 
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-"""NumPy's types by the format's codes of elements (miINT8, miUINT8, ...)."""
+"""NumPy's types by the format's codes of data elements (miINT8, miUINT8, ...)."""
 
 MATRIX, COMPRESSED = 14, 15
-"""Codes of the elements that stand at the top of a file, one for each variable."""
+"""Codes of the top-level elements of a file, one for each variable."""
 
 NUMERIC_CLASSES = (
     "double",
@@ -40,10 +40,10 @@ NUMERIC_CLASSES = (
     "uint64",
 )
 CLASSES = ("", "cell", "struct", "object", "char", "sparse", *NUMERIC_CLASSES, "function")
-"""MATLAB's classes by their codes; opaque objects follow."""
+"""MATLAB's classes by their codes; larger codes are opaque objects."""
 
 HEADER = 1024
-"""Bytes, more than enough, for the flags, the shape and the name of a variable."""
+"""Bytes that are more than enough for the flags, the shape and the name of a variable."""
 
 
 def list_variables(file: Path) -> list[StoredArray]:
@@ -52,17 +52,17 @@ def list_variables(file: Path) -> list[StoredArray]:
     Parameters
     ----------
     file : Path
-        Of version 4 to 7.2.
+        A file of version 4 to 7.2.
 
     Returns
     -------
     variables : list of StoredArray
-        In the order of the file. Their kind is MATLAB's class, `logical`, or a class with `complex` before it.
+        In the order of the file. The kind is MATLAB's class, `logical`, or a class prefixed by `complex`.
 
     Raises
     ------
     Exception
-        Of any kind, where the file is damaged.
+        Any exception if the file is damaged.
     """
     size = file.stat().st_size
     with file.open("rb") as stream:
@@ -80,11 +80,11 @@ def list_variables(file: Path) -> list[StoredArray]:
             stream.seek(position)
             _, n_bytes = struct.unpack(f"{order}II", stream.read(8))
             stream.seek(n_bytes, os.SEEK_CUR)
-        return [variable for variable in variables if variable.name]  # a nameless one is MATLAB's own
+        return [variable for variable in variables if variable.name]  # a variable without a name is MATLAB's own
 
 
 def _list_version_4(file: Path) -> list[StoredArray]:
-    """Leave the oldest version to SciPy, whose reader of it is plain Python."""
+    """List the variables of a version 4 file by SciPy, whose reader of this version is plain Python."""
     from scipy.io import whosmat
 
     headers = whosmat(str(file), appendmat=False)
@@ -101,12 +101,12 @@ def _read_version_4(file: Path, name: str) -> npt.NDArray[Any]:
 
 
 def is_real(kind: str) -> bool:
-    """Whether a class consists of plain numbers."""
+    """Return whether a class consists of plain numbers."""
     return kind == "logical" or kind in NUMERIC_CLASSES
 
 
 Content: TypeAlias = Callable[[int], memoryview]
-"""Gives the content of a variable, or of a cell, up to a limit in bytes."""
+"""Function that returns the content of a variable, or of a cell, up to a limit in bytes."""
 
 
 def _describe(header: memoryview, content: Content, order: str) -> StoredArray:
@@ -142,12 +142,12 @@ def _read_numbers(content: Content, order: str, shape: tuple[int, ...], offset: 
     if code not in NUMBERS:
         raise ValueError(f"unknown type {code} of numbers")
     if len(data) < n_values * np.dtype(NUMBERS[code]).itemsize:
-        raise ValueError(f"the file is damaged: it holds fewer numbers than {' x '.join(map(str, shape))}")
+        raise ValueError(f"the file is damaged: it contains fewer numbers than {' x '.join(map(str, shape))}")
     return np.frombuffer(data, order + NUMBERS[code], n_values).reshape(shape, order="F")
 
 
 def _read_cells(content: Content, order: str, shape: tuple[int, ...], offset: int, limit: int) -> Iterator[StoredArray]:
-    """Read the headers of the cells, one after the other, in MATLAB's order."""
+    """Yield the headers of the cells in MATLAB's order."""
     everything = content(limit)
     for _ in range(math.prod(shape)):
         code, cell, offset = _split_element(everything, offset, order)
@@ -156,7 +156,7 @@ def _read_cells(content: Content, order: str, shape: tuple[int, ...], offset: in
         if len(cell):
             yield _describe(cell, partial(_first_bytes, cell), order)
         else:
-            yield StoredArray("", "double", (0, 0), True, partial(np.empty, (0, 0)))  # as MATLAB writes []
+            yield StoredArray("", "double", (0, 0), True, partial(np.empty, (0, 0)))  # MATLAB writes [] like this
 
 
 def _first_bytes(content: memoryview, limit: int) -> memoryview:
@@ -170,10 +170,10 @@ def _read_variable(file: Path, position: int, order: str, limit: int) -> memoryv
 
 
 def _read_content(stream: BinaryIO, order: str, limit: int) -> memoryview:
-    """Read the variable where the stream stands, decompressed, up to a limit in bytes."""
+    """Read and decompress the variable at the stream's position, up to a limit in bytes."""
     code, n_bytes = struct.unpack(f"{order}II", stream.read(8))
     if code == COMPRESSED:
-        # Deflate never makes data much longer, so that this many bytes hold what the limit allows.
+        # Deflate never makes data much longer, so this many bytes are enough for the limit.
         compressed = stream.read(min(n_bytes, 2 * limit + HEADER))
         content = zlib.decompressobj().decompress(compressed, limit + 8)
         code, n_bytes = struct.unpack_from(f"{order}II", content)
@@ -186,9 +186,9 @@ def _read_content(stream: BinaryIO, order: str, limit: int) -> memoryview:
 
 
 def _split_element(content: memoryview, offset: int, order: str) -> tuple[int, memoryview, int]:
-    """Give the type code and the data of the element at an offset, and the offset of the next."""
+    """Return the type code and the data of the element at an offset, and the offset of the next."""
     code, n_bytes = struct.unpack_from(f"{order}II", content, offset)
-    if code >> 16:  # up to 4 bytes of data stand in the tag itself
+    if code >> 16:  # up to 4 bytes of data are stored in the tag itself
         code, n_bytes = code & 0xFFFF, code >> 16
         return code, content[offset + 4 : offset + 4 + min(n_bytes, 4)], offset + 8
     start = offset + 8

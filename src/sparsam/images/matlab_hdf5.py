@@ -1,9 +1,9 @@
-"""MATLAB's `.mat` files of version 7.3, which are HDF5: what variables they hold, and the values of numeric ones.
+"""List the variables of MATLAB's `.mat` files of version 7.3, which are HDF5, and read the values of numeric ones.
 
-MATLAB's axes are in the opposite order there. A file may point to others, ask for code that is loaded (filters), and
-promise chunks of any size: such data are refused before HDF5 reads them.
+MATLAB's axes are in the opposite order there. A file may refer to other files, load code (filters), and have chunks of
+any size; such data raise ValueError before HDF5 reads them.
 
-Source: MathWorks, "MAT-File Versions"; the attributes MATLAB_class and MATLAB_empty are as MATLAB writes them.
+Source: MathWorks, "MAT-File Versions"; the attributes MATLAB_class and MATLAB_empty as MATLAB writes them.
 """
 
 import math
@@ -19,7 +19,7 @@ from sparsam.images.arrays import StoredArray
 from sparsam.images.matlab import is_real
 
 FILTERS = {1, 2, 3}
-"""HDF5's numbers of those that need no plugin: deflate, shuffle, checksum."""
+"""HDF5's numbers of the filters that need no plugin: deflate, shuffle, checksum."""
 
 LARGEST_CHUNK = 1 << 28
 """Bytes; MATLAB writes chunks of about a megabyte."""
@@ -31,7 +31,7 @@ def list_variables(file: Path) -> list[StoredArray]:
     Parameters
     ----------
     file : Path
-        Of version 7.3.
+        A file of version 7.3.
 
     Returns
     -------
@@ -41,18 +41,18 @@ def list_variables(file: Path) -> list[StoredArray]:
     Raises
     ------
     Exception
-        Of any kind, where the file is damaged; ValueError without h5py.
+        Any exception if the file is damaged; ValueError without h5py.
     """
-    content = _opened(file)  # closes when the last variable of it is forgotten
+    content = _open(file)  # closed when the last of its variables is garbage collected
     return [
         _describe(content, name)
         for name in sorted(content)
-        if not name.startswith("#") and _is_here(content, name)  # "#refs#" holds the cells
+        if not name.startswith("#") and _is_hard_link(content, name)  # "#refs#" contains the cells
     ]
 
 
-def _opened(file: Path) -> Any:
-    """Open the file, or say how it can be read."""
+def _open(file: Path) -> Any:
+    """Open the file; without h5py raise ValueError with advice."""
     try:
         import h5py
     except ImportError:
@@ -63,15 +63,15 @@ def _opened(file: Path) -> Any:
     return h5py.File(file, "r", locking=False)
 
 
-def _is_here(content: Any, name: str) -> bool:
-    """Whether a name stands for something in this file, rather than in another."""
+def _is_hard_link(content: Any, name: str) -> bool:
+    """Return whether a name refers to an object in this file, rather than in another."""
     import h5py
 
     return isinstance(content.get(name, getlink=True), h5py.HardLink)
 
 
 def _describe(content: Any, place: Any) -> StoredArray:
-    """Read the header of a variable, or of a cell, that is found by its name or by a reference."""
+    """Read the header of a variable, given by its name, or of a cell, given by a reference."""
     import h5py
 
     name, node = place if isinstance(place, str) else "", content[place]
@@ -92,19 +92,22 @@ def _read_numbers(content: Any, place: Any) -> npt.NDArray[Any]:
 
 
 def _read_cells(content: Any, place: Any, limit: int) -> Iterator[StoredArray]:
-    """Read the headers of the cells, one after the other, in MATLAB's order."""
+    """Yield the headers of the cells in MATLAB's order."""
     for reference in np.ravel(_checked(content[place])[()]):
         yield _describe(content, reference)
 
 
 def _checked(dataset: Any) -> Any:
-    """Refuse what is kept elsewhere, or would take more than its shape says."""
+    """Return a dataset; raise ValueError if its data are in another file, or need more memory than its shape."""
     if dataset.external or dataset.is_virtual:
-        raise ValueError("the numbers stand in another file; save them in this one")
+        raise ValueError("the numbers are stored in another file; save them in this one")
     plist = dataset.id.get_create_plist()
     filters = {plist.get_filter(k)[0] for k in range(plist.get_nfilters())}
     if not filters <= FILTERS:
-        raise ValueError(f"the numbers are packed by filters of HDF5 ({sorted(filters - FILTERS)}) that are not read")
+        raise ValueError(
+            f"the numbers are compressed by the HDF5 filters {sorted(filters - FILTERS)}, which are not supported; "
+            "save them without compression, or with gzip"
+        )
     if dataset.chunks and math.prod(dataset.chunks) * dataset.dtype.itemsize > LARGEST_CHUNK:
-        raise ValueError(f"chunks of {dataset.chunks} numbers are too large")
+        raise ValueError(f"chunks of {dataset.chunks} numbers are too large; save it with chunks of a megabyte")
     return dataset

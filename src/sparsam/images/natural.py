@@ -1,4 +1,4 @@
-"""Natural images that need no download: they come with scikit-image and scikit-learn."""
+"""Natural images from scikit-image and scikit-learn, which need no download."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,25 +6,25 @@ import numpy.typing as npt
 from sparsam.images.whitening import WRAPPED, whiten
 
 PHOTOGRAPHS = ("camera", "astronaut", "chelsea", "coffee", "grass", "gravel", "brick")
-"""Taken from ``skimage.data``: those that its wheel brings along."""
+"""Names in ``skimage.data`` of the photographs that its wheel includes."""
 
 SAMPLES = ("china.jpg", "flower.jpg")
-"""Taken from ``sklearn.datasets.load_sample_image``."""
+"""Names in ``sklearn.datasets.load_sample_image``."""
 
 
 def natural_images() -> list[npt.NDArray[np.float64]]:
-    r"""Nine whitened photographs, in place of the ten of the CS294A notes (whose license is not stated).
+    r"""Return nine whitened photographs, to replace the ten of the CS294A notes, which state no license.
 
-    Each is turned to gray, given mean 0 and variance 1, and whitened by :math:`f \exp(-(f/0.4)^4)`, f in
-    cycles per pixel, back to variance 1 (see :func:`whiten`). Then its outermost 2 pixels are cut off, for
-    there the FFT wraps around and mixes each rim with the opposite one. Every position of the result is
-    therefore valid, and :func:`sample_patches` needs no `border`.
+    Each is converted to gray, scaled to mean 0 and variance 1, and whitened by :math:`f \exp(-(f/0.4)^4)`, f in
+    cycles per pixel, back to variance 1 (see :func:`whiten`). Then its outermost 2 pixels are cut off, because the
+    FFT wraps around and mixes opposite rims there. So every position in the result is valid, and
+    :func:`sample_patches` needs no `border`.
 
     Returns
     -------
     images : list of nine ndarrays of shape (height, width), float64
-        Mean about 0 and variance about 1 (exactly so before the crop), in the order camera, astronaut,
-        chelsea, coffee, grass, gravel, brick, china, flower. The sizes run from 296 x 447 to 508 x 508.
+        Mean about 0 and variance about 1 (exactly before the crop), in the order camera, astronaut,
+        chelsea, coffee, grass, gravel, brick, china, flower. The sizes range from 296 x 447 to 508 x 508.
 
     Notes
     -----
@@ -33,7 +33,7 @@ def natural_images() -> list[npt.NDArray[np.float64]]:
     grass (linolafett, DeviantArt), gravel and brick (CC0Textures), CC0. With scikit-learn: china, by
     danielbuechele (https://www.flickr.com/photos/danielbuechele/6061409035/), and flower, by vultilion
     (https://www.flickr.com/photos/vultilion/6056698931/), both under the Creative Commons Attribution 2.0
-    license (https://creativecommons.org/licenses/by/2.0/); here turned to gray, whitened and cropped.
+    license (https://creativecommons.org/licenses/by/2.0/); here converted to gray, whitened and cropped.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""NumPy's `.npy` and `.npz` to lists of images, never through pickle. Errors are named by loading.py."""
+"""Read NumPy's `.npy` and `.npz` as lists of images, never by pickle. loading.py adds the file name to errors."""
 
 import io
 import zipfile
@@ -14,7 +14,7 @@ from sparsam.images.arrays import StoredArray, check_size, choose_array, to_imag
 SUFFIX = ".npy"
 
 HEADER = 1 << 14
-"""Bytes of a member in which its header must end; NumPy would read one of any length that the file states."""
+"""Bytes within which the header of a member must end; NumPy would read as many as the file states."""
 
 
 def read_npy(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDArray[np.float64]]:
@@ -23,9 +23,9 @@ def read_npy(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDArray[
     Parameters
     ----------
     file : Path
-        Mapped into memory, so that a header that promises more than the file holds allocates nothing.
+        Mapped into memory, so that a header with a false, large size allocates nothing.
     max_pixels : int
-        Of no concern: the file itself is as large as its numbers.
+        Not used, since the file is as large as its numbers.
     as_gray : bool
         Whether to turn color images to gray.
 
@@ -37,19 +37,19 @@ def read_npy(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDArray[
     Raises
     ------
     Exception
-        Of any kind if the file is damaged; ValueError if it holds objects, or anything else but images.
+        Any exception if the file is damaged; ValueError if it contains objects, or anything else but images.
     """
-    # np.load would turn to zip archives and pickles where the magic number says so; this reads .npy only.
+    # np.load would also open zip archives and pickles, by their magic number; this reads .npy only.
     return to_images(np.lib.format.open_memmap(file, mode="r"), as_gray=as_gray)
 
 
 def read_npz(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDArray[np.float64]]:
-    """Read the images of an `.npz` archive: of the one array that can be images, or of `IMAGES`.
+    """Read the images of an `.npz` archive, from the only array that can be images, or from `IMAGES`.
 
     Parameters
     ----------
     file : Path
-        The array is found by the headers alone; the others are not decompressed.
+        Only the headers are read to find the array; the other arrays are not decompressed.
     max_pixels : int
         Limit on its number of elements.
     as_gray : bool
@@ -62,20 +62,20 @@ def read_npz(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDArray[
     Raises
     ------
     Exception
-        Of any kind if the file is damaged; ValueError if it holds no such array, or one too large.
+        Any exception if the file is damaged; ValueError if it contains no such array, or one that is too large.
     """
     with zipfile.ZipFile(file) as archive:
         names = [name for name in archive.namelist() if name.endswith(SUFFIX)]
         array = choose_array(
             [_read_header(archive, name) for name in names],
-            f"Save the one that is meant: numpy.save('images.npy', numpy.load({file.name!r})['NAME'])",
+            f"Save the array that you want: numpy.save('images.npy', numpy.load({file.name!r})['NAME'])",
         )
         check_size(array.name, [array.shape], max_pixels, "save fewer or smaller images, or save them as .npy")
         return to_images(array.read(), as_gray=as_gray)
 
 
 def _read_header(archive: zipfile.ZipFile, name: str) -> StoredArray:
-    """Read type and shape of a member."""
+    """Read the type and the shape of a member."""
     with archive.open(name) as stream:
         shape, _, dtype = _header(io.BytesIO(stream.read(HEADER)))
     return StoredArray(
@@ -94,4 +94,4 @@ def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         return np.lib.format.read_array_header_1_0(stream)
     if version == (2, 0):
         return np.lib.format.read_array_header_2_0(stream)
-    raise ValueError(f"an array of the version {version}, which only structures need")
+    raise ValueError(f"an array of the .npy version {version}, which only structured arrays need; save plain numbers")

@@ -1,4 +1,4 @@
-"""Patches: small windows at random places of images, each a row of the data matrix."""
+"""Patches: small windows of images, each a row of the data matrix."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sparsam.images.stacks import Image, Images, as_image_list, floating_dtype, image_names
 
 BLOCK = 1024
-"""Patches gathered at a time: bounds the temporary copy (half a megabyte for 8 x 8 in float64)."""
+"""Patches gathered at a time, which limits the temporary copy (half a megabyte for 8 x 8 in float64)."""
 
 
 def sample_patches(
@@ -23,14 +23,14 @@ def sample_patches(
 ) -> npt.NDArray[Any]:
     """Cut patches out of images at random.
 
-    For each patch an image is drawn uniformly (a large one is not drawn more often), then the patch's
-    position, uniformly over all that lie within the image, the last row and the last column included.
+    For each patch an image is drawn uniformly (large images are not drawn more often), then a position of the patch,
+    uniformly among all positions within the image, including the last row and the last column.
 
     Parameters
     ----------
     images : ndarray, iterable of array-likes, or mapping of names to them
-        Gray images (height, width), or color images (height, width, 3), of any sizes; or one array that holds
-        a stack of them (its shapes: :func:`~.stacks.stack_to_list`). Of a mapping the keys name the images in errors.
+        Gray images (height, width), or color images (height, width, 3), of any sizes; or one array with a stack of
+        them (for its shapes see :func:`~.stacks.stack_to_list`). The keys of a mapping name the images in errors.
     n_patches : int, default=10_000
         Number of patches; the CS294A notes use 10,000.
     patch_size : int or pair of ints, default=8
@@ -38,23 +38,23 @@ def sample_patches(
     random_state : int, RandomState instance or None, default=None
         An int gives the same patches, bit for bit, at every call.
     border : int, default=0
-        Pixels to keep clear on all four sides. Whitened images need 2, because there the FFT has mixed
-        opposite rims; :func:`natural_images` has cut those off, so that it needs none.
+        Pixels to leave out on all four sides. Whitened images need 2, because the FFT mixes opposite rims there;
+        :func:`natural_images` needs none, because these pixels are cut off already.
 
     Returns
     -------
     patches : ndarray of shape (n_patches, height * width), or (n_patches, height * width * 3) for color
-        A patch a row; ``patches[i].reshape(height, width)`` or ``(height, width, 3)`` shows it. The images'
-        floating type is kept (the widest of them, where they differ); integers become float64. Values are
-        taken as they are: :func:`normalize_patches` scales them.
+        One patch per row; ``patches[i].reshape(height, width)`` or ``(height, width, 3)`` restores its shape. The type
+        is the images' floating type (the widest if they differ), or float64 for integers. Values are not scaled; see
+        :func:`normalize_patches`.
 
     Raises
     ------
     ValueError
-        If a patch does not fit into an image, gray and color images are mixed, an image holds NaN or infinity
+        If a patch does not fit into an image, gray and color images are mixed, an image contains NaN or infinity
         (inside the border), or a number is out of range.
     TypeError
-        If a number that must be an integer is none.
+        If a number is not an integer.
 
     Notes
     -----
@@ -89,7 +89,7 @@ def sample_patches(
     patches = np.empty((n_patches, height, width, *pictures[0].shape[2:]), dtype)
     by_image = np.argsort(which, kind="stable")
     for group in np.split(by_image, np.flatnonzero(np.diff(which[by_image])) + 1):
-        # One copy of the image in row order: a view into a stack may stride over all the others.
+        # Copy the image in row order, since a view into a stack may stride over all other images.
         picture = np.ascontiguousarray(pictures[which[group[0]]])
         windows = np.lib.stride_tricks.sliding_window_view(picture, (height, width), axis=(0, 1))
         if picture.ndim == 3:
@@ -105,7 +105,7 @@ def tile_patches(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Cut an image into patches side by side, from left to right and from top to bottom.
 
-    Pixels on the right and at the bottom that fill no patch are left out.
+    Pixels on the right and at the bottom that do not fill a patch are left out.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def tile_patches(
     Returns
     -------
     patches : ndarray of shape (n_patches, n_pixels)
-        A patch a row, as :func:`sample_patches` has them.
+        One patch per row, as in :func:`sample_patches`.
     positions : ndarray of shape (n_patches, 2)
         Row and column of each patch's upper left pixel in the image.
 
@@ -153,7 +153,7 @@ def tile_patches(
 def _count_positions(
     pictures: list[Image], names: list[str], height: int, width: int, border: int
 ) -> npt.NDArray[np.int64]:
-    """Rows and columns where a patch can start, of each image; raise if the images allow no sampling."""
+    """Count the rows and columns at which a patch can start in each image; raise ValueError if there are none."""
     n_positions = np.empty((len(pictures), 2), np.int64)
     for index, (name, picture) in enumerate(zip(names, pictures, strict=True)):
         rows, columns = picture.shape[:2]
@@ -176,29 +176,29 @@ def _count_positions(
 def normalize_patches(patches: npt.ArrayLike) -> npt.NDArray[Any]:
     r"""Scale patches into [0.1, 0.9], the range of a logistic output, as the CS294A notes do.
 
-    From each patch its own mean is subtracted. With three standard deviations of ALL the values then left,
-    :math:`p_{std} = 3 \sigma`, everything beyond :math:`\pm p_{std}` is cut off, and
+    First each patch's own mean is subtracted. With :math:`p_{std} = 3 \sigma`, three standard deviations of ALL
+    the resulting values, values are clipped to :math:`\pm p_{std}`, and
 
     .. math:: p \leftarrow 0.4 \, (p / p_{std} + 1) + 0.1 .
 
-    A logistic unit reaches 0 and 1 at infinite pre-activations only, hence the distance of 0.1; three
-    standard deviations leave nearly all values uncut.
+    A logistic unit reaches 0 and 1 at infinite pre-activations only, hence the distance of 0.1; nearly all values
+    are within three standard deviations.
 
     Parameters
     ----------
     patches : array-like of shape (n_patches, n_pixels)
-        A patch a row, in any units: scaling them all does not change the result.
+        One patch per row, in any units: multiplying all of them by a constant does not change the result.
 
     Returns
     -------
     normalized : ndarray of shape (n_patches, n_pixels)
-        In [0.1, 0.9]; 0.5 is a patch's mean. If every patch is constant all is 0.5. float32 stays float32,
-        float16 becomes float32, and integers float64. `patches` itself is not changed.
+        In [0.1, 0.9]; 0.5 is a patch's mean. If every patch is constant, all values are 0.5. float32 stays float32,
+        float16 becomes float32, and integers become float64. `patches` itself is not changed.
 
     Raises
     ------
     ValueError
-        If `patches` is not 2-D, is empty, is not real, or has a row with NaN or infinity (which is named).
+        If `patches` is not 2-D, is empty, is not real, or has a row with NaN or infinity, which is named.
 
     Notes
     -----
@@ -216,12 +216,12 @@ def normalize_patches(patches: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def patch_deviations(patches: npt.ArrayLike) -> tuple[npt.NDArray[Any], int]:
-    """Subtract from each patch its own mean.
+    """Subtract each patch's own mean.
 
     Returns
     -------
     deviations : ndarray of shape (n_patches, n_pixels)
-        A new array, of float32 or wider, in units of 2**exponent, so that no sum or square over- or underflows.
+        A new array of float32 or wider, in units of 2**exponent, so that sums and squares neither over- nor underflow.
     exponent : int
 
     Raises
@@ -241,18 +241,18 @@ def patch_deviations(patches: npt.ArrayLike) -> tuple[npt.NDArray[Any], int]:
     p = given.astype(np.result_type(floating_dtype(given), np.float32))
     exponent = int(np.frexp(np.abs(p).max())[1])
     np.ldexp(p, -exponent, out=p)  # exact
-    p -= p[:, :1].copy()  # makes a constant patch exactly 0, which its rounded mean would not
+    p -= p[:, :1].copy()  # makes a constant patch exactly 0; subtracting its rounded mean would not
     p -= p.mean(axis=1, keepdims=True)
     return p, exponent
 
 
 def deviation_limit(deviations: npt.NDArray[Any]) -> float:
-    """Return three standard deviations of all deviations from patch means: the limit of those that are kept."""
+    """Compute the clipping limit: three standard deviations of all deviations from patch means."""
     return float(3 * deviations.std())
 
 
 def scale_deviations(deviations: npt.NDArray[Any], limit: float) -> npt.NDArray[Any]:
-    """Cut deviations from patch means off at a limit, and scale them into [0.1, 0.9], in place."""
+    """Clip deviations from patch means to a limit, and scale them into [0.1, 0.9], in place."""
     p = deviations
     if limit == 0:
         p[...] = 0.5

@@ -1,4 +1,4 @@
-"""PNG, JPEG, GIF, BMP and WebP to float64, through Pillow. Errors are named by the caller, loading.py."""
+"""Read PNG, JPEG, GIF, BMP and WebP as float64, by Pillow. loading.py adds the file name to errors."""
 
 import warnings
 from collections.abc import Iterator
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
-"""Pillow's other decoders stay out of reach of a hostile file; of its TIFF decoder tiff.py knows what it can do."""
+"""Formats given to Pillow. A hostile file cannot reach its other decoders; tiff.py decides when to use that of TIFF."""
 
 MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBX", "RGBA", "RGBa", "CMYK", "YCbCr"})
-"""Pillow's names of pixels of 1 or 8 bits that have a color."""
+"""Pillow's names of pixel types of 1 or 8 bits with a defined color."""
 
 TOO_LARGE_REMEDY = "scale the picture down or cut it into pieces first"
 
 
 def read_picture(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDArray[np.float64]]:
-    """Decode a file of one picture.
+    """Decode a picture file.
 
     Parameters
     ----------
     file : Path
-        Its content says the format, not its suffix. Of an animation the first picture is taken.
+        Its content determines the format, not its suffix. For an animation the first picture is read.
     max_pixels : int
-        Limit that is checked against the header before the picture is decoded.
+        Limit on the size in the header, checked before the picture is decoded.
     as_gray : bool
-        Whether to give (height, width) or (height, width, 3).
+        Whether to return (height, width) or (height, width, 3).
 
     Returns
     -------
@@ -43,7 +43,7 @@ def read_picture(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDAr
     Raises
     ------
     Exception
-        Of any kind: Pillow's decoders raise many at damaged files.
+        Any exception: Pillow's decoders raise many kinds for damaged files.
     """
     with open_picture(file, FORMATS) as picture:
         pixels = picture.width * picture.height
@@ -58,7 +58,7 @@ def read_picture(file: Path, max_pixels: int, *, as_gray: bool) -> list[npt.NDAr
 
 @contextmanager
 def open_picture(file: Path, formats: tuple[str, ...]) -> Iterator["ImageFile"]:
-    """Open a picture whose headers Pillow understands, and find too large."""
+    """Open a picture in one of the formats by its header; raise ValueError if Pillow cannot, or finds it too large."""
     from PIL import Image, UnidentifiedImageError
 
     with file.open("rb") as stream, warnings.catch_warnings():
@@ -76,14 +76,14 @@ def open_picture(file: Path, formats: tuple[str, ...]) -> Iterator["ImageFile"]:
 
 
 def to_values(picture: "ImageFile") -> npt.NDArray[np.float64]:
-    """Decode a picture, turned upright: gray (height, width) or color (height, width, 3), transparent on white."""
+    """Decode a picture and turn it upright: gray (height, width) or color (height, width, 3), transparent on white."""
     from PIL import ImageOps
 
     ImageOps.exif_transpose(picture, in_place=True)
     mode = picture.mode
     if mode.startswith("I;16") or (mode == "I" and picture.format == "PNG"):  # "I": older Pillow
         pixels = np.array(picture, np.float64)
-        transparent = picture.info.get("transparency")  # one shade, where there is any
+        transparent = picture.info.get("transparency")  # a single gray value, or None
         return np.where(pixels == transparent, 1.0, pixels / (2**16 - 1))
     if mode not in MODES:
         raise ValueError(f"pixels of the type {mode}; convert the picture to gray or RGB first")

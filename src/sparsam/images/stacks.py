@@ -1,4 +1,4 @@
-"""What counts as images: a sequence of pictures, or a stack of them in one array."""
+"""Convert the images that a caller passes, a sequence of pictures or a stack in one array, to a list."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
@@ -10,17 +10,17 @@ Image: TypeAlias = npt.NDArray[Any]
 """One picture: gray (height, width) or color (height, width, 3)."""
 
 Images: TypeAlias = npt.NDArray[Any] | Iterable[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
-"""Several: a stack (:func:`stack_to_list`), any iterable of pictures, or pictures by names that errors use."""
+"""Several pictures: a stack (:func:`stack_to_list`), any iterable, or a mapping of names, used in errors, to them."""
 
 
 def stack_axis(shape: tuple[int, ...]) -> int:
-    """Say along which axis of a 3-D array its gray images are stacked: 0 or 2.
+    """Guess along which axis of a 3-D array its gray images are stacked: 0 or 2.
 
-    1. Square images settle it: of ``(n, s, s)`` the first axis, of ``(s, s, n)`` the last.
-    2. Otherwise images are larger than the stack is deep: the first axis if it is the smallest of the
-       three, and the last if that is the smallest or the case stays ambiguous (a cube, for example).
+    1. Square images are recognized: in ``(n, s, s)`` it is the first axis, in ``(s, s, n)`` the last.
+    2. Otherwise the number of images is taken to be less than their height and width: the first axis if it is the
+       smallest of the three; the last if that is the smallest, or if the case is ambiguous (a cube, for example).
 
-    Stack the images yourself with :func:`numpy.moveaxis`, or pass a list of them, where this guesses wrong.
+    If this guess is wrong, reorder the axes with :func:`numpy.moveaxis`, or pass a list of images.
 
     Parameters
     ----------
@@ -49,10 +49,11 @@ def stack_axis(shape: tuple[int, ...]) -> int:
 
 
 def color_stack_axes(shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """Say along which axes of a 4-D array its images are stacked, and their channels.
+    """Guess along which axis of a 4-D array its images are stacked, and along which their channels.
 
-    NumPy's habit is (n, height, width, channels), MATLAB's (height, width, channels, n), with 3 channels or 1. Where
-    both fit, images are larger than wide strips: those whose shorter side is longer; if neither is, NumPy's.
+    NumPy's convention is (n, height, width, channels), MATLAB's (height, width, channels, n), with 3 channels or 1. If
+    both fit, choose the one whose images have the longer shorter side, since images are not narrow strips; if these are
+    equal, NumPy's.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def color_stack_axes(shape: tuple[int, ...]) -> tuple[int, int] | None:
     Returns
     -------
     axes : pair of ints, or None
-        Of the images and of the channels; None if no axis in one of these places has the length of channels.
+        The axes of the images and of the channels; None if no axis in these places has length 1 or 3.
 
     Examples
     --------
@@ -76,15 +77,15 @@ def color_stack_axes(shape: tuple[int, ...]) -> tuple[int, int] | None:
 
 
 def stack_to_list(stack: npt.NDArray[Any]) -> list[Image]:
-    """Split an array into a list of images, as views; for the rules see :func:`stack_axis`, :func:`color_stack_axes`.
+    """Split an array into a list of images, as views, by the rules of :func:`stack_axis` and :func:`color_stack_axes`.
 
     Parameters
     ----------
     stack : ndarray
-        Gray images: (height, width), (n, height, width) or (height, width, n). Color images, or gray ones with an axis
-        of length 1 for it: (n, height, width, 3) or (height, width, 3, n). A single image is a stack of one. Three
-        gray images and one color image look the same; 3 dimensions are always taken for the former. Put a single
-        color image into a list.
+        Gray images: (height, width), (n, height, width) or (height, width, n). Color images, or gray ones with a
+        channel axis of length 1: (n, height, width, 3) or (height, width, 3, n). A single image is a stack of one. An
+        array of 3 dimensions is always a stack of gray images, even if it could be one color image; pass a single color
+        image in a list.
 
     Returns
     -------
@@ -121,7 +122,7 @@ def stack_to_list(stack: npt.NDArray[Any]) -> list[Image]:
 
 
 def as_image_list(images: Images) -> list[Image]:
-    """Check what a caller passes as images, and give it as a list.
+    """Check images that a caller passes, and return them as a list.
 
     Parameters
     ----------
@@ -132,7 +133,7 @@ def as_image_list(images: Images) -> list[Image]:
     Returns
     -------
     images : list of ndarrays
-        The values are not copied where this can be avoided, and keep their type.
+        Copies only where necessary, without a change of type.
 
     Raises
     ------
@@ -151,7 +152,7 @@ def as_image_list(images: Images) -> list[Image]:
     else:
         pictures = [np.asarray(image) for image in (images.values() if isinstance(images, Mapping) else images)]
     if not pictures:
-        raise ValueError("images is empty; at least one image is needed")
+        raise ValueError("images is empty; pass at least one image")
     for name, picture in zip(image_names(images, len(pictures)), pictures, strict=True):
         is_image = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
         if not is_image or picture.size == 0 or picture.dtype.kind not in "buif":
@@ -163,14 +164,14 @@ def as_image_list(images: Images) -> list[Image]:
 
 
 def image_names(images: Images, n_images: int) -> list[str]:
-    """Name images for error messages: by the keys of a mapping, else `images[0]`, `images[1]`, ...
+    """Make names of images for error messages: the keys of a mapping, otherwise `images[0]`, `images[1]`, ...
 
     Parameters
     ----------
     images : ndarray, iterable or mapping
         As the caller passed it.
     n_images : int
-        How many there are.
+        Number of images.
 
     Returns
     -------
@@ -188,17 +189,17 @@ def image_names(images: Images, n_images: int) -> list[str]:
 
 
 def floating_dtype(image: Image) -> np.dtype[Any]:
-    """Type to compute in: a floating type is kept, integers and booleans become float64.
+    """Return the type to compute in: the image's own if it is floating, float64 for integers and booleans.
 
     Parameters
     ----------
     image : ndarray
-        Only its type matters.
+        Only its type is used.
 
     Returns
     -------
     dtype : numpy.dtype
-        Floating.
+        A floating type.
 
     Examples
     --------

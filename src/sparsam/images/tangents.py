@@ -1,4 +1,4 @@
-"""Tangents of images: how a picture begins to change when it is shifted, turned, scaled, sheared or thickened."""
+"""Tangents of images: derivatives as an image is shifted, rotated, scaled, sheared or thickened."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +12,9 @@ __all__ = ["TRANSFORMS", "checked_image_shape", "image_tangents", "smoothed", "v
 Array = npt.NDArray[Any]
 
 TRANSFORMS = ("translate_x", "translate_y", "rotate", "scale", "shear_x", "shear_y", "thickness")
-"""The transforms that have tangents: the six of the plane that are affine, and the thickness of strokes."""
+"""The transforms that have tangents: six affine maps of the plane, and the thickness of strokes."""
 
-TRUNCATE = 6.0  # standard deviations after which the Gaussian is cut off: 1e-8 of it is left
+TRUNCATE = 6.0  # standard deviations at which the Gaussian is cut off, where it is 1e-8
 BLOCK = 256  # images differentiated at a time
 
 
@@ -25,46 +25,46 @@ def image_tangents(
     *,
     smoothing: float = 0.6,
 ) -> Array:
-    """Derivatives of images by the parameters of transforms, at no transform at all.
+    """Differentiate images with respect to the parameters of transforms, at the identity.
 
-    An image is taken for a smooth function of the plane: its pixels F_ij, each the height of a Gaussian ::
+    An image is regarded as a smooth function on the plane, in which each pixel F_ij is the height of a Gaussian ::
 
         f(x, y) = sum_ij F_ij g(x - j) g(y - i)
 
-    with the outermost pixels continued beyond the border. A transform moves the picture's points with some velocity
-    (u, v) at (x, y), counted from the center, x to the right and y down, so that the image at a fixed point changes by
+    with the outermost pixels continued beyond the border. A transform moves the image's points with a velocity (u, v)
+    at (x, y), relative to the center, x to the right and y down, so that the image at a fixed point changes by
     -(u df/dx + v df/dy) ::
 
-        translate_x   (1, 0)     pixels          shear_x   (y, 0)    pixels of shift a pixel
+        translate_x   (1, 0)     pixels          shear_x   (y, 0)    pixels of shift per pixel
         translate_y   (0, 1)     pixels          shear_y   (0, x)
         rotate        (-y, x)    radians, clockwise as y goes down
         scale         (x, y)     ln of the factor
 
-    ``thickness`` moves every edge outwards along its normal, with a velocity that is the slope of f there: bright
-    strokes swell by |grad f|^2, and dark ones shrink (Simard et al., section 2.4).
+    ``thickness`` moves every edge outwards along its normal, with the slope of f there as its velocity: f grows by
+    |grad f|^2, so that bright strokes become thicker and dark ones thinner (Simard et al., section 2.4).
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        An image a row, in C order.
+        One image per row, in C order.
     image_shape : (height, width) or (height, width, 3)
-        Of color images each channel moves alike; for the thickness, edges are those of each channel.
+        For color images each channel is transformed in the same way; thickness uses the edges of each channel.
     transforms : sequence of str, default all of `TRANSFORMS`
     smoothing : float, default 0.6
-        Standard deviation of g in pixels. What is smaller than that is no shape that can be moved. Much below 0.6 f has
-        steps of pixels itself (a ramp's slope comes out 2 % too small with 0.6, 14 % with 0.5, 0.02 % with 0.8).
+        Standard deviation of g in pixels; smaller details are smoothed away. Much below 0.6, f itself has steps at the
+        pixels (the slope of a ramp is 2 % too small with 0.6, 14 % with 0.5, 0.02 % with 0.8).
 
     Returns
     -------
     array of shape (n_samples, n_transforms, n_features)
-        For ``fit(..., tangents=)`` of a network, or, with `functools.partial`, for its parameter ``tangents``. Of X's
-        floating type; float64 of integers.
+        For ``fit(..., tangents=)`` of a network; the function itself, with `functools.partial`, can be its parameter
+        ``tangents``. In X's floating type; float64 for integers.
 
     Raises
     ------
     ValueError
-        If image_shape does not multiply to n_features, a transform is unknown, or there is none, or smoothing is not
-        positive.
+        If image_shape does not multiply to n_features, transforms is empty or contains an unknown name, or smoothing is
+        not positive.
 
     References
     ----------
@@ -75,7 +75,7 @@ def image_tangents(
     --------
     >>> ramp = np.tile(np.arange(15.0), (5, 1))             # brighter to the right
     >>> right, down = image_tangents([ramp.ravel()], (5, 15), ("translate_x", "translate_y"))[0].reshape(2, 5, 15)
-    >>> right[2, 6:9].round(1).tolist()                     # moved to the right it is darker everywhere
+    >>> right[2, 6:9].round(1).tolist()                     # a shift to the right makes every pixel darker
     [-1.0, -1.0, -1.0]
     >>> bool(np.abs(down).max() < 1e-12)
     True
@@ -103,7 +103,7 @@ def image_tangents(
 
 
 def velocity(transform: str, x: Array, y: Array) -> tuple[Array | float, Array | float]:
-    """(u, v) with which an affine transform moves the points (x, y), counted from the center."""
+    """Compute the velocity (u, v) of an affine transform at the points (x, y), relative to the center."""
     fields: dict[str, tuple[Array | float, Array | float]] = {
         "translate_x": (1.0, 0.0),
         "translate_y": (0.0, 1.0),
@@ -116,7 +116,7 @@ def velocity(transform: str, x: Array, y: Array) -> tuple[Array | float, Array |
 
 
 def smoothed(images: Array, smoothing: float, order: tuple[int, int] = (0, 0)) -> Array:
-    """f, or its derivatives of some order by (y, x), at the pixels of images (n_images, height, width, ...)."""
+    """Compute f, or its derivative of some order in (y, x), at the pixels of images (n_images, height, width, ...)."""
     for axis, derivative in enumerate(order, start=1):
         images = gaussian_filter1d(
             images, smoothing, axis=axis, order=derivative, mode="nearest", truncate=TRUNCATE, output=images.dtype
@@ -133,10 +133,10 @@ def checked_image_shape(rows: Array, image_shape: Any) -> tuple[int, ...]:
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise ValueError(f"image_shape must be (height, width) or (height, width, 3), got {image_shape!r}")
     if rows.ndim != 2:
-        raise ValueError(f"X must hold an image a row, (n_samples, n_features), got an array of shape {rows.shape}")
+        raise ValueError(f"X must have one image per row, (n_samples, n_features), got an array of shape {rows.shape}")
     if int(np.prod(shape)) != rows.shape[1]:
         raise ValueError(
-            f"image_shape = {shape} makes {int(np.prod(shape))} pixels, but X has {rows.shape[1]} features a row"
+            f"image_shape = {shape} makes {int(np.prod(shape))} pixels, but X has {rows.shape[1]} features"
         )
     return shape
 

@@ -1,4 +1,7 @@
-"""TIFF to float64: which pages are images, and what their numbers mean. Errors are named by the caller, loading.py."""
+"""Read TIFF as float64: choose the pages that are images, and interpret their numbers.
+
+loading.py adds the file name to errors.
+"""
 
 import json
 import math
@@ -29,32 +32,32 @@ from sparsam.images.tiff_samples import read_samples
 Values = npt.NDArray[np.float64]
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""How a TIFF begins: in both byte orders, classic and BigTIFF."""
+"""First bytes of a TIFF, in both byte orders, classic and BigTIFF."""
 
 SAMPLES = 4
-"""Numbers a pixel up to which a picture of the largest size is read: those of CMYK, or of RGB and opacity."""
+"""Maximum number of samples per pixel in a picture of the maximum size: for CMYK, or RGB and opacity."""
 
 
 def read_tiff(file: Path, max_pixels: int, *, as_gray: bool) -> list[Values]:
-    """Read a TIFF: an image for each page, overviews and masks aside.
+    """Read a TIFF: an image for each page, except for overviews and masks.
 
     Parameters
     ----------
     file : Path
     max_pixels : int
-        Limit on all pages together, checked against their directories before they are read.
+        Limit on the pixels of all pages together, checked against their directories before they are read.
     as_gray : bool
-        Whether to give (height, width) or (height, width, 3).
+        Whether to return (height, width) or (height, width, 3).
 
     Returns
     -------
     images : list of ndarrays
-        Unsigned integers of 1 to 16 bits in [0, 1]; floating point as it is.
+        Unsigned integers of 1 to 16 bits are scaled to [0, 1]; floating point is unchanged.
 
     Raises
     ------
     Exception
-        Of any kind if the file is damaged; ValueError for pixels that have no defined meaning.
+        Any exception if the file is damaged; ValueError for pixels without a defined meaning.
     """
     images = []
     pixels = 0
@@ -79,7 +82,7 @@ def read_tiff(file: Path, max_pixels: int, *, as_gray: bool) -> list[Values]:
                     image = _turn_upright(_to_image(directory, page, plane), page.orientation)
                 images.append(to_gray(image) if as_gray else to_color(image))
     if not images:
-        raise ValueError("all pages are overviews or masks of others, which are missing")
+        raise ValueError("all pages are overviews or masks of other images, which are missing")
     return images
 
 
@@ -94,15 +97,15 @@ def _check_size(page: Page, pixels: int, n_pages: int, max_pixels: int) -> None:
     stored = math.ceil(page.height / height) * height * math.ceil(page.width / width) * width
     if stored * page.n_samples > SAMPLES * max_pixels:
         raise ValueError(
-            f"{stored * page.n_samples:,} numbers ({page.n_samples} a pixel, in strips or tiles of {height} x {width}) "
-            f"are more than {SAMPLES * max_pixels:,}; save the picture with fewer"
+            f"{stored * page.n_samples:,} samples ({page.n_samples} per pixel, in strips or tiles of {height} x "
+            f"{width}) are more than {SAMPLES * max_pixels:,}; save the picture with fewer"
         )
 
 
 def _count_planes(directory: Directory, page: Page) -> int:
-    """Count the images behind the only directory: ImageJ and tifffile write stacks so, and tell it in the description.
+    """Count the images of a file with one directory: ImageJ and tifffile may describe a stack in ImageDescription.
 
-    ImageJ: a line `images=5`. tifffile: JSON with the shape of all images together.
+    ImageJ: a line `images=5`. tifffile: JSON with the shape of the whole stack.
     """
     text = directory.text(270)
     found = re.match(r"ImageJ=[^\n]*\n(?:.*\n)*?images=(\d{1,9})\s*(?:\n|$)", text)
@@ -114,12 +117,12 @@ def _count_planes(directory: Directory, page: Page) -> int:
     else:
         return 1
     if n_planes > 1 and (page.compression != UNCOMPRESSED or page.tiled or page.needs_pillow):
-        raise ValueError(f"{n_planes} images are described, and there is one; save each of them as a page")
+        raise ValueError(f"{n_planes} images are described, but there is only one; save each of them as a page")
     return max(n_planes, 1)
 
 
 def _to_image(directory: Directory, page: Page, plane: int) -> Values:
-    """Give the numbers of a page their meaning: gray (height, width) or color (height, width, 3)."""
+    """Convert the samples of a page to gray (height, width) or color (height, width, 3)."""
     samples = read_samples(directory, page, plane)
     if page.photometric == PALETTE:
         return _read_palette(directory, page.bits)[samples[:, :, 0]]
@@ -141,18 +144,18 @@ def _to_image(directory: Directory, page: Page, plane: int) -> Values:
 def _read_palette(directory: Directory, bits: int) -> Values:
     """Read the colors of a palette, in [0, 1].
 
-    The entries have 16 bits. Some programs write 8 of them as the upper byte, others repeat them in the lower one, so
-    that the upper byte counts; and some write 8 bits only.
+    The entries have 16 bits. Some programs store 8-bit colors in the upper byte, others in both bytes, so the upper
+    byte is used. If no entry exceeds 8 bits, the lower byte is used.
     """
     n_colors = 2**bits
     entries = directory.numbers(320, 3 * n_colors)
     if len(entries) < 3 * n_colors:
-        raise ValueError(f"a palette of {len(entries)} numbers, where {bits} bits a pixel need {3 * n_colors}")
+        raise ValueError(f"the palette has {len(entries)} numbers, but {bits} bits per pixel need {3 * n_colors}")
     return np.asarray((entries if entries.max() < 256 else entries >> 8).reshape(3, n_colors).T / 255)
 
 
 def _turn_upright(image: Values, orientation: int) -> Values:
-    """Undo what the tag Orientation says: rows or columns from the other end, and rows for columns."""
+    """Turn an image upright by the tag Orientation: reverse rows or columns, and swap them."""
     rows = -1 if orientation in (3, 4, 6, 7) else 1
     columns = -1 if orientation in (2, 3, 7, 8) else 1
     image = image[::rows, ::columns]

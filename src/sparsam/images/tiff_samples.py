@@ -1,7 +1,7 @@
-"""The pixels of a TIFF's page as numbers: strips or tiles are read, expanded and put together.
+"""Read the samples of a TIFF page: read strips or tiles, decompress them and assemble them.
 
-Bytes are expanded by LibTIFF, through Pillow. It gets a directory of ours in which they are gray pixels of 8 bits, so
-that it expands as many as the page has, and knows nothing of their meaning.
+LibTIFF decompresses the bytes, through Pillow. It is given a new directory that describes them as gray pixels of 8
+bits, so that it decompresses as many bytes as the page has, without interpreting them.
 
 Source: Adobe, "TIFF Revision 6.0" (1992), sections 3 to 9 and 14; Technical Note 3 (2005) for the floating predictor.
 """
@@ -20,22 +20,22 @@ from sparsam.images.tiff_page import FLOAT, LOSSLESS, UNCOMPRESSED, Page
 Bytes = npt.NDArray[np.uint8]
 
 SLACK = 128
-"""Bytes by which packing may lengthen a strip, beside doubling it."""
+"""Bytes by which compression may lengthen a strip, in addition to doubling it."""
 
 BLOCK = 1 << 20
-"""Values unpacked from bits at a time."""
+"""Number of values unpacked from bits at a time."""
 
 
 def read_samples(directory: Directory, page: Page, plane: int = 0) -> npt.NDArray[Any]:
-    """Read the numbers of a page.
+    """Read the samples of a page.
 
     Parameters
     ----------
     directory : Directory
     page : Page
-        What :func:`~.tiff_page.describe_page` says of it.
+        Its description, from :func:`~.tiff_page.describe_page`.
     plane : int, default=0
-        Which image of a stack that has one directory for all: they follow each other, uncompressed.
+        Number of the image in a stack with one directory; the images are stored one after the other, uncompressed.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def read_samples(directory: Directory, page: Page, plane: int = 0) -> npt.NDArra
     Raises
     ------
     Exception
-        Of any kind, where the file is damaged.
+        Any exception if the file is damaged.
     """
     rows, columns = (math.ceil(side / part) for side, part in zip((page.height, page.width), page.segment, strict=True))
     n_planes = page.n_samples if page.separate else 1
@@ -69,7 +69,7 @@ def _row_bytes(page: Page, width: int) -> int:
 
 
 def _find_segments(directory: Directory, page: Page, n: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Read where strips or tiles begin, and how long they are in the file."""
+    """Read the offsets and the sizes of strips or tiles in the file."""
     offsets = directory.numbers(324 if page.tiled else 273, n)
     whole = page.segment[0] * _row_bytes(page, page.segment[1])
     counts = 325 if page.tiled else 279
@@ -78,12 +78,12 @@ def _find_segments(directory: Directory, page: Page, n: int) -> tuple[npt.NDArra
     else:
         sizes = directory.numbers(counts, n)
     if min(len(offsets), len(sizes)) < n:
-        raise ValueError(f"{min(len(offsets), len(sizes))} strips or tiles, where the page's size needs {n}")
+        raise ValueError(f"the page has {min(len(offsets), len(sizes))} strips or tiles, but its size needs {n}")
     return offsets, np.minimum(sizes, 2 * whole + SLACK)
 
 
 def _read_segments(directory: Directory, page: Page, offsets: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> Bytes:
-    """Read strips or tiles, expanded, one below the other."""
+    """Read and decompress strips or tiles, one below the other."""
     width = _row_bytes(page, page.segment[1])
     height = page.segment[0] * len(offsets) if page.tiled else page.height
     if page.compression == UNCOMPRESSED:
@@ -95,18 +95,18 @@ def _read_segments(directory: Directory, page: Page, offsets: npt.NDArray[Any], 
     if page.compression == UNCOMPRESSED:
         content = np.frombuffer(b"".join(pieces), np.uint8)
         if len(content) < height * width:
-            raise ValueError(f"{len(content):,} bytes of pixels, where the page's size needs {height * width:,}")
+            raise ValueError(f"the page has {len(content):,} bytes of pixels, but its size needs {height * width:,}")
         content = content[: height * width].reshape(height, width)
         return _reverse_bits(content) if page.reversed_bits else content
     if page.compression not in LOSSLESS:
-        raise ValueError(f"the unknown compression {page.compression}; save it without compression, or by deflate")
+        raise ValueError(f"unknown compression {page.compression}; save it without compression, or with deflate")
     if page.reversed_bits:
         pieces = [_reverse_bits(np.frombuffer(piece, np.uint8)).tobytes() for piece in pieces]
-    return _expand(pieces, page.compression, height, width, page.segment[0])
+    return _decompress(pieces, page.compression, height, width, page.segment[0])
 
 
-def _expand(pieces: list[bytes], compression: int, height: int, width: int, rows_per_strip: int) -> Bytes:
-    """Let LibTIFF expand strips of so many bytes a row."""
+def _decompress(pieces: list[bytes], compression: int, height: int, width: int, rows_per_strip: int) -> Bytes:
+    """Decompress strips by LibTIFF, with ``width`` bytes per row."""
     from PIL.TiffImagePlugin import TiffImageFile
 
     n, sizes = len(pieces), [len(piece) for piece in pieces]
@@ -122,9 +122,9 @@ def _expand(pieces: list[bytes], compression: int, height: int, width: int, rows
         279: sizes,
     }
     start = 8 + 2 + 12 * len(tags) + 4
-    data = start + 8 * n  # after the lists of places and sizes
+    data = start + 8 * n  # after the lists of offsets and sizes
     if data + sum(sizes) >= 2**32:
-        raise ValueError("more than 4 GiB of compressed pixels in a page; cut the picture into pieces first")
+        raise ValueError("a page has more than 4 GiB of compressed pixels; cut the picture into pieces first")
     tags[273] = np.cumsum([data, *sizes[:-1]]).tolist()
     entries, lists = b"", b""
     for tag, values in tags.items():
@@ -144,24 +144,26 @@ def _reverse_bits(content: Bytes) -> Bytes:
 
 
 def _to_numbers(content: Bytes, page: Page, order: str) -> npt.NDArray[Any]:
-    """Make numbers of rows of bytes: an array (rows, columns, samples)."""
+    """Convert rows of bytes to numbers: an array (rows, columns, samples)."""
     n_samples = 1 if page.separate else page.n_samples
     shape = (len(content), page.segment[1], n_samples)
     if page.predictor == 3 and page.kind == FLOAT:
         return _undo_floating_differences(content, page.bits // 8, n_samples).reshape(shape)
     if page.predictor not in (1, 2) or (page.predictor == 2 and page.bits not in (8, 16, 32, 64)):
-        raise ValueError(f"the predictor {page.predictor} with {page.bits} bits a sample; save it without a predictor")
+        raise ValueError(
+            f"predictor {page.predictor} with {page.bits} bits per sample is not supported; save it without a predictor"
+        )
     if page.bits % 8:
         return _unpack_bits(content, page.bits, math.prod(shape[1:])).reshape(shape)
     integers = np.ascontiguousarray(content).view(f"{order}u{page.bits // 8}").reshape(shape)
     integers = integers.astype(integers.dtype.newbyteorder("="), copy=False)
-    if page.predictor == 2:  # a value is the difference to its neighbor on the left, modulo the type's range
+    if page.predictor == 2:  # values are differences to their left neighbors, modulo the type's range
         integers = np.cumsum(integers, axis=1, dtype=integers.dtype)
     return integers.view(f"f{page.bits // 8}") if page.kind == FLOAT else integers
 
 
 def _unpack_bits(content: Bytes, bits: int, n_columns: int) -> npt.NDArray[np.uint16]:
-    """Unpack values of 1 to 15 bits, the most significant bit first; each row begins with a whole byte."""
+    """Unpack values of 1 to 15 bits, the most significant bit first; each row begins at a byte."""
     values = np.empty((len(content), n_columns), np.uint16)
     weights = 2 ** np.arange(bits - 1, -1, -1, dtype=np.uint16)
     step = max(1, BLOCK // n_columns)
@@ -172,7 +174,7 @@ def _unpack_bits(content: Bytes, bits: int, n_columns: int) -> npt.NDArray[np.ui
 
 
 def _undo_floating_differences(content: Bytes, n_bytes: int, n_samples: int) -> npt.NDArray[Any]:
-    """Undo predictor 3: of a row all first bytes, then all second ones, ..., each the difference to the one before."""
+    """Undo predictor 3: a row has all first bytes, then all second ones, ..., as differences to the byte before."""
     rows = content.reshape(len(content), -1, n_samples)
     rows = np.cumsum(rows, axis=1, dtype=np.uint8).reshape(len(content), n_bytes, -1)
     return np.ascontiguousarray(rows.swapaxes(1, 2)).view(f">f{n_bytes}").astype(f"f{n_bytes}")

@@ -1,4 +1,4 @@
-"""Images really shifted, turned, scaled and sheared, by finite amounts."""
+"""Shift, rotate, scale and shear images by finite amounts."""
 
 from typing import Any
 
@@ -11,27 +11,27 @@ from sparsam.images.tangents import TRANSFORMS, checked_image_shape
 __all__ = ["FINITE_TRANSFORMS", "transform_images"]
 
 FINITE_TRANSFORMS = TRANSFORMS[:-1]
-"""All but the thickness, which is no motion of the plane."""
+"""All transforms except thickness, which does not move the plane."""
 
 
 def transform_images(
     X: npt.ArrayLike, image_shape: tuple[int, ...], transform: str, amount: npt.ArrayLike
 ) -> npt.NDArray[Any]:
-    """Move the points of images by a finite amount of a transform whose tangent `image_tangents` has.
+    """Apply a finite amount of a transform to images; `image_tangents` has the transform's tangent.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        An image a row, in C order.
+        One image per row, in C order.
     image_shape : (height, width) or (height, width, 3)
     transform : {"translate_x", "translate_y", "rotate", "scale", "shear_x", "shear_y"}
     amount : float or array-like of shape (n_samples,)
-        Pixels to the right or down; radians, clockwise; ln of the factor; pixels of shift a pixel.
+        Pixels to the right or down; radians, clockwise; ln of the factor; pixels of shift per pixel.
 
     Returns
     -------
     array of shape (n_samples, n_features)
-        By cubic splines, with the outermost pixels continued beyond the border. Of X's floating type.
+        Interpolated by cubic splines, with the outermost pixels continued beyond the border, in X's floating type.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def transform_images(
     images = rows.reshape(moved.shape)
     for image, result, t in zip(images, moved, np.broadcast_to(amount, len(rows)), strict=True):
         matrix, shift = _inverse(transform, float(t))
-        # SciPy asks where the pixel (y, x) of the result comes from: matrix (y, x) + offset.
+        # SciPy takes the inverse map: the pixel (y, x) of the result comes from matrix (y, x) + offset.
         offset = center - matrix @ (center + shift)
         for channel in range(int(np.prod(channels))):
             plane = (..., channel) if channels else ...
@@ -64,7 +64,7 @@ def transform_images(
 
 
 def _inverse(transform: str, t: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Matrix and shift, of (y, x), with which a point comes from matrix (point - shift)."""
+    """Return matrix and shift, in (y, x), of the inverse map: a point comes from matrix (point - shift)."""
     matrix, shift = np.eye(2), np.zeros(2)
     match transform:
         case "translate_x":

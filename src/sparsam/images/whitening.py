@@ -1,4 +1,4 @@
-"""Whitening of natural images: flatten their 1/f amplitude spectrum, and remove the highest frequencies."""
+"""Whiten natural images: flatten their 1/f amplitude spectrum, and remove the highest frequencies."""
 
 from typing import Any, overload
 
@@ -8,14 +8,14 @@ import numpy.typing as npt
 from sparsam.images.stacks import Image, Images, as_image_list, floating_dtype, image_names, stack_to_list
 
 CUTOFF = 0.4
-"""Frequency in cycles per pixel where the low-pass half of the filter has fallen to 1/e."""
+"""Frequency, in cycles per pixel, at which the low-pass factor of the filter has fallen to 1/e."""
 
 WRAPPED = 2
-"""Width in pixels of the rim that is spoiled because the FFT takes the opposite rim for its neighbor."""
+"""Width in pixels of the rim that is wrong because the FFT treats the opposite rim as its neighbor."""
 
 
 def whitening_filter(height: int, width: int) -> npt.NDArray[np.float64]:
-    """Gain of the whitening filter, f exp(-(f/0.4)^4), at the frequencies of :func:`numpy.fft.rfft2`.
+    """Compute the gain of the whitening filter, f exp(-(f/0.4)^4), at the frequencies of :func:`numpy.fft.rfft2`.
 
     Parameters
     ----------
@@ -46,39 +46,39 @@ def whiten(images: npt.NDArray[Any]) -> npt.NDArray[Any]: ...
 @overload
 def whiten(images: Images) -> npt.NDArray[Any] | list[Image]: ...
 def whiten(images: Images) -> npt.NDArray[Any] | list[Image]:
-    r"""Whiten images as Olshausen & Field (1996) did, whose pictures are the CS294A notes' data.
+    r"""Whiten images like Olshausen & Field (1996), whose images are the CS294A notes' data.
 
-    The amplitude of natural images falls as 1/f with the spatial frequency f, so that neighboring pixels say
-    nearly the same. Each image is centered, its spectrum multiplied by
+    The amplitude of natural images falls as 1/f with the spatial frequency f, so that neighboring pixels are
+    strongly correlated. Each image is centered, its spectrum is multiplied by
 
     .. math:: f \, \exp(-(f / 0.4)^4), \qquad f \text{ in cycles per pixel},
 
-    and the result scaled to unit variance. The factor f levels the spectrum; the exponential takes away the
-    highest frequencies, which hold mostly noise, and the corners of the square frequency grid, which would
-    favor the diagonals. Seen in the picture: edges stay, shading goes.
+    and the result is scaled to unit variance. The factor f flattens the spectrum; the exponential removes the
+    highest frequencies, which are mostly noise, and the corners of the square frequency grid, which would favor
+    the diagonals. In the result edges remain, and shading disappears.
 
-    The FFT takes the left rim of an image for the neighbor of its right rim, and the top for that of the
-    bottom. This spoils the outermost 2 pixels (on a photograph by 1.5 standard deviations, by 0.3 at the
-    third, less and less farther in): keep them clear with ``sample_patches(..., border=2)``.
+    The FFT treats the left rim of an image as the neighbor of its right rim, and the top as that of the bottom. This
+    makes the outermost 2 pixels wrong (in a photograph by 1.5 standard deviations; by 0.3 at the third pixel, and
+    less farther in): leave them out with ``sample_patches(..., border=2)``.
 
     Parameters
     ----------
     images : ndarray, iterable of array-likes, or mapping of names to them
-        Gray images (height, width) or color images (height, width, 3) of any sizes, or one array that holds
-        a stack of them (its shapes: :func:`~.stacks.stack_to_list`). Of a mapping the keys name the images in errors.
-        Of a color image each channel is filtered for itself, and all three are scaled by one common factor.
+        Gray images (height, width) or color images (height, width, 3) of any sizes, or one array with a stack of them
+        (for its shapes see :func:`~.stacks.stack_to_list`). The keys of a mapping name the images in errors. The
+        channels of a color image are filtered separately, and scaled by one common factor.
 
     Returns
     -------
     whitened : ndarray or list of ndarrays
-        An array for an array, a list for everything else; the shapes are kept. Each image has mean 0 (in
-        color, each channel) and variance 1, whatever its units were: scaling an image does not change the
-        result. Floating types are kept, others become float64; the arithmetic is float64.
+        An array for an array, a list for everything else, with the same shapes. Each image (each channel of a color
+        image) has mean 0, and each image variance 1: scaling an image does not change the result. Floating types are
+        kept, others become float64; the arithmetic is float64.
 
     Raises
     ------
     ValueError
-        If an image is constant (it has no variance to scale), holds NaN or infinity, or is no image.
+        If an image is constant (it has no variance to scale), contains NaN or infinity, or has a wrong shape or type.
 
     References
     ----------
@@ -109,15 +109,15 @@ def whiten(images: Images) -> npt.NDArray[Any] | list[Image]:
 
 
 def _whiten_one(image: Image, name: str) -> npt.NDArray[np.float64]:
-    """Filter one image in float64; errors call it by `name`."""
+    """Filter one image in float64; errors name it `name`."""
     image = image.astype(np.float64)
     if not np.isfinite(image).all():
         raise ValueError(f"{name} contains NaN or infinity")
     if (image == image[0, 0]).all():
         raise ValueError(f"{name} is constant: it has no variance to scale to 1; leave it out of the images")
-    # By a power of two, which is exact, so that no square over- or underflows.
+    # Scale by a power of two, which is exact, so that squares neither over- nor underflow.
     image = np.ldexp(image, -np.frexp(np.abs(image).max())[1])
-    image -= image.mean(axis=(0, 1))  # the filter would do it too, but less exactly
+    image -= image.mean(axis=(0, 1))  # the filter removes the mean too, but less precisely
     height, width = image.shape[:2]
     gain = whitening_filter(height, width).reshape(height, -1, *[1] * (image.ndim - 2))
     spectrum = gain * np.fft.rfft2(image, axes=(0, 1))

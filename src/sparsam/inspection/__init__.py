@@ -1,6 +1,6 @@
-"""Inspection of what was learned: Gabor functions nearest to filters, hidden units, invariance of outputs.
+"""Inspection of fitted networks: Gabor functions fitted to filters, hidden units, invariance of outputs.
 
-Names are imported when first used.
+Names are imported on first use.
 """
 
 import lazy_loader

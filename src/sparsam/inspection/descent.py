@@ -1,4 +1,4 @@
-"""Whether more iterations would help a training that did not converge."""
+"""Judge whether more iterations would help a training that did not converge."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 __all__ = ["NO_MORE_ITERATIONS", "still_descends"]
 
-FEW_ITERATIONS = 40  # of which the last quarter says too little
+FEW_ITERATIONS = 40  # fewer iterations are too few to judge by their last quarter
 
 NO_MORE_ITERATIONS = (
-    "More iterations would hardly help, for in the last quarter of them neither J nor its gradient has become much "
-    "smaller. Standardize X, raise alpha, use fewer hidden units, or take a larger tol."
+    "More iterations would hardly help, because neither J nor its gradient became much smaller in the last quarter of "
+    "them. Standardize X, raise alpha, use fewer hidden units, or choose a larger tol."
 )
-"""Advice where a training no longer descends."""
+"""Advice for a training that no longer descends."""
 
 
 def still_descends(J: Sequence[float], gradient_norm: Sequence[float]) -> bool:
-    """Tell whether the last quarter of a training halved the least gradient, or took 1/1000 of J's whole decrease.
+    """Return whether the last quarter of a training halved the smallest gradient, or made 1/1000 of J's decrease.
 
     Parameters
     ----------
     J, gradient_norm : sequences of float
-        Of each iterate, from the initial weights on.
+        Values at each iterate, from the initial weights on.
     """
     if len(J) < FEW_ITERATIONS:
         return True

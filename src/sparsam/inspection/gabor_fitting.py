@@ -1,7 +1,8 @@
 """Least squares fits of Gabor functions.
 
-They are separable (variable projection; Golub and Pereyra, 1973): amplitude, phase and offset are linear and solved for
-at every step, the six others move by Levenberg and Marquardt's steps. All filters and all starts are one batch.
+The problem is separable (variable projection; Golub and Pereyra, 1973): amplitude, phase and offset are linear, and
+solved for at every step; the other six parameters are found by Levenberg and Marquardt's method. All filters and all
+starts are computed as one batch.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ __all__ = ["Grid", "basis", "bounds", "linearized", "nearest", "projected"]
 Array = NDArray[np.float64]
 
 LEAST_CYCLES = 0.5  # of the carrier within the envelope, from -2 to +2 of its standard deviations
-LEAST_WIDTH = 0.5  # pixels; a narrower envelope is a single pixel, of which every frequency is true
+LEAST_WIDTH = 0.5  # pixels; a narrower envelope is a single pixel, which any frequency fits
 
-# Where the fit starts: the best of these in each group of one orientation and one frequency, for the best groups.
+# The bank of starts: each group has one orientation and one frequency; a fit starts from the best of the best groups.
 N_ORIENTATIONS, N_FREQUENCIES, N_CENTERS = 12, 5, 5
 CYCLES_IN_WIDTH = (0.2, 0.45)  # frequency times width across the stripes
 ELONGATIONS = (1.0, 2.0)
 N_STARTS, N_FINALISTS = 5, 2
-FIRST_STEPS, MOST_STEPS = 10, 150
-AT_ONCE = 256  # filters, for the sake of memory
-SETTLED = 1e-10  # relative to the filter's variance, the decrease of the squared error in a step
+FIRST_STEPS, MAX_STEPS = 10, 150
+AT_ONCE = 256  # filters fitted at a time, to limit memory
+SETTLED = 1e-10  # smallest decrease of the squared error in a step, relative to the filter's variance
 
 
 class Grid(NamedTuple):
@@ -39,7 +40,7 @@ class Grid(NamedTuple):
 
     @classmethod
     def of(cls, height: int, width: int) -> Grid:
-        """Make that of a patch."""
+        """Make the grid of a patch."""
         y, x = np.mgrid[:height, :width].astype(np.float64)
         return cls(x.ravel(), y.ravel(), height, width)
 
@@ -48,7 +49,7 @@ class Grid(NamedTuple):
 
 
 def nearest(v: Array, grid: Grid) -> Array:
-    """Parameters (n_filters, 6) nearest to the filters v (n_filters, n_pixels), whose means are 0."""
+    """Find the parameters (n_filters, 6) of the best fits to filters v (n_filters, n_pixels) with mean 0."""
     at_once = [_nearest(v[start : start + AT_ONCE], grid) for start in range(0, len(v), AT_ONCE)]
     return np.concatenate([np.empty((0, 6)), *at_once])
 
@@ -59,20 +60,20 @@ def _nearest(v: Array, grid: Grid) -> Array:
     p, left = _refined(np.repeat(v, n_starts, axis=0), starts.reshape(-1, 6), grid, FIRST_STEPS)
     best = np.argsort(left.reshape(n_filters, n_starts), axis=1)[:, :N_FINALISTS]
     p = np.take_along_axis(p.reshape(starts.shape), best[..., None], axis=1)
-    p, left = _refined(np.repeat(v, N_FINALISTS, axis=0), p.reshape(-1, 6), grid, MOST_STEPS)
+    p, left = _refined(np.repeat(v, N_FINALISTS, axis=0), p.reshape(-1, 6), grid, MAX_STEPS)
     first = np.argmin(left.reshape(n_filters, N_FINALISTS), axis=1)
     return p.reshape(n_filters, N_FINALISTS, 6)[np.arange(n_filters), first]
 
 
 def _starts(v: Array, grid: Grid) -> Array:
-    """Of the bank, the best of each of the best groups: (n_filters, N_STARTS, 6)."""
+    """Choose the starts from the bank, the best of each of the best groups: (n_filters, N_STARTS, 6)."""
     best, explained = [], []
     for group in _bank(grid):
         phi = basis(group, grid)
         phi -= phi.mean(axis=1, keepdims=True)
         gram = _gram(phi)
         b = np.moveaxis(phi, 2, 1) @ v.T  # (bank, 2, n_filters)
-        energy = np.sum(b * np.linalg.solve(gram, b), axis=1)  # of v's projection onto the two
+        energy = np.sum(b * np.linalg.solve(gram, b), axis=1)  # of v's projection onto the two functions
         best.append(group[np.argmax(energy, axis=0)])
         explained.append(energy.max(axis=0))
     order = np.argsort(np.stack(explained), axis=0)[: -N_STARTS - 1 : -1]
@@ -80,7 +81,7 @@ def _starts(v: Array, grid: Grid) -> Array:
 
 
 def _bank(grid: Grid) -> Iterator[Array]:
-    """Give parameters (n, 6) that cover the patch, a group for each orientation and frequency."""
+    """Yield parameters (n, 6) that cover the patch, a group for each orientation and frequency."""
     longer = max(grid.height, grid.width)
     centers = [(np.arange(N_CENTERS) + 0.5) / N_CENTERS * side - 0.5 for side in (grid.width, grid.height)]
     for theta in np.arange(N_ORIENTATIONS) * np.pi / N_ORIENTATIONS:
@@ -100,12 +101,12 @@ def _bank(grid: Grid) -> Iterator[Array]:
 
 
 def bounds(p: Array, grid: Grid) -> tuple[Array, Array]:
-    """Lower and upper bounds of each parameter, where they depend on each other in the order of the parameters."""
+    """Compute lower and upper bounds of each parameter, which may depend on the parameters before it."""
     longer = max(grid.height, grid.width)
     low, high = np.empty_like(p), np.empty_like(p)
     low[:, :2], high[:, :2] = -0.5, (grid.width - 0.5, grid.height - 0.5)
     low[:, 2], high[:, 2] = -np.inf, np.inf
-    # Beyond half a cycle per pixel along either axis the pixels show a lower frequency.
+    # Beyond half a cycle per pixel along either axis, sampling at the pixels shows a lower frequency.
     low[:, 3] = np.log(LEAST_CYCLES / 4 / longer)
     high[:, 3] = np.log(0.5 / np.maximum(np.abs(np.cos(p[:, 2])), np.abs(np.sin(p[:, 2]))))
     ln_f = np.clip(p[:, 3], low[:, 3], high[:, 3])
@@ -116,7 +117,7 @@ def bounds(p: Array, grid: Grid) -> tuple[Array, Array]:
 
 
 class _Parts(NamedTuple):
-    """What function and slopes share, each (n, n_pixels) or (n, 1)."""
+    """Values that the function and its slopes share, each (n, n_pixels) or (n, 1)."""
 
     cos: Array
     sin: Array
@@ -140,36 +141,37 @@ def _parts(p: Array, grid: Grid) -> _Parts:
 
 
 def basis(p: Array, grid: Grid) -> Array:
-    """The two functions whose combinations are all phases: (n, n_pixels, 2)."""
+    """Compute the two functions whose linear combinations have all phases: (n, n_pixels, 2)."""
     parts = _parts(p, grid)
     return np.stack([parts.g_cos, parts.g_sin], axis=2)
 
 
 def _gram(phi: Array) -> Array:
     gram = np.moveaxis(phi, 2, 1) @ phi
-    # Where the two hardly differ within the patch, nearly the same fit with small coefficients.
+    # Regularized: if the two functions hardly differ within the patch, the coefficients stay small.
     return gram + 1e-13 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(2) + 1e-300 * np.eye(2)
 
 
 def projected(phi: Array, v: Array) -> tuple[Array, Array]:
-    """Coefficients (n, 2) of v on the basis, and what it leaves (n, n_pixels)."""
+    """Compute the coefficients (n, 2) of v on the basis, and the residual (n, n_pixels)."""
     b = np.einsum("bpk,bp->bk", phi, v)
     coefficients = np.linalg.solve(_gram(phi), b[..., None])[..., 0]
     return coefficients, v - np.einsum("bpk,bk->bp", phi, coefficients)
 
 
 def linearized(p: Array, v: Array, grid: Grid) -> tuple[Array, Array]:
-    """Residual r (n, n_pixels), and the slopes of the fit (n, n_pixels, 6) at the best coefficients.
+    """Compute the residual r (n, n_pixels), and the slopes of the fit (n, n_pixels, 6) at the best coefficients.
 
     With m = g (a cos(psi) + b sin(psi)), psi = 2 pi f x', and d = dm/dpsi ::
 
         dm/dx' = 2 pi f d - x'/s_x^2 m        dm/dy' = -y'/s_y^2 m
         dx'/dtheta = y'                       dy'/dtheta = -x'
-        dm/d(ln f) = 2 pi f x' d - x'^2/s_x^2 m       (s_x is f s_x over f)
+        dm/d(ln f) = 2 pi f x' d - x'^2/s_x^2 m       (at constant f s_x)
         dm/d(ln f s_x) = x'^2/s_x^2 m         dm/d(ln s_y) = y'^2/s_y^2 m
 
-    The coefficients follow, so that of each slope only what is orthogonal to the basis counts (Kaufman's form of the
-    variable projection). The constant is a third function of the basis: means are taken away throughout.
+    The coefficients change with the parameters, so that only the part of each slope that is orthogonal to the basis
+    counts (Kaufman's form of variable projection). The constant is a third function of the basis, so means are
+    subtracted throughout.
     """
     cos, sin, f, sx, sy, u, w, g_cos, g_sin = _parts(p, grid)
     phi = np.stack([g_cos, g_sin], axis=2)
@@ -196,19 +198,19 @@ def linearized(p: Array, v: Array, grid: Grid) -> tuple[Array, Array]:
     return r, slopes
 
 
-def _refined(v: Array, p: Array, grid: Grid, most_steps: int) -> tuple[Array, Array]:
-    """Levenberg and Marquardt's steps from p, each filter by itself; parameters and squared errors."""
+def _refined(v: Array, p: Array, grid: Grid, max_steps: int) -> tuple[Array, Array]:
+    """Take Levenberg and Marquardt's steps from p, separately for each filter; return parameters and squared errors."""
     total = np.sum(v**2, axis=1)
     p, left = p.copy(), np.full(len(p), np.inf)
     damping = np.full(len(p), 1e-2)
-    open_ = np.arange(len(p))  # the others have settled
-    for _ in range(most_steps):
+    open_ = np.arange(len(p))  # fits that have not converged
+    for _ in range(max_steps):
         r, slopes = linearized(p[open_], v[open_], grid)
         left[open_] = np.sum(r**2, axis=1)
         low, high = bounds(p[open_], grid)
         normal = np.moveaxis(slopes, 2, 1) @ slopes
         downhill = np.einsum("bpk,bp->bk", slopes, r)
-        # A parameter at its bound stays where the error falls beyond it only.
+        # A parameter at its bound stays there if the error decreases only beyond it.
         free = ~(((p[open_] <= low) & (downhill < 0)) | ((p[open_] >= high) & (downhill > 0)))
         downhill = downhill * free
         normal = normal * free[:, :, None] * free[:, None, :]
@@ -219,10 +221,10 @@ def _refined(v: Array, p: Array, grid: Grid, most_steps: int) -> tuple[Array, Ar
         trial = p[open_] + step
         trial = np.clip(trial, *bounds(trial, grid))
         phi = basis(trial, grid)
-        of_trial = np.sum(projected(phi - phi.mean(axis=1, keepdims=True), v[open_])[1] ** 2, axis=1)
-        better = of_trial < left[open_]
-        decrease = np.where(better, left[open_] - of_trial, 0.0)
-        p[open_[better]], left[open_[better]] = trial[better], of_trial[better]
+        trial_error = np.sum(projected(phi - phi.mean(axis=1, keepdims=True), v[open_])[1] ** 2, axis=1)
+        better = trial_error < left[open_]
+        decrease = np.where(better, left[open_] - trial_error, 0.0)
+        p[open_[better]], left[open_[better]] = trial[better], trial_error[better]
         damping[open_] *= np.where(better, 0.3, 4.0)
         damping = np.maximum(damping, 1e-8)
         going = np.where(better, decrease > SETTLED * total[open_], damping[open_] < 1e4)

@@ -1,4 +1,4 @@
-"""How far the outputs of fitted networks move when images really are transformed."""
+"""Measure how much the outputs of fitted networks change when images are transformed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AMOUNTS = {
     "shear_x": (-0.3, -0.2, -0.1, 0.1, 0.2, 0.3),
     "shear_y": (-0.3, -0.2, -0.1, 0.1, 0.2, 0.3),
 }
-"""Pixels; radians; ln of the factor; pixels of shift a pixel: what a careless hand does to a digit."""
+"""Pixels; radians; ln of the factor; pixels of shift per pixel. They are typical of handwritten digits."""
 
 
 def invariance_report(
@@ -33,27 +33,27 @@ def invariance_report(
     image_shape: tuple[int, ...],
     transforms: Sequence[str] | Mapping[str, Sequence[float]] = FINITE_TRANSFORMS,
 ) -> pd.DataFrame:
-    """Transform images by finite amounts, and say how far the outputs of networks move.
+    """Transform images by finite amounts, and measure how much the outputs of networks change.
 
     Parameters
     ----------
     estimators : fitted estimator, or dict of name to fitted estimator
-        Several to compare, with and without tangent propagation for example.
+        Pass several to compare them, for example with and without tangent propagation.
     X : array-like of shape (n_samples, n_features)
-        An image a row, as the estimators take them; better ones that they were not trained on.
+        One image per row, in the form that the estimators take; preferably images that they were not trained on.
     y : array-like, optional
         The targets, for the score.
     image_shape : (height, width) or (height, width, 3)
     transforms : sequence of names, or dict of name to amounts
-        Default: all that `sparsam.images.transforms` has, by the amounts of `AMOUNTS`.
+        Default: all transforms in `sparsam.images.transforms`, with the amounts in `AMOUNTS`.
 
     Returns
     -------
     pandas.DataFrame
-        A row an estimator, transform and amount (0 among them), with ::
+        One row for each estimator, transform and amount (including 0), with the columns ::
 
             change      sqrt(mean_n |y(x'_n) - y(x_n)|^2), y the probabilities of a classifier, or the predictions
-            same        of a classifier, the share of samples whose predicted class stays
+            same        for a classifier, the share of samples with the same predicted class
             score       accuracy or R^2 against y on the transformed images, if y is given
 
     Raises

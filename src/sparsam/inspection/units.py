@@ -1,4 +1,4 @@
-"""What hidden units do over the data: which are dead, saturated, or constant."""
+"""Statistics of hidden units over the data: which are dead, saturated, or constant."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["RANGES", "UnitStatistics", "ends_of", "unit_statistics"]
 Array = NDArray[np.float64]
 
 RANGES = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
-ROWS = 8192  # of an array, at a time in float64
-LEAST_DEVIATION = 1e-3  # of the range; a unit that fires on a sample in a hundred thousand has three times that
-END = 0.01  # of the range, at either end: there a logistic unit's slope is a 25th of its greatest
+ROWS = 8192  # rows converted to float64 at a time
+LEAST_DEVIATION = 1e-3  # of the range; a unit that fires on one sample in a hundred thousand has three times that
+END = 0.01  # share of the range at either end, where a logistic unit's slope is at most a 25th of its maximum
 NEAR_RHO = 0.25  # relative; hidden units of trained autoencoders are nearer
 
 
 @dataclass(frozen=True)
 class UnitStatistics:
-    """Activations of hidden units over the data, an entry a unit, and what they say of the units.
+    """Statistics of the activations of hidden units over the data, with an entry per unit.
 
     Attributes
     ----------
@@ -30,16 +30,16 @@ class UnitStatistics:
     mean, deviation : arrays of shape (n_units,)
         Mean activation and its standard deviation over the samples, in the unit of the activation.
     at_low, between, at_high : arrays of shape (n_units,)
-        Shares of the samples with an activation in the lowest 1 % of its range, in the highest 1 %, and between.
+        Shares of the samples with an activation in the lowest 1 % of the range, in between, and in the highest 1 %.
     dead : boolean array of shape (n_units,)
-        The activation hardly varies: its standard deviation is below 0.001 of the range. The unit tells nothing of
-        the sample, wherever it stands.
+        The activation hardly varies: its standard deviation is below 0.001 of the range. Whatever its value, the unit
+        carries no information about the sample.
     saturated : boolean array of shape (n_units,)
-        The activation is at one of its ends on most samples, and at the upper one at least as often as between: a unit
-        that is on, or a switch. One that is merely sparse is at its lower end most of the time, too, but answers by
-        degrees where it answers.
-    constant : boolean array of shape (n_units,), or None where rho was not given or units have no range
-        Dead, with a mean activation within 25 % of rho: the sparsity penalty is met by the bias alone.
+        The activation is at one of its ends on most samples, and at the upper end at least as often as in between: the
+        unit is always on, or a switch. A unit that is merely sparse is at its lower end on most samples too, but its
+        other activations are graded.
+    constant : boolean array of shape (n_units,), or None without rho, or if units have no bounded range
+        Dead, with a mean activation within 25 % of rho: the bias alone satisfies the sparsity penalty.
     """
 
     n_samples: int
@@ -64,7 +64,7 @@ class UnitStatistics:
         hidden_activation: str = "logistic",
         rho: float | None = None,
     ) -> UnitStatistics:
-        """Tell from the first two moments, and the shares at the ends (see `ends_of`), what kind each unit is of.
+        """Classify units by the first two moments and by the shares at the ends (see `ends_of`).
 
         ``rho`` is as in `unit_statistics`.
         """
@@ -80,11 +80,11 @@ class UnitStatistics:
 
     @property
     def uninformative(self) -> NDArray[np.bool_]:
-        """Units that are dead (constant ones are) or saturated."""
+        """Mask of the units that are dead (including constant ones) or saturated."""
         return self.dead | self.saturated
 
     def shares(self) -> dict[str, float]:
-        """Shares of the units that are dead, saturated and, if rho was given, constant."""
+        """Compute the shares of units that are dead, saturated and, if rho was given, constant."""
         kinds = {"dead": self.dead, "saturated": self.saturated, "constant": self.constant}
         return {name: float(np.mean(which)) for name, which in kinds.items() if which is not None}
 
@@ -100,32 +100,32 @@ def unit_statistics(
     Parameters
     ----------
     activations : array-like of shape (n_samples, n_units), or an iterable of such chunks
-        ``autoencoder.transform(X)``; or, of more rows than memory holds, an array on disk or a generator of chunks.
+        ``autoencoder.transform(X)``; for more rows than fit into memory, an array on disk or a generator of chunks.
     hidden_activation : {"logistic", "tanh", "relu"}, default "logistic"
-        Of the units, which says between what ends they move. ReLU units have no upper end: none is saturated, and their
-        range is taken for the largest standard deviation among them.
+        Activation of the units, which determines their range. ReLU units have no upper end: none is saturated, and the
+        largest standard deviation among them replaces their range.
     rho : float, optional
-        Target of the mean activation, in (0, 1), as in `SparseAutoencoder`; of tanh units that of (z + 1)/2.
+        Target of the mean activation, in (0, 1), as in `SparseAutoencoder`; for tanh units that of (z + 1)/2.
 
     Returns
     -------
     UnitStatistics
-        ``shares()`` gives the share of each kind. A unit may be dead and saturated; constant ones are all dead.
+        ``shares()`` returns the share of each kind. A unit may be both dead and saturated; constant ones are all dead.
 
     Raises
     ------
     ValueError
-        If there are no samples, their chunks do not fit each other, a value is not finite or outside of the range, the
-        activation is unknown, or rho is not in (0, 1).
+        If there are no samples, chunks have different numbers of units, a value is not finite or outside of the range,
+        the activation is unknown, or rho is not in (0, 1).
 
     Notes
     -----
     Means and squared deviations of chunks are combined as in T. F. Chan, G. H. Golub and R. J. LeVeque, "Algorithms for
-    computing the sample variance", The American Statistician 37 (1983), which loses no digits where the mean is large.
+    computing the sample variance", The American Statistician 37 (1983), which stays precise if the mean is large.
 
     Examples
     --------
-    A graded sparse unit, a switch, and one whose bias alone meets rho:
+    A graded sparse unit, a switch, and a unit whose bias alone gives rho:
 
     >>> rng = np.random.default_rng(0)
     >>> rest = np.full(950, 0.001)
@@ -154,8 +154,8 @@ def unit_statistics(
             raise ValueError("activations has NaN or infinity")
         if z.min() < low or z.max() > high:
             raise ValueError(
-                f"activations is outside of [{low:g}, {high:g}], the range of {hidden_activation} units: give their "
-                "hidden_activation"
+                f"activations has values outside of [{low:g}, {high:g}], the range of {hidden_activation} units: pass "
+                "the right hidden_activation"
             )
         m, chunk_mean = len(z), z.mean(axis=0)
         difference = chunk_mean - mean
@@ -173,18 +173,18 @@ def unit_statistics(
 
 
 def ends_of(hidden_activation: str) -> tuple[float, float]:
-    """Return the activations up to which, and from which on, a unit is at the lower and at the upper end."""
+    """Return the limits of the ends: the largest activation at the lower end, the smallest at the upper end."""
     low, high = RANGES[hidden_activation]
     margin = END * (high - low) if high < np.inf else 0.0
     return low + margin, high - margin
 
 
 def _chunks(activations: Any) -> Iterator[Array]:
-    """Give the rows in float64, some at a time."""
+    """Yield the rows in float64, some at a time."""
     if isinstance(activations, list | tuple):
         try:
             activations = np.asarray(activations, dtype=np.float64)
-        except ValueError:  # chunks of several lengths
+        except ValueError:  # chunks of different lengths
             activations = list(activations)
     arrays = [activations] if getattr(activations, "ndim", None) == 2 else activations
     for array in arrays:

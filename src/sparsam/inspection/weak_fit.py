@@ -1,6 +1,6 @@
-"""What is wrong with a fitted autoencoder that explains next to nothing, or most of whose units do nothing.
+"""Diagnose a fitted autoencoder that explains next to nothing, or whose hidden units mostly do nothing.
 
-One wording for all that speak of a fit: its warning, the command line, the table and the page of a study, the report.
+The fit's warning, the command line, the table and the page of a study, and the report all use the same words.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 Array = NDArray[np.floating]
 
 LEAST_EXPLAINED = 0.01
-"""Share of the inputs' variance that a fit explains which has learned anything."""
+"""Smallest share of the inputs' variance that a useful fit explains."""
 
 MOST_UNINFORMATIVE = 0.5  # share of the hidden units
 
@@ -35,31 +35,30 @@ WEAKNESSES = {
     "unexplained": f"explains under {LEAST_EXPLAINED:.0%} of the variance of its inputs".replace("%", " %"),
     "uninformative": "has mostly units that are dead, saturated or constant",
 }
-"""What is wrong with a fit: the word in a study's table, and the words for it."""
+"""Kinds of weak fits: the word in a study's table, and a description."""
 
-NO_QUALITY = f"\N{EN DASH}: not counted, for the network {' or '.join(WEAKNESSES.values())}"
-"""Remark on a picture of filters that are none."""
+NO_QUALITY = f"\N{EN DASH}: not counted, because the network {' or '.join(WEAKNESSES.values())}"
+"""Remark below a picture of filters whose quality is not counted."""
 
 SCALE = {"logistic": 0.8 / 6, "identity": 1.0}
-"""Standard deviation of inputs that suits the default alpha and beta, by the activation of the outputs: that of the
+"""Standard deviation of inputs for which the default alpha and beta are suitable, by the output activation: that of the
 notes' patches, three standard deviations to either side of 0.5 in [0.1, 0.9]; and that of standardized features."""
 
-LEAST_FACTOR = 10.0  # by which to lower alpha and beta where the scale of the data is no reason to
+LEAST_FACTOR = 10.0  # by which to lower alpha and beta if the scale of the data does not determine it
 
 
 @dataclass(frozen=True)
 class WeakFit:
-    """What is wrong with a fit.
+    """Diagnosis of a weak fit.
 
     Attributes
     ----------
     kind : {"unexplained", "uninformative"}
         See `WEAKNESSES`.
     text : str
-        In sentences, with what to change.
+        Description, with advice.
     at_minimum : bool
-        Whether the training arrived at a minimum of J, as far as the precision goes. Where it did not, this fit may
-        lack nothing but iterations.
+        Whether the training reached a minimum of J within the precision. If not, more iterations may be enough.
     """
 
     kind: Literal["unexplained", "uninformative"]
@@ -68,9 +67,9 @@ class WeakFit:
 
 
 def explained_variance(squared_error: float, variance: float) -> float:
-    """Share of the inputs' variance that their reconstructions explain, R^2; NaN of inputs that do not vary.
+    """Compute the share of the inputs' variance that their reconstructions explain, R^2; NaN for constant inputs.
 
-    1 - sum_n s_n |y_n - x_n|^2 / sum_n s_n |x_n - mean x|^2: 0 of the best constant, 1 of a perfect reconstruction.
+    1 - sum_n s_n |y_n - x_n|^2 / sum_n s_n |x_n - mean x|^2: 0 for the best constant, 1 for a perfect reconstruction.
 
     Parameters
     ----------
@@ -83,25 +82,25 @@ def explained_variance(squared_error: float, variance: float) -> float:
 
 
 def total_variance(X: Array) -> float:
-    """Variance of the rows of X, summed over the features; exactly 0 where they are all the same."""
+    """Compute the variance of the rows of X, summed over the features; exactly 0 if all rows are equal."""
     return float(X.var(axis=0, dtype=np.float64).sum()) if np.ptp(X, axis=0).any() else 0.0
 
 
 def diagnose_fit(
     network: Any, stop_reason: str, explained: float, variance: float, n_features: int, units: UnitStatistics
 ) -> WeakFit | None:
-    """Say what is wrong with a fitted autoencoder, if anything is.
+    """Diagnose a fitted autoencoder; return None if it is not weak.
 
     Parameters
     ----------
     network : SparseAutoencoder
-        Whose hyperparameters are looked at.
+        Its hyperparameters are used for advice.
     stop_reason : str
         Why its training stopped.
     explained : float
-        See `explained_variance`; NaN is not held against it.
+        See `explained_variance`; NaN is ignored.
     variance : float
-        Of the inputs, summed over the features.
+        Variance of the inputs, summed over the features.
     n_features : int
     units : UnitStatistics
     """
@@ -115,7 +114,7 @@ def diagnose_fit(
         found = f"The network {WEAKNESSES['unexplained']} (R^2 = {explained:.2g})"
         found += f", and {poor} dead, saturated or constant." if poor else "."
         if not at_minimum:
-            return WeakFit("unexplained", f"{found} The training has not arrived at a minimum.", at_minimum)
+            return WeakFit("unexplained", f"{found} The training has not reached a minimum.", at_minimum)
         because = f"{_cause(network, deviation)} {_remedies(network, deviation)}"
         return WeakFit("unexplained", f"{found} {because}", at_minimum)
     if units.uninformative.mean() > MOST_UNINFORMATIVE:
@@ -125,7 +124,7 @@ def diagnose_fit(
 
 
 def _poor_units(units: UnitStatistics) -> str:
-    """Count the units that are uninformative, as the subject of a sentence; empty if there is none."""
+    """Return the subject of a sentence about the uninformative units, with their number; empty if there is none."""
     n, n_poor = len(units.dead), int(units.uninformative.sum())
     if n_poor == n:
         return {1: "the only hidden unit is", 2: "both hidden units are"}.get(n, f"all {n} hidden units are")
@@ -133,10 +132,10 @@ def _poor_units(units: UnitStatistics) -> str:
 
 
 def _cause(network: Any, deviation: float) -> str:
-    """Say why a minimum of J explains nothing."""
+    """Describe why a minimum of J explains nothing."""
     weights = _penalties(network)
     if not weights:
-        return "Neither alpha nor beta stands in the way of the error."
+        return "This is not due to penalties, since alpha and beta are 0."
     outweigh = f"{' and '.join(weights)} outweigh{'' if len(weights) > 1 else 's'} the squared error"
     return (
         f"At this scale of the data (standard deviation {_short(deviation)}) {outweigh}, so that weights that do "
@@ -145,13 +144,14 @@ def _cause(network: Any, deviation: float) -> str:
 
 
 def _remedies(network: Any, deviation: float) -> str:
-    """Say what to change, the better remedy first: contrast, where that of the data is low; else alpha and beta.
+    """Advise what to change, the better remedy first: the contrast of the data if it is low, otherwise alpha and beta.
 
-    Data of c times the contrast have squared errors of c^2 times the size, so that alpha and beta weigh less by that.
+    With c times the contrast, squared errors are c^2 times as large, and the relative weight of alpha and beta is
+    smaller by this factor.
     """
     weights = _penalties(network)
     if not weights:
-        return "Begin at other weights (random_state), or use another hidden_activation."
+        return "Start from other weights (random_state), or use another hidden_activation."
     low = _low_contrast(network, deviation)
     factor = low**2 if low else LEAST_FACTOR
     lower = " and ".join(f"{name} to {_short(value / factor)}" for name, value in weights.items())
@@ -162,17 +162,17 @@ def _remedies(network: Any, deviation: float) -> str:
 
 
 def _use_of_units(network: Any, deviation: float) -> str:
-    """Say why a network that explains something has mostly units that do not move, and what to change."""
+    """Describe why a network that explains something has mostly uninformative units, and what to change."""
     low = _low_contrast(network, deviation)
     return (
-        f"Either alpha, {_short(network.alpha)}, is so small that large weights behind units that hardly move make up "
-        f"for it: raise alpha. {f'{_stretch(network, low)}, at the usual alpha and beta. ' if low else ''}Or there are "
-        "more units than the data have a use for: lower n_components."
+        f"Either alpha, {_short(network.alpha)}, is so small that large weights compensate for activations that hardly "
+        f"vary: raise alpha. {f'{_stretch(network, low)}, at the usual alpha and beta. ' if low else ''}Or there are "
+        "more units than the data need: lower n_components."
     )
 
 
 def _low_contrast(network: Any, deviation: float) -> float | None:
-    """By how much the data fall short of a suitable contrast, if by much."""
+    """Compute the factor by which the contrast of the data is too low; None if it is not much too low."""
     ratio = SCALE[network.output_activation] / deviation
     return ratio if ratio**2 > LEAST_FACTOR else None
 
@@ -183,7 +183,7 @@ def _stretch(network: Any, ratio: float) -> str:
 
 
 def _penalties(network: Any) -> dict[str, float]:
-    """Weights of the penalties that take part in J, by name."""
+    """Return the positive weights of the penalties, by name."""
     weights = {"alpha": float(network.alpha), "beta": float(network.beta)}
     return {name: value for name, value in weights.items() if value > 0}
 
@@ -193,15 +193,15 @@ def _short(number: float) -> str:
 
 
 def examine_fit(network: Any, X: ArrayLike, units: UnitStatistics | None = None) -> WeakFit | None:
-    """Say what is wrong with a fitted autoencoder by the data it was fitted on: see `diagnose_fit`.
+    """Diagnose a fitted autoencoder with the data it was fitted on; see `diagnose_fit`.
 
     Parameters
     ----------
     network : SparseAutoencoder
-        Of a model of version 0.1.0, which does not know what it explains, that is computed.
+        For a model of version 0.1.0, which does not store its explained variance, that is computed.
     X : array or DataFrame of shape (n_samples, n_features)
     units : UnitStatistics, optional
-        What the hidden units do on X, where that has been looked at.
+        Statistics of the hidden units on X, if they have been computed already.
     """
     if units is None:
         codes = np.asarray(network.transform(X))

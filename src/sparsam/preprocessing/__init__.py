@@ -1,4 +1,4 @@
-"""Transformers that prepare data for the networks: fitted once, saved with the model, applied to what comes later."""
+"""Transformers that prepare data for the networks: fitted once, saved with the model, applied to new data."""
 
 from typing import TYPE_CHECKING
 

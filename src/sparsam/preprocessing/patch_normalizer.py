@@ -1,4 +1,4 @@
-"""Normalization of image patches with a scale that is kept."""
+"""Normalization of image patches by a scale found in a fit."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from sparsam.images.patches import deviation_limit, patch_deviations, scale_devi
 
 __all__ = ["PatchNormalizer"]
 
-FAR = 2.0  # limits; 2 % of patches of natural images have a value beyond, of MNIST's digits none
+FAR = 2.0  # multiple of the limit; 2 % of patches of natural images have a value beyond it, none of MNIST's digits
 MOST_FAR, LEAST_SPREAD = 0.05, 0.1
 
 
 class PatchNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    r"""Scale image patches into [0.1, 0.9] by the scale of the patches that it was fitted on.
+    r"""Scale image patches into [0.1, 0.9] by the scale of the patches in the fit.
 
-    From each patch its own mean is subtracted. What is left is cut off at :math:`\pm p_{std}`, three standard
-    deviations of all values that `fit` has seen, and
+    First each patch's own mean is subtracted. The deviations are clipped to :math:`\pm p_{std}`, three standard
+    deviations of all deviations in the fit, and
 
     .. math:: p \leftarrow 0.4 \, (p / p_{std} + 1) + 0.1 .
 
-    Unlike :func:`sparsam.images.normalize_patches`, which takes the scale of whatever it is given, new patches are
-    scaled as those of the training were: the code of a patch does not depend on the others beside it.
+    Unlike :func:`sparsam.images.normalize_patches`, which uses the scale of the patches it is given, new patches are
+    scaled like those of the training, so that the code of a patch does not depend on other patches.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class PatchNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_patches, n_pixels)
-            A patch a row, in any units.
+            One patch per row, in any units.
         y : None
             Ignored.
 
@@ -79,12 +79,12 @@ class PatchNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[Any]:
-        """Normalize patches by the scale of those that were fitted.
+        """Normalize patches by the scale of those in the fit.
 
         Parameters
         ----------
         X : array-like of shape (n_patches, n_pixels)
-            In the units of the patches that were fitted.
+            In the units of the patches in the fit.
 
         Returns
         -------
@@ -94,13 +94,13 @@ class PatchNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has another number of columns, NaN or infinity.
+            If X has another number of columns, or contains NaN or infinity.
 
         Warns
         -----
         UserWarning
-            If more than 5 % of the patches reach beyond twice the limit, or all of them vary by less than a tenth of
-            what the fitted ones did: they seem to be in other units.
+            If more than 5 % of the patches have values beyond twice the limit, or the standard deviation of all is less
+            than a tenth of that in the fit: they seem to be in other units.
         """
         check_is_fitted(self)
         deviations, exponent = patch_deviations(self._validated(X, reset=False))
@@ -109,17 +109,17 @@ class PatchNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return scale_deviations(deviations, limit)
 
     def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
-        """Undo the scaling; patch means, and what was cut off, are lost.
+        """Undo the scaling; patch means, and values beyond the limit, are lost.
 
         Parameters
         ----------
         X : array-like of shape (n_patches, n_pixels)
-            Normalized patches, or reconstructions of such.
+            Normalized patches, or reconstructions of them.
 
         Returns
         -------
         deviations : ndarray of shape (n_patches, n_pixels)
-            Deviations from the patch means, in the units of the patches that were fitted.
+            Deviations from the patch means, in the units of the patches in the fit.
         """
         check_is_fitted(self)
         scaled = self._validated(X, reset=False)
@@ -140,13 +140,13 @@ def _warn_of_other_units(deviations: NDArray[Any], limit: float) -> None:
     far = float((np.abs(deviations).max(axis=1) > FAR * limit).mean())
     spread = deviation_limit(deviations)
     if far > MOST_FAR:
-        found = f"{far:.0%} of the patches reach far beyond the range of those that were fitted, and are cut off"
+        found = f"{far:.0%} of the patches reach far beyond the range of those in the fit, and are clipped"
     elif 0 < spread < LEAST_SPREAD * limit and len(deviations) > 1:
-        found = f"the patches vary by {spread / limit:.1%} of what those did that were fitted"
+        found = f"the standard deviation of the patches is {spread / limit:.1%} of that in the fit"
     else:
         return
     warnings.warn(
-        f"{found}: give them in the units of the training (whitened alike, and not normalized before)",
+        f"{found}: pass them in the units of the training (whitened in the same way, and not yet normalized)",
         UserWarning,
         stacklevel=3,
     )

@@ -11,20 +11,20 @@ Array = NDArray[np.float64]
 
 
 def logistic(a: Array) -> Array:
-    """1 / (1 + exp(-a)), without overflow: exp is taken of -|a| only."""
+    """Compute 1 / (1 + exp(-a)) without overflow, since only exp(-|a|) is used."""
     e = np.exp(-np.abs(a))
     return np.where(a >= 0, 1.0, e) / (1.0 + e)
 
 
 def softmax(a: Array) -> Array:
-    """exp(a_k) / sum_j exp(a_j) along each row; the same of a - max a, which cannot overflow (PRML eq. 4.104)."""
+    """Compute exp(a_k) / sum_j exp(a_j) along each row, from a - max a, which cannot overflow (PRML eq. 4.104)."""
     e = np.exp(a - a.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 
 
-# Elementwise ones, of which hidden units may have any.
+# Elementwise activations, which hidden units may have.
 ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
-    # h(a), and the slope h'(a) written in terms of z = h(a)
+    # h(a), and the slope h'(a) as a function of z = h(a)
     "logistic": (logistic, lambda z: z * (1.0 - z)),  # d/da 1/(1 + e^-a) = e^-a/(1 + e^-a)^2 = z (1 - z)
     "tanh": (np.tanh, lambda z: 1.0 - z * z),  # PRML eq. 5.60
     "relu": (lambda a: np.maximum(a, 0.0), lambda z: (z > 0).astype(float)),
@@ -32,7 +32,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
 }
 
 CURVATURES: dict[str, Callable[[Array], Array]] = {
-    # h''(a) in terms of z = h(a): d/da of the slopes above, by the chain rule d/dz times h'
+    # h''(a) as a function of z = h(a): d/da of the slopes above, by the chain rule d/dz times h'
     "logistic": lambda z: z * (1.0 - z) * (1.0 - 2.0 * z),
     "tanh": lambda z: -2.0 * z * (1.0 - z * z),
     "relu": np.zeros_like,

@@ -1,4 +1,4 @@
-"""Error functions that are a mean of E_n, and delta at the outputs."""
+"""Error functions that are a mean of E_n, and their delta at the outputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["error_of_each"]
 def error_of_each(
     error: str, output_activation: str, a: Array, y: Array, t: Array, transition: ArrayLike | None = None
 ) -> tuple[Array, Array]:
-    """E_n and delta_n = dE_n/da_n at the outputs y = h(a): arrays (n_samples,) and (n_samples, n_outputs)."""
+    """Compute E_n and delta_n = dE_n/da_n at the outputs y = h(a): (n_samples,) and (n_samples, n_outputs)."""
     if error == "squared_error":
         # E = 1/2 sum_k e_k^2 with e = y - t, so dE/dy_k = e_k.
         e = y - t
@@ -33,7 +33,7 @@ def error_of_each(
         ln_y = shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
         # dE/dy_k = -t_k/y_k, and again dy_k/da_r = y_k (I_kr - y_r):
         #   delta_r = -sum_k t_k (I_kr - y_r) = y_r sum_k t_k - t_r,
-        # which is y_r - t_r as the targets sum to 1 (PRML eq. 4.109), but for the rounding of the targets themselves.
+        # which is y_r - t_r, since the targets sum to 1 (PRML eq. 4.109) up to their own rounding.
         return -np.sum(t * ln_y, axis=1), y * np.sum(t, axis=1, keepdims=True) - t
 
     if error == "cross_entropy" and output_activation == "logistic":
@@ -45,7 +45,7 @@ def error_of_each(
         return E, y - t
 
     if error == "noisy_cross_entropy" and output_activation == "softmax":
-        # The label j is given if the truth is any i and the noise takes i to j: p_j = sum_i y_i T_ij, and
+        # The label j is given if the truth is some i and the noise changes i to j: p_j = sum_i y_i T_ij, and
         #   E = -sum_j t_j ln p_j.
         T = np.asarray(transition, dtype=float)
         p = y @ T
@@ -56,7 +56,7 @@ def error_of_each(
         return -np.sum(t * np.log(p), axis=1), y * (np.sum(t, axis=1, keepdims=True) - q)
 
     if error == "noisy_cross_entropy" and output_activation == "logistic":
-        # The label 1 is given where the truth is 1 and kept, or 0 and flipped (PRML exercise 5.4 has T_01 = T_10):
+        # The label 1 is given if the truth is 1 and kept, or 0 and flipped (PRML exercise 5.4 has T_01 = T_10):
         #   p = (1 - T_10) y + T_01 (1 - y),        E = -sum_k [t_k ln p_k + (1 - t_k) ln(1 - p_k)].
         T = np.asarray(transition, dtype=float)
         p = (1 - T[1, 0]) * y + T[0, 1] * (1 - y)
@@ -66,5 +66,5 @@ def error_of_each(
 
     raise ValueError(
         f"no derivation for the error {error!r} with {output_activation!r} outputs: squared_error takes any outputs, "
-        "cross_entropy and noisy_cross_entropy softmax or logistic ones, gaussian_error identity ones"
+        "cross_entropy and noisy_cross_entropy take softmax or logistic ones, gaussian_error takes identity ones"
     )

@@ -1,6 +1,6 @@
 """Numerical gradients, and the comparison of a gradient with them.
 
-Works on any function of a NumPy vector; it knows nothing of the engine.
+It works for any function of a NumPy vector, independently of the engine.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ sum_k weight_k (f(x + k step) - f(x - k step)) / step."""
 def numerical_gradient(
     f: Callable[[Array], float | Array], theta: ArrayLike, step: float = 1e-4, *, order: int = 2
 ) -> Array:
-    """Gradient of a scalar function, or of several at once, by central differences, one coordinate at a time.
+    """Compute the gradient of a scalar function, or of several at once, by central differences of one coordinate each.
 
     ::
 
         order 2:  (f(x + step) - f(x - step)) / (2 step)
         order 4:  (8 (f(x + step) - f(x - step)) - (f(x + 2 step) - f(x - 2 step))) / (12 step)
 
-    whose truncation errors are about step^2 f'''/6 and step^4 f'''''/30.
+    The truncation errors are about step^2 f'''/6 and step^4 f'''''/30.
 
     Parameters
     ----------
     f : callable
         Takes a float64 array of theta's shape, returns a float, or an array of the values of several functions.
     theta : array of any shape
-        Where.
+        Point at which to differentiate.
     step : float, default 1e-4
-        The notes' step: its truncation error and the rounding of f about balance in float64 for functions of order 1.
-        Use 1e-3 with ``order=4``.
+        The notes' step: in float64, for functions of order 1, its truncation error is about as large as the rounding
+        error of f. Use 1e-3 with ``order=4``.
     order : {2, 4}, default 2
-        4 where the third derivatives are large, as in tangent propagation.
+        Use 4 if the third derivatives are large, as in tangent propagation.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def numerical_gradient(
 
 
 def relative_difference(one: ArrayLike, other: ArrayLike) -> float:
-    """|one - other| / |one + other| in the Euclidean norm: the notes' measure; 0 if both are 0.
+    """Compute |one - other| / |one + other| in the Euclidean norm, the notes' measure; 0 if both are 0.
 
     Examples
     --------
@@ -97,17 +97,17 @@ def relative_difference(one: ArrayLike, other: ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """Outcome of `check_gradient`.
+    """Result of `check_gradient`.
 
     Attributes
     ----------
     relative_errors : dict of str to float
-        One a block: |n - g| over the larger of |n + g| and 1e-3 of the whole vector's |n + g|, so that a block whose
-        gradient nearly vanishes is judged by the whole's scale.
+        For each block, |n - g| over the larger of |n + g| and 1e-3 of the whole vector's |n + g|, so that a block with
+        an almost zero gradient is judged by the scale of the whole vector.
     relative_error : float
         |n - g| / |n + g| of the whole vector.
     gradient, numerical : arrays
-        g and n.
+        g, the gradient that was checked, and n, the numerical one.
     """
 
     relative_errors: Mapping[str, float]
@@ -117,7 +117,7 @@ class GradientCheck:
 
     @property
     def largest(self) -> float:
-        """The largest error, blocks and whole."""
+        """The largest error of all blocks and of the whole vector."""
         return max(self.relative_error, *self.relative_errors.values())
 
 
@@ -136,12 +136,12 @@ def check_gradient(
     value_and_gradient : callable
         Takes a float64 array of theta's shape, returns the value and the gradient.
     theta : array
-        Where; not at a minimum, where the gradient is zero and a relative error means nothing.
+        Point at which to compare; not a minimum, where the gradient is zero and a relative error is meaningless.
     step, order
         See `numerical_gradient`.
     blocks : dict of str to slice, optional
-        Named parts of the raveled theta that are judged one by one, as `Network.blocks`: a wrong bias gradient is not
-        drowned by a right weight matrix.
+        Named parts of the raveled theta, such as `Network.blocks`, that are judged separately, so that the correct
+        gradient of a weight matrix cannot hide the wrong one of a bias.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def check_gradient(
     Raises
     ------
     ValueError
-        If the gradient has not theta's shape or is not finite, or as in `numerical_gradient`.
+        If the gradient does not have theta's shape or is not finite, or as in `numerical_gradient`.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def check_gradient(
     if gradient.shape != theta.shape:
         raise ValueError(f"the gradient has shape {gradient.shape}, theta {theta.shape}: they must be the same")
     if not np.all(np.isfinite(gradient)):
-        raise ValueError("the gradient is not finite at theta: check it where the function is finite")
+        raise ValueError("the gradient is not finite at theta: choose a theta at which the function is finite")
     numerical = numerical_gradient(lambda point: float(value_and_gradient(point)[0]), theta, step, order=order)
     return GradientCheck(
         relative_errors=blockwise_differences(gradient, numerical, blocks or {"theta": slice(None)}),
@@ -175,7 +175,7 @@ def check_gradient(
 
 
 def blockwise_differences(one: ArrayLike, other: ArrayLike, blocks: Mapping[str, slice]) -> dict[str, float]:
-    """Relative difference of each block, as `GradientCheck` defines it."""
+    """Compute the relative difference of each block, as `GradientCheck` defines it."""
     one, other = np.ravel(np.asarray(one, dtype=float)), np.ravel(np.asarray(other, dtype=float))
     floor = 1e-3 * float(np.linalg.norm(one + other))
     return {name: _relative(one[block], other[block], floor) for name, block in blocks.items()}
@@ -184,4 +184,4 @@ def blockwise_differences(one: ArrayLike, other: ArrayLike, blocks: Mapping[str,
 def _relative(one: Array, other: Array, floor: float) -> float:
     difference = float(np.linalg.norm(one - other))
     scale = max(float(np.linalg.norm(one + other)), floor)
-    return difference / scale if difference != 0 else 0.0  # NaN stays NaN: no check passes on it
+    return difference / scale if difference != 0 else 0.0  # NaN stays NaN, so that no check passes

@@ -35,14 +35,14 @@ def network_cost(
     tangent_weight: float = 0.0,
     tangents_of: str = "outputs",
 ) -> tuple[float, list[Array], list[Array]]:
-    """J of a feed-forward network of any depth, and its gradient by back-propagation.
+    """Compute J of a feed-forward network of any depth, and its gradient by back-propagation.
 
     ::
 
         J = E  +  alpha/2 sum_l |W_l|^2  +  beta sum_j KL(rho || rho_hat_j)  +  tangent_weight 1/S sum_n s_n Omega_n
 
-    with S = sum_n s_n, rho_hat_j = 1/S sum_n s_n z_nj for every hidden unit j (of (z + 1)/2 for tanh units), Omega_n of
-    `sparsam.reference.tangents`, and E = 1/S sum_n s_n E_n one of ::
+    with S = sum_n s_n, rho_hat_j = 1/S sum_n s_n z_nj for every hidden unit j (for tanh units the mean of (z + 1)/2),
+    Omega_n from `sparsam.reference.tangents`, and E = 1/S sum_n s_n E_n one of ::
 
         squared_error                         E_n = 1/2 |y_n - t_n|^2
         cross_entropy, softmax outputs        E_n = -sum_k t_nk ln y_nk
@@ -52,21 +52,22 @@ def network_cost(
                                               p_nk = T_11 y_nk + T_01 (1 - y_nk)
         gaussian_error, C known               E_n = 1/2 (r_n' C^-1 r_n + ln|C| + K ln 2 pi),    r_n = y_n - t_n
 
-    or, for gaussian_error with C unknown, the same at the C that makes J least (`sparsam.reference.gaussian`).
+    or, for gaussian_error with C unknown, the same at the C that minimizes J (`sparsam.reference.gaussian`).
 
     Parameters
     ----------
     coefs : list of arrays of shape (n_in, n_out)
-        W_l, from the inputs on.
+        W_l, from the first layer on.
     intercepts : list of arrays of shape (n_out,)
         b_l.
     inputs : array of shape (n_samples, n_features)
     targets : array of shape (n_samples, n_outputs) or None
-        None leaves the error out: J is then the penalties alone.
+        None omits the error, so that J consists of the penalties.
     hidden_activation : {"logistic", "tanh", "relu", "identity"}
     output_activation : {"logistic", "tanh", "relu", "identity", "softmax"}
     error : {"squared_error", "cross_entropy", "noisy_cross_entropy", "gaussian_error"}
-        Cross-entropy takes softmax or logistic outputs, and targets that are probabilities, or of noisy labels 0 and 1.
+        Cross-entropy takes softmax or logistic outputs and targets that are probabilities; for noisy labels the targets
+        are 0 and 1.
     transition : array of shape (n_classes, n_classes)
         T_ij = P(given label j | true label i) of noisy_cross_entropy; (2, 2) for logistic outputs.
     covariance : array of shape (n_outputs, n_outputs) or {"full", "diag", "spherical"}
@@ -82,7 +83,7 @@ def network_cost(
     tangent_weight : float
         Weight of tangent propagation (0: none).
     tangents_of : {"outputs", "pre_activations"}
-        What should not change along them: the outputs, or the pre-activations of the output layer.
+        The quantity that should not change along them: the outputs, or the pre-activations of the output layer.
 
     Returns
     -------
@@ -128,9 +129,9 @@ def network_cost(
     sparsity, sparsity_slopes = kl_sparsity(z[1:-1], s, hidden_activation, rho, beta)
     cost += sparsity
 
-    # Backward. delta_l = dE_n/da_l, row n without its factor s_n/S, which joins where samples are summed.
-    #   Outputs: what `error_of_each` and `gaussian_error` derive.
-    #   Hidden: a_l reaches E_n through a_(l+1) alone, and J through rho_hat besides (PRML eq. 5.56 and the notes'
+    # Backward. delta_l = dE_n/da_l, row n without its factor s_n/S, which is multiplied in when samples are summed.
+    #   Outputs: as derived in `error_of_each` and `gaussian_error`.
+    #   Hidden: a_l influences E_n only through a_(l+1), and J also through rho_hat (PRML eq. 5.56 and the notes'
     #   change to it):                                       delta_l = h'(a_l) (delta_(l+1) W_(l+1)' + slope_l).
     #   Weights: a_l = z_(l-1) W_l + b_l, so                 dJ/dW_l = 1/S sum_n s_n z_(l-1),n delta_l,n' + alpha W_l
     #   (PRML eq. 5.53), and                                 dJ/db_l = 1/S sum_n s_n delta_l,n.
@@ -145,7 +146,7 @@ def network_cost(
 
     if tangents is not None and tangent_weight != 0:
         tau = np.asarray(tangents, dtype=float)
-        # Of pre-activations it is Omega of a network whose outputs they are: y = a.
+        # For pre-activations, Omega is that of a network with identity outputs, y = a.
         h_omega = output_activation if tangents_of == "outputs" else "identity"
         omega, by_coefs, by_intercepts = tangent_propagation(W, z, tau, s, hidden_activation, h_omega)
         cost += tangent_weight * omega

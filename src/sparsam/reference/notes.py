@@ -1,4 +1,4 @@
-"""What the CS294A notes ask for, in the form of the notes."""
+"""The CS294A notes' cost function and example function, in the form of the notes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def sparse_autoencoder_cost(
     beta: float,
     data: ArrayLike,
 ) -> tuple[float, Array]:
-    """Cost and gradient of the notes' sparse autoencoder, in the form that SciPy's minimizers take.
+    """Compute cost and gradient of the notes' sparse autoencoder, in the form that SciPy's minimizers take.
 
     Parameters
     ----------
     theta : array of shape (2 * visible_size * hidden_size + hidden_size + visible_size,)
-        W1 (visible, hidden), W2 (hidden, visible), b1, b2, raveled in C order, one behind the other.
+        W1 (visible, hidden), W2 (hidden, visible), b1, b2, raveled in C order and concatenated.
     visible_size, hidden_size : int
     decay_weight, sparsity_param, beta : float
         lambda, rho and beta of the notes; ``alpha``, ``rho`` and ``beta`` of this library.
     data : array of shape (n_samples, visible_size)
-        In rows (the notes have them in columns).
+        Samples in rows (in the notes they are in columns).
 
     Returns
     -------
@@ -40,7 +40,7 @@ def sparse_autoencoder_cost(
     Raises
     ------
     ValueError
-        If `theta` or `data` has another shape; of samples in columns it says to transpose them.
+        If `theta` or `data` has another shape. If samples are in columns, the message says to transpose them.
 
     References
     ----------
@@ -50,7 +50,7 @@ def sparse_autoencoder_cost(
     --------
     >>> data = np.full((4, 2), 0.5)
     >>> cost, grad = sparse_autoencoder_cost(np.zeros(7), 2, 1, 1e-4, 0.1, 3.0, data)
-    >>> round(cost, 4), grad.shape  # y = 1/2 = data: only 3 KL(0.1 || 0.5) is left
+    >>> round(cost, 4), grad.shape  # y = 1/2 = data: only 3 KL(0.1 || 0.5) remains
     (1.1042, (7,))
     """
     theta, data = np.asarray(theta, dtype=float), np.asarray(data, dtype=float)
@@ -78,7 +78,7 @@ def sparse_autoencoder_cost(
 
 
 def quadratic(x: ArrayLike) -> tuple[float, Array]:
-    """The notes' example for a gradient check: x1^2 + 3 x1 x2, whose gradient is (2 x1 + 3 x2, 3 x1).
+    """Compute the notes' example for a gradient check, x1^2 + 3 x1 x2, and its gradient (2 x1 + 3 x2, 3 x1).
 
     Examples
     --------

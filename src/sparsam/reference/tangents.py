@@ -17,7 +17,7 @@ def tangent_propagation(
     hidden_activation: str,
     output_activation: str,
 ) -> tuple[float, list[Array], list[Array]]:
-    """Omega = 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, and its gradients by the weights and the biases.
+    """Compute Omega = 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, and its gradients by the weights and the biases.
 
     Parameters
     ----------
@@ -42,18 +42,18 @@ def tangent_propagation(
 
         a_dot_r = sum_s w_sr z_dot_s,        z_dot_r = h'(a_r) a_dot_r
 
-    By a weight of any layer, since D and d/dw commute and a_r alone depends on w_sr (eq. 5.205 and 5.206)::
+    Since D and d/dw commute and only a_r depends on w_sr (eq. 5.205 and 5.206), the slope by a weight of any layer is::
 
         dOmega_n/dw_sr = sum_k (D y_k) D(dy_k/dw_sr) = sum_k z_dot_k D(delta_kr z_s)
                        = sum_k z_dot_k (phi_kr z_s + delta_kr z_dot_s),    delta_kr = dy_k/da_r,  phi_kr = D delta_kr
 
-    and for a bias, whose z is the constant 1, sum_k z_dot_k phi_kr. delta is back-propagated as ever, and phi is D of
-    that, by the product rule, sums over the units l of the layer above::
+    and for a bias, whose z is the constant 1, sum_k z_dot_k phi_kr. delta is back-propagated as usual, and phi is D of
+    delta by the product rule, with sums over the units l of the next layer::
 
         delta_kr = h'(a_r) sum_l w_rl delta_kl
         phi_kr   = h''(a_r) a_dot_r sum_l w_rl delta_kl  +  h'(a_r) sum_l w_rl phi_kl
 
-    At the outputs, elementwise h: delta_kr = I_kr h'(a_r), phi_kr = I_kr h''(a_r) a_dot_r. Softmax outputs, from
+    At outputs with elementwise h: delta_kr = I_kr h'(a_r), phi_kr = I_kr h''(a_r) a_dot_r. At softmax outputs, from
     dy_k/da_r = y_k (I_kr - y_r) (PRML eq. 4.106): z_dot_k = sum_r delta_kr a_dot_r = y_k (a_dot_k - sum_l y_l a_dot_l),
     and D of delta is phi_kr = z_dot_k (I_kr - y_r) - y_k z_dot_r.
     """
@@ -89,7 +89,7 @@ def tangent_propagation(
 
 
 def _at_outputs(output_activation: str, y: Array, a_dot: Array) -> tuple[Array, Array]:
-    """Delta and phi of the outputs, (n_samples, n_outputs, n_outputs)."""
+    """Compute delta and phi at the outputs, (n_samples, n_outputs, n_outputs)."""
     unit = np.eye(y.shape[1])
     if output_activation == "softmax":
         delta = y[:, :, None] * (unit - y[:, None, :])

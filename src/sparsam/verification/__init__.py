@@ -1,6 +1,6 @@
-"""Verification: gradients by hand, by automatic differentiation and numerical, side by side.
+"""Verification: compare gradients by hand, by automatic differentiation, and numerical ones.
 
-Names are imported when first used.
+Names are imported on first use.
 """
 
 import lazy_loader

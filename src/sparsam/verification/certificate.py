@@ -1,7 +1,7 @@
-"""The gradient certificate: three derivations of one gradient, side by side.
+"""The gradient certificate: a comparison of three derivations of the same gradient.
 
-By hand (`sparsam.reference`), by automatic differentiation (the engine), and numerically. Each knows nothing of the
-others; where they agree, the gradient is right. And the engine evaluates it in several ways, which must agree too.
+They are by hand (`sparsam.reference`), by automatic differentiation (the engine), and numerical. Since they are
+independent, the gradient is right if they agree. The engine can evaluate it in several ways, which must agree too.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ COMBINATIONS = (
     ("error", "weight decay"),
     ("error", "weight decay", "sparsity"),
 )
-"""Of the notes' terms: each alone, then one after the other."""
+"""Combinations of the notes' terms: each alone, then one after the other."""
 
-MOST_ROWS = 100  # more rows make numerical gradients slower, not better
+MAX_ROWS = 100  # more rows make numerical gradients slower, but not better
 BATCH_ROWS = 30
 
 _evaluate_divided = quick_jit(on_every_device(Objective.evaluate))
@@ -67,20 +67,21 @@ def certify(
 ) -> Iterator[Comparison]:
     """Compare the gradients of J and of each of its terms, one comparison at a time.
 
-    The order is the notes': the quadratic x1^2 + 3 x1 x2 at (4, 10), where the difference is known to be 2.1452e-12;
-    then the sparse autoencoder's J, each term alone and one after the other together; then J of rows that are read in
-    batches, of rows divided among devices, and of a training that was resumed; then a deeper network with tanh
-    units, a linear output and sample weights; then noise of unknown covariance with missing targets, noisy labels, and
-    tangent propagation.
+    The order is the notes': first the quadratic x1^2 + 3 x1 x2 at (4, 10), where the difference is known to be
+    2.1452e-12; then the terms of the sparse autoencoder's J, alone and in sums; then J for rows that are read in
+    batches, for rows divided among devices, and after a resumed training; then a deeper network with tanh units, linear
+    outputs and sample weights; then noise of unknown covariance with missing targets, noisy labels, and tangent
+    propagation.
 
     Parameters
     ----------
     inputs : array of shape (n_samples, n_features)
-        In [0, 1]; of more than 100 rows the first 100 are used.
+        In [0, 1]; only the first 100 rows are used.
     n_components, rho, beta, alpha
         As in `SparseAutoencoder`.
     random_state : int, default 0
-        Draws the weights: random ones, for at a minimum the gradient is zero and a relative error means nothing.
+        Seed of the weights. They are random, because at a minimum the gradient is zero and a relative error is
+        meaningless.
 
     Yields
     ------
@@ -98,7 +99,7 @@ def certify(
     numerical = numerical_gradient(lambda x: reference.quadratic(x)[0], at)
     yield Comparison("x1^2 + 3 x1 x2 at (4, 10)", notes_step=relative_difference(by_hand, numerical))
 
-    x = np.asarray(inputs, dtype=float)[:MOST_ROWS]
+    x = np.asarray(inputs, dtype=float)[:MAX_ROWS]
     generator = np.random.default_rng(random_state)
     network = Network((x.shape[1], n_components, x.shape[1]))
     theta = random_weights(network, generator)
@@ -111,7 +112,7 @@ def certify(
         of_combination = NumericalGradients(fine[:, has].sum(axis=1), as_notes[:, has].sum(axis=1))
         yield compare(" + ".join(combination), objective, theta, x, x, None, numerical=of_combination)
 
-    yield from other_ways(objective, theta, x)
+    yield from other_evaluations(objective, theta, x)
 
     outputs = generator.normal(size=(len(x), 3))
     deep = Network((x.shape[1], 5, 4, 3), hidden_activation="tanh", output_activation="identity")
@@ -154,8 +155,8 @@ def certify(
     )
 
 
-def other_ways(objective: Objective, theta: NDArray[np.float64], x: NDArray[np.float64]) -> Iterator[Comparison]:
-    """Compare J of rows that are read, of rows that are divided among devices, and of a training that was resumed."""
+def other_evaluations(objective: Objective, theta: NDArray[np.float64], x: NDArray[np.float64]) -> Iterator[Comparison]:
+    """Compare J for rows that are read, for rows that are divided among devices, and after a resumed training."""
 
     def read(objective: Objective, dtype: str) -> tuple[NDArray[np.floating], tuple[float, NDArray[np.float64]]]:
         def batches() -> Iterator[Batch]:
@@ -186,7 +187,7 @@ def other_ways(objective: Objective, theta: NDArray[np.float64], x: NDArray[np.f
                 checkpointer=checkpointer,
             )
         reached = jnp.asarray(training.theta)
-        # What it reports of its last iterate, and the gradient there.
+        # J as recorded at the last iterate, and the gradient there.
         evaluation = compiled_evaluate(objective, reached, samples)
         return training.theta, (training.history[-1].J, _on_host(evaluation)[1])
 
@@ -201,7 +202,7 @@ def _on_host(evaluation: Evaluation) -> tuple[float, NDArray[np.float64]]:
 
 
 class _MemoryCheckpointer(Checkpointer):
-    """Keeps a training in memory."""
+    """A checkpointer that keeps the training in memory."""
 
     saved: TrainingState | None = None
     writes = True

@@ -1,4 +1,4 @@
-"""Comparisons of one gradient by several derivations: the lines of the certificate."""
+"""Compare one gradient by several derivations, for the lines of the certificate."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = [
     "BOUNDS",
     "Comparison",
     "NumericalGradients",
-    "apart",
     "compare",
     "compare_engine",
     "compiled_evaluate",
+    "largest_difference",
     "numerical_gradients_of_terms",
     "random_weights",
     "reference_cost",
@@ -39,7 +39,7 @@ __all__ = [
 Evaluated = tuple[float, NDArray[np.float64]]  # J and its gradient
 
 compiled_evaluate = quick_jit(Objective.evaluate)
-"""J and its gradient as a training compiles them."""
+"""J and its gradient, compiled in the same way as in a training."""
 
 BOUNDS = {
     "notes_step": 1e-9,
@@ -48,29 +48,29 @@ BOUNDS = {
     "autodiff_hand": 1e-12,
     "float32_hand": 1e-5,
 }
-"""Largest difference allowed in each column of the certificate."""
+"""Maximum difference allowed in each column of the certificate."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One line of the certificate: a function, and how far its gradients are apart.
+    """One line of the certificate: the differences between the gradients of a function.
 
-    All are relative differences |g - h| / |g + h| (see `sparsam.gradcheck`); None where there is nothing to compare.
+    All are relative differences |g - h| / |g + h| (see `sparsam.gradcheck`); None if a comparison does not apply.
 
     Attributes
     ----------
     name : str
-        What was differentiated.
+        The function that was differentiated.
     notes_step : float or None
-        By hand against numerical as the notes have it: central differences of step 1e-4, the vector as a whole.
+        By hand against numerical, in the notes' way: central differences with step 1e-4, over the whole vector.
     truncation : float
-        How far that formula is from the fourth-order one: its own truncation error, whatever the gradient under test.
-        On J without sparsity it reaches 1.4e-9 for small nets, so the bound of the notes' column is twice this where
-        that is more.
+        Difference between that formula and the fourth-order one, which is its truncation error, whatever the gradient
+        under test. For J without sparsity it reaches 1.4e-9 in small networks, so twice this value is the bound of
+        `notes_step` if that is larger.
     hand_numerical, autodiff_numerical : float or None
-        Against the fourth-order formula with step 1e-3, the worst parameter block.
+        Against the fourth-order formula with step 1e-3, for the worst parameter block.
     autodiff_hand : float or None
-        Engine in float64 against by hand, value and gradient, the worst block.
+        Engine in float64 against by hand, for the value and the worst block of the gradient.
     float32_hand : float or None
         The same in float32, the default precision of training.
     """
@@ -85,14 +85,14 @@ class Comparison:
 
     @property
     def exceeded(self) -> tuple[str, ...]:
-        """The columns that exceed their bound (NaN does)."""
+        """The columns that exceed their bounds or are NaN."""
         bounds = BOUNDS | {"notes_step": max(BOUNDS["notes_step"], 2 * self.truncation)}
         values = {column: getattr(self, column) for column in BOUNDS}
         return tuple(name for name, value in values.items() if value is not None and not value <= bounds[name])
 
 
 def random_weights(network: Network, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Draw weights, and biases, which `Network.initialize` leaves 0."""
+    """Draw random weights and biases; `Network.initialize` alone would leave biases 0."""
     theta = network.initialize(generator)
     biases = theta == 0
     theta[biases] = generator.uniform(-0.5, 0.5, size=np.count_nonzero(biases))
@@ -169,15 +169,15 @@ def compare(
         truncation=0.0 if as_notes is None else relative_difference(as_notes, fine),
         hand_numerical=max(blockwise_differences(gradient, fine, blocks).values()),
         autodiff_numerical=max(blockwise_differences(double[1], fine, blocks).values()),
-        autodiff_hand=apart(double, hand, objective),
-        float32_hand=apart(single, hand, objective),
+        autodiff_hand=largest_difference(double, hand, objective),
+        float32_hand=largest_difference(single, hand, objective),
     )
 
 
-def apart(one: Evaluated, other: Evaluated, objective: Objective) -> float:
-    """Return the relative difference of two evaluations: of J, or of its gradient's worst block."""
-    of_value = abs(one[0] - other[0]) / abs(one[0] + other[0])
-    return max(of_value, *blockwise_differences(one[1], other[1], objective.network.blocks).values())
+def largest_difference(one: Evaluated, other: Evaluated, objective: Objective) -> float:
+    """Compute the relative difference of two evaluations: the largest of J and of all blocks of the gradient."""
+    value_difference = abs(one[0] - other[0]) / abs(one[0] + other[0])
+    return max(value_difference, *blockwise_differences(one[1], other[1], objective.network.blocks).values())
 
 
 def compare_engine(
@@ -188,7 +188,7 @@ def compare_engine(
 ) -> Comparison:
     """Compare a way of evaluating J with the derivation by hand, in both precisions.
 
-    ``evaluate`` is given the objective and a precision in whose scope it runs, and returns weights and J at them.
+    ``evaluate`` takes the objective and a precision, runs in its scope, and returns weights and J at these weights.
     """
     differences = []
     for dtype in ("float64", "float32"):
@@ -197,7 +197,7 @@ def compare_engine(
                 jax.tree.map(lambda leaf, dtype=dtype: jnp.asarray(leaf, dtype), objective), dtype
             )
         by_hand = reference_cost(objective, np.asarray(theta, np.float64), x, x, None, None)
-        differences.append(apart(evaluated, by_hand, objective))
+        differences.append(largest_difference(evaluated, by_hand, objective))
     return Comparison(name, autodiff_hand=differences[0], float32_hand=differences[1])
 
 
@@ -209,7 +209,7 @@ def reference_cost(
     sample_weight: NDArray[np.float64] | None,
     tangents: NDArray[np.float64] | None,
 ) -> tuple[float, NDArray[np.float64]]:
-    """J of the same terms by hand, at flat weights."""
+    """Compute J of an objective's terms by hand, at flat weights."""
     network = objective.network
     error = next((term for term in objective.terms if isinstance(term, ErrorFunction)), None)
     decay = next((term for term in objective.terms if isinstance(term, WeightDecay)), WeightDecay(0.0))

@@ -1,4 +1,4 @@
-"""A few derivatives of an autoencoder's J, each by three derivations: figures that can be shown side by side."""
+"""Compare a few derivatives of an autoencoder's J by three derivations, for display side by side."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.training.train import precision
 from sparsam.reference.gradcheck import numerical_gradient, relative_difference
-from sparsam.verification.comparison import BOUNDS, Evaluated, apart, random_weights, reference_cost
+from sparsam.verification.comparison import BOUNDS, Evaluated, largest_difference, random_weights, reference_cost
 
 __all__ = ["Derivative", "SpotCheck", "spot_check"]
 
-STEP = 1e-3  # of the fourth-order formula, which goes two of them to either side
-MOST_DRAWS = 50
+STEP = 1e-3  # of the fourth-order formula, which uses two steps to either side
+MAX_DRAWS = 50
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Derivative:
     Attributes
     ----------
     block : str
-        In which the weight is: "W1", "W2", "b1" or "b2".
+        Block of the weight: "W1", "W2", "b1" or "b2".
     index : tuple of int
-        Where in it.
+        Index of the weight in its block.
     by_hand, autodiff, numerical : float
     """
 
@@ -51,7 +51,7 @@ class SpotCheck:
     Attributes
     ----------
     n_rows : int
-        Of the inputs.
+        Number of rows of the inputs.
     by_hand, autodiff : float
         J.
     derivatives : list of Derivative
@@ -88,21 +88,21 @@ def spot_check(
     n_each: int = 2,
     random_state: int = 0,
 ) -> SpotCheck:
-    """Evaluate J and some derivatives of it in three ways, at random weights, for at a minimum they vanish.
+    """Evaluate J and some of its derivatives in three ways, at random weights, since at a minimum they vanish.
 
-    Where `certificate` differentiates numerically by every weight, which takes half a minute, this takes some weights
-    of each block and less than a second, whatever the size of the network.
+    `certificate` differentiates numerically with respect to all weights, which takes half a minute. This function takes
+    a few weights of each block, and less than a second, whatever the size of the network.
 
     Parameters
     ----------
     inputs : array-like of shape (n_samples, n_features)
-        A few rows do.
+        A few rows are enough.
     n_components, rho, beta, alpha, hidden_activation, output_activation
         As in `SparseAutoencoder`.
     n_each : int, default 2
-        Weights of each block.
+        Number of weights from each block.
     random_state : int, default 0
-        Draws the network's weights, and which of them.
+        Seed of the network's weights, and of the choice among them.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def spot_check(
         terms.append(KLSparsity(rho, beta))
     objective = Objective(network, tuple(terms))
     theta, picked = random_weights(network, generator), _picked(network, generator, n_each)
-    for _ in range(MOST_DRAWS):
+    for _ in range(MAX_DRAWS):
         if hidden_activation != "relu" or not _near_kinks(network, theta, x, picked):
             break
         theta = random_weights(network, generator)
@@ -138,13 +138,13 @@ def spot_check(
 
     places = np.array([start + element for _, _, start, element in picked])
 
-    def of_picked(values: NDArray[np.float64]) -> float:
+    def cost_at(values: NDArray[np.float64]) -> float:
         moved = theta.copy()
         moved[places] = values
         return by_hand(moved)[0]
 
     hand = by_hand(theta)
-    columns = hand[1][places], engine[1][places], numerical_gradient(of_picked, theta[places], STEP, order=4)
+    columns = hand[1][places], engine[1][places], numerical_gradient(cost_at, theta[places], STEP, order=4)
     derivatives = [
         Derivative(name, tuple(int(i) for i in np.unravel_index(element, shape)), *map(float, values))
         for (name, shape, _, element), *values in zip(picked, *columns, strict=True)
@@ -154,14 +154,14 @@ def spot_check(
         hand[0],
         engine[0],
         derivatives,
-        apart(engine, hand, objective),
+        largest_difference(engine, hand, objective),
         relative_difference(columns[0], columns[2]),
         relative_difference(columns[1], columns[2]),
     )
 
 
 Picked = list[tuple[str, tuple[int, ...], int, int]]
-"""Of each weight the name, shape and beginning of its block, and its place in that."""
+"""For each weight the name, the shape and the start of its block, and its flat index in the block."""
 
 
 def _picked(network: Network, generator: np.random.Generator, n_each: int) -> Picked:
@@ -175,7 +175,7 @@ def _picked(network: Network, generator: np.random.Generator, n_each: int) -> Pi
 
 
 def _near_kinks(network: Network, theta: NDArray[np.float64], x: NDArray[np.float64], picked: Picked) -> bool:
-    """Whether a step reaches the kink of a ReLU, where a difference across it is no derivative."""
+    """Return whether a step crosses the kink of a ReLU, where a difference does not approximate a derivative."""
     a = x @ theta[network.blocks["W1"]].reshape(network.shapes[0]) + theta[network.blocks["b1"]]
     for name, shape, _, element in picked:
         if name in ("W1", "b1"):
@@ -187,5 +187,5 @@ def _near_kinks(network: Network, theta: NDArray[np.float64], x: NDArray[np.floa
 
 
 def _shapes(network: Network) -> list[tuple[int, ...]]:
-    """Shapes of the blocks, in their order: weight matrices, then biases."""
+    """List the shapes of the blocks in their order: weight matrices, then biases."""
     return [*network.shapes, *((n_out,) for _, n_out in network.shapes)]

@@ -1,4 +1,4 @@
-"""Kronecker factors: exact where they claim to be, safe where they approximate."""
+"""Kronecker factors: exact in the cases that allow it, positive definite where they approximate."""
 
 import itertools
 
@@ -37,20 +37,20 @@ def damped_product(objective, theta, samples, damping, vector):
 
 
 def factors_of(problem, **data):
-    """The factors of a problem, in float64."""
+    """Compute the factors of a problem in float64."""
     with precision("float64"):
         return jax.device_get(compiled_factors(problem.objective(), problem.theta, problem.samples(**data)))
 
 
 def apply_inverse(problem, damping, vector, **data):
-    """The damped inverse of a problem's factors times a vector, in float64."""
+    """Multiply the damped inverse of a problem's factors by a vector, in float64."""
     with precision("float64"):
         samples = problem.samples(**data)
         return np.asarray(damped_product(problem.objective(), problem.theta, samples, damping, vector))
 
 
 def gauss_newton(problem):
-    """The Gauss-Newton matrix of E_1 by all weights, Jac' (curvature of E by the outputs' a) Jac, by hand."""
+    """Compute by hand the Gauss-Newton matrix of E_1 for all weights, Jac' (curvature of E in the outputs' a) Jac."""
     network = problem.case.network
     coefs, intercepts = network.unravel(problem.theta)
     h, h_slope = reference.ACTIVATIONS[network.hidden_activation]
@@ -77,7 +77,7 @@ def gauss_newton(problem):
 
 
 def curvature_by_outputs(problem, a, y, slope):
-    """The curvature of E_1 by the outputs' a, from first principles."""
+    """Compute the curvature of E_1 in the outputs' a from its definition."""
     options = problem.case.error.options
     if problem.case.error.name == "squared_error":
         return slope.T @ slope
@@ -93,7 +93,7 @@ def curvature_by_outputs(problem, a, y, slope):
         block = np.ix_(observed[0], observed[0])
         inverse[block] = np.linalg.inv(C[block])
         return inverse
-    # Fisher's information: the mean, over the labels that might be given, of delta delta'.
+    # Fisher information: the mean of delta delta' over the possible labels.
     softmax = problem.case.network.output_activation == "softmax"
     labels = np.eye(len(y)) if softmax else np.array(list(itertools.product([0.0, 1.0], repeat=len(y))))
     E, delta = error_of_each(
@@ -103,7 +103,7 @@ def curvature_by_outputs(problem, a, y, slope):
 
 
 def layers_of(network):
-    """The indices of each layer's weights and biases in the flat vector."""
+    """Return the indices of each layer's weights and biases in the flat vector."""
     indices = np.arange(network.n_parameters)
     depth = len(network.shapes)
     blocks = list(network.blocks.values())
@@ -111,7 +111,7 @@ def layers_of(network):
 
 
 @pytest.mark.slow
-def test_of_one_sample_the_factors_are_its_gauss_newton_matrix_layer_by_layer(float64_case):
+def test_for_one_sample_the_factors_are_its_gauss_newton_matrix_layer_by_layer(float64_case):
     if float64_case.n_tangents:
         pytest.skip("two products are inverted in a basis in which they are nearly diagonal only")
 
@@ -123,7 +123,7 @@ def test_of_one_sample_the_factors_are_its_gauss_newton_matrix_layer_by_layer(fl
 
 
 @pytest.mark.slow
-def test_of_one_sample_they_are_exact_in_a_quick_case_too(double_sparse_case, cross_entropy):
+def test_for_one_sample_they_are_exact_in_a_quick_case_too(double_sparse_case, cross_entropy):
     case = type(double_sparse_case)(Network((4, 5, 4, 3), "tanh", "softmax"), error=cross_entropy)
     check_one_sample(case.problem(), 0.1)
 
@@ -150,7 +150,7 @@ def sparse_problem(double_sparse_case):
 
 
 def dense(layer):
-    """The layer's curvature (2) as a matrix, units' weights one behind the other."""
+    """Compute the layer's curvature (2) as a matrix, unit by unit."""
     U, V = layer.inputs.vectors, layer.outputs.vectors
     A = U * layer.inputs.values @ U.T
     G = np.diag(layer.outputs.values) if V is None else V * layer.outputs.values @ V.T
@@ -166,7 +166,7 @@ def dense(layer):
 @pytest.mark.slow
 @pytest.mark.parametrize("damping", [1e-4, 1e-2, 1.0])
 def test_curvature_of_the_means_is_inverted_from_the_safe_side(sparse_problem, damping):
-    """Interpolation leaves of it less than there is, and never so little that a direction turns uphill."""
+    """Interpolation makes the inverse smaller, but it stays positive definite."""
     layer = factors_of(sparse_problem).layers[0]
     n_in, n_out = layer.means.shape
     with precision("float64"):
@@ -197,7 +197,7 @@ def test_inverse_is_exact_at_the_nodes(sparse_problem):
 
 @pytest.mark.slow
 def test_inverse_is_exact_where_each_row_has_a_damping_of_its_own(sparse_problem):
-    """That of weight decay of scaled inputs, in the basis of A's vectors."""
+    """Such a damping comes from weight decay with scaled inputs, in the basis of A's vectors."""
     layer = factors_of(sparse_problem).layers[0]._replace(means=None)
     n_in, n_out = layer.inputs.values.size, layer.outputs.values.size
     damping = np.linspace(0.1, 2.0, n_in)
@@ -211,7 +211,7 @@ def test_inverse_is_exact_where_each_row_has_a_damping_of_its_own(sparse_problem
 
 @pytest.mark.slow
 def test_curvature_by_a_mean_is_the_second_derivative(double_sparse_case):
-    """By the mean of z; of probabilities p = (z + 1)/2 where the units are tanh."""
+    """With respect to the mean of z; for tanh units the probabilities are p = (z + 1)/2."""
     with precision("float64"):
         term = KLSparsity(jnp.asarray(0.2), jnp.asarray(3.0))
         z = jnp.asarray([-0.5, 0.1, 0.7])
@@ -253,7 +253,7 @@ def test_weights_are_repetitions(sparse_problem):
 
 
 @pytest.mark.slow
-def test_early_factors_are_those_of_a_part_of_the_samples():
+def test_early_factors_use_a_part_of_the_samples():
     n_samples, n_buffered = 4 * curvature.ENOUGH, 2
     network = Network((3, 2, 3))
     rng = np.random.default_rng(0)
@@ -272,7 +272,7 @@ def test_early_factors_are_those_of_a_part_of_the_samples():
         for iteration, parts in ((0, 1), (curvature.ITERATIONS, 2), (1000, curvature.PARTS)):
             of_part = inputs[place < n_samples // n_buffered // curvature.PARTS * parts]
             got = factors(inputs, n_samples // n_buffered, iteration)
-            expected = factors(of_part, 1023, 0)  # of that size chunks are not divided
+            expected = factors(of_part, 1023, 0)  # chunks of that size are not divided
             for layer, expected_layer in zip(got.layers, expected.layers, strict=True):
                 for spectra in ("inputs", "outputs"):
                     values = [getattr(one, spectra).values for one in (layer, expected_layer)]

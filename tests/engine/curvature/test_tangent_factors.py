@@ -1,11 +1,11 @@
-"""Omega's curvature: exact where it claims to be, and of use to the minimizer."""
+"""Omega's curvature: exact in the cases that allow it, and useful to the minimizer."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparsam.engine.curvature.tangent_factors import hidden_curvature, joint_basis, one_product, tangent_moments
+from sparsam.engine.curvature.tangent_factors import hidden_curvature, joint_basis, single_product, tangent_moments
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.network import Network
@@ -17,7 +17,7 @@ from sparsam.engine.training.train import precision, train
 
 
 def slopes_by_autodiff(network, parameters, x, tau, layer):
-    """Of one sample and tangent: dy_dot/da_dot and dy_dot/da of a layer, which are delta and phi; and da_dot itself."""
+    """Compute, for one sample and tangent, delta = dy_dot/da_dot and phi = dy_dot/da of a layer, and a_dot itself."""
 
     def y_dot(shift, shift_dot):
         h = [network.hidden_activation] * (len(network.shapes) - 1) + [network.output_activation]
@@ -38,7 +38,7 @@ def slopes_by_autodiff(network, parameters, x, tau, layer):
     "output",
     ["identity", *(pytest.param(output, marks=pytest.mark.slow) for output in ("logistic", "tanh", "softmax"))],
 )
-def test_of_the_outputs_they_are_the_gauss_newton_matrices(output):
+def test_at_the_outputs_they_are_the_gauss_newton_matrices(output):
     network = Network((4, 3), output_activation=output)
     rng = np.random.default_rng(0)
     with precision("float64"):
@@ -59,7 +59,7 @@ def test_of_the_outputs_they_are_the_gauss_newton_matrices(output):
 
 
 @pytest.mark.slow
-def test_of_pre_activations_only_the_way_by_a_dot_is_left():
+def test_for_pre_activations_only_the_derivative_through_a_dot_remains():
     network = Network((4, 3), output_activation="softmax")
     with precision("float64"):
         parameters = network.unravel(jnp.ones(network.n_parameters))
@@ -72,7 +72,7 @@ def test_of_pre_activations_only_the_way_by_a_dot_is_left():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("output", ["identity", "softmax"])
-def test_through_a_hidden_layer_both_ways_are_right_but_for_their_product(output):
+def test_through_a_hidden_layer_both_parts_are_exact_except_for_the_cross_terms(output):
     network = Network((4, 5, 3), "tanh", output)
     rng = np.random.default_rng(1)
     with precision("float64"):
@@ -90,7 +90,7 @@ def test_through_a_hidden_layer_both_ways_are_right_but_for_their_product(output
         by_bend, by_above = (np.asarray(above @ W.T * h) for above, h in ((above_delta, h2_a_dot), (above_phi, h1)))
         delta, phi = np.asarray(delta), np.asarray(phi)
     np.testing.assert_allclose(D, delta.T @ delta, rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(by_bend + by_above, phi, rtol=1e-12, atol=1e-14)  # the two ways that P adds up
+    np.testing.assert_allclose(by_bend + by_above, phi, rtol=1e-12, atol=1e-14)  # the two parts of P
     np.testing.assert_allclose(P, by_bend.T @ by_bend + by_above.T @ by_above, rtol=1e-12, atol=1e-14)
 
 
@@ -104,7 +104,7 @@ def test_matrices_that_commute_are_diagonal_in_their_joint_basis():
     np.testing.assert_allclose((U * c) @ U.T, A_dot, atol=1e-12)
 
 
-def test_of_any_others_the_joint_basis_keeps_the_traces_and_a_zero_is_no_harm():
+def test_for_other_matrices_the_joint_basis_keeps_the_traces_even_of_a_zero_matrix():
     rng = np.random.default_rng(3)
     root = rng.normal(size=(2, 4, 4))
     A, A_dot = root @ np.swapaxes(root, 1, 2)
@@ -116,19 +116,19 @@ def test_of_any_others_the_joint_basis_keeps_the_traces_and_a_zero_is_no_harm():
         assert np.sum(c) == pytest.approx(np.sum(other if other.ndim == 1 else np.diag(other)), rel=1e-12)
 
 
-def test_one_product_is_the_sum_where_a_factor_is_shared_and_has_its_trace_always():
+def test_single_product_equals_the_sum_if_a_factor_is_shared_and_always_has_its_trace():
     p, c, q, d = (np.random.default_rng(seed).uniform(size=size) for seed, size in enumerate((4, 4, 3, 3)))
     with precision("float64"):
         for other_p, other_q in ((c, d), (2 * p, d), (c, 3 * q), (0 * p, d), (c, 0 * q)):
             expected = np.outer(p, q) + np.outer(other_p, other_q)
-            got = np.outer(*one_product(p, q, other_p, other_q))
+            got = np.outer(*single_product(p, q, other_p, other_q))
             assert got.sum() == pytest.approx(expected.sum(), rel=1e-12)
             if other_p is not c or other_q is not d:
                 np.testing.assert_allclose(got, expected, rtol=1e-9)
 
 
 @pytest.mark.slow
-def test_with_it_the_minimizer_needs_fewer_evaluations(monkeypatch):
+def test_the_minimizer_needs_fewer_evaluations_with_it(monkeypatch):
     rng = np.random.default_rng(0)
     network = Network((30, 10, 3), "tanh", "softmax")
     X = rng.normal(size=(120, 30)) * np.geomspace(3, 0.1, 30)

@@ -1,4 +1,4 @@
-"""Samples: every row in exactly one chunk, whatever the chunks."""
+"""Samples: every row is in exactly one chunk, whatever the chunk size."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ def rows(n_samples, n_columns=2):
 
 
 def read_back(samples):
-    """Inputs, targets and weights of all chunks that hold data, samples in rows."""
+    """Return inputs, targets and weights of all chunks that contain data, samples in rows."""
     n_chunks = int(samples.n_chunks[0])
     targets = samples.inputs if samples.targets is None else samples.targets
     buffers = (samples.inputs, targets, samples.sample_weight)
@@ -31,7 +31,7 @@ def read_back(samples):
 @example(n_samples=8, chunk_size=8)
 @example(n_samples=3, chunk_size=8)
 @example(n_samples=9, chunk_size=8)
-def test_chunks_hold_every_row_once_and_fill_up_with_weight_zero(n_samples, chunk_size):
+def test_chunks_contain_every_row_once_and_padding_has_weight_zero(n_samples, chunk_size):
     inputs, targets, weight = rows(n_samples), -rows(n_samples, 3), rows(n_samples, 1).ravel()
     samples = Samples.from_arrays(inputs, targets, weight, chunk_size=chunk_size, dtype="float32")
     got_inputs, got_targets, got_weight = read_back(samples)
@@ -53,7 +53,7 @@ def test_buffer_is_at_most_a_quarter_longer_than_needed_and_of_few_lengths(n_sam
     assert n_buffered % 2 ** max(n_buffered.bit_length() - 3, 0) == 0  # three significant bits
 
 
-def test_each_sample_weighs_one_unless_told_otherwise(dtype):
+def test_each_sample_weighs_one_by_default(dtype):
     with precision(dtype):
         samples = Samples.from_arrays(rows(5), chunk_size=4, dtype=dtype)
     assert float(samples.total_weight) == 5
@@ -140,7 +140,7 @@ def test_chunk_fits_the_memory_meant_for_it_and_the_data(n_samples, layer_sizes)
 
 @given(n_samples=st.integers(1, 10**7), layer_sizes=layers)
 def test_chunk_sizes_are_few(n_samples, layer_sizes):
-    """One for all data of more than a chunk, and for those of one chunk a power of two or four significant bits."""
+    """Data of several chunks all have the same size; a single chunk has a power of two, or four significant bits."""
     size = choose_chunk_size(n_samples, tuple(layer_sizes))
     if size < n_samples:
         assert size == choose_chunk_size(10**9, tuple(layer_sizes))

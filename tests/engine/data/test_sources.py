@@ -1,4 +1,4 @@
-"""Rows that are not in memory: read in order, whole, again and again, and what fails is named."""
+"""Rows that are not in memory: read in order, completely and repeatedly; errors name the chunk and the rows."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from sparsam.engine.data.sources import is_stored, source_of
 
 
 class Chunks:
-    """Yields chunks of so many rows; at some chunks it fails a number of times before it succeeds."""
+    """Yields chunks of given lengths; at some chunks it fails several times before it succeeds."""
 
     def __init__(self, *arrays, lengths, failures=()):
         self.arrays, self.lengths, self.failures = arrays, lengths, dict(failures)
@@ -28,7 +28,7 @@ class Chunks:
 
 
 class Failing:
-    """An array on a disk that fails at some row, a number of times."""
+    """An array on a disk that fails several times at one row."""
 
     __module__ = "h5py.test"
     dtype = np.dtype("float32")
@@ -47,7 +47,7 @@ class Failing:
 
 
 class Several:
-    """Yields what it is given."""
+    """Yields given chunks."""
 
     def __init__(self, chunks):
         self.chunks = chunks
@@ -139,13 +139,13 @@ def test_a_read_that_fails_for_good_is_named_by_chunk_and_row(monkeypatch):
 def test_bad_sources_are_refused():
     with pytest.raises(ValueError, match="yields its chunks only once"):
         source_of(iter(Chunks(X, lengths=[20])))
-    with pytest.raises(ValueError, match="yields what belongs to them too"):
+    with pytest.raises(ValueError, match=r"y cannot be passed separately: let X yield tuples \(X, y\)"):
         source_of(Chunks(X, lengths=[20]), np.ones(20))
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[19, 20\]"):
         source_of(Failing(X, 0, 0), np.ones(19))
     with pytest.raises(ValueError, match=r"0 sample\(s\)"):
         source_of(Failing(X[:0], 0, 0))
-    with pytest.raises(ValueError, match="chunks of 2 parts, of which this takes at most 1"):
+    with pytest.raises(ValueError, match="X yields tuples of 2 parts; at most 1 are allowed here"):
         list(source_of(Chunks(X, X, lengths=[20])).batches(5))
     with pytest.raises(ValueError, match="parts of different lengths"):
         list(source_of(Chunks(X, X[:9], lengths=[20]), None).batches(5))
@@ -155,6 +155,6 @@ def test_bad_sources_are_refused():
     for second in (X[:, :2], (X, X[:, 0])):
         with pytest.raises(ValueError, match=r"chunk 1 of X \(from row 20 on\) has rows of shapes"):
             list(source_of(Several([X, second]), None).batches(5))
-    with pytest.raises(ValueError, match="an entry a row, not a single number"):
+    with pytest.raises(ValueError, match="an entry for each row, not a single number"):
         source_of(Failing(X, 0, 0), 1.0)
     assert len(list(source_of(Failing(X, 0, 0), [1.0] * 20).batches(5))) == 4

@@ -1,4 +1,4 @@
-"""The minimizer, as its users drive it: ask, evaluate, tell. Functions are in NumPy where no compiler is needed."""
+"""The minimizer by its public interface: ask, evaluate, tell. Functions are in NumPy unless a compiler is needed."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,7 +21,7 @@ START = np.array([-1.2, 1.0])
 
 
 def minimize(function, start, dtype="float64", **options):
-    """All states from the first, or the one given, to the last; ``function`` takes and returns NumPy."""
+    """Return all states from the first, or a given one, to the last; ``function`` takes and returns NumPy arrays."""
     with precision(dtype), np.errstate(all="ignore"):
         resumed = isinstance(start, lbfgs.LBFGSState)
         states = [
@@ -35,12 +35,12 @@ def minimize(function, start, dtype="float64", **options):
 
 
 def iterates(states):
-    """The first evaluation, and every trial accepted after it."""
+    """Return the states after the first evaluation and after each accepted trial."""
     return [state for state in states if state.accepted]
 
 
 def least_squares(condition, seed, dim=10):
-    """1/2 sum_i c_i (q_i'(x - m))^2 with orthonormal q_i and c_i from 1 down to 1/condition: x = m is planted."""
+    """Make 1/2 sum_i c_i (q_i'(x - m))^2, q_i orthonormal, c_i from 1 down to 1/condition; its minimum is at m."""
     rng = np.random.default_rng(seed)
     Q, _ = np.linalg.qr(rng.normal(size=(dim, dim)))
     m, c = rng.normal(size=dim).astype(np.float32), np.geomspace(1, 1 / condition, dim)
@@ -70,7 +70,7 @@ def test_planted_minimum_of_a_quadratic_is_found(dtype, condition, seed):
     last = minimize(function, start, dtype, tol=tol, max_iter=200)[-1]
     assert last.status == CONVERGED
     assert last.gradient_norm <= tol
-    # |x - m| <= |H^-1| |g|, the smallest eigenvalue of H being 1/condition, and g rounded.
+    # |x - m| <= |H^-1| |g|, where the smallest eigenvalue of H is 1/condition, and g is rounded.
     rounding = 10 * np.finfo(dtype).eps * np.abs(m).max()
     assert np.linalg.norm(last.theta - m) <= condition * (np.linalg.norm(last.gradient) + rounding)
     np.testing.assert_array_equal(last.gradient, function(last.theta)[1].astype(dtype))
@@ -88,7 +88,7 @@ def test_minimum_of_rosenbrocks_function_is_found(dtype):
 def test_minimum_is_found_where_the_decrease_drowns_in_the_rounding_of_the_value():
     function, m, start = least_squares(100.0, 0)
 
-    def noisy(x):  # by three units in the last place of 1000 or so, where the last steps gain 1e-10
+    def noisy(x):  # rounded to three units in the last place of 1000, while the last steps gain 1e-10
         value, gradient = function(x)
         return 1000 + value + 2e-4 * np.sin(1e6 * np.sum(x)), gradient
 
@@ -100,7 +100,7 @@ def test_minimum_is_found_where_the_decrease_drowns_in_the_rounding_of_the_value
 @pytest.mark.slow
 @given(start=st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), outside=st.sampled_from([np.nan, np.inf, -np.inf]))
 def test_minimum_is_found_where_part_of_the_space_is_not_finite(dtype, start, outside):
-    def barrier(x):  # minimum at 1; long steps land beyond 0
+    def barrier(x):  # minimum at 1; long steps end beyond 0
         if np.any(x <= 0):
             return outside, np.zeros(2)
         return np.sum(x - np.log(x)), 1 - 1 / x
@@ -128,7 +128,7 @@ def test_finite_value_with_a_gradient_that_is_not_counts_as_a_step_too_long():
     ("function", "start"),
     [
         (rosenbrock, START),
-        (lambda x: (50 * x @ x, 100 * x), np.array([0.4, 0.29])),  # the first trial lands beyond the minimum, higher
+        (lambda x: (50 * x @ x, 100 * x), np.array([0.4, 0.29])),  # the first trial is beyond the minimum, and higher
         least_squares(1e4, 1)[::2],
     ],
 )
@@ -211,7 +211,7 @@ def test_pair_without_positive_curvature_is_skipped(curvature):
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", [np.nan, *(pytest.param(b, marks=pytest.mark.slow) for b in (np.inf, -1.0))])
 def test_minimum_is_found_whatever_the_factors_are_worth(broken):
-    """Down the gradient where H0 is not finite, or points uphill."""
+    """The search follows the negative gradient if H0 is not finite, or its direction points uphill."""
 
     @jax.tree_util.register_dataclass
     @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def test_minimum_is_found_whatever_the_factors_are_worth(broken):
 
 
 def test_no_step_is_lost_where_curvature_drowns_in_rounding():
-    def turning(x):  # a gradient that changes across the step, ever more, and hardly along it
+    def turning(x):  # a gradient that changes more and more across the step, and hardly along it
         return -x[0], np.array([-1.0 + 0.5 * (x[0] > 0), 1e20 * x[0]])
 
     first, second = minimize(turning, [0.0, 0.0], max_iter=1)[1:]
@@ -316,7 +316,7 @@ def test_function_unbounded_below_ends_as_not_finite(dtype, scale, edge):
 
 @pytest.mark.slow
 def test_small_decreases_add_up_before_the_precision_is_held_exhausted():
-    """Each step of this quadratic decreases J by less than its rounding error, a hundred steps by far more."""
+    """Each step on this quadratic decreases J by less than its rounding error, a hundred steps by far more."""
     curvatures = np.geomspace(1, 1e6, 400).astype(np.float32)
 
     def quadratic(x):

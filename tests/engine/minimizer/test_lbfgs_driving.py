@@ -1,4 +1,4 @@
-"""The ways of driving the minimizer end in the same place: a compiled loop, a Python loop, vmap, a checkpoint."""
+"""All ways to run the minimizer give the same result: a compiled loop, a Python loop, vmap, a checkpoint."""
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +65,7 @@ def test_many_problems_under_vmap_equal_each_alone():
     with precision("float64"):
         many = jax.device_get(jax.jit(jax.vmap(minimized))(jnp.asarray(starts)))
         alone = [jax.device_get(jax.jit(minimized)(jnp.asarray(start))) for start in starts]
-    assert len({int(state.evaluations) for state in alone}) > 1  # some wait for the others
+    assert len({int(state.evaluations) for state in alone}) > 1  # so some wait for the others
     for i, state in enumerate(alone):
         assert many.status[i] == state.status == CONVERGED
         assert abs(int(many.iteration[i]) - int(state.iteration)) <= 1

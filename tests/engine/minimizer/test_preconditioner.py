@@ -1,4 +1,4 @@
-"""The preconditioner: its damping follows how well the model predicts, its inverse the damping."""
+"""The preconditioner: its damping adapts to the model's predictions, its inverse to the damping."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from sparsam.engine.minimizer.preconditioner import adapt, is_stale, next_refres
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Scalar:
-    """A model of the curvature that is its number, and its own inverse at a damping."""
+    """A model of the curvature that is a number; its inverse is one too."""
 
     number: jax.Array
 
@@ -27,7 +27,7 @@ class Scalar:
 
 @jax.jit
 def step(preconditioner, decrease, accepted=True, first=False):
-    """A step along a direction of slope -2, by which the model promises J to fall by 1."""
+    """Take a step along a direction of slope -2, for which the model predicts that J falls by 1."""
     value = jnp.float32(10)
     return adapt(preconditioner, jnp.float32(-2), value, value - decrease, jnp.asarray(accepted), jnp.asarray(first))
 
@@ -81,7 +81,7 @@ def test_new_factors_serve_at_the_next_iterate_and_grow_stale(prepared):
 
 
 def test_the_host_knows_when_factors_grow_stale(prepared):
-    """At each iterate that is accepted the factors are one older; those that were told are of age 0."""
+    """The age of the factors grows by one with each accepted iterate; new ones have age 0."""
     stale, age = [0], 0
     for iteration in range(150):
         age += 1

@@ -1,4 +1,4 @@
-"""Activation functions: against the formulas by hand, and precise where a unit saturates."""
+"""Activation functions equal the formulas by hand, and stay precise in saturated units."""
 
 import jax
 import jax.numpy as jnp
@@ -17,17 +17,17 @@ from sparsam.engine.network.activations import (
 from sparsam.engine.training.train import precision
 
 EPS = {"float32": np.finfo(np.float32).eps, "float64": np.finfo(np.float64).eps}
-LARGEST = {"float32": 85.0, "float64": 700.0}  # exp(-a) just stays a normal number
+LARGEST = {"float32": 85.0, "float64": 700.0}  # exp(-a) is still a normal number
 
 
 def pre_activations(dtype):
-    """A grid from end to end, and near 0; representable in the precision. Never 0 itself, where ReLU has a kink."""
+    """Make a grid over the whole range, finer near 0, in the given precision; without 0, where ReLU has a kink."""
     ends = np.linspace(-LARGEST[dtype], LARGEST[dtype], 502)
     return np.concatenate([ends, np.linspace(-2, 2, 402)]).astype(dtype)
 
 
 def wide(a):
-    """What reference values are computed in: more digits than float64 where the platform has them."""
+    """Convert to the type of reference values: more digits than float64 if the platform has them."""
     return np.asarray(a, dtype=np.longdouble)
 
 
@@ -119,7 +119,7 @@ def test_unknown_name_is_refused_and_the_known_ones_named(name):
 
 
 def rows(dtype):
-    """Rows of pre-activations, of all degrees of confidence, with the largest anywhere; some ties."""
+    """Make rows of pre-activations of all degrees of confidence, the largest at any place; some have ties."""
     rng = np.random.default_rng(0)
     spread = np.geomspace(0.1, LARGEST[dtype], 200)[:, None]
     level = rng.uniform(-1, 1, (200, 1)) * spread
@@ -127,7 +127,7 @@ def rows(dtype):
 
 
 def exact_softmax(a):
-    """y, 1 - y and ln y in more digits, none of them from another that has lost what it needs."""
+    """Compute y, 1 - y and ln y in more digits, each without cancellation."""
     a = wide(a)
     e = np.exp(a - a.max(axis=1, keepdims=True))
     others = e @ (1 - np.eye(a.shape[1], dtype=e.dtype))  # sum_(j != k) e_j
@@ -142,7 +142,7 @@ def test_softmax_its_complement_and_its_logarithm_are_each_precise(dtype):
     (y, complement), logarithm, z = values
     np.testing.assert_array_equal(z, y)
     assert y.dtype == complement.dtype == logarithm.dtype == dtype
-    # exp and a difference of two pre-activations: the latter's rounding counts |a_k - a_m| times.
+    # Errors of exp and of a difference of two pre-activations; exp amplifies the latter by |a_k - a_m|.
     scale = 8 * EPS[dtype] * (1 + np.ptp(a, axis=1, keepdims=True))
     for array, exact in zip((y, complement, logarithm), exact_softmax(a), strict=True):
         assert np.all(np.abs(wide(array) / exact - 1) < scale)
@@ -155,13 +155,13 @@ def test_slopes_of_softmax_are_precise_in_both_modes_of_differentiation(dtype, m
     a = rows(dtype)
     y, complement, _ = exact_softmax(a)
     identity = np.eye(a.shape[1])
-    of_logarithm = np.where(identity, complement[:, :, None], -y[:, None, :])  # d ln y_k/da_r = I_kr - y_r
-    of_softmax = y[:, :, None] * of_logarithm
+    log_slopes = np.where(identity, complement[:, :, None], -y[:, None, :])  # d ln y_k/da_r = I_kr - y_r
+    softmax_slopes = y[:, :, None] * log_slopes
     with precision(dtype):
         slopes = jax.jit(jax.vmap(mode(lambda a: (log_softmax(a), *complementary_softmax(a)))))(a)
         slopes = jax.device_get(slopes)
     scale = 8 * EPS[dtype] * (1 + np.ptp(a, axis=1)[:, None, None])
-    for slope, exact in zip(slopes, (of_logarithm, of_softmax, -of_softmax), strict=True):
+    for slope, exact in zip(slopes, (log_slopes, softmax_slopes, -softmax_slopes), strict=True):
         normal = np.abs(exact) > np.finfo(dtype).tiny / EPS[dtype]
         assert np.all((np.abs(wide(slope) / exact - 1) < scale) | ~normal)
         np.testing.assert_allclose(slope, exact.astype(float), rtol=0, atol=8 * EPS[dtype])

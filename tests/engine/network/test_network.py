@@ -1,4 +1,4 @@
-"""Networks: where each weight lies in the flat vector, how weights begin, and the forward pass."""
+"""Networks: order of the flat vector, initial weights, and the forward pass."""
 
 from itertools import pairwise
 
@@ -68,7 +68,7 @@ def test_initial_weights_are_uniform_within_the_bounds_of_each_layer_and_biases_
 @pytest.mark.slow
 def test_forward_pass_equals_the_one_by_hand(float64_case):
     if float64_case.error.name not in ("squared_error", "cross_entropy"):
-        return  # of the same networks
+        return  # the other error functions use the same networks
     problem, network = float64_case.problem(), float64_case.network
     h = reference.ACTIVATIONS[network.hidden_activation][0]
     h_out = reference.OUTPUT_ACTIVATIONS[network.output_activation]
@@ -87,7 +87,7 @@ def test_forward_pass_equals_the_one_by_hand(float64_case):
         np.testing.assert_allclose(array.T, by_hand, rtol=0, atol=1e-14)
 
 
-def test_equal_architectures_are_one_to_a_compiler():
+def test_equal_architectures_share_a_compiled_program():
     one, same = (Network((2, 3, 2), "tanh") for _ in range(2))
     assert one == same
     assert hash(one) == hash(same)

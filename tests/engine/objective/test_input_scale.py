@@ -1,4 +1,4 @@
-"""J in the minimizer's coordinates is J: every row of the table, with inputs centred and scaled."""
+"""J does not change when the inputs are centered and scaled, in all cases."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -32,7 +32,7 @@ def scale_of(seed, n_features):
 
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1))
 def test_value_and_gradient_are_those_of_the_hand_derivation_in_other_coordinates(float64_case, data, seed):
-    """Of (1) in `input_scale`: dJ/dV = (dJ/dW_1 - m dJ/db_1') / c row by row, and dJ/dd = dJ/db_1."""
+    """By (1) in `input_scale`, dJ/dV = (dJ/dW_1 - m dJ/db_1') / c row by row, and dJ/dd = dJ/db_1."""
     problem = data.draw(float64_case.problems())
     network = float64_case.network
     scale = scale_of(seed, network.layer_sizes[0])
@@ -63,7 +63,7 @@ def test_weights_go_there_and_back(n_hidden):
         assert got == pytest.approx(expected, rel=1e-14, abs=1e-15)
 
 
-def test_inputs_are_centred_before_they_are_rounded():
+def test_inputs_are_centered_before_they_are_rounded():
     x = np.linspace(0, 1, 5000)[:, None]
     scaled = InputScale(np.array([1e9]), np.array([2.0])).scaled(Batch(x + 1e9), "float32")
     assert scaled.inputs.dtype == np.float32

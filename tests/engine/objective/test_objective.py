@@ -1,4 +1,4 @@
-"""J and its gradient: every row of the table against the hand derivation, numerical gradients, and other chunks."""
+"""J and its gradient equal the hand derivation, numerical gradients, and those of other chunks, in all cases."""
 
 from dataclasses import replace
 
@@ -227,12 +227,12 @@ def test_mean_activation_is_that_of_all_the_data_not_of_a_chunk():
         objective = Objective(network, (SquaredError(), KLSparsity(0.5, 1.0)))
         assert abs(evaluate(objective, theta, samples).terms[1]) < 1e-15
         alone = replace(samples, n_chunks=jnp.int32([1]), total_weight=jnp.asarray(8.0))
-        assert evaluate(objective, theta, alone).terms[1] > 0.2  # what an average over chunks would come to
+        assert evaluate(objective, theta, alone).terms[1] > 0.2  # an average over chunks would be as large
 
 
 @pytest.mark.parametrize("activation", ["relu", "identity"])
 def test_sparsity_refuses_units_without_a_range(activation):
     objective = Objective(Network((4, 5, 3), activation), (SquaredError(), KLSparsity(0.1, 3.0)))
     samples = Samples.from_arrays(np.ones((3, 4)), np.ones((3, 3)), chunk_size=4, dtype="float32")
-    with pytest.raises(ValueError, match=f"'{activation}' units have no such range"):
+    with pytest.raises(ValueError, match=f"'{activation}' units have no bounded range"):
         objective.evaluate(jnp.zeros(objective.network.n_parameters), samples)

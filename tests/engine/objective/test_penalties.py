@@ -1,4 +1,4 @@
-"""Penalties where rounding would ruin them; that they are right elsewhere `test_objective` shows."""
+"""Precision of the penalties where naive formulas would lose it; `test_objective` tests the rest."""
 
 import jax
 import jax.numpy as jnp
@@ -20,18 +20,18 @@ evaluate = jax.jit(Objective.evaluate)
 
 
 def wide(array):
-    """To more digits than float64 where the platform has them."""
+    """Convert to more digits than float64 if the platform has them."""
     return np.asarray(array, dtype=np.longdouble)
 
 
 def divergence(p, q):
-    """KL(rho || p) of wide p and q = 1 - p, and its slope by p, from the definition."""
+    """Compute KL(rho || p) of wide p and q = 1 - p, and its slope with respect to p, from the definition."""
     value = RHO * np.log(RHO / p) + (1 - RHO) * np.log((1 - RHO) / q)
     return value, -RHO / p + (1 - RHO) / q
 
 
 def sparsity(dtype, activation, W1, b1, rho, beta):
-    """The engine's term and its gradient (as W1, W2, b1, b2) of two hidden units."""
+    """Evaluate the engine's term and its gradient (as W1, W2, b1, b2) for two hidden units."""
     network = Network((1, 2, 1), activation, "identity")
     theta = np.concatenate([np.ravel(W1), np.zeros(2), b1, np.zeros(1)])
     with precision(dtype):
@@ -76,7 +76,7 @@ def test_divergence_near_its_minimum_loses_nothing_to_cancellation(mean, excess,
     p, q = (1 - wide(small), wide(small)) if upper_end else (wide(small), 1 - wide(small))
     d = p - wide(rho)
     exact = wide(rho) * np.log1p(-d / p) + (1 - wide(rho)) * np.log1p(d / q)
-    # Its two logarithms are of the order of d and cancel to d^2; from the definition the error would be epsilon itself.
+    # Its two logarithms are of order d and cancel to order d^2; by the definition the error would be about epsilon.
     assert abs(value - exact) <= 4 * EPS * (abs(d) + exact)
 
 

@@ -1,7 +1,8 @@
-"""Fits that are killed at random moments and resumed until they are done; prints what came out.
+"""Kill fits at random moments and resume them until they are done; print the results.
 
-Run as ``python killed.py FOLDER N_KILLS SEED``. A process that has imported everything, but not started JAX, forks one
-child a fit: so that a kill costs no second import. Writing to the disk is made slow, so that many kills fall into it.
+Run as ``python killed.py FOLDER N_KILLS SEED``. A process that has imported everything, but not started JAX, forks a
+child for each fit, so that no import is repeated after a kill. Writing to the disk is made slow, so that many kills
+happen during a write.
 """
 
 import json
@@ -20,7 +21,7 @@ from sparsam import Checkpoint, MultivariateNormalRegressor, NoisyLabelClassifie
 RNG = np.random.default_rng(0)
 X = RNG.uniform(0.1, 0.9, (300, 8))
 LABELS = (X[:, 0] > 0.5).astype(int)
-QUICK = {"solver": "lbfgs"}  # a fit that begins again spends its time with tracing; the first has the factors
+QUICK = {"solver": "lbfgs"}  # without factors, since restarted fits spend most of their time tracing
 
 
 def autoencoder(**options):
@@ -42,7 +43,7 @@ def classifier(**options):
 
 
 def fit(make, folder, file, n_fits):
-    """Fit in a child; its weights and history go to a file."""
+    """Fit in a child process, and write the weights and the history to a file."""
     child = os.fork()
     if child:
         return child
@@ -76,7 +77,7 @@ def main(folder, n_kills, seed):
     expected, durations = {}, {}
     for make in makes:
         file = folder / f"{make.__name__}.json"
-        for _ in range(2):  # the second finds its programs compiled
+        for _ in range(2):  # the second time its programs are compiled already
             start = time.monotonic()
             os.waitpid(fit(make, folder / "none", file, 0), 0)
             durations[make] = time.monotonic() - start

@@ -1,4 +1,4 @@
-"""Checkpoints: a fit that was killed goes on to the same bits, and what is left behind can always be read."""
+"""Checkpoints: a killed fit resumes to the same bits, and its files can always be read."""
 
 import errno
 import json
@@ -43,7 +43,7 @@ def build(folder=None, *, every=0, resume=False, **parameters):
 
 
 def stop_at(iteration):
-    """A callback that breaks a fit off as a power cut would, between two checkpoints."""
+    """A callback that ends a fit between two checkpoints, as a power cut would."""
 
     def callback(progress):
         if progress.iteration >= iteration:
@@ -58,7 +58,7 @@ def names(folder):
 
 @pytest.fixture
 def broken_off(tmp_path):
-    """A folder with the checkpoints of a fit that was broken off."""
+    """Make a folder with the checkpoints of an interrupted fit."""
     folder = tmp_path / "run"
     with pytest.raises(Stopped):
         build(folder, callback=stop_at(20)).fit(X)
@@ -74,7 +74,7 @@ def whole():
 
 @pytest.fixture(scope="session")
 def same_bits():
-    """Compare weights and history of two models, clocks apart."""
+    """Compare weights and history, except times, of two models."""
 
     def compare(one, other):
         for name in ("coefs_", "intercepts_"):
@@ -87,7 +87,7 @@ def same_bits():
     return compare
 
 
-# It goes on
+# Resuming
 
 
 def test_a_resumed_fit_ends_in_the_same_bits(broken_off, whole, same_bits):
@@ -187,12 +187,12 @@ def test_a_model_that_was_checkpointed_can_be_saved(broken_off, tmp_path):
     assert loaded.cost(X) == model.cost(X)
 
 
-# It refuses
+# Refusals
 
 
 def test_a_folder_with_a_checkpoint_is_refused_unless_resumed(broken_off):
     before = names(broken_off)
-    with pytest.raises(FileExistsError, match="of another run: give resume=True to go on"):
+    with pytest.raises(FileExistsError, match=r"of another run: to continue .* set resume=True in sparsam\.Checkpoint"):
         build(broken_off).fit(X)
     assert names(broken_off) == before
 
@@ -254,7 +254,7 @@ def test_bad_parameters_are_named(tmp_path):
     assert [Checkpoint(tmp_path, every=text).seconds for text in every] == [60, 90, 7200, 3, 4, 1e-5]
 
 
-# What is left behind can be read
+# Damaged files and failing disks
 
 
 def damage(path, kind):
@@ -279,7 +279,7 @@ def damage(path, kind):
 def test_a_damaged_checkpoint_is_passed_over(broken_off, kind, cause, whole, same_bits):
     newest = broken_off / names(broken_off)[-1]
     damage(newest, kind)
-    with pytest.warns(UserWarning, match=f"passed over a damaged checkpoint \\({newest.name}: {cause}"):
+    with pytest.warns(UserWarning, match=f"skipped a damaged checkpoint \\({newest.name}: {cause}"):
         same_bits(build(broken_off, resume=True).fit(X), whole)
 
 
@@ -362,7 +362,7 @@ def test_a_signal_that_comes_twice_at_once_is_one(monkeypatch):
 
 @pytest.mark.slow
 def test_kills_change_no_bit(tmp_path, reduction):
-    """By SIGKILL at random moments; of fifty some fall into a write, and some into a training that goes on later."""
+    """Kill fits of every estimator by SIGKILL at random moments; of fifty some happen during a write."""
     n_kills, script = 50 // reduction, Path(__file__).with_name("killed.py")
     output = subprocess.run(
         [sys.executable, script, tmp_path, str(n_kills), "0"], capture_output=True, text=True, check=True, timeout=500
@@ -378,7 +378,7 @@ def test_kills_change_no_bit(tmp_path, reduction):
 
 ENDLESS = """
 import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the process that runs the tests may ignore it
 import numpy as np
 from sparsam import Checkpoint, SparseAutoencoder
 

@@ -1,4 +1,4 @@
-"""Training on under other limits: a training that is resumed with them is the one that had them from the start."""
+"""Extending a training: resumed with other limits, it equals one that had them from the start."""
 
 import numpy as np
 import pytest
@@ -69,23 +69,21 @@ def test_what_broke_off_is_extended_too(training_job, tmp_path):
 @pytest.mark.parametrize(
     ("limits", "end"), [({"max_iter": 10}, "max_iter = 10 and .* ends at iteration 10"), ({"tol": 0.1}, "tol = 0.1")]
 )
-def test_limits_that_it_has_passed_are_refused_with_where_it_would_have_ended(training_job, tmp_path, limits, end):
+def test_limits_that_it_has_passed_are_refused_and_the_end_is_named(training_job, tmp_path, limits, end):
     job = training_job("float32")
     train(*job, max_iter=40, tol=0.0, checkpointer=Checkpointer(tmp_path))
     before = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
     options = {"max_iter": 40, "tol": 0.0} | limits
-    with pytest.raises(
-        ValueError, match=f"is of iteration 40, and with .*{end}.*give a max_iter above 40 and a tol below"
-    ):
+    with pytest.raises(ValueError, match=f"is at iteration 40, but with .*{end}.*set max_iter above 40 and tol below"):
         train(*job, **options, checkpointer=Checkpointer(tmp_path, resume=True))
-    with pytest.warns(UserWarning, match="This fit goes without checkpoints: .*is of iteration 40"):
+    with pytest.warns(UserWarning, match="This fit goes without checkpoints: .*is at iteration 40"):
         one = train(*job, **options, checkpointer=Checkpointer(tmp_path, resume=True, optional=True))
     assert_same(one, train(*job, **options))
     assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == before
 
 
 class EndsAt(FitCallback):
-    """Ends a training at an iteration that may be another when it is resumed."""
+    """Ends a training at an iteration, which may be different when it is resumed."""
 
     every_iteration = True
 
@@ -101,7 +99,7 @@ class EndsAt(FitCallback):
 
 @pytest.mark.parametrize("iteration", [9, 5, 3])
 def test_who_ended_it_is_asked_again(training_job, tmp_path, iteration):
-    """It goes on if it may, and begins anew where it has gone too far."""
+    """A resumed training goes on if its callback allows it, and begins again if it has gone too far."""
     job = training_job("float32")
     train(*job, tol=0.0, callbacks=[EndsAt(5)], checkpointer=Checkpointer(tmp_path))
     resumed = train(*job, tol=0.0, callbacks=[EndsAt(iteration)], checkpointer=Checkpointer(tmp_path, resume=True))

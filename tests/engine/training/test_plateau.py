@@ -1,4 +1,4 @@
-"""A training that converges on a plateau goes on as if a hundredth of tol had been asked for from the start."""
+"""A training that converges on a plateau goes on as if its tol had been a hundredth from the start."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_a_tol_beyond_the_precision_is_no_failure(training_job):
 def test_max_iter_holds_for_both_parts_together(training_job):
     job = training_job("float64")
     n = train(*job, dtype="float64", tol=1e-2).history[-1].iteration
-    for max_iter in (n, n + 1):  # at the very iterate that meets tol, and beyond
+    for max_iter in (n, n + 1):  # at the iterate that meets tol, and beyond
         cut = train(*job, dtype="float64", tol=1e-2, max_iter=max_iter, plateau=EVERYWHERE)
         assert (cut.stop_reason, cut.history[-1].iteration) == ("max_iter", max_iter)
         long = train(*job, dtype="float64", tol=1e-2, snapshots=(max_iter,), plateau=EVERYWHERE).at_max_iter(max_iter)
@@ -83,7 +83,7 @@ def test_it_is_resumed_on_either_side(training_job, tmp_path):
 @pytest.mark.parametrize("together", [many.train_lanes, many.train_side_by_side])
 @pytest.mark.parametrize("solver", ["kronecker-lbfgs", "lbfgs"])
 def test_many_at_once_go_on_each_for_itself(training_job, together, solver):
-    """One is on the plateau where it converges, the others are not."""
+    """One training converges on the plateau, the others do not."""
     settings = ({"seed": 0}, {"seed": 1, "alpha": 1e-1, "beta": 5.0}, {"seed": 2})
     _, samples, _ = training_job("float64")
     objectives, thetas = zip(*(training_job("float64", **setting)[::2] for setting in settings), strict=True)
@@ -92,7 +92,7 @@ def test_many_at_once_go_on_each_for_itself(training_job, together, solver):
         train(objective, samples, theta, **options).history[-1].terms["squared_error"]
         for objective, theta in zip(objectives, thetas, strict=True)
     ]
-    plateau = Plateau("squared_error", float(np.mean(sorted(errors)[1:])))  # between the largest and the next
+    plateau = Plateau("squared_error", float(np.mean(sorted(errors)[1:])))  # between the two largest
     alone = [
         train(objective, samples, theta, **options, plateau=plateau)
         for objective, theta in zip(objectives, thetas, strict=True)

@@ -1,4 +1,4 @@
-"""Polishing: float64 from where float32 ended, and one history of both."""
+"""Polishing continues in float64 where float32 ended, with one history of both."""
 
 from itertools import pairwise
 

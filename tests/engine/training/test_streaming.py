@@ -1,4 +1,4 @@
-"""Data that are not held: the same J, gradient, factors and minimum as of the same data on the device."""
+"""Streamed data give the same J, gradient, factors and minimum as the same data on the device."""
 
 import threading
 from dataclasses import replace
@@ -32,7 +32,7 @@ def damped_product(factors, damping, vector):
 
 
 def stream_of(samples, dtype):
-    """The rows of samples from the host again, in batches of 7 where the chunks take 4."""
+    """Stream the rows of samples from the host, in batches of 7, with chunks of 4."""
     host = jax.device_get(samples)
     parts = (host.inputs, host.targets, host.sample_weight, host.tangents)
     rows = [None if part is None else np.concatenate([chunk.T for chunk in part]) for part in parts]
@@ -83,14 +83,14 @@ def test_a_streamed_training_ends_in_the_same_minimum(training_job, dtype, solve
     expected = train(objective, samples, theta, **options)
     streamed = train(objective, stream_of(samples, dtype), theta, callbacks=[FunctionCallback(seen.append)], **options)
     assert streamed.stop_reason == expected.stop_reason == "converged"
-    # In float32 the two come apart on the way, and each ends where tol lets it.
+    # In float32 the two diverge on the way, and each ends where its gradient is within tol.
     assert streamed.history[-1].J == pytest.approx(expected.history[-1].J, rel=1e-3 if dtype == "float32" else 1e-4)
     assert [p.iteration for p in streamed.history] == list(range(len(streamed.history)))
     assert streamed.history[0].J == pytest.approx(expected.history[0].J, rel=1e-5)
     assert len(seen) >= len(streamed.history)
 
 
-def test_the_next_piece_is_fetched_in_another_thread_while_one_is_used():
+def test_the_next_batch_is_fetched_in_another_thread_while_one_is_used():
     threads = []
 
     def batches():
@@ -106,7 +106,7 @@ def test_the_next_piece_is_fetched_in_another_thread_while_one_is_used():
     np.testing.assert_array_equal(total, np.full((2, 4), 3.0))
 
 
-def test_what_goes_wrong_while_a_piece_is_made_is_told():
+def test_an_error_while_a_batch_is_made_is_raised():
     def batches():
         yield Batch(np.ones((4, 2)))
         raise OSError("the disk is gone")

@@ -1,4 +1,4 @@
-"""Training: what it reports, why it stops, and that nothing but the problem has a say in the result."""
+"""Training: its records, its reasons to stop, and that only the problem determines the result."""
 
 import re
 
@@ -19,7 +19,7 @@ evaluate = jax.jit(Objective.evaluate)
 
 
 def bits(training):
-    """All that does not depend on the clock."""
+    """Return everything that does not depend on the clock."""
     rows = [(p.iteration, p.evaluations, p.J, p.gradient_norm, *p.terms.values()) for p in training.history]
     return training.theta.tobytes(), training.stop_reason, rows
 
@@ -42,11 +42,11 @@ def check_last_row(training_job):
 
 @pytest.fixture
 def single_steps(monkeypatch):
-    """Bursts of one evaluation, so that a callback sees each."""
+    """Make bursts of one evaluation, so that a callback sees each."""
     monkeypatch.setattr(train, "BURST_SECONDS", 0.0)
 
 
-# What it reports
+# Records
 
 
 @pytest.mark.slow
@@ -85,7 +85,7 @@ def test_converged_means_that_no_component_of_the_gradient_exceeds_tol(dtype, ru
     assert all(row.gradient_norm > tol for row in training.history[:-1])
 
 
-# What has no say in the result
+# What does not change the result
 
 
 @pytest.mark.slow
@@ -146,7 +146,7 @@ def test_training_equals_ask_and_tell_by_hand(run, training_job, solver):
 
 @pytest.fixture
 def compilations():
-    """How many programs have been compiled since the test began."""
+    """Count the programs compiled since the test began."""
     durations = []
 
     def listen(event, duration, **_):
@@ -170,7 +170,7 @@ def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run, compi
         {"n_samples": 33},
         {"n_samples": 48},
         {"seed": 7},
-        {"alpha": 1},  # numbers of whatever type
+        {"alpha": 1},  # numbers of any type
         {"rho": np.float64(0.3)},
         {"beta": beta},
         {"beta": 0.0},
@@ -190,7 +190,7 @@ def test_every_matrix_product_keeps_its_full_precision(training_job):
     assert all("precision = [HIGHEST, HIGHEST]" in product for product in products)
 
 
-# Why it stops
+# Reasons to stop
 
 
 def test_max_iter(run):
@@ -200,7 +200,7 @@ def test_max_iter(run):
 
 
 class Counting(FitCallback):
-    """Sees every iterate, and stops if it is told to."""
+    """Sees every iterate, and stops on request."""
 
     every_iteration = True
 
@@ -229,7 +229,7 @@ def test_the_first_callback_says_why(single_steps, run):
 
 
 def test_a_callback_need_not_pass_on_the_reason(run):
-    """Nor can it erase one: the training ends."""
+    """A callback cannot erase a reason either: the training ends."""
 
     class Silent(FitCallback):
         def on_iterate(self, progress, theta, stop_reason):
@@ -239,7 +239,7 @@ def test_a_callback_need_not_pass_on_the_reason(run):
 
 
 @pytest.mark.parametrize("collective", [False, True])
-def test_a_failure_is_voted_on_unless_all_processes_are_in_it_together(monkeypatch, run, collective):
+def test_processes_agree_on_a_failure_unless_the_callback_is_collective(monkeypatch, run, collective):
     class Failing(FitCallback):
         def on_iterate(self, progress, theta, stop_reason):
             raise MemoryError("of the callback")
@@ -336,7 +336,7 @@ def test_data_out_of_range_end_as_not_finite_with_the_term_named(run, training_j
     np.testing.assert_array_equal(training.theta, training_job()[2].astype("float32"))
 
 
-def test_no_reason_is_without_a_sentence():
+def test_every_reason_has_an_explanation():
     assert set(REASON_OF_STATUS.values()) <= set(STOP_REASONS)
     assert set(REASON_OF_STATUS) == {lbfgs.CONVERGED, lbfgs.PRECISION, lbfgs.MAX_ITER, lbfgs.NOT_FINITE}
     assert all(STOP_REASONS.values())

@@ -1,4 +1,4 @@
-"""Many trainings at once end where each would alone."""
+"""Each of many simultaneous trainings ends where it would alone."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ SETTINGS = ({"seed": 0}, {"seed": 1, "alpha": 1e-2}, {"seed": 2, "beta": 0.1}, {
 
 @pytest.fixture(scope="module")
 def jobs(training_job):
-    """Objectives and initial weights; the data are those of the first."""
+    """Make objectives and initial weights; the data are those of the first job."""
     _, samples, _ = training_job("float64")
     objectives, thetas = zip(*(training_job("float64", **setting)[::2] for setting in SETTINGS), strict=True)
     return objectives, samples, thetas
@@ -71,7 +71,7 @@ def test_each_evaluates_as_it_would_alone(jobs):
 
 
 def test_lanes_that_have_stopped_leave(jobs, monkeypatch):
-    """The program shrinks by halves, and a lane's result does not depend on when the others stop."""
+    """The number of lanes is halved repeatedly, and a lane's result does not depend on when the others stop."""
     objectives, samples, thetas = jobs
     sizes, genuine = [], many._burst_lanes
 
@@ -82,7 +82,7 @@ def test_lanes_that_have_stopped_leave(jobs, monkeypatch):
     monkeypatch.setattr(many, "_burst_lanes", burst)
     (long,) = many.train_lanes(objectives[:1], samples, thetas[:1], dtype="float64", tol=1e-5)
     sizes.clear()
-    starts = [long.theta, long.theta, thetas[0], long.theta, long.theta]  # at the minimum already, but for one
+    starts = [long.theta, long.theta, thetas[0], long.theta, long.theta]  # all but one start at the minimum
     trainings = many.train_lanes([objectives[0]] * 5, samples, starts, dtype="float64", tol=1e-5)
     assert sizes[0] == 5
     assert sizes[-1] == 1
@@ -132,7 +132,7 @@ def test_a_snapshot_is_what_a_smaller_max_iter_leaves(jobs, together):
 
 
 @pytest.mark.parametrize("together", TOGETHER.values(), ids=TOGETHER)
-def test_all_end_when_they_are_told_to(jobs, together):
+def test_all_end_on_request(jobs, together):
     objectives, samples, thetas = jobs
     asked = iter([False] * 3)
     heard = []

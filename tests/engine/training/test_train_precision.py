@@ -1,4 +1,4 @@
-"""The precision of a training is its own: the user's setting of JAX neither changes it nor is changed."""
+"""A training sets its own precision: the user's JAX settings neither change it nor are changed by it."""
 
 import re
 import threading
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow  # programs of both precisions in both settings
 
 @pytest.fixture(params=[False, True], ids=["x32", "x64"])
 def users_x64(request):
-    """Both settings that a user may have made for all of JAX."""
+    """Run with either global setting of JAX."""
     before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", request.param)
     yield request.param
@@ -35,7 +35,7 @@ def bits(training):
 
 @pytest.fixture(scope="module")
 def undisturbed(run, dtype):
-    """A training with JAX's setting as it comes."""
+    """Run a training under JAX's default setting."""
     return bits(run(dtype, options={"max_iter": 20}))
 
 

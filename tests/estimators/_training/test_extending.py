@@ -156,7 +156,7 @@ def test_a_fold_that_went_further_than_those_before_it_now_allow_begins_anew(bes
 
 def test_fewer_iterations_than_there_were_are_refused(tmp_path):
     fit("autoencoder", max_iter=7, checkpoint=tmp_path)
-    with pytest.raises(ValueError, match=r"is of iteration 7, and with max_iter = 5 .* ends at iteration 5"):
+    with pytest.raises(ValueError, match=r"is at iteration 7, but with max_iter = 5 .* ends at iteration 5"):
         fit("autoencoder", max_iter=5, checkpoint=Checkpoint(tmp_path, resume=True))
 
 

@@ -52,7 +52,7 @@ def test_it_is_cloned_compared_and_set(Model, tmp_path):
 def test_a_path_is_a_checkpoint_with_the_defaults(tmp_path, of):
     model = autoencoder(of(tmp_path / "run")).fit(X)
     assert list(contents(tmp_path / "run")) == ["checkpoint-0000-00000001.safetensors"]
-    with pytest.raises(FileExistsError, match="give resume=True to go on"):
+    with pytest.raises(FileExistsError, match="to continue that run, set resume=True"):
         autoencoder(of(tmp_path / "run")).fit(X)
     resumed = autoencoder(Checkpoint(tmp_path / "run", resume=True)).fit(X)
     np.testing.assert_array_equal(resumed.components_, model.components_)
@@ -96,7 +96,7 @@ def test_who_comes_second_goes_without_and_says_so(tmp_path):
     expected = autoencoder().fit(X)
     autoencoder(checkpoint).fit(X)
     before = contents(tmp_path)
-    with pytest.warns(UserWarning, match="goes without checkpoints: the folder .* give resume=True"):
+    with pytest.warns(UserWarning, match="goes without checkpoints: the folder .* set resume=True"):
         second = autoencoder(checkpoint).fit(X)
     np.testing.assert_array_equal(second.components_, expected.components_)
     [name] = subfolders(tmp_path)
@@ -106,7 +106,7 @@ def test_who_comes_second_goes_without_and_says_so(tmp_path):
     ):
         second = autoencoder(Checkpoint(tmp_path, per_fit=True, resume=True), max_iter=9).fit(X)
     assert second.n_iter_ == 9
-    with pytest.warns(UserWarning, match="goes without checkpoints: .*is of iteration 6"):
+    with pytest.warns(UserWarning, match="goes without checkpoints: .*is at iteration 6"):
         second = autoencoder(Checkpoint(tmp_path, per_fit=True, resume=True), max_iter=3).fit(X)
     assert second.n_iter_ == 3
     assert contents(tmp_path) == before

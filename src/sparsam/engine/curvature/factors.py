@@ -1,23 +1,23 @@
-"""Kronecker factors of J's curvature: what the minimizer's initial matrix H0 is made of.
+"""Kronecker factors of J's curvature, for the minimizer's initial matrix H0.
 
 The Gauss-Newton matrix of layer l, a = W' z + b with the constant 1 appended to z, is the mean over the samples of
-z z' (x) g with g the curvature of J with respect to that sample's a. The mean of a Kronecker product is taken for the
-product of the means (Martens & Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature",
-ICML 2015, eq. 3) ::
+z z' (x) g, where g is the curvature of J with respect to that sample's a. The mean of the Kronecker product is
+approximated by the product of the means (Martens & Grosse, "Optimizing neural networks with Kronecker-factored
+approximate curvature", ICML 2015, eq. 3) ::
 
-    A_l = 1/S sum_n s_n z_n z_n'        of the layer's inputs          (n_in + 1, n_in + 1)
-    G_l = 1/S sum_n s_n g_n             of its outputs a               (n_out, n_out)
+    A_l = 1/S sum_n s_n z_n z_n'        input factor                   (n_in + 1, n_in + 1)
+    G_l = 1/S sum_n s_n g_n             output factor                  (n_out, n_out)
 
-G comes down from the output layer, where it belongs to the error function, without sampling any targets: with
+G is propagated backward from the output layer, where the error function defines it, without sampling any targets: with
 d_n = h'(a_n) the curvature of a hidden layer is g_l = diag(d_n) W_(l+1) g_(l+1) W_(l+1)' diag(d_n), and again the mean
-of a product is taken for the product of the means (Botev, Ritter & Barber, "Practical Gauss-Newton optimisation for
-deep learning", ICML 2017, eq. 19) ::
+of a product is approximated by the product of the means (Botev, Ritter & Barber, "Practical Gauss-Newton optimisation
+for deep learning", ICML 2017, eq. 19) ::
 
     G_l = (1/S sum_n s_n d_n d_n') o (W_(l+1) G_(l+1) W_(l+1)')                                                    (1)
 
-A penalty f on the mean activation of unit j adds f'' v_j v_j' for the weights of that unit, the slope of the mean
-being v_j = 1/S sum_n s_n d_nj z_n. Weight decay adds alpha I, tangent propagation a second product, A_dot (x) D, and P
-to G (`curvature.tangent_factors`). Together they are the model (2) of `curvature.kronecker`, which inverts it.
+A penalty f on the mean activation of unit j adds f'' v_j v_j' for the weights of that unit, where the slope of the mean
+is v_j = 1/S sum_n s_n d_nj z_n. Weight decay adds alpha I; tangent propagation adds a second product, A_dot (x) D, and
+P to G (`curvature.tangent_factors`). The sum is the model (2) of `curvature.kronecker`, which inverts it.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from sparsam.engine.curvature.tangent_factors import (
     hidden_curvature,
     joint_basis,
     moment_along,
-    one_product,
+    single_product,
     tangent_moments,
-    through,
+    through_weights,
 )
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.samples import Samples, on_every_device
@@ -63,12 +63,12 @@ _matmul = partial(jnp.matmul, precision=FULL_PRECISION)
 
 
 SPREAD = 0.2
-"""Share of the means' curvature that goes to all directions of a unit's weights besides, since v turns and f'' grows as
-the means move. Without it MNIST took 104 evaluations to J = 12.1135 where 44 do."""
+"""Share of the means' curvature that is added to all directions of a unit's weights, because v turns and f'' grows as
+the means change. Without it MNIST took 104 evaluations to J = 12.1135 instead of 44."""
 
 
-# The factors of J. What a penalty may know of its curvature, beside what an `ErrorFunction` knows of its own; of a term
-# that knows nothing, the minimizer learns as it goes.
+# Curvature that penalties may provide; an `ErrorFunction` provides its own. The curvature of a term that provides none
+# reaches H through the pairs of L-BFGS only.
 
 
 @runtime_checkable
@@ -76,14 +76,14 @@ class CurvesMeans(Protocol):
     """A penalty on the mean activation of each hidden unit."""
 
     def unit_curvature(self, network: Network, mean: Any) -> tuple[jax.Array, ...]:
-        """f'' by each unit's mean z, an array (n_units,) a hidden layer, at the term's own mean."""
+        """Compute f'' with respect to each unit's mean z, at the mean of the term's sums: (n_units,) per layer."""
 
 
 @runtime_checkable
 class CurvesTangents(Protocol):
     """A penalty on the change of the outputs, or of their pre-activations, along tangents.
 
-    Its Hessian by that change is a multiple of the identity.
+    Its Hessian with respect to that change is a multiple of the identity.
     """
 
     of: str  # "outputs" or "pre_activations"
@@ -94,22 +94,22 @@ class CurvesTangents(Protocol):
 
 @runtime_checkable
 class CurvesWeights(Protocol):
-    """A penalty whose Hessian by the weights is a multiple of the identity."""
+    """A penalty whose Hessian with respect to the weights is a multiple of the identity."""
 
     def weight_curvature(self) -> jax.Array:
         """Return the multiple."""
 
 
 class Moments(NamedTuple):
-    """Sums over samples, or their means, that the factors are made of; an entry a layer."""
+    """Sums over samples, or their means, from which the factors are computed; an entry per layer."""
 
     weight: jax.Array  # s
-    inputs: tuple[jax.Array, ...]  # z z' of the second layer's inputs and the following's
+    inputs: tuple[jax.Array, ...]  # z z' of the inputs of the second and later layers
     slopes: tuple[jax.Array, ...]  # d d' of the hidden layers
-    mean_slopes: tuple[jax.Array, ...]  # v of the hidden layers, (n_in + 1, n_units); () where nothing needs them
-    output: tuple[Any, ...]  # what the error functions make g of the output layer of
-    terms: tuple[Any, ...]  # what the penalties on means sum
-    tangents: TangentMoments | None  # None where there is no penalty along tangents
+    mean_slopes: tuple[jax.Array, ...]  # v of the hidden layers, (n_in + 1, n_units); () if no penalty needs them
+    output: tuple[Any, ...]  # sums of the error functions for g of the output layer
+    terms: tuple[Any, ...]  # sums of the penalties on means
+    tangents: TangentMoments | None  # None if no penalty is along tangents
 
 
 def moments(objective: Objective, parameters: Parameters, chunk: Batch) -> Moments:
@@ -117,26 +117,26 @@ def moments(objective: Objective, parameters: Parameters, chunk: Batch) -> Momen
     network, s = objective.network, chunk.sample_weight
     along = next((term.of for term in objective.terms if isinstance(term, CurvesTangents)), None)
     forward = network.forward(parameters, chunk.inputs, (), chunk.tangents if along else None)
-    inputs = [_with_one(z) for z in (chunk.inputs, *forward.hidden)]
+    inputs = [_append_one(z) for z in (chunk.inputs, *forward.hidden)]
     slopes = [get_activation(network.hidden_activation).slope(a) for a in forward.pre_activations[:-1]]
     means = [term for term in objective.terms if isinstance(term, CurvesMeans)]
-    chunk_of = (chunk.targets, chunk.sample_weight)
+    targets_and_weight = (chunk.targets, chunk.sample_weight)
     return Moments(
         weight=jnp.sum(s),
         inputs=tuple(_matmul(z, (s * z).T) for z in inputs[1:]),
         slopes=tuple(_matmul(d, (s * d).T) for d in slopes),
         mean_slopes=tuple(_matmul(z, (s * d).T) for z, d in zip(inputs, slopes, strict=False)) if means else (),
-        output=tuple(term.curvature_sums(network, forward, *chunk_of) for term in _errors(objective)),
-        terms=tuple(term.sums(network, forward, *chunk_of) for term in means),
+        output=tuple(term.curvature_sums(network, forward, *targets_and_weight) for term in _errors(objective)),
+        terms=tuple(term.sums(network, forward, *targets_and_weight) for term in means),
         tangents=tangent_moments(network, forward, chunk, along) if along else None,
     )
 
 
 class InputMoments(NamedTuple):
-    """Of the inputs, on which no weight has an influence: A_1, and where there are tangents A_dot_1.
+    """Factors of a layer's inputs: A and, if there are tangents, the diagonal of A_dot.
 
-    With these A's vectors are the joint basis of both, and A_dot is its diagonal there. Where inputs are scaled weight
-    decay has a say in A's vectors: see `input_moments_of`.
+    Those of the first layer do not depend on the weights. With tangents, A's vectors are the joint basis of A and
+    A_dot. If inputs are scaled, A's vectors depend on weight decay too: see `input_moments_of`.
     """
 
     A: Spectrum
@@ -146,26 +146,29 @@ class InputMoments(NamedTuple):
 @jax.jit
 @on_every_device
 def input_moments(samples: Samples, objective: Objective | None = None) -> InputMoments:
-    """Make the factors of the inputs: once is enough. The objective is asked for its weight decay."""
+    """Compute the factors of the first layer's inputs, which do not change in a training.
+
+    The objective provides its weight decay.
+    """
     sums = samples.sum_over_chunks(input_products)
     return input_moments_of(jax.tree.map(lambda total: total / samples.total_weight, sums), objective)
 
 
 def input_products(chunk: Batch) -> tuple[jax.Array, jax.Array | None]:
     """Sum x x' and tau tau' over a chunk."""
-    x, s = _with_one(chunk.inputs), chunk.sample_weight
+    x, s = _append_one(chunk.inputs), chunk.sample_weight
     return _matmul(x, (s * x).T), None if chunk.tangents is None else moment_along(chunk.tangents, s)
 
 
 def input_moments_of(means: tuple[jax.Array, jax.Array | None], objective: Objective | None = None) -> InputMoments:
-    """Make the factors of the means of `input_products`.
+    """Compute the factors of the first layer's inputs from the means of `input_products`.
 
-    The first layer's curvature is A (x) G + diag(decay) (x) I, of which A's eigenvectors make the former diagonal
-    alone. Those of A + diag(decay) / g, with g a typical eigenvalue of G, nearly do so for both where it matters.
+    The first layer's curvature is A (x) G + diag(decay) (x) I. A's eigenvectors diagonalize only A. Those of
+    A + diag(decay) / g, with g a typical eigenvalue of G, nearly diagonalize both terms where it matters.
     """
     A, A_dot = means
     if A_dot is not None:
-        return InputMoments(*_jointly(A, A_dot))
+        return InputMoments(*_diagonalize_jointly(A, A_dot))
     decay = None if objective is None else _decay_of_inputs(objective)
     if decay is None:
         return InputMoments(Spectrum.of(A), None)
@@ -173,7 +176,7 @@ def input_moments_of(means: tuple[jax.Array, jax.Array | None], objective: Objec
     return InputMoments(Spectrum(diagonal_in(vectors, A), vectors), None)
 
 
-def _jointly(A: jax.Array, A_dot: jax.Array) -> tuple[Spectrum, jax.Array]:
+def _diagonalize_jointly(A: jax.Array, A_dot: jax.Array) -> tuple[Spectrum, jax.Array]:
     vectors, values, along = joint_basis(A, A_dot)
     return Spectrum(values, vectors), along
 
@@ -183,7 +186,7 @@ def _jointly(A: jax.Array, A_dot: jax.Array) -> tuple[Spectrum, jax.Array]:
 def kronecker_factors(
     objective: Objective, theta: jax.Array, samples: Samples, inputs: InputMoments, iteration: jax.Array
 ) -> KroneckerFactors:
-    """Make the factors of J at the flat weights theta.
+    """Compute the factors of J at the flat weights theta.
 
     Parameters
     ----------
@@ -193,7 +196,7 @@ def kronecker_factors(
     inputs : InputMoments
         From `input_moments`.
     iteration : int array
-        Of the minimizer. What serves for a few early steps is made of a part of the samples.
+        The minimizer's iteration. Early factors, which serve for a few steps only, use a part of the samples.
 
     Returns
     -------
@@ -208,54 +211,55 @@ def kronecker_factors(
 
 
 PARTS, ITERATIONS, ENOUGH = 4, 16, 2048
-"""The factors are made of one of four parts of the samples, if that is enough of them, and after every so many
-iterations of a part more. With all from the beginning the notes' job takes a sixth longer to J = 0.45; with a quarter
-to the end, a tenth more evaluations until it converges."""
+"""Early factors use one of PARTS parts of the samples, if these are ENOUGH samples, and one more part after every
+ITERATIONS iterations. With all samples from the beginning the notes' job takes a sixth longer to J = 0.45; with a
+quarter to the end, it takes a tenth more evaluations until it converges."""
 
 
 def assemble(objective: Objective, parameters: Parameters, means: Moments, inputs: InputMoments) -> KroneckerFactors:
-    """Make the factors of the means of the moments: (1), from the output layer down."""
+    """Compute the factors by (1) from the means of the moments, from the output layer backward."""
     network = objective.network
     along = curvature_along(objective, parameters, means)
     A, c = zip(inputs, *(_input_spectrum(l, means, along) for l in range(len(means.inputs))), strict=True)
     penalties = [term for term in objective.terms if isinstance(term, CurvesMeans)]
     curvatures = [
-        reduce(jnp.add, of_layer)
-        for of_layer in zip(
+        reduce(jnp.add, by_penalty)
+        for by_penalty in zip(
             *(term.unit_curvature(network, mean) for term, mean in zip(penalties, means.terms, strict=True)),
             strict=True,
         )
     ]
 
     def layer(l: int, G: jax.Array, v: jax.Array | None = None) -> Layer:
-        # Of the means of the units, v is sqrt(f'') v.
-        of_means = None if v is None else A[l].to(v.T).T
+        # v is already multiplied by sqrt(f'').
+        B = None if v is None else A[l].to(v.T).T
         if along is None:
-            return Layer(A[l], Spectrum.of(G), of_means)
+            return Layer(A[l], Spectrum.of(G), B)
         D, P = along[l]
-        outputs, d = _jointly(add(G, P), D)
-        if of_means is None:
+        outputs, d = _diagonalize_jointly(add(G, P), D)
+        if B is None:
             return Layer(A[l], outputs, None, (c[l], d))
-        p, q = one_product(A[l].values, outputs.values, c[l], d)
-        return Layer(Spectrum(p, A[l].vectors), Spectrum(q, outputs.vectors), of_means)
+        p, q = single_product(A[l].values, outputs.values, c[l], d)
+        return Layer(Spectrum(p, A[l].vectors), Spectrum(q, outputs.vectors), B)
 
     G = reduce(jnp.add, [error.output_curvature(m) for error, m in zip(_errors(objective), means.output, strict=True)])
     layers = [layer(len(means.slopes), G)]
     for l in reversed(range(len(means.slopes))):
-        G = means.slopes[l] * through(parameters.coefs[l + 1], G)
+        G = means.slopes[l] * through_weights(parameters.coefs[l + 1], G)
         if not curvatures:
             layers.insert(0, layer(l, G))
             continue
         f, v = curvatures[l], means.mean_slopes[l]
         trace = jnp.diag(f * jnp.sum(jnp.square(v), axis=0) / jnp.sum(A[l].values))
         layers.insert(0, layer(l, G + SPREAD * trace, v * jnp.sqrt(f)))
-        # To the layers below, whose weights move this layer's means too, it goes as a diagonal of the same trace.
+        # The weights of the layers below change this layer's means too; for them the penalty's curvature is
+        # approximated by a diagonal matrix of the same trace.
         G += trace
     return KroneckerFactors(network, tuple(layers), _ridges(objective, layers))
 
 
 def _ridges(objective: Objective, layers: list[Layer]) -> tuple[jax.Array, ...]:
-    """Curvature of the penalties on weights, layer by layer; of scaled inputs, in the basis of A's vectors."""
+    """Compute the curvature of the penalties on weights for each layer; for scaled inputs, in the basis of A."""
     ridge, first = _weight_curvature(objective), _decay_of_inputs(objective)
     vectors = layers[0].inputs.vectors
     if first is not None and vectors is not None:
@@ -264,7 +268,7 @@ def _ridges(objective: Objective, layers: list[Layer]) -> tuple[jax.Array, ...]:
 
 
 def _decay_of_inputs(objective: Objective) -> jax.Array | None:
-    """Curvature of weight decay for each row of the first layer, (n_features + 1,), where inputs are scaled."""
+    """Compute weight decay's curvature for each row of the first layer, (n_features + 1,), if inputs are scaled."""
     return None if objective.input_scale is None else objective.input_scale.decay(_weight_curvature(objective))
 
 
@@ -274,14 +278,14 @@ def _weight_curvature(objective: Objective) -> jax.Array:
 
 
 def _input_spectrum(l: int, means: Moments, along: list[OutputCurvature] | None) -> InputMoments:
-    """Of the layer after hidden layer l."""
+    """Compute the input factors of the layer after hidden layer l."""
     if along is None or means.tangents is None:
         return InputMoments(Spectrum.of(means.inputs[l]), None)
-    return InputMoments(*_jointly(means.inputs[l], means.tangents.inputs[l]))
+    return InputMoments(*_diagonalize_jointly(means.inputs[l], means.tangents.inputs[l]))
 
 
 def curvature_along(objective: Objective, parameters: Parameters, means: Moments) -> list[OutputCurvature] | None:
-    """D and P of every layer, with the weight of Omega; None where there is none."""
+    """Compute D and P of every layer, multiplied by the weight of Omega; None without a penalty along tangents."""
     if means.tangents is None:
         return None
     weight = reduce(jnp.add, [term.tangent_curvature() for term in objective.terms if isinstance(term, CurvesTangents)])
@@ -296,5 +300,5 @@ def _errors(objective: Objective) -> list[ErrorFunction]:
     return [term for term in objective.terms if isinstance(term, ErrorFunction)]
 
 
-def _with_one(z: jax.Array) -> jax.Array:
+def _append_one(z: jax.Array) -> jax.Array:
     return jnp.concatenate([z, jnp.ones((1, z.shape[1]), z.dtype)])

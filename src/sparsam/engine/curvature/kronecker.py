@@ -4,9 +4,9 @@ For the weights of layer l as a matrix R (n_in + 1, n_out), biases in the last r
 
     R  ->  A R G  +  A_dot R D  +  v o (f'' o t(R))  +  alpha R,        t_j(R) = v_j' R_j                           (2)
 
-where o multiplies unit by unit; `curvature.factors` says what the factors are, and makes them. `minimizer.lbfgs` wants
-the inverse at any damping, which is added to alpha. Where inputs are scaled, alpha is another number for each row of
-the first layer's R, a diagonal matrix; in the basis of A's eigenvectors it is taken for its diagonal there.
+where o multiplies unit by unit; `curvature.factors` defines and computes the factors. `minimizer.lbfgs` needs the
+inverse at any damping, which is added to alpha. If inputs are scaled, alpha differs between the rows of the first
+layer's R: it is a diagonal matrix, which in the basis of A's eigenvectors is approximated by its diagonal there.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _matmul = partial(jnp.matmul, precision=FULL_PRECISION)
 
 
 class Spectrum(NamedTuple):
-    """A symmetric, nonnegative matrix by its eigenvalues (n,) and orthonormal eigenvectors in columns, (n, n).
+    """A symmetric, nonnegative matrix as its eigenvalues (n,) and orthonormal eigenvectors in columns, (n, n).
 
-    Of a diagonal matrix the eigenvectors are None.
+    For a diagonal matrix the eigenvectors are None.
     """
 
     values: jax.Array
@@ -37,51 +37,54 @@ class Spectrum(NamedTuple):
 
     @classmethod
     def of(cls, matrix: jax.Array) -> Spectrum:
-        """Decompose a matrix, or a diagonal given as a vector; rounding below zero is cut off."""
+        """Decompose a matrix, or a diagonal matrix given as a vector; eigenvalues rounded below zero become zero."""
         if matrix.ndim == 1:
             return cls(matrix, None)
         values, vectors = jnp.linalg.eigh(matrix)
         return cls(jnp.maximum(values, 0), vectors)
 
     def to(self, rows: jax.Array) -> jax.Array:
-        """Rows in the basis of the eigenvectors."""
+        """Transform rows to the basis of the eigenvectors."""
         return rows if self.vectors is None else _matmul(rows, self.vectors)
 
     def back(self, rows: jax.Array) -> jax.Array:
-        """Inverse of `to`."""
+        """Transform rows back from the basis of the eigenvectors."""
         return rows if self.vectors is None else _matmul(rows, self.vectors.T)
 
 
 class Layer(NamedTuple):
-    """The curvature (2) of a layer but for alpha: A = U diag(p) U', G = V diag(q) V', and B = U' v sqrt(f'').
+    """The curvature (2) of a layer without alpha: A = U diag(p) U', G = V diag(q) V', and B = U' v sqrt(f'').
 
-    Along tangents, U' A_dot U and V' D V are taken for their diagonals c and d.
+    Along tangents, U' A_dot U and V' D V are approximated by their diagonals c and d.
     """
 
     inputs: Spectrum
     outputs: Spectrum
-    means: jax.Array | None  # B, (n_in + 1, n_out); None where no penalty is on the means
-    along: tuple[jax.Array, jax.Array] | None = None  # c and d; None where there are no tangents, or means
+    means: jax.Array | None  # B, (n_in + 1, n_out); None without a penalty on the means
+    along: tuple[jax.Array, jax.Array] | None = None  # c and d; None without tangents, or with B
 
     def trace(self) -> jax.Array:
-        """Of (2) without alpha."""
+        """Compute the trace of (2) without alpha."""
         products = jnp.sum(self._values())
         return products if self.means is None else products + jnp.sum(jnp.square(self.means))
 
     def _values(self) -> jax.Array:
-        """p q' + c d', (n_in + 1, n_out)."""
+        """Compute p q' + c d', (n_in + 1, n_out)."""
         values = jnp.outer(self.inputs.values, self.outputs.values)
         return values if self.along is None else values + jnp.outer(*self.along)
 
     def inverse_root(self, damping: jax.Array) -> jax.Array | None:
-        """L^-1 of C = L L' in (4), (n_out, n_out). The damping, alpha in it, is a number or one for each row of R."""
+        """Compute L^-1 for C = L L' in (4), (n_out, n_out).
+
+        The damping includes alpha. It is a number, or has an entry for each row of R.
+        """
         if self.means is None:
             return None
         B, p, q, V = self.means, self.inputs.values, self.outputs.values, self.outputs.vectors
-        # C_ij = I_ij + sum_ab B_ai B_aj V_ib V_jb / (p_a q_b + damping) is n_in n_out^3 operations as it stands. As a
-        # function of q, 1 / (p q + damping) is interpolated linearly between a few nodes. Being convex it is
-        # overestimated, and C with it, so that (4) stays positive definite.
-        largest = jnp.where(jnp.max(q) > 0, jnp.max(q), 1)  # 0 where all units are saturated
+        # C_ij = I_ij + sum_ab B_ai B_aj V_ib V_jb / (p_a q_b + damping) would take n_in n_out^3 operations. So
+        # 1 / (p q + damping), as a function of q, is interpolated linearly between a few nodes. Since it is convex,
+        # this overestimates it, and C too, so that (4) stays positive definite.
+        largest = jnp.where(jnp.max(q) > 0, jnp.max(q), 1)  # q is 0 if all units are saturated
         nodes = jnp.concatenate([jnp.zeros(1, q.dtype), jnp.geomspace(1e-6, 1, NODES, dtype=q.dtype)]) * largest
         rise = (q - nodes[:-1, None]) / jnp.diff(nodes)[:, None]  # of the hat function of the node above
         hats = jnp.clip(jnp.minimum(jnp.vstack([jnp.ones_like(q), rise]), jnp.vstack([1 - rise, jnp.ones_like(q)])), 0)
@@ -96,38 +99,38 @@ class Layer(NamedTuple):
         return triangular_solve(L, jnp.eye(len(q), dtype=q.dtype), left_side=True, lower=True)
 
     def inverse_product(self, R: jax.Array, damping: jax.Array, inverse_root: jax.Array | None) -> jax.Array:
-        """Solve (2), alpha in the damping, for R, (n_in + 1, n_out)."""
+        """Apply the inverse of (2), with alpha included in the damping, to R, (n_in + 1, n_out)."""
         eigenvalues = self._values() + jnp.expand_dims(damping, -1)
 
         def without_means(rotated: jax.Array) -> jax.Array:
             # (3)  (A (x) G + A_dot (x) D + damping I)^-1 R = U ( U' R V / (p q' + c d' + damping) ) V',
-            #      here but for the U on either side
+            #      here without U on either side
             return self.outputs.back(self.outputs.to(rotated) / eigenvalues)
 
         solution = without_means(self.inputs.to(R.T).T)
         if inverse_root is not None and self.means is not None:
-            # (4)  Sherman, Morrison & Woodbury: with K = A (x) G + damping I, and for column j of B that of the same
-            #      name in unit j and 0 elsewhere, (K + B B')^-1 = K^-1 - K^-1 B C^-1 B' K^-1,   C = I + B' K^-1 B
+            # (4)  Sherman, Morrison & Woodbury: with K = A (x) G + damping I, and column j of B extended by 0 to the
+            #      weights of the other units, (K + B B')^-1 = K^-1 - K^-1 B C^-1 B' K^-1,   C = I + B' K^-1 B
             t = jnp.sum(self.means * solution, axis=0)
             solution -= without_means(self.means * _matmul(inverse_root.T, _matmul(inverse_root, t)))
         return self.inputs.back(solution.T).T
 
 
 NODES = 32
-"""Of the interpolation in `Layer.inverse_root`."""
+"""Number of nodes of the interpolation in `Layer.inverse_root`."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class DampedInverse:
-    """The inverse of the factors' curvature at some damping."""
+    """The inverse of the curvature model at a given damping."""
 
     factors: KroneckerFactors
     dampings: tuple[jax.Array, ...]
     inverse_roots: tuple[jax.Array | None, ...]
 
     def product(self, vector: jax.Array) -> jax.Array:
-        """Apply it, layer by layer, to a vector (n_parameters,)."""
+        """Multiply the inverse, layer by layer, by a vector (n_parameters,)."""
         network = self.factors.network
         coefs, intercepts = network.unravel(vector)
         products = [
@@ -146,10 +149,10 @@ class KroneckerFactors:
 
     network: Network = field(metadata={"static": True})
     layers: tuple[Layer, ...]
-    ridges: tuple[jax.Array, ...]  # the curvature of weight decay in each layer: a number, or one for each of its rows
+    ridges: tuple[jax.Array, ...]  # weight decay's curvature in each layer: a number, or an entry for each row
 
     def damped(self, damping: jax.Array) -> DampedInverse:
-        """Prepare the inverse at a damping, which is relative to the mean eigenvalue."""
+        """Prepare the inverse at a damping that is relative to the mean eigenvalue."""
         damping = jnp.maximum(damping * self._mean_eigenvalue(), jnp.finfo(damping.dtype).tiny)
         totals = tuple(ridge + damping for ridge in self.ridges)
         roots = [layer.inverse_root(total) for layer, total in zip(self.layers, totals, strict=True)]

@@ -1,4 +1,4 @@
-"""A batch: some of the samples, and what belongs to them."""
+"""A batch of samples: inputs, targets, weights and tangents."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ __all__ = ["Batch"]
 
 
 class Batch(NamedTuple):
-    """Some of the samples: the same four arrays wherever data go.
+    """Inputs, targets, weights and tangents of some samples.
 
-    On the host, as users give them, samples are in rows: the first axis. On a device, where a batch is a chunk of
-    `Samples`, they are in columns: the last axis, with all others in reverse order.
+    On the host, samples are in rows, the first axis, as users pass them. On a device, where a batch is a chunk of
+    `Samples`, they are in columns, the last axis, and all other axes are in reverse order.
 
     Attributes
     ----------
     inputs : array of shape (n_samples, n_features)
         x.
     targets : array of shape (n_samples, n_outputs) or None
-        t. None where the inputs are their own targets, as in an autoencoder.
+        t. None if the inputs are their own targets, as in an autoencoder.
     sample_weight : array of shape (n_samples,) or None
-        s. None for ones.
+        s. None if all weights are 1.
     tangents : array of shape (n_samples, n_tangents, n_features) or None
-        tau: directions at the inputs.
+        tau, directions at the inputs.
 
     Examples
     --------
@@ -46,9 +46,9 @@ class Batch(NamedTuple):
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """The sample weights, of ones where there are none, on the host."""
+        """The sample weights on the host; ones if there are none."""
         return np.ones(len(self.inputs)) if self.sample_weight is None else self.sample_weight
 
     def take(self, rows: Any) -> Batch:
-        """Select rows, on the host: by numbers, a slice, or an array of truth values."""
+        """Select rows on the host by indices, a slice, or a boolean mask."""
         return Batch(*(None if part is None else part[rows] for part in self))

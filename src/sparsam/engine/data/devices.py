@@ -1,11 +1,11 @@
-"""Devices and processes: samples are spread over them, and everything else is on each.
+"""Devices and processes: samples are divided over them, and everything else is replicated.
 
-A mesh is JAX's own. Along all of its axes together the samples are divided: each device holds some of them, sums over
-these alone, and only the sums cross the wires (`jax.lax.psum`). Weights, the minimizer's state and its decisions are
-the same everywhere, so no device ever waits for another's but in these sums.
+The samples are divided over all axes of a JAX mesh: each device holds some of them and sums over these, and only the
+sums are communicated (`jax.lax.psum`). Weights, the minimizer's state and its decisions are the same everywhere, so
+devices wait for each other in these sums only.
 
-The processes of a distributed run (`jax.distributed`) bring their own rows each, as many as they have; what all must
-know of them together, a sum or the largest of something, goes through `sum_of_processes` and `max_of_processes`.
+In a distributed run (`jax.distributed`) each process reads its own rows, any number of them. `sum_of_processes` and
+`max_of_processes` compute a sum or a maximum over all processes.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ __all__ = [
 
 
 def default_mesh() -> Mesh | None:
-    """All devices of this process; None for a single one, which needs no mesh."""
+    """Make a mesh of all devices of this process; None for a single device, which needs no mesh."""
     devices = jax.local_devices()
     return Mesh(np.array(devices), ("samples",)) if len(devices) > 1 else None
 
 
 def all_devices() -> Mesh:
-    """All devices of all processes of a distributed run, for the parameter ``mesh`` of an estimator.
+    """Make a mesh of all devices of all processes, for the parameter ``mesh`` of an estimator in a distributed run.
 
     Returns
     -------
@@ -63,56 +63,56 @@ def all_devices() -> Mesh:
 
 
 def spread(mesh: Mesh) -> PartitionSpec:
-    """Divided over all devices, along the first axis."""
+    """Return the partition that divides the first axis over all devices."""
     return PartitionSpec(mesh.axis_names)
 
 
 def local_devices(mesh: Mesh) -> list[Any]:
-    """Devices of the mesh that are this process's, in their order."""
+    """List the devices of the mesh that belong to this process, in the mesh's order."""
     return [device for device in mesh.devices.flat if device.process_index == jax.process_index()]
 
 
 def n_processes(mesh: Mesh | None) -> int:
-    """How many processes take part."""
+    """Count the processes of the mesh."""
     return 1 if mesh is None else len({device.process_index for device in mesh.devices.flat})
 
 
 def from_local(array: NDArray[Any], mesh: Mesh) -> jax.Array:
-    """Put a host array, equal parts of its first axis for each local device, on the devices."""
+    """Divide the first axis of a host array equally over the local devices."""
     return jax.make_array_from_process_local_data(NamedSharding(mesh, spread(mesh)), array)
 
 
 def replicated(array: NDArray[Any], mesh: Mesh) -> jax.Array:
-    """Put a host array, the same in every process, on every device."""
+    """Copy a host array, which is the same in every process, to every device."""
     return jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec()), array, array.shape)
 
 
 def sum_of_processes(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
-    """Sum over the processes of the mesh, in the precision of the host."""
+    """Sum over the processes of the mesh, in the host's precision."""
     return all_gather(value, mesh).sum(axis=0)
 
 
 def max_of_processes(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
-    """Largest over the processes of the mesh."""
+    """Compute the maximum over the processes of the mesh."""
     return np.asarray(all_gather(value, mesh).max(axis=0))
 
 
 def all_gather(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
-    """All-gather an array of each process of the mesh: (n_processes, ...), in their order."""
+    """All-gather an array of each process of the mesh: (n_processes, ...), in the order of the processes."""
     array = np.asarray(value)
     if n_processes(mesh) == 1:
         return array[None]
     from jax.experimental import multihost_utils
 
     try:
-        with own_settings(np.float64):  # 64 bits stay 64 bits
+        with own_settings(np.float64):  # otherwise JAX would round 64-bit numbers
             return np.asarray(multihost_utils.process_allgather(array)).reshape(-1, *array.shape)
-    except ValueError as error:  # so the runtime says at times that a connection is closed
+    except ValueError as error:  # the runtime raises this at times if a connection is closed
         raise jax.errors.JaxRuntimeError(str(error)) from error
 
 
 def all_gather_rows(array: NDArray[Any], mesh: Mesh | None) -> NDArray[Any]:
-    """All-gather the rows of each process, of any number: one process's after another's."""
+    """Concatenate the rows of all processes, whose numbers may differ, in the order of the processes."""
     if n_processes(mesh) == 1:
         return array
     counts = all_gather(len(array), mesh)
@@ -122,7 +122,7 @@ def all_gather_rows(array: NDArray[Any], mesh: Mesh | None) -> NDArray[Any]:
 
 
 def all_gather_json(value: Any, mesh: Mesh | None) -> list[Any]:
-    """All-gather JSON values of each process of the mesh, in their order."""
+    """All-gather a JSON value of each process of the mesh, in the order of the processes."""
     if n_processes(mesh) == 1:
         return [value]
     text = np.frombuffer(json.dumps(value).encode(), np.uint8)
@@ -134,12 +134,12 @@ def all_gather_json(value: Any, mesh: Mesh | None) -> list[Any]:
 
 @contextmanager
 def name_lost_processes(mesh: Mesh | None) -> Iterator[None]:
-    """Name the lost process of a distributed run, where one was lost.
+    """Raise an error that names the lost processes if a distributed run loses any.
 
     Raises
     ------
     ConnectionError
-        In the place of what the runtime raises then.
+        Instead of the runtime's error.
     """
     try:
         yield
@@ -149,20 +149,20 @@ def name_lost_processes(mesh: Mesh | None) -> Iterator[None]:
             raise
         raise ConnectionError(
             f"process {', '.join(map(str, lost))} of {n_processes(mesh)} was lost: it has died, or cannot be reached. "
-            "Start all processes again, with resume=True where there is a checkpoint"
+            "Start all processes again, with resume=True if there is a checkpoint"
         ) from error
 
 
 def _lost_processes(mesh: Mesh | None) -> list[int]:
-    """Which processes of a distributed run are no longer there, once something has failed.
+    """List the processes that are no longer alive after a failure in a distributed run.
 
-    It waits until the runtime knows, a heartbeat's timeout at most. Where process 0 is lost, which holds the runtime
-    together, this one is ended too.
+    Waits until the runtime knows, at most until a heartbeat times out. If process 0 is lost, which runs the
+    coordinator, the runtime ends this process too.
     """
     count = n_processes(mesh)
     if count == 1:
         return []
-    from jax._src import distributed  # the runtime's own; JAX shows it only in part
+    from jax._src import distributed  # private: JAX's public interface does not offer the client
 
     client: Any = distributed.global_state.client
     try:

@@ -1,12 +1,12 @@
-"""The data as the engine sees it: chunks of samples, resident on the device.
+"""Samples in chunks, resident on the device.
 
-A chunk is small enough for its intermediates to stay in the processor's cache; sums over the chunks make J and its
-gradient. All chunks have one shape, with samples in columns (see `network.network`). Samples that fill up the last
-chunk have weight 0, and so do whole chunks that fill up the buffer: its length is rounded to a coarse step so that data
-of another length meets a program already compiled, while the loop runs only over the chunks that hold data.
+A chunk is small enough for its intermediates to stay in the processor's cache; J and its gradient are sums over the
+chunks. All chunks have the same shape, with samples in columns (see `network.network`). The samples that pad the last
+chunk have weight 0, as have the chunks that pad the buffer. The buffer's length is rounded up coarsely, so that data of
+another length can use a program that is already compiled; the loop runs only over the chunks that contain data.
 
-On several devices (`data.devices`) each holds a buffer of as many chunks, with samples of its own, and sums over
-these; then the devices' sums are added.
+With several devices (`data.devices`), each has a buffer of the same size for its own samples and sums over these; then
+the sums of the devices are added.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ Sums = TypeVar("Sums")
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Samples:
-    """All the data, in chunks on the device.
+    """All samples, in chunks on the device.
 
     Attributes
     ----------
     inputs : array of shape (n_buffered, n_features, chunk_size)
     targets : array of shape (n_buffered, n_outputs, chunk_size) or None
-        None where the inputs are their own targets, as in an autoencoder: then no copy is held.
+        None if the inputs are their own targets, as in an autoencoder, which saves a copy.
     sample_weight : array of shape (n_buffered, chunk_size)
-        s_n; 0 of samples that only fill up.
+        s_n; 0 for padding.
     n_chunks : int array of shape (1,)
-        How many chunks hold data.
+        Number of chunks that contain data.
     total_weight : array of shape ()
         S = sum_n s_n.
     tangents : array of shape (n_buffered, n_features, n_tangents, chunk_size) or None
     mesh : jax.sharding.Mesh or None
-        Over whose devices the first axis of every array is divided, that of n_chunks too; None for one device.
+        The first axis of every array, n_chunks included, is divided over its devices; None for one device.
     """
 
     inputs: jax.Array
@@ -83,19 +83,18 @@ class Samples:
         n_buffered: int | None = None,
         total_weight: float | None = None,
     ) -> Samples:
-        """Copy host arrays (n_samples, ...), samples in rows, into chunks on the default device, or those of a mesh.
+        """Copy host arrays (n_samples, ...), samples in rows, into chunks on the default device or a mesh's devices.
 
-        Tangents are (n_samples, n_tangents, n_features). Of a mesh over several processes each brings its own rows.
-        For a batch of the data, pass the number of chunks for which there is room on a device, and the global total
-        weight S.
+        Tangents are (n_samples, n_tangents, n_features). If a mesh spans several processes, each passes its own rows.
+        For a batch of the data, pass the number of chunks in a device's buffer, and the global total weight S.
 
-        Called within the scope of the precision asked for (see `sparsam.engine.precision`).
+        Call it within the scope of the wanted precision (see `sparsam.engine.precision`).
         """
         n_samples = len(inputs)
         weights = np.ones(n_samples) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         n_devices = 1 if mesh is None else len(local_devices(mesh))
-        cuts = [n_samples * k // n_devices for k in range(n_devices + 1)]
-        n_chunks = -(-np.diff(cuts) // chunk_size)
+        bounds = [n_samples * k // n_devices for k in range(n_devices + 1)]
+        n_chunks = -(-np.diff(bounds) // chunk_size)
         if n_buffered is None:
             n_buffered = _round_up(int(max_of_processes(max(n_chunks.max(), 1), mesh)), 3)
         if total_weight is None:
@@ -107,7 +106,7 @@ class Samples:
         def chunked(rows: NDArray[np.floating]) -> jax.Array:
             buffer = np.zeros((n_devices, n_buffered, *rows.shape[:0:-1], chunk_size), dtype=dtype)
             for k in range(n_devices):
-                _fill(buffer[k], rows[cuts[k] : cuts[k + 1]])
+                _fill(buffer[k], rows[bounds[k] : bounds[k + 1]])
             return put(buffer.reshape(-1, *buffer.shape[2:]))
 
         total = np.asarray(total_weight, dtype)
@@ -132,17 +131,15 @@ class Samples:
         return Batch(inputs, targets, take(self.sample_weight), tangents)
 
     def sum_over_chunks(self, function: Callable[..., Sums], *kept: Any) -> Sums:
-        """Sum a function of the chunk (a pytree of arrays) over the chunks that hold data.
+        """Sum a function of the chunk (a pytree of arrays) over the chunks that contain data.
 
-        Of what `sum_and_keep` kept in an earlier pass the function's second argument is the chunk's part.
+        If ``kept`` is given, the result of `sum_and_keep` in an earlier pass, the function's second argument is the
+        chunk's entry in it.
         """
         return self.sum_and_keep(lambda *arguments: (function(*arguments), ()), *kept)[0]
 
     def sum_over_parts(self, function: Callable[[Batch], Sums], n_parts: int | jax.Array, of: int) -> Sums:
-        """Sum a function of the chunk over the first parts of every chunk that holds data.
-
-        A chunk has ``of`` equal parts; ``n_parts`` of them are taken.
-        """
+        """Sum a function of the chunk over the first ``n_parts`` of ``of`` equal parts of each chunk with data."""
         size = self.inputs.shape[-1] // of
 
         def part(index: int | jax.Array) -> Batch:
@@ -159,10 +156,10 @@ class Samples:
             return jax.tree.map(jnp.add, total, function(part(index)))
 
         sums = jax.eval_shape(lambda: function(part(0)))
-        return self._of_all_devices(jax.lax.fori_loop(0, self.n_chunks[0] * n_parts, add_part, _zeros(sums)))
+        return self._add_devices(jax.lax.fori_loop(0, self.n_chunks[0] * n_parts, add_part, _zeros(sums)))
 
     def sum_and_keep(self, function: Callable[..., tuple[Sums, Any]], *kept: Any) -> tuple[Sums, Any]:
-        """Sum the first result of a function of the chunk, and keep the second of each chunk for another pass."""
+        """Sum a function's first result over the chunks, and keep its second result of each chunk for another pass."""
 
         def part(index: jax.Array | int) -> Any:
             return jax.tree.map(lambda buffer: jax.lax.dynamic_index_in_dim(buffer, index, keepdims=False), kept)
@@ -178,20 +175,20 @@ class Samples:
             )
 
         total, keep = jax.lax.fori_loop(0, self.n_chunks[0], add_chunk, (_zeros(sums), _zeros(keep, n_buffered)))
-        return self._of_all_devices(total), keep
+        return self._add_devices(total), keep
 
-    def _of_all_devices(self, sums: Sums) -> Sums:
+    def _add_devices(self, sums: Sums) -> Sums:
         if self.mesh is None:
             return sums
-        together, apart = ravel_pytree(sums)  # one message, for each takes its time whatever its length
-        return apart(jax.lax.psum(together, self.mesh.axis_names)) if together.size else sums
+        flat, unravel = ravel_pytree(sums)  # a single message, since each has a latency whatever its length
+        return unravel(jax.lax.psum(flat, self.mesh.axis_names)) if flat.size else sums
 
 
 def on_every_device(function: Callable[..., Any], *, add: bool = True) -> Callable[..., Any]:
-    """Make a function of samples, among its arguments, run on every device of their mesh, each with its own samples.
+    """Wrap a function that takes samples, to run on every device of their mesh with that device's samples.
 
-    All other arguments, and the result, are the same on every device. Without ``add`` the devices' sums are not added:
-    a leading axis of the results is divided over the devices, an entry for each.
+    All other arguments, and the result, are the same on every device. With ``add=False`` the sums of the devices are
+    not added: the results have a leading axis, divided over the devices, with an entry for each.
     """
 
     @wraps(function)
@@ -215,21 +212,21 @@ def on_every_device(function: Callable[..., Any], *, add: bool = True) -> Callab
             mesh=mesh,
             in_specs=tuple(map(specification, arguments)),
             out_specs=PartitionSpec() if add else spread(mesh),
-            check_vma=False,  # the minimizer's decisions are the same everywhere, which no compiler can see
+            check_vma=False,  # the compiler cannot infer that the minimizer's decisions are the same everywhere
         )(*arguments)
 
     return call
 
 
 def _fill(chunks: NDArray[np.floating], rows: NDArray[np.floating]) -> None:
-    """Write rows into the columns of chunks, one after the other."""
+    """Write rows into the columns of chunks, one chunk after the other."""
     chunk_size = chunks.shape[-1]
     for chunk, begin in zip(chunks, range(0, len(rows), chunk_size), strict=False):
-        of_chunk = rows[begin : begin + chunk_size]
-        # A few at a time, which stay in cache while they are transposed: as a whole it takes six times as long.
-        for start in range(0, len(of_chunk), 64):
-            few = of_chunk[start : start + 64]
-            chunk[..., start : start + len(few)] = few.T
+        chunk_rows = rows[begin : begin + chunk_size]
+        # Transpose a few rows at a time, which stay in cache: all at once takes six times as long.
+        for start in range(0, len(chunk_rows), 64):
+            block = chunk_rows[start : start + 64]
+            chunk[..., start : start + len(block)] = block.T
 
 
 def _zeros(shapes: Any, *leading: int) -> Any:
@@ -239,13 +236,13 @@ def _zeros(shapes: Any, *leading: int) -> Any:
 def choose_chunk_size(
     n_samples: int, layer_sizes: tuple[int, ...], asked: int | None = None, n_tangents: int = 0
 ) -> int:
-    """Choose the samples of a chunk from the shapes; or take those asked for, but no more than there are.
+    """Choose the number of samples in a chunk from the shapes, unless the user ``asked`` for one.
 
-    All the data are one chunk, which needs not be copied out of the buffer, if their activations (float32, all layers)
-    take at most `ONE_CHUNK_BYTES`. Otherwise a chunk takes at most `CHUNK_BYTES`, and is a power of two of at least
-    1024. The samples of a single chunk are rounded up, so that few programs serve every number of samples: to a power
-    of two where the cost is no matter, above 1024 to four significant bits. Each tangent counts as one sample more, but
-    one chunk may be larger with them.
+    All data are one chunk, which need not be copied out of the buffer, if their activations (float32, all layers) take
+    at most `ONE_CHUNK_BYTES`. Otherwise the activations of a chunk take at most `CHUNK_BYTES`, and its size is a power
+    of two of at least 1024. The size of a single chunk is rounded up, so that few programs are compiled for all numbers
+    of samples: up to 1024 to a power of two, where the cost is negligible, above it to four significant bits. Each
+    tangent counts as an additional sample, but a single chunk may be larger with tangents.
     """
     if asked is not None:
         return min(int(asked), n_samples)
@@ -260,11 +257,11 @@ def choose_chunk_size(
 
 
 ONE_CHUNK_BYTES, CHUNK_BYTES = 2**24, 2**22
-"""Measured, on two cores with 2 MB of second-level cache each: beyond the first the intermediates' way to memory costs
-more than the copies of chunks and their handling; chunks of up to the second are the fastest."""
+"""Measured on two cores with 2 MB of second-level cache each. Above the first, moving the intermediates to memory costs
+more than copying and looping over chunks; chunks of up to the second are the fastest."""
 
 
 def _round_up(number: int, significant_bits: int) -> int:
-    """The least number of so many significant bits that is not less: of 3 bits 1 ... 8, 10, 12, 14, 16, 20, ..."""
+    """Round up to a number of significant bits: with 3 bits to one of 1 ... 8, 10, 12, 14, 16, 20, ..."""
     step = 2 ** max((number - 1).bit_length() - significant_bits, 0)
     return -(-number // step) * step

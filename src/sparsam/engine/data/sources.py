@@ -1,7 +1,7 @@
 """Rows that are not in memory: mapped files, HDF5, Zarr, Dask, and objects that yield chunks of rows.
 
-A `Source` reads them in batches, in order, as often as it is asked. What a stored array keeps together, a block of a
-compressed file, is read at once. A read that fails is tried again; what fails for good is named by chunk and row.
+A `Source` reads them in batches, in order, any number of times. Blocks of a stored array, such as those of a compressed
+file, are read as a whole. A failed read is tried again; if it fails for good, the error names the chunk and the rows.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 __all__ = ["Source", "is_large", "is_stored", "map_rows", "source_of"]
 
 HELD_BYTES = 2**26
-"""Stored arrays up to this size are read whole: nothing is saved by streaming them."""
+"""Stored arrays up to this size are read whole, since streaming them would save nothing."""
 
-READ_BYTES = 2**24  # of one read, where the array has no blocks of its own
+READ_BYTES = 2**24  # size of one read if the array has no blocks
 PAUSES = (0.1, 0.5)  # seconds before a read is tried again
 
-STORED = ("h5py", "zarr", "dask")  # packages whose arrays are read as they are sliced
+STORED = ("h5py", "zarr", "dask")  # packages whose arrays are read by slicing
 
 
 def map_rows(path: str | os.PathLike[str]) -> np.memmap:
-    """Map a ``.npy`` file of rows: nothing of it is read yet, and nothing executed.
+    """Memory-map a ``.npy`` file of rows without reading it yet; nothing in it is executed.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def map_rows(path: str | os.PathLike[str]) -> np.memmap:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is damaged, or holds anything but real numbers in two dimensions.
+        If it is damaged, or is not a two-dimensional array of real numbers.
 
     Examples
     --------
@@ -58,25 +58,27 @@ def map_rows(path: str | os.PathLike[str]) -> np.memmap:
     if not Path(path).is_file():
         raise FileNotFoundError(f"no such file: {path}")
     try:
-        # np.load would turn to zip archives and pickles where the magic number says so; this reads .npy only.
+        # np.load would also open zip archives and pickles, by their magic number; this reads .npy only.
         rows = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # of a damaged header it may be any
+    except Exception as error:  # a damaged header may raise any exception
         raise ValueError(f"{path}: cannot be read: {error}") from error
     if rows.dtype.kind not in "fiub":
-        raise ValueError(f"{path}: real numbers are needed, not {rows.dtype}")
+        raise ValueError(f"{path}: expected real numbers, got {rows.dtype}")
     if rows.ndim != 2 or len(rows) == 0:
-        raise ValueError(f"{path}: a table (n_samples, n_features) with rows is needed, not an array {rows.shape}")
+        raise ValueError(
+            f"{path}: expected a table (n_samples, n_features) with at least one row, got shape {rows.shape}"
+        )
     return rows
 
 
 def is_stored(X: Any) -> bool:
-    """Whether X is an array on disk (or to be computed), or an object that yields chunks."""
+    """Return whether X is an array on disk (or one to be computed), or an object that yields chunks."""
     return _is_stored_array(X) or _yields_chunks(X)
 
 
 def is_large(X: Any) -> bool:
-    """Whether X is stored and too large to be read whole; so is what does not tell its size."""
-    # Dask says NaN where it does not know.
+    """Return whether X is stored and too large to be read whole, or of unknown size."""
+    # Dask returns NaN for an unknown size.
     return is_stored(X) and not getattr(X, "nbytes", HELD_BYTES + 1) <= HELD_BYTES
 
 
@@ -92,9 +94,9 @@ def _yields_chunks(X: Any) -> bool:
 
 
 def source_of(X: Any, *others: Any, names: Sequence[str] = ("X", "y", "sample_weight", "tangents")) -> Source:
-    """Make a source of X and, row by row, of what belongs to it: targets, weights; None where there is none.
+    """Make a source of X and of the arrays with matching rows, such as targets and weights; None for a missing one.
 
-    Chunks that X yields may be tuples of x and some of the others, in their order. ``names`` are those of messages.
+    Chunks that X yields may be tuples of x and the first of the others. Error messages use ``names``.
 
     Raises
     ------
@@ -104,16 +106,19 @@ def source_of(X: Any, *others: Any, names: Sequence[str] = ("X", "y", "sample_we
     if _yields_chunks(X):
         if iter(X) is X:
             raise ValueError(
-                "X is an iterator, which yields its chunks only once, and a fit reads them in every step: give an "
-                "object whose __iter__ begins anew, such as a class with a generator __iter__"
+                "X is an iterator, which yields its chunks only once, but a fit reads them in every step: pass an "
+                "object whose __iter__ begins again, such as a class with a generator __iter__"
             )
         if any(other is not None for other in others):
-            whole = f"({', '.join(names[: 1 + len(others)])})"
-            raise ValueError(f"an object that yields chunks yields what belongs to them too, as tuples {whole}")
+            separate = [name for name, other in zip(names[1:], others, strict=False) if other is not None]
+            raise ValueError(
+                f"X yields chunks, so {' and '.join(separate)} cannot be passed separately: let X yield tuples "
+                f"({', '.join(names[: 1 + len(others)])})"
+            )
         return Source((_Yielded(X),), 1 + len(others))
     others = tuple(other if other is None or is_stored(other) else np.asarray(other) for other in others)
     if any(other is not None and np.ndim(other) == 0 for other in others):
-        raise ValueError("targets and weights must have an entry a row, not a single number")
+        raise ValueError("targets and weights must have an entry for each row, not a single number")
     columns = [
         None if array is None else _Stored(array, name) for array, name in zip((X, *others), names, strict=False)
     ]
@@ -127,43 +132,43 @@ def source_of(X: Any, *others: Any, names: Sequence[str] = ("X", "y", "sample_we
 
 @dataclass(frozen=True)
 class Source:
-    """Rows of arrays side by side, or of an object, in batches.
+    """Reader of batches of rows, from several arrays in parallel or from an object that yields chunks.
 
     Attributes
     ----------
     columns : tuple
-        What is read side by side.
+        The arrays that are read in parallel, or the object.
     n_parts : int
-        Parts of a batch: x, targets, ...
+        Number of parts of a batch: x, targets, ...
     """
 
     columns: tuple[Any, ...]
     n_parts: int
 
     def batches(self, size: int) -> Iterator[tuple[NDArray[Any] | None, ...]]:
-        """Read all rows, ``size`` at a time; a batch is a tuple of x, targets, ..., None where there are none."""
+        """Read all rows, ``size`` at a time; a batch is a tuple of x, targets, ..., with None for a missing part."""
         if isinstance(self.columns[0], _Yielded):
             return self._padded(_regrouped(self.columns[0].chunks(), size))
         readers = [None if c is None else _regrouped(c.chunks(), size) for c in self.columns]
         present = [reader for reader in readers if reader is not None]
 
-        def side_by_side() -> Iterator[tuple[NDArray[Any] | None, ...]]:
+        def in_parallel() -> Iterator[tuple[NDArray[Any] | None, ...]]:
             for parts in zip(*present, strict=True):
-                of = iter(parts)
-                yield tuple(None if reader is None else next(of)[0] for reader in readers)
+                remaining = iter(parts)
+                yield tuple(None if reader is None else next(remaining)[0] for reader in readers)
 
-        return side_by_side()
+        return in_parallel()
 
     def _padded(self, batches: Iterator[tuple[NDArray[Any], ...]]) -> Iterator[tuple[NDArray[Any] | None, ...]]:
         for parts in batches:
             if len(parts) > self.n_parts:
-                raise ValueError(f"X yields chunks of {len(parts)} parts, of which this takes at most {self.n_parts}")
+                raise ValueError(f"X yields tuples of {len(parts)} parts; at most {self.n_parts} are allowed here")
             yield parts + (None,) * (self.n_parts - len(parts))
 
 
 def _length(array: Any) -> int:
-    if hasattr(array, "shape") and array.shape[0] != array.shape[0]:  # NaN, as Dask has it
-        raise ValueError("X does not know how many rows it has: call its compute_chunk_sizes() before")
+    if hasattr(array, "shape") and array.shape[0] != array.shape[0]:  # NaN, Dask's unknown size
+        raise ValueError("the number of rows of X is unknown: call its compute_chunk_sizes() first")
     return int(array.shape[0]) if hasattr(array, "shape") else len(array)
 
 
@@ -172,7 +177,7 @@ Chunks = Iterator[tuple[NDArray[Any], ...]]
 
 @dataclass(frozen=True)
 class _Stored:
-    """An array that is read by slices, those in memory among them."""
+    """An array, stored or in memory, that is read by slices."""
 
     array: Any
     name: str
@@ -185,10 +190,10 @@ class _Stored:
             def read(start: int = start, stop: int = stop) -> NDArray[Any]:
                 return np.asarray(self.array[start:stop])
 
-            yield (_persistently(read, f"chunk {k} of {self.name} (rows {start} to {stop - 1})"),)
+            yield (_read_with_retries(read, f"chunk {k} of {self.name} (rows {start} to {stop - 1})"),)
 
     def _rows_at_once(self) -> int:
-        """A whole number of blocks, where it has any; else what makes a read worth its while."""
+        """Choose the rows of one read: whole blocks if the array has any, otherwise about `READ_BYTES`."""
         shape, dtype = self.array.shape, np.dtype(self.array.dtype)
         row_bytes = max(int(np.prod(shape[1:], dtype=np.int64)) * max(dtype.itemsize, 1), 1)
         many = max(READ_BYTES // row_bytes, 1)
@@ -209,9 +214,9 @@ class _Yielded:
         done, row, iterator = 0, 0, iter(self.source)
         first: list[Any] = []
 
-        def following() -> Any:
+        def read_next() -> Any:
             nonlocal iterator
-            if iterator is None:  # after a failure from the beginning again
+            if iterator is None:  # after a failure, begin again and skip the chunks already read
                 iterator = islice(iter(self.source), done, None)
             try:
                 return next(iterator, None)
@@ -219,34 +224,34 @@ class _Yielded:
                 iterator = None  # type: ignore[assignment]
                 raise
 
-        while (chunk := _persistently(following, f"chunk {done} of X (from row {row} on)")) is not None:
-            # Copies, for the next chunk may come in the same buffer.
+        while (chunk := _read_with_retries(read_next, f"chunk {done} of X (from row {row} on)")) is not None:
+            # Copies, since the next chunk may reuse the buffer.
             parts = tuple(np.array(part) for part in (chunk if isinstance(chunk, tuple) else (chunk,)))
-            of_part = [part.shape[1:] if part.ndim else "nothing" for part in parts]
+            row_shapes = [part.shape[1:] if part.ndim else "scalar" for part in parts]
             if done == 0:
-                first = of_part
+                first = row_shapes
             where = f"chunk {done} of X (from row {row} on)"
-            if "nothing" in of_part:
-                kind = type(parts[of_part.index("nothing")].item()).__name__
+            if "scalar" in row_shapes:
+                kind = type(parts[row_shapes.index("scalar")].item()).__name__
                 raise ValueError(
-                    f"{where} has a {kind} where an array of rows is needed: give dense arrays, and of a tuple leave "
-                    "out only the last ones"
+                    f"{where} has a {kind} where an array of rows is needed: yield dense arrays; a tuple may be "
+                    "shorter, but must not contain None"
                 )
             if len({part.shape[:1] for part in parts}) > 1:
                 raise ValueError(f"{where} has parts of different lengths: {[part.shape for part in parts]}")
-            if of_part != first:
-                raise ValueError(f"{where} has rows of shapes {of_part}, and the first chunk had {first}")
+            if row_shapes != first:
+                raise ValueError(f"{where} has rows of shapes {row_shapes}, but the first chunk had {first}")
             yield parts
             done, row = done + 1, row + len(parts[0])
 
 
-def _persistently(read: Callable[[], Any], what: str) -> Any:
-    """Read, and where that fails pause and try again.
+def _read_with_retries(read: Callable[[], Any], what: str) -> Any:
+    """Read, and after a failure pause and try again.
 
     Raises
     ------
     OSError
-        If it fails for good; it says what could not be read.
+        If all tries fail; the message names the chunk and the rows.
     """
     for pause in (*PAUSES, None):
         try:
@@ -260,7 +265,7 @@ def _persistently(read: Callable[[], Any], what: str) -> Any:
 
 
 def _regrouped(chunks: Chunks, size: int) -> Chunks:
-    """Chunks of any number of rows as chunks of so many each, the last one apart."""
+    """Regroup chunks of any length into chunks of ``size`` rows; the last one may be shorter."""
     held: list[Sequence[NDArray[Any]]] = []
     count = 0
     for chunk in chunks:
@@ -277,7 +282,7 @@ def _regrouped(chunks: Chunks, size: int) -> Chunks:
 def _split(
     held: list[Sequence[NDArray[Any]]], size: int
 ) -> tuple[list[Sequence[NDArray[Any]]], tuple[NDArray[Any], ...]]:
-    """Take so many rows off the front of the chunks held."""
+    """Split the first ``size`` rows off the chunks held."""
     taken: list[Sequence[NDArray[Any]]] = []
     rest = list(held)
     missing = size

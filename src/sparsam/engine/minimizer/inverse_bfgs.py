@@ -1,22 +1,22 @@
-"""The inverse BFGS matrix H of the last steps, by its product with a vector.
+"""Product of the inverse BFGS matrix H of the last steps with a vector.
 
 H is the initial matrix H0, updated by the pairs (s, y) = (change of the weights, change of the gradient) so that
 H y = s. The two-loop recursion multiplies by it without forming it (Nocedal & Wright, *Numerical Optimization*, 2nd
-ed., algorithm 7.4). H0 is a multiple of the identity, or of the inverse of a model of the curvature that the caller
-supplies, such that y'H0 y = s'y for the newest pair.
+ed., algorithm 7.4). H0 is a multiple of the identity, or of the inverse of a curvature model that the caller supplies,
+such that y'H0 y = s'y for the newest pair.
 
-The recursion's inner products with the pairs, one after the other, are two triangular systems. Its first loop, from the
-newest pair to the oldest, is ::
+The recursion's successive inner products with the pairs are two triangular systems. Its first loop, from the newest
+pair to the oldest, is ::
 
     alpha_i = s_i'(q - sum_(j newer than i) alpha_j y_j) / s_i'y_i        or        R alpha = S'q
 
-with the pairs in the columns of S and Y, oldest first, and R the upper triangle of S'Y, diagonal included. Its second,
-from the oldest to the newest, with r = H0 (q - Y alpha), beta_i = y_i'(r + sum_(j older than i) c_j s_j) / s_i'y_i and
-c = alpha - beta, is ::
+with the pairs in the columns of S and Y, oldest first, and R the upper triangle of S'Y, diagonal included. Its second
+loop, from the oldest pair to the newest, with r = H0 (q - Y alpha), c = alpha - beta and
+beta_i = y_i'(r + sum_(j older than i) c_j s_j) / s_i'y_i, is ::
 
     R' c = D alpha - Y'r,        H q = r + S c,        D = diag(S'Y)
 
-so that four products with S or Y, and a fifth that brings R up to date, make a step.
+So a step takes four products with S or Y, and a fifth to update R.
 """
 
 from __future__ import annotations
@@ -37,44 +37,44 @@ FULL_PRECISION = jax.lax.Precision.HIGHEST
 
 
 class Inverse(Protocol):
-    """The inverse of a model of the curvature: a pytree of arrays, positive definite."""
+    """The positive definite inverse of a curvature model: a pytree of arrays."""
 
     def product(self, vector: jax.Array) -> jax.Array:
-        """Return it times a vector (n_parameters,)."""
+        """Multiply the inverse by a vector (n_parameters,)."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Pairs:
-    """The last pairs (s, y), in a ring."""
+    """The last pairs (s, y), in a ring buffer."""
 
     s: jax.Array  # (n_pairs, n_parameters)
     y: jax.Array
     products: jax.Array  # s_i'y_j, (n_pairs, n_pairs)
-    stored: jax.Array  # how many were ever stored since the last restart
+    stored: jax.Array  # number of pairs stored since the last restart
 
     @classmethod
     def none(cls, theta: jax.Array, n_pairs: int) -> Pairs:
-        """Make room for n_pairs."""
+        """Make an empty buffer for n_pairs."""
         s, y = (host_array(0, theta.dtype, (n_pairs, theta.size)) for _ in "sy")
         return cls(s, y, host_array(0, theta.dtype, (n_pairs, n_pairs)), host_array(0, np.int32))
 
     def forget(self, wanted: jax.Array) -> Pairs:
-        """Hold no pairs any more, where wanted."""
+        """Forget all pairs where wanted."""
         return replace(self, stored=jnp.where(wanted, 0, self.stored))
 
 
 def remember(
     pairs: Pairs, s: jax.Array, y: jax.Array, squares: tuple[jax.Array, jax.Array, jax.Array], wanted: jax.Array
 ) -> Pairs:
-    """Store (s, y) over the oldest pair, where wanted and if its curvature s'y is positive beyond rounding.
+    """Store (s, y) in place of the oldest pair, where wanted and if its curvature s'y is positive beyond rounding.
 
     ``squares`` are s's, s'y and y'y.
     """
     ss, sy, yy = squares
     store = wanted & (sy > jnp.finfo(s.dtype).eps * jnp.sqrt(ss) * jnp.sqrt(yy))
     slot = pairs.stored % len(pairs.s)
-    # Written in any case, so that the ring is updated in place rather than copied: the old row where not wanted.
+    # Write in any case, the old row if not wanted, so that the buffer is updated in place rather than copied.
     S = pairs.s.at[slot].set(jnp.where(store, s, pairs.s[slot]))
     Y = pairs.y.at[slot].set(jnp.where(store, y, pairs.y[slot]))
     products = pairs.products.at[slot].set(_matmul(Y, S[slot])).at[:, slot].set(_matmul(S, Y[slot]))
@@ -82,13 +82,13 @@ def remember(
 
 
 def inverse_hessian_product(pairs: Pairs, inverse: Inverse | None, vector: jax.Array) -> jax.Array:
-    """H v."""
+    """Compute H v."""
     n_pairs = len(pairs.s)
     slots = jnp.arange(n_pairs)
-    order = (pairs.stored + slots) % n_pairs  # oldest first, slots that are empty yet before them
+    order = (pairs.stored + slots) % n_pairs  # empty slots, then the pairs, oldest first
     full = order < pairs.stored
-    # Rows of the identity in that order, zero for empty slots. Products with it are calls of one library routine, where
-    # each way of indexing would be a program to compile.
+    # Rows of the identity in that order, zero for empty slots. Products with it call a library routine, whereas each
+    # indexing operation would have to be compiled.
     P = (full[:, None] & (order[:, None] == slots)).astype(vector.dtype)
     R = jnp.triu(_matmul(_matmul(P, pairs.products), P.T)) + jnp.diag(1.0 - full)
     inverse_R = triangular_solve(R, jnp.eye(n_pairs, dtype=vector.dtype), left_side=True)

@@ -7,20 +7,20 @@
         trial = ask(state)                          # weights at which the caller evaluates J
         state = tell(state, value, gradient)        # one evaluation, one step
 
-The state is a pytree of arrays and the line search is part of it. So the same two functions run compiled on a
-device, from a Python loop over data streamed from disk, or under `jax.vmap` for many problems at once, and the state
-is all that a checkpoint needs.
+The state is a pytree of arrays and includes the line search. So the same two functions run compiled on a device, from a
+Python loop over data streamed from disk, or under `jax.vmap` for many problems at once, and the state is all that a
+checkpoint needs.
 
-The direction is -H g with H the inverse BFGS matrix of the last steps (`inverse_bfgs`); the step along it is
-`line_search`'s. The matrix H0 that the steps correct may come from a model of J's curvature. Such factors (see
-`Factors`) need a pass over the data of their own, so they are asked for ::
+The direction is -H g with H the inverse BFGS matrix of the last steps (`inverse_bfgs`); `line_search` chooses the step
+along it. The initial matrix H0 may come from a model of J's curvature. Such factors (see `Factors`) need an extra pass
+over the data, so the caller computes them when they are due ::
 
     state = initialize(theta, factors=factors)
     ...
         if needs_factors(state):
             state = tell_factors(state, new_factors)            # made at state.theta
 
-when they have grown stale; their damping follows how well the model predicts the decrease of J.
+Their damping adapts to how well the model predicts the decrease of J.
 """
 
 from __future__ import annotations
@@ -65,23 +65,25 @@ RUNNING, CONVERGED, PRECISION, MAX_ITER, NOT_FINITE = range(5)
 """Values of `LBFGSState.status`: running; gradient max-norm <= tol; no measurable decrease left in this precision;
 max_iter reached; J not finite, or unbounded below."""
 
-# The pairs remembered. The valleys of J turn, and where factors tell the curvature at hand old pairs mislead.
-PAIRS, PAIRS_BESIDE_FACTORS = 20, 5
+# Number of pairs kept. The curvature of J changes along the way, and if factors model the current curvature, old pairs
+# do harm.
+PAIRS, PAIRS_WITH_FACTORS = 20, 5
 
-PATIENCE = 100  # iterations without a new low before the precision is held exhausted
+PATIENCE = 100  # iterations without a new low after which the precision counts as exhausted
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Lows:
-    """Whether there is progress: small decreases add up to measurable ones.
+    """Lowest J and gradient so far, to detect that there is no more progress.
 
     Attributes
     ----------
     value, gradient_norm : arrays
-        The lows of J, by more than rounding, and of the gradient, by a tenth.
+        The lowest J and the lowest max-norm of the gradient. A new low of J is lower by more than rounding, one of the
+        gradient by a tenth, so that many small decreases count once they add up.
     idle : int array
-        Iterations since there was a new one.
+        Iterations since the last new low.
     """
 
     value: jax.Array
@@ -92,26 +94,26 @@ class Lows:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class LBFGSState:
-    """The minimizer between two evaluations.
+    """State of the minimizer between two evaluations.
 
     Attributes
     ----------
     theta, value, gradient : arrays
-        The iterate: the last weights accepted, J and its gradient there.
+        The iterate: the last accepted weights, J and its gradient there.
     gradient_norm : array
         Max-norm of the gradient at the iterate.
     status : int array
-        `RUNNING` or why it stopped.
+        `RUNNING`, or the reason why it stopped.
     iteration, evaluations : int arrays
-        Steps accepted; evaluations told.
+        Number of accepted steps, and of evaluations.
     tol, max_iter : arrays
-        When to stop.
+        Limits at which it stops.
     accepted : bool array
-        Whether the last evaluation told became the iterate.
+        Whether the last evaluation became the iterate.
     search : LineSearch
     pairs : Pairs
     preconditioner : Preconditioner or None
-        None for H0 a multiple of the identity.
+        None if H0 is a multiple of the identity.
     lows : Lows
     """
 
@@ -139,18 +141,18 @@ def initialize(
     n_pairs: int | None = None,
     factors: Factors | None = None,
 ) -> LBFGSState:
-    """Make the state that asks for a first evaluation at theta.
+    """Make the initial state, whose first evaluation is at theta.
 
     Parameters
     ----------
     theta : array of shape (n_parameters,)
-        Where to start. Its type is the precision of the run.
+        Initial weights. Their type is the precision of the run.
     tol : float, default 1e-5
-        Converged when no component of the gradient is larger.
+        The run has converged when no component of the gradient is larger.
     max_iter : int, default 1000
-        Most iterations (steps accepted); the evaluations are about 1.1 times as many.
+        Maximum number of iterations (accepted steps); there are about 1.1 times as many evaluations.
     n_pairs : int or None, default None
-        Pairs (s, y) remembered: 2 n_pairs vectors of memory. None is 20, or 5 beside factors.
+        Number of pairs (s, y) kept, which takes 2 n_pairs vectors of memory. None is 20, or 5 with factors.
     factors : Factors or None, default None
         A model of the curvature at theta, for the initial matrix H0; see `needs_factors`.
 
@@ -172,7 +174,7 @@ def initialize(
     """
     dtype = theta.dtype
     if n_pairs is None:
-        n_pairs = PAIRS if factors is None else PAIRS_BESIDE_FACTORS
+        n_pairs = PAIRS if factors is None else PAIRS_WITH_FACTORS
     infinity, none = host_array(np.inf, dtype), host_array(0, np.int32)
     return LBFGSState(
         theta=theta,
@@ -198,17 +200,17 @@ def ask(state: LBFGSState) -> jax.Array:
     return state.theta + state.search.step * state.search.direction
 
 
-@jax.jit  # for the Python loops; within a compiled program it changes nothing
+@jax.jit  # for Python loops; within a compiled program it has no effect
 def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState:
-    """Take J and its gradient at `ask`'s weights; return the state that asks for the next.
+    """Update the state with J and its gradient at `ask`'s weights.
 
-    The first evaluation is the iterate by definition. Every other is a trial of the line search: it is accepted, or
-    narrows the bracket. A trial where J or its gradient is not finite counts as a step too long.
+    The first evaluation becomes the iterate. Every other one is a trial of the line search: it is accepted, or narrows
+    the bracket. A trial where J or its gradient is not finite counts as a step that is too long.
     """
     search = state.search
     gradient_norm = jnp.max(jnp.abs(gradient))
     finite = jnp.isfinite(value) & jnp.isfinite(gradient_norm)
-    # All inner products at once: a matrix product is a call, where each sum of products is a program to be compiled.
+    # All inner products in one matrix product, a library call; separate sums would have to be compiled.
     vectors = jnp.stack([gradient - state.gradient, search.direction, gradient])
     (yy, yd, _), (_, dd, slope), _ = jnp.matmul(vectors, vectors.T, precision=jax.lax.Precision.HIGHEST)
     first = state.evaluations == 0
@@ -218,7 +220,7 @@ def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState
     step = accepted & ~first
     narrowed = narrow(search, value, slope, verdict.short_enough, finite)
 
-    # Where a line search has failed: forget the pairs and go down the gradient once; then give up.
+    # After a failed line search, forget the pairs and search along the negative gradient once; then give up.
     failed = ~accepted & has_failed(narrowed)
     restart = failed & (state.pairs.stored > 0)
 
@@ -230,7 +232,7 @@ def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState
     if preconditioner is not None:
         preconditioner = adapt(preconditioner, search.slope, state.value, value, accepted, first)
 
-    told = replace(
+    updated = replace(
         state,
         theta=jnp.where(accepted, trial, state.theta),
         value=jnp.where(accepted, value, state.value),
@@ -241,23 +243,23 @@ def tell(state: LBFGSState, value: jax.Array, gradient: jax.Array) -> LBFGSState
         accepted=accepted,
         pairs=pairs.forget(restart),
         preconditioner=preconditioner,
-        lows=_follow(state.lows, value, gradient_norm, accepted),
+        lows=_update_lows(state.lows, value, gradient_norm, accepted),
     )
-    search = jax.lax.cond(accepted | restart, lambda: _start_search(told, restart), lambda: narrowed)
-    # Either J descends for as long as it is finite, or it descends without end: no want of precision.
-    endless = ~narrowed.upper_finite | (jnp.isinf(narrowed.upper) & (narrowed.trials >= LONGEST_SEARCH))
+    search = jax.lax.cond(accepted | restart, lambda: _start_search(updated, restart), lambda: narrowed)
+    # J decreases up to where it is no longer finite, or without bound; neither is a lack of precision.
+    unbounded = ~narrowed.upper_finite | (jnp.isinf(narrowed.upper) & (narrowed.trials >= LONGEST_SEARCH))
     status = jnp.select(
-        [accepted, failed & ~restart & endless, failed & ~restart],
-        [_status_of_iterate(told), NOT_FINITE, PRECISION],
+        [accepted, failed & ~restart & unbounded, failed & ~restart],
+        [_status_of_iterate(updated), NOT_FINITE, PRECISION],
         RUNNING,
     )
-    return replace(told, status=status.astype(state.status.dtype), search=search)
+    return replace(updated, status=status.astype(state.status.dtype), search=search)
 
 
 def needs_factors(state: LBFGSState) -> jax.Array:
-    """Whether the factors have grown stale: then `tell_factors` is due, made at ``state.theta``.
+    """Return whether the factors are stale, so that `tell_factors` should be called with new ones.
 
-    To leave it out does no harm but to speed.
+    Not calling it only makes the run slower.
     """
     if state.preconditioner is None:
         return jnp.asarray(False)
@@ -265,9 +267,9 @@ def needs_factors(state: LBFGSState) -> jax.Array:
 
 
 def tell_factors(state: LBFGSState, factors: Factors) -> LBFGSState:
-    """Take factors made at ``state.theta``, where `needs_factors`.
+    """Update the state with factors computed at ``state.theta``, when `needs_factors` is true.
 
-    They serve from the next iterate on: the search that is under way is not disturbed.
+    They are used from the next iterate on; the current line search is not affected.
     """
     preconditioner = state.preconditioner
     assert preconditioner is not None
@@ -276,19 +278,19 @@ def tell_factors(state: LBFGSState, factors: Factors) -> LBFGSState:
 
 @jax.jit
 def set_tol(state: LBFGSState, tol: jax.Array, where: jax.Array) -> LBFGSState:
-    """Set another tol, where asked, after an iterate was accepted: all that follows is as if it had been so before.
+    """Set another tol, where wanted, after an accepted iterate; the run continues as if it had been set at the start.
 
     Parameters
     ----------
     state : LBFGSState
-        Or several, stacked along a first axis.
+        One state, or several stacked along a first axis.
     tol : array of shape ()
     where : boolean array of shape () or (n_states,)
 
     Returns
     -------
     LBFGSState
-        One that had converged goes on if the new tol is smaller than its gradient.
+        A state that had converged runs again if its gradient exceeds the new tol.
     """
     tol = jnp.where(where, tol, state.tol).astype(state.tol.dtype)
     status = jnp.where(where, _status_of_iterate(replace(state, tol=tol)), state.status)
@@ -297,20 +299,20 @@ def set_tol(state: LBFGSState, tol: jax.Array, where: jax.Array) -> LBFGSState:
 
 @jax.jit
 def set_limits(state: LBFGSState, tol: jax.Array, max_iter: jax.Array) -> LBFGSState:
-    """Set another tol and max_iter: all that follows is as if they had been so from the start.
+    """Set another tol and max_iter; the run continues as if they had been set at the start.
 
-    The last iterate must be the first at which these end the run, or none.
+    No iterate before the last may be one at which these limits end the run.
 
     Parameters
     ----------
     state : LBFGSState
-        After the first evaluation, at whatever point of a line search.
+        A state after the first evaluation, at any point of a line search.
     tol, max_iter : arrays of shape ()
 
     Returns
     -------
     LBFGSState
-        Running again, unless the iterate is the last under these limits too, or no decrease was left to measure.
+        It runs again, unless these limits end it at this iterate too, or no measurable decrease was left.
     """
     state = replace(state, tol=tol.astype(state.tol.dtype), max_iter=max_iter.astype(state.max_iter.dtype))
     status = _status_of_iterate(state)
@@ -319,7 +321,7 @@ def set_limits(state: LBFGSState, tol: jax.Array, max_iter: jax.Array) -> LBFGSS
 
 
 def _status_of_iterate(state: LBFGSState) -> jax.Array:
-    """Whether an iterate just accepted is the last, and why."""
+    """Return the status after an accepted iterate: running, or why it is the last."""
     return jnp.select(
         [state.gradient_norm <= state.tol, state.lows.idle >= PATIENCE, state.iteration >= state.max_iter],
         [CONVERGED, PRECISION, MAX_ITER],
@@ -327,8 +329,8 @@ def _status_of_iterate(state: LBFGSState) -> jax.Array:
     )
 
 
-def _follow(lows: Lows, value: jax.Array, gradient_norm: jax.Array, accepted: jax.Array) -> Lows:
-    """Where a step was accepted, look for new lows."""
+def _update_lows(lows: Lows, value: jax.Array, gradient_norm: jax.Array, accepted: jax.Array) -> Lows:
+    """Update the lows after an accepted step."""
     lower = accepted & (value < lows.value - rounding_error(value))
     flatter = accepted & (gradient_norm < 0.9 * lows.gradient_norm)
     return Lows(
@@ -339,7 +341,7 @@ def _follow(lows: Lows, value: jax.Array, gradient_norm: jax.Array, accepted: ja
 
 
 def _start_search(state: LBFGSState, downhill: jax.Array) -> LineSearch:
-    """Start along -H g, cautiously where nothing is known of the curvature; or along -g."""
+    """Start a search along -H g, cautiously if nothing is known about the curvature; or along -g, if ``downhill``."""
     inverse = None if state.preconditioner is None else state.preconditioner.inverse
     direction = -inverse_hessian_product(state.pairs, inverse, state.gradient)
     known = (state.pairs.stored > 0) | jnp.asarray(inverse is not None)

@@ -1,13 +1,13 @@
-"""The line search, one trial at a time: a bracket that each trial narrows until one is accepted.
+"""The line search, one trial at a time: each trial narrows a bracket until one is accepted.
 
-Of phi(t) = J(theta + t direction) a step must satisfy the weak Wolfe conditions ::
+With phi(t) = J(theta + t direction), a step must satisfy the weak Wolfe conditions ::
 
     phi(t) <= phi(0) + c1 t phi'(0),        phi'(t) >= c2 phi'(0)
 
-found by bracketing (Lewis & Overton, "Nonsmooth optimization via quasi-Newton methods", Math. Program. 141, 2013,
-algorithm 2.6) with interpolation inside the bracket. Where the decrease drowns in the rounding of J the slopes decide,
-as in the approximate Wolfe conditions (Hager & Zhang, "A new conjugate gradient method with guaranteed descent and an
-efficient line search", SIAM J. Optim. 16, 2005, eq. 4.1).
+It is found by bracketing (Lewis & Overton, "Nonsmooth optimization via quasi-Newton methods", Math. Program. 141, 2013,
+algorithm 2.6) with interpolation inside the bracket. If the decrease is smaller than the rounding error of J, the
+slopes decide, as in the approximate Wolfe conditions (Hager & Zhang, "A new conjugate gradient method with guaranteed
+descent and an efficient line search", SIAM J. Optim. 16, 2005, eq. 4.1).
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ NOISE = 8.0  # relative rounding error of J, in units of the type's epsilon
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class LineSearch:
-    """Where phi(t) = J(theta + t direction) stands: a bracket [lower, upper] and the step to be tried next.
+    """State of the search on phi(t) = J(theta + t direction): a bracket [lower, upper] and the next trial step.
 
-    ``lower`` satisfies the decrease condition but descends too steeply still; ``upper`` (infinite while unknown) is too
-    long.
+    ``lower`` satisfies the decrease condition, but phi still descends too steeply there; ``upper`` (infinite while
+    unknown) is too long.
     """
 
     direction: jax.Array
@@ -60,7 +60,7 @@ class LineSearch:
 
     @classmethod
     def at_rest(cls, theta: jax.Array) -> LineSearch:
-        """Ask for theta itself."""
+        """Make a search whose trial is theta itself."""
         none, infinity = host_array(0, theta.dtype), host_array(np.inf, theta.dtype)
         return cls(
             direction=host_array(0, theta.dtype, theta.shape),
@@ -80,17 +80,18 @@ class Verdict(NamedTuple):
     """Outcome of a trial step."""
 
     short_enough: jax.Array  # satisfies the decrease condition
-    accepted: jax.Array  # and the slope's
+    accepted: jax.Array  # satisfies the slope condition too
 
 
 def start_search(
     theta: jax.Array, direction: jax.Array, value: jax.Array, gradient: jax.Array, *, cautious: jax.Array
 ) -> LineSearch:
-    """Begin at theta, where J has this value and gradient, with a step of 1 or, cautiously, no longer than 1.
+    """Start a search at theta, where J has this value and gradient.
 
-    A direction that does not descend, or is not finite, gives way to that of the gradient, taken cautiously.
+    The first step is t = 1; if ``cautious``, its length is at most 1. A direction that does not descend, or is not
+    finite, is replaced by the negative gradient, with a cautious step.
     """
-    # All inner products at once: a matrix product is a call, where each sum of products is a program to be compiled.
+    # All inner products in one matrix product, a library call; separate sums would have to be compiled.
     vectors = jnp.stack([theta, direction, gradient])
     products = jnp.matmul(vectors, vectors.T, precision=jax.lax.Precision.HIGHEST)
     descends = products[1, 2] < 0
@@ -111,9 +112,9 @@ def start_search(
 
 
 def judge(search: LineSearch, value: jax.Array, slope: jax.Array, finite: jax.Array, start: jax.Array) -> Verdict:
-    """Judge the trial at ``search.step`` by J and its slope there, and J at the start of the search."""
+    """Judge the trial at ``search.step`` by J and its slope there, and by J at the start of the search."""
     decreased = value <= start + SUFFICIENT_DECREASE * search.step * search.slope
-    # At the noise floor: no measurable increase, and the slope has not turned up by more than it went down.
+    # Within rounding: J does not measurably increase, and phi rises at most about as steeply as it fell at the start.
     level = (value <= start + rounding_error(start)) & (slope <= (2 * SUFFICIENT_DECREASE - 1) * search.slope)
     short_enough = finite & (decreased | level)
     return Verdict(short_enough, short_enough & (slope >= CURVATURE * search.slope))
@@ -122,12 +123,13 @@ def judge(search: LineSearch, value: jax.Array, slope: jax.Array, finite: jax.Ar
 def narrow(
     search: LineSearch, value: jax.Array, slope: jax.Array, short_enough: jax.Array, finite: jax.Array
 ) -> LineSearch:
-    """Put a rejected trial into the bracket and choose the next.
+    """Narrow the bracket by a rejected trial and choose the next.
 
-    Too long, it is the new upper end; else, still descending steeply, the new lower end. With an upper end the next
-    trial is where the interpolating polynomial of the bracket has its minimum: linear in the slopes if the upper one is
-    positive (values near the minimum are mostly rounding, slopes are not), else quadratic in both values and the lower
-    slope. Without one the slope is extrapolated. Safeguards keep the trial off the bracket's ends.
+    A trial that is too long becomes the upper end, and the next trial is the minimum of an interpolating polynomial in
+    the bracket: if the slope at the upper end is positive, by linear interpolation of the slopes (near the minimum the
+    values are mostly rounding, the slopes are not), otherwise quadratic in both values and the lower slope. A trial
+    that still descends steeply becomes the lower end; the next trial bisects the bracket or, while there is no upper
+    end, extrapolates the slope. Safeguards keep the trial away from the bracket's ends.
     """
     step = search.step
     lower = jnp.where(short_enough, step, search.lower)
@@ -163,15 +165,15 @@ def narrow(
 
 
 def has_failed(search: LineSearch) -> jax.Array:
-    """Whether there is no use in going on."""
+    """Return whether to give up the search."""
     return (search.trials >= LONGEST_SEARCH) | ((search.trials > 0) & (search.step <= search.shortest))
 
 
 def rounding_error(value: jax.Array) -> jax.Array:
-    """Change of J that its rounding alone may cause."""
+    """Estimate the rounding error of J."""
     return NOISE * jnp.finfo(value.dtype).eps * jnp.abs(value)
 
 
 def host_array(value: float, dtype: DTypeLike, shape: tuple[int, ...] = ()) -> jax.Array:
-    """Make an array to begin with, in NumPy's memory: JAX's way to it is a program to be compiled."""
+    """Make a constant array by NumPy, since JAX would compile a program for it."""
     return cast(jax.Array, np.full(shape, value, dtype))

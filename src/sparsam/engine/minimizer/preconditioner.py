@@ -1,4 +1,4 @@
-"""The minimizer's initial matrix H0 from a model of the curvature: its damping, and when it has grown stale."""
+"""The minimizer's initial matrix H0 from a model of the curvature: its damping and its refreshes."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from sparsam.engine.minimizer.line_search import host_array, rounding_error
 
 __all__ = ["Factors", "Preconditioner", "adapt", "is_stale", "next_refresh", "prepare"]
 
-# The damping of the factors: from a first value it falls while the model predicts the decrease, and rises where it
-# promises too much (Levenberg and Marquardt's rule). It starts high: undamped, the first steps of a sparse autoencoder
+# The damping of the factors decreases while the model predicts the decrease of J well, and increases when it predicts
+# too much (Levenberg and Marquardt's rule). It starts high: without damping, the first steps of a sparse autoencoder
 # saturate units for good.
 FIRST_DAMPING, LEAST_DAMPING, LARGEST_DAMPING = 1.0, 1e-5, 1e3
 GOOD_PREDICTION, DAMPING_DECREASE = 0.75, 0.7
 POOR_PREDICTION, DAMPING_INCREASE = 0.25, 1.5
-# The inverse is that of a damping up to this factor away, since to compute it anew is not for nothing.
+# The inverse is computed again only when the damping has changed by more than this factor, since it is expensive.
 TOLERATED = 2.5
 
-# The iterations between two refreshes of the factors grow from the first to the last number: the curvature changes fast
-# at first.
+# The number of iterations between two refreshes of the factors grows from the first to the last number, since the
+# curvature changes fast at first.
 FIRST_REFRESH, LAST_REFRESH = 3, 10
 
 
 class Factors(Protocol):
-    """A model C of the curvature, a pytree of arrays, nonnegative definite."""
+    """A model C of the curvature, nonnegative definite: a pytree of arrays."""
 
     def damped(self, damping: jax.Array) -> Inverse:
-        """Prepare the inverse of C + damping I, damping in units of C's mean eigenvalue."""
+        """Prepare the inverse of C + damping I, with the damping in units of C's mean eigenvalue."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Preconditioner:
-    """Where H0 comes from.
+    """The factors, their damping and their inverse, from which H0 is computed.
 
     Attributes
     ----------
     factors : Factors
     damping : array
     inverse : Inverse
-        Of the factors at the damping ``inverse_damping``.
+        Inverse of the factors at the damping ``inverse_damping``.
     inverse_damping : array
     age : int array
-        Iterates since the factors were told.
+        Number of iterates since the factors were computed.
     """
 
     factors: Factors
@@ -58,13 +58,13 @@ class Preconditioner:
     age: jax.Array
 
 
-@jax.jit  # whose traces are kept
+@jax.jit  # which caches traces
 def _damped(factors: Factors, damping: jax.Array) -> Inverse:
     return factors.damped(damping)
 
 
 def prepare(factors: Factors) -> Preconditioner:
-    """Make the preconditioner of a first iterate, at which its inverse is computed, as age = 0 tells."""
+    """Make the initial preconditioner; since its age is 0, the first iterate computes its inverse."""
     dtype = jax.tree.leaves(factors)[0].dtype
     damping = host_array(FIRST_DAMPING, dtype)
     later = jax.eval_shape(_damped, factors, damping)
@@ -73,14 +73,14 @@ def prepare(factors: Factors) -> Preconditioner:
 
 
 def is_stale(preconditioner: Preconditioner, iteration: jax.Array) -> jax.Array:
-    """Whether the factors are old enough for new ones."""
+    """Return whether the factors are old enough to be replaced."""
     return preconditioner.age >= jnp.clip(iteration // 4, FIRST_REFRESH, LAST_REFRESH)
 
 
 def next_refresh(iteration: int) -> int:
-    """Return the iteration at which factors told at this one grow stale.
+    """Return the iteration at which factors computed at this one become stale.
 
-    The first ones are told before iteration 0, which counts.
+    The first ones are computed before iteration 0, so that iteration 0 counts too.
 
     Examples
     --------
@@ -101,9 +101,9 @@ def adapt(
     accepted: jax.Array,
     first: jax.Array,
 ) -> Preconditioner:
-    """Where a step was accepted, let the damping follow how its decrease compares with the model's.
+    """After an accepted step, adapt the damping to the ratio of its decrease to the model's.
 
-    The model, with H for the inverse of the curvature, decreases by -slope / 2 along the direction -H g.
+    With H as the inverse of the curvature, the model predicts a decrease of -slope / 2 along the direction -H g.
 
     Parameters
     ----------
@@ -113,11 +113,11 @@ def adapt(
     value : array
         J at the trial.
     accepted, first : bool arrays
-        Whether the trial is the new iterate; whether it is the first of all, which ends no step.
+        Whether the trial is the new iterate; whether it is the first evaluation, which is not a step.
     """
     predicted = -0.5 * slope
     ratio = (before - value) / predicted
-    # A decrease that drowns in rounding says nothing against the model.
+    # A predicted decrease below rounding is no evidence against the model.
     good = (ratio >= GOOD_PREDICTION) | (predicted <= rounding_error(value))
     factor = jnp.where(good, DAMPING_DECREASE, jnp.where(ratio < POOR_PREDICTION, DAMPING_INCREASE, 1.0))
     adapted = jnp.clip(factor * preconditioner.damping, LEAST_DAMPING, LARGEST_DAMPING)

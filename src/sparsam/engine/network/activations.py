@@ -1,10 +1,10 @@
-"""Activation functions h(a): what a unit makes of its pre-activation, or a layer of its pre-activations (softmax).
+"""Activation functions h(a), of a unit's pre-activation or, for softmax, of all pre-activations of a layer.
 
 Symbols are PRML's (CS294A has a and z reversed): ``a`` is a pre-activation, ``z = h(a)`` an activation.
-JAX differentiates them; `sparsam.reference` has the slopes by hand.
+JAX differentiates the functions; `sparsam.reference` has the slopes by hand.
 
-Probabilities come with their complements and their logarithms, each to its own full relative precision: 1 - y and ln y
-computed from a rounded y have lost what tells one confident answer from another, and with it the slope.
+Probabilities, their complements and their logarithms are each computed to full relative precision. Computed from a
+rounded y, 1 - y and ln y would be the same for all confident answers, and their slopes would be lost.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ Pair = tuple[jax.Array, jax.Array]
 
 @jax.custom_jvp
 def complementary_logistics(a: jax.Array) -> Pair:
-    """Return logistic(a) and 1 - logistic(a) = logistic(-a), each to its own full relative precision.
+    """Return logistic(a) and 1 - logistic(a) = logistic(-a), each to full relative precision.
 
     With e = exp(-|a|), which cannot overflow, the larger of the two is 1/(1 + e) and the smaller e/(1 + e). In float32,
-    1 - z is 0 from a = 17 on if computed from z; here it is right up to a = 87, and a saturated unit keeps its slope.
+    1 - z is 0 from a = 17 on if computed from z; here it is precise up to a = 87, and a saturated unit keeps its slope.
     """
     e = jnp.exp(-jnp.abs(a))
     larger = 1.0 / (1.0 + e)
@@ -53,10 +53,10 @@ def _complementary_logistics_jvp(primals: tuple[jax.Array], tangents: tuple[jax.
 
 @jax.custom_jvp
 def log_complementary_logistics(a: jax.Array) -> Pair:
-    """Return ln p and ln q of p = logistic(a) and q = 1 - p, each to its own full relative precision.
+    """Return ln p and ln q for p = logistic(a) and q = 1 - p, each to full relative precision.
 
-    ln p = -ln(1 + exp(-a)) = min(a, 0) - ln(1 + exp(-|a|)): two numbers of one sign, neither of which can overflow;
-    ln q is the same of -a.
+    ln p = -ln(1 + exp(-a)) = min(a, 0) - ln(1 + exp(-|a|)): the two terms have the same sign and cannot overflow.
+    ln q is the same function of -a.
     """
     rest = jnp.log1p(jnp.exp(-jnp.abs(a)))
     return jnp.minimum(a, 0.0) - rest, jnp.minimum(-a, 0.0) - rest
@@ -73,14 +73,14 @@ def _log_complementary_logistics_jvp(
 
 @jax.custom_jvp
 def complementary_softmax(a: jax.Array) -> Pair:
-    """Return y_k = exp(a_k) / sum_j exp(a_j) and 1 - y_k over the first axis, each to its full relative precision.
+    """Return y_k = exp(a_k) / sum_j exp(a_j) and 1 - y_k over the first axis, each to full relative precision.
 
     Everything is relative to the largest pre-activation a_m (PRML eq. 4.104 is the same for a - a_m), so that nothing
-    overflows: with e_k = exp(a_k - a_m) <= 1 and the rest R = sum of all e_j but e_m = 1 ::
+    overflows: with e_k = exp(a_k - a_m) <= 1 and R the sum of all e_j except e_m = 1 ::
 
         y_k = e_k / (1 + R),        1 - y_m = R / (1 + R),        1 - y_k = (1 + R - e_k) / (1 + R) for the others
 
-    R keeps the digits that 1 + R has no room for.
+    R keeps the digits that rounding 1 + R would lose.
     """
     largest, _, e, rest = _relative_to_largest(a)
     return e / (1.0 + rest), jnp.where(largest, rest, 1.0 + rest - e) / (1.0 + rest)
@@ -97,7 +97,7 @@ def _complementary_softmax_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Ar
 def log_softmax(a: jax.Array) -> jax.Array:
     """Return ln y_k of softmax units over the first axis, to full relative precision.
 
-    ln y_k = (a_k - a_m) - ln(1 + R), in the symbols of `complementary_softmax`: two numbers of one sign.
+    ln y_k = (a_k - a_m) - ln(1 + R), in the symbols of `complementary_softmax`: the two terms have the same sign.
     """
     _, difference, _, rest = _relative_to_largest(a)
     return difference - jnp.log1p(rest)
@@ -109,7 +109,7 @@ def _log_softmax_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> t
 
 
 def _relative_to_largest(a: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Which unit m is the largest (one, also of equals), a - a_m, exp(a - a_m), and the rest R of the exponentials."""
+    """Return a mask of the largest unit m (the first of equals), a - a_m, exp(a - a_m), and the others' sum R."""
     units = jnp.arange(len(a)).reshape(-1, *[1] * (a.ndim - 1))
     largest = units == jnp.argmax(a, axis=0, keepdims=True)
     difference = a - jnp.max(a, axis=0, keepdims=True)
@@ -119,14 +119,14 @@ def _relative_to_largest(a: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array,
 
 def _log_softmax_slope(a: jax.Array, a_dot: jax.Array) -> jax.Array:
     # d(ln y_k) = a_dot_k - sum_j y_j a_dot_j (PRML eq. 4.106). In the largest unit m, a_dot_m - y_m a_dot_m cancels as
-    # y_m goes to 1; it is (1 - y_m) a_dot_m, and 1 - y_m is known precisely. No other unit has more than y = 1/2. The
-    # transposed map, which makes the gradient, has the same parts and is as precise. With the cotangents -t of the
+    # y_m goes to 1; it equals (1 - y_m) a_dot_m, where 1 - y_m is precise. In all other units y <= 1/2. The
+    # transposed map, which computes the gradient, has the same parts and is as precise. For the cotangents -t of the
     # cross-entropy it is y_m sum_(k != m) t_k - (1 - y_m) t_m in unit m and y_k sum_j t_j - t_k in the others: y - t.
     y, complement = complementary_softmax(a)
     largest = _relative_to_largest(a)[0]
-    of_largest = jnp.sum(jnp.where(largest, y * a_dot, 0.0), axis=0, keepdims=True)
-    of_others = jnp.sum(jnp.where(largest, 0.0, y * a_dot), axis=0, keepdims=True)
-    return jnp.where(largest, complement * a_dot, a_dot - of_largest) - of_others
+    from_largest = jnp.sum(jnp.where(largest, y * a_dot, 0.0), axis=0, keepdims=True)
+    from_others = jnp.sum(jnp.where(largest, 0.0, y * a_dot), axis=0, keepdims=True)
+    return jnp.where(largest, complement * a_dot, a_dot - from_largest) - from_others
 
 
 def _logistic(a: jax.Array) -> jax.Array:
@@ -143,24 +143,24 @@ def _identity(a: jax.Array) -> jax.Array:
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation function, and what the network and the penalties need to know of it.
+    """An activation function and the properties that the network and the penalties use.
 
     Attributes
     ----------
     name : str
-        The name users write.
+        Name of the activation in hyperparameters.
     function : callable
         ``h``: ``z = h(a)``, elementwise or over the first axis.
     probabilities : callable or None
-        Of units with two ends of their range, the probabilities (p, 1 - p) of the upper and the lower end that z
-        amounts to, as functions of a: p = z for logistic units, p = (z + 1)/2 = logistic(2a) for tanh units (CS294A,
-        section 3). None where a Kullback-Leibler divergence between Bernoulli means has no meaning: where the range is
-        unbounded, or the units of a layer share one probability (softmax).
+        For units with a bounded range, (p, 1 - p) as a function of a, where p is the position of z in that range: p = z
+        for logistic units, p = (z + 1)/2 = logistic(2a) for tanh units (CS294A, section 3). None if a Kullback-Leibler
+        divergence between Bernoulli means makes no sense: the range is unbounded, or the units of a layer share one
+        probability (softmax).
     elementwise : bool
-        Whether every unit's z depends on its own a alone. Hidden units must be so. Softmax is not: it makes of all the
-        pre-activations of the output layer the probabilities of K exclusive classes.
+        Whether each unit's z depends on its own a only, as it must in hidden layers. Softmax is not elementwise: it
+        turns the pre-activations of the output layer into the probabilities of K exclusive classes.
     width : float
-        Of the range that the probabilities span: dz/dp.
+        Width of the range of z: dz/dp.
     """
 
     name: str
@@ -170,7 +170,7 @@ class Activation:
     width: float = 1.0
 
     def slope(self, a: jax.Array) -> jax.Array:
-        """h'(a), of an elementwise activation."""
+        """Compute h'(a) of an elementwise activation."""
         return jax.jvp(self.function, (a,), (jnp.ones_like(a),))[1]
 
 
@@ -192,7 +192,7 @@ def get_activation(name: str) -> Activation:
     Parameters
     ----------
     name : {"logistic", "tanh", "relu", "identity", "softmax"}
-        As in scikit-learn's MLP. Softmax, for outputs only, is not elementwise: its function takes
+        The names are those of scikit-learn's MLP. Softmax, for outputs only, is not elementwise: its function maps
         pre-activations (n_outputs, ...) to probabilities.
 
     Returns
@@ -202,7 +202,7 @@ def get_activation(name: str) -> Activation:
     Raises
     ------
     ValueError
-        If there is none of that name.
+        If there is no activation of that name.
 
     Examples
     --------

@@ -1,13 +1,14 @@
 """A feed-forward network: its layers, their initial weights, the forward pass, and the flat parameter vector.
 
-Layer l takes the activations z of the layer before it (at first the inputs x) to ::
+Layer l maps the activations z of the layer before it (for the first layer, the inputs x) to ::
 
     a = W_l' z + b_l,        z = h(a)
 
-with ``W_l`` (n_in, n_out) as in scikit-learn's MLP (PRML's w_ji transposed). h is elementwise, but for softmax outputs.
+with ``W_l`` (n_in, n_out) as in scikit-learn's MLP (PRML's w_ji transposed). h is elementwise, except for softmax
+outputs.
 
-Within the engine samples lie in columns, as in CS294A: z is (n_units, n_samples). Every product of a pass then has the
-samples, of which there are most, along the axis that is contiguous in memory, which is a tenth faster for large layers.
+Inside the engine samples are in columns, as in CS294A: z is (n_units, n_samples). In every product of a pass the
+samples, the longest dimension, are then contiguous in memory, which is a tenth faster for large layers.
 """
 
 from __future__ import annotations
@@ -36,15 +37,15 @@ __all__ = [
 ]
 
 FULL_PRECISION = jax.lax.Precision.HIGHEST
-"""Matrix products keep the full precision of their type on every device: no TF32, no bfloat16 passes."""
+"""Matrix products use the full precision of their type on every device: no TF32, no bfloat16 passes."""
 
 
 ELEMENTWISE = tuple(name for name, activation in ACTIVATIONS.items() if activation.elementwise)
-"""The activations that hidden units may have."""
+"""Activations for hidden units."""
 
 
 class Parameters(NamedTuple):
-    """The weights of a network, one entry a layer.
+    """The weights of a network, one entry per layer.
 
     Attributes
     ----------
@@ -57,7 +58,7 @@ class Parameters(NamedTuple):
 
 
 class TangentPass(NamedTuple):
-    """How a forward pass changes along tangents, directions at the inputs (PRML exercise 5.26).
+    """Derivatives of a forward pass along tangents, which are directions at the inputs (PRML exercise 5.26).
 
     ::
 
@@ -72,7 +73,7 @@ class TangentPass(NamedTuple):
     hidden : tuple of arrays of shape (n_units, n_tangents, n_samples)
         z_dot of the hidden layers.
     outputs : array of shape (n_outputs, n_tangents, n_samples)
-        y_dot = Jac tau, Jac the Jacobian of the outputs by the inputs.
+        y_dot = Jac tau, Jac the Jacobian of the outputs with respect to the inputs.
     """
 
     pre_activations: tuple[jax.Array, ...]
@@ -81,18 +82,18 @@ class TangentPass(NamedTuple):
 
 
 class ForwardPass(NamedTuple):
-    """What a forward pass leaves behind.
+    """Values of a forward pass.
 
     Attributes
     ----------
     pre_activations : tuple of arrays of shape (n_units, n_samples)
-        a of every layer, from the first hidden to the output layer.
+        a of every layer, from the first hidden layer to the output layer.
     hidden : tuple of arrays of shape (n_units, n_samples)
         Activations z of the hidden layers.
     outputs : array of shape (n_outputs, n_samples)
         y = h(a) of the output layer.
     tangents : TangentPass or None
-        Along tangents, if there are any.
+        Derivatives along tangents, if there are any.
     """
 
     pre_activations: tuple[jax.Array, ...]
@@ -102,7 +103,7 @@ class ForwardPass(NamedTuple):
 
 
 class UniformSource(Protocol):
-    """Anything with NumPy's ``uniform``: a `numpy.random.Generator` or a `numpy.random.RandomState`."""
+    """A random number generator: `numpy.random.Generator` or `numpy.random.RandomState`."""
 
     def uniform(self, low: float, high: float, size: tuple[int, ...]) -> NDArray[np.float64]:
         """Draw from the uniform distribution on [low, high)."""
@@ -110,9 +111,9 @@ class UniformSource(Protocol):
 
 @dataclass(frozen=True)
 class Network:
-    """The architecture of a feed-forward network; it holds no weights.
+    """The architecture of a feed-forward network, without its weights.
 
-    It is hashable, so that a program compiled for one architecture serves every fit of it.
+    It is hashable, so that every fit of the same architecture uses the same compiled program.
 
     Parameters
     ----------
@@ -134,11 +135,14 @@ class Network:
 
     def __post_init__(self) -> None:
         if len(self.layer_sizes) < 2 or min(self.layer_sizes) < 1:
-            raise ValueError(f"layer_sizes must name inputs and outputs, all positive: got {self.layer_sizes}")
+            raise ValueError(
+                "layer_sizes must be the positive sizes of at least the input and the output layer: "
+                f"got {self.layer_sizes}"
+            )
         get_activation(self.output_activation)
         if not get_activation(self.hidden_activation).elementwise:
             raise ValueError(
-                f"{self.hidden_activation!r} is for outputs only, for it ties the units of a layer to each other; "
+                f"{self.hidden_activation!r} is for outputs only, because its units depend on each other; "
                 f"hidden units need an elementwise activation: {', '.join(ELEMENTWISE)}"
             )
 
@@ -154,7 +158,7 @@ class Network:
 
     @property
     def blocks(self) -> dict[str, slice]:
-        """Where each weight matrix and bias lies in the flat vector: W1, W2, ..., b1, b2, ..., as in the notes."""
+        """Slices of the flat vector for each weight matrix and bias: W1, W2, ..., b1, b2, ..., as in the notes."""
         sizes = {f"W{layer}": n_in * n_out for layer, (n_in, n_out) in enumerate(self.shapes, 1)}
         sizes |= {f"b{layer}": n_out for layer, (_, n_out) in enumerate(self.shapes, 1)}
         ends = np.cumsum(list(sizes.values())).tolist()
@@ -170,7 +174,7 @@ class Network:
         Returns
         -------
         theta : array of shape (n_parameters,), float64
-            The same draw whatever precision the training uses.
+            The same numbers whatever the precision of the training.
 
         References
         ----------
@@ -183,14 +187,14 @@ class Network:
         return theta
 
     def unravel(self, theta: jax.Array) -> Parameters:
-        """Cut the flat vector [W_1, ..., W_L, b_1, ..., b_L] (each in C order) into a layer's arrays."""
+        """Split the flat vector [W_1, ..., W_L, b_1, ..., b_L] (each in C order) into the layers' arrays."""
         pieces = [theta[block] for block in self.blocks.values()]
         n_layers = len(self.shapes)
         coefs = tuple(piece.reshape(shape) for piece, shape in zip(pieces[:n_layers], self.shapes, strict=True))
         return Parameters(coefs, tuple(pieces[n_layers:]))
 
     def ravel(self, parameters: Parameters) -> jax.Array:
-        """Inverse of `unravel`."""
+        """Concatenate the layers' arrays to the flat vector: the inverse of `unravel`."""
         return jnp.concatenate([jnp.ravel(array) for array in (*parameters.coefs, *parameters.intercepts)])
 
     def forward(
@@ -200,10 +204,10 @@ class Network:
         known: tuple[jax.Array, ...] = (),
         tangents: jax.Array | None = None,
     ) -> ForwardPass:
-        """Propagate inputs (n_features, n_samples), and tangents (n_features, n_tangents, n_samples) beside them.
+        """Propagate inputs (n_features, n_samples) and, optionally, tangents (n_features, n_tangents, n_samples).
 
-        ``known`` are pre-activations of the first layers that an earlier pass at the same weights has kept: what they
-        depend on is differentiated as ever, but they are not computed again.
+        ``known`` holds pre-activations of the first layers from an earlier pass at the same weights. They are not
+        computed again; their derivatives are computed as usual.
         """
         hidden_function = get_activation(self.hidden_activation).function
         pre_activations: list[jax.Array] = []
@@ -231,24 +235,24 @@ class Network:
 
 
 def along_tangents(function: Callable[[jax.Array], jax.Array], a: jax.Array, a_dot: jax.Array) -> jax.Array:
-    """Derivatives of a function of a, (n_units, n_samples), along tangents a_dot, (n_units, n_tangents, n_samples)."""
+    """Differentiate a function at a, (n_units, n_samples), along tangents a_dot, (n_units, n_tangents, n_samples)."""
     return jax.vmap(lambda a_dot: jax.jvp(function, (a,), (a_dot,))[1], in_axes=1, out_axes=1)(a_dot)
 
 
 def linear(z_dot: jax.Array, coef: jax.Array) -> jax.Array:
-    """W' z_dot of tangents, all in one product."""
+    """Compute W' z_dot for all tangents in one product."""
     n_in, *others = z_dot.shape
     return jnp.matmul(coef.T, z_dot.reshape(n_in, -1), precision=FULL_PRECISION).reshape(-1, *others)
 
 
 def affine(z: jax.Array, coef: jax.Array, intercept: jax.Array) -> jax.Array:
-    """a = W' z + b."""
+    """Compute a = W' z + b."""
     return jnp.matmul(coef.T, z, precision=FULL_PRECISION) + intercept[:, None]
 
 
 @jax.custom_vjp
 def known_affine(z: jax.Array, coef: jax.Array, intercept: jax.Array, a: jax.Array) -> jax.Array:
-    """a = W' z + b where a is known already: its derivatives are those of `affine`."""
+    """Return a = W' z + b, which is known already; its derivatives are those of `affine`."""
     return a
 
 
@@ -266,10 +270,10 @@ known_affine.defvjp(_known_affine_forward, _known_affine_backward)
 
 
 def weighted_sum(columns: jax.Array, sample_weight: jax.Array) -> jax.Array:
-    """sum_n s_n columns_n."""
+    """Compute sum_n s_n columns_n."""
     return jnp.matmul(columns, sample_weight, precision=FULL_PRECISION)
 
 
 def outer_products(u: jax.Array, v: jax.Array) -> jax.Array:
-    """sum_n u_n v_n'."""
+    """Compute sum_n u_n v_n'."""
     return jnp.matmul(u, v.T, precision=FULL_PRECISION)

@@ -1,13 +1,13 @@
-"""The coordinates in which the inputs reach the minimizer.
+"""Centered and scaled inputs for the minimizer.
 
-A network sees x only through W_1' x + b_1. With the inputs centred and scaled, u = (x - m) / c column by column, the
-weights of the same network are ::
+A network depends on x only through W_1' x + b_1. With the inputs centered and scaled, u = (x - m) / c column by column,
+the weights of the same network are ::
 
     V = c W_1 (row by row),     d = b_1 + W_1' m,         since  V' u + d = W_1' x + b_1                            (1)
 
-and those of the other layers stay as they are. J is the same number at both. But in odd units J is a valley so narrow,
-or so far from the origin, that no minimizer finds its floor in the digits there are; in the coordinates (1) it is
-round. Penalties on weights are about W_1 and b_1, which `Objective` makes of V and d.
+and those of the other layers do not change. J is the same in both coordinates. But if the units of the inputs differ
+widely, or their means are large, J is too badly conditioned in W_1 and b_1 to be minimized in the available precision;
+in the coordinates (1) it is well conditioned. Penalties apply to W_1 and b_1, which `Objective` computes from V and d.
 """
 
 from __future__ import annotations
@@ -26,27 +26,28 @@ from sparsam.engine.network.network import Parameters
 __all__ = ["TYPICAL_CURVATURE", "InputScale"]
 
 TYPICAL_CURVATURE = 0.01
-"""g, a typical curvature of J by the pre-activation of a hidden unit: of the weights of a column it makes g var(x), to
-which weight decay adds alpha. With c^2 = var(x) + alpha/g, J curves by g along the rows of V, whatever the column's
-unit.
+"""g, a typical curvature of J with respect to the pre-activation of a hidden unit.
 
-Breast cancer in its own units (deviations 0.003 to 570, alpha 1e-4, 50 tanh units) takes 211 to 630 evaluations with
-0.01; with c the deviation alone, and the curvature's model in the basis of A's eigenvectors, more than 1,000. Iris,
-wine and diabetes take what they take standardized, with any g from 0.001 to 1.
+The curvature with respect to the weights of a column of x is then g var(x), to which weight decay adds alpha. With c^2
+= var(x) + alpha/g, the curvature along the rows of V is g, whatever the column's unit.
+
+Breast cancer in its original units (deviations 0.003 to 570, alpha 1e-4, 50 tanh units) takes 211 to 630 evaluations
+with 0.01; with c the deviation alone, and the curvature's model in the basis of A's eigenvectors, more than 1,000.
+Iris, wine and diabetes take as many as standardized, with any g from 0.001 to 1.
 """
 
-ROWS_AT_ONCE = 4096  # converted in float64, which need not hold all rows at a time
+ROWS_AT_ONCE = 4096  # rows converted in float64 at a time, to save memory
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class InputScale:
-    """Origin and unit of each input in the minimizer's coordinates: u = (x - mean) / scale.
+    """Mean and scale of each input: the minimizer sees u = (x - mean) / scale.
 
     Parameters
     ----------
     mean, scale : arrays of shape (n_features,)
-        float64 on the host. scale is positive.
+        float64, on the host. scale is positive.
 
     Examples
     --------
@@ -59,7 +60,7 @@ class InputScale:
     scale: Any
 
     def scaled(self, batch: Batch, dtype: DTypeLike) -> Batch:
-        """Convert the inputs of a batch on the host, and its tangents: rounded to ``dtype`` once they are centred."""
+        """Center and scale the inputs of a batch on the host, and scale its tangents; round to ``dtype`` at the end."""
         inputs = np.empty(batch.inputs.shape, dtype)
         tangents = None if batch.tangents is None else np.empty(batch.tangents.shape, dtype)
         for start in range(0, batch.n_rows, ROWS_AT_ONCE):
@@ -70,21 +71,21 @@ class InputScale:
         return batch._replace(inputs=inputs, tangents=tangents)
 
     def unscaled_weights(self, parameters: Parameters) -> Parameters:
-        """Return W_1 and b_1, of inputs x, for V and d, of inputs u: the inverse of (1)."""
+        """Compute W_1 and b_1, for inputs x, from V and d, for inputs u: the inverse of (1)."""
         first, *others = parameters.coefs
         bias, *biases = parameters.intercepts
         first = first / self.scale[:, None]
         return Parameters((first, *others), (bias - self.mean @ first, *biases))
 
     def scaled_weights(self, parameters: Parameters) -> Parameters:
-        """Return V and d, of inputs u, for W_1 and b_1, of inputs x: (1)."""
+        """Compute V and d, for inputs u, from W_1 and b_1, for inputs x: (1)."""
         first, *others = parameters.coefs
         bias, *biases = parameters.intercepts
         return Parameters((first * self.scale[:, None], *others), (bias + self.mean @ first, *biases))
 
     def decay(self, curvature: jax.Array) -> jax.Array:
-        """Curvature by V's rows, and by d, of a penalty that curves alike by all of W_1: (n_features + 1,).
+        """Compute the curvature along V's rows, and along d, of a penalty with this curvature along all of W_1.
 
-        Biases count as if they decayed, as they do in the model of the other layers.
+        The result is (n_features + 1,). Biases are treated as if they decayed, as in the model of the other layers.
         """
         return jnp.square(jnp.sqrt(curvature) / jnp.append(self.scale, 1))

@@ -1,7 +1,7 @@
 """The objective J and its gradient, as sums over chunks.
 
-Every term of J, error functions and penalties alike, has one form: it sums something m(x_n, w) over the samples and
-makes of the mean, and of the weights, a number ::
+All terms of J, error functions and penalties, have the same form: a term sums some m(x_n, w) over the samples, and its
+value is a function of the mean and of the weights ::
 
     J(w) = sum_k f_k(M_k(w) / S, w),        M_k(w) = sum_n s_n m_k(x_n, w),        S = sum_n s_n
 
@@ -9,12 +9,12 @@ and so by the chain rule ::
 
     dJ/dw = sum_k  1/S sum_n s_n <f_k', dm_k(x_n, w)/dw>  +  df_k/dw                                            (1)
 
-where the slope f_k' = df_k/dmean is a constant of the sum. Squared error: m = E_n, f = the mean itself. Weight decay:
-no m, f = alpha/2 sum |W|^2. KL sparsity: m = z, f = beta sum_j KL(rho || mean_j).
+where the slope f_k' = df_k/dmean is constant in the sum. Squared error: m = E_n, f = the mean itself. Weight decay: no
+m, f = alpha/2 sum |W|^2. KL sparsity: m = z, f = beta sum_j KL(rho || mean_j).
 
-Where every f_k is linear in its mean, the slopes are known beforehand and one pass over the data is enough. Otherwise a
-first pass collects the means that the slopes of the nonlinear terms need, and a second one the gradient (1). Sums,
-never means, cross a chunk's boundary, and the division by S happens once.
+If every f_k is linear in its mean, the slopes are known in advance and one pass over the data is enough. Otherwise a
+first pass computes the means that the slopes of the nonlinear terms need, and a second pass the gradient (1). Chunks
+contribute sums, never means, and the division by S happens once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["Evaluation", "Objective", "Slopes", "Term"]
 
 
 KEPT_WIDTHS = 4
-"""Most memory that an evaluation takes for what its first pass keeps, in units of the data's own."""
+"""Limit of the memory for the first pass's pre-activations, in units of the memory of the data."""
 
 
 class Term(Protocol):
@@ -44,7 +44,7 @@ class Term(Protocol):
     Attributes
     ----------
     name : str
-        Its column in the history of a fit.
+        Name of its column in the history of a fit.
     linear : bool
         Whether f is linear in the mean, so that its slope needs no pass over the data.
     """
@@ -53,14 +53,14 @@ class Term(Protocol):
     linear: ClassVar[bool]
 
     def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> Any:
-        """M = sum_n s_n m(x_n, w) over a chunk: any pytree of arrays, () for none."""
+        """Compute M = sum_n s_n m(x_n, w) over a chunk: any pytree of arrays, () for none."""
 
     def value(self, mean: Any, parameters: Parameters) -> jax.Array:
-        """f(mean, w), a scalar."""
+        """Compute f(mean, w), a scalar."""
 
 
 class Evaluation(NamedTuple):
-    """J at some weights.
+    """J and its gradient at some weights.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Evaluation(NamedTuple):
     gradient : array of shape (n_parameters,)
         dJ/dtheta.
     terms : array of shape (n_terms,)
-        The terms that J is the sum of, in the order of `Objective.terms`.
+        The terms whose sum is J, in the order of `Objective.terms`.
     """
 
     value: jax.Array
@@ -87,7 +87,7 @@ class Slopes(NamedTuple):
 @jax.tree_util.register_pytree_node_class
 @dataclass(frozen=True)
 class Objective:
-    """J of a network, as the sum of its terms.
+    """The objective J of a network, a sum of terms.
 
     Parameters
     ----------
@@ -95,10 +95,10 @@ class Objective:
     terms : tuple of Term
         The error function, then the penalties.
     mask : array of shape (n_features, n_units) or None
-        Of the first layer's weights, 1 for those that there are and 0 for those that are none; None where all are.
+        1 for the first layer's weights that exist, 0 for those fixed at zero; None if all exist.
     input_scale : InputScale or None
-        How the inputs of the samples were scaled: the flat weights are those of the network of scaled inputs, and the
-        terms get the weights of unscaled ones. None where the inputs are as they are.
+        The scaling of the samples' inputs. The flat weights belong to the scaled inputs; the terms get the weights for
+        unscaled inputs. None if the inputs are not scaled.
 
     Examples
     --------
@@ -117,39 +117,39 @@ class Objective:
     mask: jax.Array | None = None
     input_scale: InputScale | None = None
 
-    # As a pytree it says itself of which classes its terms are. JAX 0.10 holds the structures of two registered
-    # dataclasses equal wherever their fields are alike, and where their hashes meet too, once in a hundred times, takes
-    # the program compiled for the one to evaluate the other.
+    # The pytree structure includes the classes of the terms. JAX 0.10 considers the structures of two registered
+    # dataclasses equal if their fields are alike. If their hashes collide as well, about one time in a hundred, it
+    # evaluates one with the program compiled for the other.
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """Return the arrays and pytrees in it, and what is fixed when it is compiled."""
+        """Return the children of the pytree, and its static parts, which are fixed at compilation."""
         return (self.terms, self.mask, self.input_scale), (self.network, tuple(map(type, self.terms)))
 
     @classmethod
     def tree_unflatten(cls, fixed: tuple[Any, ...], children: tuple[Any, ...]) -> Objective:
-        """Put it together again."""
+        """Rebuild the objective from its static parts and children."""
         return cls(fixed[0], *children)
 
     def parameters(self, theta: jax.Array) -> Parameters:
-        """Cut the flat weights into a layer's arrays; 0 where the mask is."""
+        """Split the flat weights into the layers' arrays; weights are 0 where the mask is 0."""
         return self._masked(self.network.unravel(theta))
 
     def unscaled_parameters(self, theta: jax.Array) -> Parameters:
-        """Return the layers' arrays for inputs as they are, which are those of `parameters` where nothing is scaled."""
+        """Return the layers' arrays for unscaled inputs; without `input_scale` they equal `parameters`."""
         return self._unscaled(self.parameters(theta))
 
     def sums(self, parameters: Parameters, chunk: Batch) -> tuple[Any, ...]:
-        """M_k of every term over a chunk."""
+        """Compute M_k of every term over a chunk."""
         return self._sums(self.terms, self.network.forward(parameters, chunk.inputs, (), chunk.tangents), chunk)
 
     def values(self, sums: tuple[Any, ...], total_weight: jax.Array, parameters: Parameters) -> jax.Array:
-        """f_k(M_k / S, w) of every term, (n_terms,), from the sums over all the data; their sum is J."""
+        """Compute f_k(M_k / S, w) of every term, (n_terms,), from the sums over all data; their sum is J."""
         means = self._means(sums, total_weight)
         unscaled = self._unscaled(parameters)
         return jnp.stack([term.value(mean, unscaled) for term, mean in zip(self.terms, means, strict=True)])
 
     def evaluate(self, theta: jax.Array, samples: Samples) -> Evaluation:
-        """Return J, its gradient and its terms at the flat weights theta."""
+        """Compute J, its gradient and its terms at the flat weights theta."""
         parameters = self.parameters(theta)
         sums, known = self._first_pass(parameters, samples)
         slopes = self.slopes(parameters, sums, samples.total_weight, samples.chunk(0))
@@ -160,16 +160,17 @@ class Objective:
         gradient, sums = samples.sum_over_chunks(gradient_of_chunk, known)
         return self.evaluation(parameters, gradient, sums, slopes, samples.total_weight)
 
-    # The steps of an evaluation, which `training.streaming` takes one by one.
+    # The steps of an evaluation, which `training.streaming` calls separately.
 
     def nonlinear_sums(self, parameters: Parameters, chunk: Batch) -> tuple[Any, ...]:
-        """M_k over a chunk of the terms whose slopes need a first pass; () where there are none."""
+        """Compute M_k over a chunk for the terms whose slopes need a first pass; () if there are none."""
         return self._sums(self._nonlinear(), self.network.forward(parameters, chunk.inputs), chunk)
 
     def slopes(self, parameters: Parameters, sums: tuple[Any, ...], total_weight: jax.Array, chunk: Batch) -> Slopes:
-        """f_k' of every term, and sum_k df_k/dw, from the first pass's sums over all the data; the chunk is for shapes.
+        """Compute f_k' of every term, and sum_k df_k/dw, from the first pass's sums over all data.
 
-        The slope of a linear term is the same at every mean, and zeros will do.
+        Only the shapes of the chunk are used. The slope of a linear term is the same at every mean, so it is taken at
+        zeros.
         """
         shapes = jax.eval_shape(lambda: self.sums(parameters, chunk))
         zeros = [jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape) for shape in shapes]
@@ -185,10 +186,10 @@ class Objective:
     def gradient_sums(
         self, parameters: Parameters, slopes: Slopes, chunk: Batch, known: tuple[jax.Array, ...] = ()
     ) -> tuple[Parameters, tuple[Any, ...]]:
-        """sum_n s_n <f_k', dm_k(x_n, w)/dw> over a chunk, and M_k of every term."""
+        """Compute sum_n s_n <f_k', dm_k(x_n, w)/dw> over a chunk, and M_k of every term."""
 
         def linearized(parameters: Parameters) -> tuple[jax.Array, tuple[Any, ...]]:
-            # Its gradient is the inner product of (1); its value means nothing.
+            # Its gradient is the inner product in (1); its value has no meaning.
             sums = self._sums(self.terms, self.network.forward(parameters, chunk.inputs, known, chunk.tangents), chunk)
             products = jax.tree.map(lambda slope, total: jnp.sum(slope * total), slopes.by_mean, sums)
             return reduce(jnp.add, jax.tree.leaves(products), jnp.zeros((), chunk.inputs.dtype)), sums
@@ -203,7 +204,7 @@ class Objective:
         slopes: Slopes,
         total_weight: jax.Array,
     ) -> Evaluation:
-        """Make J and its gradient (1) of the sums over all the data."""
+        """Compute J and its gradient (1) from the sums over all data."""
         gradient = jax.tree.map(lambda g, h: g / total_weight + h, gradient, slopes.by_weights)
         terms = self.values(sums, total_weight, parameters)
         return Evaluation(jnp.sum(terms), self.network.ravel(self._masked(gradient)), terms)
@@ -224,11 +225,12 @@ class Objective:
         return tuple(term for term in self.terms if not term.linear)
 
     def _first_pass(self, parameters: Parameters, samples: Samples) -> tuple[tuple[Any, ...], tuple[jax.Array, ...]]:
-        """Return the sums of the nonlinear terms, and the hidden layers' pre-activations that are worth keeping."""
+        """Return the sums of the nonlinear terms, and the hidden layers' pre-activations if they are worth keeping."""
         nonlinear = self._nonlinear()
         if not nonlinear:
             return (), ()
-        # Products saved for some memory. Of a single chunk the compiler sees itself that both passes begin alike.
+        # Keeping them saves matrix products and costs memory. For a single chunk, the compiler itself recognizes that
+        # both passes begin with the same products.
         n_features, *hidden_sizes, _ = self.network.layer_sizes
         worth_keeping = samples.inputs.shape[0] > 1 and sum(hidden_sizes) <= KEPT_WIDTHS * n_features
 

@@ -1,7 +1,7 @@
-"""Penalties: what J adds to the data term, each with its weight.
+"""Penalties, the weighted terms that J adds to the data term.
 
 Each is a term of `objective.objective`: sums over the samples, and a function of their means and of the weights. The
-hyperparameters are array leaves, so that another value of them needs no compilation.
+hyperparameters are array leaves, so that changing their values does not need another compilation.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class WeightDecay:
     Parameters
     ----------
     alpha : float
-        Not negative. With the mean over samples in front, a Gaussian prior on the weights of precision S alpha.
+        Not negative. Since the data term is a mean over samples, this is a Gaussian prior of precision S alpha on the
+        weights.
     """
 
     alpha: float | jax.Array
@@ -36,15 +37,15 @@ class WeightDecay:
     linear: ClassVar[bool] = True
 
     def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> tuple[()]:
-        """Nothing: the weights alone decide."""
+        """Return (): the penalty depends on the weights only."""
         return ()
 
     def value(self, mean: tuple[()], parameters: Parameters) -> jax.Array:
-        """alpha/2 sum_l |W_l|^2."""
+        """Compute alpha/2 sum_l |W_l|^2."""
         return 0.5 * self.alpha * reduce(jnp.add, [jnp.sum(jnp.square(coef)) for coef in parameters.coefs])
 
     def weight_curvature(self) -> jax.Array:
-        """Its Hessian is alpha I."""
+        """Return alpha, since the Hessian is alpha I."""
         return jnp.asarray(self.alpha)
 
 
@@ -57,17 +58,17 @@ class KLSparsity:
 
         KL(rho || rho_hat) = rho ln(rho / rho_hat) + (1 - rho) ln((1 - rho) / (1 - rho_hat))
 
-    (CS294A, section 3). It is a function of a mean over the data, not a mean of functions: a KL taken per chunk is
-    another objective. With several hidden layers every hidden unit counts. For tanh units rho_hat is the mean of
-    (z + 1)/2.
+    (CS294A, section 3). It is a function of a mean over the data, not a mean of functions: averaging a KL per chunk
+    would be a different objective. With several hidden layers the sum is over all hidden units. For tanh units rho_hat
+    is the mean of (z + 1)/2.
 
     Parameters
     ----------
     rho : float
         Target mean activation, in (0, 1).
     beta : float
-        Weight of the penalty, not negative. 0 switches it off entirely, also where a unit is saturated and the
-        divergence infinite.
+        Weight of the penalty, not negative. 0 switches it off entirely, even if a unit is saturated and the divergence
+        infinite.
     """
 
     rho: float | jax.Array
@@ -79,34 +80,34 @@ class KLSparsity:
     def sums(
         self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array
     ) -> tuple[Pair, ...]:
-        """sum_n s_n z_nj and sum_n s_n (1 - z_nj) over a chunk: two arrays (n_units,) a hidden layer.
+        """Compute sum_n s_n z_nj and sum_n s_n (1 - z_nj) over a chunk: two arrays (n_units,) per hidden layer.
 
-        The second is no more information, but precision: 1 - rho_hat is 0 in floating point for a unit that is
-        saturated on all samples, and the divergence and its slope would be infinite where they are merely large.
+        The second keeps precision: for a unit that is saturated on all samples, 1 - rho_hat rounds to 0, and the
+        divergence and its slope would be infinite although they are only large.
         """
         probabilities = get_activation(network.hidden_activation).probabilities
         if probabilities is None:
             raise ValueError(
                 f"KL sparsity compares mean activations with rho in (0, 1), but {network.hidden_activation!r} units "
-                "have no such range: use logistic or tanh hidden units, or beta=0"
+                "have no bounded range: use logistic or tanh hidden units, or beta=0"
             )
         pairs = [probabilities(a) for a in forward.pre_activations[:-1]]
         return tuple((weighted_sum(p, sample_weight), weighted_sum(q, sample_weight)) for p, q in pairs)
 
     def value(self, mean: tuple[Pair, ...], parameters: Parameters) -> jax.Array:
-        """beta sum_j KL(rho || rho_hat_j)."""
-        # Where beta = 0 a harmless constant stands in for the means, lest the slope be 0 times infinity.
+        """Compute beta sum_j KL(rho || rho_hat_j)."""
+        # If beta = 0, a constant replaces the means, so that the slope is not 0 times infinity.
         p, q = (jnp.where(jnp.asarray(self.beta) > 0, jnp.concatenate(ends), 0.5) for ends in zip(*mean, strict=True))
         return self.beta * jnp.sum(bernoulli_divergence(jnp.asarray(self.rho), p, q))
 
     def unit_curvature(self, network: Network, mean: tuple[Pair, ...]) -> tuple[jax.Array, ...]:
-        """Second derivative by each unit's mean activation, (n_units,) a hidden layer.
+        """Compute the second derivative with respect to each unit's mean activation, (n_units,) per hidden layer.
 
         beta (rho/p^2 + (1-rho)/q^2) for logistic units, p = z; a quarter of it for tanh units, p = (z + 1)/2.
         """
         width = get_activation(network.hidden_activation).width
         rho, beta = jnp.asarray(self.rho), jnp.asarray(self.beta)
-        largest = jnp.finfo(mean[0][0].dtype).max ** 0.5  # of a saturated unit p^2 may be 0
+        largest = jnp.finfo(mean[0][0].dtype).max ** 0.5  # p^2 may be 0 in a saturated unit
         return tuple(
             jnp.where(beta > 0, beta * jnp.minimum(rho / p**2 + (1 - rho) / q**2, largest) / width**2, 0.0)
             for p, q in mean
@@ -123,17 +124,17 @@ class TangentPropagation:
         Omega_n = 1/2 sum_tau |Jac_n tau|^2,        Jac_n = dy/dx at sample n
 
     over the tangents tau of sample n: directions at its inputs along which the outputs should not change. Jac tau is
-    propagated forward beside the activations (`network.TangentPass`), and its gradient is reverse
-    differentiation over that forward one.
+    propagated forward together with the activations (`network.TangentPass`); the gradient is reverse-mode
+    differentiation of that forward pass.
 
     Parameters
     ----------
     tangent_weight : float
         Not negative.
     of : {"outputs", "pre_activations"}, default "outputs"
-        What should not change: the outputs y, or the pre-activations a of the output layer, which for logistic and
-        softmax outputs are log-odds (of softmax ones up to a constant). y = h(a) stands still where it is saturated,
-        so that a network can pay off a penalty on y by being sure; not so one on a.
+        The quantity that should not change: the outputs y, or the pre-activations a of the output layer, which for
+        logistic and softmax outputs are log-odds (for softmax up to a constant). Saturated outputs y = h(a) hardly
+        change, so a network can reduce a penalty on y by being overconfident; with a penalty on a it cannot.
 
     References
     ----------
@@ -157,32 +158,33 @@ class TangentPropagation:
     linear: ClassVar[bool] = True
 
     def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> jax.Array:
-        """sum_n s_n Omega_n over a chunk."""
+        """Compute sum_n s_n Omega_n over a chunk."""
         if forward.tangents is None:
             raise ValueError("tangent propagation needs samples with tangents")
-        moved = forward.tangents.outputs if self.of == "outputs" else forward.tangents.pre_activations[-1]
-        omega = 0.5 * jnp.sum(jnp.square(moved), axis=(0, 1))
+        change = forward.tangents.outputs if self.of == "outputs" else forward.tangents.pre_activations[-1]
+        omega = 0.5 * jnp.sum(jnp.square(change), axis=(0, 1))
         return weighted_sum(omega, sample_weight)
 
     def value(self, mean: jax.Array, parameters: Parameters) -> jax.Array:
-        """tangent_weight 1/S sum_n s_n Omega_n."""
+        """Compute tangent_weight 1/S sum_n s_n Omega_n."""
         return self.tangent_weight * mean
 
     def tangent_curvature(self) -> jax.Array:
-        """Its Hessian by what should not change is this multiple of the identity."""
+        """Return tangent_weight: the Hessian with respect to the change along tangents is tangent_weight I."""
         return jnp.asarray(self.tangent_weight)
 
 
 @jax.custom_jvp
 def bernoulli_divergence(rho: jax.Array, p: jax.Array, q: jax.Array) -> jax.Array:
-    """KL(rho || p) = rho ln(rho / p) + (1 - rho) ln((1 - rho) / q), q = 1 - p, precise wherever p lies.
+    """Compute KL(rho || p) = rho ln(rho / p) + (1 - rho) ln((1 - rho) / q), q = 1 - p, precisely for all p.
 
-    Near the minimum the two logarithms nearly cancel, and the rounding of their arguments, about 1, would be all that
-    is left of J's decrease in float32. With the excess d = p - rho they are ::
+    Near the minimum the two logarithms nearly cancel, and the rounding of their arguments, which are about 1, would
+    hide J's decrease in float32. With the excess d = p - rho they are ::
 
         ln(rho / p) = ln(1 - d/p),        ln((1 - rho) / q) = ln(1 + d/q)
 
-    where `jnp.log1p` loses nothing. d is taken from the smaller of p and q, which has the smaller rounding error.
+    which `jnp.log1p` computes without loss. d is computed from the smaller of p and q, which has the smaller rounding
+    error.
     """
     excess = jnp.where(p < q, p - rho, (1 - rho) - q)
     return rho * jnp.log1p(-excess / p) + (1 - rho) * jnp.log1p(excess / q)
@@ -192,7 +194,7 @@ def bernoulli_divergence(rho: jax.Array, p: jax.Array, q: jax.Array) -> jax.Arra
 def _bernoulli_divergence_jvp(
     primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]
 ) -> tuple[jax.Array, jax.Array]:
-    # With p and q independent, d/dp = -rho/p and d/dq = -(1-rho)/q; along dq = -dp that is the slope of the notes,
+    # With p and q independent, d/dp = -rho/p and d/dq = -(1-rho)/q; with dq = -dp that is the slope in the notes,
     # -rho/p + (1-rho)/q. rho is a constant.
     rho, p, q = primals
     _, p_dot, q_dot = tangents

@@ -1,1 +1,1 @@
-"""Training: the minimizer driven over resident or streamed data, with checkpoints."""
+"""Training: run the minimizer over resident or streamed data, with checkpoints."""

@@ -1,4 +1,4 @@
-"""Callbacks of a training: each sees the iterates, and may stop it."""
+"""Callbacks of a training, which see the iterates and may stop it."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ __all__ = ["FitCallback", "FunctionCallback"]
 
 
 class FitCallback:
-    """A callback of a training; subclasses override what they need.
+    """Base class of callbacks; subclasses override the methods that they need.
 
     Attributes
     ----------
     every_iteration : bool, default False
         Whether it must see every iterate. Otherwise it sees the last one of each burst of steps, about ten times a
-        second, and those that `next_iteration` asks for. The last iterate of the training is seen in either case.
+        second, and those that `next_iteration` requests. It sees the last iterate of the training in any case.
     collective : bool, default False
-        Whether the processes of a distributed run call it together: it adds up over all of them, say. Where it fails in
-        one, that one ends at once, and the others do when they miss it. A failure of any other callback is voted on.
+        Whether the processes of a distributed run must call it together, for example because it sums over all of them.
+        If such a callback fails in one process, that process ends at once, and the others end when they notice that it
+        is gone. After a failure of any other callback, the processes agree to end.
     """
 
     every_iteration: bool = False
     collective: bool = False
 
     def next_iteration(self, iteration: int) -> int | None:
-        """Return the next iteration after this one whose iterate it must see; None where that of any burst will do."""
+        """Return the next iteration that it must see after this one; None if the last one of any burst is enough."""
         return iteration + 1 if self.every_iteration else None
 
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str | None:
-        """See an iterate and return why to stop, outside JAX's precision scope.
+        """Handle an iterate, outside JAX's precision scope, and return the reason if the training should stop.
 
-        It may be called at other iterations than those it asks for, wherever a burst ends; and where a training is
-        resumed once more at the last iterate, for it may end there now, or no longer.
+        It is also called at iterations that it did not request, at the end of a burst. When a training is resumed, it
+        is called again for the last iterate, since its decision may have changed.
 
         Parameters
         ----------
@@ -50,42 +51,43 @@ class FitCallback:
         Returns
         -------
         str or None
-            Why to stop, a key of `sparsam.engine.STOP_REASONS`; empty or None to go on. A ``stop_reason`` given stays.
+            Why to stop, a key of `sparsam.engine.STOP_REASONS`; empty or None to go on. It does not replace a
+            ``stop_reason`` that is not empty.
         """
         return None
 
     def reset(self) -> None:
-        """Forget what was seen: the training begins again."""
+        """Forget all iterates, since the training begins again."""
 
     def state(self) -> Mapping[str, NDArray[Any]]:
-        """Return what a checkpoint must hold for the callback to go on; names must differ from other callbacks'."""
+        """Return the arrays that a checkpoint must contain; names must differ from those of other callbacks."""
         return {}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from the state of all callbacks in a checkpoint."""
+        """Restore the callback from the state of all callbacks in a checkpoint."""
 
     def has_passed(self, iteration: int) -> bool:
-        """Return whether the training should have ended before this iteration, that of the checkpoint restored.
+        """Return whether the training should have ended before this iteration, that of the restored checkpoint.
 
-        It was saved when something else said where to stop. The training then begins anew.
+        This happens if the checkpoint was saved with other limits. The training then begins again.
         """
         return False
 
 
 class FunctionCallback(FitCallback):
-    """A function of the progress that returns True to stop; it is not called at the last iterate.
+    """A callback that calls a function of the progress, which returns True to stop; not at the last iterate.
 
     Parameters
     ----------
     function : callable
         Takes a `Progress`.
     reason : str, default "callback"
-        Why the training stops then, a key of `sparsam.engine.STOP_REASONS`.
+        Reason for the stop, a key of `sparsam.engine.STOP_REASONS`.
     """
 
     def __init__(self, function: Callable[[Progress], bool | None], reason: str = "callback") -> None:
         self.function, self.reason = function, reason
 
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
-        """Call the function."""
+        """Call the function, and return the reason if it returns True."""
         return self.reason if not stop_reason and self.function(progress) else ""

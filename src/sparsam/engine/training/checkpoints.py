@@ -1,7 +1,7 @@
-"""Checkpoints: a folder from which a fit that was killed goes on, to the same bits as one that was not.
+"""Checkpoints: a folder from which an interrupted fit resumes, with the same bits as an uninterrupted one.
 
 A file holds the minimizer's state, the history and the callbacks' state, as safetensors with a JSON header and a
-digest; it appears whole or not at all (`atomic_write`). The last two are kept, so that there is always a good one.
+digest; it is written completely or not at all (`atomic_write`). The last two are kept, so that one is always intact.
 """
 
 from __future__ import annotations
@@ -27,45 +27,45 @@ from sparsam.engine.training.state import Progress, TrainingState
 
 __all__ = ["Checkpointer"]
 
-FORMAT = 3  # 1 is that of version 0.1.0
-IF_OLDER = "finish that run with the version that wrote it, or start anew in another folder"
+FORMAT = 3  # version 0.1.0 wrote format 1
+IF_OLDER = "finish that run with the version that wrote it, or start again in another folder"
 HEADER_KEY = "sparsam-checkpoint"
 NAME = re.compile(r"checkpoint-(\d{4})-(\d{8})\.safetensors")
-KEPT = 2  # the last good ones of a training
+KEPT = 2  # number of checkpoints kept of a training
 COLUMNS = tuple(part.name for part in fields(Progress) if part.name != "terms")
 
 
 @dataclass
 class Checkpointer:
-    """Saves the trainings of a fit in a folder, and hears signals that ask it to end.
+    """Saves the trainings of a fit in a folder, and stops the fit on signals.
 
-    A fit may consist of several trainings: for an estimate of label noise, for polishing. `begin_training` numbers them
-    in order, and says what each depends on; where there is a single one it need not be called. When the fit is resumed,
-    a training that had ended is not trained again but read. Where earlier trainings now come to something else, because
-    they were extended, those that depend on it begin anew.
+    A fit may consist of several trainings, for example to estimate label noise, or to polish. `begin_training` numbers
+    them in order and records what each depends on; a fit of a single training need not call it. When a fit is resumed,
+    a training that had ended is read from its checkpoint. If an earlier training has a different result now, because it
+    was extended, the trainings that depend on it begin again.
 
     Parameters
     ----------
     folder : path or None
-        Created where it does not exist. None saves nothing.
+        Created if it does not exist. None saves nothing.
     every : float
         Seconds between two checkpoints.
     resume : bool
-        Whether to go on from what is there. Without it a folder that holds a checkpoint is refused.
-    fingerprint : dict of str to anything that JSON holds
-        What must be the same for a fit to be the same: the model, its options, its data. Not tol and max_iter: with
-        others a training is extended, to the bits of one that had them from the start.
+        Whether to resume from the checkpoints in the folder. If False, a folder with a checkpoint is an error.
+    fingerprint : dict of str to JSON value
+        Identifies the fit: the model, its options, its data. It excludes tol and max_iter, because a training may be
+        extended: the result equals, to the bit, that of a training with the new limits from the start.
     mesh : jax.sharding.Mesh or None
-        Of several processes the first one writes, and all read: the folder must be the same for all.
+        With several processes the first one writes and all read, so the folder must be shared.
     signals : StopSignals
         Signals that may end the fit.
     optional : bool
-        Whether the fit goes without checkpoints, with a warning, where the folder is refused.
+        Whether the fit runs without checkpoints, with a warning, if the folder cannot be used.
 
     Raises
     ------
     FileExistsError
-        If there is a checkpoint, and ``resume`` is False; not where checkpoints are optional.
+        If the folder contains a checkpoint, and ``resume`` and ``optional`` are False.
     """
 
     folder: Path | None = None
@@ -75,10 +75,10 @@ class Checkpointer:
     mesh: Mesh | None = None
     signals: StopSignals = field(default_factory=StopSignals)
     optional: bool = False
-    n_begun: int = field(default=0, init=False)  # trainings of the fit
-    training: Mapping[str, Any] = field(default_factory=dict, init=False)  # what the one at hand depends on
-    sequence: int = field(default=0, init=False)  # of its last checkpoint
-    saved_at: float = field(default=0.0, init=False)  # seconds after it began
+    n_begun: int = field(default=0, init=False)  # number of trainings begun
+    training: Mapping[str, Any] = field(default_factory=dict, init=False)  # what the current training depends on
+    sequence: int = field(default=0, init=False)  # number of its last checkpoint
+    saved_at: float = field(default=0.0, init=False)  # time of its last checkpoint, in seconds from its start
 
     def __post_init__(self) -> None:
         if self.folder is None:
@@ -88,47 +88,47 @@ class Checkpointer:
         if found and not self.resume:
             self.refuse(
                 FileExistsError(
-                    f"the folder {self.folder} holds the checkpoint {found[-1]} of another run: give resume=True to go "
-                    "on with that run (of sparsam.Checkpoint, or --resume), or another folder"
+                    f"the folder {self.folder} holds the checkpoint {found[-1]} of another run: to continue that run, "
+                    "set resume=True in sparsam.Checkpoint (--resume on the command line); otherwise use another folder"
                 )
             )
         if self.writes and self.folder is not None:
-            for leftover in self.folder.glob(".checkpoint-*.tmp"):  # of a run that was killed while it wrote
+            for leftover in self.folder.glob(".checkpoint-*.tmp"):  # from a run that was killed while writing
                 leftover.unlink(missing_ok=True)
 
     @property
     def writes(self) -> bool:
-        """Whether this process writes."""
+        """Whether this process writes checkpoints."""
         return self.folder is not None and (n_processes(self.mesh) == 1 or jax.process_index() == 0)
 
     @property
     def number(self) -> int:
-        """Number of the training at hand, from 0 on: the first one need not be announced."""
+        """Number of the current training, from 0 on; the first one does not need `begin_training`."""
         return max(self.n_begun - 1, 0)
 
     @property
     def stop(self) -> bool:
-        """Whether a signal asked to end the fit."""
+        """Whether a signal to end the fit was received."""
         return bool(self.signals.received)
 
     def begin_training(self, training: Mapping[str, Any]) -> None:
-        """Begin the next training of the fit, which depends on this, anything that JSON holds."""
+        """Begin the next training of the fit; ``training`` records, as JSON values, what it depends on."""
         self.n_begun, self.sequence, self.saved_at, self.training = self.n_begun + 1, 0, 0.0, training
 
     def refuse(self, error: Exception) -> None:
-        """Raise the error; where checkpoints are optional, warn, and leave what is in the folder as it is."""
+        """Raise the error; if checkpoints are optional, warn instead, and do not use the folder."""
         if not self.optional:
             raise error
         warnings.warn(f"This fit goes without checkpoints: {error}.", UserWarning, stacklevel=2)
         self.folder = None
 
     def load(self) -> TrainingState | None:
-        """Return the newest checkpoint of the training that is whole, if there is any.
+        """Return the newest intact checkpoint of the training, None if there is no checkpoint.
 
         Raises
         ------
         ValueError
-            If none of those there are is, or if it is of other data, another model or other options.
+            If all checkpoints are damaged, or if it belongs to other data, another model or other options.
         """
         if self.folder is None:
             return None
@@ -138,11 +138,11 @@ class Checkpointer:
         return saved
 
     def due(self, seconds: float) -> bool:
-        """Whether the last checkpoint is old enough, so many seconds after the training began."""
+        """Return whether a checkpoint is due at this time, in seconds from the start of the training."""
         return self.folder is not None and seconds - self.saved_at >= self.every
 
     def save(self, state: TrainingState) -> None:
-        """Write a checkpoint, and delete all but the last good ones. Where that fails, warn; the training goes on."""
+        """Write a checkpoint, and delete all but the last ones. If writing fails, warn; the training goes on."""
         if self.folder is None or not self.writes:
             return
         path = self.folder / f"checkpoint-{self.number:04d}-{self.sequence + 1:08d}.safetensors"
@@ -166,11 +166,11 @@ class Checkpointer:
         self.saved_at = state.seconds
 
     def files(self) -> list[Path]:
-        """Return the checkpoints of the training, the newest first."""
+        """List the checkpoints of the training, newest first."""
         assert self.folder is not None
         try:
             found = [(NAME.fullmatch(path.name), path) for path in self.folder.iterdir()]
-        except OSError:  # somebody has taken the folder away
+        except OSError:  # the folder was removed
             return []
         return sorted((path for name, path in found if name and int(name[1]) == self.number), reverse=True)
 
@@ -185,9 +185,9 @@ class Checkpointer:
             _check_fingerprint(header["fingerprint"], self.fingerprint, path)
             self.sequence = int(path.stem.rpartition("-")[2])
             if failures:
-                warnings.warn(f"passed over a damaged checkpoint ({failures[0]})", UserWarning, stacklevel=2)
-            if header["training"] != _as_read(self.training):
-                return None  # what it depends on has changed since
+                warnings.warn(f"skipped a damaged checkpoint ({failures[0]})", UserWarning, stacklevel=2)
+            if header["training"] != _through_json(self.training):
+                return None  # what it depends on has changed
             self.saved_at = saved.seconds
             return saved
         if failures:
@@ -196,8 +196,8 @@ class Checkpointer:
 
 
 def _check_fingerprint(saved: Mapping[str, Any], own: Mapping[str, Any], path: Path) -> None:
-    """Raise ValueError unless the checkpoint's fingerprint is that of this run."""
-    own = _as_read(own)
+    """Raise ValueError unless the checkpoint's fingerprint equals that of this run."""
+    own = _through_json(own)
     different = sorted(key for key in own.keys() | saved.keys() if own.get(key) != saved.get(key))
     if different:
         is_different = ", ".join(
@@ -205,13 +205,13 @@ def _check_fingerprint(saved: Mapping[str, Any], own: Mapping[str, Any], path: P
             for key in different
         )
         raise ValueError(
-            f"{path} is a checkpoint of another run; what differs: {is_different}. Make them the same, or give "
-            "another folder"
+            f"{path} is a checkpoint of another run; what differs: {is_different}. Use the same values, or another "
+            "folder"
         )
 
 
-def _as_read(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
-    """Return it as it comes back from a file."""
+def _through_json(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert a fingerprint to JSON and back, to compare it with one from a file."""
     return dict(json.loads(json.dumps(fingerprint)))
 
 
@@ -240,7 +240,7 @@ def _read(path: Path) -> tuple[dict[str, Any], TrainingState]:
         callbacks = {name[10:]: array for name, array in arrays.items() if name.startswith("callbacks.")}
         history = [_row(row, header["terms"]) for row in arrays["history"]]
         if not (isinstance(header["fingerprint"], dict) and isinstance(header["training"], dict)):
-            raise TypeError("its fingerprints are no JSON objects")
+            raise TypeError("its fingerprints are not JSON objects")
         return header, TrainingState(leaves, history, float(header["seconds"]), callbacks)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"its content is not as saved ({error!r})") from error

@@ -1,4 +1,4 @@
-"""Compiled loop of steps of the minimizer, each an evaluation of J, and its records."""
+"""Compiled loop over the minimizer's steps, each an evaluation of J, with records of the iterates."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LoopRecords(NamedTuple):
 def run_loop(
     objective: Objective, samples: Samples, state: lbfgs.LBFGSState, steps: int, pause: int
 ) -> tuple[lbfgs.LBFGSState, LoopRecords]:
-    """Run at most ``steps`` evaluations, fewer if the minimizer stops, needs factors or arrives at iteration ``pause``.
+    """Run at most ``steps`` evaluations, fewer if the minimizer stops, needs factors or reaches iteration ``pause``.
 
     Iteration 0 counts as reached only once the initial weights have been evaluated.
     """
@@ -50,14 +50,14 @@ def run_loop(
 
     def unfinished(carry: tuple[lbfgs.LBFGSState, LoopRecords]) -> jax.Array:
         state, records = carry
-        there = (state.iteration >= pause) & (state.evaluations > 0)
-        return (records.steps < steps) & (state.status == lbfgs.RUNNING) & ~records.needs_factors & ~there
+        at_pause = (state.iteration >= pause) & (state.evaluations > 0)
+        return (records.steps < steps) & (state.status == lbfgs.RUNNING) & ~records.needs_factors & ~at_pause
 
     def step(carry: tuple[lbfgs.LBFGSState, LoopRecords]) -> tuple[lbfgs.LBFGSState, LoopRecords]:
         state, records = carry
         evaluation = objective.evaluate(lbfgs.ask(state), samples)
         state = lbfgs.tell(state, evaluation.value, evaluation.gradient)
-        # A rejected trial's row is written over by the next.
+        # The next trial overwrites the row of a rejected one.
         row = records.n_accepted
         return state, records._replace(
             evaluations=records.evaluations.at[row].set(state.evaluations),
@@ -73,7 +73,7 @@ def run_loop(
 
 
 def tell_and_record(state: lbfgs.LBFGSState, evaluation: Evaluation) -> tuple[lbfgs.LBFGSState, LoopRecords]:
-    """Tell the minimizer an evaluation, and record it as a burst of one step."""
+    """Update the minimizer with an evaluation, and record it as a burst of one step."""
     before = state.evaluations
     state = lbfgs.tell(state, evaluation.value, evaluation.gradient)
     return state, LoopRecords(

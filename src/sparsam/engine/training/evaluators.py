@@ -1,7 +1,7 @@
 """Evaluators over resident or streamed data: steps of the minimizer, and factors of the curvature.
 
-Over data that reside on devices a burst of steps is one compiled program; over a stream each evaluation is passes over
-its batches, taken from a Python loop. The minimizer is the same.
+For data on the devices, a burst of steps is one compiled program. For a stream, each evaluation is one or two passes
+over its batches in a Python loop. The minimizer is the same.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ __all__ = ["Evaluator", "compiled_input_moments", "make_evaluator"]
 
 
 class Evaluator(Protocol):
-    """Evaluates one objective over the data."""
+    """Evaluator of an objective over the data."""
 
     def factor_shapes(self, theta: jax.Array) -> KroneckerFactors:
-        """Return shapes of the factors."""
+        """Return the shapes of the factors."""
 
     def factors(self, state: lbfgs.LBFGSState) -> KroneckerFactors:
-        """Make the factors at the iterate."""
+        """Compute the factors at the iterate."""
 
     def steps(self, state: lbfgs.LBFGSState, steps: int, pause: int) -> tuple[lbfgs.LBFGSState, LoopRecords]:
-        """Take at most ``steps`` steps, none beyond iteration ``pause``, until factors are needed or it stops."""
+        """Take at most ``steps`` steps, none beyond iteration ``pause``, until it needs factors or stops."""
 
     def compile(self, state: lbfgs.LBFGSState) -> None:
-        """Compile what the steps will need, where that can be done ahead."""
+        """Compile the programs for the steps, if that can be done in advance."""
 
     def agree(self, steps: int, stop_reason: str) -> tuple[int, str]:
         """Agree with the other processes on the length of the next burst and on why to stop."""
 
 
 def make_evaluator(objective: Objective, data: Samples | StreamedSamples) -> Evaluator:
-    """Make the evaluator for data of either kind."""
+    """Make the evaluator for resident or streamed data."""
     if isinstance(data, StreamedSamples):
         return StreamedEvaluator(objective, data)
     return ResidentEvaluator(objective, data)
@@ -64,18 +64,18 @@ def make_evaluator(objective: Objective, data: Samples | StreamedSamples) -> Eva
 
 @dataclass
 class ResidentEvaluator:
-    """Evaluates over data that reside on devices."""
+    """Evaluator over data on the devices."""
 
     objective: Objective
     samples: Samples
 
     def factor_shapes(self, theta: jax.Array) -> KroneckerFactors:
-        """Return shapes of the factors."""
+        """Return the shapes of the factors."""
         inputs = jax.eval_shape(input_moments, self.samples)
         return jax.eval_shape(kronecker_factors, self.objective, theta, self.samples, inputs, 0)
 
     def factors(self, state: lbfgs.LBFGSState) -> KroneckerFactors:
-        """Make the factors at the iterate, at first of a part of the samples."""
+        """Compute the factors at the iterate, in early iterations from a part of the samples."""
         return _factors(self.objective, state.theta, self.samples, self._inputs, state.iteration)
 
     def steps(self, state: lbfgs.LBFGSState, steps: int, pause: int) -> tuple[lbfgs.LBFGSState, LoopRecords]:
@@ -83,11 +83,11 @@ class ResidentEvaluator:
         return _burst(self.objective, self.samples, state, steps, pause)
 
     def compile(self, state: lbfgs.LBFGSState) -> None:
-        """Run the compiled loop for no steps."""
+        """Run the compiled loop for zero steps."""
         self.steps(state, 0, 0)
 
     def agree(self, steps: int, stop_reason: str) -> tuple[int, str]:
-        """Take the shortest burst, and the reason of the first process that stops."""
+        """Agree on the shortest burst, and on the reason of the first process that stops."""
         return _agree(self.samples.mesh, steps, stop_reason)
 
     @cached_property
@@ -97,29 +97,29 @@ class ResidentEvaluator:
 
 @dataclass
 class StreamedEvaluator:
-    """Evaluates over data that are read again in every pass."""
+    """Evaluator over data that are read again in every pass."""
 
     objective: Objective
     stream: StreamedSamples
 
     def factor_shapes(self, theta: jax.Array) -> KroneckerFactors:
-        """Return shapes of the factors."""
+        """Return the shapes of the factors."""
         return jax.eval_shape(_factors_of_chunk, self.objective, theta, self.stream.blank)
 
     def factors(self, state: lbfgs.LBFGSState) -> KroneckerFactors:
-        """Make the factors at the iterate."""
+        """Compute the factors at the iterate."""
         return stream_factors(self.objective, state.theta, self.stream, self._inputs)
 
     def steps(self, state: lbfgs.LBFGSState, steps: int, pause: int) -> tuple[lbfgs.LBFGSState, LoopRecords]:
-        """Take one step, whatever number is asked for."""
+        """Take one step, whatever the value of ``steps``."""
         evaluation = evaluate_stream(self.objective, _ask(state), self.stream)
         return _tell(state, evaluation)
 
     def compile(self, state: lbfgs.LBFGSState) -> None:
-        """Compile nothing ahead: the programs are several, and small."""
+        """Do nothing, since the programs are several and small."""
 
     def agree(self, steps: int, stop_reason: str) -> tuple[int, str]:
-        """Take the reason of the first process that stops."""
+        """Agree on the reason of the first process that stops."""
         return _agree(self.stream.mesh, steps, stop_reason)
 
     @cached_property
@@ -128,7 +128,7 @@ class StreamedEvaluator:
 
 
 def _agree(mesh: Mesh | None, steps: int, stop_reason: str) -> tuple[int, str]:
-    """Vote: clocks, callbacks and signals differ between processes, and all must do the same."""
+    """Agree by an all-gather, since clocks, callbacks and signals differ between processes."""
     if n_processes(mesh) == 1:
         return steps, stop_reason
     votes = all_gather([steps, *stop_reason.encode().ljust(LONGEST_REASON)], mesh)

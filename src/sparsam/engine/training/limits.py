@@ -1,8 +1,8 @@
-"""Where a training ends under other limits than it was saved with: extending a training is what resuming is for.
+"""Find where a saved training ends under other limits, so that it can be extended.
 
-The minimizer's steps do not depend on tol and max_iter, only where it stops does. So a history says at which of its
-iterates a training with any limits would have ended. If that is the last iterate, or none, the training can be resumed
-with these limits, and is to the bit the one that would have had them from the start.
+The minimizer's steps do not depend on tol and max_iter, which only determine where it stops. So the history shows at
+which iterate a training with any limits would have ended. If that is the last iterate, or none, the training can be
+resumed with these limits, and equals, to the bit, a training that had them from the start.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ __all__ = ["Replayed", "replay"]
 
 
 class Replayed(NamedTuple):
-    """A history seen under some limits.
+    """Result of replaying a history under some limits.
 
     Attributes
     ----------
     end : int or None
-        Number of the iterate at which they end the training; None where it goes on.
+        Number of the iterate at which the limits end the training; None if it goes on.
     beyond_plateau : bool
-        Whether it has gone on to a smaller tol, from weights that had achieved nothing.
+        Whether the training converged on a plateau and went on to a smaller tol.
     """
 
     end: int | None
@@ -37,7 +37,7 @@ class Replayed(NamedTuple):
 def replay(
     history: Sequence[Progress], *, tol: float, max_iter: int, plateau: Plateau | None, dtype: DTypeLike
 ) -> Replayed:
-    """Find where limits end a training with this history, in the precision of its minimizer.
+    """Find where limits end a training with this history, comparing in the precision of its minimizer.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ def replay(
     >>> replay(rows, tol=1e-9, max_iter=9, plateau=None, dtype="float64").end is None
     True
     """
-    beyond, least = False, np.asarray(tol, dtype)
+    beyond, current_tol = False, np.asarray(tol, dtype)
     for number, progress in enumerate(history):
-        small = progress.gradient_norm <= least
-        if small and not beyond and plateau is not None and plateau.includes(progress.terms):
-            beyond, least = True, np.asarray(tol_beyond(tol), dtype)
-            small = progress.gradient_norm <= least
-        if small or number >= max_iter:
+        converged = progress.gradient_norm <= current_tol
+        if converged and not beyond and plateau is not None and plateau.includes(progress.terms):
+            beyond, current_tol = True, np.asarray(tol_beyond(tol), dtype)
+            converged = progress.gradient_norm <= current_tol
+        if converged or number >= max_iter:
             return Replayed(number, beyond)
     return Replayed(None, beyond)

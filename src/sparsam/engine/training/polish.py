@@ -1,7 +1,7 @@
-"""Polishing: the last digits of a float32 training, in float64.
+"""Polishing: continue a float32 training in float64, for the last digits.
 
-Most of a training needs no more digits than float32 has, at half the cost. What is left when it ends, a gradient of
-about tol, float64 removes from the same weights.
+For most of a training float32 is precise enough, at half the cost. At its end the gradient is about tol; continuing
+from the same weights in float64 makes it smaller.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from sparsam.engine.training.train import Training, train
 __all__ = ["POLISHED_TOL", "can_be_polished", "polish"]
 
 POLISHED_TOL = 1e-8
-"""Largest component of the gradient that polishing leaves."""
+"""Largest component of the gradient after polishing."""
 
 
 def can_be_polished(training: Training) -> bool:
-    """Whether a training ended because it converged or for want of precision."""
+    """Return whether a training ended because it converged or exhausted its precision."""
     return training.stop_reason in ("converged", "precision")
 
 
@@ -38,25 +38,25 @@ def polish(
     callbacks: Sequence[FitCallback] = (),
     checkpointer: Checkpointer | None = None,
 ) -> Training:
-    """Go on in float64 from where a training ended, until no component of the gradient exceeds `POLISHED_TOL`.
+    """Continue in float64 from the end of a training until no component of the gradient exceeds `POLISHED_TOL`.
 
     Parameters
     ----------
     training : Training
-        One that `can_be_polished`.
+        A training that `can_be_polished`.
     objective : Objective
-        The same.
+        The objective of that training.
     samples : Samples or StreamedSamples
         The same samples, made in the scope `precision("float64")`.
     solver, time_budget, callbacks, checkpointer
-        As for `sparsam.engine.train`; the seconds are those of the polishing.
+        As for `sparsam.engine.train`; the time budget is for polishing only.
     max_iter : int, default 1000
-        Most iterations, with those of the first training; one is granted at least.
+        Maximum number of iterations, including those of the first training; polishing may use at least one.
 
     Returns
     -------
     Training
-        Of both: iterations, evaluations and seconds go on.
+        Both trainings as one: iterations, evaluations and seconds are counted from the start of the first.
     """
     last = training.history[-1]
     polished = train(
@@ -72,5 +72,5 @@ def polish(
         checkpointer=checkpointer,
         after=last,
     )
-    # Its first row is the last of before, in more digits.
+    # Its first row is the last row of the first training, with more digits.
     return replace(polished, history=training.history[:-1] + polished.history, timed=training.timed + polished.timed)

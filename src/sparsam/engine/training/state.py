@@ -1,6 +1,6 @@
 """Checkpointable state of a training, between two bursts of steps.
 
-The minimizer's state is a pytree of arrays, and with the history it is all there is to a training: one that goes on
+The minimizer's state, a pytree of arrays, and the history are the whole state of a training: a training that is resumed
 from a saved state takes the same steps, to the bit, as one that was never interrupted.
 """
 
@@ -19,22 +19,22 @@ __all__ = ["Progress", "TrainingState", "host_leaves", "restore_minimizer"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of a training: an iterate, without its weights.
+    """Progress of a training at one iterate.
 
     Attributes
     ----------
     iteration, evaluations : int
-        Steps accepted; evaluations of J and its gradient.
+        Number of accepted steps, and of evaluations of J and its gradient.
     seconds : float
-        Wall time since the training began, compilation included; of a resumed training without the time between.
+        Wall time since the training began, including compilation; if it was resumed, without the time in between.
     J : float
         The objective.
     terms : dict of str to float
-        The terms J is the sum of.
+        The terms whose sum is J.
     gradient_norm : float
         Max-norm of the gradient.
     resumed : int
-        How often the training had been resumed from a checkpoint by then.
+        How often the training had been resumed from a checkpoint before this iterate.
     """
 
     iteration: int
@@ -52,7 +52,7 @@ class TrainingState(NamedTuple):
     Attributes
     ----------
     leaves : list of arrays
-        Those of the minimizer's state.
+        The arrays of the minimizer's state.
     history : list of Progress
     seconds : float
         Wall time so far.
@@ -72,15 +72,15 @@ def host_leaves(state: Any) -> list[NDArray[Any]]:
 
 
 def restore_minimizer(leaves: list[NDArray[Any]], like: Any) -> Any:
-    """Rebuild the minimizer's state from its arrays, in the form of another state of the same kind.
+    """Rebuild the minimizer's state from its arrays, with the structure of another state.
 
     Raises
     ------
     ValueError
-        If it was of another kind.
+        If the arrays do not fit that structure.
     """
-    own, structure = jax.tree.flatten(like)
-    kinds = [(np.shape(leaf), np.result_type(leaf)) for leaf in own]
+    expected, structure = jax.tree.flatten(like)
+    kinds = [(np.shape(leaf), np.result_type(leaf)) for leaf in expected]
     if [(leaf.shape, leaf.dtype) for leaf in leaves] != kinds:
-        raise ValueError("the minimizer's state in the checkpoint is not of this network and solver")
+        raise ValueError("the minimizer's state in the checkpoint is from another network or solver")
     return jax.tree.unflatten(structure, leaves)

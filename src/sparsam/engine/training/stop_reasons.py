@@ -1,7 +1,7 @@
 """Reasons to stop a training.
 
-The minimizer's are its status (`minimizer.lbfgs`). Callbacks, checkpointers and the time budget add theirs in
-`training.train`.
+The minimizer's reasons are its status (`minimizer.lbfgs`). `training.train` adds those of callbacks, checkpointers and
+the time budget.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STOP_REASONS = {
     "interrupted": "interrupted",
     "not_finite": "J is not finite",
 }
-"""Why a training stopped: the word in ``stop_reason_``, and the sentence for it."""
+"""Why a training stopped: the key is the value of ``stop_reason_``, the value its explanation."""
 
 REASON_OF_STATUS = {
     lbfgs.CONVERGED: "converged",
@@ -29,4 +29,4 @@ REASON_OF_STATUS = {
     lbfgs.NOT_FINITE: "not_finite",
 }
 
-FAILED = "failed"  # a vote, never a reason that a user sees
+FAILED = "failed"  # sent to other processes only; users never see it

@@ -1,10 +1,11 @@
-"""Data that are not held: batches that are read or made again in every pass.
+"""Streamed data: batches that are read or generated again in every pass.
 
-A batch is some thousands of rows, which become `sparsam.engine.Samples` for a moment. While one batch is computed, the
-next is fetched in another thread and moved to the device. Memory is set by the batch, not by the number of samples.
+A batch is some thousands of rows, which become `sparsam.engine.Samples` temporarily. While one batch is computed, a
+thread fetches the next one and moves it to the device. The memory needed depends on the batch, not on the number of
+samples.
 
-The sums over the batches are those of an evaluation of `objective.objective`, taken one by one. Each device adds up its
-own, and each process reads its own batches, as many as it has; at the end of a pass the sums of all are added once.
+An evaluation sums over the batches in the steps of `objective.objective`. Each device sums over its own samples, and
+each process reads its own batches, any number of them; at the end of a pass all sums are added once.
 """
 
 from __future__ import annotations
@@ -45,11 +46,11 @@ class StreamedSamples:
     batch_size, chunk_size : int
         Samples of a batch, and of a chunk of it on a device.
     total_weight : float
-        S, the sum of all weights, of all processes.
+        S, the sum of all weights over all processes.
     dtype : {"float32", "float64"}
         Precision in which batches reach the device.
     mesh : jax.sharding.Mesh or None
-        Over whose devices each batch is divided. Of several processes each has batches of its own.
+        Each batch is divided over its devices. With several processes, each has its own batches.
     """
 
     batches: Callable[[], Iterator[Batch]]
@@ -61,14 +62,14 @@ class StreamedSamples:
 
     @property
     def weight(self) -> jax.Array:
-        """S in the precision of the training; of NumPy, for the devices of whatever process."""
+        """S in the precision of the training; a NumPy array, which is valid on the devices of any process."""
         return cast(jax.Array, np.asarray(self.total_weight, self.dtype))
 
     @cached_property
     def blank(self) -> Batch:
         """A chunk of zeros, for shapes."""
-        no = self._no_rows
-        rows = (no.inputs, no.inputs if no.targets is None else no.targets, np.ones(0), no.tangents)
+        empty = self._no_rows
+        rows = (empty.inputs, empty.inputs if empty.targets is None else empty.targets, np.ones(0), empty.tangents)
         zeros = [None if a is None else np.zeros((*a.shape[:0:-1], self.chunk_size), self.dtype) for a in rows]
         return Batch(*zeros)
 
@@ -84,7 +85,7 @@ class StreamedSamples:
 
         def fetch() -> Samples | None:
             batch = next(source, None)
-            with own_settings(self.dtype):  # which are of the thread
+            with own_settings(self.dtype):  # settings are per thread
                 return batch and self._samples(batch)
 
         ahead = self._reader.submit(fetch)
@@ -94,7 +95,7 @@ class StreamedSamples:
 
     @cached_property
     def _reader(self) -> ThreadPoolExecutor:
-        """The thread that fetches: one for all passes, since each thread has a heap of its own."""
+        """The thread that fetches batches: one for all passes, since each thread has its own heap."""
         return ThreadPoolExecutor(1, thread_name_prefix="sparsam-stream")
 
     def _samples(self, batch: Batch) -> Samples:
@@ -109,41 +110,41 @@ class StreamedSamples:
 
     @cached_property
     def _local(self) -> Mesh | None:
-        """The part of the mesh that is this process's own; None for a single device."""
+        """The devices of the mesh that belong to this process; None for a single device."""
         devices = [] if self.mesh is None else local_devices(self.mesh)
         return Mesh(np.array(devices), ("samples",)) if len(devices) > 1 else None
 
     def sum(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Sum a compiled function (*arguments, samples), a pytree of arrays, over all batches: see `summed`.
+        """Sum a compiled function of (*arguments, samples), a pytree of arrays, over all batches; see `summed`.
 
         Raises
         ------
         ValueError
             If there are no batches.
         RuntimeError
-            If another process cannot read its own.
+            If another process cannot read its batches.
         """
         arguments = self._on_local_devices(arguments)
         if self.mesh is None or n_processes(self.mesh) == 1:
-            total = self._own_sum(function, arguments)
-            return total if self.mesh is None else self._of_all_devices(total)
-        nothing, failure = self._samples(self._no_rows), None
+            total = self._local_sum(function, arguments)
+            return total if self.mesh is None else self._add_devices(total)
+        empty, failure = self._samples(self._no_rows), None
         try:
-            total = self._own_sum(function, arguments)
-        except Exception as error:  # the others must not wait for this process: what it says goes with the sums
-            total, failure = function(*arguments, nothing), error
-        flag = jnp.where(nothing.n_chunks >= 0, jnp.float32(failure is not None), 0)  # one a device
-        total, failures = self._of_all_devices((total, flag if self._local is not None else flag[0]))
+            total = self._local_sum(function, arguments)
+        except Exception as error:  # the other processes must not wait: send a flag of the failure with the sums
+            total, failure = function(*arguments, empty), error
+        flag = jnp.where(empty.n_chunks >= 0, jnp.float32(failure is not None), 0)  # one per device
+        total, failures = self._add_devices((total, flag if self._local is not None else flag[0]))
         if failure is not None:
             raise failure
         if float(failures) > 0:
             raise RuntimeError("the data of another process cannot be read: see the log of that process")
         return total
 
-    def _own_sum(self, function: Callable[..., Any], arguments: Any) -> Any:
+    def _local_sum(self, function: Callable[..., Any], arguments: Any) -> Any:
         total: Any = None
         for samples in self:
-            jax.block_until_ready(total)  # devices are given work, not waited for: batches would heap up before them
+            jax.block_until_ready(total)  # computation is asynchronous: batches would pile up in memory
             part = function(*arguments, samples)
             total = part if total is None else _added(total, part)
         if total is None:
@@ -151,7 +152,7 @@ class StreamedSamples:
         return total
 
     def _on_local_devices(self, tree: Any) -> Any:
-        """Give what is the same on all devices to those of this process."""
+        """Restrict arrays that are replicated on all devices to the devices of this process."""
         if n_processes(self.mesh) == 1:
             return tree
 
@@ -166,21 +167,21 @@ class StreamedSamples:
 
         return jax.tree.map(local, tree)
 
-    def _of_all_devices(self, sums: Any) -> Any:
-        """Add the sums of all devices, of which those of this process are given."""
+    def _add_devices(self, sums: Any) -> Any:
+        """Add the sums of all devices, given those of this process's devices."""
         mesh = cast(Mesh, self.mesh)
-        over = NamedSharding(mesh, spread(mesh))
+        sharding = NamedSharding(mesh, spread(mesh))
 
         def everywhere(leaf: jax.Array) -> jax.Array:
             own = leaf[None] if self._local is None else leaf
             shards = [shard.data for shard in own.addressable_shards]
-            return jax.make_array_from_single_device_arrays((mesh.size, *own.shape[1:]), over, shards)
+            return jax.make_array_from_single_device_arrays((mesh.size, *own.shape[1:]), sharding, shards)
 
-        return _summed_everywhere(mesh)(jax.tree.map(everywhere, sums))
+        return _compiled_add_devices(mesh)(jax.tree.map(everywhere, sums))
 
 
 def evaluate_stream(objective: Objective, theta: jax.Array, stream: StreamedSamples) -> Evaluation:
-    """J, its gradient and its terms, as `Objective.evaluate` has them."""
+    """Compute J, its gradient and its terms, as `Objective.evaluate` does."""
     parameters = _parameters(objective, theta)
     linear = all(term.linear for term in objective.terms)
     sums = () if linear else _nonlinear_sums(objective, parameters, stream)
@@ -190,14 +191,17 @@ def evaluate_stream(objective: Objective, theta: jax.Array, stream: StreamedSamp
 
 
 def stream_input_moments(stream: StreamedSamples, objective: Objective | None = None) -> InputMoments:
-    """Do what `curvature.factors.input_moments` does."""
+    """Compute the input moments, as `curvature.factors.input_moments` does."""
     return _input_moments_of(_input_products(stream), stream.weight, objective)
 
 
 def stream_factors(
     objective: Objective, theta: jax.Array, stream: StreamedSamples, inputs: InputMoments
 ) -> KroneckerFactors:
-    """Do what `curvature.factors.kronecker_factors` does, of all samples always: the pass costs more than they do."""
+    """Compute the factors, as `curvature.factors.kronecker_factors` does, but always from all samples.
+
+    Reading the data costs more than computing the factors.
+    """
     parameters = _parameters(objective, theta)
     sums = _moments(objective, parameters, stream)
     return _assemble(objective, parameters, sums, inputs, stream.weight)
@@ -207,9 +211,9 @@ def stream_factors(
 
 
 def summed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function (*arguments, chunk) as one of (*arguments, data) that sums over the data's chunks.
+    """Turn a function of (*arguments, chunk) into a compiled function of (*arguments, data) that sums over the chunks.
 
-    The data are samples, or a stream of them; the arguments, and the sums, are the same on all devices.
+    The data are samples, or a stream of them; the arguments and the sums are the same on all devices.
     """
 
     def over_chunks(*arguments: Any) -> Any:
@@ -219,14 +223,14 @@ def summed(function: Callable[..., Any]) -> Callable[..., Any]:
     def is_large(*arguments: Any) -> bool:
         return len(arguments[-1].inputs) > 1
 
-    of_samples = quick_jit(on_every_device(over_chunks), thorough=is_large)
-    of_batch = quick_jit(on_every_device(over_chunks, add=False), thorough=is_large)
+    sum_samples = quick_jit(on_every_device(over_chunks), thorough=is_large)
+    sum_batch = quick_jit(on_every_device(over_chunks, add=False), thorough=is_large)
 
-    def of_data(*arguments: Any) -> Any:
+    def sum_data(*arguments: Any) -> Any:
         *others, data = arguments
-        return data.sum(of_batch, *others) if isinstance(data, StreamedSamples) else of_samples(*arguments)
+        return data.sum(sum_batch, *others) if isinstance(data, StreamedSamples) else sum_samples(*arguments)
 
-    return of_data
+    return sum_data
 
 
 def _gradient(objective: Objective, parameters: Parameters, slopes: Slopes, chunk: Batch) -> Any:
@@ -247,7 +251,7 @@ def _added(total: Any, part: Any) -> Any:
 
 
 @cache
-def _summed_everywhere(mesh: Mesh) -> Callable[[Any], Any]:
+def _compiled_add_devices(mesh: Mesh) -> Callable[[Any], Any]:
     return jax.jit(
         lambda sums: jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), sums),
         out_shardings=NamedSharding(mesh, PartitionSpec()),

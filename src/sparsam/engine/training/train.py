@@ -1,9 +1,9 @@
-"""Training: drives the minimizer over an objective, in bursts of a compiled loop.
+"""Training: minimize an objective in bursts of a compiled loop.
 
-One compiled program runs a given number of evaluations and returns; between bursts, on the host, happen progress,
-callbacks, Ctrl-C and the time budget. Where a burst ends has no influence on the result: every evaluation is the same
-step of the same program. The program is compiled once for an architecture and the shape of the chunks; other
-hyperparameters and seeds, and numbers of samples that round to that shape, meet it compiled.
+One compiled program runs a given number of evaluations and returns; between two bursts, the host reports progress,
+calls callbacks, and handles Ctrl-C and the time budget. The length of bursts has no influence on the result, because
+every evaluation is the same step of the same program. The program is compiled once for an architecture and the shape of
+the chunks; other hyperparameters and seeds, and numbers of samples that round to the same shape, use the same program.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ __all__ = [
 ]
 
 SOLVERS = ("kronecker-lbfgs", "lbfgs")
-"""L-BFGS from Kronecker factors of the curvature (`curvature.factors`), or from a multiple of the identity."""
+"""L-BFGS with H0 from Kronecker factors of the curvature (`curvature.factors`), or a multiple of the identity."""
 
-BURST_SECONDS = 0.1  # aimed at: short enough for Ctrl-C and progress, long enough to hide the host
+BURST_SECONDS = 0.1  # target: short enough for Ctrl-C and progress, long enough for a negligible overhead of the host
 
 
 @dataclass
@@ -64,19 +64,19 @@ class Training:
     Attributes
     ----------
     theta : array of shape (n_parameters,)
-        The last iterate; every value of it finite.
+        The last iterate; all its values are finite.
     stop_reason : str
         A key of `STOP_REASONS`.
     tol : float
-        What was asked for.
+        The tolerance given to the training.
     plateau_tol : float or None
-        What the training went on to, having converged on a plateau.
+        The smaller tolerance used after it converged on a plateau.
     history : list of Progress
-        One an iteration, from the initial weights (iteration 0) on. The seconds within a burst are interpolated.
+        One entry per iteration, from the initial weights (iteration 0) on. Seconds within a burst are interpolated.
     broken_terms : tuple of str
         With "not_finite": the terms of J that were not finite.
     snapshots : dict of int to Training
-        Results at earlier iterations, by ``max_iter``: the training as it would have ended there.
+        By iteration, the results of the training with that smaller ``max_iter``.
     timed : float
         Seconds that count for a time_budget.
     """
@@ -91,11 +91,11 @@ class Training:
     timed: float = 0.0
 
     def at_max_iter(self, max_iter: int) -> Training:
-        """Return the training as it would be with a smaller ``max_iter``, one of the snapshots asked for."""
+        """Return the result with a smaller ``max_iter``, one of the requested snapshots."""
         return self.snapshots.get(max_iter, self)
 
     def take_snapshot(self, wanted: Collection[int]) -> None:
-        """Keep what is there, if it is of an iteration that is wanted and the training goes on."""
+        """Store the current result if its iteration is wanted and the training goes on."""
         iteration = len(self.history) - 1
         if iteration in wanted and not self.stop_reason:
             self.snapshots[iteration] = replace(self, stop_reason="max_iter", snapshots={})
@@ -103,10 +103,10 @@ class Training:
 
 @contextmanager
 def precision(dtype: DTypeLike) -> Iterator[None]:
-    """Scope in which JAX computes in ``dtype``, float32 or float64, whatever the settings of the user's program.
+    """Let JAX compute in ``dtype``, float32 or float64, within the scope, whatever the settings of the user's program.
 
-    So promotion of types and ranks, guards of transfers, checks for NaN and infinity, and the like, are JAX's defaults.
-    The settings are the thread's own and are restored at the end.
+    All other settings that may change a result, such as promotion of types and ranks, transfer guards, and checks for
+    NaN and infinity, are JAX's defaults too. Only the settings of this thread change, and they are restored at the end.
 
     Raises
     ------
@@ -134,45 +134,45 @@ def train(
     plateau: Plateau | None = None,
     after: Progress | None = None,
 ) -> Training:
-    """Minimize an objective over samples from the weights theta.
+    """Minimize an objective over samples, starting at the weights theta.
 
     Parameters
     ----------
     objective : Objective
     samples : Samples or StreamedSamples
-        Samples are made in the scope `precision(dtype)`. From a stream each evaluation is a burst of its own.
+        Samples must be made in the scope `precision(dtype)`. With a stream each evaluation is a burst of its own.
     theta : array of shape (n_parameters,)
-        Where to start.
+        Initial weights.
     solver : {"kronecker-lbfgs", "lbfgs"}, default "kronecker-lbfgs"
         See `SOLVERS`.
     dtype : {"float32", "float64"}, default "float32"
         Precision of the training.
     tol : float, default 1e-5
-        Converged when no component of the gradient is larger.
+        The training has converged when no component of the gradient is larger.
     max_iter : int, default 1000
-        Most iterations.
+        Maximum number of iterations.
     time_budget : float or None
-        Seconds of this call after which to stop, from the end of the first evaluation on, so that compilation does not
-        count; checked between bursts.
+        Stop after this many seconds of this call, counted from the end of the first evaluation, so that compilation is
+        excluded; checked between bursts.
     callbacks : sequence of FitCallback
-        Called in order after each burst, about ten times a second, or after each iteration if one of them asks for it.
-        `FunctionCallback` makes one of a function.
+        Called in order after each burst, about ten times a second, or after each iteration if one of them requires it.
+        `FunctionCallback` makes a callback from a function.
     checkpointer : Checkpointer or None
-        Where to save the training between bursts, and to go on from where something was saved: also with a larger
-        max_iter or a smaller tol, to the bits of a training that had these from the start.
+        Saves the training between bursts, and resumes it if there is a checkpoint. It may be resumed with a larger
+        max_iter or a smaller tol; the result equals, to the bit, that of a training with these limits from the start.
     snapshots : collection of int
-        Iterations, from 1 on, of which to keep what is there; of a training that is resumed those that are to come.
+        Iterations, from 1 on, at which to store the result; in a resumed training only those still to come.
     plateau : Plateau or None
-        Where to go on to a hundredth of tol before it counts as converged. Where no such decrease is left in the
-        precision, it has converged all the same.
+        If the training converges on it, it goes on to a hundredth of tol. It counts as converged even if the precision
+        does not allow such a small gradient.
     after : Progress or None
         The end of a training that this one continues: iterations, evaluations and seconds are counted from there.
 
     Returns
     -------
     Training
-        Ctrl-C (KeyboardInterrupt) ends it with stop_reason "interrupted" once there is an iterate; before the first
-        evaluation, and within five seconds of the last one, it is passed on.
+        Ctrl-C (KeyboardInterrupt) ends it with stop_reason "interrupted" once there is an iterate. Before the first
+        evaluation, and within five seconds after the last Ctrl-C, it is raised instead.
     """
     with precision(dtype):
         on_host, theta = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), (objective, theta))
@@ -193,7 +193,7 @@ def train(
         while not loop.training.stop_reason:
             loop.run_burst()
     except KeyboardInterrupt:
-        if not loop.training.history or n_processes(samples.mesh) > 1:  # the others would wait for what follows
+        if not loop.training.history or n_processes(samples.mesh) > 1:  # other processes would wait for this one
             raise
         if not interrupts.end_fit():
             raise
@@ -209,13 +209,13 @@ class _TrainingLoop:
     Attributes
     ----------
     state : LBFGSState
-        The minimizer's.
+        The minimizer's state.
     steps : int
         Length of the next burst.
     start, elapsed : float
-        The clock when the training began, and seconds since.
+        Clock time at the start of the training, and the seconds since.
     compiled_at : float or None
-        The clock when the first burst of this call had ended, with all that it had to compile.
+        Clock time at the end of the first burst of this call, when everything was compiled.
     resumed : int
         How often the training has been resumed.
     """
@@ -238,7 +238,7 @@ class _TrainingLoop:
     state: lbfgs.LBFGSState = field(init=False)
 
     def begin(self, solver: str) -> None:
-        """Make the minimizer's first state, or restore the one of a checkpoint."""
+        """Make the minimizer's initial state, or restore it from a checkpoint."""
         self.start, theta = time.perf_counter(), self.training.theta
         with precision(theta.dtype):
             self.state = initial_state(
@@ -251,30 +251,30 @@ class _TrainingLoop:
                 saved = None
             if solver == "kronecker-lbfgs" and saved is None:
                 with worker_threads(1) as other:
-                    # The loop is compiled beside the factors.
+                    # Compile the loop in parallel with the factors.
                     other.submit(_compile, self.evaluator, self.state)
                     self.state = lbfgs.tell_factors(self.state, self.evaluator.factors(self.state))
         self.elapsed = time.perf_counter() - self.start
         if saved is not None:
-            self._agree_to_stop(self.steps)  # who ended it may let it go on now, and the other way round
+            self._agree_to_stop(self.steps)  # callbacks and limits may now decide differently than before
 
     def _can_resume(self, saved: TrainingState) -> bool:
-        """Restore the callbacks, and return whether the checkpoint is on the way of this training.
+        """Restore the callbacks, and return whether this training would have reached the checkpoint.
 
         Raises
         ------
         ValueError
-            If it is beyond where tol and max_iter end the training.
+            If tol and max_iter end the training before the checkpoint.
         """
         last = len(saved.history) - 1
         end = self._replay(saved).end
         if end is not None and end < last:
             self.checkpointer.refuse(
                 ValueError(
-                    f"the checkpoint in {self.checkpointer.folder} is of iteration {last}, and with max_iter = "
+                    f"the checkpoint in {self.checkpointer.folder} is at iteration {last}, but with max_iter = "
                     f"{self.max_iter} and tol = {self.training.tol:g} the training ends at iteration {end} already: to "
-                    f"extend it, give a max_iter above {last} and a tol below {saved.history[-1].gradient_norm:.2g}; "
-                    "or name another folder"
+                    f"extend it, set max_iter above {last} and tol below {saved.history[-1].gradient_norm:.2g}; "
+                    "or use another folder"
                 )
             )
             return False
@@ -291,15 +291,15 @@ class _TrainingLoop:
         return replay(saved.history, tol=tol, max_iter=self.max_iter, plateau=self.plateau, dtype=dtype)
 
     def _resume(self, saved: TrainingState) -> None:
-        """Go on from a checkpoint, with the limits of this training."""
+        """Restore a checkpoint, with the limits of this training."""
         training = self.training
         if self._replay(saved).beyond_plateau:
             training.plateau_tol = tol_beyond(training.tol)
         tol = training.tol if training.plateau_tol is None else training.plateau_tol
         state = restore_minimizer(saved.leaves, self.state)
-        # On the host, for the devices of whatever process.
+        # Move it to the host, whose arrays are valid on the devices of any process.
         self.state = jax.device_get(lbfgs.set_limits(state, np.asarray(tol), np.asarray(self.max_iter)))
-        if lbfgs.needs_factors(self.state):  # a training that had ended has made none
+        if lbfgs.needs_factors(self.state):  # a training that had ended did not compute them
             self.state = lbfgs.tell_factors(self.state, self.evaluator.factors(self.state))
         self.start -= saved.seconds
         training.theta, training.history = np.asarray(self.state.theta), saved.history
@@ -308,11 +308,11 @@ class _TrainingLoop:
 
     @property
     def timed(self) -> float:
-        """Seconds since all was compiled."""
+        """Seconds since everything was compiled."""
         return 0.0 if self.compiled_at is None else time.perf_counter() - self.compiled_at
 
     def run_burst(self) -> None:
-        """Run steps of the minimizer, record them, and see whether to stop and to save."""
+        """Run a burst of the minimizer's steps, record it, and decide whether to stop and whether to save."""
         training = self.training
         done = len(training.history)
         wanted = [callback.next_iteration(done - 1) for callback in self.callbacks]
@@ -338,11 +338,11 @@ class _TrainingLoop:
             self.compiled_at = time.perf_counter()
 
     def _agree_to_stop(self, steps: int) -> None:
-        """Ask the callbacks, and agree with the other processes on whether to stop and on the next burst's length."""
-        failure, reason = None, self._ask([callback for callback in self.callbacks if callback.collective])
+        """Call the callbacks, and agree with the other processes on whether to stop and on the next burst's length."""
+        failure, reason = None, self._call([callback for callback in self.callbacks if callback.collective])
         try:
             reason = self._reason_to_stop(reason)
-        except Exception as error:  # a callback's: other processes must not wait for this one
+        except Exception as error:  # raised by a callback; other processes must not wait for this one
             failure, reason = error, FAILED
         self.steps, self.training.stop_reason = self.evaluator.agree(steps, reason)
         if failure is not None:
@@ -350,8 +350,8 @@ class _TrainingLoop:
         if self.training.stop_reason == FAILED:
             raise RuntimeError("a callback has failed in another process of this run: see the log of that process")
 
-    def _ask(self, callbacks: Sequence[FitCallback], reason: str = "") -> str:
-        """Ask callbacks in order whether to stop; the first reason counts."""
+    def _call(self, callbacks: Sequence[FitCallback], reason: str = "") -> str:
+        """Call callbacks in order with the last iterate; return the first reason to stop."""
         reason = reason or self.training.stop_reason
         if self.training.history:
             for callback in callbacks:
@@ -360,7 +360,7 @@ class _TrainingLoop:
         return reason
 
     def _reason_to_stop(self, reason: str) -> str:
-        reason = self._ask([callback for callback in self.callbacks if not callback.collective], reason)
+        reason = self._call([callback for callback in self.callbacks if not callback.collective], reason)
         if not reason and self.checkpointer.stop:
             return "interrupted"
         if not reason and self.time_budget is not None and self.timed >= self.time_budget:
@@ -379,7 +379,7 @@ class _TrainingLoop:
 def initial_state(
     evaluator: Evaluator, theta: jax.Array, solver: str, *, tol: float, max_iter: int
 ) -> lbfgs.LBFGSState:
-    """Make the minimizer's first state, which waits for its factors, if the solver uses any."""
+    """Make the minimizer's initial state; if the solver uses factors, they are zeros until `lbfgs.tell_factors`."""
     if solver == "lbfgs":
         return lbfgs.initialize(theta, tol=tol, max_iter=max_iter)
     shapes = evaluator.factor_shapes(theta)
@@ -390,7 +390,7 @@ def initial_state(
 def on_plateau(
     plateau: Plateau | None, names: list[str], status: int | NDArray[np.integer], terms: NDArray[np.floating]
 ) -> bool:
-    """Whether a training has converged on a plateau, by the terms of J where it did."""
+    """Return whether a training has converged on a plateau, given the terms of J at its last iterate."""
     if plateau is None or status != lbfgs.CONVERGED:
         return False
     return plateau.includes(dict(zip(names, np.asarray(terms, np.float64).tolist(), strict=True)))
@@ -399,7 +399,7 @@ def on_plateau(
 def go_beyond_plateau(
     state: lbfgs.LBFGSState, trainings: Sequence[Training], where: NDArray[np.bool_]
 ) -> lbfgs.LBFGSState:
-    """Let trainings that have converged on a plateau go on: of one state, or of a stack, where it says so."""
+    """Let trainings that have converged on a plateau go on: one state, or those of a stack where ``where`` is true."""
     tol = tol_beyond(trainings[0].tol)  # the same for all
     for training in trainings:
         training.plateau_tol = tol
@@ -417,11 +417,11 @@ def record(
     resumed: int = 0,
     after: Progress | None = None,
 ) -> None:
-    """Enter the records of a burst that ran between two times."""
+    """Append the records of a burst, which ran from ``before`` to ``now``, to the history."""
     more = _progress(records, names, len(training.history), before, now, resumed)
     if after is not None:
-        more = [_continued(after, progress) for progress in more]
-    # At one stroke, lest Ctrl-C leave a history that is ahead of the weights.
+        more = [_counted_from(after, progress) for progress in more]
+    # In one assignment, so that Ctrl-C cannot leave a history that does not match the weights.
     training.theta, training.history = theta, training.history + more
     if status == lbfgs.NOT_FINITE:
         broken = ~np.isfinite(records.last_terms)
@@ -430,11 +430,11 @@ def record(
 
 
 def reason_of(training: Training, status: int) -> str:
-    """Return why a training ended, by the status of its minimizer; empty while it goes on."""
+    """Return why a training ended, from the status of its minimizer; empty while it goes on."""
     if status == lbfgs.RUNNING:
         return ""
     if status == lbfgs.PRECISION and training.history[-1].gradient_norm <= training.tol:
-        return "converged"  # beyond a plateau: the user's tol is met, and there is nothing lower
+        return "converged"  # beyond a plateau: the user's tol is met, and a smaller gradient cannot be reached
     return REASON_OF_STATUS[status]
 
 
@@ -443,8 +443,8 @@ def _compile(evaluator: Evaluator, state: lbfgs.LBFGSState) -> None:
         evaluator.compile(state)
 
 
-def _continued(last: Progress, progress: Progress) -> Progress:
-    """Count from the end of the training that is continued."""
+def _counted_from(last: Progress, progress: Progress) -> Progress:
+    """Add the counts at the end of the training that is continued."""
     return replace(
         progress,
         iteration=last.iteration + progress.iteration,
@@ -456,7 +456,7 @@ def _continued(last: Progress, progress: Progress) -> Progress:
 def _progress(
     records: LoopRecords, names: list[str], first: int, before: float, now: float, resumed: int
 ) -> list[Progress]:
-    """Iterations of a burst that ran between two times, counted from ``first``."""
+    """List the iterations of a burst that ran from ``before`` to ``now``, numbered from ``first`` on."""
     accepted = slice(int(records.n_accepted))
     share = (records.evaluations[accepted] - records.evaluations_before) / records.steps
     return [
@@ -483,12 +483,12 @@ def _progress(
 
 
 def next_pause(iteration: int, snapshots: Collection[int], max_iter: int) -> int:
-    """Iteration at which to pause next: the first snapshot that is still to come, else the last iteration."""
+    """Return the iteration at which to pause next: that of the next snapshot, or else the last iteration."""
     return min((wanted for wanted in snapshots if wanted > iteration), default=max_iter)
 
 
 def next_steps(steps: int, seconds: float) -> int:
-    """Choose the length of the next burst from the last one's: doubled or halved towards `BURST_SECONDS`."""
+    """Choose the length of the next burst by doubling or halving the last one's, to approach `BURST_SECONDS`."""
     if seconds < BURST_SECONDS / 2:
         return min(2 * steps, MAX_STEPS)
     return max(steps // 2, 1) if seconds > 2 * BURST_SECONDS else steps

@@ -1,8 +1,8 @@
-"""Many trainings at once: settings and seeds of one network on the same data.
+"""Train one network with several settings and seeds on the same data, at the same time.
 
-Either as lanes of one program, by `jax.vmap` over the minimizer: every step evaluates all of them, so that products
-with the data are shared and a device is filled; or side by side, each as it would run alone, one to a core. Either way
-each goes through the same iterations as alone, up to rounding.
+The trainings run either as lanes of one program, by `jax.vmap` over the minimizer, or in parallel threads, one per
+core. In lanes every step evaluates all of them, so that they share the products with the data and use the whole device;
+in threads each runs as it would alone. In both cases each goes through the same iterations as alone, up to rounding.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ from sparsam.engine.training.train import (
 __all__ = ["train_lanes", "train_many", "train_side_by_side"]
 
 Finished = Callable[[int, Training], None]
-"""Called with the number of each training that has ended, and the training, in the thread that trained it."""
+"""Called with the number and the result of each training that has ended, in the thread that trained it."""
 
 
-def _never() -> bool:
+def _never_stop() -> bool:
     return False
 
 
@@ -60,31 +60,31 @@ def _ignore(number: int, training: Training) -> None:
 def train_many(
     objectives: Sequence[Objective], samples: Samples, thetas: Sequence[NDArray[np.floating]], **options: Any
 ) -> list[Training]:
-    """Minimize several objectives of one network, the way that is faster on the default device.
+    """Minimize several objectives of one network, in the way that is faster on the default device.
 
-    On CPU that is side by side: 16 trainings of the notes' job on two cores took 5.8 seconds, one after another 8.4, in
-    lanes 26 with their compilation; two processes of one core each took 11 against 8 side by side when a training
-    needed a fifth more evaluations. On accelerators it is in lanes; that has not been measured.
+    On CPU that is in threads: 16 trainings of the notes' job on two cores took 5.8 seconds, one after another 8.4, in
+    lanes 26 including compilation; when a training needed a fifth more evaluations, two processes of one core each took
+    11, threads 8. On accelerators it is in lanes, which has not been measured.
 
     Parameters
     ----------
     objectives : sequence of Objective
-        Of one network and the same kinds of terms; hyperparameters may differ.
+        They have the same network and the same kinds of terms; hyperparameters may differ.
     samples : Samples
         The same for all.
     thetas : sequence of arrays of shape (n_parameters,)
-        Where each starts.
+        Initial weights of each.
     **options
         ``solver``, ``dtype``, ``tol``, ``max_iter``, ``time_budget``, ``snapshots``, ``plateau`` as for
-        `sparsam.engine.train`, the same for all; ``finished``, told of each training as it ends; ``stop``, asked about
-        ten times a second whether to end them all, with the reason "interrupted".
+        `sparsam.engine.train`, the same for all; ``finished``, called with each training as it ends; ``stop``, called
+        about ten times a second, which returns True to end all trainings, with the reason "interrupted".
 
     Returns
     -------
     list of Training
-        In the order of the objectives. Side by side those that ``stop`` came before have no history.
+        In the order of the objectives. In threads, trainings that ``stop`` ended before their start have no history.
     """
-    # Lanes have not been divided among several devices.
+    # Dividing lanes over several devices is not implemented.
     train_all = train_side_by_side if jax.default_backend() == "cpu" or samples.mesh is not None else train_lanes
     return train_all(objectives, samples, thetas, **options)
 
@@ -96,24 +96,24 @@ def train_side_by_side(
     *,
     n_workers: int | None = None,
     finished: Finished = _ignore,
-    stop: Callable[[], bool] = _never,
+    stop: Callable[[], bool] = _never_stop,
     **options: Any,
 ) -> list[Training]:
-    """Minimize several objectives, ``n_workers`` at a time (by default one to a core), each as it would run alone.
+    """Minimize several objectives in ``n_workers`` threads (by default one per core), each as it would run alone.
 
-    The workers are threads: the compiled programs that do the work leave Python's lock alone, and are shared. Where one
-    of them fails, the others end too.
+    The threads share the compiled programs, which do the work without Python's global lock. If one of them fails, the
+    others end too.
     """
     failed = threading.Event()
 
-    def ending() -> bool:
+    def must_end() -> bool:
         return failed.is_set() or stop()
 
-    def one(number: int) -> Training:
-        if ending():
+    def train_one(number: int) -> Training:
+        if must_end():
             return Training(np.asarray(thetas[number]), "interrupted", options.get("tol", 1e-5))
         try:
-            ends = FunctionCallback(lambda progress: ending(), reason="interrupted")
+            ends = FunctionCallback(lambda progress: must_end(), reason="interrupted")
             training = train(objectives[number], samples, thetas[number], callbacks=[ends], **options)
             finished(number, training)
         except BaseException:
@@ -122,10 +122,10 @@ def train_side_by_side(
         return training
 
     with worker_threads(n_workers or os.cpu_count()) as workers:
-        trainings = [workers.submit(one, number) for number in range(len(objectives))]
+        trainings = [workers.submit(train_one, number) for number in range(len(objectives))]
         try:
             return [training.result() for training in trainings]
-        except BaseException:  # Ctrl-C too, which comes to this thread
+        except BaseException:  # including Ctrl-C, which is raised in this thread
             failed.set()
             raise
 
@@ -143,13 +143,13 @@ def train_lanes(
     snapshots: Collection[int] = (),
     plateau: Plateau | None = None,
     finished: Finished = _ignore,
-    stop: Callable[[], bool] = _never,
+    stop: Callable[[], bool] = _never_stop,
 ) -> list[Training]:
     """Minimize several objectives as lanes of one program.
 
-    A lane that has stopped, or waits for its factors, keeps its state while the others go on; when at most half of the
-    lanes still run, these go on in a program of half as many, so that those that have stopped cost nothing more. Sizes
-    are powers of two, each of which is compiled when it is first met.
+    A lane that has stopped, or waits for its factors, keeps its state while the others go on. When at most half of the
+    lanes still run, they continue in a program with half as many lanes, so that stopped lanes cost nothing more. The
+    numbers of lanes are powers of two, each compiled when it is first needed.
 
     Parameters and returns are those of `train_many`.
     """
@@ -162,8 +162,8 @@ def train_lanes(
         theta = cast(jax.Array, trainings[0].theta)
         first = initial_state(make_evaluator(objectives[0], samples), theta, solver, tol=tol, max_iter=max_iter)
         states = _begin_lanes(stacked, samples, first, np.stack([t.theta for t in trainings]), inputs)
-    lanes = np.arange(len(trainings))  # which training each lane is
-    steps, elapsed, compiled = 1, 0.0, 0.0  # the first burst's end: a time budget counts from there
+    lanes = np.arange(len(trainings))  # number of the training in each lane
+    steps, elapsed, compiled = 1, 0.0, 0.0  # compiled: end of the first burst, from which a time budget counts
     try:
         while len(lanes):
             with precision(dtype):
@@ -204,7 +204,7 @@ def train_lanes(
             if len(running) == 0:
                 lanes = running
             elif size <= len(lanes) // 2:
-                # Lanes that only fill up have stopped, and keep their states.
+                # Stopped lanes fill up the program, and keep their states.
                 stopped = np.setdiff1d(np.arange(len(lanes)), running)
                 kept = np.concatenate([running, stopped])[:size]
                 with precision(dtype):
@@ -221,7 +221,7 @@ def train_lanes(
 def _begin_lanes(
     stacked: Objective, samples: Samples, first: lbfgs.LBFGSState, thetas: NDArray[np.floating], inputs: Any
 ) -> lbfgs.LBFGSState:
-    """Make the first states, stacked, like the first of them."""
+    """Make the stacked initial states from that of the first training."""
     states: lbfgs.LBFGSState = jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * len(thetas)), first)
     states = replace(states, theta=cast(jax.Array, thetas))
     if inputs is None:
@@ -230,8 +230,8 @@ def _begin_lanes(
 
 
 def _refresh(objective: Objective, samples: Samples, state: lbfgs.LBFGSState, inputs: Any, wanted: jax.Array) -> Any:
-    told = lbfgs.tell_factors(state, kronecker_factors(objective, state.theta, samples, inputs, state.iteration))
-    return jax.tree.map(lambda new, old: jnp.where(wanted, new, old), told, state)
+    refreshed = lbfgs.tell_factors(state, kronecker_factors(objective, state.theta, samples, inputs, state.iteration))
+    return jax.tree.map(lambda new, old: jnp.where(wanted, new, old), refreshed, state)
 
 
 # The compiled programs.

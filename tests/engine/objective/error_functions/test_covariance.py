@@ -1,4 +1,4 @@
-"""The most likely covariance: closed forms, expectation maximization, safety at the edges."""
+"""The most likely covariance: closed forms, expectation maximization, singular cases."""
 
 from functools import partial
 
@@ -76,7 +76,7 @@ def test_slope_of_the_profile_is_half_the_inverse():
         np.testing.assert_allclose(slope.products, B / 2, rtol=1e-9, atol=1e-12)
 
 
-def test_missing_outputs_take_no_part():
+def test_missing_outputs_have_no_influence():
     with precision("float64"):
         B, ln_determinants = jax.device_get(
             observed_inverses(jnp.asarray(C), jnp.asarray([[1.0, 0, 1], [0, 1, 0], [1, 1, 1]]))
@@ -103,7 +103,7 @@ def test_singular_moments_stay_finite(case, dtype):
         assert np.all(np.isfinite(slope.products))
 
 
-def test_the_floor_changes_nothing_that_rounding_would_not(dtype):
+def test_the_regularization_is_as_small_as_rounding(dtype):
     r, observed, s = draw(4)
     with precision(dtype):
         moments = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), moments_of(r, observed, s))

@@ -1,4 +1,4 @@
-"""Error functions: what each sample's error is, and the cross-entropy where outputs are 0 or 1 to the last bit."""
+"""Error functions: each sample's error, and the cross-entropy of outputs that round to 0 or 1."""
 
 from functools import partial
 
@@ -30,7 +30,7 @@ def evaluate(error, network, a, t):
 
 
 def errors_and_slopes(error, output, a, t, dtype):
-    """E_n and dE_n/da_n at pre-activations a (n_samples, n_outputs) of the outputs."""
+    """Compute E_n and dE_n/da_n at pre-activations a (n_samples, n_outputs) of the outputs."""
     network = Network((1, np.shape(a)[1]), output_activation=output)
     with precision(dtype):
         return jax.device_get(evaluate(error, network, jnp.asarray(a, dtype), jnp.asarray(t, dtype)))
@@ -56,7 +56,7 @@ def test_logistic_cross_entropy_is_exact_at_large_logits(large, dtype):
 
 
 def test_softmax_cross_entropy_keeps_the_small_errors_of_confident_outputs(dtype):
-    # In float32 neither ln sum_j exp(a_j) = 1000.000006 nor y = 0.999994 has room for the error 6e-6.
+    # In float32 neither ln sum_j exp(a_j) = 1000.000006 nor y = 0.999994 can represent the error 6e-6.
     a = np.repeat([[1000.0, 988.0, 980.0]], 3, axis=0)
     e = np.exp([-12.0, -20.0])
     rest, total = e.sum(), 1 + e.sum()

@@ -1,4 +1,4 @@
-"""Cross-entropy of noisy labels: the plain one without noise, finite at any logit, bounded pull."""
+"""Cross-entropy of noisy labels: without noise the plain one, finite at any logit, with a bounded slope."""
 
 from functools import partial
 
@@ -74,7 +74,7 @@ def test_a_contradicting_label_pulls_less_the_more_certain_the_network_is(dtype)
     a = np.array([[2.0, 5.0, 20.0]])
     E, slope, _ = errors_slopes_and_curvature(NoisyCrossEntropy(T), "logistic", a, np.zeros((1, 3)), dtype)
     assert slope[0, 0] > slope[1, 0] > slope[2, 0] > 0
-    # Of the plain cross-entropy it would go to 1, and E without end; here E goes to -ln epsilon.
+    # For the plain cross-entropy the slope would tend to 1, and E to infinity; here E tends to -ln epsilon.
     assert E[0] < 3 * -np.log(0.1)
 
 
@@ -95,7 +95,7 @@ def test_curvature_is_the_plain_ones_without_noise_and_less_with_it(output):
     assert np.linalg.eigvalsh(difference)[0] > -1e-12  # given labels tell less than true ones
 
 
-def test_outputs_that_are_no_probabilities_are_refused():
+def test_outputs_that_are_not_probabilities_are_refused():
     network = Network((2, 3), output_activation="identity")
     forward = network.forward(network.unravel(jnp.zeros(9)), jnp.ones((2, 1)))
     with pytest.raises(ValueError, match="needs softmax or logistic outputs, not 'identity'"):

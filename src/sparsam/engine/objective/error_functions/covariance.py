@@ -1,19 +1,19 @@
-"""A noise covariance C given the moments of the residuals: its likelihood, and where that is greatest.
+"""Likelihood of a noise covariance C given the moments of the residuals, and its maximum.
 
-Targets may be missing. Samples with the same outputs observed share a pattern p; of C they see the block C_p of these
-outputs. All that the likelihood needs of them is ::
+Targets may be missing. Samples with the same outputs observed share a pattern p; their density involves only the block
+C_p of these outputs. The likelihood needs only their moments ::
 
     c_p = 1/S sum_n s_n,        M_p = 1/S sum_n s_n r_n r_n'        over the samples of the pattern
 
-with r_n 0 where the target is missing. Minus the mean log density is, but for its constant ::
+where r_n is 0 for missing targets. Minus the mean log density is, up to a constant ::
 
     F(C) = 1/2 sum_p [c_p ln|C_p| + tr(C_p^-1 M_p)]                                                             (1)
 
-An inverse-Wishart prior on C adds one more, complete pattern: minus its log density is, but for a constant,
+An inverse-Wishart prior on C adds one more, complete pattern: minus its log density is, up to a constant,
 (nu + K + 1)/2 ln|C| + 1/2 tr(Psi C^-1), so c = (nu + K + 1)/S and M = Psi/S.
 
-With B_p the inverse of C_p, zero in the rows and columns of missing outputs, the slope of (1) by M_p at fixed C is
-B_p/2. That is also the slope of min_C F, since F does not change to first order as C follows its minimum.
+With B_p the inverse of C_p, zero in the rows and columns of missing outputs, the slope of (1) with respect to M_p at
+fixed C is B_p/2. This is also the slope of min_C F, since at its minimum F does not change with C to first order.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from sparsam.engine.network.network import FULL_PRECISION
 __all__ = ["STRUCTURES", "ResidualMoments", "most_likely_covariance", "negative_log_likelihood", "observed_inverses"]
 
 STRUCTURES = ("full", "diag", "spherical")
-"""Any covariance; independent outputs; independent outputs with one variance."""
+"""Any covariance; independent outputs; independent outputs with a common variance."""
 
-MOST_STEPS = 2000  # of expectation maximization
+MAX_EM_STEPS = 2000  # steps of expectation maximization
 
 
 class ResidualMoments(NamedTuple):
-    """Moments of the residuals of each pattern of observed outputs, K outputs, P patterns.
+    """Moments of the residuals for each of P patterns of K outputs.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class ResidualMoments(NamedTuple):
     products: jax.Array
 
     def and_prior(self, count: jax.Array, product: jax.Array) -> ResidualMoments:
-        """Join a complete pattern."""
+        """Append a complete pattern, for the prior."""
         return ResidualMoments(
             jnp.concatenate([self.patterns, jnp.ones_like(self.patterns[:1])]),
             jnp.concatenate([self.counts, jnp.reshape(count, 1)]),
@@ -61,9 +61,9 @@ class ResidualMoments(NamedTuple):
         )
 
     def above_rounding(self) -> ResidualMoments:
-        """Regularized moments: not even rounding makes those of outputs singular that are met exactly, or dependent.
+        """Regularize the moments, so that they are not singular even if outputs are dependent, or fitted exactly.
 
-        The diagonal grows by a few units in the last place, and by what rounding leaves of targets of size 1.
+        The diagonal grows by a few units in the last place, and by the rounding error of targets of size 1.
         """
         eps = jnp.finfo(self.products.dtype).eps
         diagonal = jnp.diagonal(self.products, axis1=1, axis2=2)
@@ -72,10 +72,10 @@ class ResidualMoments(NamedTuple):
 
 
 def invertible(C: jax.Array) -> jax.Array:
-    """C, or where few samples have driven it to a singular one, the nearest that can be inverted and multiplied back.
+    """Return C, or if it is almost singular because of few samples, a close matrix that can be inverted accurately.
 
-    The correlations' eigenvalues are kept above the root of the type's precision: at a smaller one, the rounding of an
-    inverse is larger than the eigenvalue.
+    The eigenvalues of the correlations are kept above the square root of the type's precision: for smaller ones, the
+    rounding error of the inverse would be larger than the eigenvalue.
     """
     least = jnp.sqrt(jnp.finfo(C.dtype).eps)
     scale = jnp.sqrt(jnp.diagonal(C))
@@ -85,10 +85,10 @@ def invertible(C: jax.Array) -> jax.Array:
 
 
 def observed_inverses(C: jax.Array, patterns: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return B_p, (P, K, K), and ln|C_p|, (P,)."""
+    """Compute B_p, (P, K, K), and ln|C_p|, (P,)."""
     pairs = patterns[:, :, None] * patterns[:, None, :]
     eye = jnp.eye(len(C), dtype=C.dtype)
-    # Ones on the diagonal for missing outputs leave the determinant and the inverse of the others as they are.
+    # Ones on the diagonal for missing outputs do not change the determinant and the inverse of the others.
     L = cholesky(pairs * C + (1 - pairs) * eye, symmetrize_input=False)
     inverse = triangular_solve(L, jnp.broadcast_to(eye, L.shape), left_side=True, lower=True)
     B = jnp.matmul(jnp.swapaxes(inverse, 1, 2), inverse, precision=FULL_PRECISION) * pairs
@@ -96,23 +96,23 @@ def observed_inverses(C: jax.Array, patterns: jax.Array) -> tuple[jax.Array, jax
 
 
 def negative_log_likelihood(C: jax.Array, moments: ResidualMoments) -> jax.Array:
-    """F(C) of (1)."""
+    """Compute F(C) of (1)."""
     return _linear_in(moments.counts, moments.products, *observed_inverses(C, moments.patterns))
 
 
 def _linear_in(counts: jax.Array, products: jax.Array, B: jax.Array, ln_determinants: jax.Array) -> jax.Array:
-    """F at a fixed C, which is linear in the moments: its derivative along others is itself of those."""
+    """Compute F at a fixed C. F is linear in the moments, so applied to their tangents this is its derivative."""
     return 0.5 * (jnp.sum(counts * ln_determinants) + jnp.sum(B * products))
 
 
 def most_likely_covariance(structure: str, complete: bool, moments: ResidualMoments) -> jax.Array:
-    """C of the greatest likelihood, (K, K).
+    """Find the maximum-likelihood covariance C, (K, K).
 
-    Of independent outputs each variance is its residuals' mean square. A full C is the mean of r r' if nothing is
-    missing. If something is, expectation maximization finds it (Dempster, Laird & Rubin, "Maximum likelihood from
-    incomplete data via the EM algorithm", JRSS B 39, 1977): each step takes C to the mean of what the complete r r'
-    is expected to be, given the observed ones and C itself, which is C - C B_p C + C B_p M_p B_p C in the mean of a
-    pattern.
+    For independent outputs, each variance is the mean square of its residuals. Without missing targets, a full C is the
+    mean of r r'. With missing targets, expectation maximization finds it (Dempster, Laird & Rubin, "Maximum likelihood
+    from incomplete data via the EM algorithm", JRSS B 39, 1977): each step replaces C by the mean of the expected
+    complete r r' given the observed residuals and C, which for the mean of a pattern is
+    C - C B_p C + C B_p M_p B_p C.
     """
     patterns, counts, products = moments
     diagonals = jnp.diagonal(products, axis1=1, axis2=2)
@@ -128,14 +128,14 @@ def most_likely_covariance(structure: str, complete: bool, moments: ResidualMome
 
     def unfinished(carry: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         _, change, n_steps = carry
-        return (change > smallest_change) & (n_steps < MOST_STEPS)
+        return (change > smallest_change) & (n_steps < MAX_EM_STEPS)
 
     def step(carry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         C, _, n_steps = carry
         B, _ = observed_inverses(C, patterns)
         multiply = partial(jnp.matmul, precision=FULL_PRECISION)
-        news = jnp.sum(multiply(multiply(B, products), B) - counts[:, None, None] * B, axis=0) / total
-        difference = multiply(multiply(C, news), C)
+        update = jnp.sum(multiply(multiply(B, products), B) - counts[:, None, None] * B, axis=0) / total
+        difference = multiply(multiply(C, update), C)
         scale = jnp.sqrt(jnp.diagonal(C))
         new = invertible(C + 0.5 * (difference + difference.T))
         return new, jnp.max(jnp.abs(new - C) / jnp.outer(scale, scale)), n_steps + 1
@@ -146,7 +146,7 @@ def most_likely_covariance(structure: str, complete: bool, moments: ResidualMome
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def profile(structure: str, complete: bool, moments: ResidualMoments) -> jax.Array:
-    """min_C F(C)."""
+    """Compute min_C F(C)."""
     return negative_log_likelihood(most_likely_covariance(structure, complete, moments), moments)
 
 

@@ -1,4 +1,4 @@
-"""The cross-entropy, of labels that are right and of labels that are wrong now and then."""
+"""The cross-entropy for correct labels, and for labels that are sometimes wrong."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["CrossEntropy", "NoisyCrossEntropy"]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Cross-entropy: the negative log-likelihood of targets that are probabilities, or the labels 0 and 1.
+    """Cross-entropy, the negative log-likelihood of targets that are probabilities, or the labels 0 and 1.
 
     Softmax outputs, K exclusive classes (PRML eq. 4.108 and 5.24; a sample's targets sum to 1, one-hot for labels)::
 
@@ -34,8 +34,8 @@ class CrossEntropy:
 
         E_n = -sum_k [t_nk ln y_nk + (1 - t_nk) ln(1 - y_nk)]
 
-    Either way dE_n/da = y_n - t_n. Both are computed from the pre-activations a of the output layer, and are finite and
-    precise where y is 0 or 1 to the last bit; so is y - t.
+    In both cases dE_n/da = y_n - t_n. Both are computed from the pre-activations a of the output layer, and are finite
+    and precise even if y rounds to 0 or 1; so is y - t.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class CrossEntropy:
     linear: ClassVar[bool] = True
 
     def per_sample(self, network: Network, forward: ForwardPass, targets: jax.Array) -> jax.Array:
-        """E_n of each sample, (n_samples,).
+        """Compute E_n of each sample, (n_samples,).
 
         Raises
         ------
@@ -65,21 +65,21 @@ class CrossEntropy:
             return -jnp.sum(targets * ln_y + (1.0 - targets) * ln_complement, axis=0)
         raise ValueError(
             f"cross-entropy needs outputs that are probabilities, which {network.output_activation!r} outputs are not: "
-            "use softmax outputs for classes that exclude each other, or logistic outputs for independent ones"
+            "use softmax outputs for exclusive classes, or logistic outputs for independent ones"
         )
 
     def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> jax.Array:
-        """sum_n s_n E_n over a chunk."""
+        """Compute sum_n s_n E_n over a chunk."""
         return weighted_sum(self.per_sample(network, forward, targets), sample_weight)
 
     def value(self, mean: jax.Array, parameters: Parameters) -> jax.Array:
-        """1/S sum_n s_n E_n."""
+        """Return 1/S sum_n s_n E_n."""
         return mean
 
     def curvature_sums(
         self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array
     ) -> jax.Array:
-        """sum_n s_n g_n over a chunk: g = diag(y) - y y' for softmax outputs, diag(y (1 - y)) for logistic ones."""
+        """Compute sum_n s_n g_n over a chunk: g = diag(y) - y y' for softmax outputs, diag(y (1 - y)) for logistic."""
         if network.output_activation != "softmax":
             p, q = complementary_logistics(forward.pre_activations[-1])
             return weighted_sum(p * q, sample_weight)
@@ -87,27 +87,27 @@ class CrossEntropy:
         return jnp.diag(weighted_sum(y, sample_weight)) - outer_products(sample_weight * y, y)
 
     def output_curvature(self, mean: jax.Array) -> jax.Array:
-        """1/S sum_n s_n g_n."""
+        """Return 1/S sum_n s_n g_n."""
         return mean
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class NoisyCrossEntropy:
-    """Cross-entropy of labels that are wrong with known probabilities (PRML exercise 5.4).
+    """Cross-entropy for labels that are wrong with known probabilities (PRML exercise 5.4).
 
-    The network says how probable the TRUE label is, y_i, and T how a label comes to be given, T_ij = P(given j | true
-    i), independently of the inputs. The given label j then has the probability ::
+    The outputs y_i are the probabilities of the TRUE label. Independently of the inputs, T_ij = P(given j | true i). So
+    the given label j has the probability ::
 
         p_j = sum_i T_ij y_i        E_n = -ln p_t,  t the given label
 
-    For softmax outputs T is (K, K). For logistic outputs, each of them a label 0 or 1 with noise of its own, it is
+    For softmax outputs T is (K, K). For logistic outputs, each of them a label 0 or 1 with noise of its own, T is
     (2, 2), T_01 = P(1 | 0) and T_10 = P(0 | 1), and E_n sums over the outputs; PRML's symmetric case has ::
 
         p = (1 - epsilon) y + epsilon (1 - y)
 
-    With T the identity E_n is the `CrossEntropy`, to the last digit. It is computed from the pre-activations, and is
-    finite and precise where y is 0 or 1 to the last bit.
+    If T is the identity, E_n equals `CrossEntropy` to the last digit. It is computed from the pre-activations, and is
+    finite and precise even if y rounds to 0 or 1.
 
     Parameters
     ----------
@@ -116,8 +116,8 @@ class NoisyCrossEntropy:
 
     Notes
     -----
-    Targets are labels: one-hot columns for softmax outputs (or zeros, where there is no label), 0 and 1 for logistic
-    ones.
+    Targets are labels: one-hot columns for softmax outputs (zeros for a sample without a label), 0 and 1 for logistic
+    outputs.
 
     Examples
     --------
@@ -134,7 +134,7 @@ class NoisyCrossEntropy:
     linear: ClassVar[bool] = True
 
     def per_sample(self, network: Network, forward: ForwardPass, targets: jax.Array) -> jax.Array:
-        """E_n of each sample, (n_samples,).
+        """Compute E_n of each sample, (n_samples,).
 
         Raises
         ------
@@ -156,17 +156,17 @@ class NoisyCrossEntropy:
         )
 
     def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> jax.Array:
-        """sum_n s_n E_n over a chunk."""
+        """Compute sum_n s_n E_n over a chunk."""
         return weighted_sum(self.per_sample(network, forward, targets), sample_weight)
 
     def value(self, mean: jax.Array, parameters: Parameters) -> jax.Array:
-        """1/S sum_n s_n E_n."""
+        """Return 1/S sum_n s_n E_n."""
         return mean
 
     def curvature_sums(
         self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array
     ) -> jax.Array:
-        """sum_n s_n g_n over a chunk, g Fisher's information on a, which unlike the Hessian is nowhere negative.
+        """Compute sum_n s_n g_n over a chunk, g the Fisher information on a, which is nonnegative, unlike the Hessian.
 
         ::
 
@@ -191,10 +191,10 @@ class NoisyCrossEntropy:
         return jax.lax.fori_loop(0, len(T), add_label, -outer_products(s * y, y))
 
     def output_curvature(self, mean: jax.Array) -> jax.Array:
-        """1/S sum_n s_n g_n."""
+        """Return 1/S sum_n s_n g_n."""
         return mean
 
 
 def _quotient(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
-    """Their quotient, 0 where the denominator vanishes, and the numerator faster."""
+    """Divide, with 0 where the denominator is 0, since the numerator vanishes faster."""
     return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1), 0)

@@ -22,28 +22,28 @@ __all__ = ["GaussianError", "ProfileGaussianError"]
 LN_2_PI = 1.8378770664093453
 
 Sums = tuple[jax.Array, jax.Array]
-"""sum_n s_n, (n_patterns,), and sum_n s_n r_n r_n', (n_patterns, n_outputs, n_outputs), of each pattern; or means."""
+"""For each pattern, sum_n s_n, (n_patterns,), and sum_n s_n r_n r_n', (n_patterns, n_outputs, n_outputs); or means."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class GaussianError:
-    """Minus the mean log density of targets with Gaussian noise of known covariance C (PRML exercise 5.3).
+    """Negative mean log density of targets with Gaussian noise of known covariance C (PRML exercise 5.3).
 
     ::
 
         E_n = 1/2 (r_n' C^-1 r_n + ln|C| + K ln 2 pi),        r_n = y_n - t_n
 
-    with dE_n/da = C^-1 r_n for the linear outputs that it needs. A target may be missing: of such a sample the observed
-    outputs alone count, with their block of C.
+    Outputs must be linear, so dE_n/da = C^-1 r_n. If targets of a sample are missing, only its observed outputs count,
+    with their block of C.
 
     Parameters
     ----------
     covariance : array of shape (n_outputs, n_outputs)
         C, positive definite.
     patterns : array of shape (n_patterns, n_outputs) or None
-        Which outputs are observed together, 1 or 0: every pattern that the samples have; a missing target is NaN.
-        None where none is missing.
+        All patterns of the samples: 1 for observed outputs, 0 for missing ones. A missing target is NaN. None if no
+        target is missing.
 
     Examples
     --------
@@ -62,53 +62,53 @@ class GaussianError:
     linear: ClassVar[bool] = True
 
     def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> Sums:
-        """sum_n s_n and sum_n s_n r_n r_n' of each pattern, over a chunk."""
+        """Compute sum_n s_n and sum_n s_n r_n r_n' of each pattern, over a chunk."""
         return residual_sums(network, forward, targets, sample_weight, self.patterns)
 
     def value(self, mean: Sums, parameters: Parameters) -> jax.Array:
-        """1/S sum_n s_n E_n."""
+        """Compute 1/S sum_n s_n E_n."""
         moments = _moments(mean, self.patterns)
         return negative_log_likelihood(jnp.asarray(self.covariance), moments) + constant(moments)
 
     def curvature_sums(
         self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array
     ) -> Sums:
-        """As `sums`."""
+        """Compute the same sums as `sums`."""
         return self.sums(network, forward, targets, sample_weight)
 
     def output_curvature(self, mean: Sums) -> jax.Array:
-        """C^-1; where targets are missing, the mean of their blocks' inverses."""
+        """Compute C^-1; if targets are missing, the mean of the inverses of the patterns' blocks."""
         return mean_inverse(jnp.asarray(self.covariance), _moments(mean, self.patterns))
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class ProfileGaussianError:
-    """The same with an unknown C, always at its most likely value (PRML exercise 5.3): the profile likelihood.
+    """Gaussian error with an unknown C at its maximum-likelihood value (PRML exercise 5.3): the profile likelihood.
 
-    With R = sum_n s_n r_n r_n' it is C = R/S, and minus the mean log density ::
+    With R = sum_n s_n r_n r_n' the maximum is at C = R/S, and the negative mean log density there is ::
 
         1/2 ln|C| + K/2 (1 + ln 2 pi)
 
-    with the slope C^-1 r_n by a_n: that of `GaussianError` at this C, for to first order the likelihood does not change
-    as C follows. It is a function of a mean over ALL samples, not a mean of functions. Missing targets, and a prior
-    on C, are as in `objective.error_functions.covariance`.
+    Its slope with respect to a_n is C^-1 r_n, that of `GaussianError` at this C, since at the maximum the likelihood
+    does not change with C to first order. It is a function of a mean over ALL samples, not a mean of functions. For
+    missing targets and a prior on C see `objective.error_functions.covariance`.
 
     Parameters
     ----------
     structure : {"full", "diag", "spherical"}
-        Of C.
+        Structure of C.
     patterns : array of shape (n_patterns, n_outputs) or None
         As for `GaussianError`.
     prior_count : float
         (nu + K + 1)/S of an inverse-Wishart prior with nu degrees of freedom, 0 for none.
     prior_product : array of shape (n_outputs, n_outputs) or None
-        Psi/S of the prior's scale matrix Psi, None for no prior.
+        Psi/S, Psi the prior's scale matrix; None for no prior.
 
     Notes
     -----
-    Without a prior J is unbounded below where a network can meet the targets of an output, or of a combination of
-    outputs, exactly. It stops falling where the residuals are mere rounding.
+    Without a prior, J is unbounded below if a network can fit the targets of an output, or of a combination of outputs,
+    exactly. It stops falling when the residuals are rounding errors.
 
     Examples
     --------
@@ -129,31 +129,31 @@ class ProfileGaussianError:
     linear: ClassVar[bool] = False
 
     def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> Sums:
-        """sum_n s_n and sum_n s_n r_n r_n' of each pattern, over a chunk."""
+        """Compute sum_n s_n and sum_n s_n r_n r_n' of each pattern, over a chunk."""
         return residual_sums(network, forward, targets, sample_weight, self.patterns)
 
     def value(self, mean: Sums, parameters: Parameters) -> jax.Array:
-        """Minus the log of the profile likelihood, and of the prior but for its normalization, over S."""
+        """Compute minus the log of the profile likelihood, and of the unnormalized prior, divided by S."""
         complete, moments = self.patterns is None, _moments(mean, self.patterns)
         return profile(self.structure, complete, self._with_prior(moments)) + constant(moments)
 
     def covariance(self, mean: Sums) -> jax.Array:
-        """C, (n_outputs, n_outputs)."""
+        """Compute C, (n_outputs, n_outputs)."""
         moments = self._with_prior(_moments(mean, self.patterns))
         return most_likely_covariance(self.structure, self.patterns is None, moments)
 
     def at(self, mean: Sums) -> GaussianError:
-        """The error with C known, fixed at its most likely value."""
+        """Return the error with C fixed at its most likely value."""
         return GaussianError(self.covariance(mean), self.patterns)
 
     def curvature_sums(
         self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array
     ) -> Sums:
-        """As `sums`."""
+        """Compute the same sums as `sums`."""
         return self.sums(network, forward, targets, sample_weight)
 
     def output_curvature(self, mean: Sums) -> jax.Array:
-        """C^-1 at the most likely C; where targets are missing, the mean of their blocks' inverses."""
+        """Compute C^-1 at the most likely C; if targets are missing, the mean of the patterns' inverses."""
         return mean_inverse(self.covariance(mean), _moments(mean, self.patterns))
 
     def _with_prior(self, moments: ResidualMoments) -> ResidualMoments:
@@ -169,7 +169,7 @@ def residual_sums(
     sample_weight: jax.Array,
     patterns: jax.Array | None,
 ) -> Sums:
-    """sum_n s_n and sum_n s_n r_n r_n' of each pattern of observed outputs, over a chunk.
+    """Compute sum_n s_n and sum_n s_n r_n r_n' of each pattern of observed outputs, over a chunk.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def residual_sums(
     """
     if network.output_activation != "identity":
         raise ValueError(
-            f"Gaussian noise is about targets of any size, which {network.output_activation!r} outputs are not: use "
+            f"Gaussian noise needs unbounded outputs, which {network.output_activation!r} outputs are not: use "
             "identity outputs"
         )
     if patterns is None:
@@ -192,13 +192,13 @@ def residual_sums(
 
 
 def mean_inverse(C: jax.Array, moments: ResidualMoments) -> jax.Array:
-    """sum_p c_p B_p / sum_p c_p."""
+    """Compute sum_p c_p B_p / sum_p c_p."""
     B, _ = observed_inverses(C, moments.patterns)
     return jnp.sum(moments.counts[:, None, None] * B, axis=0) / jnp.sum(moments.counts)
 
 
 def constant(moments: ResidualMoments) -> jax.Array:
-    """1/2 ln 2 pi for every observed target, in the mean over samples."""
+    """Compute 1/2 ln 2 pi per observed target, as a mean over samples."""
     return 0.5 * LN_2_PI * jnp.sum(moments.counts @ moments.patterns)
 
 

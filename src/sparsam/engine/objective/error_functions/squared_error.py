@@ -19,9 +19,9 @@ __all__ = ["SquaredError"]
 class SquaredError:
     """Squared error: E_n = 1/2 |y_n - t_n|^2 (CS294A, section 2; PRML eq. 5.11).
 
-    The negative log-likelihood, up to a constant, of targets with independent Gaussian noise of unit variance. The
-    output units may be logistic (CS294A) or the identity (a "linear decoder"); softmax outputs make it the Brier score
-    (with a factor 1/2).
+    It is the negative log-likelihood, up to a constant, of targets with independent Gaussian noise of unit variance.
+    The output units may be logistic (CS294A) or the identity (a "linear decoder"); with softmax outputs it is the Brier
+    score (with a factor 1/2).
 
     Examples
     --------
@@ -35,21 +35,21 @@ class SquaredError:
     linear: ClassVar[bool] = True
 
     def per_sample(self, network: Network, forward: ForwardPass, targets: jax.Array) -> jax.Array:
-        """E_n of each sample, (n_samples,)."""
+        """Compute E_n of each sample, (n_samples,)."""
         return 0.5 * jnp.sum(jnp.square(forward.outputs - targets), axis=0)
 
     def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> jax.Array:
-        """sum_n s_n E_n over a chunk."""
+        """Compute sum_n s_n E_n over a chunk."""
         return weighted_sum(self.per_sample(network, forward, targets), sample_weight)
 
     def value(self, mean: jax.Array, parameters: Parameters) -> jax.Array:
-        """1/S sum_n s_n E_n."""
+        """Return 1/S sum_n s_n E_n."""
         return mean
 
     def curvature_sums(
         self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array
     ) -> jax.Array:
-        """sum_n s_n g_n over a chunk: g = J'J with J = dy/da, h'(a)^2 on the diagonal for elementwise outputs."""
+        """Compute sum_n s_n g_n over a chunk: g = J'J, J = dy/da; for elementwise outputs, its diagonal h'(a)^2."""
         if network.output_activation != "softmax":
             slope = get_activation(network.output_activation).slope(forward.pre_activations[-1])
             return weighted_sum(jnp.square(slope), sample_weight)
@@ -64,5 +64,5 @@ class SquaredError:
         )
 
     def output_curvature(self, mean: jax.Array) -> jax.Array:
-        """1/S sum_n s_n g_n."""
+        """Return 1/S sum_n s_n g_n."""
         return mean
