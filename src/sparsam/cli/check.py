@@ -46,7 +46,7 @@ def check(
     others judge each weight matrix and bias by itself, the numerical ones by a fourth-order formula with step 1e-3, and
     show the worst. Exit status 1 if a figure exceeds its bound.
 
-    It takes about half a minute.
+    It takes about ten seconds on two cores.
     """
     from sparsam.estimators.autoencoder import SparseAutoencoder
     from sparsam.images import natural_images, normalize_patches, sample_patches

@@ -6,7 +6,10 @@ independent, the gradient is right if they agree. The engine can evaluate it in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sparsam import reference
 from sparsam._utils.jit import quick_jit
+from sparsam._utils.worker_threads import worker_threads
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.samples import Samples, on_every_device
 from sparsam.engine.network.network import Network
@@ -100,7 +104,20 @@ def certify(
     yield Comparison("x1^2 + 3 x1 x2 at (4, 10)", notes_step=relative_difference(by_hand, numerical))
 
     x = np.asarray(inputs, dtype=float)[:MAX_ROWS]
-    generator = np.random.default_rng(random_state)
+    pending: deque[Future[Comparison]] = deque()
+    with worker_threads(2) as workers:  # one compiles while the other differentiates
+        for compare_one in comparisons(x, n_components, rho, beta, alpha, np.random.default_rng(random_state)):
+            pending.append(workers.submit(compare_one))
+            if len(pending) > 2:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def comparisons(
+    x: NDArray[np.float64], n_components: int, rho: float, beta: float, alpha: float, generator: np.random.Generator
+) -> Iterator[Callable[[], Comparison]]:
+    """Yield a function for each comparison of engine and hand, in the order of `certify`."""
     network = Network((x.shape[1], n_components, x.shape[1]))
     theta = random_weights(network, generator)
     fine, as_notes = numerical_gradients_of_terms(network, theta, x, alpha, rho, beta)
@@ -110,13 +127,14 @@ def certify(
         penalties = WeightDecay(alpha * decay), KLSparsity(rho, beta * sparsity)
         objective = Objective(network, (SquaredError(), *penalties) if error else penalties)
         of_combination = NumericalGradients(fine[:, has].sum(axis=1), as_notes[:, has].sum(axis=1))
-        yield compare(" + ".join(combination), objective, theta, x, x, None, numerical=of_combination)
+        yield partial(compare, " + ".join(combination), objective, theta, x, x, None, numerical=of_combination)
 
     yield from other_evaluations(objective, theta, x)
 
     outputs = generator.normal(size=(len(x), 3))
     deep = Network((x.shape[1], 5, 4, 3), hidden_activation="tanh", output_activation="identity")
-    yield compare(
+    yield partial(
+        compare,
         "the same, 2 tanh layers, s_n",
         Objective(deep, (SquaredError(), WeightDecay(alpha), KLSparsity(rho, beta))),
         random_weights(deep, generator),
@@ -125,12 +143,15 @@ def certify(
         generator.uniform(0.5, 2.0, size=len(x)),
     )
 
+    outputs = outputs.copy()  # the comparison before has the others
     outputs[::3, 0] = np.nan
+    small = Network((x.shape[1], 2, 3), hidden_activation="tanh", output_activation="identity")
     patterns = np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
-    yield compare(
+    yield partial(
+        compare,
         "Gaussian, C unknown, gaps in t",
-        Objective(deep, (ProfileGaussianError("full", patterns), WeightDecay(alpha))),  # type: ignore[arg-type]
-        random_weights(deep, generator),
+        Objective(small, (ProfileGaussianError("full", patterns), WeightDecay(alpha))),  # type: ignore[arg-type]
+        random_weights(small, generator),
         x,
         outputs,
         None,
@@ -141,10 +162,11 @@ def certify(
     noisy: tuple[Term, ...] = (NoisyCrossEntropy(transition), WeightDecay(alpha))  # type: ignore[arg-type]
     theta = random_weights(classes, generator)
     labels = np.eye(3)[generator.integers(3, size=len(x))]
-    yield compare("noisy labels, 3 classes", Objective(classes, noisy), theta, x, labels, None)
+    yield partial(compare, "noisy labels, 3 classes", Objective(classes, noisy), theta, x, labels, None)
 
     tangents = generator.normal(size=(len(x), 2, x.shape[1])) / np.sqrt(x.shape[1])
-    yield compare(
+    yield partial(
+        compare,
         "the same + tangents, 2 a sample",
         Objective(classes, (*noisy, TangentPropagation(1.0))),
         theta,
@@ -155,7 +177,9 @@ def certify(
     )
 
 
-def other_evaluations(objective: Objective, theta: NDArray[np.float64], x: NDArray[np.float64]) -> Iterator[Comparison]:
+def other_evaluations(
+    objective: Objective, theta: NDArray[np.float64], x: NDArray[np.float64]
+) -> Iterator[Callable[[], Comparison]]:
     """Compare J for rows that are read, for rows that are divided among devices, and after a resumed training."""
 
     def read(objective: Objective, dtype: str) -> tuple[NDArray[np.floating], tuple[float, NDArray[np.float64]]]:
@@ -192,9 +216,11 @@ def other_evaluations(objective: Objective, theta: NDArray[np.float64], x: NDArr
         return training.theta, (training.history[-1].J, _on_host(evaluation)[1])
 
     n_devices = jax.local_device_count()
-    yield compare_engine("the same, read in batches", objective, x, read)
-    yield compare_engine(f"the same, on {n_devices} device{'s' * (n_devices > 1)} of a mesh", objective, x, divided)
-    yield compare_engine("the same, a resumed training", objective, x, resumed)
+    yield partial(compare_engine, "the same, read in batches", objective, x, read)
+    yield partial(
+        compare_engine, f"the same, on {n_devices} device{'s' * (n_devices > 1)} of a mesh", objective, x, divided
+    )
+    yield partial(compare_engine, "the same, a resumed training", objective, x, resumed)
 
 
 def _on_host(evaluation: Evaluation) -> tuple[float, NDArray[np.float64]]:

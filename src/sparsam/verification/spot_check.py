@@ -90,7 +90,7 @@ def spot_check(
 ) -> SpotCheck:
     """Evaluate J and some of its derivatives in three ways, at random weights, since at a minimum they vanish.
 
-    `certificate` differentiates numerically with respect to all weights, which takes half a minute. This function takes
+    `certificate` differentiates numerically with respect to all weights, which takes seconds. This function takes
     a few weights of each block, and less than a second, whatever the size of the network.
 
     Parameters
