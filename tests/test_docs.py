@@ -6,6 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -97,3 +98,17 @@ def test_formulas_of_docstrings_are_escaped_and_markup_is_not():
     assert lines[1] == "mode_)`` of *The Notes*."
     assert lines[2] == r"h\. The slope::"
     assert lines[4:] == ["    a_ * |b|", "", ">>> a_ | b_", "c_"]
+
+
+def script(name):
+    """Load a script of the docs, which belong to no package."""
+    specification = importlib.util.spec_from_file_location(name.replace("/", "_"), ROOT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("table", ["diabetes", "digits"])
+def test_the_example_tables_are_those_that_their_script_makes(table):
+    made = getattr(script("data/make"), table)()
+    pd.testing.assert_frame_equal(pd.read_csv(ROOT / "docs" / "data" / f"{table}.csv"), made)
