@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -100,15 +101,18 @@ def test_formulas_of_docstrings_are_escaped_and_markup_is_not():
     assert lines[4:] == ["    a_ * |b|", "", ">>> a_ | b_", "c_"]
 
 
-def script(name):
-    """Load a script of the docs, which belong to no package."""
-    specification = importlib.util.spec_from_file_location(name.replace("/", "_"), ROOT / "docs" / f"{name}.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 700
+
+
+def test_every_file_that_the_readme_links_to_is_there():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)", page) + re.findall(r'src="([^"]+)"', page)
+    assert len(links) > 20
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 @pytest.mark.parametrize("table", ["diabetes", "digits"])
 def test_the_example_tables_are_those_that_their_script_makes(table):
-    made = getattr(script("data/make"), table)()
+    made = runpy.run_path(str(ROOT / "docs" / "data" / "make.py"))[table]()
     pd.testing.assert_frame_equal(pd.read_csv(ROOT / "docs" / "data" / f"{table}.csv"), made)
