@@ -25,7 +25,7 @@ extensions = [
     "numpydoc",
     "plain_docstrings",
 ]
-exclude_patterns = ["_build", "examples"]
+exclude_patterns = ["_build", "examples", "data"]
 default_role = "py:obj"
 highlight_language = "text"  # plain formulas stand in the literal blocks of docstrings
 templates_path = ["_templates"]

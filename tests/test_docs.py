@@ -3,9 +3,11 @@
 import importlib
 import importlib.util
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -102,3 +104,20 @@ def test_formulas_of_docstrings_are_escaped_and_markup_is_not():
     assert lines[1] == "mode_)`` of *The Notes*."
     assert lines[2] == r"h\. The slope::"
     assert lines[4:] == ["    a_ * |b|", "", ">>> a_ | b_", "c_"]
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 700
+
+
+def test_every_file_that_the_readme_links_to_is_there():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)", page) + re.findall(r'src="([^"]+)"', page)
+    assert len(links) > 20
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("table", ["diabetes", "digits"])
+def test_the_example_tables_are_those_that_their_script_makes(table):
+    made = runpy.run_path(str(ROOT / "docs" / "data" / "make.py"))[table]()
+    pd.testing.assert_frame_equal(pd.read_csv(ROOT / "docs" / "data" / f"{table}.csv"), made)
