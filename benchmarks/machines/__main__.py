@@ -78,7 +78,7 @@ def report(measured: dict[int, dict[int, float]], n_rows: int, n_cores: int) -> 
 Written by `python -m benchmarks.machines`; not to be edited.
 
 An evaluation of J and its gradient takes, with N rows on n devices, P parameters and m numbers of moments (of KL
-sparsity two a hidden unit) ::
+sparsity two a hidden unit):
 
     t(n) = c N / n  +  2 (n - 1)/n * 4 (P + m) bytes / bandwidth  +  2 latencies
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+
 from benchmarks import problems
 from benchmarks.records import Records
 from benchmarks.report.costs import evaluation_section, scaling_section
 from benchmarks.report.markdown import table
-from benchmarks.report.plots import plot_race, plot_scaling
+from benchmarks.report.plots import draw_race, draw_scaling
 from benchmarks.report.races import cold_section, headlines, plain_note, race_table
 from benchmarks.systems.registry import RACES, missing_packages
 from sparsam._utils.atomic_write import atomic_write
@@ -28,7 +30,12 @@ def write_report(records: Records, folder: Path) -> list[Path]:
 
 
 def _draw(records: Records, section: str, path: Path) -> bool:
-    return plot_scaling(records, path) if section == "scaling" else plot_race(records, section, path)
+    figure = draw_scaling(records) if section == "scaling" else draw_race(records, section)
+    if figure is None:
+        return False
+    figure.savefig(path, dpi=200)
+    plt.close(figure)
+    return True
 
 
 def _page(records: Records, drawn: dict[str, bool]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -11,13 +10,14 @@ import numpy as np
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from benchmarks import problems
 from benchmarks.records import Records
 from benchmarks.report.costs import slope
 from benchmarks.report.summaries import Summary, fastest, summaries
 
-__all__ = ["plot_race", "plot_scaling"]
+__all__ = ["draw_race", "draw_scaling"]
 
 # Okabe and Ito's colors, which the colorblind tell apart; one a family, dashes for the family's second member.
 FAMILIES = {
@@ -39,18 +39,19 @@ STYLE = {
 FLOOR_SHARE = 2e-5  # of J: how far below the lowest J found the plot's zero lies
 
 
-def plot_race(records: Records, section: str, path: Path) -> bool:
+def draw_race(records: Records, section: str) -> Figure | None:
     """Draw J against seconds, one curve a system: its run of median time, the others thin.
 
-    Return whether there is any.
+    The systems are named in a legend, in the order in which their runs end: names beside the curves would cross them.
+    None where there are no runs.
     """
     shown = _best_of_settings([summary for summary in summaries(records, section) if _drawable(summary)])
     if not shown:
-        return False
+        return None
     lowest = min(run["curve"][-1][2] for summary in shown for run in summary.runs.values())
     zero = lowest * (1 - FLOOR_SHARE) if section == "notes" else 0.0
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(7.2, 5.2), layout="constrained")
+        figure, axes = plt.subplots(figsize=(6.4, 5.8), layout="constrained")
         ends = []
         for summary, (color, dashes) in zip(shown, _styles(shown), strict=True):
             typical = summary.median_seed()
@@ -59,7 +60,7 @@ def plot_race(records: Records, section: str, path: Path) -> bool:
                 chosen = seed == typical
                 # A system shows nothing before its first evaluation is done; the last J holds to the end of the run.
                 seconds, J = np.append(seconds, run["seconds"]), np.append(J, J[-1])
-                axes.plot(
+                (curve,) = axes.plot(
                     seconds,
                     J - zero,
                     color=color,
@@ -70,15 +71,15 @@ def plot_race(records: Records, section: str, path: Path) -> bool:
                 )
                 if chosen:
                     axes.plot(seconds[-1], J[-1] - zero, ".", color=color, markersize=6, zorder=4)
-                    ends.append((seconds[-1], J[-1] - zero, _short(summary), color))
+                    ends.append((seconds[-1], f"{_short(summary)}: {seconds[-1]:.3g} s", curve))
         axes.set_xscale("log")
         axes.set_yscale("log")
         _draw_target(axes, problems.PROBLEMS[section].target, zero)
         _frame(axes, section, zero, lowest)
-        _label_ends(axes, ends)
-        figure.savefig(path, dpi=200)
-        plt.close(figure)
-    return True
+        ends.sort(key=lambda end: end[0])
+        _, names, curves = zip(*ends, strict=True)
+        figure.legend(curves, names, loc="outside lower left", ncols=2, frameon=False, handlelength=2.6, fontsize=8.5)
+    return figure
 
 
 def _drawable(summary: Summary) -> bool:
@@ -126,10 +127,6 @@ def _draw_target(axes: Axes, target: float | None, zero: float) -> None:
 
 
 def _frame(axes: Axes, section: str, zero: float, lowest: float) -> None:
-    axes.xaxis.tick_top()  # the names stand below
-    axes.xaxis.set_label_position("top")
-    axes.spines[["top", "bottom"]].set_visible(True)
-    axes.spines["bottom"].set_color("0.8")
     axes.set_xlabel("wall time of a warm run, seconds")
     if zero:
         axes.set_ylabel(f"J - {zero:.5f}")
@@ -144,52 +141,20 @@ def _frame(axes: Axes, section: str, zero: float, lowest: float) -> None:
     axes.grid(which="major", color="0.92", linewidth=0.6)
 
 
-def _label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
-    """Write each system's name below the plot, in the order of their ends, with a line to its end: none cross."""
-    ends.sort()
-    places = axes.transAxes.inverted().transform(axes.transData.transform([end[:2] for end in ends]))[:, 0]
-    gap = min(0.075, 1 / len(ends))
-    for i in range(1, len(ends)):
-        places[i] = max(places[i], places[i - 1] + gap)
-    places[-1] = min(places[-1], 1.0)
-    for i in reversed(range(len(ends) - 1)):
-        places[i] = min(places[i], places[i + 1] - gap)
-    for (x, y, name, color), place in zip(ends, places, strict=True):
-        axes.annotate(
-            "",
-            (x, y),
-            xytext=(place, -0.06),
-            textcoords="axes fraction",
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2},
-        )
-        axes.annotate(
-            name,
-            (place, -0.07),
-            xycoords="axes fraction",
-            color=color,
-            fontsize=8,
-            ha="right",
-            va="center",
-            rotation=38,
-            rotation_mode="anchor",
-        )
-
-
-def plot_scaling(records: Records, path: Path) -> bool:
-    """Draw time and memory against N, D and M, with the fitted exponents; return whether there is anything."""
+def draw_scaling(records: Records) -> Figure | None:
+    """Draw time and memory against N, D and M, with the fitted exponents above; None where there are no points."""
     points = records.of("scaling")
     if not points:
-        return False
-    platforms = {"cpu": ("#0072B2", "o"), "cuda": ("#D55E00", "s")}
+        return None
+    platforms = {"cpu": ("#0072B2", "o", "left"), "cuda": ("#D55E00", "s", "right")}
     rows = {"evaluation_seconds": "an evaluation, seconds", "fit_bytes": "memory of the fit, bytes"}
     with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(2, 3, figsize=(7.2, 4.6), layout="constrained", sharex="col")
+        figure, grid = plt.subplots(2, 3, figsize=(7.2, 4.6), layout="constrained", sharex="col", sharey="row")
         for line, (what, ylabel) in zip(grid, rows.items(), strict=True):
             for axes, sweep in zip(line, "NDM", strict=True):
-                for platform, (color, marker) in platforms.items():
+                for platform, (color, marker, side) in platforms.items():
                     of = [row for row in points if row["platform"] == platform]
-                    _draw_sweep(axes, of, sweep, what, color, marker)
+                    _draw_sweep(axes, of, sweep, what, color, marker, side)
                 axes.set_xscale("log")
                 axes.set_yscale("log")
                 axes.grid(which="major", color="0.92", linewidth=0.6)
@@ -200,12 +165,10 @@ def plot_scaling(records: Records, path: Path) -> bool:
             if sweep != "N" and columns:
                 axes.set_xticks(sorted(set(columns)), [f"{column:g}" for column in sorted(set(columns))])
                 axes.minorticks_off()
-        figure.savefig(path, dpi=200)
-        plt.close(figure)
-    return True
+    return figure
 
 
-def _draw_sweep(axes: Axes, points: list[dict], sweep: str, what: str, color: str, marker: str) -> None:
+def _draw_sweep(axes: Axes, points: list[dict], sweep: str, what: str, color: str, marker: str, side: str) -> None:
     column = "NDM".index(sweep)
     pairs = [(row["shape"][column], row[what]) for row in points if row["sweep"] == sweep and row[what]]
     if not pairs:
@@ -214,4 +177,4 @@ def _draw_sweep(axes: Axes, points: list[dict], sweep: str, what: str, color: st
     axes.plot(x, y, marker=marker, color=color, markersize=4, linewidth=1.2)
     exponent = slope(points, sweep, what)
     if exponent is not None:
-        axes.annotate(f"exponent {exponent:.2f}", (0.05, 0.9), xycoords="axes fraction", color=color, fontsize=8)
+        axes.set_title(f"exponent {exponent:.2f}", loc=side, color=color, fontsize=8)
