@@ -93,7 +93,7 @@ def test_formulas_of_docstrings_are_escaped_and_markup_is_not():
         "c_",
     ]
     plain.escape_prose(None, "class", "name", None, None, lines)
-    assert lines[0] == r"1/2 \|y_n\|^2 and cost\_, as in ``np.load(file,"
+    assert lines[0] == r"1/2 \|y_n\|^2 and loss\_, as in ``np.load(file,"
     assert lines[1] == "mode_)`` of *The Notes*."
     assert lines[2] == r"h\. The slope::"
     assert lines[4:] == ["    a_ * |b|", "", ">>> a_ | b_", "c_"]
