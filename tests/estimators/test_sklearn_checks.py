@@ -1,11 +1,16 @@
-"""scikit-learn's own checks of the estimators: at the defaults, and of linear models.
+"""scikit-learn's own checks of the estimators at the defaults.
 
-At the defaults none fails, but for those that fit an autoencoder with logistic outputs to data outside [0, 1]: these
-fail, each for that reason. With linear outputs they pass.
+None fails, but for those that fit an autoencoder with logistic outputs to data outside [0, 1]: these fail, each for
+that reason, and pass with linear outputs.
 """
 
 import pytest
-from sklearn.utils.estimator_checks import check_transformer_preserve_dtypes, parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_sample_weight_equivalence_on_dense_data,
+    check_transformer_preserve_dtypes,
+    estimator_checks_generator,
+    parametrize_with_checks,
+)
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
 
@@ -67,14 +72,38 @@ def chain(error):
         error = error.__cause__ or error.__context__
 
 
-@parametrize_with_checks([SparseAutoencoder(output_activation="identity")])
-def test_with_linear_outputs_every_check_of_an_autoencoder_passes(estimator, check):
-    check(estimator)
+def those_outside(estimator):
+    """The checks that an autoencoder with logistic outputs fails."""
+    return [
+        pytest.param(check, id=check.func.__name__)
+        for _, check in estimator_checks_generator(estimator)
+        if check.func.__name__ in OUTSIDE
+    ]
+
+
+@pytest.mark.parametrize("check", those_outside(SparseAutoencoder()))
+def test_with_linear_outputs_these_pass_too(check):
+    check(SparseAutoencoder(output_activation="identity"))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [MultivariateNormalRegressor(()), NoisyLabelClassifier((), epsilon=0.05)],
+    ids=["regressor", "classifier"],
+)
+def test_weights_are_repetitions_without_hidden_layers_too(estimator):
+    check_sample_weight_equivalence_on_dense_data(type(estimator).__name__, estimator)
 
 
 @pytest.mark.exhaustive
-@parametrize_with_checks([MultivariateNormalRegressor(()), NoisyLabelClassifier((), epsilon=0.05)])
-def test_without_hidden_layers_every_check_passes(estimator, check):
+@parametrize_with_checks(
+    [
+        SparseAutoencoder(output_activation="identity"),
+        MultivariateNormalRegressor(()),
+        NoisyLabelClassifier((), epsilon=0.05),
+    ]
+)
+def test_with_linear_outputs_or_without_hidden_layers_every_check_passes(estimator, check):
     check(estimator)
 
 
@@ -84,8 +113,6 @@ def test_float64_is_kept_where_it_is_asked_for():
 
 def test_the_checks_that_fail_are_checks():
     """A name that no check has would expect nothing."""
-    from sklearn.utils.estimator_checks import estimator_checks_generator
-
     names = {check.func.__name__ for _, check in estimator_checks_generator(SparseAutoencoder())}
     assert names >= OUTSIDE
     assert len(names - OUTSIDE) > 15
