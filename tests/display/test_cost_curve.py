@@ -1,4 +1,4 @@
-"""Cost curves: every value where it belongs, whatever the history holds."""
+"""Cost curves: every value is drawn at its place, for any history."""
 
 import warnings
 
@@ -37,7 +37,7 @@ def no_warnings():
 
 
 def drawn(ax):
-    """Lines by the first line of their labels in the legend."""
+    """Return the lines by their labels in the legend."""
     ax.figure.figure.canvas.draw()
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     return dict(zip(texts, ax.lines, strict=True))
