@@ -58,7 +58,7 @@ def test_an_unknown_category_counts_as_none_and_is_said(frame, regress, predict)
     assert regress(frame).exit_code == 0
     rows = pd.DataFrame({"x": 0.0, "code": "2", "answer": ["no", "yes", "perhaps", None]})
     result, predicted = predict(rows)
-    assert "answer: 'perhaps' (rows: 1), unknown from the training, counts as no category" in result.stderr
+    assert "answer: 'perhaps' (rows: 1) did not occur in training, counts as no category" in result.stderr
     no, yes, perhaps, missing = predicted.y
     assert yes - no == pytest.approx(1, abs=0.1)
     # Without its indicator a category adds nothing. Weight decay makes those of two categories +a and -a.
@@ -88,7 +88,10 @@ def test_an_unused_category_is_no_class(run, tmp_path):
 
 def test_an_input_that_determines_the_target_is_a_warning(frame, regress):
     result = regress(frame.assign(total=2 * frame.y + 1))
-    assert "Warning: the input 'total' alone determines 'y': if it is not known before 'y' is, leave" in result.stderr
+    assert (
+        "Warning: the input 'total' alone determines 'y': leave it out unless it is known before 'y' (--ignore total)"
+        in result.stderr
+    )
     assert "Warning: the input" not in regress(frame).stderr
 
 
@@ -103,9 +106,9 @@ def test_columns_are_in_the_metrics(frame, regress, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x": "tall"}, "the column 'x' holds 'tall', which is no number, first in row 0"),
+        ({"x": "tall"}, "the column 'x' holds 'tall', which is not a number, first in row 0"),
         ({"x": np.inf}, "the column 'x' holds infinity, first in row 0"),
-        ({"x": "1,5"}, "the column 'x' holds '1,5', which is no number"),
+        ({"x": "1,5"}, "the column 'x' holds '1,5', which is not a number"),
     ],
 )
 def test_what_cannot_be_predicted_names_its_column(frame, regress, predict, change, message):
@@ -133,7 +136,7 @@ def test_the_format_of_a_text_table(frame, regress, run, tmp_path):
     assert "try --sep ';'" in result.stderr
     result = run(*table, "--sep", ";")
     assert "the column 'y' seems to hold numbers in another format" in result.stderr
-    assert "give --decimal ','\n" in result.stderr
+    assert "use --decimal ','\n" in result.stderr
     result = run(*table, "--sep", ";", "--decimal", ",", "--encoding", "cp1252")
     assert result.exit_code == 0, result.output
     metrics = json.loads((tmp_path / "europe" / "metrics.json").read_text())
