@@ -1,4 +1,4 @@
-"""Rows are shown as pictures, as bars with names, or as curves, each as what is known of them."""
+"""Rows are shown as images, as bars with names, or as curves, depending on what is known about them."""
 
 import re
 from base64 import b64decode
@@ -29,7 +29,7 @@ def content(uri):
 
 
 def drawn(uri):
-    """The elements of a chart."""
+    """Parse the elements of a chart."""
     return ElementTree.fromstring(content(uri))
 
 
@@ -56,7 +56,7 @@ def filters_of(page):
         (None, (4, 16), PictureView),
         (None, None, CurveView),  # 64 numbers may be sound
         ([f"pixel {k}" for k in range(64)], None, BarView),
-        ([f"pixel {k}" for k in range(64)], [8, 8], PictureView),  # it was asked for
+        ([f"pixel {k}" for k in range(64)], [8, 8], PictureView),  # a given shape takes precedence
     ],
 )
 def test_rows_are_what_is_known_of_them(names, image_shape, view):
@@ -168,7 +168,7 @@ def test_rows_of_a_table_are_in_standard_deviations():
 
 
 def points(path):
-    """Strokes of a path, each of (x, y)."""
+    """Return the strokes of a path, each an array of (x, y)."""
     strokes = [stroke for stroke in path.get("d").split("M") if stroke]
     return [np.array([[float(n) for n in point.split()] for point in stroke.split("L")]) for stroke in strokes]
 

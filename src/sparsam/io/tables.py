@@ -164,7 +164,7 @@ def _read_column(values: pd.Series, form: CsvFormat) -> pd.Series:
 
 
 def _is_data(header: list[str], form: CsvFormat) -> bool:
-    """Return whether a first line is data: numbers, other than column numbers from 0 or three or more years in a row."""
+    """Return whether a first line is data: numbers, but not column numbers from 0 or a run of three or more years."""
     numbers = numbers_in(pd.Series(header), form)
     consecutive = len(header) > 1 and bool((np.diff(numbers) == 1).all())
     return bool(numbers.notna().all()) and not (consecutive and (numbers[0] == 0 or len(header) > 2))
