@@ -1,4 +1,4 @@
-"""``sparsam check``, ``show``, ``encode``, and what all commands share."""
+"""``sparsam check``, ``show``, ``encode``, and the common behavior of all commands."""
 
 import subprocess
 import sys

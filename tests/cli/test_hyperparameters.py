@@ -1,4 +1,4 @@
-"""Options made from the estimators' signatures and docstrings."""
+"""Options are made from the estimators' signatures and docstrings."""
 
 import inspect
 import re
@@ -158,7 +158,7 @@ class Fake(Base):
 
 @pytest.fixture
 def sources(monkeypatch):
-    """Sources that stand in for files, by class."""
+    """Replace the source of a class by the text in a dictionary."""
     sources, of_file = {"Fake": FAKE}, estimator_source._source
     monkeypatch.setitem(MODULES, "Fake", "fake")
     monkeypatch.setattr(estimator_source, "_source", lambda name: sources.get(name) or of_file(name))
@@ -222,7 +222,7 @@ def test_help_is_the_first_sentence_of_the_docstring(fake_command):
     ("old", "new", "message"),
     [
         ("limit : float", "limits : float", "does not describe limit"),
-        ("limit: float | None", "limit: Mesh | None", "limit: Mesh | None cannot be given on a command line"),
+        ("limit: float | None", "limit: Mesh | None", "limit: Mesh | None cannot be the type of an option"),
         ("-> None:", ":", "expected a class Fake"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Tables as people have them: what a command decides about them is said, and what it cannot decide is refused."""
+"""Real-world tables: a command reports what it decides about them, and refuses what it cannot decide."""
 
 import json
 import re
@@ -14,7 +14,7 @@ FAST = ("--max-iter", 30, "--hidden-layer-sizes", 0, "--no-early-stopping", "--c
 
 @pytest.fixture
 def frame():
-    """Codes that are text and numbers, an answer of two values, a target that both determine with noise."""
+    """Return a table with codes that are text and numbers, a binary answer, and a target that depends on both."""
     rng = np.random.default_rng(0)
     n = 120
     code, answer, x = rng.choice(["A", "01", "2"], n), rng.choice(["no", "yes"], n), rng.normal(size=n)
@@ -119,7 +119,7 @@ def test_what_cannot_be_predicted_names_its_column(frame, regress, predict, chan
 
 
 def test_a_mark_of_a_missing_value_is_one(frame, regress, predict):
-    """As is common in public tables."""
+    """Such marks are common in public tables."""
     marked = frame.assign(x=frame.x.astype(object).where(frame.index % 10 > 0, "?"))
     result = regress(marked)
     assert re.search(r"^  x: numeric; \d+ missing, imputed by the median", result.stderr, re.MULTILINE)

@@ -15,7 +15,7 @@ FAST = ("--max-iter", 30, "--hidden-layer-sizes", 4, "--no-early-stopping")
 
 @pytest.fixture(scope="module")
 def table():
-    """A raw table: numbers, gaps, a category, a constant, a date, names, two targets with gaps and a label."""
+    """Return a raw table: numbers, missing values, a category, a constant, names, two targets and a label."""
     rng = np.random.default_rng(0)
     n = 200
     x = rng.normal(size=n)

@@ -1,4 +1,4 @@
-"""The application: its commands, ``--version``, and what an error looks like."""
+"""The application: its commands, ``--version``, and the reporting of errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sparsam.cli.sweep import sweep
 
 app = typer.Typer(
     help="Neural networks as probability models, trained until the gradient vanishes, every gradient verified.",
-    epilog="Example: [bold]sparsam learn[/bold] learns 25 edge filters from photographs that come along.",
+    epilog="Example: [bold]sparsam learn[/bold] learns 25 edge filters from built-in photographs.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
