@@ -1,4 +1,4 @@
-"""The plots: J against wall time, and growth with N, D and M."""
+"""Plot J against wall time, and the scaling with N, D and M."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.report.summaries import Summary, fastest, summaries
 
 __all__ = ["plot_race", "plot_scaling"]
 
-# Okabe and Ito's colors, which the colorblind tell apart; one a family, dashes for the family's second member.
+# Okabe and Ito's colors, which color-blind readers can distinguish; one per family, dashes for its second member.
 FAMILIES = {
     "sparsam": "#D55E00",
     "NumPy": "#000000",
@@ -36,13 +36,13 @@ STYLE = {
     "axes.linewidth": 0.8,
     "svg.hashsalt": "sparsam",
 }
-FLOOR_SHARE = 2e-5  # of J: how far below the lowest J found the plot's zero lies
+FLOOR_SHARE = 2e-5  # relative distance of the plot's zero below the lowest J
 
 
 def plot_race(records: Records, section: str, path: Path) -> bool:
-    """Draw J against seconds, one curve a system: its run of median time, the others thin.
+    """Plot J against seconds: for each system the run of median time, and the others as thin lines.
 
-    Return whether there is any.
+    Return whether there is a curve.
     """
     shown = _best_of_settings([summary for summary in summaries(records, section) if _drawable(summary)])
     if not shown:
@@ -57,7 +57,7 @@ def plot_race(records: Records, section: str, path: Path) -> bool:
             for seed, run in summary.runs.items():
                 seconds, _, J = np.array(run["curve"]).T
                 chosen = seed == typical
-                # A system shows nothing before its first evaluation is done; the last J holds to the end of the run.
+                # A curve starts after the first evaluation; the last J is extended to the end of the run.
                 seconds, J = np.append(seconds, run["seconds"]), np.append(J, J[-1])
                 axes.plot(
                     seconds,
@@ -86,7 +86,7 @@ def _drawable(summary: Summary) -> bool:
 
 
 def _best_of_settings(all_: list[Summary]) -> list[Summary]:
-    """Keep of systems that differ in m or threads alone the fastest; where none counts, the one with the lowest J."""
+    """Keep the fastest of the systems that differ only in m or threads; without any time, that of the lowest J."""
     groups: dict[str, list[Summary]] = {}
     for summary in all_:
         name = "reference" if summary.role == "reference" else re.sub(r", \d threads?$", "", summary.label)
@@ -126,7 +126,7 @@ def _draw_target(axes: Axes, target: float | None, zero: float) -> None:
 
 
 def _frame(axes: Axes, section: str, zero: float, lowest: float) -> None:
-    axes.xaxis.tick_top()  # the names stand below
+    axes.xaxis.tick_top()  # the names are below
     axes.xaxis.set_label_position("top")
     axes.spines[["top", "bottom"]].set_visible(True)
     axes.spines["bottom"].set_color("0.8")
@@ -145,7 +145,7 @@ def _frame(axes: Axes, section: str, zero: float, lowest: float) -> None:
 
 
 def _label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
-    """Write each system's name below the plot, in the order of their ends, with a line to its end: none cross."""
+    """Write the names of the systems below the plot, in the order of their ends, so that no lines to them cross."""
     ends.sort()
     places = axes.transAxes.inverted().transform(axes.transData.transform([end[:2] for end in ends]))[:, 0]
     gap = min(0.075, 1 / len(ends))
@@ -177,7 +177,7 @@ def _label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
 
 
 def plot_scaling(records: Records, path: Path) -> bool:
-    """Draw time and memory against N, D and M, with the fitted exponents; return whether there is anything."""
+    """Plot time and memory against N, D and M, with the fitted exponents; return whether there are points."""
     points = records.of("scaling")
     if not points:
         return False
@@ -188,8 +188,8 @@ def plot_scaling(records: Records, path: Path) -> bool:
         for line, (what, ylabel) in zip(grid, rows.items(), strict=True):
             for axes, sweep in zip(line, "NDM", strict=True):
                 for platform, (color, marker) in platforms.items():
-                    of = [row for row in points if row["platform"] == platform]
-                    _draw_sweep(axes, of, sweep, what, color, marker)
+                    rows_of_platform = [row for row in points if row["platform"] == platform]
+                    _draw_sweep(axes, rows_of_platform, sweep, what, color, marker)
                 axes.set_xscale("log")
                 axes.set_yscale("log")
                 axes.grid(which="major", color="0.92", linewidth=0.6)
