@@ -26,6 +26,12 @@ def test_help_names_every_command_and_each_has_an_example(run):
         assert f"sparsam {command}" in page.output.split("Example:")[1]
 
 
+def test_paragraphs_of_help_are_wrapped_to_the_terminal(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert "minimizes squared error + weight" in run("learn", "--help").output
+    assert "decay + KL sparsity (CS294A) until the gradient vanishes" in run("learn", "--help").output
+
+
 def test_version_is_the_installed_one(run):
     from importlib.metadata import version
 

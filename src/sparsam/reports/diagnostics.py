@@ -54,9 +54,7 @@ UNIT_TROUBLES = {
 def diagnose_training(network: Any, weak: WeakFit | None = None) -> Finding:
     """Report whether the training reached a useful minimum, and if not, a remedy."""
     reason = STOP_REASONS[network.stop_reason_]
-    where = (
-        f"after {network.n_iter_} iterations, where no component of the gradient exceeds {network.gradient_norm_:.1e}"
-    )
+    where = f"after {network.n_iter_} iterations, with {network.gradient_norm_:.1e} as the gradient's largest component"
     if network.stop_reason_ == "converged" and weak is not None:
         return Finding("warning", f"The training has converged {where}, to weights of little use. {weak.text}")
     if network.stop_reason_ == "converged":
@@ -64,15 +62,14 @@ def diagnose_training(network: Any, weak: WeakFit | None = None) -> Finding:
     if network.stop_reason_ == "held_out":
         return Finding(
             "note",
-            f"The training stopped early, {where.replace('where', 'with weights at which')}: {reason}. This is "
-            "intended, but it is not a minimum of J.",
+            f"The training stopped early {where}: {reason}. This is intended, but it is not a minimum of J.",
         )
     remedy = REMEDIES.get(network.stop_reason_, "")
     if network.stop_reason_ in ("max_iter", "time_budget") and not still_descends(*_descent(network)):
         remedy = NO_MORE_ITERATIONS
     return Finding(
         "warning",
-        f"The training has not converged: {reason} ({where}, and tol is {network.tol:g}). "
+        f"The training has not converged: {reason} ({where}; tol is {network.tol:g}). "
         f"{remedy}{'' if weak is None else f' {weak.text}'}".strip(),
     )
 
