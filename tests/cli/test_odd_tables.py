@@ -61,7 +61,7 @@ def test_an_unknown_category_counts_as_none_and_is_said(frame, regress, predict)
     assert "answer: 'perhaps' (rows: 1) did not occur in training, counts as no category" in result.stderr
     no, yes, perhaps, missing = predicted.y
     assert yes - no == pytest.approx(1, abs=0.1)
-    # Without its indicator a category adds nothing. Weight decay makes those of two categories +a and -a.
+    # A category without an indicator adds nothing. Weight decay makes the weights of two indicators +a and -a.
     assert perhaps == pytest.approx((no + yes) / 2, abs=0.02)
     assert missing == perhaps
 

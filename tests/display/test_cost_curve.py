@@ -52,7 +52,7 @@ def test_every_term_is_drawn_against_x(history, x, kind):
     names = ["$J$", "squared error", "weight decay", "sparsity"]
     assert [label.split("\n")[0] for label in lines] == names
     for line, column in zip(ax.lines, ["J", "squared_error", "weight_decay", "sparsity"], strict=True):
-        assert_array_equal(line.get_xdata(), history[x])  # which begins with 0
+        assert_array_equal(line.get_xdata(), history[x])  # starts at 0
         assert_array_equal(line.get_ydata(), history[column])
     assert ax.get_yscale() == "log"
     assert {"iteration": "iteration", "evaluations": "evaluations", "seconds": "time / s"}[x] in ax.get_xlabel()

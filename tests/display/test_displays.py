@@ -207,7 +207,7 @@ NETWORK = Fitted(coefs_=[np.ones((3, 2))], transform=None, predict=None)  # on t
     [
         ((PCA(3), LogisticRegression()), "pipe[:-1]", "PCA"),
         ((PCA(3), StandardScaler(), LogisticRegression()), "pipe[:-2]", "PCA"),
-        ((StandardScaler(), PCA(3), NETWORK), "pipe[:-1]", "PCA"),  # its weights are not of the pixels
+        ((StandardScaler(), PCA(3), NETWORK), "pipe[:-1]", "PCA"),  # its weights are not those of pixels
     ],
 )
 @pytest.mark.parametrize("search", [False, True])

@@ -247,7 +247,7 @@ def test_all_that_draw_mosaics_have_the_same_parameters_and_defaults():
     )
     for name, parameter in mosaic.items():
         assert filters[name].default == parameter.default
-        if name not in ("A", "normalize_each"):  # to scale each by itself would make them incomparable
+        if name not in ("A", "normalize_each"):  # scaled separately, they could not be compared
             assert reconstructions[name].default == parameter.default
 
 
@@ -269,7 +269,7 @@ def rows_of(image, n_columns, height, width, border_width=1):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 23), st.integers(1, 6), st.integers(1, 6), st.integers(0, 2), st.none() | st.integers(1, 7))
 def test_originals_stand_above_their_reconstructions(n_patches, height, width, border_width, n_columns):
-    # Each patch has the gray of its number, its reconstruction one more.
+    # The gray level of a patch is given by its number; its reconstruction is one level brighter.
     gray = np.arange(n_patches) * 10
     shape = (n_patches, height, width)
     patches = np.broadcast_to(gray[:, np.newaxis, np.newaxis], shape) / 255

@@ -166,7 +166,7 @@ def test_normalization_follows_its_formula(shape, each, seed):
         expected[part] = (1 + centered / np.max(np.abs(centered))) / 2
     actual = filter_mosaic(A, normalize_each=each)
     raw = filter_mosaic(expected, **RAW)
-    # A value on the very edge of two grays may be rounded to either.
+    # A value halfway between two gray levels may be rounded to either.
     assert np.abs(actual.astype(int) - raw).max() <= 1
     assert np.mean(actual != raw) < 0.05
 

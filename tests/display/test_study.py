@@ -104,7 +104,7 @@ def test_a_weak_fit_has_no_quality_and_the_page_says_why(draw):
     words = [text.get_text() for text in draw(table, filters, axes).texts]
     assert f"\N{EN DASH}  \N{MIDDLE DOT}  {table.held_out_error[0]:.3g}" in words
     assert "not counted, for the network explains under 1 % of the variance" in " ".join(words)
-    table["quality"], table["weakness"] = np.nan, "uninformative"  # and where no setting has one
+    table["quality"], table["weakness"] = np.nan, "uninformative"  # no setting has a quality
     assert "not counted, for the network" in " ".join(text.get_text() for text in draw(table, filters, axes).texts)
 
 

@@ -132,7 +132,7 @@ def test_targets_in_another_format_are_named_too():
 
 
 def test_a_counter_of_rows_is_dropped_if_it_has_no_name():
-    counter = np.delete(np.arange(10), 4)  # a row left out
+    counter = np.delete(np.arange(10), 4)  # without one row
     typed, dropped = typed_columns(pd.DataFrame({"Unnamed: 0": counter, "Unnamed: 3": counter[::-1], "id": counter}))
     assert list(typed) == ["Unnamed: 3", "id"]
     assert [str(column) for column in dropped] == ["Unnamed: 0: dropped; a row counter without a name"]

@@ -160,7 +160,7 @@ def test_hyperparameters_added_since_have_the_value_of_the_old_behavior(tmp_path
         load(path)
     changed("SparseAutoencoder", added={"polish": True})
     assert load(path).polish is True
-    assert load(FOLDER / "autoencoder-float32.safetensors").polish is False  # which has one
+    assert load(FOLDER / "autoencoder-float32.safetensors").polish is False  # the file has this parameter
 
 
 def test_renamed_hyperparameters_keep_their_value(tmp_path, changed):
@@ -182,7 +182,7 @@ def test_hyperparameters_of_pipelines_are_brought_up_to_date(unpacked, tmp_path,
     del attributes["polish"]
     attributes["weight_decay"] = attributes.pop("alpha")
     content = {"format": FORMAT, "pipeline": fitted.pipeline, "inputs": fitted.inputs, "targets": fitted.targets}
-    (tmp_path / "older.skops").write_bytes(skops.io.dumps(content))  # which `save_pipeline` would refuse
+    (tmp_path / "older.skops").write_bytes(skops.io.dumps(content))  # `save_pipeline` would refuse it
     with pytest.raises(ValueError, match="its content is not what sparsam writes"):
         load_pipeline(tmp_path / "older.skops")
     changed("MultivariateNormalRegressor", added={"polish": False}, renamed={"weight_decay": "alpha"})

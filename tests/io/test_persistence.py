@@ -93,7 +93,7 @@ def test_what_json_cannot_hold_comes_back_as_none(build, X, path):
     assert loaded.random_state is None
     assert loaded.callback is None
     assert_same(loaded, model, apart_from=("random_state", "callback"))
-    assert model.callback is not None  # the model itself stays as it was
+    assert model.callback is not None  # saving does not change the model
 
 
 def test_numbers_of_numpy_come_back_as_numbers(build, X, path):
@@ -143,7 +143,7 @@ def test_another_process_loads_the_same_model(path, model):
     assert output == model.transform(np.full((2, 6), 0.25)).tobytes()
 
 
-# What save refuses
+# Models that save refuses
 
 
 def test_unfitted_models_are_not_saved(build, path):

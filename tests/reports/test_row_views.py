@@ -99,12 +99,12 @@ def test_a_table_s_features_are_bars_with_their_names(pages, named, contents):
     X, pipeline = named
     page = contents(pages["named"])
     charts = [a["src"] for a in page.all("img") if a["src"].startswith("data:image/svg+xml")]
-    for j in range(2):  # each has a small one and a large one
+    for j in range(2):  # each unit has a small and a large chart
         weights = pipeline[-1].components_[j]
         (large,) = [uri for uri in charts if texts(uri)[1::2] == [signed(w) for w in weights]]
         names = texts(large)[::2]
         assert [names[0], names[1], names[3]] == ["height / m", "weight / kg", "noise"]
-        assert names[2].startswith("<script>alert(1)")  # as text, of a chart that runs nothing
+        assert names[2].startswith("<script>alert(1)")  # as text, in a chart without scripts
     strongest = int(np.abs(pipeline[-1].components_[0]).argmax())
     words = f"Filter of unit 0: {list(X)[strongest]} {pipeline[-1].components_[0, strongest]:+.2g}, "
     assert any(a["alt"].startswith(words) for a in page.all("img"))

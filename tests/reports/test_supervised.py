@@ -30,7 +30,7 @@ def test_the_time_of_a_fit_counts_the_trainings_before_the_last(kind, measured, 
     else:
         model, Y = NoisyLabelClassifier((), max_iter=3, random_state=0).fit(X, Y[:, 0] > 0), Y[:, 0] > 0
     before_the_last = next(spent) - 100
-    assert before_the_last > 100  # there were others
+    assert before_the_last > 100  # there were trainings before
     assert before_the_last <= model.history_["seconds"].iloc[0] <= model.history_["seconds"].iloc[-1]
     assert (
         f"time to these weights {model.history_['seconds'].iloc[-1]:.1f} s"

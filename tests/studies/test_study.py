@@ -163,7 +163,7 @@ def test_a_long_group_says_how_far_it_is(monkeypatch):
     parameter_study(MODEL.set_params(callback=None), {"beta": [0.5, 1.0], "max_iter": [2, 3]}, X, progress=lines.append)
     counts = [int(line.removesuffix(" of 4 settings are done")) for line in lines[:-1]]
     assert len(counts) == 4
-    assert sorted(counts) == counts  # two threads may be done at once
+    assert sorted(counts) == counts  # two threads may finish together
     assert counts[-1] == 4
     assert lines[-1].startswith("group 1 of 1")
 

@@ -85,9 +85,8 @@ def _entries(docstring: str) -> dict[str, tuple[str, str]]:
     """Map each name in the section Parameters to its type and description."""
     rest = f"{docstring}\n".partition("\nParameters\n----------\n")[2]
     section = re.split(r"^\w+\n---", rest, maxsplit=1, flags=re.MULTILINE)[0]
-    headers_and_texts = (
-        r"((?:^\S.*,\n)*^\S.*\n)((?:^(?: .*)?\n)*)"  # a header that ends with a comma continues on the next line
-    )
+    # A header that ends with a comma continues on the next line.
+    headers_and_texts = r"((?:^\S.*,\n)*^\S.*\n)((?:^(?: .*)?\n)*)"
     entries: dict[str, tuple[str, str]] = {}
     for header, text in re.findall(headers_and_texts, section, re.MULTILINE):
         names, _, kind = header.partition(" : ")
