@@ -4,10 +4,13 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from sparsam.cli.console import warnings_shown
 
 FAST = ("--max-iter", 30, "--hidden-layer-sizes", 0, "--no-early-stopping", "--cv", 0)
 
@@ -146,9 +149,18 @@ def test_the_format_of_a_text_table(frame, regress, run, tmp_path):
     assert "is another table" not in (tmp_path / "europe" / "report.html").read_text()
 
 
-def test_warnings_of_the_library_are_printed_once(frame, regress):
+def test_warnings_of_the_library_are_printed_once(capsys):
+    with warnings_shown():
+        for _ in range(2):
+            warnings.warn("extreme values", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == "Warning: extreme values\n"
+
+
+def test_a_training_cut_short_is_advised_in_options_of_the_command(frame, regress):
     result = regress(frame.assign(y=1e30 * frame.y), "--max-iter", 1)
-    assert result.stderr.count("Warning: ") == 1
+    assert result.stderr.count("Not converged: increase --max-iter\n") == 1
+    assert "Warning: " not in result.stderr
+    assert "warm_start" not in result.stderr
 
 
 MISSING = {
