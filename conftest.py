@@ -1,4 +1,4 @@
-"""Settings of every test, doctests included."""
+"""Settings for all tests and doctests."""
 
 import math
 import os
@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-# No windows; before Matplotlib is imported for the first time.
+# No windows; this must be set before Matplotlib is first imported.
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 MAPS = Path("/proc/self/maps")
-MOST_MAPS = 25_000  # of 65,530 that Linux grants a process; every compiled program takes a few, and then it crashes
+MOST_MAPS = 25_000  # a process crashes at Linux's limit of 65,530; every compiled program uses a few
 LARGEST_CACHE = 2**30  # bytes of compiled programs that are kept
 tests_done = count(1)
 
 
-collect_ignore_glob = ["docs/*.py", "docs/_build/*"]  # Sphinx's, and scripts that it runs
+collect_ignore_glob = ["docs/*.py", "docs/_build/*"]  # built by Sphinx, and scripts that it runs
 
 
 def pytest_addoption(parser):
@@ -34,15 +34,15 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Prepare the session, and each of its workers."""
     choose_hypothesis_profile(config.getoption("exhaustive"))
-    if not hasattr(config, "workerinput"):  # a worker has the environment of the process that started it
+    if not hasattr(config, "workerinput"):  # a worker inherits the environment of the process that started it
         share_compiled_programs(config)
 
 
 def choose_hypothesis_profile(exhaustive):
     """Search at random in an exhaustive run; otherwise try few examples, the same every time.
 
-    Some bounds are acceptance figures: an unlucky cancellation should fail nobody who has changed something else. Nor
-    should a busy machine: there are no deadlines.
+    Some bounds are acceptance figures, and an unlucky cancellation should not fail the test of another change. A busy
+    machine should not either: there are no deadlines.
     """
     try:
         from hypothesis import settings
@@ -58,13 +58,13 @@ def share_compiled_programs(config):
     folder = config.cache.mkdir("compiled")
     if sum(file.stat().st_size for file in folder.iterdir()) > LARGEST_CACHE:
         shutil.rmtree(folder)
-    # The key is the program itself, with its options, devices and versions: who finds it would compile the same.
+    # The key is the program with its options, devices and versions, so a program from the cache is the same.
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
 
 
 def pytest_collection_modifyitems(config, items):
-    """Count examples, programs of their own each, among the slow tests; leave the exhaustive ones out unless asked."""
+    """Mark doctests, which compile their own programs, as slow; leave exhaustive tests out unless asked for."""
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker(pytest.mark.slow)
@@ -82,19 +82,19 @@ def reduction(request):
 
 @pytest.fixture(autouse=True)
 def the_same_weights_every_time():
-    """Estimators without a random_state draw from NumPy's own generator: here from a beginning that no test names."""
+    """Seed NumPy's global generator, from which estimators without a random_state draw."""
     np.random.seed(20)  # noqa: NPY002
 
 
 @pytest.fixture(autouse=True)
 def no_fit_was_interrupted_a_moment_ago(monkeypatch):
-    """Ctrl-C of one test is not the second one of another."""
+    """Forget Ctrl-C of earlier tests, so that the next one does not count as the second."""
     monkeypatch.setattr("sparsam._utils.stop_signals.interrupts.last", -math.inf)
 
 
 @pytest.fixture(autouse=True)
 def no_more_programs_than_a_process_may_hold():
-    """Forget compiled programs in time; a suite makes more than any user."""
+    """Clear compiled programs before a process has too many; a test suite makes more than any user."""
     yield
     if next(tests_done) % 16 == 0 and MAPS.exists():
         with MAPS.open("rb") as lines:

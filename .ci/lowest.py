@@ -1,4 +1,4 @@
-"""Print the lowest versions that pyproject.toml names as constraints for pip: `name>=version` is `name==version`."""
+"""Print the lowest versions in pyproject.toml as constraints for pip: `name>=version` becomes `name==version`."""
 
 import re
 import tomllib

@@ -1,1 +1,1 @@
-"""The benchmarks of sparsam: ``python -m benchmarks``; see README.md beside this file."""
+"""Benchmarks of sparsam: ``python -m benchmarks``; see README.md in this folder."""

@@ -26,26 +26,26 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 @app.command()
 def main(
     sections: Annotated[
-        str, typer.Option(help=f"Which sections, with commas between them: {', '.join(SECTIONS)}; or tuning.")
+        str, typer.Option(help=f"Sections to run, comma-separated: {', '.join(SECTIONS)}; or tuning.")
     ] = ",".join(SECTIONS),
-    seeds: Annotated[int, typer.Option(min=1, help="How many initial weights the jobs are run from.")] = 5,
-    cores: Annotated[int, typer.Option(min=1, help="Cores, and threads, that everything may use.")] = 2,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of initial weights for each job.")] = 5,
+    cores: Annotated[int, typer.Option(min=1, help="Cores and threads that all systems may use.")] = 2,
     out: Annotated[
         Path | None, typer.Option(help="Folder of results.jsonl, RESULTS.md and the plots.", show_default="benchmarks/")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Tiny budgets, into benchmarks/quick/: does everything run?")
+        bool, typer.Option("--quick", help="Tiny budgets, written to benchmarks/quick/, to test that everything runs.")
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget the sections' earlier records; otherwise what is there is kept.")
+        bool, typer.Option("--fresh", help="Delete earlier records of the sections and measure again.")
     ] = False,
     render_only: Annotated[
-        bool, typer.Option("--render-only", help="Write RESULTS.md and the plots from the records, measure nothing.")
+        bool, typer.Option("--render-only", help="Write RESULTS.md and the plots from the records; measure nothing.")
     ] = False,
 ) -> None:
-    """Run every system side by side, in turns, and write RESULTS.md with its plots.
+    """Run all systems in turns, and write RESULTS.md with its plots.
 
-    What was measured is kept in results.jsonl: a benchmark that was interrupted goes on where it stopped.
+    Measurements are saved in results.jsonl; an interrupted benchmark continues where it stopped.
     """
     wanted = [section.strip() for section in sections.split(",")]
     if unknown := set(wanted) - {*SECTIONS, "tuning"}:
@@ -70,7 +70,7 @@ def measure(records: Records, sections: list[str], seeds: list[int], cores: int,
     about = machine.describe(used)
     check_same_machine(records, about, quick)
     for section in sections:
-        # The load is of interest when a section begins; the same key again replaces the record.
+        # Record the load at the start of each section; a record with the same key is replaced.
         records.add(f"machine/{section}", section="machine", quick=quick, tol=TOL, of=section, **machine.describe(used))
         with tempfile.TemporaryDirectory() as folder:
             run_section(records, section, seeds, len(used), quick, Path(folder))
@@ -100,15 +100,15 @@ def run_section(records: Records, section: str, seeds: list[int], cores: int, qu
 
 
 def run_race(records: Records, section: str, seeds: list[int], cores: int, quick: bool, folder: Path) -> None:
-    """Run a job's race, or the tuning of the peers on the notes' job."""
+    """Run the race of a job, or the tuning of the peers on the notes' job."""
     problem = problems.load("notes" if section == "tuning" else section, quick)
     if not problems.available(problem):
-        say(f"{section}: its data is not there, see SPARSAM_DATA in README.md")
+        say(f"{section}: its data is missing, see SPARSAM_DATA in README.md")
         return
     specs: tuple[Spec, ...] = TUNING if section == "tuning" else RACES[section]
     if section == "tuning":
         seeds = [TUNING_SEED]
-    if section == "mnist":  # where the reference program takes minutes: its best thread count alone
+    if section == "mnist":  # the reference program takes minutes here, so use only its best thread count
         threads, _ = best_reference(records)
         specs = tuple(spec for spec in specs if spec.role != "reference" or spec.threads == threads)
     if section == "plain":
@@ -129,12 +129,12 @@ def run_race(records: Records, section: str, seeds: list[int], cores: int, quick
 
 
 def tolerance(quick: bool) -> float:
-    """Tolerance of the gradient's max-norm."""
+    """Return the tolerance of the gradient's max-norm."""
     return 1e-3 if quick else TOL
 
 
 def best_reference(records: Records) -> tuple[int, int]:
-    """Return the reference program's best thread count and m in the notes' race, (1, 20) if there was none."""
+    """Return the best thread count and m of the reference program in the notes' race, (1, 20) without a race."""
     from benchmarks.report.summaries import fastest, summaries
 
     best = fastest([summary for summary in summaries(records, "notes") if summary.role == "reference"])
@@ -145,13 +145,13 @@ def best_reference(records: Records) -> tuple[int, int]:
 
 
 def check_same_machine(records: Records, about: dict, quick: bool) -> None:
-    """Refuse to mix records of two machines, or quick ones with others."""
+    """Raise an error rather than mix records of two machines, or quick records with others."""
     for row in records.of("machine"):
         changed = [name for name in ("processor", "cores_used", "python", "packages") if row[name] != about[name]]
         if changed or row["quick"] != quick:
-            what = ", ".join(changed) or "quick"
+            different = ", ".join(changed) or "quick"
             raise typer.BadParameter(
-                f"{records.path} holds records made with another {what}: choose another --out, or remove it",
+                f"{records.path} holds records made with another {different}: choose another --out, or remove it",
                 param_hint="--out",
             )
 

@@ -1,4 +1,4 @@
-"""Whole processes: from the command line to the written weights, imports and compilation included."""
+"""Measure whole processes: from the command line to the written weights, with imports and compilation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REFERENCE = "NumPy + SciPy"
 def cold(
     records: Records, problem: Problem, seeds: list[int], *, cores: int, tol: float, folder: Path, threads: int, m: int
 ) -> None:
-    """Alternate this library and the reference program, a process each.
+    """Run this library and the reference program alternately, each in its own process.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ def cold(
     problem : Problem
     seeds : list of int
     cores : int
-        That this library may use.
+        Cores that this library may use.
     tol : float
     folder : Path
-        For the data and the weights.
+        Folder for the data and the weights.
     threads, m : int
-        The reference program's best, as the warm race found them.
+        The best settings of the reference program in the warm race.
     """
     todo = [seed for seed in seeds if f"cold/{seed}" not in records]
     if not todo:
@@ -71,10 +71,10 @@ def cold(
 
 
 def timed(command: list[str], threads: int) -> tuple[float, int]:
-    """Run a process; return its wall time from outside, and its peak of resident memory in bytes."""
+    """Run a process; return its wall time, measured from outside, and its peak resident memory in bytes."""
     begin = time.perf_counter()
     process = subprocess.Popen(command, env=environment(threads), stderr=subprocess.PIPE)
-    # wait4 alone tells this child's own peak; its pipe is read first, lest it fill up.
+    # Only wait4 returns the peak of this child alone. Read its pipe first, or it may fill up and block the child.
     errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - begin

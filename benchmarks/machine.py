@@ -1,4 +1,4 @@
-"""The machine, and what is installed on it."""
+"""Describe the machine and the installed packages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = ("sparsam", "jax", "jaxlib", "numpy", "scipy", "scikit-learn", "torch
 
 
 def use_cores(count: int) -> list[int]:
-    """Keep this process, and all it starts, on the first ``count`` cores; return them."""
+    """Bind this process and its children to the first ``count`` cores; return these cores."""
     if not hasattr(os, "sched_setaffinity"):
         return list(range(count))
     cores = sorted(os.sched_getaffinity(0))[:count]
@@ -29,7 +29,7 @@ def use_cores(count: int) -> list[int]:
 
 
 def describe(cores: list[int]) -> dict[str, Any]:
-    """Return what a reader needs to know of the machine."""
+    """Return the facts about the machine that matter to a reader."""
     frequency = psutil.cpu_freq()
     return {
         "processor": _processor(),
@@ -48,7 +48,7 @@ def describe(cores: list[int]) -> dict[str, Any]:
 
 
 def gpu() -> str | None:
-    """Return the name of the GPU that JAX would use, or None; asked in a process of its own."""
+    """Return the name of the GPU that JAX would use, or None; a separate process finds out."""
     variables = {name: value for name, value in environment(1).items() if name != "JAX_PLATFORMS"}
     program = "import jax; d = jax.devices()[0]; print(d.platform, d.device_kind, sep='|')"
     finished = subprocess.run(
@@ -74,7 +74,7 @@ def _processor() -> str:
 
 
 def revision() -> str | None:
-    """Return the last commit that changed the library, marked if there are changes since; None outside a clone."""
+    """Return the last commit that changed the library, marked if there are later changes; None outside a clone."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(Path(__file__).parents[1]), *arguments, "--", "src"]

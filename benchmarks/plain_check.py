@@ -1,4 +1,4 @@
-"""Does scikit-learn's MLPRegressor minimize the same J? Its value and its gradient, against those by hand."""
+"""Check that scikit-learn's MLPRegressor minimizes the same J: compare its value and gradient with those by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["plain_check"]
 
 
 def plain_check(records: Records, problem: Problem) -> None:
-    """Compare both at initial weights, and keep what was found."""
+    """Compare both at the initial weights, and record the result."""
     if "plain-check" in records:
         return
     from benchmarks.systems.sklearn_mlp import SklearnMLP
@@ -29,7 +29,7 @@ def plain_check(records: Records, problem: Problem) -> None:
     system.prepare(problem, data)
     model = system.model
     model.coefs_, model.intercepts_ = coefs, intercepts
-    # Its private back-propagation is what its L-BFGS is given.
+    # Its L-BFGS uses this private back-propagation.
     activations = [data, np.empty((N, M)), np.empty((N, D))]
     deltas = [np.empty((N, M)), np.empty((N, D))]
     coef_gradients = [np.empty_like(coef) for coef in coefs]

@@ -1,8 +1,8 @@
-"""The jobs that systems are compared on: data, hyperparameters, initial weights, and the judge of final weights.
+"""Jobs to compare systems on: data, hyperparameters, initial weights, and the judge of final weights.
 
-All of a job that a system gets is made here, once, by the driver: every system has the very same patches and the very
-same initial weights. The judge is `sparsam.reference`: J and its gradient by hand, in float64, sharing no code with any
-of the systems but the reader of the notes.
+The driver makes each job once, so that all systems get exactly the same patches and the same initial weights. The judge
+is `sparsam.reference`, which computes J and its gradient in float64 by the derivation by hand. It shares no code with
+any of the systems.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 __all__ = ["Problem", "describe", "initial_weights", "judge", "load", "make_data"]
 
-SAMPLING_SEED = 0  # of the patches; the seeds of a benchmark draw initial weights
+SAMPLING_SEED = 0  # of the patches; the seeds of a benchmark are those of initial weights
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ PROBLEMS = {
         NOTES,
         # 12.1135 is the J that the reference program has after 400 iterations.
         Problem("mnist", "mnist", 10_000, 784, 196, alpha=3e-3, rho=0.1, beta=3.0, target=12.1135, stop_at_target=True),
-        # What scikit-learn's MLPRegressor can state too: no sparsity, a linear output.
+        # A job that scikit-learn's MLPRegressor supports: no sparsity, linear outputs.
         replace(NOTES, name="plain", beta=0.0, output_activation="identity", target=None),
     )
 }
 
 
 def load(name: str, quick: bool = False) -> Problem:
-    """Return the job of that name; with ``quick`` a small relative of it, to see that everything runs."""
+    """Return a job by name; with ``quick``, a small version to test that everything runs."""
     problem = PROBLEMS[name]
     if not quick:
         return problem
@@ -84,13 +84,13 @@ def data_folder() -> Path | None:
 
 
 def available(problem: Problem) -> bool:
-    """Whether the job's data is there."""
+    """Return whether the data of a job exist."""
     folder = data_folder()
     return problem.data != "mnist" or (folder is not None and (folder / "mnist.npz").exists())
 
 
 def describe(problem: Problem) -> str:
-    """Say in one sentence what the data is."""
+    """Describe the data of a job."""
     if problem.data == "mnist":
         return f"the first {problem.n_samples:,} training images of MNIST, divided by 255"
     if problem.data == "random":
@@ -126,7 +126,7 @@ def initial_weights(problem: Problem, seed: int) -> np.ndarray:
 
 
 def judge(problem: Problem, theta: np.ndarray, data: np.ndarray) -> tuple[float, float]:
-    """Return J and the max-norm of its gradient at theta, by hand, in float64."""
+    """Compute J and the max-norm of its gradient at theta in float64, by the derivation by hand."""
     from sparsam import reference
 
     D, M = problem.n_features, problem.n_components

@@ -1,4 +1,4 @@
-"""Lines of progress."""
+"""Print progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every system of a race is: an object that prepares a job once and then runs it from given weights."""
+"""Interface of the systems in a race: an object that prepares a job once, and then runs it from given weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Limits", "Recorder", "Run", "Start", "Stop", "System"]
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run starts: weights, and the seed that drew them (which an estimator is given instead)."""
+    """Start of a run: initial weights, and their seed (estimators take the seed)."""
 
     seed: int
     theta: np.ndarray
@@ -23,9 +23,9 @@ class Start:
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run ends: at a gradient of at most ``tol``, at a J of at most ``target``, or after ``max_seconds``.
+    """End of a run: at a gradient of at most ``tol``, at a J of at most ``target``, or after ``max_seconds``.
 
-    ``warm_up`` marks a short run that is not measured: it compiles, and wakes thread pools.
+    ``warm_up`` marks a short run that is not measured; it compiles, and starts thread pools.
     """
 
     tol: float
@@ -36,20 +36,20 @@ class Limits:
 
 @dataclass
 class Run:
-    """What a run leaves behind.
+    """Result of a run.
 
     Attributes
     ----------
     theta : array
         Final weights.
     seconds : float
-        Wall time of the whole run, compilation excluded (the worker has run before).
+        Wall time of the whole run, without compilation (the worker has run before).
     curve : list of (seconds, evaluations, J)
-        Whenever J was lower than ever before.
+        One entry for each new lowest J.
     reason : str
-        Why the system stopped, in its own words.
+        The system's own reason to stop.
     evaluations : int or None
-        Of J and its gradient; None where the system does not say.
+        Number of evaluations of J and its gradient; None if the system does not report it.
     """
 
     theta: np.ndarray
@@ -64,18 +64,18 @@ class System(Protocol):
     """A way to minimize J."""
 
     def prepare(self, problem: Problem, data: np.ndarray) -> None:
-        """Take the job: copy the data to where it is needed, build the cost; nothing of this is timed."""
+        """Prepare the job, untimed: copy the data to the device, build the cost function."""
 
     def run(self, start: Start, limits: Limits) -> Run:
         """Minimize."""
 
 
 class Stop(Exception):
-    """Raised within a cost function when a run's limits are reached: it leads out of a peer's minimizer."""
+    """Raised in a cost function when the limits of a run are reached, to leave a peer's minimizer."""
 
 
 class Recorder:
-    """Keeps the curve and the limits of a run whose cost function is called from Python.
+    """Records the curve of a run, and checks its limits, for systems that call their cost function from Python.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Recorder:
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Seconds since the start of the run."""
         return time.perf_counter() - self.start
 
     def record(self, J: float) -> bool:
@@ -104,7 +104,7 @@ class Recorder:
         return True
 
     def check(self) -> None:
-        """Raise `Stop` when the limits are reached; call it when the lowest J's weights are safe."""
+        """Raise `Stop` if a limit is reached; call it after saving the weights of the lowest J."""
         if self.limits.target is not None and self.lowest <= self.limits.target:
             raise Stop("target")
         if self.seconds > self.limits.max_seconds:

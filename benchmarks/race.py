@@ -1,4 +1,4 @@
-"""A race: systems take turns on one job, seed by seed, each warm in a process of its own."""
+"""Run a race: systems take turns on one job, seed by seed, each in its own warm process."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from benchmarks.worker import Worker
 __all__ = ["race"]
 
 WARM_UP_SEED = 1000
-WARM_UPS = 2  # the first compiles, the second measures nothing either, but finds everything compiled
-CONVERGED_FACTOR = 2  # float32 may say tol where float64 finds a little more
+WARM_UPS = 2  # unmeasured runs: the first compiles, the second runs compiled code
+CONVERGED_FACTOR = 2  # a gradient of tol in float32 may be a little more in float64
 CURVE_POINTS = 120
 REST = 0.3  # seconds between runs, in which thread pools go to sleep
 
@@ -39,24 +39,24 @@ def race(
     max_seconds: float,
     folder: Path,
 ) -> None:
-    """Run what is not in the records yet.
+    """Run all systems and seeds that are not in the records yet.
 
     Parameters
     ----------
     records : Records
     section : str
-        Under which the records are kept.
+        Section of the records.
     problem : Problem
     specs : tuple of Spec
-        Those that lack a package are left out; the report says so.
+        The systems; those with missing packages are left out, and the report lists them.
     seeds : list of int
-        Of the initial weights.
+        Seeds of the initial weights.
     cores : int
-        Threads of the systems that do not state their own.
+        Threads of the systems that do not specify their own number.
     tol, max_seconds : float
         Limits of a run.
     folder : Path
-        For the data, which the workers read from a file.
+        Folder for the data, which the workers read from a file.
     """
     specs = tuple(spec for spec in specs if not missing_packages(spec))
     todo = [(spec, seed) for seed in seeds for spec in specs if _key(section, spec, seed) not in records]
@@ -78,7 +78,7 @@ def race(
                 worker.run(warm_up, Limits(tol, 2.0, limits.target, warm_up=True))
         for turn, seed in enumerate(seeds):
             start = Start(seed, problems.initial_weights(problem, seed))
-            shift = turn % len(specs)  # nobody is always first
+            shift = turn % len(specs)  # no system is always first
             for spec in specs[shift:] + specs[:shift]:
                 if _key(section, spec, seed) not in records:
                     own = replace(limits, max_seconds=min(max_seconds, spec.max_seconds or max_seconds))
@@ -134,12 +134,12 @@ def _key(section: str, spec: Spec, seed: int) -> str:
 
 
 def _verdict(run: Run, gradient_norm: float, limits: Limits) -> str:
-    """What the judge says, whatever the system says of itself."""
+    """Return the judge's verdict on a run, independent of the system's own report."""
     if gradient_norm <= CONVERGED_FACTOR * limits.tol:
         return "converged"
     if limits.target is not None and run.curve and min(J for _, _, J in run.curve) <= limits.target:
         return "target"
-    # Who shows no curve (scikit-learn) knows no budget of time either.
+    # A system without a curve (scikit-learn) has no time budget either.
     return "budget" if run.curve and run.seconds >= 0.9 * limits.max_seconds else "stalled"
 
 
@@ -150,7 +150,7 @@ def _seconds_to(target: float | None, run: Run) -> float | None:
 
 
 def _thinned(curve: list[tuple[float, int, float]]) -> list[tuple[float, int, float]]:
-    """Return at most `CURVE_POINTS` points, evenly spread over the logarithm of time; first and last among them."""
+    """Return at most `CURVE_POINTS` points, evenly spaced in the logarithm of time, with the first and the last."""
     if not curve:
         return []
     lowest = np.minimum.accumulate([J for _, _, J in curve])

@@ -1,6 +1,6 @@
-"""The records of measured runs: a file of JSON lines, each written whole, so that what broke off can go on.
+"""Records of measured runs: a file of JSON lines, each written completely, so that interrupted benchmarks can continue.
 
-A record has a ``key``, by which a benchmark that is started again knows what is done already.
+Each record has a ``key``, by which a restarted benchmark recognizes what it has already measured.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Records:
     Parameters
     ----------
     path : Path
-        Read if it exists; a last line that broke off is cut away.
+        The file. If it exists, it is read, and an incomplete last line is removed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +41,7 @@ class Records:
         return key in self.rows
 
     def add(self, key: str, **row: Any) -> None:
-        """Keep a record, on disk before it returns."""
+        """Add a record, and write it to disk before returning."""
         self.rows[key] = {"key": key, **row}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -52,7 +52,7 @@ class Records:
             os.close(descriptor)
 
     def forget(self, sections: list[str]) -> None:
-        """Drop the records of these sections, and what was noted of the machine for them."""
+        """Delete the records of these sections, and those of the machine for them."""
         kept = [row for row in self.rows.values() if row["section"] not in sections and row.get("of") not in sections]
         self.rows = {row["key"]: row for row in kept}
         if self.path.exists():
@@ -60,5 +60,5 @@ class Records:
                 file.write("".join(json.dumps(row) + "\n" for row in kept).encode())
 
     def of(self, section: str) -> list[dict[str, Any]]:
-        """Return the records of a section, in the order they were made."""
+        """Return the records of a section, in the order of measurement."""
         return [row for row in self.rows.values() if row.get("section") == section]

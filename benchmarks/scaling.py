@@ -1,4 +1,4 @@
-"""Time and memory of this library against N, D and M; each point in a fresh process."""
+"""Measure time and memory of this library against N, D and M, each point in a fresh process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.worker import Worker
 
 __all__ = ["SWEEPS", "Point", "scaling"]
 
-# (N, D, M); what varies is the sweep's name.
+# (N, D, M); the name of a sweep is the size that varies.
 SWEEPS = {
     "N": [(n, 64, 25) for n in (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)],
     "D": [(10_000, d, 25) for d in (64, 256, 784)],
@@ -33,10 +33,10 @@ ITERATIONS = 20
 
 
 class Point:
-    """The measurements of one (N, D, M), within a worker."""
+    """Measures one (N, D, M), in a worker."""
 
     def measure(self, shape: list[int], iterations: int, budget: float) -> dict[str, Any]:
-        """Return seconds an evaluation, seconds of a warm fit to fixed iterations, and the memory of it."""
+        """Measure the time of an evaluation, and the time and memory of a warm fit with `iterations` iterations."""
         import jax
 
         n, d, m = shape
@@ -68,23 +68,23 @@ class Point:
 
     @staticmethod
     def fit(X: np.ndarray, n_components: int, iterations: int) -> int:
-        """Fit, and return how many evaluations that took."""
+        """Fit, and return the number of evaluations."""
         from sparsam import SparseAutoencoder
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it does not converge, nor shall it
+            warnings.simplefilter("ignore")  # it is not meant to converge
             model = SparseAutoencoder(n_components, rho=0.1, tol=1e-12, max_iter=iterations, random_state=0).fit(X)
         return int(model.n_evaluations_)
 
 
 def give_back_freed_memory() -> None:
-    """Let the allocator hand to the system what was freed, lest the fit take it unseen; only glibc can."""
+    """Return freed memory to the system (glibc only); otherwise the fit would reuse it unmeasured."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def reset_peak() -> bool:
-    """Let the kernel forget this process's peak of resident memory; only Linux can."""
+    """Reset this process's peak resident memory (Linux only); return whether that worked."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -93,7 +93,7 @@ def reset_peak() -> bool:
 
 
 def peak() -> int:
-    """Return the peak of resident memory since `reset_peak`, in bytes."""
+    """Return the peak resident memory since `reset_peak`, in bytes."""
     status = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 

@@ -1,7 +1,7 @@
-"""A process of its own for a system: started with its thread counts in the environment, idle while others run.
+"""Run a system in its own process, started with its thread counts in the environment, and idle while others run.
 
-``python -m benchmarks.worker module:Class '{"option": ...}'`` makes the object and then answers requests, one line of
-JSON each: ``{"method": ..., arguments}`` on standard input, the answer on standard output. `Worker` is the other end.
+``python -m benchmarks.worker module:Class '{"option": ...}'`` makes the object and answers requests, one line of JSON
+each: ``{"method": ..., arguments}`` on standard input, the answer on standard output. `Worker` is the client.
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-# What would keep a peer's BLAS from its best kernels, or a compilation from being one.
+# Variables that would keep a peer's BLAS from its best kernels, or skip compilations.
 REMOVED_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_X64")
 
 
 def environment(threads: int, platform: str = "cpu") -> dict[str, str]:
-    """Environment of a process that may use that many threads; XLA's follow from the cores it may run on."""
+    """Make the environment of a process with a number of threads; XLA has one thread per core that it may use."""
     variables = {name: value for name, value in os.environ.items() if name not in REMOVED_VARIABLES}
     variables |= dict.fromkeys(THREAD_VARIABLES, str(threads))
     return variables | {"JAX_PLATFORMS": platform, "PYTHONUNBUFFERED": "1"}
 
 
 class Worker:
-    """The driver's end of a worker process.
+    """A worker process, as the driver sees it.
 
     Parameters
     ----------
     path : str
         ``module:Class`` within the package `benchmarks`.
     options : dict
-        Keywords of the class.
+        Keyword arguments of the class.
     threads : int
     platform : str
-        JAX's: "cpu" or "cuda".
+        JAX's platform, "cpu" or "cuda".
     """
 
     def __init__(self, path: str, options: dict[str, Any], threads: int, platform: str = "cpu") -> None:
@@ -75,7 +75,7 @@ class Worker:
         self.close()
 
     def ask(self, method: str, **arguments: Any) -> Any:
-        """Call a method there and return what it returned."""
+        """Call a method in the worker, and return its result."""
         self.process.stdin.write(json.dumps({"method": method, **arguments}) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
@@ -87,11 +87,11 @@ class Worker:
         return answer["result"]
 
     def prepare(self, problem: Problem, data_file: str) -> None:
-        """Give the job to a system."""
+        """Let the system prepare a job."""
         self.ask("prepare", problem=asdict(problem), data_file=data_file)
 
     def run(self, start: Start, limits: Limits) -> Run:
-        """Run a system."""
+        """Run the system."""
         answer = self.ask("run", seed=start.seed, theta=encoded(start.theta), limits=asdict(limits))
         return Run(**answer | {"theta": decoded(answer["theta"])})
 
@@ -106,17 +106,17 @@ class Worker:
 
 
 def encoded(array: np.ndarray) -> str:
-    """Return float64 numbers as text, bit for bit."""
+    """Encode float64 numbers as text, exactly."""
     return base64.b64encode(np.asarray(array, dtype=np.float64).tobytes()).decode()
 
 
 def decoded(text: str) -> np.ndarray:
-    """Inverse of `encoded`."""
+    """Invert `encoded`."""
     return np.frombuffer(base64.b64decode(text), dtype=np.float64).copy()
 
 
 def thread_pools() -> list[str]:
-    """Return what the libraries loaded say of their threads."""
+    """Return the thread counts that the loaded libraries report."""
     from threadpoolctl import threadpool_info
 
     pools = {f"{pool['internal_api']} {pool['version'] or ''}: {pool['num_threads']}" for pool in threadpool_info()}
@@ -126,7 +126,7 @@ def thread_pools() -> list[str]:
 
 
 def answer(system: Any, method: str, arguments: dict[str, Any]) -> Any:
-    """Do what a request asks for."""
+    """Execute a request."""
     if method == "prepare":
         return system.prepare(Problem(**arguments["problem"]), np.load(arguments["data_file"]))
     if method == "run":
@@ -143,7 +143,7 @@ def answer(system: Any, method: str, arguments: dict[str, Any]) -> Any:
 
 def main() -> None:
     """Answer requests until standard input ends."""
-    # Whatever a library prints must not come between the answers.
+    # Redirect standard output, so that no library prints between the answers.
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     path, options = sys.argv[1], json.loads(sys.argv[2])

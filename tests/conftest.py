@@ -1,7 +1,7 @@
-"""The table of networks and objectives that the engine's tests share: each property is one test over all of it.
+"""Table of networks and objectives for the engine's tests: each property is one test over the whole table.
 
 A test takes the fixture `case` (a row of the table, in either precision) and draws `case.problems()`: weights, data and
-hyperparameters, all of them representable in float32, so that both precisions and `sparsam.reference` see the same.
+hyperparameters. All are exact in float32, so that both precisions and `sparsam.reference` use the same numbers.
 """
 
 from collections.abc import Callable
@@ -33,19 +33,19 @@ from sparsam.engine.training.train import precision, train
 
 evaluate = quick_jit(Objective.evaluate)
 
-LAYER_SIZES = ((4, 3), (4, 5, 3), (4, 5, 4, 3), (4, 5, 4, 6, 3))  # several outputs always
+LAYER_SIZES = ((4, 3), (4, 5, 3), (4, 5, 4, 3), (4, 5, 4, 6, 3))  # always several outputs
 N_SAMPLES = 23
 CHUNK_SIZE = 8  # does not divide N_SAMPLES
 
 
 @dataclass(frozen=True)
 class Error:
-    """An error function of the table, with what `sparsam.reference.network_cost` calls it and its targets."""
+    """An error function of the table, with its name and options in `sparsam.reference.network_cost`."""
 
     name: str
-    make: Callable  # of the problem, the term
-    options: dict = field(default_factory=dict)  # of network_cost, beside the name
-    targets: str = "any"  # "probabilities" (half of them labels), "labels", or "missing" here and there
+    make: Callable  # makes the term for a problem
+    options: dict = field(default_factory=dict)  # of network_cost, besides the name
+    targets: str = "any"  # or "probabilities" (half of them labels), "labels", or "missing" (some are missing)
     label: str = ""
 
     def __str__(self):
@@ -111,7 +111,7 @@ ERRORS = {
         ),
     ),
 }
-"""Every other error function, by the activation of the outputs it takes."""
+"""The other error functions, by their activation of the outputs."""
 QUICK = ("squared_error", "cross_entropy", "noisy_cross_entropy", "gaussian-full")
 
 
@@ -131,17 +131,17 @@ class Case:
 
     @property
     def sparse(self):
-        """Whether hidden units exist and have a range that KL sparsity can work on."""
+        """Whether there are hidden units, with a range on which KL sparsity is defined."""
         return self.depth > 0 and self.network.hidden_activation in ("logistic", "tanh")
 
     def tolerance(self, float64, float32):
-        # A full covariance has a floor of some units in the last place, and with missing targets is found by iteration;
+        # A full covariance has an error of some units in the last place, and with missing targets that of an iteration;
         # the inverse magnifies both.
         magnified = 100 if str(self.error).startswith("gaussian-full") else 1
         return magnified * {"float64": float64, "float32": float32}[self.dtype]
 
     def problems(self, weighted=None):
-        """Draw a `Problem`: values vary, shapes do not, so that nothing is compiled twice."""
+        """Draw a `Problem`; values vary but shapes do not, so that nothing is compiled twice."""
 
         def number(low, high):
             return st.floats(low, high, width=32)
@@ -179,14 +179,14 @@ class Case:
                 return problem
 
     def targets(self, uniform):
-        """Make the error's targets of numbers in [0, 1]."""
+        """Make targets for the error function from numbers in [0, 1]."""
         softmax = self.network.output_activation == "softmax"
         labels = np.eye(uniform.shape[1])[uniform.argmax(axis=1)] if softmax else np.round(uniform)
         if self.error.targets == "labels":
             return labels
         if self.error.targets == "missing":
             return np.where(PATTERNS[np.resize(PATTERN_OF_ROW, len(uniform))], uniform, np.nan)
-        targets = uniform / uniform.sum(axis=1, keepdims=True) if softmax else uniform  # of softmax, rows sum to 1
+        targets = uniform / uniform.sum(axis=1, keepdims=True) if softmax else uniform  # rows sum to 1
         if self.error.targets == "probabilities" or softmax:
             targets = np.where(np.arange(len(uniform))[:, None] % 2, labels, targets)
         return targets.astype(np.float32).astype(float)
@@ -194,7 +194,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Problem:
-    """A case with numbers filled in; its methods return float64."""
+    """A case with numbers; its methods return float64."""
 
     case: Case
     theta: np.ndarray
@@ -208,20 +208,20 @@ class Problem:
         return replace(self, **changes)
 
     def rows(self, index):
-        """The same of some rows, with their weights."""
+        """Return the same problem with some of the rows and their weights."""
 
-        def of(array):
+        def select(array):
             return None if array is None else array[index]
 
         return self.replace(
-            inputs=of(self.inputs),
-            targets=of(self.targets),
-            sample_weight=of(self.sample_weight),
-            tangents=of(self.tangents),
+            inputs=select(self.inputs),
+            targets=select(self.targets),
+            sample_weight=select(self.sample_weight),
+            tangents=select(self.tangents),
         )
 
     def distance_to_kinks(self):
-        """How close a ReLU's pre-activation comes to 0, where no gradient exists."""
+        """Return the smallest distance of a ReLU's pre-activation from 0, where there is no gradient."""
         if self.case.network.hidden_activation != "relu":
             return np.inf
         coefs, intercepts = self.case.network.unravel(self.theta)
@@ -236,7 +236,7 @@ class Problem:
         return len(self.inputs) if self.sample_weight is None else self.sample_weight.sum()
 
     def objective(self):
-        """J as the engine has it."""
+        """Make the engine's objective."""
         alpha, rho, beta, tangent_weight = self.hyperparameters.values()
         terms = (self.case.error.make(self), WeightDecay(alpha))
         terms += (KLSparsity(rho, beta),) if self.case.sparse else ()
@@ -254,7 +254,7 @@ class Problem:
         )
 
     def engine(self, *, samples=None, chunk_size=CHUNK_SIZE):
-        """Theta -> (J, its gradient) by the engine, in the case's precision."""
+        """Return the engine's function theta -> (J, gradient), in the precision of the case."""
         with precision(self.case.dtype):
             objective, samples = self.objective(), samples or self.samples(chunk_size)
 
@@ -266,11 +266,11 @@ class Problem:
         return value_and_gradient
 
     def evaluate(self, **options):
-        """J and its gradient by the engine at the problem's weights."""
+        """Compute J and its gradient with the engine, at the problem's weights."""
         return self.engine(**options)(self.theta)
 
     def reference(self, theta=None):
-        """J and its gradient by hand."""
+        """Compute J and its gradient with the reference, derived by hand."""
         network = self.case.network
         coefs, intercepts = network.unravel(self.theta if theta is None else theta)
         cost, coef_gradients, intercept_gradients = reference.network_cost(
@@ -290,9 +290,9 @@ class Problem:
         return cost, np.concatenate([g.ravel() for g in (*coef_gradients, *intercept_gradients)])
 
     def difference(self, this, other, by_block=True):
-        """Largest relative difference of two (value, gradient): of the values, and of the gradients by block.
+        """Return the largest relative difference of two (value, gradient), of the values and of each gradient block.
 
-        A block is judged relative to the larger of its norm and 1e-3 of the whole's.
+        The difference of a block is relative to the larger of its norm and 1e-3 of the norm of the whole gradient.
         """
         norm = np.linalg.norm
         (value, gradient), (expected, expected_gradient) = this, other
@@ -306,9 +306,10 @@ class Problem:
 
 
 def table(*dtypes):
-    """Every hidden activation, output activation, depth and precision with the squared error; then `other_errors`.
+    """Yield all activations, depths and precisions with the squared error; then `other_errors` and `with_tangents`.
 
-    A part of it is fast: in float64 two pairs of activations, at one and two hidden layers; float32 without any.
+    The fast ones are two pairs of activations in float64, with one and two hidden layers, and float32 without hidden
+    layers.
     """
     for depth, sizes in enumerate(LAYER_SIZES):
         for i, hidden in enumerate(("logistic", "tanh", "relu", "identity") if depth else ("any",)):
@@ -326,7 +327,7 @@ def table(*dtypes):
 
 
 def with_tangents(*dtypes):
-    """Tangent propagation with every kind of outputs and one to three hidden layers, whose activations take turns."""
+    """Yield tangent propagation with each kind of outputs and one to three hidden layers, with varying activations."""
     pairs = [
         ("identity", SQUARED_ERROR, "outputs"),
         ("logistic", CROSS_ENTROPY, "outputs"),
@@ -336,11 +337,11 @@ def with_tangents(*dtypes):
     for turn, (output, error, of) in enumerate(pairs):
         for depth in (1, 2, 3):
             if depth > 1 and of == "pre_activations":
-                continue  # it is Omega of identity outputs
+                continue  # this is Omega with identity outputs
             hidden = ("tanh", "logistic", "relu")[(depth + turn) % 3]
             for dtype in dtypes:
                 if depth > 1 and dtype == "float32":
-                    continue  # what depends on the precision does not on the depth
+                    continue  # effects of the precision do not depend on the depth
                 yield pytest.param(
                     Case(Network(LAYER_SIZES[depth], hidden, output), dtype, error, 2, of),
                     marks=[] if (dtype, depth, output) == ("float64", 1, "softmax") else [pytest.mark.slow],
@@ -349,14 +350,14 @@ def with_tangents(*dtypes):
 
 
 def other_errors(*dtypes):
-    """Every other pair of error and outputs, at several depths and in every precision.
+    """Yield the other pairs of error and outputs, at several depths and in every precision.
 
-    All that the layers below see of it is delta at the outputs: the hidden activations take turns. Fast without hidden
-    layers, and one with.
+    The layers below depend on the error only through delta at the outputs, so each pair has varying hidden activations.
+    The fast ones have no hidden layers, except for one.
     """
     pairs = [(error, output) for output, errors in ERRORS.items() for error in errors]
     for turn, (error, output) in enumerate(pairs):
-        # Depth is another matter than the likelihood: of those none and two hidden layers will do.
+        # The likelihood does not interact with the depth, so no and two hidden layers suffice.
         depths = (0, 2) if error.name.startswith(("gaussian", "noisy")) else range(len(LAYER_SIZES))
         for depth in depths:
             sizes = LAYER_SIZES[depth]
@@ -382,10 +383,10 @@ SHIPPED_LEVEL = compilation.CPU_OPTIONS["xla_backend_optimization_level"]
 
 @pytest.fixture(scope="session", autouse=True)
 def least_optimized():
-    """Compile in a third of the time programs that take four times as long: most are compiled to run briefly.
+    """Compile without optimization, as most tests have short programs: compiling takes a third of the time.
 
-    Neither a formula nor an interface depends on it. Doctests, pages, commands in processes of their own and what takes
-    the fixture `as_shipped` run programs as users get them.
+    The programs run four times as long. No formula or interface depends on it. Doctests, pages, commands in processes
+    of their own and tests with the fixture `as_shipped` compile as users do.
     """
     with pytest.MonkeyPatch.context() as patch:
         set_optimization_level(patch, 0)
@@ -419,13 +420,13 @@ def float64_case(request):
 
 @pytest.fixture(scope="session")
 def sparse_case(dtype):
-    """One row of the table, for what needs programs of its own."""
+    """Return one row of the table, for tests that compile their own programs."""
     return Case(Network(LAYER_SIZES[1], "tanh", "logistic"), dtype)
 
 
 @pytest.fixture(scope="session")
 def double_sparse_case():
-    """The same in float64 alone."""
+    """Return the same row, only in float64."""
     return Case(Network(LAYER_SIZES[1], "tanh", "logistic"))
 
 
@@ -439,7 +440,7 @@ STREAMED = (
 
 @pytest.fixture(scope="session", params=STREAMED, ids=["sparse", "gaussian", "tangents", "float32"])
 def streamed_case(request):
-    """Rows of the table that differ in what a pass over the data sums."""
+    """Return a row of the table; these rows differ in the sums of a pass over the data."""
     return request.param
 
 
@@ -453,7 +454,7 @@ TRAINED = Network((6, 3, 6))
 
 @pytest.fixture(scope="session")
 def training_job():
-    """What `train` takes: a sparse autoencoder of one shape, so that one program serves all tests of a precision."""
+    """Return a function that makes arguments of `train`; with one shape, tests of a precision share one program."""
 
     def job(dtype="float32", *, n_samples=45, alpha=1e-3, rho=0.1, beta=0.5, seed=0, scale=1.0):
         rng = np.random.default_rng(seed)
@@ -468,7 +469,7 @@ def training_job():
 
 @pytest.fixture(scope="session")
 def run(training_job):
-    """Train on a job; what holds of every training is checked here."""
+    """Return a function that trains on a job, and checks what holds for every training."""
 
     def run(dtype="float32", *, options=None, **data):
         options = dict(options or {})

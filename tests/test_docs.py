@@ -1,4 +1,4 @@
-"""What the pages must not forget; that their code runs is shown by their doctests and by Sphinx."""
+"""Completeness of the pages; doctests and Sphinx run their code."""
 
 import importlib
 import importlib.util
@@ -19,7 +19,7 @@ MODULES = tuple(
 
 @pytest.fixture(scope="module")
 def listed():
-    """Names in the API reference."""
+    """Return the names in the API reference."""
     page = (ROOT / "docs" / "api" / "index.rst").read_text(encoding="utf-8")
     return {f"sparsam.{name}" for name in re.findall(r"^   ([\w.]+)$", page, flags=re.MULTILINE)}
 
@@ -28,8 +28,8 @@ def listed():
 def test_every_public_name_is_in_the_reference(module, listed):
     package = importlib.import_module(module)
     public = {name: getattr(package, name) for name in package.__all__}
-    there = [found(name) for name in listed]  # what has two names is there once
-    missing = [name for name, what in public.items() if callable(what) and what not in there]  # no submodules
+    there = [found(name) for name in listed]  # an object with two names is listed once
+    missing = [name for name, what in public.items() if callable(what) and what not in there]  # except submodules
     assert public
     assert missing == []
 

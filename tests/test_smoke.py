@@ -1,6 +1,6 @@
-"""Every command and every estimator once, on data of a moment: with the lowest versions that pyproject.toml names, too.
+"""Run every command and every estimator once, on tiny data; CI also does it with the lowest allowed dependencies.
 
-It needs the dependencies and pytest alone; what an extra is missing for is skipped.
+It needs only the dependencies and pytest; tests that need a missing extra are skipped.
 """
 
 import importlib.util
@@ -32,7 +32,7 @@ SMALL = ("--hidden-layer-sizes", 2, "--max-iter", 5, "--no-early-stopping")
 
 
 def run(*arguments):
-    """Run a command; return what it wrote to standard output."""
+    """Run a command; return its standard output."""
     result = CliRunner().invoke(app, list(map(str, arguments)))
     assert result.exit_code == 0, result.output
     return result.output
@@ -50,7 +50,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def folder(table, tmp_path_factory):
-    """Folder with a table, a picture, and what the commands that learn have made of them."""
+    """Make a folder with a table, an image, and the runs of the commands that train."""
     folder = tmp_path_factory.mktemp("smoke")
     table.to_csv(folder / "table.csv", index=False)
     picture = np.random.default_rng(0).integers(0, 256, size=(32, 32), dtype=np.uint8)
@@ -71,7 +71,7 @@ def test_every_module_and_every_name_can_be_imported():
 
 
 def test_check(monkeypatch):
-    monkeypatch.setitem(jit.CPU_OPTIONS, "xla_backend_optimization_level", 0)  # many programs, which run briefly
+    monkeypatch.setitem(jit.CPU_OPTIONS, "xla_backend_optimization_level", 0)  # many programs, each run briefly
     jit._options.cache_clear()
     assert "sparsity" in run("check", "--n-components", 2, "--n-patches", 10, "--patch-size", 3)
     monkeypatch.undo()

@@ -1,1 +1,1 @@
-"""One evaluation of J and its gradient, against its floor: the work that it cannot avoid."""
+"""Compare one evaluation of J and its gradient with its floor, the work that it cannot avoid."""

@@ -1,4 +1,4 @@
-"""J and its gradient, once, by this library and by those whose costs race against it."""
+"""Evaluate J and its gradient once, with this library and with the peers in the races."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["JaxEvaluation", "LibraryEvaluation", "NotesEvaluation", "TorchEvalua
 
 
 def problem_of(n: int, d: int, m: int) -> Problem:
-    """Return a sparse autoencoder of a shape; values matter little to the time."""
+    """Return a sparse autoencoder of a given shape; its values hardly affect the time."""
     return Problem("evaluation", "random", n, d, m, alpha=1e-4, rho=0.1, beta=3.0)
 
 
@@ -25,7 +25,7 @@ def inputs(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
 
 
 class LibraryEvaluation:
-    """`Objective.evaluate`, compiled, in float32 and in the chunks that `SparseAutoencoder` chooses."""
+    """`Objective.evaluate`, compiled, in float32 and with the chunk size that `SparseAutoencoder` chooses."""
 
     def calls(self, n: int, d: int, m: int) -> Calls:
         """See `Source`."""
@@ -90,7 +90,7 @@ class TorchEvaluation:
 
 
 class NotesEvaluation:
-    """The reference program's cost, NumPy float64, as written and in place; and that of `sparsam.reference`."""
+    """The costs of the reference program, NumPy float64, as written and in place; and that of `sparsam.reference`."""
 
     def calls(self, n: int, d: int, m: int) -> Calls:
         """See `Source`."""

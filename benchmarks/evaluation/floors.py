@@ -1,9 +1,9 @@
-"""The floor of an evaluation: five matrix products and the exponentials, by several libraries, as fast as each can.
+"""Floor of an evaluation: five matrix products and the exponentials, in several libraries, as fast as each can.
 
-The products are X W1, Z W2, delta2' Z, delta2 W2' and delta1' X: no gradient of J is had without them. Each library
-computes them into arrays that exist already where it can, on all rows at once and chunk by chunk (the products of a
-chunk one after another, so that it stays in the cache, and the weights' gradients added up). The exponentials are the
-logistics of M + D pre-activations for each of N samples.
+The products are X W1, Z W2, delta2' Z, delta2 W2' and delta1' X; every gradient of J needs them. Each library computes
+them into existing arrays if it can, on all rows at once and in chunks (one product after another for each chunk, which
+then stays in the cache; gradients of the weights are added up). The exponentials are the logistics of M + D
+pre-activations for each of N samples.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from benchmarks.evaluation.timing import Calls
 __all__ = ["JaxFloor", "NumpyFloor", "ScipyFloor", "TorchFloor"]
 
 CHUNKS = (512, 1024, 2048, 4096)
-FLOATS_IN_CACHE = 2**16  # of a piece of pre-activations: 256 KiB
+FLOATS_IN_CACHE = 2**16  # pre-activations in a piece: 256 KiB
 
 
 def arrays(n: int, d: int, m: int) -> dict[str, np.ndarray]:
-    """Inputs and stand-ins for Z and the deltas, in float32."""
+    """Make inputs, and random arrays in place of Z and the deltas, in float32."""
     rng = np.random.default_rng(0)
     shapes = {"X": (n, d), "W1": (d, m), "W2": (m, d), "Z": (n, m), "delta2": (n, d), "delta1": (n, m)}
     return {name: rng.uniform(-1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
@@ -37,9 +37,9 @@ def pieces(n: int, size: int, first: int = 0) -> list[slice]:
 def shared_out(
     make: Callable[[slice, int], Callable[[], None]], n: int, python_threads: int
 ) -> Callable[[int], Callable[[], object]]:
-    """Return what makes, for a chunk size, the call that does all rows, each Python thread its share of them.
+    """Return a function of the chunk size that makes the call for all rows, shared among the Python threads.
 
-    A share has arrays of its own; adding up the shares' few gradients is left out, which favors the floor.
+    Each share has its own arrays. Adding up the gradients of the shares is left out, which favors the floor.
     """
     if python_threads == 1:
         return lambda size: make(slice(0, n), size)
@@ -54,12 +54,12 @@ def shared_out(
 
 
 class NumpyFloor:
-    """NumPy's BLAS; logistics in place, alone and on as many Python threads as there are cores.
+    """NumPy's BLAS; logistics in place, in one Python thread and in one per core.
 
     Parameters
     ----------
     python_threads : int
-        Among which the rows are shared out; more than one is for a BLAS of one thread.
+        Number of threads that share the rows; more than one is meant for a BLAS with one thread.
     """
 
     def __init__(self, python_threads: int = 1) -> None:
@@ -113,7 +113,7 @@ class NumpyFloor:
 
 
 class ScipyFloor:
-    """SciPy's BLAS, called as sgemm on column-major arrays, which are the transposes of the rows."""
+    """SciPy's BLAS: sgemm on column-major arrays, the transposes of the rows."""
 
     def calls(self, n: int, d: int, m: int) -> Calls:
         """See `Source`."""
@@ -145,7 +145,7 @@ class ScipyFloor:
 
 
 class TorchFloor:
-    """PyTorch's BLAS (MKL, or oneDNN where it was built with that) and its vectorized sigmoid.
+    """PyTorch's BLAS (MKL, or oneDNN if it was built with that) and its vectorized sigmoid.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ class JaxFloor:
                 compiled = jax.jit(five)
                 operands = [A[name] for name in ("X", "Z", "delta2", "delta1", "W1", "W2")]
                 return lambda: jax.block_until_ready(compiled(*operands))
-            whole = n // size  # of the last, shorter chunk the products are computed apart
+            whole = n // size  # the products of the last, shorter chunk are computed separately
             cut = [A[name][: whole * size].reshape(whole, size, -1) for name in ("X", "Z", "delta2", "delta1")]
             rest = [A[name][whole * size :] for name in ("X", "Z", "delta2", "delta1")]
 
@@ -222,7 +222,7 @@ class JaxFloor:
             def chunked(cut, rest, W1, W2):
                 def step(sums, chunk):
                     z, y, g2, back, g1 = five(*chunk, W1, W2)
-                    # z, y and back are returned: what nobody reads would not be computed.
+                    # Return z, y and back: XLA would not compute unused values.
                     return (sums[0] + g1, sums[1] + g2), (z, y, back)
 
                 sums = (jnp.zeros_like(W1), jnp.zeros_like(W2))

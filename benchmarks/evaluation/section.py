@@ -1,4 +1,4 @@
-"""The section on one evaluation: who is measured, in turns, over several rounds."""
+"""Section on one evaluation: measure all libraries in turns, over several rounds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["SHAPES", "evaluation"]
 
 SHAPES = ((10_000, 64, 25), (10_000, 192, 400), (10_000, 784, 196))
 MEASURED = {
-    # name in the report: (class, the package it needs, whether it is given one thread)
+    # name in the report: (class, the package it needs, whether it has one thread)
     "sparsam": ("evaluators:LibraryEvaluation", "jax", False),
     "JAX, unchunked": ("evaluators:JaxEvaluation", "jax", False),
     "PyTorch, eager": ("evaluators:TorchEvaluation", "torch", False),
@@ -31,7 +31,7 @@ MEASURED = {
 
 
 def evaluation(records: Records, *, cores: int, quick: bool) -> None:
-    """Measure each shape in rounds: everybody once, then everybody again; medians over rounds are kept."""
+    """Measure each shape in rounds, in each of which every library runs once; record medians over the rounds."""
     rounds, budget = (2, 0.02) if quick else (5, 0.15)
     shapes = [(1000, 64, 25)] if quick else SHAPES
     for shape in shapes:
@@ -49,16 +49,16 @@ def evaluation(records: Records, *, cores: int, quick: bool) -> None:
                 say(f"evaluation: {shape}, round {round_number} of {rounds}")
                 for name, worker in workers.items():
                     answer = worker.ask("measure", shape=shape, budget=budget)
-                    time.sleep(0.25)  # until its threads no longer spin
+                    time.sleep(0.25)  # let its threads stop spinning
                     if round_number > 0:  # round 0 compiled
                         for what, seconds in answer.items():
                             times[name].setdefault(what, []).append(seconds)
             pools = {name: worker.ask("thread_pools") for name, worker in workers.items()}
-        medians = {name: {what: median(all_) for what, all_ in of.items()} for name, of in times.items()}
+        medians = {name: {what: median(all_) for what, all_ in calls.items()} for name, calls in times.items()}
         records.add(key, section="evaluation", shape=shape, seconds=medians, thread_pools=pools, rounds=rounds)
 
 
 def _worker(path: str, alone: bool, cores: int) -> Worker:
-    """Start one; with one thread a floor's products run on as many Python threads as there are cores."""
+    """Start a worker; a floor with one BLAS thread runs its products in one Python thread per core."""
     shares = {"python_threads": cores} if alone and path.startswith("floors:") else {}
     return Worker("evaluation.timing:Measured", {"source": path, **shares}, 1 if alone else cores)

@@ -1,4 +1,4 @@
-"""How a call is timed."""
+"""Time a call."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def seconds_of(call: Callable[[], object], budget: float) -> float:
 
 
 class Source(Protocol):
-    """What is timed."""
+    """Provides the calls to time."""
 
     def calls(self, n: int, d: int, m: int) -> Calls:
-        """Return calls for a shape, by the name of what they do."""
+        """Return the calls for a shape, by name."""
 
 
 class Measured:
-    """In a worker: times the calls of a source, which it makes once a shape.
+    """Times the calls of a source in a worker; they are made once per shape.
 
     Parameters
     ----------
     source : str
-        "module:Class", a module of this package.
+        "module:Class", with a module of this package.
     **options
-        Of the class.
+        Keyword arguments of the class.
     """
 
     def __init__(self, source: str, **options: Any) -> None:
@@ -52,5 +52,5 @@ class Measured:
         """Return the time of each call for a shape (N, D, M)."""
         key = tuple(shape)
         if key not in self.cache:
-            self.cache = {key: self.source.calls(*key)}  # one shape at a time: memory
+            self.cache = {key: self.source.calls(*key)}  # one shape at a time, to save memory
         return {name: seconds_of(call, budget) for name, call in self.cache[key].items()}

@@ -1,1 +1,1 @@
-"""What the honest likelihoods are worth on real data: held-out log-likelihood, accuracy, calibration; against peers."""
+"""Benchmark the likelihood models on real data: held-out log-likelihood, accuracy and calibration, against peers."""

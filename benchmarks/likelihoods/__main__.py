@@ -22,7 +22,7 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 @app.command()
 def main(
     sections: Annotated[
-        str, typer.Option(help=f"Which, with a comma between: {', '.join(SECTIONS)}.")
+        str, typer.Option(help=f"Sections to run, comma-separated: {', '.join(SECTIONS)}.")
     ] = "covariance,labels",
     peer_python: Annotated[
         str | None,
@@ -30,9 +30,9 @@ def main(
     ] = None,
     render_only: Annotated[bool, typer.Option("--render-only", help="Write the page from the records alone.")] = False,
 ) -> None:
-    """Measure what the likelihoods are worth on real data (SPARSAM_DATA), and write LIKELIHOODS.md with its plot.
+    """Measure the gain from the likelihood models on real data (SPARSAM_DATA); write LIKELIHOODS.md with its plot.
 
-    What was measured is kept in likelihoods.jsonl: what was interrupted goes on where it stopped.
+    Measurements are saved in likelihoods.jsonl; an interrupted benchmark continues where it stopped.
     """
     folder = Path(__file__).parents[1]
     records = Records(folder / "likelihoods.jsonl")

@@ -1,4 +1,4 @@
-"""A full noise covariance against a diagonal and a spherical one, by held-out log-likelihood (PRML exercise 5.3)."""
+"""Compare full, diagonal and spherical noise covariances by held-out log-likelihood (PRML exercise 5.3)."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from sparsam import MultivariateNormalRegressor
 __all__ = ["DATASETS", "N_SPLITS", "covariance"]
 
 DATASETS = ("enb", "scpf", "log scpf", "sarcos")
-"""The targets of scpf are counts from 0 to 938, three in four of them at most 13; ln(1 + t) is nearer to normal."""
+"""The targets of scpf are counts from 0 to 938, three quarters of them at most 13; ln(1 + t) is closer to normal."""
 N_SPLITS = 10
 STRUCTURES = ("full", "diag", "spherical")
 HIDDEN_LAYERS = ((), (20,), (50,), (100,), (50, 50))
 ALPHAS = (1e-2, 3e-2, 1e-1, 3e-1)
 HOLD_OUTS = {"scpf": 3, "log scpf": 3}
-"""How often a fifth of the training part is held out to choose by: more than once where few samples weigh much."""
+"""Number of times that a fifth of the training part is held out for the choice; more if few samples dominate."""
 
 
 def load(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and targets of a data set."""
+    """Load the inputs and targets of a data set."""
     folder = Path(os.environ["SPARSAM_DATA"])
     if name == "sarcos":
         table = loadmat(folder / "sarcos_inv_test.mat")["sarcos_inv_test"]
@@ -46,7 +46,7 @@ def load(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def split(name: str, seed: int) -> tuple[np.ndarray, ...]:
-    """Training and test part, 80 and 20 %; inputs imputed and standardized by the training part."""
+    """Split off 20 % of the data as the test part; impute and standardize inputs by the training part."""
     X, Y = load(name)
     training, test = train_test_split(np.arange(len(X)), test_size=0.2, random_state=seed)
     prepare = make_pipeline(SimpleImputer(strategy="median"), StandardScaler()).fit(X[training])
@@ -54,7 +54,7 @@ def split(name: str, seed: int) -> tuple[np.ndarray, ...]:
 
 
 def tuned(structure: str, X: np.ndarray, Y: np.ndarray, n_hold_outs: int, seed: int) -> MultivariateNormalRegressor:
-    """Choose hidden layers and alpha by the likelihood held out inside the training part, and train on all of that."""
+    """Choose hidden layers and alpha by likelihood on held-out training rows, and train on the whole training part."""
 
     def fit(hidden: tuple[int, ...], alpha: float, rows: np.ndarray, max_iter: int) -> MultivariateNormalRegressor:
         model = MultivariateNormalRegressor(
@@ -82,7 +82,7 @@ def tuned(structure: str, X: np.ndarray, Y: np.ndarray, n_hold_outs: int, seed: 
 
 
 def covariance(records: Records, peer_python: str | None) -> None:
-    """Run what is not in the records yet; NGBoost in the environment of another interpreter, if there is one."""
+    """Measure everything that is not in the records yet; NGBoost runs with another interpreter, if one is given."""
     for name, seed in product(DATASETS, range(N_SPLITS)):
         key = f"covariance/{name}/{seed}"
         if key not in records:
@@ -96,7 +96,7 @@ def covariance(records: Records, peer_python: str | None) -> None:
 
 
 def measure(name: str, seed: int) -> dict[str, Any]:
-    """Held-out likelihood of each structure, and what the correlation of the residuals is worth."""
+    """Measure the held-out likelihood of each structure, and the gain from the correlation of the residuals."""
     X, Y, X_test, Y_test = split(name, seed)
     row: dict[str, Any] = {"sparsam": version("sparsam")}
     for structure in STRUCTURES:
@@ -113,7 +113,7 @@ def measure(name: str, seed: int) -> dict[str, Any]:
         if structure == "full":
             R = np.corrcoef((Y_test - model.predict(X_test)).T)
             row["worth"] = float(-0.5 * np.linalg.slogdet(R)[1])
-            # The same network with the covariance's off-diagonal elements left out: what C alone adds.
+            # The same network without the off-diagonal elements of C shows the gain from C alone.
             diagonal = model.covariance_ * np.eye(len(model.covariance_))
             model.covariance_ = diagonal
             row["same_net_diag"] = model.mean_log_likelihood(X_test, Y_test)
@@ -123,7 +123,7 @@ def measure(name: str, seed: int) -> dict[str, Any]:
 
 
 def run_peer(python: str, peer: str, arrays: dict[str, np.ndarray], **options: Any) -> dict[str, Any]:
-    """Run a peer in an environment of its own; return what it prints."""
+    """Run a peer in its own environment; return its printed results."""
     import json
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Digits with planted label errors: plain cross-entropy, the known noise, the estimated one, and cleanlab."""
+"""Digits with planted label errors: compare plain cross-entropy, known and estimated noise, and cleanlab."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALPHAS = (3e-4, 1e-3, 3e-3, 1e-2)
 
 
 def transitions(noise: str) -> np.ndarray:
-    """T of a kind of noise: any other digit, or the next one."""
+    """Return T of a kind of noise: labels become any other digit, or the next one."""
     kind, rate = noise.split()
     if kind == "symmetric":
         return symmetric(float(rate), 10)
@@ -34,7 +34,7 @@ def transitions(noise: str) -> np.ndarray:
 
 
 def load(noise: str, seed: int) -> dict[str, np.ndarray]:
-    """10,000 training digits with labels as given and as they are, and the test digits."""
+    """Load 10,000 training digits with noisy and true labels, and the test digits."""
     arrays = np.load(Path(os.environ["SPARSAM_DATA"]) / "mnist.npz")
     rng = np.random.default_rng(seed)
     rows = rng.permutation(60_000)[:10_000]
@@ -50,12 +50,12 @@ def load(noise: str, seed: int) -> dict[str, np.ndarray]:
 
 
 def build(epsilon: Any, seed: int) -> NoisyLabelClassifier:
-    """Make the network of all methods: a hidden layer of 200, early stopping, alpha by held-out likelihood."""
+    """Make the network that all methods use: a hidden layer of 200, early stopping, alpha by held-out likelihood."""
     return NoisyLabelClassifier((200,), epsilon=epsilon, alpha=ALPHAS, early_stopping=True, random_state=seed, tol=1e-4)
 
 
 def measure(method: str, noise: str, seed: int) -> dict[str, Any]:
-    """Test accuracy and log-loss against the true labels, and how well planted errors are found."""
+    """Measure test accuracy and log-loss on the true labels, and the detection of planted errors."""
     data = load(noise, seed)
     T = transitions(noise)
     epsilon = {"plain": 0.0, "known": T, "estimate": "estimate", "estimate_matrix": "estimate_matrix"}[method]
@@ -80,7 +80,7 @@ def measure(method: str, noise: str, seed: int) -> dict[str, Any]:
 
 
 def labels(records: Records, peer_python: str | None) -> None:
-    """Run what is not in the records yet; cleanlab in the environment of another interpreter, if there is one."""
+    """Measure everything that is not in the records yet; cleanlab runs with another interpreter, if one is given."""
     for seed, noise in product(range(N_SEEDS), NOISES):
         estimate = "estimate" if noise.startswith("symmetric") else "estimate_matrix"
         for method in ("plain", "known", estimate, "cleanlab"):

@@ -1,4 +1,4 @@
-"""The peers, as programs of an environment of their own: ``python peers.py ngboost|cleanlab data.npz OPTIONS``.
+"""Run a peer in its own environment: ``python peers.py ngboost|cleanlab data.npz OPTIONS``.
 
 They print one line of JSON.
 """
@@ -11,13 +11,13 @@ import numpy as np
 
 
 def ngboost(data, options):
-    """NGBoost's MultivariateNormal, as many trees as a validation part likes best."""
+    """Run NGBoost's MultivariateNormal, with the number of trees that is best on validation rows."""
     from ngboost import NGBRegressor
     from ngboost.distns import MultivariateNormal
     from sklearn.model_selection import train_test_split
 
     X, Y, X_test, Y_test = (data[name] for name in ("X", "Y", "X_test", "Y_test"))
-    # Its natural gradient is about targets of unit size.
+    # Its natural gradient assumes targets of unit size.
     mean, scale = Y.mean(axis=0), Y.std(axis=0)
     X_fit, X_val, Y_fit, Y_val = train_test_split(X, (Y - mean) / scale, test_size=0.25, random_state=0)
     start = time.perf_counter()
@@ -44,7 +44,7 @@ def ngboost(data, options):
 
 
 def cleanlab(data, options):
-    """CleanLearning of cleanlab around scikit-learn's MLPClassifier."""
+    """Run cleanlab's CleanLearning around scikit-learn's MLPClassifier."""
     from cleanlab.classification import CleanLearning
     from sklearn.metrics import log_loss, roc_auc_score
     from sklearn.neural_network import MLPClassifier

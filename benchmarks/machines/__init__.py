@@ -1,1 +1,1 @@
-"""What an evaluation costs on several machines, by a model and as measured with processes of one core each."""
+"""Cost of an evaluation on several machines: a model, and measurements with processes of one core each."""

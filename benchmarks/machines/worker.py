@@ -1,6 +1,6 @@
-"""A process of the measurement: ``python -m benchmarks.machines.worker ADDRESS N_PROCESSES PROCESS_ID N_ROWS``.
+"""Process of the measurement: ``python -m benchmarks.machines.worker ADDRESS N_PROCESSES PROCESS_ID N_ROWS``.
 
-Prints, as the first of them, the seconds of an evaluation of J and its gradient, by row counts.
+Process 0 prints the seconds of an evaluation of J and its gradient, by number of rows.
 """
 
 from __future__ import annotations

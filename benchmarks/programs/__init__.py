@@ -1,1 +1,1 @@
-"""Programs that run as whole processes, from the command line to the written weights."""
+"""Programs to run as whole processes, from the command line to the written weights."""

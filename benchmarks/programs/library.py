@@ -1,4 +1,4 @@
-"""The library as a whole process: imports, compilation and training; nothing is cached from a process before.
+"""Train with the library in a whole process: imports, compilation and training, without any cache.
 
 ::
 
@@ -14,7 +14,7 @@ from sparsam import SparseAutoencoder
 
 
 def solver_keyword(solver):
-    """Return {"solver": solver}, or {} where the estimator has a single solver and no such keyword."""
+    """Return {"solver": solver}, or {} if the estimator does not have this keyword."""
     return {"solver": solver} if "solver" in inspect.signature(SparseAutoencoder).parameters else {}
 
 

@@ -1,8 +1,8 @@
-"""The CS294A notes' sparse autoencoder as a reader with NumPy and SciPy writes it: the reference program.
+"""Reference program: the sparse autoencoder of the CS294A notes, as a reader would write it in NumPy and SciPy.
 
-It imports nothing but these two. The cost is vectorized and written as the notes' formulas are; beside it stands one
-that works in place, faster and harder to read. As a process it reads patches and initial weights, trains, and writes
-the weights::
+It imports only these two. One cost function is vectorized and follows the notes' formulas; another works in place,
+which is faster and harder to read. As a process, the program reads patches and initial weights, trains, and writes the
+weights::
 
     python notes.py patches.npy theta0.npy theta.npy N_COMPONENTS ALPHA RHO BETA TOL M COST
 
@@ -16,7 +16,7 @@ from scipy.optimize import fmin_l_bfgs_b
 
 
 def as_written(theta, visible_size, hidden_size, decay_weight, sparsity_param, beta, data):
-    """Cost and gradient of the notes' sparse autoencoder; theta = [W1, W2, b1, b2], samples in rows."""
+    """Compute cost and gradient of the notes' sparse autoencoder; theta = [W1, W2, b1, b2], samples in rows."""
     m, split = len(data), visible_size * hidden_size
     W1 = theta[:split].reshape(visible_size, hidden_size)
     W2 = theta[split : 2 * split].reshape(hidden_size, visible_size)
@@ -41,12 +41,12 @@ def as_written(theta, visible_size, hidden_size, decay_weight, sparsity_param, b
 
 
 def logistic(a):
-    """1 / (1 + exp(-a)); exp may overflow to infinity, which gives the right 0."""
+    """Compute 1 / (1 + exp(-a)); exp may overflow to infinity, which correctly gives 0."""
     return 1 / (1 + np.exp(-a))
 
 
 def logistic_in_place(a):
-    """Turn a into 1 / (1 + exp(-a)); exp may overflow to infinity, which gives the right 0."""
+    """Replace a by 1 / (1 + exp(-a)); exp may overflow to infinity, which correctly gives 0."""
     np.negative(a, out=a)
     np.exp(a, out=a)
     a += 1
@@ -54,7 +54,7 @@ def logistic_in_place(a):
 
 
 def in_place(theta, visible_size, hidden_size, decay_weight, sparsity_param, beta, data):
-    """Return the same with as few passes over memory as NumPy allows."""
+    """Compute the same with as few passes over memory as NumPy allows."""
     n, split = len(data), visible_size * hidden_size
     W1 = theta[:split].reshape(visible_size, hidden_size)
     W2 = theta[split : 2 * split].reshape(hidden_size, visible_size)
@@ -102,7 +102,7 @@ COSTS = {"as_written": as_written, "in_place": in_place}
 
 
 def train(cost, theta, args, tol, m, callback=None):
-    """Minimize to a gradient of at most tol; factr=10 lets rounding alone stop it before."""
+    """Minimize until the gradient is at most tol; with factr=10, only rounding can stop it earlier."""
     return fmin_l_bfgs_b(
         cost, theta, args=args, m=m, factr=10, pgtol=tol, maxfun=10**6, maxiter=10**6, callback=callback
     )

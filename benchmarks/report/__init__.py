@@ -1,1 +1,1 @@
-"""RESULTS.md and its plots, from the records alone: no figure in them is typed by hand."""
+"""Generate RESULTS.md and its plots from the records; no number is typed by hand."""

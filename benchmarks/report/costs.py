@@ -1,4 +1,4 @@
-"""The sections on one evaluation and on growth with N, D and M."""
+"""Sections on one evaluation and on scaling with N, D and M."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FLOOR = "floor: "
 
 
 def evaluation_section(records: Records) -> str:
-    """Return, for each shape, this library against the floor, and where the floor comes from."""
+    """Return a table of this library and the floor for each shape, and the sources of the floor."""
     rows, sources = [], []
     for row in records.of("evaluation"):
         measured = row["seconds"]
@@ -39,12 +39,12 @@ def evaluation_section(records: Records) -> str:
                 f"**{times(ours / floor)}**",
             ]
         )
-        sources.append(f"- {shape}: products by {products[1]}; exponentials by {logistics[1]}. Others: {others}.")
+        sources.append(f"- {shape}: products from {products[1]}; exponentials from {logistics[1]}. Others: {others}.")
     if not rows:
         return "Not run."
-    header = ["(N, D, M)", "this library", "floor", "= five products", "+ exponentials", "against the floor"]
+    header = ["(N, D, M)", "this library", "floor", "= five products", "+ exponentials", "ratio to the floor"]
     return "\n\n".join(
-        [table(header, rows), "\n".join(sources), "By each library, its fastest way:", _by_library(records)]
+        [table(header, rows), "\n".join(sources), "The fastest way in each library:", _by_library(records)]
     )
 
 
@@ -82,7 +82,7 @@ def _by_library(records: Records) -> str:
 
 
 def scaling_section(records: Records, platform: str) -> str:
-    """Return the table of a platform's points, and the slopes fitted in logarithms."""
+    """Return the table of a platform's points, and the exponents fitted to them."""
     points = [row for row in records.of("scaling") if row["platform"] == platform]
     if not points:
         return ""
@@ -101,8 +101,8 @@ def scaling_section(records: Records, platform: str) -> str:
     ]
     iterations = points[0]["iterations"]
     header = [
-        "sweep", "N | D | M", "an evaluation", "per N D M", f"fit of {iterations} iterations", "its evaluations",
-        "the data", "memory of the fit",
+        "sweep", "N | D | M", "evaluation", "per N D M", f"fit of {iterations} iterations", "evaluations of the fit",
+        "data", "memory of the fit",
     ]  # fmt: skip
     header[1:2], split = ["N", "D", "M"], [[row[0], *row[1].split(" | "), *row[2:]] for row in rows]
     slopes = [
@@ -111,14 +111,14 @@ def scaling_section(records: Records, platform: str) -> str:
         for sweep in dict.fromkeys(row["sweep"] for row in points)
     ]
     return table(header, split) + (
-        "\n\nExponents fitted to these (1 is linear; N from 10,000 on, below which fixed costs show): "
+        "\n\nFitted exponents (1 is linear; N from 10,000 on, since fixed costs dominate below): "
         + "; ".join(slopes)
         + "."
     )
 
 
 def slope(points: list[dict], sweep: str, what: str) -> float | None:
-    """Exponent of a power law fitted to a sweep; for N to the points from 10,000 on."""
+    """Fit the exponent of a power law to a sweep; for N, to the points from 10,000 on."""
     column = "NDM".index(sweep)
     pairs = [
         (row["shape"][column], row[what])

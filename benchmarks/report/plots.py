@@ -1,4 +1,4 @@
-"""The plots: J against wall time, and growth with N, D and M."""
+"""Plot J against wall time, and the scaling with N, D and M."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.report.summaries import Summary, fastest, summaries
 
 __all__ = ["draw_race", "draw_scaling"]
 
-# Okabe and Ito's colors, which the colorblind tell apart; one a family, dashes for the family's second member.
+# Okabe and Ito's colors, which color-blind readers can distinguish; one per family, dashes for its second member.
 FAMILIES = {
     "sparsam": "#D55E00",
     "NumPy": "#000000",
@@ -36,14 +36,14 @@ STYLE = {
     "axes.linewidth": 0.8,
     "svg.hashsalt": "sparsam",
 }
-FLOOR_SHARE = 2e-5  # of J: how far below the lowest J found the plot's zero lies
+FLOOR_SHARE = 2e-5  # relative distance of the plot's zero below the lowest J
 
 
 def draw_race(records: Records, section: str) -> Figure | None:
-    """Draw J against seconds, one curve a system: its run of median time, the others thin.
+    """Draw J against seconds: for each system the run of median time, and the others as thin lines.
 
-    The systems are named in a legend, in the order in which their runs end: names beside the curves would cross them.
-    None where there are no runs.
+    A legend names the systems in the order in which their runs end: names beside the curves would cross them.
+    Return None if there are no runs.
     """
     shown = _best_of_settings([summary for summary in summaries(records, section) if _drawable(summary)])
     if not shown:
@@ -58,7 +58,7 @@ def draw_race(records: Records, section: str) -> Figure | None:
             for seed, run in summary.runs.items():
                 seconds, _, J = np.array(run["curve"]).T
                 chosen = seed == typical
-                # A system shows nothing before its first evaluation is done; the last J holds to the end of the run.
+                # A curve starts after the first evaluation; the last J is extended to the end of the run.
                 seconds, J = np.append(seconds, run["seconds"]), np.append(J, J[-1])
                 (curve,) = axes.plot(
                     seconds,
@@ -87,7 +87,7 @@ def _drawable(summary: Summary) -> bool:
 
 
 def _best_of_settings(all_: list[Summary]) -> list[Summary]:
-    """Keep of systems that differ in m or threads alone the fastest; where none counts, the one with the lowest J."""
+    """Keep the fastest of the systems that differ only in m or threads; without any time, that of the lowest J."""
     groups: dict[str, list[Summary]] = {}
     for summary in all_:
         name = "reference" if summary.role == "reference" else re.sub(r", \d threads?$", "", summary.label)
@@ -142,7 +142,7 @@ def _frame(axes: Axes, section: str, zero: float, lowest: float) -> None:
 
 
 def draw_scaling(records: Records) -> Figure | None:
-    """Draw time and memory against N, D and M, with the fitted exponents above; None where there are no points."""
+    """Draw time and memory against N, D and M, with the fitted exponents above; return None if there are no points."""
     points = records.of("scaling")
     if not points:
         return None
@@ -153,8 +153,8 @@ def draw_scaling(records: Records) -> Figure | None:
         for line, (what, ylabel) in zip(grid, rows.items(), strict=True):
             for axes, sweep in zip(line, "NDM", strict=True):
                 for platform, (color, marker, side) in platforms.items():
-                    of = [row for row in points if row["platform"] == platform]
-                    _draw_sweep(axes, of, sweep, what, color, marker, side)
+                    rows_of_platform = [row for row in points if row["platform"] == platform]
+                    _draw_sweep(axes, rows_of_platform, sweep, what, color, marker, side)
                 axes.set_xscale("log")
                 axes.set_yscale("log")
                 axes.grid(which="major", color="0.92", linewidth=0.6)

@@ -1,4 +1,4 @@
-"""The sections on races: headline ratios, then every system."""
+"""Sections on races: the main ratios, then all systems."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROLES = {
 
 
 def headlines(records: Records) -> str:
-    """Return the table of ratios that the whole benchmark is for."""
+    """Return the table of the main ratios."""
     rows = []
     for section in ("notes", "mnist"):
         all_ = summaries(records, section)
@@ -35,7 +35,7 @@ def headlines(records: Records) -> str:
                 if library is None or other is None:
                     missing = "this library" if library is None else f"the {name}"
                     if all_:
-                        rows.append([f"{section}, {what}, warm", "-", f"{missing}: no median run counts", "-", "-"])
+                        rows.append([f"{section}, {what}, warm", "-", f"{missing}: no median", "-", "-"])
                     continue
                 rows.append(
                     [
@@ -58,21 +58,20 @@ def headlines(records: Records) -> str:
                 f"**{times(median(ratios))}**",
             ]
         )
-    header = ["task", "this library", "against", "its time", "median of paired ratios"]
+    header = ["task", "this library", "compared with", "its time", "median of paired ratios"]
     return table(header, rows) if rows else "Nothing was run yet."
 
 
 def race_table(records: Records, section: str) -> str:
-    """Return the table of every system of a race."""
+    """Return the table of all systems in a race."""
     all_ = summaries(records, section)
     if not all_:
         return "Not run."
     library = best_library(all_)
     has_target = any(run["seconds_to_target"] is not None for summary in all_ for run in summary.runs.values())
     rows = [_row(summary, library, all_, has_target, section) for summary in all_]
-    header = ["system", "runs", "time to converge", "against ours", "evaluations", "J (lowest ... highest)", "gradient"]
-    if has_target:
-        header += ["time to target", "against ours"]
+    header = ["system", "runs", "time to converge", "ratio to ours", "evaluations", "J (lowest ... highest)"]
+    header += ["gradient", *(["time to target", "ratio to ours"] if has_target else [])]
     return table(header, rows)
 
 
@@ -134,18 +133,17 @@ def _cold_columns(pairs: list[dict]) -> dict[str, list[dict]]:
 
 
 def plain_note(records: Records) -> str:
-    """Say what the check of scikit-learn's cost found."""
+    """Describe the result of the check of scikit-learn's cost."""
     found = records.rows.get("plain-check")
     if found is None:
         return ""
     return (
-        f"At the initial weights MLPRegressor's gradient is that of our J (its alpha being ours times N) to a "
-        f"relative {found['gradient_difference']:.1e}, so both have the same minima. Its *value* is not: "
-        f"{found['their_value']:.6g} where J = {found['J']:.6g}, since it averages the squared error over the "
-        f"{found['n_outputs']} outputs too, which its gradient does not; averaging J's error over outputs gives "
-        f"{found['value_averaged']:.6g}. Its line search thus works with a value and a slope that do not belong "
-        "together. It has no option for the relative decrease of J at which SciPy stops (2.2e-9), so it stops when it "
-        "finds none that large."
+        "At the initial weights, the gradient of MLPRegressor equals that of our J (with its alpha our alpha times N) "
+        f"to a relative {found['gradient_difference']:.1e}, so both have the same minima. Its *value* differs: it is "
+        f"{found['their_value']:.6g} and J is {found['J']:.6g}, since its value also averages the squared error over "
+        f"the {found['n_outputs']} outputs, but its gradient does not; averaging J's error over outputs gives "
+        f"{found['value_averaged']:.6g}. So the value and the slope in its line search do not match. It has no option "
+        "for the relative decrease of J at which SciPy stops (2.2e-9), so it stops when a decrease is smaller."
     )
 
 

@@ -1,1 +1,1 @@
-"""Many settings of one network: lanes of one program, threads, worker processes, one fit after another."""
+"""Compare ways to fit many settings of one network: lanes of one program, threads, processes, one after another."""

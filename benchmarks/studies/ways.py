@@ -1,4 +1,4 @@
-"""Ways to fit many settings; each lives in a process of its own, so that its first run compiles."""
+"""Ways to fit many settings; each has its own process, so that its first run compiles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SETTINGS = [
     {"rho": rho, "beta": beta, "alpha": alpha}
     for rho, beta, alpha in itertools.product((0.005, 0.01, 0.05, 0.2), (0.3, 3.0), (0.0, 1e-5, 1e-4, 1e-2))
 ]
-LANES = 8  # at a time: all 32 in one program did not return, on two cores, within nine minutes
+LANES = 8  # at a time; all 32 in one program did not finish within nine minutes on two cores
 WAYS = {
     "lanes": f"lanes of one program, {LANES} at a time (`train_lanes`)",
     "threads": "side by side in threads (`train_side_by_side`)",
@@ -27,14 +27,14 @@ WAYS = {
 
 
 class Way:
-    """One of `WAYS`, within a worker."""
+    """One of `WAYS`, in a worker."""
 
     def __init__(self, way: str, cores: int, max_iter: int) -> None:
         self.way, self.cores, self.max_iter = way, cores, max_iter
         self.X = make_data(NOTES).astype(np.float32)
 
     def fit_all(self) -> dict[str, Any]:
-        """Fit all settings; return the seconds of it, and J of each for comparison."""
+        """Fit all settings; return the seconds, and J of each setting for comparison."""
         start = time.perf_counter()
         costs = getattr(self, f"_{self.way}")()
         return {"seconds": time.perf_counter() - start, "costs": costs}
@@ -53,7 +53,7 @@ class Way:
             costs[number] = model.loss_
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they do not converge, nor shall they
+            warnings.simplefilter("ignore")  # they are not meant to converge
             fit_many(models, self.X, finished, train_many=train_many, **options)
         return costs
 
@@ -80,7 +80,7 @@ class Way:
 
 
 def fitted_cost(model: Any, X: np.ndarray) -> float:
-    """Fit a model, and return its J."""
+    """Fit a model; return its J."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return float(model.fit(X).loss_)

@@ -1,1 +1,1 @@
-"""The systems that race: one file a kind, each with a class that follows `benchmarks.protocol.System`."""
+"""Systems in the races: one file per kind, each with a class that implements `benchmarks.protocol.System`."""

@@ -1,4 +1,4 @@
-"""The library, by its public face: `SparseAutoencoder(...).fit(X)`, the whole call timed."""
+"""The library through its public interface: `SparseAutoencoder(...).fit(X)`, with the whole call timed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Estimator:
     Parameters
     ----------
     solver : str
-        Passed on if the estimator has that keyword.
+        Passed on if the estimator has this keyword.
     dtype : {"float32", "float64"}
     """
 
@@ -27,11 +27,11 @@ class Estimator:
         self.options = {**solver_keyword(solver), "dtype": dtype}
 
     def prepare(self, problem: Problem, data: np.ndarray) -> None:
-        """Keep the rows as any user would have them."""
+        """Keep the rows, as a user would have them."""
         self.problem, self.data = problem, data
 
     def run(self, start: Start, limits: Limits) -> Run:
-        """Fit from the weights that ``random_state=seed`` draws, which are the weights of `start`."""
+        """Fit with ``random_state=seed``, which draws the weights of `start`."""
         target, problem = limits.target, self.problem
         model = SparseAutoencoder(
             problem.n_components,
@@ -47,12 +47,12 @@ class Estimator:
             **self.options,
         )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of not converging; the judge says so
+            warnings.simplefilter("ignore")  # about convergence, which the judge reports
             begin = time.perf_counter()
             model.fit(self.data)
             seconds = time.perf_counter() - begin
         history = model.history_
-        # What `fit` does before and after training (validation, ordering rows) is put before the curve.
+        # The curve starts after the time that `fit` spends around the training (validation, ordering rows).
         around = seconds - history["seconds"].iloc[-1]
         curve = list(zip(history["seconds"] + around, history["evaluations"], history["J"], strict=True))
         theta = np.concatenate([array.ravel() for array in (*model.coefs_, *model.intercepts_)])

@@ -1,4 +1,4 @@
-"""J in plain JAX, unchunked, as a user of it writes the notes' formula; precision as asked for."""
+"""J in plain JAX, unchunked, as a user of JAX would write the notes' formula, in either precision."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from benchmarks.problems import Problem
 
 
 def set_precision(dtype: str) -> None:
-    """Let JAX compute in float64 or not; a worker process has one precision."""
+    """Set whether JAX computes in float64; a worker process has one precision."""
     jax.config.update("jax_enable_x64", dtype == "float64")
 
 
 def make_cost(problem: Problem, dtype: str):
-    """Return (theta, x) -> J."""
+    """Return the function (theta, x) -> J."""
     D, M = problem.n_features, problem.n_components
     splits = np.cumsum([D * M, M * D, M]).tolist()
     rho, beta, alpha = problem.rho, problem.beta, problem.alpha

@@ -1,4 +1,4 @@
-"""optax.lbfgs, compiled whole: one lax.while_loop from the initial weights to the last."""
+"""optax.lbfgs, compiled as a whole: one lax.while_loop from the initial weights to the final ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.systems.jax_cost import make_cost, set_precision
 
 LONGEST_CURVE = 20_000  # iterations
 WARM_UP_EVALUATIONS = 60
-PATIENCE = 50  # iterations without a lower J, after which a run has stalled
+PATIENCE = 50  # a run with as many iterations without a lower J has stalled
 
 
 class JaxOptax:
@@ -28,7 +28,7 @@ class JaxOptax:
     memory_size : int
     max_linesearch_steps : int
     approx_dec_rtol : float
-        Relative to J: up to which increase of it a trial is judged by its slope instead.
+        Relative increase of J up to which the line search accepts a trial by its slope instead of its value.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class JaxOptax:
         self.minimize = jax.jit(partial(minimize, make_cost(problem, self.dtype), self.optimizer))
 
     def run(self, start: Start, limits: Limits) -> Run:
-        """Minimize; within a compiled loop there is no clock, so the limit of time is one of evaluations."""
+        """Minimize; a compiled loop has no clock, so the time limit is converted to a number of evaluations."""
         most = WARM_UP_EVALUATIONS if limits.warm_up else int(limits.max_seconds / self.seconds_per_evaluation)
         target = -np.inf if limits.target is None else limits.target
         begin = time.perf_counter()
@@ -75,7 +75,7 @@ class JaxOptax:
 
 
 def minimize(cost, optimizer, theta, x, tol, target, most):
-    """Run L-BFGS until tol, target, most evaluations, or until J has not decreased for `PATIENCE` iterations."""
+    """Run L-BFGS until tol, target, or most evaluations, or until J has not decreased for `PATIENCE` iterations."""
 
     def J_of(theta):
         return cost(theta, x)

@@ -18,9 +18,9 @@ class JaxScipy:
     Parameters
     ----------
     dtype : {"float32", "float64"}
-        Of J; L-BFGS-B itself works in float64.
+        Precision of J; L-BFGS-B itself works in float64.
     m : int
-        Pairs in L-BFGS-B's memory.
+        Number of pairs in L-BFGS-B's memory.
     """
 
     def __init__(self, dtype: str = "float64", m: int = 20) -> None:

@@ -15,7 +15,7 @@ class NotesProgram:
     Parameters
     ----------
     m : int
-        Pairs in L-BFGS-B's memory.
+        Number of pairs in L-BFGS-B's memory.
     cost : {"as_written", "in_place"}
     """
 
@@ -24,7 +24,7 @@ class NotesProgram:
         self.cost = notes.COSTS[cost]
 
     def prepare(self, problem: Problem, data: np.ndarray) -> None:
-        """Nothing to compile."""
+        """Collect the arguments of the cost; there is nothing to compile."""
         np.seterr(over="ignore")
         self.args = (*problem.layer_sizes[:2], problem.alpha, problem.rho, problem.beta, np.ascontiguousarray(data))
 

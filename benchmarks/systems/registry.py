@@ -1,7 +1,7 @@
-"""The systems by name: what races in which job, with which settings and how many threads.
+"""Registry of the systems: the races, with the settings and the number of threads of each system.
 
-How the settings of the peers were found stands in README.md; `TUNING` are the grids they were chosen from, which
-``--sections tuning`` runs again.
+README.md describes the choice of the peers' settings. `TUNING` has the grids that they were chosen from;
+``--sections tuning`` runs them again.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ class Spec:
     Attributes
     ----------
     name : str
-        Its key in the records.
+        Key in the records.
     label : str
-        Its name in tables and plots.
+        Name in tables and plots.
     role : {"library", "reference", "in place", "peer"}
         "in place" is the reference program with its cost rewritten for speed.
     path : str
         ``module:Class`` within the package `benchmarks`.
     options : dict
-        Keywords of the class.
+        Keyword arguments of the class.
     threads : int or None
-        Threads of its BLAS and of OpenMP; None for all the cores that the benchmark uses. XLA has a thread a core
-        in any case.
+        Threads of its BLAS and of OpenMP; None for all cores that the benchmark uses. XLA always has one thread per
+        core.
     needs : tuple of str
-        Packages that may be missing.
+        Required packages, which may be missing.
     max_seconds : float or None
-        A budget of its own, where it is known that more leads nowhere.
+        Its own time budget, for systems that are known not to profit from more.
     """
 
     name: str
@@ -94,7 +94,7 @@ def _jax_scipy(dtype: str, m: int) -> Spec:
         "peer",
         "systems.jax_scipy:JaxScipy",
         {"dtype": dtype, "m": m},
-        # XLA has threads of its own, one a core; more BLAS threads only slow down SciPy's L-BFGS-B.
+        # XLA has its own threads, one per core; more BLAS threads only slow down SciPy's L-BFGS-B.
         threads=1,
     )
 
@@ -132,7 +132,7 @@ RACES: dict[str, tuple[Spec, ...]] = {
         Spec("sklearn-t2", "scikit-learn MLPRegressor, 2 threads", "peer", "systems.sklearn_mlp:SklearnMLP", threads=2),
     ),
 }
-"""What races in which job."""
+"""The systems in each race."""
 
 TUNING: tuple[Spec, ...] = (
     *(_notes(m, threads) for m, threads in product((5, 10, 20, 50), (1, 2))),
@@ -141,11 +141,11 @@ TUNING: tuple[Spec, ...] = (
     *(_torch_lbfgs(dtype, h, 1) for dtype, h in product(("float64", "float32"), (10, 20, 50, 100))),
     *(_torch_adam("float32", lr, threads) for lr, threads in product((1e-3, 3e-3, 1e-2, 3e-2), (1, 2))),
 )
-"""Settings of the peers that were compared, on the job "notes" with a seed that no race uses."""
+"""The settings of the peers that were compared, on the job "notes" with a seed that no race uses."""
 
 SYSTEMS = {spec.name: spec for spec in (*TUNING, *(spec for race in RACES.values() for spec in race))}
 
 
 def missing_packages(spec: Spec) -> list[str]:
-    """Return the packages that this system needs and this environment lacks."""
+    """Return the packages that a system needs and that are not installed."""
     return [package for package in spec.needs if find_spec(package) is None]

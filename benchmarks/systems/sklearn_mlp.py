@@ -1,4 +1,4 @@
-"""scikit-learn's MLPRegressor with solver="lbfgs": it has no sparsity, and its outputs are linear."""
+"""scikit-learn's MLPRegressor with solver="lbfgs", which has no sparsity penalty and only linear outputs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class SklearnMLP:
     """MLPRegressor(solver="lbfgs"), NumPy float64 and SciPy's L-BFGS-B with m = 10."""
 
     def prepare(self, problem: Problem, data: np.ndarray) -> None:
-        """Make a fitted model whose weights a warm start can begin from."""
+        """Make a fitted model, for warm starts."""
         if problem.beta != 0 or problem.output_activation != "identity":
-            raise ValueError("MLPRegressor has no sparsity penalty, and linear outputs only")
+            raise ValueError("MLPRegressor has no sparsity penalty, and only linear outputs")
         self.problem, self.data = problem, np.ascontiguousarray(data)
         self.model = MLPRegressor(
             hidden_layer_sizes=(problem.n_components,),
             activation="logistic",
             solver="lbfgs",
-            alpha=problem.alpha * len(data),  # it divides by the number of samples
+            alpha=problem.alpha * len(data),  # MLPRegressor divides by the number of samples
             warm_start=True,
             max_iter=1,
         )
@@ -33,7 +33,7 @@ class SklearnMLP:
             self.model.fit(self.data, self.data)
 
     def run(self, start: Start, limits: Limits) -> Run:
-        """Fit from given weights; it shows no curve and has no budget of time."""
+        """Fit from the given weights; there is no curve and no time budget."""
         D, M = self.problem.n_features, self.problem.n_components
         W1, W2, b1, b2 = np.split(start.theta.copy(), np.cumsum([D * M, M * D, M]))
         self.model.coefs_, self.model.intercepts_ = [W1.reshape(D, M), W2.reshape(M, D)], [b1, b2]

@@ -1,4 +1,4 @@
-"""PyTorch's Adam on the full batch: the sparsity penalty needs the mean over all the data."""
+"""PyTorch's Adam on the full batch, since the sparsity penalty needs the mean over all data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from benchmarks.protocol import Limits, Recorder, Run, Start, Stop
 from benchmarks.systems.torch_lbfgs import TorchSystem, flat, snapshot
 
-CHECK_EVERY = 10  # iterations between looks at the gradient's size
+CHECK_EVERY = 10  # iterations between checks of the gradient's size
 
 
 class TorchAdam(TorchSystem):
@@ -24,7 +24,7 @@ class TorchAdam(TorchSystem):
         self.learning_rate = learning_rate
 
     def run(self, start: Start, limits: Limits) -> Run:
-        """Minimize until the gradient is small, or the time is over."""
+        """Minimize until the gradient is small or the time is used up."""
         leaves = self.leaves(start.theta)
         optimizer = torch.optim.Adam(leaves, lr=self.learning_rate, fused=True)
         recorder, best = Recorder(limits), leaves

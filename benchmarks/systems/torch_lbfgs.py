@@ -1,4 +1,4 @@
-"""PyTorch's optimizers over an eager, unchunked J."""
+"""PyTorch's L-BFGS on an eager, unchunked J."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 class TorchSystem:
-    """What both optimizers share: the data, the weights as leaf tensors, J.
+    """Base of the PyTorch systems: the data, the weights as leaf tensors, and J.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class TorchSystem:
         self.problem, self.x = problem, torch.tensor(data, dtype=self.dtype)
 
     def leaves(self, theta: np.ndarray) -> list[torch.Tensor]:
-        """W1, W2, b1, b2 as tensors that require gradients."""
+        """Return W1, W2, b1, b2 as tensors that require gradients."""
         D, M = self.problem.n_features, self.problem.n_components
         shapes = ((D, M), (M, D), (M,), (D,))
         pieces = np.split(theta, np.cumsum([D * M, M * D, M]))
@@ -39,7 +39,7 @@ class TorchSystem:
         ]
 
     def cost(self, leaves: list[torch.Tensor]) -> torch.Tensor:
-        """J."""
+        """Compute J."""
         problem, (W1, W2, b1, b2) = self.problem, leaves
         z = torch.sigmoid(torch.addmm(b1, self.x, W1))
         y = torch.sigmoid(torch.addmm(b2, z, W2))
@@ -51,12 +51,12 @@ class TorchSystem:
 
 
 def flat(leaves: list[torch.Tensor]) -> np.ndarray:
-    """Weights as one float64 vector."""
+    """Return the weights as one float64 vector."""
     return torch.cat([leaf.detach().reshape(-1) for leaf in leaves]).double().numpy()
 
 
 def snapshot(leaves: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Copy the weights; cheaper than `flat`."""
+    """Copy the weights; this is cheaper than `flat`."""
     return [leaf.detach().clone() for leaf in leaves]
 
 
@@ -74,7 +74,7 @@ class TorchLBFGS(TorchSystem):
         self.history_size = history_size
 
     def run(self, start: Start, limits: Limits) -> Run:
-        """Minimize; tolerance_change=0, so that only the gradient or a step of exactly 0 ends it."""
+        """Minimize, with tolerance_change=0, so that only the gradient or a step of exactly 0 stops it."""
         leaves = self.leaves(start.theta)
         optimizer = torch.optim.LBFGS(
             leaves,

@@ -1,1 +1,1 @@
-"""What invariance is worth: few digits, and what is known of how they may move."""
+"""The gain from invariance: classify few digits, with knowledge of their transformations."""

@@ -20,9 +20,9 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 def main(
     render_only: Annotated[bool, typer.Option("--render-only", help="Write the page from the records alone.")] = False,
 ) -> None:
-    """Measure what tangent propagation is worth on few digits (SPARSAM_DATA); write TANGENTS.md with its plot.
+    """Measure the gain from tangent propagation on few digits (SPARSAM_DATA); write TANGENTS.md with its plot.
 
-    What was measured is kept in tangents.jsonl: what was interrupted goes on where it stopped.
+    Measurements are saved in tangents.jsonl; an interrupted benchmark continues where it stopped.
     """
     folder = Path(__file__).parents[1]
     records = Records(folder / "tangents.jsonl")

@@ -1,4 +1,4 @@
-"""Test error of few digits without tangents, with image tangents, with learned ones, and with moved copies instead."""
+"""Measure the test error of few digits without tangents, with image tangents, learned tangents, or moved copies."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["METHODS", "N_COPIES", "N_UNLABELED", "SHAPE", "SIZES", "autoencoder"
 SIZES = (100, 320, 1000, 3200)
 N_DRAWS = 5
 SHAPE = (28, 28)
-N_UNLABELED = 10_000  # digits that the autoencoder learns of
+N_UNLABELED = 10_000  # training digits of the autoencoder
 N_LEARNED = 8
-FEW = 320  # up to so many samples are cross-validated in four folds; of more a quarter is held out
+FEW = 320  # up to this number of samples, settings are cross-validated in four folds; beyond it, a quarter is held out
 
-# What cross-validation chooses of: alpha, and the tangents' weight or the size of the moves.
+# The settings to choose from: alpha, and the tangents' weight or the size of the moves.
 SETTINGS: dict[str, tuple[tuple[float, float], ...]] = {
     "without": tuple((alpha, 0.0) for alpha in (1e-5, 1e-4, 1e-3, 1e-2, 3e-2)),
     "image tangents": ((3e-5, 3e-4), (1e-4, 3e-4), (1e-4, 1e-3), (3e-4, 1e-3), (3e-4, 3e-3)),
@@ -38,15 +38,15 @@ SETTINGS: dict[str, tuple[tuple[float, float], ...]] = {
 }
 METHODS = tuple(SETTINGS)
 MOVES = {"translate_x": 1.0, "translate_y": 1.0, "rotate": 0.1, "scale": 0.07, "shear_x": 0.1, "shear_y": 0.1}
-"""Standard deviations of the copies' random moves, all at once, times 1 or 2."""
-N_COPIES = 7  # as many as there are image tangents: an evaluation costs the same
+"""Standard deviations of the random moves of the copies, all applied together, times 1 or 2."""
+N_COPIES = 7  # as many as image tangents, so that an evaluation costs the same
 
 Array = np.ndarray
 
 
 @cache
 def mnist() -> dict[str, Array]:
-    """All digits, pixels in [0, 1]."""
+    """Load all digits, with pixels in [0, 1]."""
     with np.load(Path(os.environ["SPARSAM_DATA"]) / "mnist.npz") as arrays:
         return {
             "X": arrays["x_train"].reshape(-1, 784).astype(np.float32) / 255,
@@ -58,18 +58,18 @@ def mnist() -> dict[str, Array]:
 
 @cache
 def autoencoder() -> SparseAutoencoder:
-    """Learn of digits without their labels.
+    """Train an autoencoder on digits without their labels.
 
-    Many sparse units: each digit excites a few, and its leading tangents are its own. With 100 units and more weight
-    decay they turn into a few directions for all digits, and made errors more. The parameters were chosen by hand, at
-    draw 0 of 320 digits.
+    It has many sparse units, so that each digit excites a few and has its own leading tangents. With 100 units and more
+    weight decay, the tangents become a few directions for all digits, and the error increased. The parameters were
+    chosen by hand, on draw 0 of 320 digits.
     """
     rows = np.random.default_rng(12345).permutation(60_000)[:N_UNLABELED]
     return SparseAutoencoder(400, rho=0.05, beta=3.0, alpha=1e-4, random_state=0, max_iter=150).fit(mnist()["X"][rows])
 
 
 def moved_copies(X: Array, size: float, seed: int) -> Array:
-    """N_COPIES of each image, moved at random by all transforms in turn, copy by copy."""
+    """Make N_COPIES of each image, each moved at random by all transforms in turn."""
     rng = np.random.default_rng(seed)
     copies = np.tile(X, (N_COPIES, 1))
     for transform, deviation in MOVES.items():
@@ -80,7 +80,7 @@ def moved_copies(X: Array, size: float, seed: int) -> Array:
 def fit(
     method: str, setting: tuple[float, float], X: Array, y: Array, seed: int, **options: Any
 ) -> NoisyLabelClassifier:
-    """Train the network of all methods: a hidden layer of 100."""
+    """Train the network that all methods use, with a hidden layer of 100 units."""
     alpha, amount = setting
     model = NoisyLabelClassifier((100,), epsilon=0.0, alpha=alpha, random_state=seed, **options)
     if method == "without":
@@ -92,7 +92,7 @@ def fit(
 
 
 def splits(y: Array, seed: int) -> Iterator[tuple[Array, Array]]:
-    """Parts to train on and to hold out."""
+    """Yield the training and held-out rows of each split."""
     rows = np.arange(len(y))
     if len(y) <= FEW:
         yield from StratifiedKFold(4, shuffle=True, random_state=seed).split(rows, y)
@@ -101,7 +101,7 @@ def splits(y: Array, seed: int) -> Iterator[tuple[Array, Array]]:
 
 
 def chosen(method: str, X: Array, y: Array, seed: int) -> tuple[float, float]:
-    """Choose the setting of the greatest likelihood of digits held out inside the training part."""
+    """Choose the setting with the greatest likelihood of digits held out from the training part."""
 
     def held_out(setting: tuple[float, float]) -> float:
         parts = [(fit(method, setting, X[rows], y[rows], seed, max_iter=150), rest) for rows, rest in splits(y, seed)]
@@ -111,7 +111,7 @@ def chosen(method: str, X: Array, y: Array, seed: int) -> tuple[float, float]:
 
 
 def timed(method: str, setting: tuple[float, float], X: Array, y: Array, seed: int, budget: float | None = None) -> Any:
-    """Train until converged, or for so many seconds, with its programs compiled before; return model and seconds."""
+    """Train until convergence or for a time budget, after compiling; return the model and the seconds."""
     fit(method, setting, X, y, seed, max_iter=25)
     start = time.perf_counter()
     model = fit(method, setting, X, y, seed, max_iter=500, time_budget=budget)
@@ -125,7 +125,7 @@ def measure(method: str, n: int, draw: int, tangents_setting: Callable[[], tuple
     start = time.perf_counter()
     setting = chosen(method, X, y, draw)
     tuning = time.perf_counter() - start
-    # The copies may take the wall time of the tangents; the others train until they have converged.
+    # The copies get the wall time of the tangents; the others train until convergence.
     budget = timed("image tangents", tangents_setting(), X, y, draw)[1] if method == "moved copies" else None
     model, seconds = timed(method, setting, X, y, draw, budget)
     return {
@@ -139,21 +139,21 @@ def measure(method: str, n: int, draw: int, tangents_setting: Callable[[], tuple
 
 
 def study(records: Records) -> None:
-    """Run what is not in the records yet."""
+    """Measure everything that is not in the records yet."""
     for n, draw, method in product(SIZES, range(N_DRAWS), METHODS):
         key = f"{method}/{n}/{draw}"
         if key in records:
             continue
-        of_tangents = f"image tangents/{n}/{draw}"
+        tangents_key = f"image tangents/{n}/{draw}"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            row = measure(method, n, draw, lambda key=of_tangents: tuple(records.rows[key]["setting"]))  # type: ignore[misc]
+            row = measure(method, n, draw, lambda key=tangents_key: tuple(records.rows[key]["setting"]))  # type: ignore[misc]
         records.add(key, section="tangents", method=method, n=n, draw=draw, **row)
         say(f"{key}: error {row['error']:.4f}, {row['tuning_seconds']:.0f} + {row['seconds']:.0f} s")
 
 
 def invariance(records: Records) -> None:
-    """How far the outputs of networks of 1000 digits move when test digits really are moved."""
+    """Measure the change of the outputs of networks trained on 1000 digits, under real moves of test digits."""
     key = "invariance/1000/0"
     settings = {method: f"{method}/1000/0" for method in ("without", "image tangents")}
     if key in records or any(of not in records for of in settings.values()):

@@ -1,1 +1,1 @@
-"""Statistical claims, checked over draws from truths that are known."""
+"""Check statistical claims on draws from known truths."""

@@ -24,28 +24,30 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 @app.command()
 def main(
-    cells: Annotated[str, typer.Option(help="Only those whose subject or name has this text in it.")] = "",
+    cells: Annotated[str, typer.Option(help="Run only cells whose subject or name contains this text.")] = "",
     draws: Annotated[
-        int | None, typer.Option(min=1, help="At most so many of each cell.", show_default="all of each cell")
+        int | None, typer.Option(min=1, help="Maximum number of draws of each cell.", show_default="all of each cell")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help=f"{QUICK} draws of each, into benchmarks/quick/.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the records of the cells asked for.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help=f"{QUICK} draws of each cell, written to benchmarks/quick/.")
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the records of the selected cells.")] = False,
     render_only: Annotated[bool, typer.Option("--render-only", help="Write the page from the records alone.")] = False,
 ) -> None:
-    """Count over draws from known truths what the library claims; write VALIDITY.md.
+    """Check the library's claims on draws from known truths; write VALIDITY.md.
 
-    What was drawn is kept in validity.jsonl: what was interrupted goes on where it stopped.
+    Draws are saved in validity.jsonl; an interrupted run continues where it stopped.
     """
     folder = Path(__file__).parents[1] / ("quick" if quick else "")
     records = Records(folder / "validity.jsonl")
-    asked = [cell for subject in SUBJECTS for cell in subject.cells if cells in f"{subject.title}, {cell.name}"]
-    if not asked:
+    selected = [cell for subject in SUBJECTS for cell in subject.cells if cells in f"{subject.title}, {cell.name}"]
+    if not selected:
         raise typer.BadParameter(f"no cell has {cells!r} in its name", param_hint="--cells")
     if not render_only:
         if fresh:
-            records.forget([cell.name for cell in asked])
+            records.forget([cell.name for cell in selected])
         most, revision = QUICK if quick else draws, machine.revision()
-        for cell in asked:
+        for cell in selected:
             run(cell, records, min(cell.n_draws, most or cell.n_draws), revision)
     page = folder / "VALIDITY.md"
     page.write_text(report(SUBJECTS, records))

@@ -1,4 +1,4 @@
-"""What a statistical claim is, and its draws."""
+"""Statistical claims and their draws."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 __all__ = ["Cell", "Draw", "Subject"]
 
 Draw = Callable[[np.random.Generator], dict[str, float]]
-"""Makes data of a known truth, applies the method, and returns numbers by name: 1 or 0 for what happened or not."""
+"""Draws data from a known truth, applies the method, and returns numbers by name; events are 1 or 0."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,16 @@ class Cell:
     Attributes
     ----------
     name : str
-        It also fixes the seeds.
+        The name, which also fixes the seeds.
     truth : str
-        In words, what the data are drawn from.
+        Description of the distribution of the data.
     draw : Draw
         A plain function.
     claims : dict of str to (float, float)
-        By the name of a number that the draw returns, the range in which its mean over the draws should be. The others
-        are reported.
+        The claimed ranges of the means over the draws, by the name of a number that the draw returns. Other numbers are
+        only reported.
     n_draws : int
-        Of the full run.
+        Number of draws in the full run.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Cell:
     n_draws: int = 1000
 
     def outcome(self, number: int) -> dict[str, float]:
-        """Make a draw: its seed is that of the cell's name and the number, whatever is drawn before."""
+        """Make a draw; its seed depends only on the cell's name and the number."""
         seed = np.random.SeedSequence(int.from_bytes(self.name.encode()), spawn_key=(number,))
         try:
             return {name: float(value) for name, value in self.draw(np.random.default_rng(seed)).items()}
@@ -50,14 +50,14 @@ class Cell:
             raise
 
     def outcomes(self, n_draws: int) -> dict[str, list[float]]:
-        """Make the first draws; return all their numbers by name."""
+        """Make the first draws; return their numbers by name."""
         return by_name([self.outcome(number) for number in range(n_draws)])
 
 
 class Subject(NamedTuple):
-    """Cells about one method, and what a reader of their results should know.
+    """Cells about one method, with an explanation for the reader.
 
-    Claims of ``pooled`` are about the draws of all cells together.
+    The claims in ``pooled`` are about the draws of all cells together.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Default regressions on ordinary data: coverage of their intervals, test errors beside other methods', and time."""
+"""Regressions with default parameters on ordinary data: coverage of intervals, test errors and time, against others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Array = np.ndarray
 Data = tuple[Array, Array, Array, Array]
 
 N_TEST = 2000
-SHARE = 1.6448536269514722  # standard deviations either side of the mean that hold 90 % of a normal distribution
+SHARE = 1.6448536269514722  # standard deviations on either side of the mean that contain 90 % of a normal distribution
 FIXED_ALPHAS = (1e-3, 1e-2, 3e-2, 1e-1)
 PEER_ALPHAS = (1e-4, 1e-2, 1.0)
 FRIEDMAN = {  # function, standard deviation of the noise
@@ -35,13 +35,13 @@ DEGENERATE = "degenerate: a variance below a millionth of the target's"
 
 
 def curve(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
-    """One input, two targets with noise of correlation 0.7."""
+    """Draw one input, and two targets with noise of correlation 0.7."""
     X = rng.uniform(-3, 3, size=(n, 1))
     return X, np.hstack([np.sin(X), np.cos(X)]) + _noise(rng, n, 2, 0.2)
 
 
 def surface(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
-    """Five inputs, three targets: a ridge function of random directions and a product of two inputs each."""
+    """Draw five inputs, and three targets, each a ridge function of a random direction plus a product of two inputs."""
     directions = rng.normal(size=(5, 3)) / np.sqrt(5)
     X = rng.normal(size=(n, 5))
     return X, np.sin(X @ directions) + X[:, :3] * X[:, 1:4] / 4 + _noise(rng, n, 3, 0.3)
@@ -66,9 +66,9 @@ TRUTHS = {
 
 
 def problem(rng: np.random.Generator, name: str, n: int) -> Data:
-    """X and Y to train on, and X and Y to test; inputs standardized by the former, as in a pipeline.
+    """Draw X and Y for training, and X and Y for testing; standardize inputs by the training rows, as in a pipeline.
 
-    Of the 442 patients of "diabetes" at most 342 are trained on, and the others tested.
+    At most 342 of the 442 patients of "diabetes" are used for training, the others for testing.
     """
     n_all = n + N_TEST
     if name in MADE:
@@ -86,10 +86,10 @@ def problem(rng: np.random.Generator, name: str, n: int) -> Data:
 
 
 def coverage(rng: np.random.Generator, name: str, n: int, *, peers: bool = True) -> dict[str, float]:
-    """Fit with all defaults; return coverages, and, with ``peers``, errors and time relative to other fits'."""
+    """Fit with all defaults; return coverages and, with ``peers``, errors and time relative to other fits."""
     data = problem(rng, name, n)
     seed = int(rng.integers(2**31))
-    # The others first: they compile what the fit whose time is taken needs.
+    # The others run first, because they compile the programs of the timed fit.
     others = _other_errors(data, seed) if peers else {}
     start = time.process_time()
     model = _fitted(data, seed)
@@ -119,7 +119,7 @@ def _other_errors(data: Data, seed: int) -> dict[str, float]:
 
 
 def _seconds_of_single_fit(data: Data, seed: int) -> float:
-    """Processor time of a fit without folds, with early stopping, once it is compiled."""
+    """Measure the processor time of a compiled fit without folds, with early stopping."""
     for _ in range(2):
         start = time.process_time()
         _fitted(data, seed, cv=None)
@@ -144,7 +144,7 @@ def _peer_error(data: Data, seed: int, alpha: float) -> float:
 
 
 def _error(means: Array, data: Data) -> float:
-    """Root mean square of the test residuals, in standard deviations of the targets."""
+    """Compute the root mean square of the test residuals, in standard deviations of the targets."""
     Y = data[3]
     return float(np.sqrt(np.mean(((means.reshape(Y.shape) - Y) / Y.std(axis=0)) ** 2)))
 
@@ -161,10 +161,10 @@ def _cell(name: str, n: int) -> Cell:
 
 COVERAGE_OF_DEFAULTS = Subject(
     "Regressions with all defaults",
-    f"""`MultivariateNormalRegressor()` on ordinary data, inputs standardized. How many new targets lie in its 90 %
-intervals, and how many of the last target's in those given the others? How do its test errors (root mean square)
-compare with those of fixed alphas, of a linear model, and of scikit-learn's `MLPRegressor(early_stopping=True)` on
-scaled targets with each of {len(PEER_ALPHAS)} alphas? How much of the processor's time does it take, compared with a
-fit without folds (`cv=None`)? {N_TEST:,} rows are tested; of diabetes those that are not trained on.""",
+    f"""`MultivariateNormalRegressor()` on ordinary data with standardized inputs. Coverage is the share of new targets
+in its 90 % intervals; coverage of conditionals is that of the last target in intervals given the others. Test errors
+(root mean square) are divided by those of fixed alphas, of a linear model, and of scikit-learn's
+`MLPRegressor(early_stopping=True)` on scaled targets with each of {len(PEER_ALPHAS)} alphas; processor time by that of
+a fit without folds (`cv=None`). There are {N_TEST:,} test rows; for diabetes, all rows not used for training.""",
     [_cell(name, n) for n in SIZES for name in PROBLEMS if not (name == "diabetes" and n > 400)],
 )

@@ -1,4 +1,4 @@
-"""How many labels are wrong, and which: defaults on truths that are known."""
+"""Estimate how many labels are wrong, and which ones, with default parameters on known truths."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CUTS = {("linear", 2): [0.0], ("linear", 3): [-0.5, 0.5], ("curved", 2): [0.7], 
 
 
 def true_labels(rng: np.random.Generator, truth: str, n_classes: int, X: Array) -> Array:
-    """Labels before any is spoilt."""
+    """Draw labels without errors."""
     if truth == "overlapping":
         slope = 2 * X[:, 0] + X[:, 1]
         log_odds = np.stack([np.zeros_like(slope), slope, -slope][:n_classes], axis=1)
@@ -70,8 +70,9 @@ def _cell(
 
 PLANTED_ERRORS = Subject(
     "Planted label errors, with all defaults",
-    """`NoisyLabelClassifier()` on two normal inputs, whose true labels follow from the inputs. The interval is about
-the rate, not about the share that happens to be wrong. Suspects are what `find_label_errors` returns.""",
+    """`NoisyLabelClassifier()` on two normal inputs, with true labels that are functions of the inputs. The interval is
+for the error rate, not for the share of labels that happen to be wrong. Suspects are the labels that
+`find_label_errors` returns.""",
     [
         _cell(truth, rate, n_classes, n, 25, {BIAS: (-0.02, 0.02), PRECISION: (0.85, 1.0), RECALL: (0.85, 1.0)})
         for n in (1500, 4000)
@@ -83,8 +84,8 @@ the rate, not about the share that happens to be wrong. Suspects are what `find_
 )
 RIGHT_LABELS = Subject(
     "Labels that are all right, with all defaults",
-    """Does the interval begin at 0, or at 0.01 at most? Where classes overlap, what their overlap leaves open must not
-be taken for wrong labels.""",
+    """The lower end of the interval should be at most 0.01. If classes overlap, labels in the overlap must not be
+mistaken for wrong ones.""",
     [
         _cell(truth, 0.0, n_classes, 1500, 30, {INCLUDES_0: (0.9, 1.0)})
         for truth in ("linear", "curved", "overlapping")
@@ -93,8 +94,8 @@ be taken for wrong labels.""",
 )
 FEW_LABELS = Subject(
     "Few labels, with all defaults",
-    """As above, reported without claims, but that the fit warns. Of linear classes networks are soon sure of more
-labels than the 30 % that an estimate takes at least: then the interval is no wider than of 1,500 labels of curved
+    """As above, without claims except that the fit warns. For linear classes, networks are soon certain of more than
+the 30 % of labels that an estimate uses at least; the interval is then no wider than for 1,500 labels of curved
 classes.""",
     [_cell(truth, rate, 2, 500, 25, {WARNED: (0.9, 1.0)}) for truth in ("linear", "curved") for rate in (0.1, 0.3)],
 )

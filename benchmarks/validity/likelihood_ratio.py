@@ -1,4 +1,4 @@
-"""The size of the likelihood-ratio test: how often it rejects a smaller model that is true."""
+"""Size of the likelihood-ratio test: the rate at which it rejects a true smaller model."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sparsam import MultivariateNormalRegressor, likelihood_ratio_test
 __all__ = ["LIKELIHOOD_RATIO", "independence_factor", "size"]
 
 N_INPUTS = 2
-MISSING = 0.2  # part of the targets that is missing at random
-SIZE = (0.032, 0.068)  # of a test at 5 %: where 99 % of the rates of 1,000 draws lie
+MISSING = 0.2  # share of targets missing at random
+SIZE = (0.032, 0.068)  # contains 99 % of the rejection rates of 1,000 draws, for a test at 5 %
 REJECTED = "rejected at 5 %"
 TRUTHS = {
     "full / diag": "independent outputs",
@@ -25,7 +25,7 @@ TRUTHS = {
 
 
 def hypotheses(comparison: str, n_outputs: int) -> tuple[dict[str, Any], dict[str, Any], np.ndarray]:
-    """Parameters of the larger and of the smaller model, and a noise covariance that the smaller one allows."""
+    """Return the parameters of the larger and the smaller model, and a noise covariance that the smaller one allows."""
     units = 10.0 ** np.arange(n_outputs)
     if comparison == "full / diag":
         return {"covariance": "full"}, {"covariance": "diag"}, np.diag(units**2)
@@ -38,13 +38,13 @@ def hypotheses(comparison: str, n_outputs: int) -> tuple[dict[str, Any], dict[st
 def size(
     rng: np.random.Generator, comparison: str, n_samples: int, n_outputs: int, missing: float = 0.0
 ) -> dict[str, float]:
-    """Draw data of the smaller model, and test it against the larger one."""
+    """Draw data from the smaller model, and test it against the larger one."""
     larger, smaller, covariance = hypotheses(comparison, n_outputs)
     X = rng.normal(size=(n_samples, N_INPUTS))
     coefs = rng.normal(size=(N_INPUTS, n_outputs)) * np.sqrt(np.diag(covariance)) * smaller.get("mask", 1)
     Y = X @ coefs + rng.normal(size=(n_samples, n_outputs)) @ np.linalg.cholesky(covariance).T
-    gone = rng.random(Y.shape) < missing
-    Y[gone & ~gone.all(axis=1, keepdims=True)] = np.nan  # no row may be without any target
+    is_missing = rng.random(Y.shape) < missing
+    Y[is_missing & ~is_missing.all(axis=1, keepdims=True)] = np.nan  # every row needs a target
     test = likelihood_ratio_test(_fitted(larger, X, Y), _fitted(smaller, X, Y), X, Y)
     outcome = {REJECTED: test.p_value < 0.05}
     if comparison == "full / diag" and not missing:
@@ -54,13 +54,14 @@ def size(
 
 
 def independence_factor(n_samples: int, n_inputs: int, n_outputs: int) -> float:
-    """Factor of the statistic of "full" against "diag" for few samples, all targets observed and no mask.
+    """Compute a factor that corrects the statistic of "full" against "diag" for few samples.
 
-    The products of the residuals of a regression on q inputs and a constant have n - 1 - q degrees of freedom. With ::
+    It holds for all targets observed and no mask. The products of the residuals of a regression on q inputs and a
+    constant have n - 1 - q degrees of freedom. With ::
 
         [n - 1 - q - (2 K + 5)/6] / n
 
-    the statistic for the independence of K variables follows chi-squared but for terms of the order 1/n^2: G. E. P.
+    the statistic for the independence of K variables follows chi-squared up to terms of order 1/n^2: G. E. P.
     Box, "A general distribution theory for a class of likelihood criteria", Biometrika 36, 1949; T. W. Anderson, *An
     Introduction to Multivariate Statistical Analysis*, chapter 9, for N samples with a mean and blocks of K_i variables
     N - 3/2 - (K^3 - sum K_i^3) / [3 (K^2 - sum K_i^2)], where here K_i = 1, and N is n - q.
@@ -84,13 +85,13 @@ def _cell(comparison: str, n_samples: int, n_outputs: int, missing: float, claim
 
 LIKELIHOOD_RATIO = Subject(
     "Size of the likelihood-ratio test",
-    f"""`likelihood_ratio_test` of linear models fitted with alpha = 0 and tol = 1e-6: how often does it reject a
-smaller model that is true? Inputs ({N_INPUTS}, and a constant), weights and noise are normal. The units of the outputs
-are far apart, except where one variance for all is true. Targets are missing completely at random.
+    f"""Rate at which `likelihood_ratio_test` rejects a true smaller model, for linear models fitted with alpha = 0 and
+tol = 1e-6. Inputs ({N_INPUTS}, and a constant), weights and noise are normal. The units of the outputs differ widely,
+except where a common variance is true. Targets are missing completely at random.
 
-Wilks' theorem is about many samples. For n = 50 and K = 7 the rate is reported without a claim: as the function has it,
-and with Box's factor [n - 1 - q - (2K + 5)/6]/n of the statistic, q inputs. That factor belongs to "full" against
-"diag" with all targets observed and no mask alone, so it is here and not in the function.""",
+Wilks' theorem holds for many samples. For n = 50 and K = 7 the rate is reported without a claim: that of the function,
+and that with Box's factor [n - 1 - q - (2K + 5)/6]/n of the statistic, for q inputs. This factor applies only to "full"
+against "diag" with all targets observed and no mask, so it is here and not in the function.""",
     [
         *(
             _cell(comparison, 200, n_outputs, missing, {REJECTED: SIZE})

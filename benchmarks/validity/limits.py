@@ -1,4 +1,4 @@
-"""What draws say of a mean: limits, and whether they contradict a claim."""
+"""Confidence limits of a mean over draws, and whether they contradict a claim."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from scipy.stats import binomtest, sem, t
 
 __all__ = ["FAMILY", "contradicts", "level_of_each", "mean_limits"]
 
-FAMILY = 0.99  # probability that the limits of all claims of a family hold at once
+FAMILY = 0.99  # probability that the limits of all claims in a family hold together
 
 
 def level_of_each(n_claims: int) -> float:
-    """Level of each of so many limits that all hold with probability `FAMILY` at least (Bonferroni)."""
+    """Compute the level of each limit, so that `n_claims` hold together with probability `FAMILY` (Bonferroni)."""
     return 1 - (1 - FAMILY) / max(n_claims, 1)
 
 
 def mean_limits(values: Sequence[float], level: float) -> tuple[float, float]:
-    """Limits of the mean that the values are draws of.
+    """Compute confidence limits of the mean of the values' distribution.
 
-    Of what happens or not, 1 or 0, they are the exact limits of Clopper and Pearson (Biometrika 26, 1934). Of other
-    numbers they are those of Student's t.
+    For events, 1 or 0, these are the exact limits of Clopper and Pearson (Biometrika 26, 1934), for other numbers those
+    of Student's t.
     """
     if set(values) <= {0.0, 1.0}:
         limits = binomtest(int(sum(values)), len(values)).proportion_ci(level, method="exact")
@@ -33,6 +33,6 @@ def mean_limits(values: Sequence[float], level: float) -> tuple[float, float]:
 
 
 def contradicts(values: Sequence[float], claimed: tuple[float, float], level: float = FAMILY) -> bool:
-    """Say whether no mean within the claimed range is within the limits."""
+    """Return whether no mean in the claimed range is within the limits."""
     low, high = mean_limits(values, level)
     return high < claimed[0] or low > claimed[1]

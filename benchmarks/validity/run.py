@@ -1,4 +1,4 @@
-"""Draws that go on where they stopped."""
+"""Make draws, continuing where they stopped."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from benchmarks.validity.cells import Cell, by_name
 
 __all__ = ["recorded", "run"]
 
-SAVE_EVERY = 30.0  # seconds: what an interruption loses at most, or a draw
+SAVE_EVERY = 30.0  # seconds; an interruption loses at most this time, or one draw
 
 
 def run(cell: Cell, records: Records, n_draws: int, revision: str | None) -> None:
-    """Make those of the first draws of a cell that are not in the records yet."""
+    """Make the first `n_draws` draws of a cell, except those in the records."""
     done = n_recorded(records, cell)
     while done < n_draws:
         start, outcomes = time.monotonic(), []
@@ -28,7 +28,7 @@ def run(cell: Cell, records: Records, n_draws: int, revision: str | None) -> Non
 
 
 def n_recorded(records: Records, cell: Cell) -> int:
-    """Count the draws in the records: the first ones, in their order."""
+    """Count the draws of a cell in the records; these are the first ones."""
     return sum(row["n"] for row in records.of(cell.name))
 
 

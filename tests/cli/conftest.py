@@ -1,4 +1,4 @@
-"""Runs commands in the process, and a small model to run them on."""
+"""Run commands in the test's process; a small model to run them on."""
 
 import json
 

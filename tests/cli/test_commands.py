@@ -1,4 +1,4 @@
-"""``sparsam check``, ``show``, ``encode``, and what all commands share."""
+"""``sparsam check``, ``show``, ``encode``, and the common behavior of all commands."""
 
 import subprocess
 import sys
@@ -24,6 +24,12 @@ def test_help_names_every_command_and_each_has_an_example(run):
         page = run(command, "--help")
         assert page.exit_code == 0
         assert f"sparsam {command}" in page.output.split("Example:")[1]
+
+
+def test_paragraphs_of_help_are_wrapped_to_the_terminal(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert "minimizes squared error + weight" in run("learn", "--help").output
+    assert "decay + KL sparsity (CS294A) until the gradient vanishes" in run("learn", "--help").output
 
 
 def test_version_is_the_installed_one(run):

@@ -1,4 +1,4 @@
-"""Options made from the estimators' signatures and docstrings."""
+"""Options are made from the estimators' signatures and docstrings."""
 
 import inspect
 import re
@@ -23,7 +23,7 @@ COMMANDS = {
     "regress": "MultivariateNormalRegressor",
     "classify": "NoisyLabelClassifier",
 }
-OF_THE_STUDY = {"checkpoint"}  # sweep keeps what is done by itself
+OF_THE_STUDY = {"checkpoint"}  # a study saves its finished settings itself
 DIFFERENT_DEFAULTS = {"random_state": 0}
 
 every_estimator = pytest.mark.parametrize("name", MODULES)
@@ -76,11 +76,11 @@ def test_defaults_are_those_of_the_estimator_unless_listed(command):
             continue
         expected = DIFFERENT_DEFAULTS.get(name, default)
         if name == "early_stopping":
-            expected = None  # which is "auto"
+            expected = None  # means "auto"
         shown = options[name].default
         if isinstance(expected, tuple):
             expected = ",".join(map(str, expected))
-        elif isinstance(shown, str) and not isinstance(expected, str):  # of a grid
+        elif isinstance(shown, str) and not isinstance(expected, str):  # an option of the grid
             shown = float(shown)
         assert shown == expected, name
 
@@ -89,11 +89,11 @@ def test_defaults_are_those_of_the_estimator_unless_listed(command):
 def test_choices_are_those_that_the_estimator_accepts(name):
     choices = {key: found.choices for key, found in hyperparameters_of(name).items() if found.choices}
     assert {"hidden_activation", "solver", "dtype"} <= choices.keys()
-    without_sparsity = {"beta": 0.0} if name == "SparseAutoencoder" else {}  # which relu demands
+    without_sparsity = {"beta": 0.0} if name == "SparseAutoencoder" else {}  # relu requires it
     for key, values in choices.items():
         for value in values:
             getattr(sparsam, name)(**without_sparsity, **{key: value}).check_hyperparameters()
-        if key != "covariance":  # it is looked at when the number of targets is known
+        if key != "covariance":  # checked when the number of targets is known
             with pytest.raises(ValueError, match=key):
                 getattr(sparsam, name)(**without_sparsity, **{key: "another"}).check_hyperparameters()
 
@@ -159,7 +159,7 @@ class Fake(Base):
 
 @pytest.fixture
 def sources(monkeypatch):
-    """Sources that stand in for files, by class."""
+    """Replace the source of a class by the text in a dictionary."""
     sources, of_file = {"Fake": FAKE}, estimator_source._source
     monkeypatch.setitem(MODULES, "Fake", "fake")
     monkeypatch.setattr(estimator_source, "_source", lambda name: sources.get(name) or of_file(name))
@@ -223,7 +223,7 @@ def test_help_is_the_first_sentence_of_the_docstring(fake_command):
     ("old", "new", "message"),
     [
         ("limit : float", "limits : float", "does not describe limit"),
-        ("limit: float | None", "limit: Mesh | None", "limit: Mesh | None cannot be given on a command line"),
+        ("limit: float | None", "limit: Mesh | None", "limit: Mesh | None cannot be the type of an option"),
         ("-> None:", ":", "expected a class Fake"),
     ],
 )

@@ -40,7 +40,7 @@ def test_it_shows_progress_and_says_why_it_stopped(learned):
     assert "iteration     0   J " in result.stderr
     assert "gradient" in result.stderr
     assert "Stopped: max_iter iterations are done (iteration 5" in result.stderr
-    assert "Not converged; increase --max-iter" in result.stderr
+    assert "Not converged: increase --max-iter" in result.stderr
 
 
 def test_metrics_are_those_of_the_saved_model(learned):
@@ -54,7 +54,7 @@ def test_metrics_are_those_of_the_saved_model(learned):
 
 
 def test_a_network_that_explains_nothing_is_named_with_what_to_change(run, tmp_path):
-    """The filters look plausible, the reconstructions are flat."""
+    """The filters look plausible, but all reconstructions are equal."""
     result = run("learn", "--n-patches", 500, "--n-components", 9, "--alpha", 1e-3, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     model = load(tmp_path / "model.safetensors")
@@ -67,7 +67,7 @@ def test_a_network_that_explains_nothing_is_named_with_what_to_change(run, tmp_p
 
 @pytest.fixture(scope="module")
 def colored(run, tmp_path_factory):
-    """A run on pictures whose channels are alike but for their strength."""
+    """Run on an image whose channels differ only in strength."""
     folder = tmp_path_factory.mktemp("colored")
     gray = np.random.default_rng(0).uniform(size=(40, 40, 1))
     Image.fromarray(np.rint(255 * gray * [1.0, 0.5, 0.1]).astype(np.uint8)).save(folder / "picture.png")
@@ -100,14 +100,14 @@ def test_a_model_in_color_is_shown_and_reported_in_color(run, colored, tmp_path)
     result = run("report", colored, "-o", tmp_path / "page.html")
     assert result.exit_code == 0, result.output
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "patches of this page are others" not in html
+    assert "rows of this page differ" not in html
     assert "red, green and blue are brighter than gray" in html
 
 
 def test_built_in_images_have_no_color(run, tmp_path):
     result = run("learn", "--color", "--out", tmp_path / "run")
     assert result.exit_code == 1
-    assert "--color: the built-in images come in gray" in result.stderr
+    assert "--color: the built-in images are gray" in result.stderr
 
 
 def test_another_run_is_not_overwritten_unasked(learned, run):
@@ -202,7 +202,7 @@ def test_raw_pictures_are_whitened_and_whitened_stacks_are_not(run, tmp_path):
         (("--hidden-activation", "relu"), "beta=0"),
         (("--patch-size", 1000), "--patch-size 1000 does not fit into built-in image 0 of"),
         (("missing.png",), "missing.png"),
-        (("--no-whiten",), "built-in images come whitened"),
+        (("--no-whiten",), "built-in images are whitened already"),
         (("--n-patches", 10**12), "not enough memory"),
         (("--warm-start", "missing.safetensors"), "missing.safetensors"),
     ],
@@ -244,8 +244,8 @@ def test_ctrl_c_keeps_the_model_so_far(tmp_path):
 @pytest.mark.parametrize(
     ("folder", "message"),
     [
-        ("used", "holds the checkpoint of another run: go on with that run by --resume"),
-        ("file", "is a file; name a folder"),
+        ("used", "holds the checkpoint of another run: continue that run with --resume"),
+        ("file", "is a file: name a folder"),
     ],
 )
 def test_a_checkpoint_folder_that_cannot_serve_is_refused_before_the_whitening(run, tmp_path, folder, message):

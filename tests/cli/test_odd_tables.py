@@ -1,20 +1,23 @@
-"""Tables as people have them: what a command decides about them is said, and what it cannot decide is refused."""
+"""Real-world tables: a command reports what it decides about them, and refuses what it cannot decide."""
 
 import json
 import re
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from sparsam.cli.console import warnings_shown
 
 FAST = ("--max-iter", 30, "--hidden-layer-sizes", 0, "--no-early-stopping", "--cv", 0)
 
 
 @pytest.fixture
 def frame():
-    """Codes that are text and numbers, an answer of two values, a target that both determine with noise."""
+    """Return a table with codes that are text and numbers, a binary answer, and a target that depends on both."""
     rng = np.random.default_rng(0)
     n = 120
     code, answer, x = rng.choice(["A", "01", "2"], n), rng.choice(["no", "yes"], n), rng.normal(size=n)
@@ -58,10 +61,10 @@ def test_an_unknown_category_counts_as_none_and_is_said(frame, regress, predict)
     assert regress(frame).exit_code == 0
     rows = pd.DataFrame({"x": 0.0, "code": "2", "answer": ["no", "yes", "perhaps", None]})
     result, predicted = predict(rows)
-    assert "answer: 'perhaps' (rows: 1), unknown from the training, counts as no category" in result.stderr
+    assert "answer: 'perhaps' (rows: 1) did not occur in training, counts as no category" in result.stderr
     no, yes, perhaps, missing = predicted.y
     assert yes - no == pytest.approx(1, abs=0.1)
-    # Without its indicator a category adds nothing. Weight decay makes those of two categories +a and -a.
+    # A category without an indicator adds nothing. Weight decay makes the weights of two indicators +a and -a.
     assert perhaps == pytest.approx((no + yes) / 2, abs=0.02)
     assert missing == perhaps
 
@@ -88,7 +91,10 @@ def test_an_unused_category_is_no_class(run, tmp_path):
 
 def test_an_input_that_determines_the_target_is_a_warning(frame, regress):
     result = regress(frame.assign(total=2 * frame.y + 1))
-    assert "Warning: the input 'total' alone determines 'y': if it is not known before 'y' is, leave" in result.stderr
+    assert (
+        "Warning: the input 'total' alone determines 'y': leave it out unless it is known before 'y' (--ignore total)"
+        in result.stderr
+    )
     assert "Warning: the input" not in regress(frame).stderr
 
 
@@ -103,9 +109,9 @@ def test_columns_are_in_the_metrics(frame, regress, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x": "tall"}, "the column 'x' holds 'tall', which is no number, first in row 0"),
+        ({"x": "tall"}, "the column 'x' holds 'tall', which is not a number, first in row 0"),
         ({"x": np.inf}, "the column 'x' holds infinity, first in row 0"),
-        ({"x": "1,5"}, "the column 'x' holds '1,5', which is no number"),
+        ({"x": "1,5"}, "the column 'x' holds '1,5', which is not a number"),
     ],
 )
 def test_what_cannot_be_predicted_names_its_column(frame, regress, predict, change, message):
@@ -116,7 +122,7 @@ def test_what_cannot_be_predicted_names_its_column(frame, regress, predict, chan
 
 
 def test_a_mark_of_a_missing_value_is_one(frame, regress, predict):
-    """As is common in public tables."""
+    """Such marks are common in public tables."""
     marked = frame.assign(x=frame.x.astype(object).where(frame.index % 10 > 0, "?"))
     result = regress(marked)
     assert re.search(r"^  x: numeric; \d+ missing, imputed by the median", result.stderr, re.MULTILINE)
@@ -133,7 +139,7 @@ def test_the_format_of_a_text_table(frame, regress, run, tmp_path):
     assert "try --sep ';'" in result.stderr
     result = run(*table, "--sep", ";")
     assert "the column 'y' seems to hold numbers in another format" in result.stderr
-    assert "give --decimal ','\n" in result.stderr
+    assert "use --decimal ','\n" in result.stderr
     result = run(*table, "--sep", ";", "--decimal", ",", "--encoding", "cp1252")
     assert result.exit_code == 0, result.output
     metrics = json.loads((tmp_path / "europe" / "metrics.json").read_text())
@@ -143,9 +149,18 @@ def test_the_format_of_a_text_table(frame, regress, run, tmp_path):
     assert "is another table" not in (tmp_path / "europe" / "report.html").read_text()
 
 
-def test_warnings_of_the_library_are_printed_once(frame, regress):
+def test_warnings_of_the_library_are_printed_once(capsys):
+    with warnings_shown():
+        for _ in range(2):
+            warnings.warn("extreme values", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == "Warning: extreme values\n"
+
+
+def test_a_training_cut_short_is_advised_in_options_of_the_command(frame, regress):
     result = regress(frame.assign(y=1e30 * frame.y), "--max-iter", 1)
-    assert result.stderr.count("Warning: ") == 1
+    assert result.stderr.count("Not converged: increase --max-iter\n") == 1
+    assert "Warning: " not in result.stderr
+    assert "warm_start" not in result.stderr
 
 
 MISSING = {

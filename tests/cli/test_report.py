@@ -1,4 +1,4 @@
-"""``sparsam report``: the page of a run, whose data are got again."""
+"""``sparsam report``: the page of a run, whose data are read again."""
 
 import json
 import re
@@ -77,7 +77,7 @@ def test_the_patches_are_those_of_the_training(run, learned, tmp_path):
     made(run, learned, "-o", tmp_path / "page.html")
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Report on learned &lt;b&gt;" in html
-    assert "rows of this page are others" not in html
+    assert "rows of this page differ" not in html
     assert html.count("<article") == 3
 
 
@@ -95,21 +95,21 @@ def test_patches_have_the_shape_that_they_were_cut_in(run, learned, tmp_path):
     assert Image.open(BytesIO(b64decode(png))).size == (4, 4)
 
 
-def test_a_run_of_before_is_reported(run, learned, tmp_path):
-    """Before it was written down whether to whiten."""
+def test_an_older_run_is_reported(run, learned, tmp_path):
+    """Version 0.1.0 did not always record whether images were whitened."""
     old = tmp_path / "old"
     shutil.copytree(learned, old)
     metrics = json.loads((old / "metrics.json").read_text())
     del metrics["data"]["whiten"]
     (old / "metrics.json").write_text(json.dumps(metrics))
     made(run, old)
-    assert "rows of this page are others" not in (old / "report.html").read_text(encoding="utf-8")
+    assert "rows of this page differ" not in (old / "report.html").read_text(encoding="utf-8")
 
 
 def test_other_images_are_said_to_be_so(run, learned, tmp_path):
     np.save(tmp_path / "other.npy", np.random.default_rng(1).normal(size=(32, 32, 3)))
     made(run, learned, "--images", tmp_path / "other.npy", "-o", tmp_path / "page.html")
-    assert "rows of this page are others" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "rows of this page differ" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_regressions_and_classifications_are_split_again(run, regressed, classified):
@@ -118,7 +118,7 @@ def test_regressions_and_classifications_are_split_again(run, regressed, classif
         html = (out / "report.html").read_text(encoding="utf-8")
         test = json.loads((out / "metrics.json").read_text())["test"]
         assert f"{test['mean_log_likelihood']:.4f}" in html
-        assert "held out" in html
+        assert "held-out" in html
 
 
 def test_another_table_is_said_to_be_so(run, regressed, classified, table, tmp_path):
@@ -127,9 +127,9 @@ def test_another_table_is_said_to_be_so(run, regressed, classified, table, tmp_p
     frame.to_csv(tmp_path / "other.csv", index=False)
     for out in (regressed, classified):
         made(run, out, "-o", tmp_path / f"{out.name}.html")
-        assert "rows of this page are others" not in (tmp_path / f"{out.name}.html").read_text(encoding="utf-8")
+        assert "rows of this page differ" not in (tmp_path / f"{out.name}.html").read_text(encoding="utf-8")
         made(run, out, "--data", tmp_path / "other.csv", "-o", tmp_path / "other.html", "--overwrite")
-        assert "rows of this page are others" in (tmp_path / "other.html").read_text(encoding="utf-8")
+        assert "rows of this page differ" in (tmp_path / "other.html").read_text(encoding="utf-8")
 
 
 def test_a_page_is_replaced_only_when_asked(run, learned, tmp_path):
@@ -146,8 +146,8 @@ def test_a_page_is_replaced_only_when_asked(run, learned, tmp_path):
     [
         (lambda out: (out / "metrics.json").unlink(), "holds no run"),
         (lambda out: (out / "metrics.json").write_text("{"), "cannot be read"),
-        (lambda out: (out / "metrics.json").write_text("{}"), "says nothing of the data"),
-        (lambda out: (out / "metrics.json").write_text('{"data": {}}'), "says nothing of"),
+        (lambda out: (out / "metrics.json").write_text("{}"), 'has no entry "data"'),
+        (lambda out: (out / "metrics.json").write_text('{"data": {}}'), "has no entry"),
         (lambda out: shutil.rmtree(out), "no such file or folder"),
     ],
 )
@@ -169,7 +169,7 @@ def test_data_that_are_gone_are_named_with_the_option(run, learned, regressed, t
         try:
             result = run("report", out, "-o", tmp_path / "page.html")
             assert result.exit_code == 1
-            assert f"If they have moved, name them by {option}" in result.stderr
+            assert f"If they have moved, name them with {option}" in result.stderr
             made(run, out, option, away, "-o", tmp_path / f"{option}.html")
         finally:
             away.rename(data)
@@ -179,7 +179,7 @@ def test_another_table_is_refused(run, regressed, table, tmp_path):
     pd.read_csv(table).iloc[:50].to_csv(tmp_path / "less.csv", index=False)
     result = run("report", regressed, "--data", tmp_path / "less.csv", "-o", tmp_path / "page.html")
     assert result.exit_code == 1
-    assert "has 49 rows with targets, and the run had 119" in result.stderr
+    assert "has 49 rows with targets, but the run had 119" in result.stderr
 
 
 @pytest.mark.parametrize("shape", ["8", "8,b", "8,8,8", "0,8", "squares"])

@@ -1,4 +1,4 @@
-"""``learn --rows``, and a run's scale in ``encode``, ``show`` and ``report``."""
+"""``learn --rows``, and the scale of a run in ``encode``, ``show`` and ``report``."""
 
 import json
 
@@ -18,7 +18,7 @@ SMALL = ("--n-components", 4, "--max-iter", 20)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Rows of a table with units far apart, a gap and text; digits as an array; a picture."""
+    """Write a table with very different units, a missing value and text; digits as an array; an image."""
     folder = tmp_path_factory.mktemp("rows")
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(120, 2))
@@ -81,8 +81,8 @@ def test_encode_scales_as_the_training_did(run, of_table, folder, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"dose": lambda table: 1000 * table.dose}, r"of the rows lie far outside the range of the training"),
-        ({"dose": "much"}, "the column 'dose' is missing, or does not hold numbers"),
+        ({"dose": lambda table: 1000 * table.dose}, r"of the rows lie outside the range of the training data"),
+        ({"dose": "much"}, "the column 'dose' is missing or does not hold numbers"),
         ({"dose": lambda table: table.dose.where(table.index != 1)}, "the column 'dose' has no value in row 1"),
     ],
 )
@@ -95,7 +95,7 @@ def test_rows_that_do_not_fit_are_named(run, of_table, folder, tmp_path, change,
 
 
 def test_a_table_without_a_header_loses_no_row(run, folder, tmp_path):
-    """Of an array the same, and a row of codes for each of its rows."""
+    """The same holds for an array: each row has a row of codes."""
     for name in ("pixels.csv", "pixels.npy"):
         out = tmp_path / name
         shape = ("--image-shape", "4,4") if name == "pixels.npy" else ()
@@ -110,14 +110,14 @@ def test_a_table_without_a_header_loses_no_row(run, folder, tmp_path):
 
 def test_what_an_array_was_taken_for_is_said(run, folder, tmp_path):
     result = run("learn", folder / "pixels.npy", "--n-patches", 50, *SMALL, "--out", tmp_path)
-    assert "1 image of 150 x 16 pixels; if its rows are samples, give --rows" in result.stderr
+    assert "1 image of 150 x 16 pixels; if its rows are samples, use --rows" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--rows", "--patch-size", 4), "--patch-size is about images, and --rows takes none"),
-        (("--sep", ";"), "--sep is about rows: give --rows, too"),
+        (("--rows", "--patch-size", 4), "--patch-size applies to images, not to --rows"),
+        (("--sep", ";"), "--sep applies to rows: add --rows"),
         (("--rows", "--image-shape", "3,3"), "--image-shape 3,3 does not fit rows of 16 numbers"),
         (("--patch-size", 15), "--patch-size 15 does not fit into"),
         (("--n-patches", 0), "--n-patches"),
@@ -134,7 +134,7 @@ def test_options_that_do_not_fit_are_refused_before_the_whitening(run, folder, t
 def test_rows_are_one_file(run, folder, tmp_path):
     for paths in ([], [folder / "pixels.npy", folder / "pixels.csv"]):
         result = run("learn", *paths, "--rows", "--out", tmp_path / "out")
-        assert f"--rows: one table or array is needed, got {len(paths)}" in result.stderr
+        assert f"--rows needs one table or array, got {len(paths)}" in result.stderr
 
 
 def test_pictures_are_encoded_patch_by_patch(run, of_picture, folder, tmp_path):
@@ -154,7 +154,7 @@ def test_pictures_are_encoded_patch_by_patch(run, of_picture, folder, tmp_path):
 
 
 def test_patches_of_a_run_are_encoded_in_the_units_of_its_pictures(run, of_picture, folder, tmp_path):
-    """Whichever of them are encoded together; those that are scaled already, with --no-scale."""
+    """The result does not depend on the other patches; --no-scale takes patches that are scaled already."""
     out = of_picture[1]
     white = whiten(load_images(folder / "picture.png"))[0]
     patches = sample_patches([white], 300, 6, 0, border=2)
@@ -173,7 +173,7 @@ def test_patches_of_a_run_are_encoded_in_the_units_of_its_pictures(run, of_pictu
 def test_a_model_of_rows_encodes_no_pictures(run, of_table, folder, tmp_path):
     result = run("encode", of_table[1], folder / "picture.png", "-o", tmp_path / "codes.npy")
     assert result.exit_code == 1
-    assert "the model cannot encode pictures, for it has learned from rows: give rows of 5 numbers" in result.stderr
+    assert "the model cannot encode images, since it was trained on rows: use rows of 5 numbers" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["", "model.safetensors"])
@@ -186,7 +186,7 @@ def test_show_and_report_take_a_run_or_its_model(run, request, of, name, tmp_pat
     result = run("report", out / name, "-o", tmp_path / "page.html")
     assert result.exit_code == 0, result.output
     page = (tmp_path / "page.html").read_text()
-    assert "are others than those of the training" not in page
+    assert "differ from those of the training" not in page
     assert ("weight" in page and "height" in page) == (of == "of_table") or of == "of_picture"
 
 
@@ -194,7 +194,7 @@ def test_a_run_of_rows_is_reported_from_where_they_have_moved(run, of_table, fol
     (folder / "table.csv").rename(tmp_path / "moved.csv")
     try:
         result = run("report", of_table[1], "-o", tmp_path / "page.html")
-        assert "If they have moved, name them by --data" in result.stderr
+        assert "If they have moved, name them with --data" in result.stderr
         result = run("report", of_table[1], "--data", tmp_path / "moved.csv", "-o", tmp_path / "page.html")
         assert result.exit_code == 0, result.output
     finally:

@@ -1,4 +1,4 @@
-"""``sparsam sweep``, on tiny studies."""
+"""``sparsam sweep`` on tiny studies."""
 
 import json
 import os
@@ -112,7 +112,7 @@ def test_an_output_that_is_a_file_is_refused_before_any_work(run, tmp_path):
     (tmp_path / "file").write_text("")
     result = run("sweep", "--n-patches", 100, "--out", tmp_path / "file" / "study")
     assert result.exit_code == 1
-    assert "is a file; name a folder" in result.stderr
+    assert "is a file: name a folder" in result.stderr
     assert "settings on" not in result.stderr
 
 

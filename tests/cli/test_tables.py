@@ -15,7 +15,7 @@ FAST = ("--max-iter", 30, "--hidden-layer-sizes", 4, "--no-early-stopping")
 
 @pytest.fixture(scope="module")
 def table():
-    """A raw table: numbers, gaps, a category, a constant, a date, names, two targets with gaps and a label."""
+    """Return a raw table: numbers, missing values, a category, a constant, names, two targets and a label."""
     rng = np.random.default_rng(0)
     n = 200
     x = rng.normal(size=n)
@@ -72,7 +72,7 @@ def test_regress_makes_numbers_of_a_raw_table_and_says_how(regressed):
     assert {path.name for path in out.iterdir()} == {"residuals.png", "cost.png", "model.skops", "metrics.json"}
     assert "Left out: 1 rows without any target" in result.stderr
     assert re.search(r"^  x: numeric; \d+ missing, imputed by the median, -?0\.\d+$", result.stderr, re.MULTILINE)
-    assert re.search(r"^  color: categorical; green, red; \d+ missing, a category of", result.stderr, re.MULTILINE)
+    assert re.search(r"^  color: categorical; green, red; \d+ missing, kept as a category", result.stderr, re.MULTILINE)
     assert "  same: dropped; constant, 3\n" in result.stderr
     assert (
         "  name: dropped; 159 different texts in 159 rows, such as 'sample 0': names, or free text\n" in result.stderr
@@ -164,7 +164,7 @@ def test_arrays_are_columns(run_json, files):
         (("--target", "depth"), "no column 'depth' in the table; its columns are x, color, same"),
         (("--target", "heigth"), "no column 'heigth' in the table; did you mean height"),
         (("--target", "color"), "the target 'color' is not numeric"),
-        (("--target", "same"), "the target 'same' is constant, 3: nothing is left to predict"),
+        (("--target", "same"), "the target 'same' is constant, 3: there is nothing to predict"),
         (("--target", "height", "--hidden-layer-sizes", "a"), "expected comma-separated integers, such as"),
         (("--target", "height", "--test-fraction", 1.5), r"--test-fraction must be in [0, 1)"),
     ],
@@ -180,7 +180,7 @@ def test_a_missing_target_names_its_column(run, files, table, tmp_path):
     table.assign(height=np.nan).to_csv(tmp_path / "empty.csv")
     result = run("regress", tmp_path / "empty.csv", "--target", "height", "--out", tmp_path / "out")
     assert result.exit_code == 1
-    assert "the target 'height' holds no value at all" in result.stderr
+    assert "the target 'height' has no values" in result.stderr
 
 
 def test_foreign_and_damaged_models_are_refused(regressed, run, files, tmp_path):

@@ -1,4 +1,4 @@
-"""No figure survives its test."""
+"""Close all figures before and after each test."""
 
 import matplotlib.pyplot as plt
 import pytest

@@ -1,4 +1,4 @@
-"""Cost curves: every value where it belongs, whatever the history holds."""
+"""Cost curves: every value is drawn at its place, for any history."""
 
 import warnings
 
@@ -37,7 +37,7 @@ def no_warnings():
 
 
 def drawn(ax):
-    """Lines by the first line of their labels in the legend."""
+    """Return the lines by their labels in the legend."""
     ax.figure.figure.canvas.draw()
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     return dict(zip(texts, ax.lines, strict=True))
@@ -52,7 +52,7 @@ def test_every_term_is_drawn_against_x(history, x, kind):
     names = ["$J$", "squared error", "weight decay", "sparsity"]
     assert [label.split("\n")[0] for label in lines] == names
     for line, column in zip(ax.lines, ["J", "squared_error", "weight_decay", "sparsity"], strict=True):
-        assert_array_equal(line.get_xdata(), history[x])  # which begins with 0
+        assert_array_equal(line.get_xdata(), history[x])  # starts at 0
         assert_array_equal(line.get_ydata(), history[column])
     assert ax.get_yscale() == "log"
     assert {"iteration": "iteration", "evaluations": "evaluations", "seconds": "time / s"}[x] in ax.get_xlabel()

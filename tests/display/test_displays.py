@@ -1,4 +1,4 @@
-"""Displays take what they draw from an estimator, draw it where they are told, and hold on to it."""
+"""Displays read an estimator, draw into the given axes, and keep the data."""
 
 import re
 from types import SimpleNamespace
@@ -39,7 +39,7 @@ PROFILE = LikelihoodProfile(EPSILON, -((EPSILON - 0.2) ** 2), 1000, 40.0)
 
 
 class Fitted:
-    """An estimator by its public attributes and methods alone, as displays know them."""
+    """An estimator with nothing but public attributes and methods, which is all that displays use."""
 
     def __init__(self, **attributes):
         self.__dict__ |= attributes
@@ -78,7 +78,7 @@ CLASSIFIER = Classifier(
 )
 LOGISTIC = LogisticRegression().fit(IMAGES, IMAGES[:, 0] > 0.5)
 
-# Each display: what draws it into a new figure, options that draw a single picture, and an estimator that it refuses.
+# Each display: a function that draws it, options that draw a single picture, and an estimator that it refuses.
 CASES = {
     FilterDisplay: (lambda **kw: FilterDisplay.from_estimator(AUTOENCODER, **kw), {}, LOGISTIC),
     ReconstructionDisplay: (lambda **kw: ReconstructionDisplay.from_estimator(AUTOENCODER, IMAGES, **kw), {}, LOGISTIC),
@@ -205,7 +205,7 @@ NETWORK = Fitted(coefs_=[np.ones((3, 2))], transform=None, predict=None)  # on t
     [
         ((PCA(3), LogisticRegression()), "pipe[:-1]", "PCA"),
         ((PCA(3), StandardScaler(), LogisticRegression()), "pipe[:-2]", "PCA"),
-        ((StandardScaler(), PCA(3), NETWORK), "pipe[:-1]", "PCA"),  # its weights are not of the pixels
+        ((StandardScaler(), PCA(3), NETWORK), "pipe[:-1]", "PCA"),  # its weights are not those of pixels
     ],
 )
 @pytest.mark.parametrize("search", [False, True])
@@ -244,7 +244,7 @@ def test_residuals_are_of_y_named_by_its_columns():
     assert [label.get_text() for label in display.ax_[3].get_xticklabels()] == ["a", "b", "c"]
     assert display.plot(outputs=1).ax_.get_xlabel() == "residual of b / kg"
     for outputs in (3, (0, 1, 2), (1, 1), -1, "a"):
-        with pytest.raises(ValueError, match="outputs must be one or two of 0 to 2"):
+        with pytest.raises(ValueError, match="outputs must be one or two different numbers from 0 to 2"):
             display.plot(outputs=outputs)
     with pytest.raises(ValueError, match=r"y has the shape \(40, 2\)"):
         CovarianceDisplay.from_estimator(REGRESSOR, IMAGES, Y[:, :2])
@@ -277,7 +277,7 @@ def test_numbers_of_a_transition_matrix_are_left_out_where_they_are_zero_or_have
     assert len(small.child_axes) == 1  # its color bar
     with pytest.raises(ValueError, match=r"square, got the shape \(2, 3\)"):
         plot_transition_matrix(np.ones((2, 3)))
-    with pytest.raises(ValueError, match="classes must be 10"):
+    with pytest.raises(ValueError, match="classes must hold 10 names, one per row of the matrix, got 3"):
         plot_transition_matrix(T, classes="abc")
 
 
@@ -286,7 +286,7 @@ def test_several_transforms_do_not_fit_into_one_axes():
     display = make()
     assert [axes.get_title() for axes in display.ax_] == ["rotate", "scale"]
     _, ax = plt.subplots()
-    with pytest.raises(ValueError, match="room for one transform: choose transform= one of rotate, scale"):
+    with pytest.raises(ValueError, match="ax can show one transform only: set transform to one of rotate, scale"):
         display.plot(ax)
     with pytest.raises(ValueError, match="transform must be one of the report's"):
         display.plot(ax, transform="twist")

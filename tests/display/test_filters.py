@@ -1,4 +1,4 @@
-"""Both libraries draw the mosaic's pixels and nothing else; saving is exact and atomic."""
+"""Matplotlib and Pillow draw exactly the mosaic's pixels; saving is exact and atomic."""
 
 import inspect
 import warnings
@@ -14,11 +14,11 @@ from PIL import Image
 
 from sparsam.display import filter_mosaic, plot_filters, plot_reconstructions
 
-FILTERS = np.random.default_rng(0).normal(size=(7, 60))  # a ragged last line, and cells without a filter
+FILTERS = np.random.default_rng(0).normal(size=(7, 60))  # with a short last line, and cells without a filter
 
 
 def screen(figure):
-    """The pixels of a figure on the screen."""
+    """Return the pixels of a figure on the screen."""
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3]
 
@@ -29,7 +29,7 @@ def read(path):
 
 
 def enlarged(mosaic, pixels):
-    """The mosaic, each pixel a square, so large as the given pixels."""
+    """Enlarge the mosaic to the size of `pixels`, each of its pixels to a square."""
     zoom = pixels.shape[0] // mosaic.shape[0]
     assert zoom >= 1
     return mosaic.repeat(zoom, axis=0).repeat(zoom, axis=1)
@@ -217,7 +217,7 @@ def test_show_opens_a_window_after_saving(tmp_path, monkeypatch, library):
     ("options", "error", "message"),
     [
         ({"library": "pillow"}, ValueError, "library must be.*'pillow'"),
-        ({"save": "a"}, ValueError, "suffix of save='a' names no format.*\\.png"),
+        ({"save": "a"}, ValueError, "cannot write save='a': its suffix must be one of .*\\.png"),
         ({"save": "a.doc"}, ValueError, "a.doc.*\\.pdf"),
         ({"save": "a.doc", "library": "PIL"}, ValueError, "a.doc.*\\.gif"),
         ({"save": "missing/a.png"}, FileNotFoundError, "missing"),
@@ -247,7 +247,7 @@ def test_all_that_draw_mosaics_have_the_same_parameters_and_defaults():
     )
     for name, parameter in mosaic.items():
         assert filters[name].default == parameter.default
-        if name not in ("A", "normalize_each"):  # to scale each by itself would make them incomparable
+        if name not in ("A", "normalize_each"):  # scaled separately, they could not be compared
             assert reconstructions[name].default == parameter.default
 
 
@@ -255,7 +255,7 @@ def test_all_that_draw_mosaics_have_the_same_parameters_and_defaults():
 
 
 def rows_of(image, n_columns, height, width, border_width=1):
-    """Patches in the rows that the labels point at: {line: (label, gray tiles)}."""
+    """Return the patches in the rows that the labels mark: {line: (label, gray tiles)}."""
     pixels = np.asarray(image.get_array())
     rows = {}
     for line, label in zip(image.axes.get_yticks(), image.axes.get_yticklabels(), strict=True):
@@ -269,7 +269,7 @@ def rows_of(image, n_columns, height, width, border_width=1):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 23), st.integers(1, 6), st.integers(1, 6), st.integers(0, 2), st.none() | st.integers(1, 7))
 def test_originals_stand_above_their_reconstructions(n_patches, height, width, border_width, n_columns):
-    # Each patch has the gray of its number, its reconstruction one more.
+    # The gray level of a patch is given by its number; its reconstruction is one level brighter.
     gray = np.arange(n_patches) * 10
     shape = (n_patches, height, width)
     patches = np.broadcast_to(gray[:, np.newaxis, np.newaxis], shape) / 255

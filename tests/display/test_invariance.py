@@ -1,4 +1,4 @@
-"""Pictures of tangents and of invariance."""
+"""Plots of tangents and of invariance."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -1,4 +1,4 @@
-"""Mosaics pixel by pixel: every value in its place, everything else border."""
+"""Mosaics, pixel by pixel: every value at its place, everything else border."""
 
 import subprocess
 import sys
@@ -33,13 +33,13 @@ grids = st.fixed_dictionaries(
 
 
 def bytes_and_values(shape, seed):
-    """Colors and the values that the raw scale shows as these colors."""
+    """Return random colors, and the values that the raw scale shows as these colors."""
     colors = np.random.default_rng(seed).integers(0, 256, shape)
     return colors, colors / 255
 
 
 def take_apart(mosaic, n_filters, height, width, border_width):
-    """Find the tiles by the documented rule; return them and all pixels outside of them."""
+    """Find the tiles by the documented rule; return them and all pixels outside them."""
     n_columns = (mosaic.shape[1] - border_width) // (width + border_width)
     outside = np.ones(mosaic.shape[:2], bool)
     tiles = []
@@ -166,7 +166,7 @@ def test_normalization_follows_its_formula(shape, each, seed):
         expected[part] = (1 + centered / np.max(np.abs(centered))) / 2
     actual = filter_mosaic(A, normalize_each=each)
     raw = filter_mosaic(expected, **RAW)
-    # A value on the very edge of two grays may be rounded to either.
+    # A value halfway between two gray levels may be rounded to either.
     assert np.abs(actual.astype(int) - raw).max() <= 1
     assert np.mean(actual != raw) < 0.05
 
@@ -298,7 +298,7 @@ Z = np.zeros((3, 12))
         (Z, {"image_width": 0}, "image_width must be at least 1; got 0"),
         (Z, {"image_width": 13}, "image_width must not exceed n_features = 12; got 13"),
         (Z, {"image_width": 2.5}, "whole number; got 2.5"),
-        (Z.reshape(3, 3, 4), {"image_width": 3}, "image_width=3.*width 4.*leave"),
+        (Z.reshape(3, 3, 4), {"image_width": 3}, "image_width=3.*width 4.*drop image_width"),
         (Z, {"n_columns": 0}, "n_columns must be at least 1"),
         (Z, {"n_columns": "2"}, "n_columns must be a whole number"),
         (Z, {"border_width": -1}, "border_width must be at least 0"),

@@ -1,4 +1,4 @@
-"""The residuals' picture: pairs, ellipses, correlations."""
+"""Plots of residuals: pairs, ellipses, correlations."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -51,9 +51,9 @@ def test_of_one_output_a_histogram_and_of_many_the_correlations_alone(residuals)
 
 
 def test_shapes_that_do_not_fit_are_refused(residuals):
-    with pytest.raises(ValueError, match="need a covariance of that many rows"):
+    with pytest.raises(ValueError, match=r"covariance must have the shape \(3, 3\) of the residuals, got \(2, 2\)"):
         plot_residuals(residuals, np.eye(2))
-    with pytest.raises(ValueError, match="names must be 3"):
+    with pytest.raises(ValueError, match="names must hold 3 names, one per output, got 1"):
         plot_residuals(residuals, C, names=["a"])
     with pytest.raises(ValueError, match="suffix"):
         plot_residuals(residuals, C, save="picture.docx")
@@ -72,7 +72,7 @@ def test_the_likelihood_profile_shows_the_curve_and_the_interval(tmp_path):
 
 
 def test_positive_numbers_are_red_and_negative_ones_blue_in_every_picture():
-    """Matplotlib's and the report's, to the same color."""
+    """Matplotlib and the report use exactly the same colors."""
     pytest.importorskip("altair")
     from sparsam.reports.charts import heatmap
 

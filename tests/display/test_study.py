@@ -1,4 +1,4 @@
-"""The page of a study has every setting in its place, with its numbers, whatever the axes."""
+"""The page of a study shows every setting at its place with its numbers, for any axes."""
 
 import itertools
 
@@ -86,7 +86,7 @@ def test_of_several_seeds_the_first_is_drawn_and_numbers_are_means(draw):
     captions = [text.get_text() for text in figure.texts if "\N{MIDDLE DOT}" in text.get_text()]
     for quality, error in means.itertuples(index=False):
         assert any(caption.startswith(f"{quality:.2f}") and caption.endswith(f"{error:.3g}") for caption in captions)
-    assert "Filters of seed 4, numbers: means of 3 seeds" in " ".join(text.get_text() for text in figure.texts)
+    assert "Filters: seed 4; numbers: means over 3 seeds" in " ".join(text.get_text() for text in figure.texts)
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), filter_mosaic(filters[0], border_color="white"))
 
 
@@ -119,11 +119,11 @@ def test_it_is_saved(draw, tmp_path, suffix):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"axes": {"gamma": [1]}}, "gamma is no column"),
+        ({"axes": {"gamma": [1]}}, "no column for the axis gamma"),
         ({"axes": {"rho": []}}, "no values"),
-        ({"rows": "gamma"}, "none of the axes"),
+        ({"rows": "gamma"}, "rows = 'gamma' is not an axis; use one of rho, alpha"),
         ({"rows": "rho", "columns": "rho"}, "both rho"),
-        ({"filters": []}, "filters for 0 settings"),
+        ({"filters": []}, "one entry per row of the table, 4; got 0"),
         ({"filters": [None] * 4}, "no filters"),
         ({"save": "page.unknown"}, "suffix"),
     ],

@@ -100,7 +100,7 @@ def test_the_others_end_within_a_minute_and_say_which_process_was_lost(tmp_path,
     ],
 )
 def test_the_runtimes_last_messages_name_the_lost_process(last_words, named):
-    assert Processes("here:1234", 3, 0).lost_of(last_words).startswith(f"{named} was lost")
+    assert Processes("here:1234", 3, 0).describe_lost(last_words).startswith(f"{named} was lost")
 
 
 @pytest.mark.slow
@@ -134,7 +134,7 @@ def test_a_process_that_fails_by_itself_is_named(tmp_path, start):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--coordinator", "127.0.0.1:1234"], "belong together"),
+        (["--coordinator", "127.0.0.1:1234"], "or none of them"),
         (["--coordinator", "here", "--num-processes", "2", "--process-id", "0"], "must be HOST:PORT"),
         (
             ["--coordinator", "here:1234", "--num-processes", "2", "--process-id", "2"],

@@ -1,4 +1,4 @@
-"""A model, the file that save makes of it, and what it is to be refused."""
+"""A model, its saved file, and assertions that a file is refused."""
 
 import re
 
@@ -16,7 +16,7 @@ def X():
 
 @pytest.fixture(scope="session")
 def build():
-    """Make a small autoencoder, the same but for the parameters given."""
+    """Return a function that makes a small autoencoder; only the given parameters differ."""
 
     def build(**parameters):
         return SparseAutoencoder(**({"n_components": 3, "rho": 0.2, "beta": 0.1, "random_state": 0} | parameters))
@@ -26,13 +26,13 @@ def build():
 
 @pytest.fixture(scope="session")
 def model(build, X):
-    """A fitted model, of few iterations lest its file be long; not to be changed."""
+    """Return a fitted model that tests must not change; few iterations keep its file short."""
     return build(tol=0.02).fit(X)
 
 
 @pytest.fixture(scope="session")
 def good(model, tmp_path_factory):
-    """The bytes of a good file."""
+    """Return the bytes of a valid file."""
     path = tmp_path_factory.mktemp("good") / "model.safetensors"
     save(model, path)
     return path.read_bytes()
@@ -40,7 +40,7 @@ def good(model, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def assert_refused(tmp_path_factory):
-    """Assert that load refuses a file of this content by one ValueError, which names the file and says why."""
+    """Return an assertion that load refuses a file of this content with a ValueError naming the file and the cause."""
     path = tmp_path_factory.mktemp("refused") / "model.safetensors"
 
     def assert_refused(content, why=""):
@@ -53,7 +53,7 @@ def assert_refused(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def assert_refused_or_harmless(tmp_path_factory, model):
-    """The same, but the file may as well be loaded if it gives the very model."""
+    """Return the same assertion, except that load may also return exactly the original model."""
     path = tmp_path_factory.mktemp("damaged") / "model.safetensors"
 
     def assert_refused_or_harmless(content):

@@ -1,4 +1,4 @@
-"""What the columns of a table are: by their content, however it is stored."""
+"""The kind of a column depends on its content, not on its storage type."""
 
 import datetime
 from decimal import Decimal
@@ -59,15 +59,15 @@ def test_categories_are_the_same_however_they_are_stored(stored):
         ([1.0, np.inf, 2.0], r"the column 'x' holds infinity, first in row 1 \(the first row is 0\)"),
         ([[1, 2], [3], None], "the column 'x' holds lists or arrays, first in row 0: .*--ignore x"),
         ([None, np.zeros(2), None], "the column 'x' holds lists or arrays, first in row 1"),
-        (["1,234", "12", "1,000,000.5"], "column 'x' seems .* another format; .* as '1,234': give --thousands ','$"),
-        (["12.5", "1'234", "1'000"], 'give --thousands "\'"$'),
-        (["3,14", "2", "-0,5"], "as '3,14': give --decimal ','$"),
-        (["0,126", "-1,260"], "give --decimal ','$"),
-        (["1,126", "-1,260"], "give --decimal ',' or --thousands ','$"),
-        (["1.234,5", "12"], "give --decimal ',' --thousands '.'$"),
-        (["1 234,5", "12"], "give --decimal ',' --thousands ' '$"),
-        (["?", "82,2", "-"], "as '82,2': give --decimal ','$"),
-        ([*["1,234.5"] * 30, "n.v."], "give --thousands ','$"),
+        (["1,234", "12", "1,000,000.5"], "column 'x' seems .* another format; .* as '1,234': use --thousands ','$"),
+        (["12.5", "1'234", "1'000"], 'use --thousands "\'"$'),
+        (["3,14", "2", "-0,5"], "as '3,14': use --decimal ','$"),
+        (["0,126", "-1,260"], "use --decimal ','$"),
+        (["1,126", "-1,260"], "use --decimal ',' or --thousands ','$"),
+        (["1.234,5", "12"], "use --decimal ',' --thousands '.'$"),
+        (["1 234,5", "12"], "use --decimal ',' --thousands ' '$"),
+        (["?", "82,2", "-"], "as '82,2': use --decimal ','$"),
+        ([*["1,234.5"] * 30, "n.v."], "use --thousands ','$"),
     ],
 )
 def test_columns_that_cannot_be_taken_are_named(values, message):
@@ -109,33 +109,33 @@ def test_decisions_are_a_line_a_column():
     )
     typed, _ = typed_columns(table)
     assert [str(column) for column in describe_columns(typed)] == [
-        "id: numeric; another whole number in each row: if it identifies rows, --ignore id",
+        "id: numeric; a different integer in each row: if it identifies rows, use --ignore id",
         "age: dropped; constant, 30",
         "same: dropped; constant, 1",
         "word: dropped; constant, 'a'",
         "name: dropped; 120 different texts in 120 rows, such as 'n0': names, or free text",
-        "mostly: dropped; text, though 98% of its values are numbers: correct '12 kg' in row 118, or leave it empty",
-        "color: categorical; green, red; 40 missing, a category of their own",
-        "answered: categorical; yes; 60 missing, a category of their own",
+        "mostly: dropped; text, although 98% of its values are numbers: correct '12 kg' in row 118, or leave it empty",
+        "color: categorical; green, red; 40 missing, kept as a category",
+        "answered: categorical; yes; 60 missing, kept as a category",
         "many: categorical; a, b, c, d, e and 3 more",
     ]
 
 
 def test_text_in_the_place_of_a_number_is_named_with_its_row():
-    with pytest.raises(ValueError, match=r"the column 'x' holds 'tall', which is no number, first in row 7 "):
+    with pytest.raises(ValueError, match=r"the column 'x' holds 'tall', which is not a number, first in row 7 "):
         as_numbers(pd.Series(["1", "?", "tall"], index=[5, 6, 7]), "x")
 
 
 def test_targets_in_another_format_are_named_too():
-    with pytest.raises(ValueError, match=r"the column 'y' seems to hold numbers in .* '1,5': give --decimal ','$"):
+    with pytest.raises(ValueError, match=r"the column 'y' seems to hold numbers in .* '1,5': use --decimal ','$"):
         numeric_targets(pd.DataFrame({"y": ["1,5", "2,5"]}), ["y"])
 
 
 def test_a_counter_of_rows_is_dropped_if_it_has_no_name():
-    counter = np.delete(np.arange(10), 4)  # a row left out
+    counter = np.delete(np.arange(10), 4)  # without one row
     typed, dropped = typed_columns(pd.DataFrame({"Unnamed: 0": counter, "Unnamed: 3": counter[::-1], "id": counter}))
     assert list(typed) == ["Unnamed: 3", "id"]
-    assert [str(column) for column in dropped] == ["Unnamed: 0: dropped; a counter of the rows, without a name"]
+    assert [str(column) for column in dropped] == ["Unnamed: 0: dropped; a row counter without a name"]
 
 
 @pytest.mark.parametrize(
@@ -159,14 +159,14 @@ def test_labels_are_the_same_however_they_are_stored(values, expected):
 
 
 def test_labels_that_are_none_are_named():
-    with pytest.raises(ValueError, match=r"the label 'y' holds numbers that are not whole, such as 0\.5: .* regress"):
+    with pytest.raises(ValueError, match=r"the label 'y' holds fractional numbers, such as 0\.5: .* regress"):
         class_labels(pd.Series([1.0, 0.5]), "y")
     with pytest.raises(ValueError, match="the column 'y' holds lists or arrays, first in row 0"):
         class_labels(pd.Series([[1], [2]]), "y")
 
 
 def test_columns_without_a_value_in_the_training_are_dropped():
-    """Whose values all lie in the rows that are scored."""
+    """All values of such a column are in the rows held out for scoring."""
     typed, _ = typed_columns(pd.DataFrame({"x": [np.nan, np.nan, 1.0], "word": [None, None, "a"]}))
     assert [str(column) for column in describe_columns(typed.iloc[:2])] == [
         "x: dropped; without any value",

@@ -1,4 +1,4 @@
-"""load trusts nothing: of any file but what save wrote it makes one ValueError that names it, and runs nothing."""
+"""load refuses any file that save did not write, with a ValueError that names it, and executes nothing."""
 
 import os
 import pickle
@@ -26,7 +26,7 @@ def test_every_truncated_file_is_refused(good, assert_refused):
 
 @pytest.mark.parametrize("mask", [0x01, *(pytest.param(1 << bit, marks=pytest.mark.slow) for bit in range(1, 8))])
 def test_no_flipped_bit_goes_unnoticed(good, mask, assert_refused, assert_refused_or_harmless):
-    """In the header some are harmless: padding, say."""
+    """Some changes of the header are harmless: those of padding, for example."""
     start_of_arrays = 8 + int.from_bytes(good[:8], "little")
     for position in range(len(good)):
         damaged = bytearray(good)
@@ -93,7 +93,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, assert_refused):
     content = pickle.dumps(bomb)
     assert_refused(content, "no safetensors file")
     assert not (tmp_path / "exploded").exists()
-    pickle.loads(content)  # noqa: S301 (it is a live one)
+    pickle.loads(content)  # noqa: S301 (shows that the pickle would run)
     assert (tmp_path / "exploded").exists()
 
 

@@ -1,4 +1,4 @@
-"""Files that were edited, most of them with the digest made right again: load checks each entry by itself."""
+"""Edited files, most with a corrected digest: load checks each entry."""
 
 import json
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def forge(good, tmp_path):
-    """Make the content of a file whose header and arrays were edited, with a digest that is right."""
+    """Return a function that edits the header and arrays of a file and gives it a correct digest."""
 
     def forge(edit):
         path = tmp_path / "good.safetensors"
@@ -31,7 +31,7 @@ def forge(good, tmp_path):
 
 
 def test_a_forgery_without_an_edit_is_the_model(forge, tmp_path, model, X):
-    """Else the tests below would show nothing."""
+    """Otherwise the tests below would prove nothing."""
     (tmp_path / "forged.safetensors").write_bytes(forge(lambda header, arrays: None))
     np.testing.assert_array_equal(load(tmp_path / "forged.safetensors").transform(X), model.transform(X))
 
@@ -148,7 +148,7 @@ def test_unknown_classes_are_named(forge, assert_refused):
 )
 def test_missing_and_additional_parameters_are_refused(forge, edit, assert_refused):
     content = forge(lambda header, arrays: edit(header["parameters"]))
-    assert_refused(content, "its parameters are not those of this version's class")
+    assert_refused(content, "its parameters are not those that the class has in this version")
 
 
 def test_a_header_that_is_no_object_is_refused(assert_refused):
@@ -159,7 +159,10 @@ def test_a_header_that_is_no_object_is_refused(assert_refused):
 
 @pytest.mark.parametrize("names", [["a"], ["a"] * 7, [1, 2, 3, 4, 5, 6], ["a", "b", "c", "d", "e", None], "abcdef"])
 def test_forged_feature_names_are_refused(forge, names, assert_refused):
-    assert_refused(forge(lambda header, arrays: header.update(feature_names=names)), "its feature names do not")
+    assert_refused(
+        forge(lambda header, arrays: header.update(feature_names=names)),
+        "its feature names are not one string per feature",
+    )
 
 
 ARRAYS = {

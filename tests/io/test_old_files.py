@@ -1,6 +1,6 @@
-"""Files that older versions wrote load as they were: attributes to the bit, and predictions as far as machines agree.
+"""Files that older versions wrote load with the same attributes, to the bit, and the same predictions up to rounding.
 
-``make.py`` in each folder of ``data``, a version or a commit between two, says what they are.
+Each folder of ``data`` is a version, or a commit between two; ``make.py`` made its files.
 """
 
 import dataclasses
@@ -29,22 +29,22 @@ FOLDER = DATA / "0.1.0"
 MODELS = sorted(str(path.relative_to(DATA).with_suffix("")) for path in DATA.glob("*/*.safetensors"))
 PIPELINES = sorted(str(path.relative_to(DATA)).removesuffix(".skops.gz") for path in DATA.glob("*/*.skops.gz"))
 RTOL = {"float32": 1e-5, "float64": 1e-12}
-"""Predictions are made of matrix products, whose sums another processor adds up in another order."""
+"""Tolerances of predictions: another processor adds the terms of matrix products in another order."""
 
 
 OTHER_POINTS = tuple(f"likelihood_profile_.{name}" for name in ("epsilon", "held_out", "training", "near"))
-"""A profile of 0.1.0 was a parabola through some points; it is loaded as its values at others."""
+"""A profile of 0.1.0 was a parabola through some points; it is loaded as the parabola's values at other points."""
 OF_PARABOLA = ("likelihood_profile_.best", "likelihood_profile_.interval")
 
 
 def sample(name):
-    """What the version that wrote a sample found, by its names."""
+    """Return the results of the version that wrote a sample, under the names by which the loaded model has them."""
     with np.load(DATA / f"{name}.npz") as file:
         return {key: file[key] for key in file.files}
 
 
 def found(model, name, inputs):
-    """What a name of a sample means of a model: a method of its inputs, or an attribute of an attribute."""
+    """Evaluate a name of a sample on a model: a method of its inputs, or an attribute of an attribute."""
     method = re.fullmatch(r"(\w+)\((\w+)\)", name)
     if method:
         argument = inputs[method[2]]
@@ -57,13 +57,13 @@ def found(model, name, inputs):
 
 
 def assert_as_saved(model, name, inputs):
-    """Compare with what the version that wrote the sample found."""
+    """Compare with the results of the version that wrote the sample."""
     expected = sample(name)
     parameters = json.loads(json.dumps(model.get_params(deep=False), default=lambda array: array.tolist()))
     was = json.loads(str(expected.pop("parameters")))
     assert was.keys() - parameters.keys() == (schemas.REMOVED.keys() if name.startswith("0.1.0") else set())
     was = {name: value for name, value in was.items() if name in parameters}
-    assert {name: parameters[name] for name in was} == was  # there may be new ones
+    assert {name: parameters[name] for name in was} == was  # this version may have new ones
     rtol = RTOL[model.dtype]
     others = {"X", "inputs", "targets", *(OTHER_POINTS if "likelihood_profile_.near" in expected else ())}
     for key, value in expected.items():
@@ -93,7 +93,7 @@ def test_models_load_as_they_were_and_are_so_when_saved_again(name, tmp_path):
 
 @pytest.fixture
 def unpacked(tmp_path):
-    """Make the file that an older version wrote."""
+    """Return a function that unpacks a file that an older version wrote."""
 
     def unpacked(name):
         path = tmp_path / f"{Path(name).name}.skops"
@@ -143,7 +143,7 @@ def test_there_is_a_sample_of_every_class_and_of_what_has_moved(unpacked):
 
 
 def older(name, edit, path):
-    """Write a sample with other hyperparameters, as a version might have that had others."""
+    """Write a sample with other hyperparameters, as another version might have had."""
     header, arrays = read_checksummed(FOLDER / f"{name}.safetensors", "sparsam", 1, if_older="")
     edit(header["parameters"])
     path.write_bytes(checksummed("sparsam", header, arrays))
@@ -162,11 +162,11 @@ def changed(monkeypatch):
 
 def test_hyperparameters_added_since_have_the_value_of_the_old_behavior(tmp_path, changed):
     path = older("autoencoder-float32", lambda parameters: parameters.pop("polish"), tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="its parameters are not those of this version's class"):
+    with pytest.raises(ValueError, match="its parameters are not those that the class has in this version"):
         load(path)
     changed("SparseAutoencoder", added={"polish": True})
     assert load(path).polish is True
-    assert load(FOLDER / "autoencoder-float32.safetensors").polish is False  # which has one
+    assert load(FOLDER / "autoencoder-float32.safetensors").polish is False  # the file has this parameter
 
 
 def test_renamed_hyperparameters_keep_their_value(tmp_path, changed):
@@ -175,7 +175,7 @@ def test_renamed_hyperparameters_keep_their_value(tmp_path, changed):
         lambda parameters: parameters.update(sparsity=parameters.pop("rho")),
         tmp_path / "model.safetensors",
     )
-    with pytest.raises(ValueError, match="its parameters are not those of this version's class"):
+    with pytest.raises(ValueError, match="its parameters are not those that the class has in this version"):
         load(path)
     changed("SparseAutoencoder", renamed={"sparsity": "rho"})
     assert load(path).rho == 0.1
@@ -188,20 +188,20 @@ def test_hyperparameters_of_pipelines_are_brought_up_to_date(unpacked, tmp_path,
     del attributes["polish"]
     attributes["weight_decay"] = attributes.pop("alpha")
     content = {"format": FORMAT, "pipeline": fitted.pipeline, "inputs": fitted.inputs, "targets": fitted.targets}
-    (tmp_path / "older.skops").write_bytes(skops.io.dumps(content))  # which `save_pipeline` would refuse
-    with pytest.raises(ValueError, match="its content is not as saved"):
+    (tmp_path / "older.skops").write_bytes(skops.io.dumps(content))  # `save_pipeline` would refuse it
+    with pytest.raises(ValueError, match="its content is not what sparsam writes"):
         load_pipeline(tmp_path / "older.skops")
     changed("MultivariateNormalRegressor", added={"polish": False}, renamed={"weight_decay": "alpha"})
     assert_table_model_as_saved(load_pipeline(tmp_path / "older.skops"), "0.1.0/regress")
 
 
-# What is refused
+# Files that are refused
 
 
 def test_names_that_have_moved_are_trusted_no_more_than_others(unpacked, monkeypatch):
     path = unpacked("0.1.0/classify")
     monkeypatch.setitem(schemas.MOVED, "sparsam.estimators.noise_rate.LikelihoodProfile", "os.system")
-    with pytest.raises(ValueError, match=r"it holds types that a model of sparsam never does .*os\.system"):
+    with pytest.raises(ValueError, match=r"it holds types that no sparsam model has .*os\.system"):
         load_pipeline(path)
 
 
@@ -218,11 +218,11 @@ def packed(members, compression=zipfile.ZIP_STORED):
     [
         (packed({"schema.json": b" " * 10**7}, zipfile.ZIP_DEFLATED), "it is compressed"),
         (packed({"schema.json": b"[" * 10**5}), "RecursionError"),
-        (packed({"schema.json": b"[]"}), "no model file, or a damaged one"),
-        (packed({"schema.json": b"{}"}), "no model file, or a damaged one"),
-        (packed({"other.json": b"{}"}), "no model file, or a damaged one"),
+        (packed({"schema.json": b"[]"}), "it is damaged or not a model file"),
+        (packed({"schema.json": b"{}"}), "it is damaged or not a model file"),
+        (packed({"other.json": b"{}"}), "it is damaged or not a model file"),
         (packed({"schema.json": b"{}"}).replace(b"\x02\x00\x00\x00" * 2, b"\xff\xff\xff\x0f" * 2), "larger than"),
-        (b"", "no model file, or a damaged one"),
+        (b"", "it is damaged or not a model file"),
     ],
     ids=["bomb", "deep", "list", "empty", "without a schema", "too large", "nothing"],
 )
@@ -245,7 +245,7 @@ def test_content_that_is_no_pipeline_is_refused(tmp_path, content):
     import skops.io
 
     (tmp_path / "model.skops").write_bytes(skops.io.dumps({"format": pipelines.FORMAT, **content}))
-    with pytest.raises(ValueError, match="its content is not as saved"):
+    with pytest.raises(ValueError, match="its content is not what sparsam writes"):
         load_pipeline(tmp_path / "model.skops")
 
 
@@ -259,4 +259,4 @@ def test_checkpoints_of_an_older_version_are_refused_with_a_word(tmp_path):
         "the version that wrote it, or start again in another folder",
     ):
         model.fit(X)
-    assert len(list((tmp_path / "run").iterdir())) == 2  # and nothing is lost
+    assert len(list((tmp_path / "run").iterdir())) == 2  # no file is lost

@@ -1,4 +1,4 @@
-"""save and load: what comes back is the model to the bit; what cannot be saved is refused; nothing is half written."""
+"""save and load: models come back to the bit; others are refused; files are written completely or not at all."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def again(model, path):
 
 
 def assert_same(loaded, model, *, apart_from=()):
-    """Every parameter and every attribute, private ones included, of the same type and to the bit."""
+    """Assert that all parameters and attributes, private ones too, have the same type and equal bits."""
     assert type(loaded) is type(model)
     assert vars(loaded).keys() == vars(model).keys()
     for name, value in vars(model).items():
@@ -93,7 +93,7 @@ def test_what_json_cannot_hold_comes_back_as_none(build, X, path):
     assert loaded.random_state is None
     assert loaded.callback is None
     assert_same(loaded, model, apart_from=("random_state", "callback"))
-    assert model.callback is not None  # the model itself stays as it was
+    assert model.callback is not None  # saving does not change the model
 
 
 def test_numbers_of_numpy_come_back_as_numbers(build, X, path):
@@ -143,7 +143,7 @@ def test_another_process_loads_the_same_model(path, model):
     assert output == model.transform(np.full((2, 6), 0.25)).tobytes()
 
 
-# What save refuses
+# Models that save refuses
 
 
 def test_unfitted_models_are_not_saved(build, path):
@@ -161,7 +161,7 @@ class Derived(SparseAutoencoder):
     [
         (KMeans(2), "KMeans"),
         (Derived(3, random_state=0), "Derived"),
-        (type("SparseAutoencoder", (), {"coefs_": []})(), "SparseAutoencoder"),  # of that name only
+        (type("SparseAutoencoder", (), {"coefs_": []})(), "SparseAutoencoder"),  # another class of that name
         (SparseAutoencoder, "type"),
         (None, "NoneType"),
         ({"coefs_": []}, "dict"),
@@ -175,7 +175,7 @@ def test_foreign_objects_are_not_saved(path, thing, name):
 
 
 def test_what_load_would_refuse_is_not_saved(build, X, path):
-    """Parameters changed to nonsense, or weights, after the fit."""
+    """Parameters or weights that were made invalid after the fit."""
     with pytest.raises(ValueError, match="rho must be in \\(0, 1\\), and farther"):
         save(build().fit(X).set_params(rho=2), path)
     broken = build().fit(X)
@@ -218,7 +218,7 @@ def test_a_failing_write_leaves_what_was_there(path, model, monkeypatch, overwri
     )
 
 
-# What scikit-learn keeps beside the hyperparameters
+# Settings that scikit-learn stores besides the hyperparameters
 
 
 def test_the_container_of_results_is_kept(build, X, path):
@@ -240,7 +240,7 @@ def test_metadata_requests_are_kept(build, X, path):
 def test_an_attribute_that_the_file_has_no_place_for_is_named(build, X, path):
     model = build().fit(X)
     model.scaler_ = 3.0
-    with pytest.raises(TypeError, match="the attribute 'scaler_' is none that fit or scikit-learn sets"):
+    with pytest.raises(TypeError, match="neither fit nor scikit-learn sets the attribute 'scaler_'"):
         save(model, path)
     assert not path.exists()
 
@@ -258,10 +258,10 @@ def test_an_attribute_that_the_file_has_no_place_for_is_named(build, X, path):
 )
 def test_a_wrapped_network_is_refused_with_the_ways_to_save_it(build, X, path, wrap, part, take):
     model = wrap(build()).fit(X)
-    with pytest.raises(TypeError, match=rf"{re.escape(part)}, or the whole by skops\.io\.dump\(model, path\)"):
+    with pytest.raises(TypeError, match=rf"{re.escape(part)}, or all of it with skops\.io\.dump\(model, path\)"):
         save(model, path)
     assert not path.exists()
-    save(take(model), path)  # the message tells the truth
+    save(take(model), path)  # the advice of the message works
     archive = path.with_suffix(".skops")
     skops.io.dump(model, archive)
     whole = skops.io.load(archive, trusted=skops.io.get_untrusted_types(file=archive))
@@ -286,7 +286,7 @@ def test_scalers_come_back(scaler, named, path):
 def test_a_scaler_whose_scale_does_not_fit_is_refused(path):
     scaler = MinMaxScaler().fit(np.eye(3))
     scaler.scale_ = np.ones(2)
-    with pytest.raises(ValueError, match="its scale is not finite, or not of its number of features"):
+    with pytest.raises(ValueError, match="its scale is not finite, or not one number per feature"):
         save(scaler, path)
     normalizer = PatchNormalizer().fit(np.eye(3))
     normalizer.limit_ = np.inf

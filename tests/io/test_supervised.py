@@ -1,4 +1,4 @@
-"""Saving and loading the estimators with targets: every attribute comes back, and a damaged file does not."""
+"""Supervised estimators: saving and loading restores every attribute; damaged files are refused."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_labels_that_json_cannot_hold_are_refused(tmp_path):
 
 @pytest.mark.parametrize("estimator", [MultivariateNormalRegressor, NoisyLabelClassifier])
 def test_a_function_that_makes_tangents_is_refused_by_name(tmp_path, estimator):
-    """Without it a loaded model would be fitted to another objective."""
+    """Without the function, a loaded model would be fitted to another objective."""
     model = estimator((), tangents=lambda X: np.ones((len(X), 1, 3)), **FAST).fit(X, LABELS == "yes")
     with pytest.raises(TypeError, match=r"tangents is a function.*set_params\(tangents=None\)"):
         save(model, tmp_path / "model.safetensors")
@@ -82,7 +82,7 @@ def test_a_function_that_makes_tangents_is_refused_by_name(tmp_path, estimator):
 
 @pytest.mark.filterwarnings("ignore")
 def test_targets_in_units_far_apart_make_a_model_that_loads(tmp_path):
-    """Rounding takes the definiteness of a covariance whose entries are 1e-18 to 1e18, not that of its correlations."""
+    """Rounding makes a covariance with entries of 1e-18 to 1e18 indefinite, but not its correlation matrix."""
     units = np.array([1e-9, 1e-3, 1e3, 1e9])
     for seed in range(5):
         rng = np.random.default_rng(seed)
@@ -98,7 +98,7 @@ def test_targets_in_units_far_apart_make_a_model_that_loads(tmp_path):
 
 def test_a_pipeline_that_could_not_be_loaded_is_not_saved(tmp_path):
     pipeline = Pipeline([("model", LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]))])
-    with pytest.raises(TypeError, match="its estimator is a LinearRegression, none of sparsam's"):
+    with pytest.raises(TypeError, match="its estimator is a LinearRegression, which is not one of sparsam's"):
         save_pipeline(TableModel(pipeline, ["a"], ["b"]), tmp_path / "model.skops")
     assert list(tmp_path.iterdir()) == []
 

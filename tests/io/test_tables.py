@@ -1,4 +1,4 @@
-"""Reading tables: names, formats of text, and what a file seems to need."""
+"""Reading tables: column names, text formats, and hints at the options that a file needs."""
 
 from pathlib import Path
 
@@ -24,13 +24,16 @@ def write(tmp_path):
     ("content", "message"),
     [
         ("y1,lab,y1\n1,2,3\n", "several columns are named 'y1': rename all but one"),
-        ("a;b;c\n1;2;3\n", r"one column, 'a;b;c'; its values seem to be separated otherwise: try --sep ';'"),
+        ("a;b;c\n1;2;3\n", r"one column, 'a;b;c'; its values seem to have another separator: try --sep ';'"),
         ("a\tb\n1\t2\n", r"try --sep '\\t'"),
         ("a b\n1 2\n", r"try --sep '\\s\+'"),
-        ("a;b\n1,5;2\n3;4\n", r"first row has 2 values, and its header 1 names: .*; .*try --sep ';'"),
-        ("a,b\n1,2,\n3,4,\n", "first row has 3 values, and its header 2 names: name each column, and end no row"),
+        ("a;b\n1,5;2\n3;4\n", r"first row has 2 values, but its header has 1 names: .*; .*try --sep ';'"),
+        (
+            "a,b\n1,2,\n3,4,\n",
+            "first row has 3 values, but its header has 2 names: name every column, and do not end rows",
+        ),
         ("a,b\n1,2\n1,2,3\n", "cannot be read: .*line 3"),
-        ("a,b\n", "no rows, or no columns"),
+        ("a,b\n", "no rows or no columns"),
         ("", "No columns to parse"),
     ],
 )
@@ -44,7 +47,7 @@ def test_faults_of_text_are_named_with_their_cure(write, content, message):
 @pytest.mark.parametrize(("encoding", "cure"), [("cp1252", "--encoding cp1252"), ("utf-16", "--encoding utf-16")])
 def test_bytes_that_are_not_utf_8_are_named_with_their_cure(write, encoding, cure):
     path = write("größe,b\n1,2\n", encoding=encoding)
-    with pytest.raises(ValueError, match=f"its text is not utf-8: give {cure}"):
+    with pytest.raises(ValueError, match=f"its text is not utf-8: use {cure}"):
         read_table(path)
     assert list(read_table(path, csv_format=CsvFormat(encoding=encoding))) == ["größe", "b"]
 
@@ -65,7 +68,7 @@ def test_formats_of_text(write, content, form, name):
 
 @pytest.mark.parametrize("marks", [{"sep": ";;"}, {"decimal": ""}, {"decimal": ",", "sep": ","}, {"thousands": "."}])
 def test_formats_that_contradict_themselves_are_refused(marks):
-    with pytest.raises(ValueError, match=r"must be one character|are both"):
+    with pytest.raises(ValueError, match=r"must be one character|they must differ"):
         CsvFormat(**marks)
 
 
@@ -101,7 +104,7 @@ def test_missing_and_unknown_files_are_named():
 
 
 def test_a_column_has_one_type_however_long_the_file_is(write):
-    """Pandas reads pieces of 256 KiB, in some of which all the codes are digits."""
+    """Pandas reads pieces of 256 KiB; in some of them all codes are digits."""
     rows = [*["01,1.5"] * 60_000, *["A,2.5"] * 10]
     table = read_table(write("\n".join(["code,x", *rows])))
     assert set(table.code) == {"01", "A"}
@@ -137,7 +140,7 @@ def test_marks_of_missing_values_stand_beside_any_format(write, values, form, ex
 def test_dots_between_thousands_are_not_decimal_points(write, values):
     content = "\n".join(["k;x", *(f"{k};{value}" for k, value in enumerate(values.split()))])
     table = read_table(write(content), csv_format=CsvFormat(sep=";", decimal=","))
-    with pytest.raises(ValueError, match=r"give --decimal ',' --thousands '\.'$"):
+    with pytest.raises(ValueError, match=r"use --decimal ',' --thousands '\.'$"):
         as_numbers(table.x, "x", CsvFormat(sep=";", decimal=","))
 
 
@@ -155,7 +158,7 @@ def test_a_header_may_be_missing(write, content, rows, named):
     said = []
     table = read_table(write(content), said.append, needs_header=False)
     assert (len(table), has_header(table)) == (rows, named)
-    expected = [] if "a" in content else ["is taken for a header" if named else "has no header"]
+    expected = [] if "a" in content else ["is read as a header" if named else "has no header"]
     assert len(said) == len(expected)
     assert all(part in text for part, text in zip(expected, said, strict=True))
 

@@ -1,4 +1,4 @@
-"""Small models, and what a page holds."""
+"""Small models, and a parser of pages."""
 
 import json
 import re
@@ -62,7 +62,7 @@ def autoencoder(patches):
 
 @pytest.fixture(scope="session")
 def measured():
-    """Inputs and two targets whose noise goes together."""
+    """Return inputs, and two targets with correlated noise."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(500, 2))
     return X, X + rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], size=500)
@@ -75,7 +75,7 @@ def regressor(measured):
 
 @pytest.fixture(scope="session")
 def labelled():
-    """Pictures of bars, upright or not, and their labels, of which the first ten are wrong."""
+    """Return images of bars, upright or lying, and their labels; the first ten are wrong."""
     rng = np.random.default_rng(0)
     upright = rng.integers(2, size=200)
     X = rng.uniform(0, 0.1, size=(200, 8, 8))
@@ -92,7 +92,7 @@ def classifier(labelled):
 
 @pytest.fixture(scope="session")
 def sounds():
-    """Rows of 64 numbers that are no 8 x 8 pixels, and an autoencoder of them without a sparsity penalty."""
+    """Return rows of 64 numbers that are not 8 x 8 pixels, and an autoencoder of them without a sparsity penalty."""
     rng = np.random.default_rng(0)
     X = np.sin(np.arange(64) * rng.uniform(0.1, 0.6, (200, 1)) + rng.uniform(0, 6, (200, 1)))
     with pytest.warns(ConvergenceWarning):
@@ -101,7 +101,7 @@ def sounds():
 
 @pytest.fixture(scope="session")
 def colors():
-    """Patches of 4 x 4 pixels in color, and an autoencoder of them."""
+    """Return color patches of 4 x 4 pixels, and an autoencoder of them."""
     X = np.random.default_rng(0).uniform(0.1, 0.9, size=(200, 48)) * np.linspace(0.5, 1, 200)[:, None]
     with pytest.warns(ConvergenceWarning):
         return X, SparseAutoencoder(3, rho=0.2, beta=0.1, max_iter=20, random_state=0).fit(X)
@@ -109,7 +109,7 @@ def colors():
 
 @pytest.fixture(scope="session")
 def named():
-    """A table whose columns have units and names, one of which is no name for a page, and a pipeline."""
+    """Return a table whose columns have units and names, one of them HTML markup, and a pipeline."""
     rng = np.random.default_rng(0)
     height = rng.normal(1.7, 0.1, 200)
     columns = {"height / m": height, "weight / kg": 80 * (height - 0.7) + rng.normal(0, 5, 200), HOSTILE: height**2}

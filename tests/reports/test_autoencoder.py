@@ -1,4 +1,4 @@
-"""The page of an autoencoder says what the model does."""
+"""The page of an autoencoder describes the model correctly."""
 
 import copy
 import json
@@ -77,14 +77,14 @@ def test_the_histograms_count_every_row(page):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"rho": 0.2, "beta": 0.5}, "The penalty asks for a mean activation of rho = 0.2; the mean activations are"),
+        ({"rho": 0.2, "beta": 0.5}, "The target mean activation is rho = 0.2; the mean activations range from"),
         (
             {"beta": 0},
             "An autoencoder without a sparsity penalty (beta = 0): 6 hidden units reconstruct each row. Their mean"
-            " activations are",
+            " activations range from",
         ),
-        ({"beta": 0, "hidden_activation": "tanh"}, "Their mean activations, of (z + 1)/2, are"),
-        ({"beta": 0, "hidden_activation": "relu"}, "Their mean activations are"),
+        ({"beta": 0, "hidden_activation": "tanh"}, "Their mean activations of (z + 1)/2 range from"),
+        ({"beta": 0, "hidden_activation": "relu"}, "Their mean activations range from"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -92,7 +92,7 @@ def test_how_active_the_units_are_is_said_as_it_was_measured(patches, contents, 
     model = SparseAutoencoder(6, max_iter=20, random_state=0, **options).fit(patches)
     text = contents(sparsam.report(model, patches)).text
     mean = model.mean_activation_
-    assert f"{said} {mean.min():.3g} to {mean.max():.3g}, {np.median(mean):.3g} in the median." in text
+    assert f"{said} {mean.min():.3g} to {mean.max():.3g}, with median {np.median(mean):.3g}." in text
     assert "seldom" not in text
 
 
@@ -102,7 +102,7 @@ def test_a_training_cut_short_is_a_warning_with_a_cure(page):
 
 
 def changed(autoencoder, W, b):
-    """The same with other weights to the hidden units."""
+    """Copy the model with other weights to the hidden units."""
     model = copy.deepcopy(autoencoder)
     model.coefs_[0], model.intercepts_[0] = W.astype(np.float32), b.astype(np.float32)
     return model
@@ -168,7 +168,7 @@ def test_tables_are_taken_with_their_names(patches, contents, monkeypatch):
 def test_of_many_rows_some_are_drawn(autoencoder, patches, monkeypatch, contents):
     monkeypatch.setattr("sparsam.reports.autoencoder.MOST_ROWS", 100)
     for rows in (patches, patches.tolist()):
-        assert "Of 300 rows 100 were drawn" in contents(sparsam.report(autoencoder, rows)).text
+        assert "This page uses 100 random rows of 300." in contents(sparsam.report(autoencoder, rows)).text
 
 
 def test_a_network_that_explains_nothing_is_not_called_a_minimum_and_no_more(patches, contents):
@@ -178,5 +178,5 @@ def test_a_network_that_explains_nothing_is_not_called_a_minimum_and_no_more(pat
     text = contents(sparsam.report(model, patches)).text
     assert model.stop_reason_ == "converged"
     assert "this is a minimum of J" not in text
-    assert "like a Gabor function (R" not in text
+    assert "similar to a Gabor function (R" not in text
     assert str(caught[0].message) in text

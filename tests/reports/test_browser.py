@@ -1,4 +1,4 @@
-"""The page in a browser: clicks, keys, the slider; nothing fetched, no errors; on a phone, in the dark."""
+"""The page in a browser: clicks, keys, the slider; no requests, no errors; on a phone, in dark mode."""
 
 import shutil
 
@@ -31,7 +31,7 @@ def files(pages, tmp_path_factory):
 
 @pytest.fixture
 def open_page(browser, files):
-    """Open a page; at the end nothing may have been fetched, said on the console, or failed."""
+    """Return a function that opens a page; fail at the end on any request, console message or error."""
     contexts, trouble = [], []
 
     def open_page(name, **options):
@@ -136,14 +136,14 @@ def test_sorting_reorders_the_filters(open_page, key):
 def test_the_slider_adds_units(open_page, contents, pages):
     patches = contents(pages["autoencoder"]).json["patches"]
     page = open_page("autoencoder")
-    slider, told = page.locator("#strongest"), page.locator("#told")
-    assert told.inner_text().startswith("all units")
+    slider, status = page.locator("#strongest"), page.locator("#reconstruction-status")
+    assert status.inner_text().startswith("all units")
     slider.focus()
     page.keyboard.press("Home")
-    assert told.inner_text().startswith("no unit")
+    assert status.inner_text().startswith("no unit")
     assert page.locator("#reconstructed").get_attribute("src") == patches[0]["frames"][0]
     page.keyboard.press("ArrowRight")
-    assert f"k = 1: unit {patches[0]['units'][0]};" in told.inner_text()
+    assert f"k = 1: unit {patches[0]['units'][0]};" in status.inner_text()
     page.locator("[data-patch='3']").click()
     assert page.locator("#original").get_attribute("src") == patches[3]["original"]
     assert page.locator("#reconstructed").get_attribute("src") == patches[3]["frames"][1]

@@ -1,4 +1,4 @@
-"""Findings of a report: what is said of a training."""
+"""Findings of a report about the training."""
 
 from types import SimpleNamespace
 

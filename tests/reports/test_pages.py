@@ -1,4 +1,4 @@
-"""What every page must be: self-contained, accessible, escaped; and what is refused."""
+"""Every page is self-contained, accessible and escaped; unsuitable models and data are refused."""
 
 import sys
 
@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 import sparsam
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, TangentPipeline
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Not converged")]  # what is shown is another matter
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Not converged")]  # irrelevant here
 
 PAGES = ("autoencoder", "colors", "named", "sounds", "regressor", "classifier")
 HOSTILE = "<script>alert(1)</script>"
@@ -133,9 +133,9 @@ def test_what_cannot_be_reported_is_refused(autoencoder, regressor, patches, mea
         sparsam.report(PCA(2).fit(patches), patches)
     with pytest.raises(ValueError, match="needs the targets"):
         sparsam.report(regressor, measured[0])
-    with pytest.raises(ValueError, match="names must be 2"):
+    with pytest.raises(ValueError, match="names must hold 2 names, one per target, got 1"):
         sparsam.report(regressor, *measured, names=["one"])
-    with pytest.raises(ValueError, match="no pictures of image_shape"):
+    with pytest.raises(ValueError, match=r"image_shape \(3, 3\) does not fit rows of 16 features"):
         sparsam.report(autoencoder, patches, image_shape=(3, 3))
     for shape in ("auto", (16,), (2, 2, 4), 16):
         with pytest.raises(ValueError, match=r"image_shape must be \(height, width\), or \(height, width, 3\)"):

@@ -1,4 +1,4 @@
-"""Rows are shown as pictures, as bars with names, or as curves, each as what is known of them."""
+"""Rows are shown as images, as bars with names, or as curves, depending on what is known about them."""
 
 import re
 from base64 import b64decode
@@ -29,7 +29,7 @@ def content(uri):
 
 
 def drawn(uri):
-    """The elements of a chart."""
+    """Parse the elements of a chart."""
     return ElementTree.fromstring(content(uri))
 
 
@@ -56,7 +56,7 @@ def filters_of(page):
         (None, (4, 16), PictureView),
         (None, None, CurveView),  # 64 numbers may be sound
         ([f"pixel {k}" for k in range(64)], None, BarView),
-        ([f"pixel {k}" for k in range(64)], [8, 8], PictureView),  # it was asked for
+        ([f"pixel {k}" for k in range(64)], [8, 8], PictureView),  # a given shape takes precedence
     ],
 )
 def test_rows_are_what_is_known_of_them(names, image_shape, view):
@@ -99,12 +99,12 @@ def test_a_table_s_features_are_bars_with_their_names(pages, named, contents):
     X, pipeline = named
     page = contents(pages["named"])
     charts = [a["src"] for a in page.all("img") if a["src"].startswith("data:image/svg+xml")]
-    for j in range(2):  # each has a small one and a large one
+    for j in range(2):  # each unit has a small and a large chart
         weights = pipeline[-1].components_[j]
         (large,) = [uri for uri in charts if texts(uri)[1::2] == [signed(w) for w in weights]]
         names = texts(large)[::2]
         assert [names[0], names[1], names[3]] == ["height / m", "weight / kg", "noise"]
-        assert names[2].startswith("<script>alert(1)")  # as text, of a chart that runs nothing
+        assert names[2].startswith("<script>alert(1)")  # as text, in a chart without scripts
     strongest = int(np.abs(pipeline[-1].components_[0]).argmax())
     words = f"Filter of unit 0: {list(X)[strongest]} {pipeline[-1].components_[0, strongest]:+.2g}, "
     assert any(a["alt"].startswith(words) for a in page.all("img"))
@@ -168,7 +168,7 @@ def test_rows_of_a_table_are_in_standard_deviations():
 
 
 def points(path):
-    """Strokes of a path, each of (x, y)."""
+    """Return the strokes of a path, each an array of (x, y)."""
     strokes = [stroke for stroke in path.get("d").split("M") if stroke]
     return [np.array([[float(n) for n in point.split()] for point in stroke.split("L")]) for stroke in strokes]
 

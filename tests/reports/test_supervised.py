@@ -1,4 +1,4 @@
-"""The pages of a regression and of a classification say what their models and data are."""
+"""The pages of regressions and classifications describe their models and data correctly."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("kind", ["regressor", "classifier"])
 def test_the_time_of_a_fit_counts_the_trainings_before_the_last(kind, measured, monkeypatch, contents):
-    """Without a clock: what was spent before a training is a number of the test's."""
+    """The test replaces the clock by fixed numbers."""
     X, Y = measured
     spent = iter(100.0 * np.arange(1, 1000))
     monkeypatch.setattr(FitReporter, "seconds", lambda self: next(spent))
@@ -30,7 +30,7 @@ def test_the_time_of_a_fit_counts_the_trainings_before_the_last(kind, measured, 
     else:
         model, Y = NoisyLabelClassifier((), max_iter=3, random_state=0).fit(X, Y[:, 0] > 0), Y[:, 0] > 0
     before_the_last = next(spent) - 100
-    assert before_the_last > 100  # there were others
+    assert before_the_last > 100  # there were trainings before
     assert before_the_last <= model.history_["seconds"].iloc[0] <= model.history_["seconds"].iloc[-1]
     assert (
         f"time to these weights {model.history_['seconds'].iloc[-1]:.1f} s"
@@ -40,8 +40,8 @@ def test_the_time_of_a_fit_counts_the_trainings_before_the_last(kind, measured, 
 
 def test_residuals_of_the_model_s_own_noise_are_covered(pages, contents):
     text = contents(pages["regressor"]).text
-    assert "no exact binomial test rejects it" in text
-    assert "rows that the training did not see" in text
+    assert "no exact binomial test rejects them" in text
+    assert "The residuals below are those of the 200 held-out rows" in text
 
 
 def test_coverage_is_that_of_chi_squared_whatever_is_missing():
@@ -59,7 +59,7 @@ def test_coverage_is_that_of_chi_squared_whatever_is_missing():
 
 
 def of_shares(n, inside):
-    """Rows of which so many are inside the region of each share that is tested."""
+    """Make a coverage with given numbers of rows inside the region of each tested share."""
     edges, counts = (0.0, *SHARES_TESTED, 1.0), np.diff([0, *inside, n])
     return Coverage(np.repeat((np.add(edges[:-1], edges[1:])) / 2, counts))
 
@@ -67,19 +67,19 @@ def of_shares(n, inside):
 @pytest.mark.parametrize(
     ("inside", "kind", "said"),
     [
-        ((500, 800, 900, 950, 990), "good", "no exact binomial test rejects it"),
-        ((500, 800, 900, 925, 990), "warning", "promises more than it keeps"),  # p = 0.0006, within 4 deviations
-        ((500, 800, 900, 972, 990), "warning", "larger than the residuals"),  # p = 0.0008
-        ((500, 800, 900, 950, 974), "warning", "promises more than it keeps"),  # in the tail alone
-        ((446, 800, 900, 950, 990), "warning", "promises more than it keeps"),  # in the middle alone
-        ((554, 800, 900, 950, 970), "warning", "one covariance does not suit all rows. Residuals have heavier tails"),
+        ((500, 800, 900, 950, 990), "good", "no exact binomial test rejects them"),
+        ((500, 800, 900, 925, 990), "warning", "the covariance is too small"),  # p = 0.0006, within 4 deviations
+        ((500, 800, 900, 972, 990), "warning", "the covariance is too large"),  # p = 0.0008
+        ((500, 800, 900, 950, 974), "warning", "the covariance is too small"),  # in the tail alone
+        ((446, 800, 900, 950, 990), "warning", "the covariance is too small"),  # in the middle alone
+        ((554, 800, 900, 950, 970), "warning", "one covariance does not fit all rows. Residuals have heavier tails"),
         ((384, 848, 965, 1000, 1000), "warning", "residuals have lighter tails than a normal distribution"),  # uniform
     ],
 )
 def test_coverage_is_judged_at_every_share_in_both_directions(inside, kind, said):
     coverage = of_shares(1000, inside)
     assert [round(1000 * found) for _, found, _ in coverage.table()] == list(inside)
-    finding = diagnose_coverage(coverage, "held out")
+    finding = diagnose_coverage(coverage, "held-out")
     assert finding.kind == kind
     assert said in finding.text
 
@@ -93,7 +93,7 @@ def test_the_p_value_of_the_coverage_is_the_binomial_one():
 
 
 def test_a_right_covariance_is_rejected_in_one_report_of_a_hundred_at_most():
-    """Rows of a right model are uniform: of 1000 reports at most so many rejections as B(1000, 1 %) has once in 1e4."""
+    """u is uniform under a correct model; B(1000, 1 %) rejections exceed the limit with a probability of 1e-4."""
     rng = np.random.default_rng(0)
     rejections = sum(bool(Coverage(np.sort(rng.random(200))).rejected()) for _ in range(1000))
     assert rejections <= binom.isf(1e-4, 1000, 0.01)
@@ -102,7 +102,7 @@ def test_a_right_covariance_is_rejected_in_one_report_of_a_hundred_at_most():
 def test_a_covariance_that_promises_too_much_is_a_warning(regressor, measured, contents):
     X, Y = measured
     page = contents(sparsam.report(regressor, X, Y, test=(X, Y + 3)))
-    assert "the covariance promises more than it keeps" in page.text
+    assert "the covariance is too small" in page.text
 
 
 def test_a_degenerate_covariance_is_a_warning(measured, contents):
@@ -111,12 +111,12 @@ def test_a_degenerate_covariance_is_a_warning(measured, contents):
     model = MultivariateNormalRegressor((), max_iter=30, random_state=0).fit(X, Y)
     names = ["height", "twice the height"]
     assert (
-        "the residuals of height, twice the height all but determine"
+        "the residuals of height, twice the height almost determine"
         in contents(sparsam.report(model, X, Y, names=names)).text
     )
     Y = np.column_stack([X[:, 0], Y[:, 0]])
     model = MultivariateNormalRegressor((), alpha=0.0, max_iter=200, random_state=0).fit(X, Y)
-    assert "the network meets height all but exactly" in contents(sparsam.report(model, X, Y, names=names)).text
+    assert "the network fits height almost exactly" in contents(sparsam.report(model, X, Y, names=names)).text
 
 
 def test_a_covariance_far_from_degenerate_is_none(pages, contents):
@@ -136,14 +136,14 @@ def test_any_number_of_targets(n_outputs, contents):
     assert len(charts) == (1 if n_outputs == 1 else 6)
     assert ("correlations" in page.json["charts"]) == (n_outputs > 1)
     if n_outputs > 1:
-        assert "Of 10 pairs the 6 most correlated" in page.text
+        assert "The 6 most correlated of 10 pairs" in page.text
 
 
 def test_labels_that_were_flipped_are_shown_as_pictures(pages, contents):
     page = contents(pages["classifier"])
     rows = {int(a["alt"].split()[1].rstrip(",")) for a in page.all("img")}
     assert rows == set(range(10))
-    assert "10 are more probably wrong than right" in page.text
+    assert "10 of 200 labels are more probably wrong than right" in page.text
     assert "profile" not in page.json["charts"]  # epsilon was given
 
 
@@ -165,7 +165,7 @@ def test_rows_that_are_no_pictures_are_a_table(contents):
     model = NoisyLabelClassifier((), random_state=0).fit(X, given)
     page = contents(sparsam.report(model, X, given))
     assert not page.all("img")
-    assert "row given probably wrong with 0 1 2" in page.text
+    assert "row given label probable label P(wrong) 0 1 2" in page.text
     assert "profile" in page.json["charts"]
     low, high = model.likelihood_profile_.interval
     assert f"95 % interval {low:.3f} to {high:.3f}" in page.text

@@ -55,7 +55,7 @@ def test_nothing_in_common_is_an_error(one):
         compare_studies(one, one.assign(rho=0.4).drop_duplicates(["rho", "seed"]))
     with pytest.raises(ValueError, match="different estimators"):
         compare_studies(one, one.rename(columns={"beta": "gamma"}))
-    with pytest.raises(ValueError, match="no table of a study"):
+    with pytest.raises(ValueError, match="is not the table of a study"):
         compare_studies(one, pd.DataFrame({"J": [1.0]}))
-    with pytest.raises(ValueError, match="differ in rho alone"):
+    with pytest.raises(ValueError, match="differ only in rho"):
         compare_studies(one, one, ignore=["rho"])

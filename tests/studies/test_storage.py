@@ -1,4 +1,4 @@
-"""A study that was interrupted goes on; one folder is for one study."""
+"""An interrupted study can be resumed; a folder holds one study."""
 
 import os
 import signal
@@ -76,8 +76,8 @@ def test_a_damaged_row_is_named(tmp_path):
         ({"estimator": SparseAutoencoder(3, rho=0.2, max_iter=5)}, r"rho \(0.1 there, 0.2 here\)"),
         ({"grid": {"n_components": [2, 3], "beta": [0.0]}}, r"beta \(\[0.0, 1.0\] there, \[0.0\] here\)"),
         ({"grid": {"beta": [0.0, 1.0], "n_components": [2, 3]}}, "the order of the grid"),
-        ({"X": X[::-1]}, "what differs: the data"),
-        ({"X_held_out": X}, "the data held out"),
+        ({"X": X[::-1]}, "differences: the data"),
+        ({"X_held_out": X}, "the held-out data"),
         ({"seeds": 2}, r"seeds \(\[0\] there, \[0, 1\] here\)"),
     ],
 )
@@ -154,7 +154,7 @@ parameter_study(model, {"max_iter": [3, 10**9]}, X, out=sys.argv[1], seeds=3, re
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_a_study_soon_and_it_can_be_resumed(tmp_path, number):
-    """The settings are no end of a training, so that it would go on for ever; those that are done stay."""
+    """The training of the last setting would never end; finished settings are kept."""
     command = [sys.executable, "-c", PROGRAM.replace("tol=0.0", "tol=0.0, dtype='float64'"), str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
     while process.poll() is None and not (tmp_path / "study.json").exists():

@@ -1,4 +1,4 @@
-"""A study is what separate fits would be, in a table."""
+"""The rows of a study are those of separate fits."""
 
 import numpy as np
 import pandas as pd
@@ -64,7 +64,7 @@ def test_rows_are_the_grid_in_order(study):
 
 @pytest.mark.slow
 def test_rows_are_those_of_separate_fits(study, alone):
-    """Those on the way of a training, and those at its end, to the bit."""
+    """Equal to the bit, for snapshots during a training and for its end."""
     table, _, _ = study
     for row, model in zip(table.itertuples(), alone, strict=True):
         assert (row.J, row.gradient_norm, row.stop_reason) == (model.loss_, model.gradient_norm_, model.stop_reason_)
@@ -95,9 +95,9 @@ def test_models_are_those_of_separate_fits(study, alone):
 
 
 def test_one_training_serves_all_max_iter(study):
-    lines = [line for line in study[2] if line.startswith("group")]  # a slow machine says more
+    lines = [line for line in study[2] if line.startswith("group")]  # a slow machine prints more lines
     assert len(lines) == 4  # sizes, with and without a penalty
-    assert all("6 settings by 2 trainings" in line for line in lines)
+    assert all("6 settings in 2 trainings" in line for line in lines)
     assert "n_components = 3, beta = 0.0" in lines[0]
 
 
@@ -162,7 +162,7 @@ def test_a_long_group_says_how_far_it_is(monkeypatch):
     parameter_study(MODEL.set_params(callback=None), {"beta": [0.5, 1.0], "max_iter": [2, 3]}, X, progress=lines.append)
     counts = [int(line.removesuffix(" of 4 settings are done")) for line in lines[:-1]]
     assert len(counts) == 4
-    assert sorted(counts) == counts  # two threads may be done at once
+    assert sorted(counts) == counts  # two threads may finish together
     assert counts[-1] == 4
     assert lines[-1].startswith("group 1 of 1")
 
@@ -195,25 +195,25 @@ def test_a_setting_that_is_not_finite_is_a_row(tmp_path):
     ("grid", "options", "message"),
     [
         ([{"rho": [0.1]}], {}, "must be a dict of names and lists of values, got list"),
-        ({"lambda": [1]}, {}, "'lambda' is no axis for SparseAutoencoder; those there are: alpha, beta"),
-        ({"random_state": [1]}, {}, "give seeds"),
-        ({"verbose": [1]}, {}, "is no axis"),
+        ({"lambda": [1]}, {}, "'lambda' cannot be an axis of the grid for SparseAutoencoder; choose from alpha, beta"),
+        ({"random_state": [1]}, {}, "use seeds"),
+        ({"verbose": [1]}, {}, "cannot be an axis"),
         ({"rho": 0.1}, {}, "a list of values of rho"),
         ({"solver": "lbfgs"}, {}, "a list of values of solver"),
-        ({"rho": []}, {}, "no value of rho"),
+        ({"rho": []}, {}, "no values of rho"),
         ({"rho": [0.1, 0.1]}, {}, "twice"),
         ({"alpha": [0, 0.0]}, {}, "twice"),
         ({"max_iter": [5, np.int64(5)]}, {}, "twice"),
         ({"rho": [0.1, 1.5], "beta": [1.0]}, {}, "rho = 1.5, beta = 1.0: rho must be"),
         ({}, {"seeds": 0}, "at least 1"),
         ({}, {"seeds": [1, 1]}, "twice"),
-        ({}, {"seeds": "three"}, "how many"),
+        ({}, {"seeds": "three"}, "a number of seeds, or"),
         ({}, {"held_out": 1.0}, "held_out must be in"),
-        ({}, {"held_out": 0.5, "X_held_out": UNSEEN}, "leave one out"),
+        ({}, {"held_out": 0.5, "X_held_out": UNSEEN}, "both given: drop one"),
         ({}, {"X_held_out": UNSEEN[:, :4]}, "same features"),
         ({}, {"X_held_out": np.full_like(UNSEEN, np.nan)}, "X_held_out contains NaN"),
         ({}, {"y_held_out": [1]}, "without X_held_out"),
-        ({}, {"resume": True}, "give out"),
+        ({}, {"resume": True}, "pass it as out"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_fitted(monkeypatch, tmp_path, grid, options, message):

@@ -1,4 +1,4 @@
-"""Cells: draws that depend on name and number alone, limits, resumed runs, the page."""
+"""Cells: draws that depend only on name and number, limits, resumed runs, the page."""
 
 import numpy as np
 import pytest

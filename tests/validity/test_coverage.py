@@ -1,4 +1,4 @@
-"""Coverage of the intervals of default regressions: one cell of the benchmark, at few draws."""
+"""Coverage of the intervals of default regressions: one cell of the benchmark, with few draws."""
 
 import numpy as np
 import pytest
@@ -14,11 +14,11 @@ def test_names_of_cells_fix_seeds_so_they_differ():
 
 @pytest.mark.slow
 def test_default_intervals_hold_what_they_promise():
-    """90 % intervals, and conditionals, of default networks trained on 100 rows of a smooth curve: 85 to 95 % hold.
+    """The 90 % intervals, and conditional ones, of default networks on 100 rows of a curve cover 85 to 95 %.
 
-    The mean over eight draws of the shares of 2,000 new targets. A share varies by less than 0.03 from draw to draw, so
-    its mean by 0.011: a coverage of 0.9 stays between the limits with a probability of more than 0.99999, one of 0.54
-    (what covariance_ has) never does.
+    This is the mean over eight draws of the share of 2,000 new targets. A share varies by less than 0.03 between draws,
+    so the mean varies by 0.011: a coverage of 0.9 stays between the limits with a probability above 0.99999, and one of
+    0.54, that of covariance_, never does.
     """
     draws = [coverage(np.random.default_rng(seed), "curve", 100, peers=False) for seed in range(8)]
     found = by_name(draws)

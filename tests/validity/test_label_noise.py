@@ -1,4 +1,4 @@
-"""How many labels are wrong, and which: one cell of the benchmark, at few draws."""
+"""Estimates of the number of wrong labels, and detection of them: one cell of the benchmark, with few draws."""
 
 import numpy as np
 import pytest
@@ -36,11 +36,11 @@ def test_every_class_has_a_tenth_of_the_samples_at_least(truth, n_classes):
 
 @pytest.mark.slow
 def test_planted_label_errors_are_counted_and_found():
-    """1,500 labels of two curved classes, 30 % of them wrong, ten draws.
+    """Ten draws of 1,500 labels of two curved classes, 30 % of them wrong.
 
-    An estimate scatters by 0.03 about a mean within 0.02 of the rate, so the mean of ten by 0.01: its distance from 0.3
-    stays below 0.05 with a probability of more than 0.998. Of ten 95 % intervals that cover in 90 % six at least hold,
-    but for a probability of 0.002. Precision and recall are 0.99 and 0.9 in the mean.
+    An estimate has a standard deviation of 0.03 and a mean within 0.02 of the rate, so the mean of ten has one of 0.01:
+    its distance from 0.3 is below 0.05 with a probability above 0.998. If intervals cover with probability 0.9, at
+    least six of ten cover except with a probability of 0.002. Precision and recall are 0.99 and 0.9 on average.
     """
     draws = [estimate(np.random.default_rng(seed), "curved", 0.3, 2, 1500) for seed in range(10)]
     found = by_name(draws)

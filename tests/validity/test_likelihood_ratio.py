@@ -1,4 +1,4 @@
-"""The size of the likelihood-ratio test, at few draws of a cell."""
+"""Size of the likelihood-ratio test, with few draws of a cell."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_its_size_is_the_level_where_targets_are_missing(reduction):
 
 
 def test_the_factor_makes_the_statistic_of_few_samples_chi_squared():
-    """Of residuals by least squares, n = 50, K = 7: 2,000 draws; limits of the mean and of the rate at 99 %."""
+    """The test uses 2,000 draws of least-squares residuals with n = 50, K = 7, and 99 % limits of mean and rate."""
     n, n_inputs, K = 50, 2, 7
     rng = np.random.default_rng(17)
     statistics = []

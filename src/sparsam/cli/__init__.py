@@ -1,7 +1,6 @@
-"""The command line, ``sparsam``: one file a command.
+"""The command line, ``sparsam``: one file per command.
 
-Everything heavy (JAX, scikit-learn, Matplotlib) is imported inside the commands, so that ``sparsam --help`` answers at
-once.
+Heavy libraries (JAX, scikit-learn, Matplotlib) are imported inside the commands, so that ``sparsam --help`` is fast.
 """
 
 import sys
@@ -15,7 +14,7 @@ def main() -> None:
     """Run the command line."""
     handle_interrupts()
     try:
-        from sparsam.cli.app import run  # Ctrl-C may come meanwhile
+        from sparsam.cli.app import run  # inside the try: Ctrl-C may arrive during this import
 
         run()
     except KeyboardInterrupt:

@@ -1,8 +1,10 @@
-"""The application: its commands, ``--version``, and what an error looks like."""
+"""The application: its commands, ``--version``, and the reporting of errors."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +22,7 @@ from sparsam.cli.sweep import sweep
 
 app = typer.Typer(
     help="Neural networks as probability models, trained until the gradient vanishes, every gradient verified.",
-    epilog="Example: [bold]sparsam learn[/bold] learns 25 edge filters from photographs that come along.",
+    epilog="Example: [bold]sparsam learn[/bold] learns 25 edge filters from built-in photographs.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -45,30 +47,22 @@ def _root(
     pass
 
 
-app.command(
-    epilog="Example: [bold]sparsam learn photographs/ --n-components 49 --rho 0.05 --out run[/bold]",
-    no_args_is_help=False,
-)(reports_errors(learn))
-app.command(epilog="Example: [bold]sparsam check --n-components 10 --json[/bold]")(reports_errors(check))
-app.command(epilog="Example: [bold]sparsam show sparsam-out --save filters.png --cmap viridis[/bold]")(
-    reports_errors(show)
-)
-app.command(epilog="Example: [bold]sparsam encode sparsam-out photographs/ -o codes.csv[/bold]")(reports_errors(encode))
-app.command(epilog="Example: [bold]sparsam sweep --rho 0.01,0.05,0.2 --alpha 0,1e-4,1e-2 --seeds 3 --out study[/bold]")(
-    reports_errors(sweep)
-)
-app.command(epilog="Example: [bold]sparsam regress houses.csv --target heating --target cooling[/bold]")(
-    reports_errors(regress)
-)
-app.command(epilog="Example: [bold]sparsam classify flowers.csv --label species --epsilon estimate[/bold]")(
-    reports_errors(classify)
-)
-app.command(epilog="Example: [bold]sparsam predict sparsam-out/model.skops new.csv -o predictions.csv[/bold]")(
-    reports_errors(predict)
-)
-app.command(epilog="Example: [bold]sparsam report sparsam-out[/bold] writes sparsam-out/report.html")(
-    reports_errors(report)
-)
+def _add(command: Callable[..., None], example: str, **options: Any) -> None:
+    """Add a command with its docstring as help; Rich keeps line breaks, so join the lines of each paragraph."""
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    text = "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
+    app.command(help=text, epilog=f"Example: {example}", **options)(reports_errors(command))
+
+
+_add(learn, "[bold]sparsam learn photographs/ --n-components 49 --rho 0.05 --out run[/bold]", no_args_is_help=False)
+_add(check, "[bold]sparsam check --n-components 10 --json[/bold]")
+_add(show, "[bold]sparsam show sparsam-out --save filters.png --cmap viridis[/bold]")
+_add(encode, "[bold]sparsam encode sparsam-out photographs/ -o codes.csv[/bold]")
+_add(sweep, "[bold]sparsam sweep --rho 0.01,0.05,0.2 --alpha 0,1e-4,1e-2 --seeds 3 --out study[/bold]")
+_add(regress, "[bold]sparsam regress houses.csv --target heating --target cooling[/bold]")
+_add(classify, "[bold]sparsam classify flowers.csv --label species --epsilon estimate[/bold]")
+_add(predict, "[bold]sparsam predict sparsam-out/model.skops new.csv -o predictions.csv[/bold]")
+_add(report, "[bold]sparsam report sparsam-out[/bold] writes sparsam-out/report.html")
 
 
 def run() -> None:

@@ -1,4 +1,4 @@
-"""Compiled programs are kept between runs of the command line, in the user's cache folder."""
+"""Cache compiled programs between runs of the command line, in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["keep_compiled_programs"]
 
 
 def keep_compiled_programs() -> None:
-    """Set up JAX's persistent compilation cache, before JAX is imported; a user's own setting of it is left alone.
+    """Enable JAX's persistent compilation cache, before JAX is imported, unless the user has set it.
 
-    Libraries and notebooks do the same by ``jax.config.update("jax_compilation_cache_dir", folder)``.
+    Libraries and notebooks can do the same with ``jax.config.update("jax_compilation_cache_dir", folder)``.
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return

@@ -24,7 +24,7 @@ HEADINGS = {
     "float32_hand": "autodiff\nby hand\nfloat32",
 }
 
-NARROWEST = 82  # a narrower table would lose its verdicts
+NARROWEST = 82  # in a narrower table, the last column would not fit
 
 
 @hyperparameter_options("SparseAutoencoder", only=("n_components", "rho", "beta", "alpha"))
@@ -39,21 +39,21 @@ def check(
     as_json: AsJson = False,
     **hyperparameters: Any,
 ) -> None:
-    """Verify the gradients: derived by hand, by automatic differentiation, and numerically, side by side.
+    """Verify the gradients: compare derivation by hand, automatic differentiation and numerical differences.
 
-    Each figure is a relative difference |g - h| / |g + h|. The first column is the notes' check, central differences
-    with step 1e-4, of the whole vector (its bound is twice the formula's own truncation error where that is more). The
-    others judge each weight matrix and bias by itself, the numerical ones by a fourth-order formula with step 1e-3, and
-    show the worst. Exit status 1 if a figure exceeds its bound.
+    Each number is a relative difference |g - h| / |g + h|. The first column is the check of the notes, central
+    differences with step 1e-4, on the whole gradient (its bound is twice the formula's own truncation error if that is
+    larger). The other columns check each weight matrix and bias separately, with fourth-order differences of step 1e-3
+    as the numerical gradient, and show the largest. The exit status is 1 if a number exceeds its bound.
 
-    It takes about ten seconds on two cores.
+    This takes about ten seconds on two cores.
     """
     from sparsam.estimators.autoencoder import SparseAutoencoder
     from sparsam.images import natural_images, normalize_patches, sample_patches
     from sparsam.verification.certificate import BOUNDS, certify
 
     if not (hyperparameters["alpha"] > 0 and hyperparameters["beta"] > 0):
-        raise ValueError("alpha and beta must be positive: a term of weight 0 has no gradient to be verified")
+        raise ValueError("--alpha and --beta must be positive: a term with weight 0 has no gradient to verify")
     SparseAutoencoder(**hyperparameters).check_hyperparameters()
     patches = normalize_patches(sample_patches(natural_images(), n_patches, patch_size, random_state))
     comparisons = []
@@ -90,7 +90,7 @@ def _print_table(comparisons: list[Comparison], bounds: dict[str, float]) -> Non
         values = [getattr(comparison, column) for column in HEADINGS]
         figures = ["" if value is None else f"{value:.1e}" for value in values]
         if comparison.notes_step is not None:
-            figures[0] = f"{comparison.notes_step:.4e}"  # the notes' digits
+            figures[0] = f"{comparison.notes_step:.4e}"  # with as many digits as the notes
         mark = "[red]FAILED[/red]" if comparison.exceeded else "[green]ok[/green]"
         table.add_row(comparison.name, *figures, mark)
     Console(width=max(Console().width, NARROWEST)).print(table)

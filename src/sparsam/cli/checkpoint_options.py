@@ -1,4 +1,4 @@
-"""Options of checkpoints beside the folder: on the command line three make one hyperparameter of the estimators."""
+"""Options of checkpoints: three options of the command line make one hyperparameter of the estimators."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ EVERY = typer.Option(
 )
 RESUME = typer.Option(
     "--resume",
-    help="Go on from the checkpoint in the folder, if there is one; with a larger --max-iter or a smaller --tol the "
-    "training is extended.",
+    help="Continue from the checkpoint in the folder, if there is one; a larger --max-iter or a smaller --tol extends "
+    "the training.",
     rich_help_panel=CHECKPOINTS,
 )
 
@@ -30,24 +30,24 @@ PARAMETERS = (
     ),
     inspect.Parameter("resume", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, RESUME]),
 )
-"""Parameters that a command with an option ``--checkpoint`` has besides."""
+"""Additional parameters of a command with an option ``--checkpoint``."""
 
 
 def take_checkpoint(arguments: dict[str, Any]) -> Checkpoint | None:
-    """Take the parameters from a command's arguments, and make the hyperparameter of them and the folder.
+    """Remove the parameters from a command's arguments, and make the hyperparameter from them and the folder.
 
     Raises
     ------
     ValueError
-        If a folder is missing, or the time cannot be read.
+        If the folder is missing, or the time cannot be parsed.
     OSError
-        If the folder is a file, cannot be written, or holds a checkpoint that is not to be resumed.
+        If the folder is a file, cannot be written, or holds a checkpoint and --resume is not given.
     """
     folder: Path | None = arguments["checkpoint"]
     every, resume = (arguments.pop(parameter.name) for parameter in PARAMETERS)
     if folder is None:
         if resume:
-            raise ValueError("--resume needs the folder of the checkpoints to go on from: give --checkpoint")
+            raise ValueError("--resume needs the folder of the checkpoints: add --checkpoint FOLDER")
         return None
     _check_folder(folder, resume)
     from sparsam.estimators.checkpoint import Checkpoint
@@ -56,14 +56,14 @@ def take_checkpoint(arguments: dict[str, Any]) -> Checkpoint | None:
 
 
 def _check_folder(folder: Path, resume: bool) -> None:
-    """Refuse a folder before any work."""
+    """Raise an error for an unusable folder, before any work."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir():
-        raise NotADirectoryError(f"--checkpoint {folder}: {existing} is a file; name a folder")
+        raise NotADirectoryError(f"--checkpoint {folder}: {existing} is a file: name a folder")
     if not os.access(existing, os.W_OK):
         raise PermissionError(f"--checkpoint {folder}: the folder {existing} is write-protected")
     if not resume and any(folder.glob("checkpoint-*.safetensors")):
         raise FileExistsError(
-            f"--checkpoint {folder}: the folder holds the checkpoint of another run: go on with that run by --resume, "
+            f"--checkpoint {folder}: the folder holds the checkpoint of another run: continue that run with --resume, "
             "or name another folder"
         )

@@ -1,4 +1,4 @@
-"""``sparsam classify``: classification of a raw table whose labels may be wrong."""
+"""``sparsam classify``: classify the rows of a raw table with noisy labels."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ PROFILE, COST, ERRORS = "likelihood-profile.png", "cost.png", "label-errors.csv"
     "NoisyLabelClassifier",
     help=table_options.HELP
     | {
-        "epsilon": "Probability that a label is wrong: a number, P(1|0),P(0|1) for two classes, estimate, or "
-        "estimate_matrix, one for each pair of classes."
+        "epsilon": "Probability that a label is wrong: a number; P(1|0),P(0|1) for two classes; estimate; or "
+        "estimate_matrix, to estimate one for each pair of classes."
     },
 )
 def classify(
     data: table_options.Table,
-    label: Annotated[str, typer.Option(help="The column of labels.", show_default=False, rich_help_panel=DATA)],
+    label: Annotated[str, typer.Option(help="Column of the labels.", show_default=False, rich_help_panel=DATA)],
     ignore: table_options.Ignore = None,
     sep: table_options.Sep = None,
     decimal: table_options.Decimal = ".",
@@ -47,11 +47,11 @@ def classify(
 ) -> None:
     """Classify the rows of a raw table, some of whose labels may be wrong.
 
-    Imputes, standardizes and encodes the other columns, trains a network by the likelihood of labels that are wrong
-    with probability epsilon (PRML exercise 5.4), scores rows that it has not seen, and writes into the output folder:
-    label-errors.csv (the labels that are probably wrong), likelihood-profile.png (where epsilon is estimated),
-    cost.png, model.skops, metrics.json. Ctrl-C ends the training and keeps the model so far; while epsilon is still
-    being estimated there is none to keep.
+    Imputes, standardizes and encodes the other columns; trains a network by maximum likelihood, with labels that are
+    wrong with probability epsilon (PRML exercise 5.4); scores held-out rows; and writes to the output folder:
+    label-errors.csv (the labels that are probably wrong), likelihood-profile.png (if epsilon is estimated), cost.png,
+    model.skops, metrics.json. Ctrl-C stops the training and saves the current model; while epsilon is being estimated,
+    there is none to save.
     """
     hyperparameters["epsilon"] = _epsilon(hyperparameters["epsilon"])
     files = (
@@ -70,12 +70,12 @@ def classify(
     counts = table[label].value_counts()
     if len(counts) < 2:
         only = str(counts.index[0])
-        raise ValueError(f"the label {label!r} is constant, {only!r}: nothing is left to predict")
+        raise ValueError(f"the label {label!r} is constant, {only!r}: there is nothing to predict")
     if counts.iloc[-1] < 2:
         rarest = str(counts.index[-1])
         raise ValueError(
-            f"the label {label!r} has the class {rarest!r} once only; a class needs rows to train on and to score (or "
-            "is this a number, for `sparsam regress`?)"
+            f"the label {label!r} has only one row of the class {rarest!r}, but needs two, for training and scoring; "
+            "to predict a number, use `sparsam regress`"
         )
     labels = table[label].to_numpy()
     inputs = table.drop(columns=[label, *take_columns(table, ignore or [])])
@@ -88,7 +88,7 @@ def classify(
     inputs, columns = table_options.usable_columns(inputs, training, csv_format)
     pipeline = table_pipeline(columns, model)
     table_options.warn_of_determining_inputs(inputs, table[[label]])
-    say(f"{len(training)} rows to train on, {len(test)} to score, {len(counts)} classes; compiling")
+    say(f"{len(training)} training rows, {len(test)} held-out rows, {len(counts)} classes; compiling")
     seconds = table_options.train(pipeline, inputs.iloc[training], labels[training], verbose)
     profile = model.likelihood_profile_
     if profile is not None:
@@ -119,7 +119,7 @@ def classify(
         if metrics[part]:
             scores: Any = metrics[part]
             say(
-                f"{part}: accuracy against the labels as given {scores['accuracy']:.4f}, their mean log-likelihood "
+                f"{part}: accuracy on the given labels {scores['accuracy']:.4f}, their mean log-likelihood "
                 f"{scores['mean_log_likelihood']:.4f} nats"
             )
     say(f"{len(suspects)} labels are more probably wrong than right")
@@ -157,7 +157,7 @@ def _scores(pipeline: Any, inputs: pd.DataFrame, labels: Any) -> dict[str, float
 
 
 def _suspects(pipeline: Any, inputs: pd.DataFrame, labels: Any) -> pd.DataFrame:
-    """Make a table of the labels that are probably wrong, the most probable first."""
+    """Make a table of the labels that are probably wrong, most probable first."""
     import pandas as pd
 
     X, model = pipeline[:-1].transform(inputs), pipeline[-1]
@@ -191,13 +191,13 @@ def _write(model: Any, suspects: pd.DataFrame, out: Path, overwrite: bool) -> No
 
 
 def with_labels(table: pd.DataFrame, label: str) -> pd.DataFrame:
-    """Leave out rows without a label; return labels as plain values."""
+    """Drop rows without a label, and convert the labels to integers, booleans or text."""
     from sparsam.io.columns import class_labels
     from sparsam.io.tables import listed, take_columns
 
     columns = take_columns(table, [label])
     if columns != [label]:
-        raise ValueError(f"--label {label} means {len(columns)} columns, {listed(columns)}: name one of them")
+        raise ValueError(f"--label {label} matches {len(columns)} columns, {listed(columns)}: name one of them")
     labels = class_labels(table[label], label)
     known = labels.notna()
     if not known.all():

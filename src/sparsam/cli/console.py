@@ -1,4 +1,4 @@
-"""Console of all commands: messages on standard error, results on standard output, exit codes, progress."""
+"""Console output of the commands: messages on standard error, results on standard output, exit codes, progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAILED = 1
 
 
 def say(message: str) -> None:
-    """Print a message for the person at the terminal, on standard error: standard output is for results."""
+    """Print a message for the user on standard error; standard output is for results."""
     typer.echo(message, err=True)
 
 
@@ -35,7 +35,7 @@ def print_json(content: Any) -> None:
 
 
 def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn the errors that users can cause into one line and exit code 1, Ctrl-C into 130."""
+    """Convert errors that users can cause to one line and exit code 1, and Ctrl-C to exit code 130."""
 
     @functools.wraps(command)
     def reporting(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -54,7 +54,7 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def message_of(error: Exception) -> str:
-    """Say in a line what went wrong."""
+    """Describe an error in one line."""
     if isinstance(error, MemoryError):
         return f"not enough memory: {error}".removesuffix(": ")
     if isinstance(error, OSError) and error.filename is not None:
@@ -64,30 +64,30 @@ def message_of(error: Exception) -> str:
 
 @contextmanager
 def warnings_shown() -> Iterator[None]:
-    """Print each warning for users as one line, once; others, such as deprecations, go where Python sends them."""
+    """Print each user warning as one line, once; pass other warnings, such as deprecations, to Python's handler."""
     printed: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **kwargs: Any) -> None:
         if not issubclass(category, UserWarning):
-            show_otherwise(message, category, *place, **kwargs)
+            python_handler(message, category, *place, **kwargs)
         elif str(message) not in printed:
             printed.add(str(message))
             say(f"Warning: {message}")
 
     with warnings.catch_warnings():
-        show_otherwise = warnings.showwarning
+        python_handler = warnings.showwarning
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show
         yield
 
 
 def require_files(*paths: Path) -> None:
-    """Refuse missing files before anything is imported that takes seconds.
+    """Check that files exist, before imports that take seconds.
 
     Raises
     ------
     FileNotFoundError
-        If one is missing, or is a folder.
+        If a file is missing, or is a folder.
     """
     for path in paths:
         if not path.is_file():
@@ -95,7 +95,7 @@ def require_files(*paths: Path) -> None:
 
 
 def require_paths(*paths: Path) -> None:
-    """Refuse missing files and folders, as early.
+    """Check that files or folders exist, before imports that take seconds.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def require_paths(*paths: Path) -> None:
 
 @contextmanager
 def progress_shown(*, quiet: bool) -> Iterator[ProgressDisplay]:
-    """Show how fits go, and what else takes long, on standard error: bars in a terminal, else a line a second."""
+    """Show the progress of long tasks on standard error: bars in a terminal, otherwise a line per second."""
     from sparsam.estimators._progress.displays import Lines, show_fits_on
     from sparsam.estimators._progress.progress_display import ProgressDisplay
 
@@ -121,7 +121,7 @@ def progress_shown(*, quiet: bool) -> Iterator[ProgressDisplay]:
         from sparsam.estimators._progress.bars import Bars, table_of_bars
 
         with table_of_bars(console=Console(stderr=True), transient=True) as table:
-            bars = Bars(table, lambda now: None)  # rich draws the table by itself
+            bars = Bars(table, lambda now: None)  # rich redraws the table by itself
             with show_fits_on(bars):
                 yield bars
     else:

@@ -1,7 +1,7 @@
-"""A command as one of several processes: how they find each other, and what is said when one is lost.
+"""Run a command as one of several processes: connect them, and report a lost process.
 
-The process that the user starts is a parent, which watches over the one that computes: JAX's runtime may end that in a
-way no Python code survives.
+The process that the user starts is a parent that supervises a child process; the child computes. JAX's runtime may
+abort the child in a way that Python code cannot catch.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from sparsam.cli.console import FAILED, message_of, say
 __all__ = ["Processes"]
 
 CHILD = "SPARSAM_CHILD"
-HEARTBEAT_SECONDS = 20  # after which a process that is silent is lost; the others then end within a minute
-FAREWELL_SECONDS = 5  # for which process 0, which knows who is lost, stays to answer the others
-LAST_LINES = 100  # of a child's messages, among which its runtime's last words are
+HEARTBEAT_SECONDS = 20  # a process silent for longer counts as lost; the others then end within a minute
+FAREWELL_SECONDS = 5  # a failed process 0 waits this long, to tell the others which process failed
+LAST_LINES = 100  # of a child's messages to keep, which include the last ones of JAX's runtime
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Which of the processes of a run this is.
+    """The processes of a run, and the number of this one.
 
     Attributes
     ----------
     coordinator : str or None
-        HOST:PORT at which process 0 listens; None where there is one process alone.
+        HOST:PORT at which process 0 listens; None if there is only one process.
     count, process_id : int
     """
 
@@ -47,17 +47,17 @@ class Processes:
 
     @classmethod
     def of_flags(cls, coordinator: str | None, num_processes: int | None, process_id: int | None) -> Processes:
-        """Take them from --coordinator, --num-processes and --process-id.
+        """Make the processes from --coordinator, --num-processes and --process-id.
 
         Raises
         ------
         ValueError
-            If one of them is missing, or they do not fit together.
+            If one of the options is missing, or they contradict each other.
         """
         if coordinator is None and num_processes is None and process_id is None:
             return cls(None, 1, 0)
         if coordinator is None or num_processes is None or process_id is None:
-            raise ValueError("--coordinator, --num-processes and --process-id belong together: give all three or none")
+            raise ValueError("use all of --coordinator, --num-processes and --process-id, or none of them")
         host, _, port = coordinator.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 2**16:
             raise ValueError(f"--coordinator must be HOST:PORT, such as 10.0.0.1:12345, got {coordinator!r}")
@@ -67,16 +67,16 @@ class Processes:
 
     @property
     def are_several(self) -> bool:
-        """Whether there is a coordinator."""
+        """Whether there are several processes."""
         return self.coordinator is not None
 
     @property
     def is_first(self) -> bool:
-        """Whether it is this one that writes."""
+        """Whether this is process 0, which writes the results."""
         return self.process_id == 0
 
     def watch(self) -> None:
-        """In the process that the user started: let a child do the work, and end as it ends; in the child return."""
+        """Supervise a child process that does the work, and exit as it exits; in the child, return."""
         if not self.are_several or os.environ.get(CHILD):
             return
         child = subprocess.Popen(
@@ -95,21 +95,21 @@ class Processes:
             last.append(line)
         code = child.wait()
         if code == -signal.SIGABRT:
-            lost = self.lost_of("".join(last))
-            say(f"Error: {lost}. Start all processes again, with --resume where there is a checkpoint")
+            lost = self.describe_lost("".join(last))
+            say(f"Error: {lost}. Start all processes again, with --resume if there is a checkpoint")
         elif code < 0:
             say(f"Error: process {self.process_id} of {self.count} was lost: signal {-code} ended it")
         raise typer.Exit(FAILED if code < 0 else code)
 
-    def lost_of(self, messages: str) -> str:
-        """Say who was lost, where the runtime has ended this process too: from what it said then."""
+    def describe_lost(self, messages: str) -> str:
+        """Describe which process was lost, from the last messages of JAX's runtime, which then ended this one too."""
         silent = re.search(r"tasks are unhealthy[^:\n]*:\s*(\d+(?:[\s,]+\d+)*)", messages)
-        if silent is None:  # nobody is left who would know
+        if silent is None:  # without process 0, no process knows which ones were lost
             return f"process 0 of {self.count}, at {self.coordinator}, was lost or cannot be reached"
         return f"process {', '.join(re.findall('[0-9]+', silent[1]))} of {self.count} was lost: it does not answer"
 
     def join(self) -> Any:
-        """Meet the other processes; return the mesh of all their devices, None for one process alone."""
+        """Connect to the other processes; return the mesh of all their devices, None for a single process."""
         if not self.are_several:
             return None
         import jax
@@ -121,12 +121,13 @@ class Processes:
             self.coordinator, self.count, self.process_id, heartbeat_timeout_seconds=HEARTBEAT_SECONDS
         )
         mesh = all_devices()
-        sum_of_processes(0, mesh)  # gloo gives them half a minute to meet, and what follows may take longer here
+        # Connect now: gloo waits half a minute for the others, and the work that follows may take longer here.
+        sum_of_processes(0, mesh)
         return mesh
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Name this process if it fails, and end without the others: waiting for them would never end."""
+        """Report an error with this process's number, and exit without waiting for the others: that may hang."""
         try:
             yield
         except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, MemoryError) as error:
@@ -140,6 +141,6 @@ class Processes:
             os._exit(FAILED)
 
     def share(self, rows: Any) -> Any:
-        """Return this process's part of the rows, which all of them have."""
+        """Return this process's part of the rows; every process has all rows."""
         cuts = [len(rows) * k // self.count for k in (self.process_id, self.process_id + 1)]
         return rows[cuts[0] : cuts[1]]

@@ -1,4 +1,4 @@
-"""``sparsam encode``: hidden activations of a saved model for rows of numbers, or for the patches of pictures."""
+"""``sparsam encode``: compute hidden activations of a saved model for rows of numbers or patches of images."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def encode(
     data: Annotated[
         Path,
         typer.Argument(
-            help="Rows to encode: .npy (n_samples, n_features), .csv, .tsv or .parquet; or pictures, a file or a "
+            help="Rows to encode: .npy (n_samples, n_features), .csv, .tsv or .parquet; or images, a file or a "
             "folder, as for `sparsam learn`."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="File for the activations: .npy or .csv.")],
     scale: Annotated[
-        bool, typer.Option(help="Scale the rows as the training did; --no-scale: they are scaled already.")
+        bool, typer.Option(help="Scale the rows as in training; --no-scale if they are scaled already.")
     ] = True,
     sep: table_options.Sep = None,
     decimal: table_options.Decimal = ".",
@@ -42,14 +42,14 @@ def encode(
     encoding: table_options.Encoding = "utf-8",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Encode data: write the activations of a model's hidden units, a row a sample.
+    """Encode data: write the activations of a model's hidden units, one row per sample.
 
-    Rows are given in the units of the training, and scaled by the scaler of its run; a model file alone has none, and
-    takes rows that are scaled. Rows of a .npy file are read and written a piece at a time, so that it may be larger
-    than memory.
+    Rows are in the units of the training data, and are scaled by the scaler of the model's run. A model file outside
+    its run has no scaler and needs scaled rows. A .npy file is read and written in chunks, so it may be larger than
+    memory.
 
-    Pictures are whitened as those of the training and cut into patches side by side, from left to right and from top to
-    bottom; a .csv file says for each patch which picture it is of, and where its upper left pixel is.
+    Images are whitened as in training and cut into adjacent patches, from left to right and from top to bottom; a .csv
+    file lists the image of each patch and the position of its upper left pixel.
     """
     if out.suffix.lower() not in FORMATS:
         raise ValueError(f"{out}: unknown format; use one of {', '.join(FORMATS)}")
@@ -69,49 +69,49 @@ def encode(
         try:
             write = _write_npy if out.suffix.lower() == ".npy" else _write_csv
             write(encoder, rows, places, file)
-        except (ValueError, TypeError) as error:  # the estimator speaks of X
+        except (ValueError, TypeError) as error:  # the estimator's message names X, not the file
             raise ValueError(f"{data}: {error}") from error
     if encoder.n_far:
         say(
-            f"Warning: {encoder.n_far / len(rows):.1%} of the rows lie far outside the range of the training, by more "
+            f"Warning: {encoder.n_far / len(rows):.1%} of the rows lie outside the range of the training data by more "
             "than its width: are they in other units?"
         )
     say(f"Wrote {len(rows)} rows of {learned.autoencoder.n_components} activations to {out}")
     if learned.scaler is None and scale:
-        say("The rows were taken as scaled already: no scaler lies beside the model")
+        say("The rows were not scaled: there is no scaler beside the model, so they should be scaled already")
 
 
 def holds_rows(path: Path) -> bool:
-    """Tell whether a file holds rows of numbers, not pictures."""
+    """Return whether a file holds rows of numbers, not images."""
     if path.suffix.lower() != ".npy":
         return path.suffix.lower() in TABLES
     import numpy as np
 
     try:
         return np.lib.format.open_memmap(path, mode="r").ndim <= 2
-    except Exception:  # of a damaged header it may be any; whoever reads the file names it
+    except Exception:  # a damaged header can raise anything; reading the rows then reports the file
         return True
 
 
 @dataclass
 class Encoder:
-    """Activations for rows, a piece at a time.
+    """Computes activations for rows, in chunks.
 
     Attributes
     ----------
     learned : LearnedModel
     scale : bool
-        Whether rows are still to be scaled.
+        Whether to scale the rows.
     n_far : int
-        Rows so far that lie outside the range of the training by more than its width.
+        Number of rows so far that lie outside the range of the training data by more than its width.
     """
 
     learned: LearnedModel
     scale: bool
     n_far: int = 0
 
-    def pieces(self, rows: Any) -> Iterator[Any]:
-        """Yield the activations of consecutive rows."""
+    def chunks(self, rows: Any) -> Iterator[Any]:
+        """Yield the activations of consecutive rows, in chunks."""
         for start in range(0, len(rows), ROWS_AT_ONCE):
             yield self._codes(rows[start : start + ROWS_AT_ONCE])
 
@@ -129,7 +129,7 @@ class Encoder:
 
 
 def _with_names(rows: Any, names: list[str]) -> Any:
-    """Return the columns of the training, in its order, without gaps; an array has them in that order."""
+    """Return the columns used in training, in the same order, checked for missing values; an array must have them."""
     if not names:
         return getattr(rows, "values", rows)
     if not hasattr(rows, "columns"):
@@ -138,11 +138,11 @@ def _with_names(rows: Any, names: list[str]) -> Any:
         from sparsam.io.tables import listed
 
         if rows.shape[1] != len(names):
-            raise ValueError(f"rows of {rows.shape[1]} numbers, and the model takes {len(names)}: {listed(names)}")
+            raise ValueError(f"rows have {rows.shape[1]} numbers, but the model takes {len(names)}: {listed(names)}")
         return pd.DataFrame(rows, columns=names)
     missing = [name for name in names if name not in rows]
     if missing:
-        raise ValueError(f"the column {missing[0]!r} is missing, or does not hold numbers")
+        raise ValueError(f"the column {missing[0]!r} is missing or does not hold numbers")
     rows = rows[names]
     gaps = rows.isna()
     if gaps.to_numpy().any():
@@ -152,7 +152,7 @@ def _with_names(rows: Any, names: list[str]) -> Any:
 
 
 def _cut(learned: LearnedModel, path: Path) -> tuple[Any, pd.DataFrame]:
-    """Cut pictures into patches side by side; say where each was."""
+    """Cut images into adjacent patches; return the patches and a table of their positions."""
     import numpy as np
     import pandas as pd
 
@@ -160,9 +160,9 @@ def _cut(learned: LearnedModel, path: Path) -> tuple[Any, pd.DataFrame]:
 
     origin = learned.origin
     if "patch_size" not in origin or learned.scaler is None:
-        reason = "it has learned from rows" if "rows" in origin else "the scale of its patches is not known"
+        reason = "it was trained on rows" if "rows" in origin else "the scale of its patches is unknown"
         n_features = learned.autoencoder.n_features_in_
-        raise ValueError(f"{path}: the model cannot encode pictures, for {reason}: give rows of {n_features} numbers")
+        raise ValueError(f"{path}: the model cannot encode images, since {reason}: use rows of {n_features} numbers")
     size, border, whiten = origin["patch_size"], origin["border"], whiten_of(origin)
     images, _ = image_options.load([path], whiten, border, size, color=origin.get("color", False))
     patches, places = [], []
@@ -176,7 +176,7 @@ def _cut(learned: LearnedModel, path: Path) -> tuple[Any, pd.DataFrame]:
 def _write_npy(encoder: Encoder, rows: Any, places: pd.DataFrame | None, file: BinaryIO) -> None:
     import numpy as np
 
-    for index, codes in enumerate(encoder.pieces(rows)):
+    for index, codes in enumerate(encoder.chunks(rows)):
         if index == 0:
             header = {"descr": codes.dtype.str, "fortran_order": False, "shape": (len(rows), codes.shape[1])}
             np.lib.format.write_array_header_2_0(file, header)
@@ -187,7 +187,7 @@ def _write_csv(encoder: Encoder, rows: Any, places: pd.DataFrame | None, file: B
     import pandas as pd
 
     names, start = encoder.learned.autoencoder.get_feature_names_out(), 0
-    for codes in encoder.pieces(rows):
+    for codes in encoder.chunks(rows):
         frame = pd.DataFrame(codes, columns=names)
         if places is not None:
             frame = pd.concat([places.iloc[start : start + len(codes)].reset_index(drop=True), frame], axis=1)

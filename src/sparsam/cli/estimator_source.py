@@ -1,4 +1,4 @@
-"""Hyperparameters of an estimator, read from its source: importing it would import JAX."""
+"""Read the hyperparameters of an estimator from its source, since importing it would import JAX."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Hyperparameter:
     ----------
     name : str
     types : tuple of str
-        The members of its annotation, as they are written: ("float", "None") of ``float | None``.
+        Members of its annotation, as written: ("float", "None") for ``float | None``.
     default : object
     choices : tuple of str
-        Those in braces in the docstring, such as {"logistic", "tanh"}; empty if there are none.
+        Choices in braces in the docstring, such as {"logistic", "tanh"}; empty if there are none.
     help : str
-        The first sentence of the docstring, without markup.
+        First sentence of its description in the docstring, without markup.
     """
 
     name: str
@@ -52,7 +52,7 @@ def hyperparameters_of(estimator: str) -> dict[str, Hyperparameter]:
     entries = _entries(ast.get_docstring(definition) or "")
     signature = definition.body[-1].args
     arguments = [*signature.args[1:], *signature.kwonlyargs]  # the first is self
-    defaults = [*signature.defaults, *signature.kw_defaults]  # scikit-learn demands them of all
+    defaults = [*signature.defaults, *signature.kw_defaults]  # scikit-learn requires defaults for all
     found = {}
     for argument, default in zip(arguments, defaults, strict=True):
         name = argument.arg
@@ -73,7 +73,7 @@ def _source(estimator: str) -> str:
 
 
 def _parsed(estimator: str) -> Any:
-    """Parse the class up to the signature of its ``__init__``: the rest of the file would take ten times as long."""
+    """Parse the class up to the signature of its ``__init__``; parsing the whole file takes ten times as long."""
     pattern = rf"^class {estimator}\b.*?^    def __init__\(.*?\) -> None:\n"
     head = re.search(pattern, _source(estimator), re.MULTILINE | re.DOTALL)
     if head is None:
@@ -82,10 +82,11 @@ def _parsed(estimator: str) -> Any:
 
 
 def _entries(docstring: str) -> dict[str, tuple[str, str]]:
-    """Map each name in the section Parameters to its type and its text."""
+    """Map each name in the section Parameters to its type and description."""
     rest = f"{docstring}\n".partition("\nParameters\n----------\n")[2]
     section = re.split(r"^\w+\n---", rest, maxsplit=1, flags=re.MULTILINE)[0]
-    headers_and_texts = r"((?:^\S.*,\n)*^\S.*\n)((?:^(?: .*)?\n)*)"  # a header that ends in a comma goes on
+    # A header that ends with a comma continues on the next line.
+    headers_and_texts = r"((?:^\S.*,\n)*^\S.*\n)((?:^(?: .*)?\n)*)"
     entries: dict[str, tuple[str, str]] = {}
     for header, text in re.findall(headers_and_texts, section, re.MULTILINE):
         names, _, kind = header.partition(" : ")

@@ -1,4 +1,4 @@
-"""Options made from an estimator's hyperparameters, so that each is described in one place: the estimator."""
+"""Make options from an estimator's hyperparameters, so that each is documented in one place, the estimator."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from sparsam.cli.estimator_source import Hyperparameter, hyperparameters_of
 
 EXCLUDED = {
     "callback": "a function",
-    "classes": "those of the table",
+    "classes": "come from the table",
     "covariance_prior": "holds a matrix",
     "mask": "an array",
-    "mesh": "devices: `sparsam learn` finds them by --coordinator, --num-processes and --process-id",
+    "mesh": "devices; `sparsam learn` has --coordinator, --num-processes and --process-id instead",
     "tangents": "a function",
     "tangent_weight": "has no influence without tangents",
     "normalize_tangents": "has no influence without tangents",
     "tangents_of": "has no influence without tangents",
-    "verbose": "a command reports progress by itself, and its --verbose is about all of it",
-    "warm_start": "goes on from weights in memory; the --warm-start of `sparsam learn` takes a model file instead",
+    "verbose": "commands report progress by themselves and have their own --verbose",
+    "warm_start": "continues from weights in memory; --warm-start of `sparsam learn` takes a model file instead",
 }
-"""Hyperparameters that are no options of any command, and why."""
+"""Hyperparameters that are not options of any command, and why."""
 
 MODEL = ("n_components", "hidden_layer_sizes", "rho", "beta", "alpha", "covariance", "epsilon")
 EARLY_STOPPING = ("early_stopping", "cv", "validation_fraction", "n_iter_no_change")
@@ -37,20 +37,20 @@ PANELS = {
     **dict.fromkeys(EARLY_STOPPING, panels.EARLY_STOPPING),
     "checkpoint": panels.CHECKPOINTS,
 }
-"""Panels of the help, by hyperparameter; one that is not listed is shown with the training."""
+"""Panels of the help, by hyperparameter; the others are in the panel of the training."""
 
-DEFAULTS = {"random_state": 0}  # a command that is run twice finds the same
+DEFAULTS = {"random_state": 0}  # for reproducible commands
 RANGES = {"random_state": (0, 2**32 - 1)}
-NONE_SHOWN_AS = {"alpha": "20/rows, at most 0.03; 0.001 for a linear model", "chunk_size": "by the shapes"}
+NONE_SHOWN_AS = {"alpha": "20/rows, at most 0.03; 0.001 for a linear model", "chunk_size": "chosen from the shapes"}
 NONE_IF_ZERO = ("cv",)
 
 TYPES = {"bool": bool, "int": int, "float": float, "str": str, "os.PathLike[str]": Path, "tuple[int, ...]": tuple}
-"""Types that a command line can take, by their names in annotations."""
+"""Types that options can have, by their names in annotations."""
 
 
 @dataclass(frozen=True)
 class HyperparameterOption:
-    """An option that sets a hyperparameter; ``in_grid`` is whether it takes several values."""
+    """An option that sets a hyperparameter; ``in_grid`` means that it takes several values."""
 
     hyperparameter: Hyperparameter
     default: Any
@@ -59,18 +59,18 @@ class HyperparameterOption:
 
     @property
     def type(self) -> Any:
-        """Type of one value: that of the default if the annotation names several."""
+        """Type of a value; if the annotation names several, the type of the default."""
         types = [TYPES[name] for name in self.hyperparameter.types if name in TYPES]
         if not types:
             annotation = " | ".join(self.hyperparameter.types)
             raise TypeError(
-                f"{self.hyperparameter.name}: {annotation} cannot be given on a command line; add it to TYPES, or "
-                "the hyperparameter to EXCLUDED"
+                f"{self.hyperparameter.name}: {annotation} cannot be the type of an option; add it to TYPES, or the "
+                "hyperparameter to EXCLUDED"
             )
         return type(self.default) if type(self.default) in types else types[-1]
 
     def parameter(self) -> inspect.Parameter:
-        """Make the parameter of a function that typer makes an option of."""
+        """Make the function parameter that Typer turns into an option."""
         name, default, kind, text = self.hyperparameter.name, self.default, self.type, self.help
         if self.in_grid:
             default, kind = f"{default:g}", str
@@ -80,11 +80,11 @@ class HyperparameterOption:
         elif self.hyperparameter.choices:
             kind = Literal[self.hyperparameter.choices]
         elif self.is_automatic:
-            default, kind = None, bool  # with a flag for either
+            default, kind = None, bool  # with flags for True and False
         low, high = RANGES.get(name, (None, None))
         option = typer.Option(
-            *((flag_of(name),) if default is False else ()),  # without a flag that switches it off
-            help=re.sub(r"\[(?=[a-z#/@])", r"\\[", text),  # which rich would take for a style
+            *((flag_of(name),) if default is False else ()),  # no flag to switch it off
+            help=re.sub(r"\[(?=[a-z#/@])", r"\\[", text),  # Rich would read an unescaped bracket as a style
             show_default=self._shown_as if default is None else True,
             min=low,
             max=high,
@@ -95,7 +95,7 @@ class HyperparameterOption:
 
     @property
     def is_automatic(self) -> bool:
-        """Whether it is True or False, or "auto" where neither is given."""
+        """Whether the value is True, False, or "auto" if neither flag is given."""
         return self.default == "auto" and "bool" in self.hyperparameter.types
 
     @property
@@ -103,7 +103,7 @@ class HyperparameterOption:
         return "auto" if self.is_automatic else NONE_SHOWN_AS.get(self.hyperparameter.name, "none")
 
     def value_of(self, given: Any) -> Any:
-        """Read what the command line gave."""
+        """Convert the value from the command line."""
         flag = flag_of(self.hyperparameter.name)
         if self.is_automatic and given is None:
             return self.default
@@ -126,20 +126,20 @@ def hyperparameter_options(
     defaults: Mapping[str, Any] | None = None,
     help: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each hyperparameter of an estimator; it gets them as ``**hyperparameters``.
+    """Add an option for each hyperparameter of an estimator to a command, which receives ``**hyperparameters``.
 
-    With ``checkpoint`` it gets the options of `checkpoint_options`, too.
+    The hyperparameter ``checkpoint`` also adds the options of `checkpoint_options`.
 
     Parameters
     ----------
     estimator : str
         Name of the class.
     only, without : collections of str
-        Hyperparameters that alone are options, and others that are none.
+        Hyperparameters to make options of, default all; hyperparameters to leave out.
     grid : collection of str
-        Those that take several values.
+        Hyperparameters that take several values.
     defaults, help : dict or None
-        Where the command differs from the estimator.
+        Defaults and help texts that differ from those of the estimator.
     """
     all_defaults, all_help = DEFAULTS | dict(defaults or {}), dict(help or {})
     options = {
@@ -172,7 +172,7 @@ def _with_options(command: Callable[..., None], options: dict[str, Hyperparamete
 
 
 def _panel_number(parameter: inspect.Parameter) -> int:
-    """Return the position of a parameter's panel in the help; parameters in no panel come first."""
+    """Return the position of a parameter's panel in the help; parameters without a panel come first."""
     if parameter.annotation is typer.Context:
         return -1
     [info] = parameter.annotation.__metadata__
@@ -183,8 +183,8 @@ def _comma_separated(flag: str, text: str, kind: Callable[[str], Any], example: 
     try:
         return [kind(part.strip()) for part in text.split(",")]
     except ValueError:
-        wanted = "integers" if kind is int else "numbers"
-        raise ValueError(f"{flag} {text}: expected comma-separated {wanted}, such as {example}") from None
+        expected = "integers" if kind is int else "numbers"
+        raise ValueError(f"{flag} {text}: expected comma-separated {expected}, such as {example}") from None
 
 
 def flag_of(name: str) -> str:
@@ -193,14 +193,14 @@ def flag_of(name: str) -> str:
 
 
 def refuse_given(context: typer.Context, names: Collection[str], why: str) -> None:
-    """Refuse options that the command line gives though they have no meaning beside others.
+    """Reject options that have no effect in combination with others.
 
     Raises
     ------
     ValueError
-        If one is given: it names the first.
+        If one of them is on the command line. The message names the first.
     """
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise ValueError(f"{flag_of(name)} is {why}")
+            raise ValueError(f"{flag_of(name)} {why}")

@@ -1,4 +1,4 @@
-"""Options of the commands that cut patches from images (``learn``, ``sweep``), and loading the images."""
+"""Options of the commands that cut patches from images (``learn``, ``sweep``), and the loading of these images."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 Images = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="Pictures (PNG, JPEG, TIFF, GIF, BMP, WebP), stacks of them (.npy, .npz, .mat, MNIST's idx) or folders, "
-        "with their subfolders; without any, nine photographs that come with the installation.",
+        help="Images (PNG, JPEG, TIFF, GIF, BMP, WebP), stacks of images (.npy, .npz, .mat, MNIST's idx), or folders, "
+        "searched with their subfolders. Default: nine built-in photographs.",
         show_default=False,
     ),
 ]
-NPatches = Annotated[int, typer.Option(help="Number of patches cut from the images.", min=1, rich_help_panel=DATA)]
+NPatches = Annotated[int, typer.Option(help="Number of patches to cut from the images.", min=1, rich_help_panel=DATA)]
 PatchSize = Annotated[int, typer.Option(help="Height and width of a patch in pixels.", min=1, rich_help_panel=DATA)]
 Border = Annotated[
     int | None,
     typer.Option(
-        help="Pixels at the images' rim that no patch touches.",
+        help="Width of the margin of each image, in pixels, that patches avoid.",
         min=0,
         show_default="2, where whitening wraps around; 0 for the built-in images, already cropped",
         rich_help_panel=DATA,
@@ -40,18 +40,20 @@ Whiten = Annotated[
     typer.Option(
         "--whiten/--no-whiten",
         help="Whiten the images before cutting patches.",
-        show_default="where no pixel is negative: raw intensities",
+        show_default="only images without negative pixels: raw intensities",
         rich_help_panel=DATA,
     ),
 ]
 Color = Annotated[
     bool,
-    typer.Option("--color/--gray", help="Learn from red, green and blue, or from the luminance.", rich_help_panel=DATA),
+    typer.Option(
+        "--color/--gray", help="Use the colors red, green and blue, or only the luminance.", rich_help_panel=DATA
+    ),
 ]
 
 
 ARRAYS = (".npy", ".npz", ".mat")
-BUILT_IN = "built in"  # for metrics, in the place of paths
+BUILT_IN = "built in"  # recorded in the metrics instead of paths
 
 
 def load(
@@ -63,19 +65,19 @@ def load(
     *,
     color: bool = False,
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
-    """Load the images, whitened where wanted, and say where they come from and what rim their patches keep clear.
+    """Load the images, and whiten them if requested.
 
     Returns
     -------
     images : dict
-        By the names that messages call them.
+        The images, by their names in messages.
     origin : dict
-        How to load them again, for metrics.json.
+        The settings to load them again, and the border, for metrics.json.
 
     Raises
     ------
     ValueError
-        If an image cannot be read, or no patch fits into one: before any is whitened.
+        If an image cannot be read, or is too small for a patch. This is checked before whitening.
     """
     from sparsam import images
     from sparsam.estimators._progress.progress_display import ProgressDisplay
@@ -83,9 +85,9 @@ def load(
 
     if not paths:
         if whiten is False:
-            raise ValueError("--no-whiten: the built-in images come whitened; name images of your own")
+            raise ValueError("--no-whiten: the built-in images are whitened already; name your own images")
         if color:
-            raise ValueError("--color: the built-in images come in gray; name pictures of your own")
+            raise ValueError("--color: the built-in images are gray; name your own images")
         loaded = {f"built-in image {k}": image for k, image in enumerate(images.natural_images())}
         origin = {"images": BUILT_IN, "n_images": len(loaded), "n_whitened": 0, "whiten": None, "color": False}
         _check_patch_size(loaded, patch_size, border or 0)
@@ -95,15 +97,13 @@ def load(
     loaded = load_named_images(
         paths, as_gray=not color, tell=lambda done, of: display.count("files read", done, of), warn=say
     )
-    say(_described(paths, loaded))
+    say(_describe_images(paths, loaded))
     _check_patch_size(loaded, patch_size, border)
-    # Intensities are not negative; images whitened already, as the notes' IMAGES, have mean zero.
+    # Raw intensities are not negative; images that are whitened already, like the notes' IMAGES, have mean zero.
     raw = [name for name, image in loaded.items() if (image.min() >= 0 if whiten is None else whiten)]
     if whiten is None:
-        others = (
-            "" if len(raw) == len(loaded) else "; the others have negative pixels and are taken as whitened already"
-        )
-        say(f"Whitening {len(raw)} of {len(loaded)} images{others} (--whiten, --no-whiten decide otherwise)")
+        others = "" if len(raw) == len(loaded) else "; the others have negative pixels, so they are whitened already"
+        say(f"Whitening {len(raw)} of {len(loaded)} images{others} (to change this: --whiten or --no-whiten)")
     for done, name in enumerate(raw, start=1):
         loaded[name] = images.whiten({name: loaded[name]})[0]
         display.count("images whitened", done, len(raw))
@@ -123,21 +123,21 @@ def _check_patch_size(images: dict[str, NDArray[np.float64]], patch_size: int, b
         if min(height, width) - 2 * border < patch_size:
             raise ValueError(
                 f"--patch-size {patch_size} does not fit into {name} of {height} x {width} pixels with a border of "
-                f"{border}: choose a smaller one, or leave the image out"
+                f"{border}: use a smaller patch size, or leave out the image"
             )
 
 
-def _described(paths: list[Path], loaded: dict[str, NDArray[np.float64]]) -> str:
-    """Say what was understood: how many images of what size."""
+def _describe_images(paths: list[Path], loaded: dict[str, NDArray[np.float64]]) -> str:
+    """Describe the number and size of the images."""
     sizes = sorted({(image.shape[0], image.shape[1]) for image in loaded.values()})
     size = " to ".join(f"{height} x {width}" for height, width in (sizes[0], sizes[-1])[: min(len(sizes), 2)])
     kind = "image" if len(loaded) == 1 else "images"
     array = len(loaded) == 1 and paths[0].suffix.lower() in ARRAYS
-    return f"{len(loaded)} {kind} of {size} pixels" + ("; if its rows are samples, give --rows" if array else "")
+    return f"{len(loaded)} {kind} of {size} pixels" + ("; if its rows are samples, use --rows" if array else "")
 
 
 def shape_of(text: str) -> tuple[int, ...]:
-    """Read --image-shape: of a row that is a picture, gray or in color."""
+    """Parse --image-shape, the shape of a row that is an image, gray or in color."""
     try:
         shape = tuple(int(part) for part in text.split(","))
     except ValueError:

@@ -1,4 +1,4 @@
-"""``sparsam learn``: from photographs to edge filters."""
+"""``sparsam learn``: learn features from images or rows with a sparse autoencoder."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 
 from sparsam.cli import image_options, table_options
 from sparsam.cli.console import print_json, progress_shown, require_files, require_paths, say
+from sparsam.cli.convergence import convergence_advice
 from sparsam.cli.distributed import Processes
 from sparsam.cli.hyperparameters import hyperparameter_options, refuse_given
 from sparsam.cli.image_options import Border, Color, Images, NPatches, PatchSize, Whiten
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
 FILTERS, PATCHES, RECONSTRUCTIONS, COST = "filters.png", "patches.png", "reconstructions.png", "cost.png"
 FILES = (FILTERS, PATCHES, RECONSTRUCTIONS, COST, MODEL_FILE, SCALER_FILE, METRICS_FILE)
 
-CURES = {
-    "max_iter": "increase --max-iter",
-    "time_budget": "increase --time-budget",
-    "precision": "use --dtype float64 or a larger --tol",
-}
 
 IMAGE_OPTIONS = ("n_patches", "patch_size", "border", "whiten", "color")
 ROW_OPTIONS = ("image_shape", "sep", "decimal", "thousands", "encoding")
@@ -61,8 +57,8 @@ def learn(
     image_shape: Annotated[
         str | None,
         typer.Option(
-            help="HEIGHT,WIDTH or HEIGHT,WIDTH,3 of rows that are pictures.",
-            show_default="rows are no pictures",
+            help="Shape of rows that are images: HEIGHT,WIDTH, or HEIGHT,WIDTH,3 in color.",
+            show_default="rows are not images",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -72,24 +68,26 @@ def learn(
     encoding: table_options.Encoding = "utf-8",
     warm_start: Annotated[
         Path | None,
-        typer.Option(
-            help="A saved model whose weights to go on from.", show_default="random weights", rich_help_panel=TRAINING
-        ),
+        typer.Option(help="Saved model to start from.", show_default="random weights", rich_help_panel=TRAINING),
     ] = None,
     coordinator: Annotated[
         str | None,
         typer.Option(
-            help="HOST:PORT at which process 0 of several meets the others.",
+            help="HOST:PORT of process 0, at which the processes connect.",
             show_default="none",
             rich_help_panel=SEVERAL,
         ),
     ] = None,
     num_processes: Annotated[
-        int | None, typer.Option(help="How many processes there are.", show_default="1", rich_help_panel=SEVERAL)
+        int | None, typer.Option(help="Number of processes.", show_default="1", rich_help_panel=SEVERAL)
     ] = None,
     process_id: Annotated[
         int | None,
-        typer.Option(help="Which of them this is, from 0 on; 0 writes.", show_default="0", rich_help_panel=SEVERAL),
+        typer.Option(
+            help="Number of this process, from 0 on; process 0 writes the results.",
+            show_default="0",
+            rich_help_panel=SEVERAL,
+        ),
     ] = None,
     verbose: Verbose = 1,
     out: Out = Path("sparsam-out"),
@@ -100,16 +98,16 @@ def learn(
     """Learn features from images, or from rows of numbers, with a sparse autoencoder.
 
     Cuts patches from the images, normalizes them to [0.1, 0.9], minimizes squared error + weight decay + KL sparsity
-    (CS294A) until the gradient vanishes, and writes into the output folder: filters.png, patches.png,
+    (CS294A) until the gradient vanishes, and writes to the output folder: filters.png, patches.png,
     reconstructions.png, cost.png, model.safetensors, scaler.safetensors (the scale of the patches), metrics.json.
-    Ctrl-C ends the training and keeps the model so far.
+    Ctrl-C stops the training and saves the current model.
 
-    With --rows, rows of numbers take the place of patches: those with gaps are left out, and each column is scaled to
-    [0.1, 0.9].
+    With --rows, it learns from rows of numbers instead of patches: rows with missing values are left out, and each
+    column is scaled to [0.1, 0.9].
 
-    With --checkpoint a training that was killed, or is to be longer, goes on with --resume. With --coordinator,
-    --num-processes and --process-id each of several processes, started with the same other flags, trains on its part of
-    the patches.
+    With --checkpoint, a training that was killed, or should run longer, continues with --resume. With --coordinator,
+    --num-processes and --process-id, each of several processes, started with otherwise equal options, trains on its
+    part of the patches.
     """
     processes = Processes.of_flags(coordinator, num_processes, process_id)
     if processes.is_first:
@@ -117,12 +115,12 @@ def learn(
     start_file = None if warm_start is None else model_file_of(warm_start)
     shape = None if image_shape is None else image_options.shape_of(image_shape)
     if rows:
-        refuse_given(context, IMAGE_OPTIONS, "about images, and --rows takes none")
+        refuse_given(context, IMAGE_OPTIONS, "applies to images, not to --rows")
         path = _only(images, processes)
         csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
     else:
-        refuse_given(context, ROW_OPTIONS, "about rows: give --rows, too")
-        if not processes.are_several:  # where one of several fails, it tells the others
+        refuse_given(context, ROW_OPTIONS, "applies to rows: add --rows")
+        if not processes.are_several:  # several processes check later, so that one that fails tells the others
             require_paths(*(images or []))
     processes.watch()
     mesh = processes.join()
@@ -148,18 +146,17 @@ def learn(
             out.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # why it stopped is said below
+            warnings.simplefilter("ignore", ConvergenceWarning)  # reported below, with options of the command line
             warnings.filterwarnings("ignore", message="Training interrupted")
             model.fit(processes.share(data.X) if processes.are_several else data.X)
     if not processes.is_first:
         raise typer.Exit(INTERRUPTED if model.stop_reason_ == "interrupted" else 0)
-    # What follows is about the model alone.
-    model.set_params(mesh=None, checkpoint=None)
+    advice = convergence_advice(model, has_checkpoint=model.checkpoint is not None, model_file=str(out / MODEL_FILE))
+    model.set_params(mesh=None, checkpoint=None)  # not part of the model
     seconds = time.perf_counter() - start
     say(f"Stopped: {summary_line(model)}, {seconds:.1f} s")
-
-    if model.stop_reason_ in CURES:
-        say(f"Not converged; {CURES[model.stop_reason_]}, or go on with --warm-start {out / MODEL_FILE} --out ANOTHER")
+    if advice is not None:
+        say(f"Not converged: {advice}")
 
     weak = examine_fit(model, data.X)
     if not isnan(model.explained_variance_ratio_):
@@ -178,7 +175,7 @@ def learn(
 def _only(paths: list[Path] | None, processes: Processes) -> Path:
     """Return the one file of --rows."""
     if paths is None or len(paths) != 1:
-        raise ValueError(f"--rows: one table or array is needed, got {len(paths or [])}")
+        raise ValueError(f"--rows needs one table or array, got {len(paths or [])}")
     if not processes.are_several:
         require_files(paths[0])
     return paths[0]
@@ -189,8 +186,9 @@ def _start_from(model: SparseAutoencoder, path: Path, n_features: int) -> None:
     if start.coefs_[0].shape != (n_features, model.n_components):
         features, units = start.coefs_[0].shape
         raise ValueError(
-            f"--warm-start {path}: that model has {features} features and {units} hidden units, and the data have "
-            f"{n_features} features: choose --patch-size, or the rows, and --n-components {units} to match"
+            f"--warm-start {path}: the model has {features} features and {units} hidden units, but the data have "
+            f"{n_features} features and --n-components is {model.n_components}: use data with {features} features "
+            f"(--patch-size) and --n-components {units}"
         )
     model.set_params(warm_start=True)
     model.coefs_, model.intercepts_ = start.coefs_, start.intercepts_
@@ -247,10 +245,10 @@ def _draw_pictures(model: SparseAutoencoder, X: Any, shape: tuple[int, ...], out
     from sparsam import display
     from sparsam.display.filter_display import as_images
 
-    some, few = (X[:n] for n in (SHOWN_PATCHES, SHOWN_RECONSTRUCTIONS))
     display.plot_filters(as_images(model.components_, shape), save=out / FILTERS)
-    as_they_are: dict[str, Any] = {"normalize_each": False, "normalize_all": False}
-    shown, originals = (as_images(np.asarray(rows), shape) for rows in (some, few))
-    display.plot_filters(shown, **as_they_are, border_color="white", save=out / PATCHES)
-    reconstructed = as_images(model.predict(few), shape)
-    display.plot_reconstructions(originals, reconstructed, n_patches=len(few), save=out / RECONSTRUCTIONS)
+    patches = as_images(np.asarray(X[:SHOWN_PATCHES]), shape)
+    display.plot_filters(patches, normalize_each=False, normalize_all=False, border_color="white", save=out / PATCHES)
+    originals, reconstructions = patches[:SHOWN_RECONSTRUCTIONS], model.predict(X[:SHOWN_RECONSTRUCTIONS])
+    display.plot_reconstructions(
+        originals, as_images(reconstructions, shape), n_patches=len(originals), save=out / RECONSTRUCTIONS
+    )

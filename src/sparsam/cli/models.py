@@ -1,4 +1,4 @@
-"""Model files of autoencoders, which ``learn``, ``show``, ``encode`` and ``report`` read, and the run around them."""
+"""Load autoencoders for ``learn``, ``show``, ``encode`` and ``report``, with the files of their runs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ MODEL_FILE, SCALER_FILE = "model.safetensors", "scaler.safetensors"
 
 @dataclass(frozen=True)
 class LearnedModel:
-    """An autoencoder, and what the folder of its run has beside it.
+    """An autoencoder, and the scaler and metrics in the folder of its run.
 
     Attributes
     ----------
     autoencoder : SparseAutoencoder
     scaler : PatchNormalizer, MinMaxScaler or None
-        Of its inputs; None for a model alone, and for runs of version 0.1.0.
+        Scaler of the inputs; None for a model outside a run, and for runs of version 0.1.0.
     origin : dict
-        The entry ``data`` of the run's metrics: where the inputs are from. Empty for a model alone.
+        The entry ``data`` of the run's metrics, about the source of the inputs. Empty for a model outside a run.
     """
 
     autoencoder: SparseAutoencoder
@@ -36,12 +36,12 @@ class LearnedModel:
 
 
 def model_file_of(path: Path) -> Path:
-    """Return the model file of a run's folder, or the file itself.
+    """Return the model file in a run's folder, or the path itself if it is a file.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If there is no such file.
     ValueError
         If the folder holds a run of another command.
     """
@@ -51,14 +51,14 @@ def model_file_of(path: Path) -> Path:
     if not (path / MODEL_FILE).is_file():
         if (path / table_options.MODEL_FILE).is_file():
             raise ValueError(
-                f"{path} holds a run of regress or classify: an autoencoder, of `sparsam learn`, is needed"
+                f"{path} holds a run of regress or classify: name a run of `sparsam learn`, with an autoencoder"
             )
-        raise FileNotFoundError(f"the folder {path} holds no {MODEL_FILE}, as `sparsam learn` writes it")
+        raise FileNotFoundError(f"the folder {path} holds no {MODEL_FILE}: name a folder that `sparsam learn` wrote")
     return path / MODEL_FILE
 
 
 def load_learned(path: Path) -> LearnedModel:
-    """Load an autoencoder, and its scaler where that lies beside it.
+    """Load an autoencoder, and its scaler if that is in the same folder.
 
     Parameters
     ----------
@@ -73,18 +73,21 @@ def load_learned(path: Path) -> LearnedModel:
         return LearnedModel(autoencoder, None, {})
     scaler = load(file.parent / SCALER_FILE) if (file.parent / SCALER_FILE).is_file() else None
     if scaler is not None and scaler.n_features_in_ != autoencoder.n_features_in_:
-        raise ValueError(f"{file.parent / SCALER_FILE} has another number of features than {file.name}")
+        raise ValueError(
+            f"{file.parent / SCALER_FILE} has {scaler.n_features_in_} features, but {file.name} has "
+            f"{autoencoder.n_features_in_}: they are from different runs"
+        )
     return LearnedModel(autoencoder, scaler, read_metrics(file.parent)["data"])
 
 
 def load_autoencoder(path: Path) -> SparseAutoencoder:
-    """Load a model that must be an autoencoder, for `sparsam.save` writes others, too."""
+    """Load a model, and check that it is an autoencoder."""
     from sparsam.estimators.autoencoder import SparseAutoencoder
     from sparsam.io.persistence import load
 
     model = load(path)
     if not isinstance(model, SparseAutoencoder):
-        raise ValueError(f"{path} holds a {type(model).__name__}, and a SparseAutoencoder is needed")
+        raise ValueError(f"{path} holds a {type(model).__name__}: a SparseAutoencoder is needed")
     return model
 
 
@@ -94,7 +97,7 @@ def read_metrics(run: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If they are damaged, or another program wrote them.
+        If the file is damaged, or another program wrote it.
     """
     path = run / METRICS_FILE
     try:
@@ -102,20 +105,20 @@ def read_metrics(run: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path}: cannot be read: {error}") from error
     if not isinstance(metrics, dict) or not isinstance(metrics.get("data"), dict):
-        raise ValueError(f"{path} says nothing of the data: another program wrote it")
+        raise ValueError(f'{path} has no entry "data": another program wrote it')
     return metrics
 
 
 def image_shape_of(origin: dict[str, Any], n_features: int) -> tuple[int, ...] | None:
-    """Return the shape of a row that is a picture, as the run recorded it; None if rows are none."""
+    """Return the image shape of the rows that the run recorded; None if rows are not images."""
     if "image_shape" in origin:
         return None if origin["image_shape"] is None else tuple(origin["image_shape"])
-    size = origin["patch_size"]  # of version 0.1.0, whose patches are gray
+    size = origin["patch_size"]  # a run of version 0.1.0, with gray patches
     return (size, size) if n_features == size**2 else None
 
 
 def whiten_of(origin: dict[str, Any]) -> bool | None:
-    """Return the run's --whiten; version 0.1.0 did not always record it, but how many images were whitened."""
+    """Return the run's --whiten, which version 0.1.0 may have recorded only as the number of whitened images."""
     if "whiten" in origin or isinstance(origin["images"], str):
         return origin.get("whiten")
     return {0: False, origin["n_images"]: True}.get(origin["n_whitened"])

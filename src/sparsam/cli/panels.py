@@ -1,4 +1,4 @@
-"""The panels of the commands' help, in their order."""
+"""Panels of the commands' help, in their order."""
 
 GRID, DATA, MODEL, TRAINING = "Grid, comma-separated values", "Data", "Model", "Training"
 EARLY_STOPPING, CHECKPOINTS, SEVERAL = "Early stopping", "Checkpoints", "Several processes"

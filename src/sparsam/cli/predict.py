@@ -1,4 +1,4 @@
-"""``sparsam predict``: predictions of a saved model for the rows of a table."""
+"""``sparsam predict``: predict with a saved model for the rows of a table."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def predict(
     data: Annotated[Path, typer.Argument(help="Table with the input columns: .csv, .tsv, .parquet or .npz.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File for the predictions: .csv or .parquet.")],
     proba: Annotated[
-        bool, typer.Option("--proba", help="Of a classification, write each class's probability too.")
+        bool, typer.Option("--proba", help="Classification: also write the probability of each class.")
     ] = False,
     conditional: Annotated[
         bool,
-        typer.Option("--conditional", help="Of a regression, fill in the missing targets given those in the table."),
+        typer.Option("--conditional", help="Regression: fill in missing targets, given those in the table."),
     ] = False,
     sep: table_options.Sep = None,
     decimal: table_options.Decimal = ".",
@@ -37,7 +37,7 @@ def predict(
     encoding: table_options.Encoding = "utf-8",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Predict: write a column a target (and, of a regression, its standard deviation), a row a row of the table."""
+    """Predict the targets of each row: write a column per target and, for a regression, its standard deviation."""
     if out.suffix.lower() not in FORMATS:
         raise ValueError(f"{out}: unknown format; use one of {', '.join(FORMATS)}")
     if out.exists() and not overwrite:
@@ -55,11 +55,11 @@ def predict(
     estimator = fitted.pipeline[-1]
     if hasattr(estimator, "classes_"):
         if conditional:
-            raise ValueError("--conditional is about the targets of a regression, and this model classifies")
+            raise ValueError("--conditional applies to a regression, but this model is a classification")
         predictions = _classes(estimator, inputs, fitted.targets[0], proba)
     else:
         if proba:
-            raise ValueError("--proba is about the classes of a classification, and this model is a regression")
+            raise ValueError("--proba applies to a classification, but this model is a regression")
         predictions = _numbers(estimator, inputs, fitted.targets, table if conditional else None, csv_format)
     predictions.index = table.index
     with atomic_write(out, overwrite=overwrite) as file:
@@ -103,5 +103,5 @@ def _numbers(
 
 
 def _unused(name: str, used: Collection[str]) -> str:
-    """Return the name, with a number behind it if a column has it already."""
+    """Return the name, with a number appended if another column has it."""
     return next(free for free in chain([name], (f"{name}_{k}" for k in count(2))) if free not in used)

@@ -1,4 +1,4 @@
-"""``sparsam regress``: a regression with a noise covariance on a raw table."""
+"""``sparsam regress``: regression with a noise covariance on a raw table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PICTURES = ("residuals.png", "cost.png")
 HELP = table_options.HELP | {
     "alpha": "Weight decay.",
-    "cv": "Number of folds from which the covariance of predictions is estimated; 0: none.",
+    "cv": "Number of folds for estimating the covariance of predictions; 0 for none.",
 }
 
 
@@ -34,7 +34,7 @@ def regress(
     target: Annotated[
         list[str],
         typer.Option(
-            help="A column to predict; may be given again. Missing values are allowed.",
+            help="Column to predict; can be repeated. Missing values are allowed.",
             show_default=False,
             rich_help_panel=DATA,
         ),
@@ -51,13 +51,12 @@ def regress(
     as_json: AsJson = False,
     **hyperparameters: Any,
 ) -> None:
-    """Predict numbers from a raw table, with the covariance of what remains unexplained.
+    """Predict numeric columns of a raw table, with the covariance of their noise.
 
-    Imputes, standardizes and encodes the other columns, trains a network by the likelihood of normal noise with a
-    covariance between the targets (PRML exercise 5.3), estimates in folds how far new targets are from their
-    predictions, scores rows that it has not seen, and writes into the output folder: residuals.png, cost.png,
-    model.skops, metrics.json. Ctrl-C ends the last training and keeps the model so far; before it, in the folds, there
-    is none to keep.
+    Imputes, standardizes and encodes the other columns; trains a network by maximum likelihood, with normal noise and
+    a covariance between the targets (PRML exercise 5.3); estimates the covariance of predictions by cross-validation;
+    scores held-out rows; and writes to the output folder: residuals.png, cost.png, model.skops, metrics.json. Ctrl-C
+    stops the last training and saves the current model; before it, during cross-validation, there is none to save.
     """
     check_output_folder(out, (*PICTURES, MODEL_FILE, table_options.METRICS_FILE), overwrite)
     require_files(data)
@@ -78,8 +77,8 @@ def regress(
     inputs, columns = table_options.usable_columns(inputs, training, csv_format)
     pipeline = table_pipeline(columns, model)
     table_options.warn_of_determining_inputs(inputs, targets)
-    of_targets = "1 target" if targets.shape[1] == 1 else f"{targets.shape[1]} targets"
-    say(f"{len(training)} rows to train on, {len(test)} to score, {of_targets}; compiling")
+    n_targets = "1 target" if targets.shape[1] == 1 else f"{targets.shape[1]} targets"
+    say(f"{len(training)} training rows, {len(test)} held-out rows, {n_targets}; compiling")
     seconds = table_options.train(pipeline, inputs.iloc[training], targets.iloc[training].to_numpy(), verbose)
 
     metrics = {
@@ -117,7 +116,7 @@ def regress(
 
 
 def with_targets(inputs: pd.DataFrame, targets: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Leave out rows without any target."""
+    """Drop rows without any target."""
     known = targets.notna().any(axis=1)
     if not known.all():
         say(f"Left out: {int((~known).sum())} rows without any target")
@@ -125,7 +124,7 @@ def with_targets(inputs: pd.DataFrame, targets: pd.DataFrame) -> tuple[pd.DataFr
 
 
 def _numbers(matrix: NDArray[np.float64]) -> list[list[float | None]]:
-    """Convert a matrix for JSON, which has no NaN."""
+    """Convert a matrix to JSON values, with None for NaN."""
     return [[None if value != value else value for value in row] for row in matrix.tolist()]
 
 
@@ -154,7 +153,7 @@ def _draw(model: Any, residuals: NDArray[np.float64], names: list[str], out: Pat
     from sparsam.display.figure_io import escape_mathtext
 
     names = [escape_mathtext(name) for name in names]
-    of_residuals, cost = (out / name for name in PICTURES)
-    display.plot_residuals(residuals, model.predictive_covariance_, names=names, save=of_residuals)
-    display.plot_cost_curve(model.history_, save=cost)
+    residuals_file, cost_file = (out / name for name in PICTURES)
+    display.plot_residuals(residuals, model.predictive_covariance_, names=names, save=residuals_file)
+    display.plot_cost_curve(model.history_, save=cost_file)
     plt.close("all")

@@ -1,4 +1,4 @@
-"""``sparsam report``: a run as a page for the browser."""
+"""``sparsam report``: make a page about a run for the browser."""
 
 from __future__ import annotations
 
@@ -20,39 +20,44 @@ if TYPE_CHECKING:
     from sparsam.io.tables import CsvFormat
 
 PAGE = "report.html"
-ROUNDING = 1e-4  # relative, of J or a likelihood: data that are no others; on another machine float32 differs by less
+ROUNDING = 1e-4  # relative tolerance of J or a likelihood on the same data; float32 on another machine differs less
 
 
 def report(
     run: Annotated[
         Path,
         typer.Argument(
-            help="Folder that `sparsam learn`, `sparsam regress` or `sparsam classify` wrote, or the model file in it."
+            help="Folder of a run of `sparsam learn`, `sparsam regress` or `sparsam classify`, or the model file in it."
         ),
     ],
     images: Annotated[
         list[Path] | None,
-        typer.Option(help="Of learn: the images, if they have moved; may be given again.", show_default="the run's"),
+        typer.Option(
+            help="Runs of learn: the images, if they have moved; can be repeated.", show_default="those of the run"
+        ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The table, or the rows, if they have moved.", show_default="the run's")
+        Path | None,
+        typer.Option(help="The table or array of rows, if it has moved.", show_default="that of the run"),
     ] = None,
     image_shape: Annotated[
         str,
         typer.Option(
-            help="HEIGHT,WIDTH of rows that are pictures, or HEIGHT,WIDTH,3 in color; none; or auto: that of the "
-            "patches of learn, and none of tables."
+            help="Shape of rows that are images: HEIGHT,WIDTH, or HEIGHT,WIDTH,3 in color; none if they are not; or "
+            "auto: the shape of the patches of learn, none for tables."
         ),
     ] = "auto",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The page.", show_default=f"RUN/{PAGE}")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File for the page.", show_default=f"RUN/{PAGE}")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing page.")] = False,
 ) -> None:
-    """Make a page of a run: one HTML file, to be opened in a browser, which needs no network.
+    """Make a page about a run: one HTML file for the browser, which needs no network.
 
-    Of learn: filters, to be sorted and clicked, units, reconstructions, mean activations, a gradient certificate. Of
-    regress: covariance, residuals, calibration. Of classify: noise, labels that are probably wrong, calibration. Of
-    all: the course of the training, and warnings. The data are read again from where the run had them, and split again
-    into rows to train on and to score.
+    The page shows, for learn: filters, to sort and click, units, reconstructions, mean activations, and a gradient
+    certificate; for regress: covariance, residuals, and calibration; for classify: label noise, labels that are
+    probably wrong, and calibration; for all: the training history, and warnings. The data are read again from the
+    files of the run, and split again into training rows and held-out rows.
     """
     run = _run_of(run)
     metrics = read_metrics(run)
@@ -73,33 +78,33 @@ def report(
     try:
         if not (run / MODEL_FILE).exists():
             if images:
-                raise ValueError("--images is about a run of learn, and this one has a table: name it by --data")
-            arguments = _of_table(run, metrics, data)
+                raise ValueError("--images applies to runs of learn; name the table of this run with --data")
+            arguments = _table_arguments(run, metrics, data)
         elif "rows" in metrics["data"]:
             if images:
-                raise ValueError("--images is about patches, and this run has learned from rows: name them by --data")
-            arguments = _learned(run, metrics, None if data is None else [data])
+                raise ValueError("--images applies to patches, but this run used --rows: name its table with --data")
+            arguments = _autoencoder_arguments(run, metrics, None if data is None else [data])
         else:
             if data is not None:
-                raise ValueError("--data is about tables, and this run has learned from images: name them by --images")
-            arguments = _learned(run, metrics, images)
+                raise ValueError("--data applies to tables, but this run used images: name them with --images")
+            arguments = _autoencoder_arguments(run, metrics, images)
         if image_shape == "auto" and (run / MODEL_FILE).exists():
             shape = image_shape_of(metrics["data"], arguments["X"].shape[1])
     except KeyError as error:
-        raise ValueError(f"{run / METRICS_FILE} says nothing of {error}: another program wrote it") from error
+        raise ValueError(f"{run / METRICS_FILE} has no entry {error}: another program wrote it") from error
     make(**arguments, image_shape=shape, title=f"Report on {run.absolute().name}", path=page, overwrite=overwrite)
     say(f"Wrote {page}")
 
 
 def _run_of(path: Path) -> Path:
-    """Return the folder of the run that is named by itself or by its model file.
+    """Return the folder of a run, from its own path or that of its model file.
 
     Raises
     ------
     FileNotFoundError
-        If there is none, or no run in it.
+        If there is no such folder, or no run in it.
     ValueError
-        If it holds two.
+        If the folder holds two runs.
     """
     require_paths(path)
     run = path if path.is_dir() else path.absolute().parent
@@ -107,25 +112,26 @@ def _run_of(path: Path) -> Path:
     if not files or not (run / METRICS_FILE).is_file():
         raise FileNotFoundError(
             f"{run} holds no run: expected a model ({MODEL_FILE} or {table_options.MODEL_FILE}) and {METRICS_FILE}, as "
-            "sparsam learn, regress and classify write them; of a model alone, sparsam.report(model, X) makes a page"
+            "sparsam learn, regress and classify write them; for a model outside a run, use sparsam.report(model, X) "
+            "in Python"
         )
     if len(files) > 1:
-        raise ValueError(f"{run} holds two runs, {files[0].name} and {files[1].name}: move one of them elsewhere")
+        raise ValueError(f"{run} holds two runs, {files[0].name} and {files[1].name}: move one to another folder")
     return run
 
 
-def _learned(run: Path, metrics: dict[str, Any], moved: list[Path] | None) -> dict[str, Any]:
-    """The model, and the rows that it was trained on, made again and scaled as then."""
+def _autoencoder_arguments(run: Path, metrics: dict[str, Any], moved: list[Path] | None) -> dict[str, Any]:
+    """Load an autoencoder, and make its training rows again, with the same scale."""
     learned = load_learned(run)
     model, origin = learned.autoencoder, learned.origin
     if "rows" in origin:
         [path] = moved or [Path(origin["rows"])]
-        _still_there([path], "--data")
+        _require_data([path], "--data")
         X = read_rows(path, _csv_format(origin), None, learned.scaler).X
     else:
         built_in = origin["images"] == image_options.BUILT_IN
         paths = moved or (None if built_in else [Path(path) for path in origin["images"]])
-        _still_there(paths or [], "--images")
+        _require_data(paths or [], "--images")
         size, color = origin["patch_size"], origin.get("color", False)
         images, _ = image_options.load(paths, whiten_of(origin), origin["border"], size, color=color)
         seed = metrics["parameters"]["random_state"]
@@ -134,8 +140,8 @@ def _learned(run: Path, metrics: dict[str, Any], moved: list[Path] | None) -> di
     if math.isclose(now, J, rel_tol=ROUNDING):
         return {"model": model, "X": X, "remarks": []}
     remark = (
-        f"The rows of this page are others than those of the training: J of them is {now:.6g}, and was {J:.6g}. "
-        "The data have changed, or are others."
+        f"The rows of this page differ from those of the training: their J is {now:.6g}, but was {J:.6g}. "
+        "The data have changed, or are other data."
     )
     return {"model": model, "X": X, "remarks": [remark]}
 
@@ -143,34 +149,34 @@ def _learned(run: Path, metrics: dict[str, Any], moved: list[Path] | None) -> di
 def _csv_format(origin: dict[str, Any]) -> CsvFormat:
     from sparsam.io.tables import CsvFormat
 
-    return CsvFormat(**origin.get("csv_format", {}))  # runs until 0.1.0 did not record it
+    return CsvFormat(**origin.get("csv_format", {}))  # version 0.1.0 did not record it
 
 
-def _of_table(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str, Any]:
-    """The pipeline, and the rows that it was trained on and scored with."""
+def _table_arguments(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str, Any]:
+    """Load a pipeline, and split its table again into training rows and held-out rows."""
     from sparsam.io.pipelines import load_pipeline
     from sparsam.io.tables import read_table
 
     fitted = load_pipeline(run / table_options.MODEL_FILE)
-    of_run = metrics["data"]
-    path = data or Path(of_run["table"])
-    _still_there([path], "--data")
-    csv_format = _csv_format(of_run)
+    origin = metrics["data"]
+    path = data or Path(origin["table"])
+    _require_data([path], "--data")
+    csv_format = _csv_format(origin)
     table = read_table(path, say, csv_format=csv_format, text=fitted.categorical)
     inputs, targets, labels = _rows(fitted, table, csv_format)
-    n_test, n = of_run["n_test"], of_run["n_training"] + of_run["n_test"]
+    n_test, n = origin["n_test"], origin["n_training"] + origin["n_test"]
     if len(inputs) != n:
         raise ValueError(
-            f"{path} has {len(inputs)} rows with targets, and the run had {n}: it is another table, or has changed"
+            f"{path} has {len(inputs)} rows with targets, but the run had {n}: it has changed, or is another table"
         )
     training, test = table_options.split_at(n, n_test, metrics["parameters"]["random_state"], labels)
     arguments = {"model": fitted.pipeline, "X": inputs.iloc[training], "y": targets[training]}
-    told = metrics["training"]["mean_log_likelihood"]
+    recorded = metrics["training"]["mean_log_likelihood"]
     now = table_options.mean_log_likelihood(fitted.pipeline, arguments["X"], arguments["y"])
-    if not math.isclose(now, told, rel_tol=ROUNDING, abs_tol=ROUNDING):
+    if not math.isclose(now, recorded, rel_tol=ROUNDING, abs_tol=ROUNDING):
         arguments["remarks"] = [
-            f"The rows of this page are others than those of the training: their mean log-likelihood is {now:.6g}, and "
-            f"was {told:.6g}. {path.name} has changed, or is another table."
+            f"The rows of this page differ from those of the training: their mean log-likelihood is {now:.6g}, but was "
+            f"{recorded:.6g}. {path.name} has changed, or is another table."
         ]
     if labels is None:
         arguments["names"] = fitted.targets
@@ -178,7 +184,7 @@ def _of_table(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str
 
 
 def _rows(fitted: Any, table: pd.DataFrame, form: CsvFormat) -> tuple[pd.DataFrame, Any, Any]:
-    """Inputs, targets, and of a classification the labels by which it was split."""
+    """Return inputs and targets, and for a classification the labels that stratify the split, otherwise None."""
     from sparsam.cli.classify import with_labels
     from sparsam.cli.regress import with_targets
     from sparsam.io.columns import numeric_targets
@@ -192,9 +198,9 @@ def _rows(fitted: Any, table: pd.DataFrame, form: CsvFormat) -> tuple[pd.DataFra
     return inputs, targets.to_numpy(), None
 
 
-def _still_there(paths: list[Path], option: str) -> None:
-    gone = [path for path in paths if not path.exists()]
-    if gone:
+def _require_data(paths: list[Path], option: str) -> None:
+    missing = [path for path in paths if not path.exists()]
+    if missing:
         raise FileNotFoundError(
-            f"the data of the run are gone: there is no {gone[0]}. If they have moved, name them by {option}"
+            f"the data of the run are missing: there is no {missing[0]}. If they have moved, name them with {option}"
         )

@@ -1,4 +1,4 @@
-"""``sparsam show``: what a saved model is, and its filters as a picture."""
+"""``sparsam show``: print the parameters of a saved model, and draw its filters."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PICTURE = "Picture"
 def show(
     model: Annotated[Path, typer.Argument(help="Folder of a run of `sparsam learn`, or a model file.")],
     save: Annotated[
-        Path | None, typer.Option(help="Write the filters' picture to this file.", rich_help_panel=PICTURE)
+        Path | None, typer.Option(help="File for a picture of the filters.", rich_help_panel=PICTURE)
     ] = None,
     show: Annotated[
         bool, typer.Option("--show", help="Open a window with the filters.", rich_help_panel=PICTURE)
     ] = False,
-    normalize_each: Annotated[bool, typer.Option(help="Scale each filter by itself.", rich_help_panel=PICTURE)] = True,
+    normalize_each: Annotated[bool, typer.Option(help="Scale each filter separately.", rich_help_panel=PICTURE)] = True,
     normalize_all: Annotated[
-        bool, typer.Option(help="Scale all filters together, if not each.", rich_help_panel=PICTURE)
+        bool, typer.Option(help="Without --normalize-each, scale all filters together.", rich_help_panel=PICTURE)
     ] = True,
     n_columns: Annotated[
         int | None,
@@ -37,23 +37,25 @@ def show(
     image_shape: Annotated[
         str | None,
         typer.Option(
-            help="HEIGHT,WIDTH of a filter, or HEIGHT,WIDTH,3 in color.",
+            help="Shape of a filter: HEIGHT,WIDTH, or HEIGHT,WIDTH,3 in color.",
             show_default="square, gray",
             rich_help_panel=PICTURE,
         ),
     ] = None,
-    cmap: Annotated[str, typer.Option(help="Matplotlib's name of a color map.", rich_help_panel=PICTURE)] = "gray",
+    cmap: Annotated[str, typer.Option(help="Name of a Matplotlib color map.", rich_help_panel=PICTURE)] = "gray",
     border_color: Annotated[str, typer.Option(help="Color between the filters.", rich_help_panel=PICTURE)] = "blue",
-    border_width: Annotated[int, typer.Option(help="Pixels between the filters.", rich_help_panel=PICTURE)] = 1,
+    border_width: Annotated[
+        int, typer.Option(help="Width of the border between the filters, in pixels.", rich_help_panel=PICTURE)
+    ] = 1,
     library: Annotated[
-        Literal["matplotlib", "PIL"], typer.Option(help="What draws the picture.", rich_help_panel=PICTURE)
+        Literal["matplotlib", "PIL"], typer.Option(help="Library that draws the picture.", rich_help_panel=PICTURE)
     ] = "matplotlib",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing picture.", rich_help_panel=PICTURE)
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON on standard output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on standard output.")] = False,
 ) -> None:
-    """Show a saved model: its parameters, how its training ended, and its filters as a picture."""
+    """Show a saved model: its parameters, the result of its training, and a picture of its filters."""
     if save is not None and save.exists() and not overwrite:
         raise FileExistsError(f"{save} exists: name another file, or replace it with --overwrite")
     shape = None if image_shape is None else image_options.shape_of(image_shape)
@@ -68,12 +70,12 @@ def show(
         if not show:
             mpl.use("Agg")
         elif library == "matplotlib" and mpl.get_backend().lower() == "agg":
-            raise ValueError("--show: Matplotlib finds no display to open a window on; use --save FILE")
+            raise ValueError("--show: Matplotlib finds no display for a window; use --save FILE")
         from sparsam.display.filter_display import as_images
         from sparsam.display.filters import plot_filters
         from sparsam.display.weights import plot_weights
 
-        if shape is None and origin:  # rows that are no pictures
+        if shape is None and origin:  # rows that are not images
             names = getattr(estimator, "feature_names_in_", None)
             plot_weights(estimator.components_, names=names, save=save, show=show)
         else:

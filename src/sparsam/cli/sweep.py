@@ -1,4 +1,4 @@
-"""``sparsam sweep``: a sparse autoencoder at every setting of a grid, and the filters of all on a page."""
+"""``sparsam sweep``: fit a sparse autoencoder at every setting of a grid, and draw all filters on a page."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from sparsam.cli.training_rows import cut_patches
 if TYPE_CHECKING:
     import pandas as pd
 
-AXES = ("n_components", "alpha", "beta", "rho", "max_iter")  # the last runs fastest
+AXES = ("n_components", "alpha", "beta", "rho", "max_iter")  # the last varies fastest
 PAGES = ("filters.png", "filters.pdf")
 
 
 @hyperparameter_options(
     "SparseAutoencoder",
     grid=AXES,
-    # Seeds are given by --seeds; what is done of a study is kept by setting, and --resume goes on with it.
+    # --seeds sets the seeds; a study saves each finished setting, and --resume continues it.
     without=("random_state", "checkpoint"),
-    help={"max_iter": "Maximum numbers of iterations; several are looked at within one training."},
+    help={"max_iter": "Maximum numbers of iterations; several share one training."},
 )
 def sweep(
     images: Images = None,
     seeds: Annotated[
-        int, typer.Option(min=1, help="Initial weights to begin each setting from.", rich_help_panel=GRID)
+        int, typer.Option(min=1, help="Number of random initial weights for each setting.", rich_help_panel=GRID)
     ] = 1,
     n_patches: NPatches = 10_000,
     n_held_out: Annotated[
-        int, typer.Option(min=0, help="Further patches, to score the models on.", rich_help_panel=DATA)
+        int, typer.Option(min=0, help="Number of additional patches for scoring the models.", rich_help_panel=DATA)
     ] = 2_000,
     patch_size: PatchSize = 8,
     border: Border = None,
@@ -46,25 +46,31 @@ def sweep(
     ] = 0,
     rows: Annotated[
         str | None,
-        typer.Option(help="Flag whose values are the page's rows.", show_default="the second", rich_help_panel=OUTPUT),
+        typer.Option(
+            help="Option whose values are the rows of the page.",
+            show_default="the one with the second most values",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
-            help="Flag whose values are its columns.", show_default="that of most values", rich_help_panel=OUTPUT
+            help="Option whose values are the columns of the page.",
+            show_default="the one with the most values",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     out: Out = Path("sparsam-sweep"),
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the study that the folder holds.", rich_help_panel=OUTPUT)
+        bool, typer.Option("--resume", help="Continue the study in the folder.", rich_help_panel=OUTPUT)
     ] = False,
     parquet: Annotated[
-        bool, typer.Option("--parquet", help="Write the table as Parquet, too.", rich_help_panel=OUTPUT)
+        bool, typer.Option("--parquet", help="Also write the table as Parquet.", rich_help_panel=OUTPUT)
     ] = False,
     compare: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
-            help="Fit nothing; print how results of two studies differ, setting by setting: folders, or tables.",
+            help="Instead of fitting, compare the results of two studies, given as folders or tables.",
             show_default=False,
             rich_help_panel=COMPARISON,
         ),
@@ -72,7 +78,7 @@ def sweep(
     ignore: Annotated[
         list[str] | None,
         typer.Option(
-            help="A flag in which the two may differ; may be given again.",
+            help="Option in which the two studies may differ; can be repeated.",
             show_default=False,
             rich_help_panel=COMPARISON,
         ),
@@ -83,11 +89,11 @@ def sweep(
 ) -> None:
     """Fit a sparse autoencoder at every setting of a grid.
 
-    Takes patches as `sparsam learn` does, fits every combination of the values, and writes into the output folder:
-    study.csv (a row a setting: J and its terms, error on patches held out, the variance explained, dead and saturated
-    units, what is wrong with the fit, the quality of the filters, seconds, why it stopped), filters.png and filters.pdf
-    (the filters of all settings), study.json, and a model for each setting in models/. What is done when it is
-    interrupted is kept: --resume goes on.
+    Cuts patches like `sparsam learn`, fits every combination of the values, and writes to the output folder: study.csv
+    (one row per setting: J and its terms, error on held-out patches, variance explained, dead and saturated units,
+    weakness of the fit, quality of the filters, seconds, stop reason), filters.png and filters.pdf (the filters of all
+    settings), study.json, and a model for each setting in models/. An interrupted study keeps its results; --resume
+    continues it.
     """
     if compare is not None:
         _compare(compare, [_name(flag) for flag in ignore or []], as_json)
@@ -99,7 +105,7 @@ def sweep(
             raise ValueError(f"--{role} {name}: choose from {', '.join(flag_of(axis) for axis in grid)}")
     if parquet:
         _check_parquet()
-    check_output_folder(out, (), overwrite=False)  # which study it holds is seen with the data at hand
+    check_output_folder(out, (), overwrite=False)  # an existing study is checked later, when the data are loaded
     require_paths(*(images or []))
     import numpy as np
 
@@ -110,7 +116,7 @@ def sweep(
     from sparsam.studies.tables import write_table
 
     model = SparseAutoencoder(**hyperparameters)
-    n_settings = len(settings_of(model, grid, range(seeds)))  # which refuses what cannot be fitted
+    n_settings = len(settings_of(model, grid, range(seeds)))  # raises an error for settings that cannot be fitted
     loaded, origin = image_options.load(images, whiten, border, patch_size)
     data = cut_patches(loaded, origin, n_patches, patch_size, random_state)
     unseen = None
@@ -178,4 +184,4 @@ def _check_parquet() -> None:
     from importlib.util import find_spec
 
     if find_spec("pyarrow") is None:
-        raise ValueError("--parquet needs pyarrow; pip install 'sparsam[parquet]'")
+        raise ValueError("--parquet needs pyarrow: pip install 'sparsam[parquet]'")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsam.cli.console import progress_shown, say
+from sparsam.cli.convergence import convergence_advice, library_advice_ignored
 from sparsam.cli.panels import DATA
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ HELP = {"random_state": "Seed of the splits and of the initial weights."}
 Table = Annotated[Path, typer.Argument(help="Table: .csv or .tsv with a header, .parquet, or .npz of arrays.")]
 Ignore = Annotated[
     list[str] | None,
-    typer.Option(help="A column that is no input; may be given again.", show_default=False, rich_help_panel=DATA),
+    typer.Option(help="Column not to use as an input; can be repeated.", show_default=False, rich_help_panel=DATA),
 ]
 TestFraction = Annotated[
-    float, typer.Option(help="Part of the rows that only the score sees; 0: none.", rich_help_panel=DATA)
+    float, typer.Option(help="Fraction of the rows to hold out for scoring; 0 for none.", rich_help_panel=DATA)
 ]
 Sep = Annotated[
     str | None,
@@ -37,22 +38,22 @@ Sep = Annotated[
 Decimal = Annotated[str, typer.Option(help="Decimal point in a text table.", rich_help_panel=DATA)]
 Thousands = Annotated[
     str | None,
-    typer.Option(help="Separator of thousands in a text table.", show_default="none", rich_help_panel=DATA),
+    typer.Option(help="Thousands separator in a text table.", show_default="none", rich_help_panel=DATA),
 ]
 Encoding = Annotated[str, typer.Option(help="Encoding of a text table, such as cp1252.", rich_help_panel=DATA)]
 
-MOST_LINES = 40  # of columns; of more, those without a remark are counted
+MOST_LINES = 40  # with more columns, those without a remark are only counted
 
 
 def csv_format(sep: str | None, decimal: str, thousands: str | None, encoding: str) -> CsvFormat:
-    """Make the format of text tables from the options; a shell passes a tab as the two characters of its escape."""
+    r"""Make the format of text tables from the options; ``\t`` on the command line is a tab."""
     from sparsam.io.tables import CsvFormat
 
     return CsvFormat("\t" if sep == r"\t" else sep, decimal, thousands, encoding)
 
 
 def usable_columns(inputs: pd.DataFrame, training: Any, form: CsvFormat) -> tuple[pd.DataFrame, list[Column]]:
-    """Give each column the type that a model takes, decide by the rows to train on, and say what was decided."""
+    """Convert the columns to types for a model, choose their kinds from the training rows, and report the decisions."""
     from sparsam.io.columns import describe_columns, typed_columns
 
     typed, dropped = typed_columns(inputs, form)
@@ -76,7 +77,7 @@ def warn_of_determining_inputs(inputs: pd.DataFrame, targets: pd.DataFrame) -> N
 
 
 def split(table: pd.DataFrame, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:
-    """Return the positions of the rows to train on and to score, the latter empty for a fraction of 0."""
+    """Return the positions of the training rows and of the held-out rows; a fraction of 0 holds out none."""
     import math
 
     if not 0 <= fraction < 1:
@@ -86,7 +87,7 @@ def split(table: pd.DataFrame, fraction: float, seed: int, labels: Any = None) -
 
 
 def split_at(n_rows: int, n_test: int, seed: int, labels: Any = None) -> tuple[Any, Any]:
-    """Return the same of a number of rows to score: by it and the seed a split can be made again."""
+    """Split off a given number of held-out rows; the same number and seed reproduce a split."""
     import numpy as np
     from sklearn.model_selection import train_test_split
 
@@ -103,21 +104,24 @@ def train(pipeline: Any, inputs: pd.DataFrame, targets: Any, verbose: int) -> fl
 
     start = time.perf_counter()
     estimator = pipeline[-1]
-    with progress_shown(quiet=verbose == 0):
+    with progress_shown(quiet=verbose == 0), library_advice_ignored():
         pipeline.fit(inputs, targets)
     seconds = time.perf_counter() - start
-    estimator.set_params(checkpoint=None)  # what is saved is about the model alone
+    advice = convergence_advice(estimator, has_checkpoint=estimator.checkpoint is not None)
+    estimator.set_params(checkpoint=None)  # not part of the model
     say(f"Stopped: {summary_line(estimator)}, {seconds:.1f} s")
+    if advice is not None:
+        say(f"Not converged: {advice}")
     return seconds
 
 
 def mean_log_likelihood(pipeline: Any, inputs: pd.DataFrame, targets: Any) -> float:
-    """Mean log-likelihood of targets, or labels, by the last step of a pipeline: nats a row."""
+    """Compute the mean log-likelihood of targets or labels under the last step of a pipeline, in nats per row."""
     return float(pipeline[-1].mean_log_likelihood(pipeline[:-1].transform(inputs), targets))
 
 
 def training_metrics(estimator: Any, seconds: float) -> dict[str, Any]:
-    """Return what is told of any training."""
+    """Return the metrics that all trainings have."""
     return {
         "J": estimator.loss_,
         "gradient_norm": estimator.gradient_norm_,

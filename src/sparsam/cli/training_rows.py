@@ -1,4 +1,4 @@
-"""Rows that an autoencoder learns from: patches of images, or rows of a table or an array, scaled."""
+"""Make the training rows of an autoencoder: patches of images, or rows of a table or an array, scaled."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
     from sparsam.io.tables import CsvFormat
 
-RANGE = (0.1, 0.9)  # of scaled rows: a logistic unit reaches 0 and 1 at infinity only
+RANGE = (0.1, 0.9)  # of scaled rows; logistic units reach 0 and 1 only at infinity
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Scaled rows and where they come from.
+    """Scaled rows and their origin.
 
     Attributes
     ----------
     X : array or DataFrame of shape (n_samples, n_features)
-        Scaled; a data frame where the columns have names.
+        The scaled rows; a DataFrame if the columns have names.
     scaler : PatchNormalizer or MinMaxScaler
-        Fitted on the rows as they were.
+        The scaler, fitted on the unscaled rows.
     origin : dict
-        How to make them again, for metrics.json.
+        The settings to make them again, for metrics.json.
     description : str
-        For the user.
+        A description for the user.
     """
 
     X: Any
@@ -40,7 +40,7 @@ class TrainingRows:
 
     @property
     def image_shape(self) -> tuple[int, ...] | None:
-        """Shape of a row that is a picture, else None."""
+        """Shape of the rows if they are images, otherwise None."""
         shape = self.origin["image_shape"]
         return None if shape is None else tuple(shape)
 
@@ -53,7 +53,7 @@ def cut_patches(
     random_state: int | np.random.RandomState,
     scaler: Any = None,
 ) -> TrainingRows:
-    """Cut patches out of images at random, and normalize them: by a fitted scaler, or one that is fitted on them."""
+    """Cut random patches from images, and normalize them with the given fitted scaler, or one fitted on them."""
     from sparsam.images import sample_patches
     from sparsam.preprocessing import PatchNormalizer
 
@@ -68,7 +68,7 @@ def cut_patches(
 def read_rows(
     path: Path, csv_format: CsvFormat, image_shape: tuple[int, ...] | None, scaler: Any = None
 ) -> TrainingRows:
-    """Read rows of numbers, leave out those with gaps, and scale each column: by a fitted scaler, or to [0.1, 0.9].
+    """Read rows of numbers, drop rows with missing values, and scale the columns with a fitted scaler or to [0.1, 0.9].
 
     Raises
     ------
@@ -84,7 +84,7 @@ def read_rows(
         say(f"Left out: {int((~complete).sum())} rows with missing or infinite values")
         rows = rows[complete]
     if len(rows) == 0:
-        raise ValueError(f"{path}: each of its rows lacks a value")
+        raise ValueError(f"{path}: every row has a missing or infinite value")
     if image_shape is not None and np.prod(image_shape) != rows.shape[1]:
         raise ValueError(
             f"--image-shape {','.join(map(str, image_shape))} does not fit rows of {rows.shape[1]} numbers"
@@ -101,7 +101,7 @@ def read_rows(
 
 
 def read_numbers(path: Path, csv_format: CsvFormat) -> Any:
-    """Read rows of numbers: an array of a .npy file, a data frame of other tables, without their other columns."""
+    """Read rows of numbers: an array from a .npy file, otherwise a DataFrame of a table's numeric columns."""
     if path.suffix.lower() == ".npy":
         from sparsam.engine import map_rows
 

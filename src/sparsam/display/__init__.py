@@ -1,9 +1,8 @@
-"""Pictures: filter mosaics, reconstructions, cost curves, residuals, label noise, tangents, invariance.
+"""Plot filter mosaics, reconstructions, cost curves, residuals, label noise, tangents and invariance.
 
-Nothing here knows the engine or the estimators. The `plot_` functions take arrays and tables; the displays, in
-scikit-learn's manner, take what they draw from the public attributes and methods of an estimator, and hold the axes. A
-mosaic is composed once, as an array of pixels (`filter_mosaic`), and Matplotlib and Pillow, imported at the first
-picture only, draw that array.
+Nothing here imports the engine or the estimators. The `plot_` functions take arrays and tables. The displays follow
+scikit-learn: they read the public attributes and methods of an estimator, and hold the axes. A mosaic is composed once,
+as an array of pixels (`filter_mosaic`); Matplotlib or Pillow, imported at the first picture, draws that array.
 """
 
 from sparsam.display.cost_curve import plot_cost_curve

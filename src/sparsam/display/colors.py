@@ -1,4 +1,4 @@
-"""From gray levels and names of colors to red, green and blue."""
+"""Convert gray levels and color names to red, green and blue."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["SIGNED", "color_bytes", "color_table", "paint"]
 
 SIGNED = "RdBu_r"
-"""Matplotlib's color map of numbers with a sign, in all pictures: blue is negative, white 0, red positive."""
+"""Matplotlib's color map for signed numbers, the same in all pictures: negative is blue, 0 white, positive red."""
 
 
 def paint(levels: NDArray[np.float64], cmap: str | Colormap) -> NDArray[np.uint8]:
-    """Turn levels in [0, 1] into colors: (n, p) through the color map, (n, p, 3) as red, green and blue."""
+    """Convert levels in [0, 1] to colors: (n, p) by the color map, (n, p, 3) as red, green and blue."""
     if levels.ndim == 3:
         return np.rint(255 * levels).astype(np.uint8)
     table = color_table(cmap)
@@ -27,7 +27,7 @@ def paint(levels: NDArray[np.float64], cmap: str | Colormap) -> NDArray[np.uint8
 
 
 def color_bytes(color: ColorType, name: str) -> NDArray[np.uint8]:
-    """Red, green and blue of any Matplotlib color as (3,) uint8; transparency is laid on white."""
+    """Convert any Matplotlib color to red, green and blue, (3,) uint8; transparent colors are blended with white."""
     from matplotlib.colors import to_rgba
 
     try:
@@ -40,7 +40,7 @@ def color_bytes(color: ColorType, name: str) -> NDArray[np.uint8]:
 
 
 def color_table(cmap: str | Colormap) -> NDArray[np.uint8]:
-    """All N colors of a color map as (N, 3) uint8, rounded to nearest (Matplotlib's bytes are cut off)."""
+    """Return all N colors of a color map as (N, 3) uint8, rounded to nearest (Matplotlib truncates)."""
     from matplotlib import colormaps
     from matplotlib.colors import Colormap
 

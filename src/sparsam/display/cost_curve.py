@@ -1,4 +1,4 @@
-"""The course of J and its terms over a training run."""
+"""Plot J and its terms over a training run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class History(Protocol):
     """A pandas.DataFrame, or a dict of columns."""
 
     def keys(self) -> Iterable[Any]:
-        """Names of the columns."""
+        """Return the names of the columns."""
 
     def __getitem__(self, name: Any, /) -> Any:
-        """One column."""
+        """Return one column."""
 
 
 X_LABELS = {
@@ -37,22 +37,22 @@ NO_TERMS = {*X_LABELS, "J", "gradient_norm", "resumed"}
 
 
 class Style(NamedTuple):
-    """How a term is drawn; the same term has the same color in every figure."""
+    """Line style of a term; a term has the same color in every figure."""
 
     color: str
     dashes: str | tuple[int, tuple[float, ...]]
     symbol: str = ""
 
 
-# Okabe and Ito's colors, which color-blind readers can tell apart; the dashes are for print without color.
-# The sum is a Greek letter, because Matplotlib sets the limits of a real one below it, which spreads the
-# lines of a legend.
+# Okabe and Ito's colors, which color-blind readers can distinguish; the dashes are for print without color.
+# The sum is written as a Greek letter: Matplotlib puts the limits of a true sum below it, and the lines of a
+# legend would move apart.
 MEAN_ERROR = Style("#0072B2", "--", r"$\Sigma_n s_n E_n / S$")
 STYLES = {
     "squared_error": MEAN_ERROR,
     "cross_entropy": MEAN_ERROR,
     "noisy_cross_entropy": MEAN_ERROR,
-    "gaussian_error": MEAN_ERROR._replace(symbol=""),  # of an unknown covariance it is no mean of E_n
+    "gaussian_error": MEAN_ERROR._replace(symbol=""),  # with an unknown covariance it is not a mean of E_n
     "weight_decay": Style("#E69F00", "-.", r"$\alpha/2 \;\Sigma_l\, |W_l|^2$"),
     "sparsity": Style("#009E73", ":", r"$\beta \;\Sigma_j\, \mathrm{KL}(\rho\,\|\,\hat\rho_j)$"),
     "tangent_propagation": Style("#CC79A7", (0, (4, 1, 1, 1, 1, 1)), r"tangent_weight $\Sigma_n s_n \Omega_n / S$"),
@@ -77,14 +77,14 @@ def plot_cost_curve(
     Parameters
     ----------
     history : pandas.DataFrame or dict of columns, all of length n_rows >= 1
-        `history_` of an estimator: the columns "J" and the one named by `x`, and possibly "iteration",
-        "evaluations", "seconds" and "gradient_norm"; every other column is a term of J, with its weight.
+        `history_` of an estimator: the columns "J" and `x`, and possibly "iteration", "evaluations", "seconds" and
+        "gradient_norm"; every other column is a term of J, multiplied by its weight.
     x : {"iteration", "evaluations", "seconds"}, default="iteration"
-        What to plot against. Evaluations are what training costs whatever the machine, seconds what it cost, from
-        the first row on: what the fit did before, compiling and training in folds, would push the curve aside.
+        The horizontal axis. Evaluations measure the cost of training on any machine; seconds are the time on this one,
+        counted from the first row: compiling and training in folds come before it, and would push the curve aside.
     ax : matplotlib.axes.Axes, optional
-        Where to draw. Default: a new pyplot figure, as wide as a page's text (6.5 inches), with the legend
-        beside the curves. In given axes it lies inside, where most room is, with names but no symbols.
+        Axes to draw in. Default: a new pyplot figure, as wide as a page's text (6.5 inches), with the legend
+        beside the curves. In given axes the legend lies inside, where there is most room, with names but no symbols.
     show : bool, default=False
         Whether to open a window at once.
     save : str or path-like, optional
@@ -93,7 +93,7 @@ def plot_cost_curve(
     Returns
     -------
     ax : matplotlib.axes.Axes
-        The axes, to be changed further.
+        The axes, for further changes.
 
     Raises
     ------
@@ -101,15 +101,15 @@ def plot_cost_curve(
         If a column is missing, the history is empty or not numeric, or `x` or the suffix of `save` is
         unknown.
     TypeError
-        If `ax` is no Axes, or `history` no table.
+        If `ax` is not an Axes, or `history` not a table.
 
     Notes
     -----
     J = 1/S sum_n s_n E_n + alpha/2 sum_l |W_l|^2 + beta sum_j KL(rho || rho_hat_j) + ...
 
-    The values span orders of magnitude, so their axis is logarithmic; where one is negative (the logarithm
-    of a determinant may be) it is linear. A term that is 0 throughout is in the legend only, and zeros and
-    values that are not finite leave gaps.
+    The values span orders of magnitude, so their axis is logarithmic; it is linear if a value is negative (the
+    logarithm of a determinant can be). A term that is always 0 appears in the legend only. Zeros and values that are
+    not finite leave gaps.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def plot_cost_curve(
 
 
 def _columns(history: History, x: str) -> dict[str, NDArray[np.float64]]:
-    """Check the table and give its columns as floats, J first."""
+    """Check the table and return its columns as floats, J first."""
     if not hasattr(history, "keys"):
         raise TypeError(f"history must be a DataFrame or a dict of columns; got {type(history)!r}")
     names = list(history.keys())
@@ -182,8 +182,8 @@ def _columns(history: History, x: str) -> dict[str, NDArray[np.float64]]:
             columns[str(name)] = np.asarray(history[name], dtype=np.float64).reshape(-1)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f'column "{name}" of history is not numeric; every column but '
-                f"{', '.join(sorted(NO_TERMS))} is taken for a term of J: drop it ({error})"
+                f'column "{name}" of history is not numeric; every column except '
+                f"{', '.join(sorted(NO_TERMS))} is plotted as a term of J: drop it ({error})"
             ) from error
     lengths = {len(values) for values in columns.values()}
     if lengths == {0}:

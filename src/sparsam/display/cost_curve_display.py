@@ -1,4 +1,4 @@
-"""Display of the course of a training."""
+"""Display of J and its terms over a training run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CostCurveDisplay:
 
     See Also
     --------
-    plot_cost_curve : The drawing, as a function.
+    plot_cost_curve : The same drawing, as a function.
 
     Examples
     --------
@@ -70,9 +70,9 @@ class CostCurveDisplay:
         ----------
         estimator : fitted estimator, pipeline or search
         x : {"iteration", "evaluations", "seconds"}, default "iteration"
-            What to plot against.
+            The horizontal axis.
         ax : matplotlib.axes.Axes, optional
-            Where to draw. Default: a new pyplot figure.
+            Axes to draw in. Default: a new pyplot figure.
 
         Returns
         -------
@@ -96,12 +96,12 @@ class CostCurveDisplay:
         x: Literal["iteration", "evaluations", "seconds"] = "iteration",
         ax: Axes | None = None,
     ) -> Self:
-        """Draw a history, parameters as above and as in `plot_cost_curve`."""
+        """Draw a history; the parameters are those of `plot_cost_curve`."""
         return cls(history).plot(ax, x=x)
 
     def plot(self, ax: Axes | None = None, *, x: Literal["iteration", "evaluations", "seconds"] = "iteration") -> Self:
-        """Draw, in `ax` or a new figure; returns itself."""
-        before = len(getattr(ax, "lines", ()))  # of the user
+        """Draw in `ax` or in a new figure, and return the display."""
+        n_before = len(getattr(ax, "lines", ()))  # lines of the user
         self.ax_ = plot_cost_curve(self.history, x=x, ax=ax)
-        self.lines_, self.figure_ = list(self.ax_.lines)[before:], self.ax_.figure
+        self.lines_, self.figure_ = list(self.ax_.lines)[n_before:], self.ax_.figure
         return self

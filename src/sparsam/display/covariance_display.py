@@ -1,4 +1,4 @@
-"""Display of a noise covariance over the residuals that it is to describe."""
+"""Display of residuals and the noise covariance that models them."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class CovarianceDisplay:
         Targets minus predictions.
     covariance : array-like of shape (n_outputs, n_outputs)
     names : sequence of str, optional
-        Of the outputs, best with their units.
+        Names of the outputs, preferably with units.
 
     Attributes
     ----------
     residuals, covariance : arrays
     names : list of str or None
     ax_ : matplotlib.axes.Axes, or array of them
-        In which it is drawn.
+        The axes drawn in.
     figure_ : matplotlib.figure.Figure
 
     See Also
     --------
-    plot_residuals : The drawing, as a function.
+    plot_residuals : The same drawing, as a function.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class CovarianceDisplay:
     ['', 'correlation of the noise']
     >>> plt.close(display.figure_)
 
-    Into given axes one of the pictures goes, a pair or (by default) the matrix:
+    Given axes hold a single picture, a pair or (by default) the matrix:
 
     >>> figure, ax = plt.subplots()
     >>> display.plot(ax, outputs=(0, 1)).ax_.get_xlabel()
@@ -89,16 +89,17 @@ class CovarianceDisplay:
         ----------
         estimator : fitted `MultivariateNormalRegressor`, pipeline or search
         X : array-like of shape (n_samples, n_features)
-            Of the training data the residuals are too small; better are samples held out.
+            Held-out samples are best: on the training data the residuals are too small.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             NaN where a target is missing.
         names : sequence of str, optional
-            Of the outputs, best with their units. Default: the columns of y if it is a DataFrame, or
+            Names of the outputs, preferably with units. Default: the columns of y if it is a DataFrame, or
             "output 0", "output 1", ...
         outputs : int or pair of ints, optional
-            Draw this output or pair alone.
+            Draw only this output or pair.
         ax : matplotlib.axes.Axes, optional
-            Where to draw `outputs`, or without them the correlation matrix. Default: a new pyplot figure with all.
+            Axes to draw `outputs` in, or without `outputs` the correlation matrix. Default: a new pyplot figure with
+            all pictures.
 
         Returns
         -------
@@ -111,7 +112,7 @@ class CovarianceDisplay:
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         ValueError
-            If y does not fit.
+            If y does not have the shape of the predictions.
         """
         needs, drawn = ("predictive_covariance_",), "the noise covariance of a MultivariateNormalRegressor"
         network = drawable_network(estimator, cls.__name__, needs, drawn)
@@ -135,11 +136,11 @@ class CovarianceDisplay:
         outputs: int | tuple[int, int] | None = None,
         ax: Axes | None = None,
     ) -> Self:
-        """Draw residuals and a covariance, parameters as above and as in `plot_residuals`."""
+        """Draw residuals and a covariance; the parameters are those of `plot_residuals`."""
         return cls(residuals, covariance, names).plot(ax, outputs=outputs)
 
     def plot(self, ax: Axes | None = None, *, outputs: int | tuple[int, int] | None = None) -> Self:
-        """Draw all in a new figure, or one of the pictures in `ax`, as in `from_estimator`; returns itself."""
+        """Draw all pictures in a new figure, or one in `ax` as in `from_estimator`, and return the display."""
         figure = plot_residuals(self.residuals, self.covariance, names=self.names, outputs=outputs, ax=ax)
         drawn = [ax] if ax is not None else figure.axes
         self.ax_ = drawn[0] if len(drawn) == 1 else np.array(drawn, dtype=object)

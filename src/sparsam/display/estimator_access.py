@@ -1,6 +1,6 @@
 """Checked access to the public attributes of a fitted estimator, for displays.
 
-They know estimators by their public attributes and methods alone, so that whatever has these can be drawn.
+Displays use nothing but public attributes and methods, so any estimator that has these can be drawn.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["check_drawable", "drawable_network", "part_with", "unwrap_estimator"
 
 
 def unwrap_estimator(estimator: Any) -> Any:
-    """Return the network within pipelines, searches and wrappers: the last step, the best estimator."""
+    """Return the network inside pipelines, searches and wrappers: the last step, the best estimator."""
     while True:
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
@@ -24,7 +24,7 @@ def unwrap_estimator(estimator: Any) -> Any:
 
 
 def drawable_network(estimator: Any, display: str, needs: tuple[str, ...], drawn: str) -> Any:
-    """Return the network within, checked as `check_drawable` does."""
+    """Return the network inside an estimator, after `check_drawable`."""
     network = unwrap_estimator(estimator)
     check_drawable(network, display, needs, drawn, within=estimator)
     return network
@@ -40,16 +40,17 @@ def check_drawable(
     estimator : object
         The argument of `from_estimator`, or the network in it.
     display, drawn : str
-        For the message: the name of the display, and what it draws.
+        The name of the display and the subject that it draws, for the message.
     within : object, optional
-        The argument, where the estimator is the network in it.
+        The argument of `from_estimator`, if `estimator` is the network in it.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     TypeError
-        If it is no estimator, or has none of them. Where the first steps of a pipeline have, the message says so.
+        If it is not an estimator, or has none of them. If the first steps of a pipeline have one, the message names
+        these steps.
     """
     from sklearn.utils.validation import check_is_fitted
 
@@ -63,7 +64,7 @@ def check_drawable(
 
 
 def part_with(estimator: Any, needs: tuple[str, ...]) -> str | None:
-    """Return, as code, the longest part of a pipeline that lacks its last steps and has one of `needs`.
+    """Return, as code, the longest leading part of a pipeline that has one of `needs`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Displays of what an autoencoder learned: its filters, and what it reconstructs by them."""
+"""Displays of an autoencoder's filters and reconstructions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FilterDisplay:
 
     See Also
     --------
-    plot_filters : The drawing, as a function.
+    plot_filters : The same drawing, as a function.
 
     Examples
     --------
@@ -70,14 +70,14 @@ class FilterDisplay:
         Parameters
         ----------
         estimator : fitted estimator, pipeline or search
-            ``components_`` is drawn, of an autoencoder or a decomposition of scikit-learn; or else the weights of the
+            Its ``components_`` are drawn (autoencoders, scikit-learn's decompositions), or else the weights of its
             first layer, ``coefs_[0]``.
         image_shape : (height, width) or (height, width, 3), optional
-            Of a filter. Default: gray, square.
+            Shape of a filter. Default: gray, square.
         ax : matplotlib.axes.Axes, optional
-            Where to draw. Default: a new pyplot figure.
+            Axes to draw in. Default: a new pyplot figure.
         **options
-            Of `plot_filters`: ``normalize_each``, ``n_columns``, ``cmap``, ...
+            Options of `plot_filters`: ``normalize_each``, ``n_columns``, ``cmap``, ...
 
         Returns
         -------
@@ -86,8 +86,8 @@ class FilterDisplay:
         Raises
         ------
         TypeError
-            If the estimator has no filters, or a pipeline ends with a network whose inputs are the activations of an
-            autoencoder: the message names the part of it that has filters, ``pipe[:-1]``.
+            If the estimator has no filters, or is a pipeline that ends with a network on the activations of an
+            autoencoder: the message then names the part that has filters, ``pipe[:-1]``.
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         ValueError
@@ -99,25 +99,25 @@ class FilterDisplay:
         if part is not None and not hasattr(network, "components_"):
             name = type(network).__name__
             raise TypeError(
-                f"{cls.__name__} draws weights of the inputs; {name} has those of other features: pass {part}"
+                f"{cls.__name__} draws weights of the inputs, but {name} has weights of other features: pass {part}"
             )
         weights = network.components_ if hasattr(network, "components_") else np.asarray(network.coefs_[0]).T
         return cls.from_filters(as_images(weights, image_shape), ax=ax, **options)
 
     @classmethod
     def from_filters(cls, filters: ArrayLike, *, ax: Axes | None = None, **options: Any) -> Self:
-        """Draw filters, parameters as above and as in `plot_filters`."""
+        """Draw filters; the parameters are those of `plot_filters`."""
         return cls(filters).plot(ax, **options)
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Self:
-        """Draw, in `ax` or a new figure, with the options of `plot_filters`; returns itself."""
+        """Draw in `ax` or in a new figure, with the options of `plot_filters`, and return the display."""
         self.image_ = plot_filters(self.filters, ax=ax, **options)
         self.ax_, self.figure_ = self.image_.axes, self.image_.axes.figure
         return self
 
 
 class ReconstructionDisplay:
-    """Patches above what is reconstructed of them.
+    """Patches above their reconstructions.
 
     Make it with `from_estimator` or `from_predictions`.
 
@@ -135,7 +135,7 @@ class ReconstructionDisplay:
 
     See Also
     --------
-    plot_reconstructions : The drawing, as a function.
+    plot_reconstructions : The same drawing, as a function.
 
     Examples
     --------
@@ -173,17 +173,17 @@ class ReconstructionDisplay:
         Parameters
         ----------
         estimator : fitted estimator, pipeline or search
-            With ``transform`` and ``inverse_transform``, as an autoencoder has them, or a decomposition of
+            It must have ``transform`` and ``inverse_transform``, like an autoencoder or a decomposition of
             scikit-learn.
         X : array-like of shape (n_samples, n_features)
         n_patches : int or None, default 10
-            How many rows to reconstruct and to draw; None is all.
+            Number of rows to reconstruct and draw; None for all.
         image_shape : (height, width) or (height, width, 3), optional
-            Of a patch. Default: gray, square.
+            Shape of a patch. Default: gray, square.
         ax : matplotlib.axes.Axes, optional
-            Where to draw. Default: a new pyplot figure.
+            Axes to draw in. Default: a new pyplot figure.
         **options
-            Of `plot_reconstructions`: ``normalize_all``, ``n_columns``, ``cmap``, ...
+            Options of `plot_reconstructions`: ``normalize_all``, ``n_columns``, ``cmap``, ...
 
         Returns
         -------
@@ -192,16 +192,16 @@ class ReconstructionDisplay:
         Raises
         ------
         TypeError
-            If the estimator reconstructs nothing.
+            If the estimator cannot reconstruct.
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         ValueError
             If X or image_shape does not fit.
         """
-        check_drawable(estimator, cls.__name__, ("inverse_transform",), "what an autoencoder reconstructs")
-        some = X[:n_patches]  # type: ignore[index]
-        reconstructions = np.asarray(estimator.inverse_transform(estimator.transform(some)))
-        patches = np.asarray(some)
+        check_drawable(estimator, cls.__name__, ("inverse_transform",), "reconstructions of an autoencoder")
+        chosen = X[:n_patches]  # type: ignore[index]
+        reconstructions = np.asarray(estimator.inverse_transform(estimator.transform(chosen)))
+        patches = np.asarray(chosen)
         both = as_images(patches, image_shape), as_images(reconstructions, image_shape)
         return cls.from_predictions(*both, n_patches=None, ax=ax, **options)
 
@@ -209,23 +209,23 @@ class ReconstructionDisplay:
     def from_predictions(
         cls, patches: ArrayLike, reconstructions: ArrayLike, *, ax: Axes | None = None, **options: Any
     ) -> Self:
-        """Draw patches and their reconstructions, parameters as above and as in `plot_reconstructions`."""
+        """Draw patches and their reconstructions; the parameters are those of `plot_reconstructions`."""
         return cls(patches, reconstructions).plot(ax, **options)
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Self:
-        """Draw, in `ax` or a new figure, with the options of `plot_reconstructions`; returns itself."""
+        """Draw in `ax` or in a new figure, with the options of `plot_reconstructions`, and return the display."""
         self.image_ = plot_reconstructions(self.patches, self.reconstructions, ax=ax, **options)
         self.ax_, self.figure_ = self.image_.axes, self.image_.axes.figure
         return self
 
 
 def as_images(rows: ArrayLike, image_shape: tuple[int, ...] | None) -> NDArray[Any]:
-    """Give rows the shape of images; without one they stay as they are.
+    """Reshape rows to images; without `image_shape` return them unchanged.
 
     Raises
     ------
     ValueError
-        If it does not fit.
+        If `image_shape` does not fit the rows.
     """
     array = np.asarray(rows)
     if image_shape is None:

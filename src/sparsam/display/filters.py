@@ -1,4 +1,4 @@
-"""Mosaics drawn: filters, and reconstructions below their originals."""
+"""Draw mosaics of filters, and of reconstructions below their originals."""
 
 from __future__ import annotations
 
@@ -83,53 +83,51 @@ def plot_filters(
     Parameters
     ----------
     A : array-like of shape (n_filters, n_features), (n_filters, h, w) or (n_filters, h, w, 3)
-        The filters, one a row: `components_` of an autoencoder; or gray patches, square or not; or patches
-        of red, green and blue.
+        The filters, one per row: `components_` of an autoencoder; or gray patches, square or not; or RGB patches.
     normalize_each : bool, default=True
-        Scale each filter by itself: its mean becomes mid-gray, its largest deviation black or white. Wins
-        over `normalize_all`.
+        Scale each filter separately: its mean becomes mid-gray, its largest deviation black or white. Takes
+        precedence over `normalize_all`.
     normalize_all : bool, default=True
-        Without `normalize_each` scale all filters together, so that their strengths can be compared. With
-        neither, values are taken as they are and clipped to [0, 1].
+        Without `normalize_each`, scale all filters together, so that their strengths can be compared. With
+        neither, the values are clipped to [0, 1].
     n_columns : int, optional
-        Filters in a row. Default: what makes the mosaic nearest to a square.
+        Filters in a row. Default: the number that makes the mosaic closest to a square.
     image_width : int, optional
-        Width of a patch in pixels for `A` of two dimensions. Default: the square root of n_features, rounded
-        up. If it does not divide n_features, the last line is filled up in the color of the border.
+        Width of a patch in pixels, for a two-dimensional `A`. Default: the square root of n_features, rounded
+        up. If it does not divide n_features, the last line is padded in the color of the border.
     cmap : str or matplotlib.colors.Colormap, default="gray"
         Color map of gray filters.
     border_color : color, default="blue"
         Any Matplotlib color, for borders and empty cells.
     border_width : int, default=1
-        Pixels between and around the tiles.
+        Border between and around the tiles, in pixels.
     ax : matplotlib.axes.Axes, optional
-        Where to draw. Default: a new pyplot figure just as large as the mosaic, each of whose pixels becomes
-        a square of equal size.
+        Axes to draw in. Default: a new pyplot figure of the mosaic's size, enlarged by an integer factor.
     show : bool, default=False
         Whether to open a window at once.
     library : {"matplotlib", "PIL"}, default="matplotlib"
-        What draws. The colors are the same; Pillow's picture has one pixel for each of the mosaic.
+        The library that draws. The colors are the same; Pillow's picture is not enlarged.
     save : str or path-like, optional
-        File to write, in the format of its suffix (".png", ".pdf", ...), with no margin around the mosaic.
-        An existing file is replaced in one step, or, on an error, kept. If `ax` is given, its whole figure
+        File to write, in the format of its suffix (".png", ".pdf", ...), without a margin around the mosaic.
+        An existing file is replaced in one step; if an error occurs it is kept. If `ax` is given, its whole figure
         is saved.
 
     Returns
     -------
     image : matplotlib.image.AxesImage or PIL.Image.Image
-        What was drawn. The figure is ``image.figure``.
+        The drawn image. The figure is ``image.figure``.
 
     Raises
     ------
     ValueError
         If `A` is empty, not numeric, not finite or has another number of dimensions; a number is out of
-        range; the color, color map, library or suffix is unknown; or `ax` is given although Pillow draws.
+        range; the color, color map, library or suffix is unknown; or `ax` is given with Pillow.
     TypeError
-        If `ax` is no Axes.
+        If `ax` is not an Axes.
 
     See Also
     --------
-    filter_mosaic : The pixels as an array, and all about normalization and layout.
+    filter_mosaic : The pixels as an array, with the details of normalization and layout.
 
     Notes
     -----
@@ -202,19 +200,18 @@ def plot_reconstructions(
     patches : array-like of shape (n_samples, n_features), (n_samples, h, w) or (n_samples, h, w, 3)
         The originals, as in `plot_filters`.
     reconstructions : array-like of the same shape
-        The reconstruction of each, ``autoencoder.predict(patches)``.
+        Their reconstructions, ``autoencoder.predict(patches)``.
     n_patches : int or None, default=10
-        How many to show, from the first (fewer if there are fewer; None: all).
+        Number of patches to show, from the first on; None for all.
     normalize_all : bool, default=True
-        Scale all that is shown, originals and reconstructions, by one mean and one largest deviation. With
-        False the values are taken as they are and clipped to [0, 1]. To scale each patch by itself would
-        hide that a reconstruction is too faint, so there is no such choice here.
+        Scale all originals and reconstructions shown by one mean and one largest deviation. If False, the values
+        are clipped to [0, 1]. Patches cannot be scaled separately: that would hide a faint reconstruction.
     n_columns : int, optional
-        Patches in a row. Default: at most 10. What does not fit goes on in further pairs of rows.
+        Patches in a row. Default: at most 10. Further patches follow in further pairs of rows.
     image_width, cmap, border_color, border_width
         As in `plot_filters`.
     ax : matplotlib.axes.Axes, optional
-        Where to draw. Default: a new pyplot figure.
+        Axes to draw in. Default: a new pyplot figure.
     show : bool, default=False
         Whether to open a window at once.
     save : str or path-like, optional
@@ -223,14 +220,14 @@ def plot_reconstructions(
     Returns
     -------
     image : matplotlib.image.AxesImage
-        What was drawn. The figure is ``image.figure``.
+        The drawn image. The figure is ``image.figure``.
 
     Raises
     ------
     ValueError
-        If the shapes differ, or for what `plot_filters` raises it.
+        If the shapes differ, and as in `plot_filters`.
     TypeError
-        If `ax` is no Axes.
+        If `ax` is not an Axes.
 
     Notes
     -----
@@ -265,7 +262,7 @@ def plot_reconstructions(
         from matplotlib import rcParams
         from matplotlib.font_manager import FontProperties
 
-        # The longer label has 16 letters of about half an em, the font's size in points of 1/72 inch.
+        # The longer label has 16 letters of about half an em; an em is the font's size, in points of 1/72 inch.
         em = FontProperties(size=rcParams["ytick.labelsize"]).get_size_in_points() / 72
         return mosaic_axes(height, width, left_inches=9.5 * em)
 
@@ -280,7 +277,7 @@ def plot_reconstructions(
 
 
 def _draw(ax: Axes, mosaic: NDArray[np.uint8]) -> AxesImage:
-    """Draw pixels as they are: crisp, square, the first line on top, whatever the user's settings."""
+    """Draw pixels crisp and square, the first line on top, regardless of the user's settings."""
     image = ax.imshow(mosaic, interpolation="nearest", origin="upper", aspect="equal")
     ax.set_xticks([])
     ax.spines[:].set_visible(False)

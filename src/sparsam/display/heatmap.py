@@ -1,4 +1,4 @@
-"""Square matrices of numbers, drawn as annotated heat maps."""
+"""Draw square matrices of numbers as annotated heat maps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_heatmap"]
 
 SMALLEST_FONT, LARGEST_FONT = 4.5, 8.0  # points
-CELL_IN_FONTS = 3.6  # width of a cell about a number with its sign, with room for a layout that is still to be made
+CELL_IN_FONTS = 3.6  # cell width over font size: a number with its sign, and room for a layout made later
 
 
 def draw_heatmap(
@@ -28,9 +28,9 @@ def draw_heatmap(
     ticks: Sequence[float],
     zeros: bool = True,
 ) -> None:
-    """Draw the matrix with its numbers or, where they have no room, with a color bar at the right side of the axes.
+    """Draw the matrix with its numbers; if they do not fit, with a color bar to the right of the axes.
 
-    Numbers that are rounded to 0 are left out where `zeros` is false.
+    If `zeros` is false, numbers that round to 0 are not written.
     """
     n = len(matrix)
     image = axes.imshow(matrix, vmin=limits[0], vmax=limits[1], cmap=cmap)
@@ -50,7 +50,7 @@ def draw_heatmap(
     else:
         axes.figure.colorbar(image, cax=axes.inset_axes((1.03, 0.0, 0.05, 1.0)), ticks=list(ticks))
     short = max(map(len, names)) <= 2
-    turned: dict[str, Any] = {} if short else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    axes.set_xticks(range(n), names, fontsize="small", **turned)
+    rotation: dict[str, Any] = {} if short else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(n), names, fontsize="small", **rotation)
     axes.set_yticks(range(n), names, fontsize="small")
     axes.tick_params(length=0)

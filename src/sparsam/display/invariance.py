@@ -1,4 +1,4 @@
-"""Tangent vectors beside their images, and how far outputs move when images really are transformed."""
+"""Plot tangent vectors beside their images, and the change of outputs under real transformations of the images."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def plot_tangents(
     show: bool = False,
     save: str | os.PathLike[str] | None = None,
 ) -> Figure:
-    """Draw images, a row each, and beside each its tangent vectors: blue where it would darken, red where brighten.
+    """Draw images, one per row, each beside its tangent vectors: blue pixels darken along the tangent, red brighten.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        An image a row; of more than 8 the first 8 are drawn.
+        One image per row; only the first 8 are drawn.
     tangents : array-like of shape (n_samples, n_tangents, n_features)
-        Of `sparsam.images.image_tangents`, or `sparsam.encoder_tangents`.
+        As `sparsam.images.image_tangents` or `sparsam.encoder_tangents` returns them.
     image_shape : (height, width) or (height, width, 3)
-        Of a color image the tangent is drawn as the mean over the channels.
+        Shape of an image. Tangents of color images are drawn as the mean over the channels.
     names : sequence of str, optional
-        Of the tangents, for the heads of their columns. Default: "tangent 1", "tangent 2", ...
+        Names of the tangents, for the column heads. Default: "tangent 1", "tangent 2", ...
     show : bool, default=False
         Whether to open a window at once.
     save : str or path-like, optional
@@ -96,10 +96,10 @@ def plot_tangents(
         subplot_kw={"xticks": [], "yticks": []},
     )
     try:
-        largest = np.abs(tau).max(axis=(0, 2))  # a column's tangents can be compared
-        for of_image, image, vectors in zip(axes, rows, tau, strict=True):
-            of_image[0].imshow(image.reshape(image_shape), cmap="gray")
-            for ax, vector, top in zip(of_image[1:], vectors, largest, strict=True):
+        largest = np.abs(tau).max(axis=(0, 2))  # one scale per column, so that its tangents can be compared
+        for row_axes, image, vectors in zip(axes, rows, tau, strict=True):
+            row_axes[0].imshow(image.reshape(image_shape), cmap="gray")
+            for ax, vector, top in zip(row_axes[1:], vectors, largest, strict=True):
                 picture = vector.reshape(image_shape)
                 picture = picture.mean(axis=2) if picture.ndim == 3 else picture
                 ax.imshow(picture, cmap=SIGNED, vmin=-(top or 1.0), vmax=top or 1.0)
@@ -124,18 +124,18 @@ def plot_invariance(
     show: bool = False,
     save: str | os.PathLike[str] | None = None,
 ) -> Figure:
-    """Plot how far outputs move against the amount of each transform, a curve an estimator.
+    """Plot the change of the outputs against the amount of each transform, one curve per estimator.
 
     Parameters
     ----------
     report : pandas.DataFrame
-        Of `sparsam.invariance_report`.
+        As `sparsam.invariance_report` returns it.
     quantity : {"change", "same", "score"}, default="change"
         The column to plot.
     transform : str, optional
-        The only one to plot. Default: all, each in axes of its own.
+        The transform to plot. Default: all, each in its own axes.
     ax : matplotlib.axes.Axes, optional
-        Where to draw one transform: `transform`, or the only one of the report. Default: a new pyplot figure.
+        Axes for a single transform: `transform`, or the only one of the report. Default: a new pyplot figure.
     show : bool, default=False
         Whether to open a window at once.
     save : str or path-like, optional
@@ -150,7 +150,7 @@ def plot_invariance(
     ValueError
         If the report has no such column or transform, or `ax` is given for several transforms.
     TypeError
-        If `ax` is no Axes.
+        If `ax` is not an Axes.
     """
     import matplotlib.pyplot as plt
 
@@ -164,7 +164,7 @@ def plot_invariance(
             raise ValueError(f"transform must be one of the report's, {', '.join(transforms)}; got {transform!r}")
         transforms = [transform]
     if ax is not None and len(transforms) > 1:
-        raise ValueError(f"ax has room for one transform: choose transform= one of {', '.join(transforms)}")
+        raise ValueError(f"ax can show one transform only: set transform to one of {', '.join(transforms)}")
     if ax is not None or len(transforms) == 1:
         with given_or_new(ax, lambda: plt.figure(figsize=(3.4, 2.8), layout="constrained").add_subplot()) as only:
             _plot_transform(only, report, transforms[0], quantity)
@@ -202,9 +202,9 @@ def plot_invariance(
 
 def _plot_transform(ax: Axes, report: pd.DataFrame, transform: str, quantity: str) -> None:
     rows = report[report["transform"] == transform]
-    for k, (name, of_estimator) in enumerate(rows.groupby("estimator", sort=False)):
+    for k, (name, group) in enumerate(rows.groupby("estimator", sort=False)):
         color, marker = COLORS[k % len(COLORS)], MARKERS[k % len(MARKERS)]
-        x, y = of_estimator["amount"], of_estimator[quantity]
+        x, y = group["amount"], group[quantity]
         ax.plot(x, y, color=color, marker=marker, markersize=3.5, linewidth=1.2, label=str(name))
     ax.set_title(transform.replace("_", " "), fontsize="medium")
     ax.set_xlabel(UNITS.get(transform, "amount"))

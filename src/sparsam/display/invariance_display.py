@@ -1,4 +1,4 @@
-"""Display of how far outputs move when images really are transformed."""
+"""Display of the change of outputs under real transformations of the images."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ __all__ = ["InvarianceDisplay"]
 
 
 class InvarianceDisplay:
-    """How far outputs move against the amount of each transform, a curve an estimator.
+    """Change of the outputs against the amount of each transform, one curve per estimator.
 
     Make it with `from_estimator` or `from_report`.
 
     Parameters
     ----------
     report : pandas.DataFrame
-        Of `sparsam.invariance_report`.
+        As `sparsam.invariance_report` returns it.
 
     Attributes
     ----------
     report : pandas.DataFrame
     ax_ : matplotlib.axes.Axes, or array of them
-        In which it is drawn, one a transform.
+        The axes drawn in, one per transform.
     figure_ : matplotlib.figure.Figure
 
     See Also
     --------
-    plot_invariance : The drawing, as a function.
+    plot_invariance : The same drawing, as a function.
     sparsam.invariance_report : The numbers, as a table.
 
     Examples
@@ -72,23 +72,23 @@ class InvarianceDisplay:
         quantity: str = "change",
         ax: Axes | None = None,
     ) -> Self:
-        """Transform images, and draw how far the outputs of estimators move.
+        """Transform images, and draw the change of the outputs of estimators.
 
         Parameters
         ----------
         estimator : fitted estimator, or dict of name to fitted estimator
-            With ``predict``, and if it is a classifier with ``predict_proba``. Several are compared.
+            It must have ``predict``, a classifier also ``predict_proba``. A dict compares several.
         X : array-like of shape (n_samples, n_features)
-            An image a row; better ones that the estimators were not trained on.
+            One image per row; preferably images that the estimators were not trained on.
         y : array-like, optional
             The targets, for ``quantity="score"``.
         image_shape : (height, width) or (height, width, 3)
         transforms : sequence of names, or dict of name to amounts, optional
             As in `sparsam.invariance_report`. Default: all.
         quantity : {"change", "same", "score"}, default "change"
-            What to plot.
+            The quantity to plot.
         ax : matplotlib.axes.Axes, optional
-            Where to draw, if there is one transform. Default: a new pyplot figure.
+            Axes to draw in, for a single transform. Default: a new pyplot figure.
 
         Returns
         -------
@@ -97,7 +97,7 @@ class InvarianceDisplay:
         Raises
         ------
         TypeError
-            If an estimator predicts nothing.
+            If an estimator has no ``predict``.
         sklearn.exceptions.NotFittedError
             If one is not fitted.
         ValueError
@@ -116,11 +116,11 @@ class InvarianceDisplay:
     def from_report(
         cls, report: pd.DataFrame, *, quantity: str = "change", transform: str | None = None, ax: Axes | None = None
     ) -> Self:
-        """Draw a report, parameters as above and as in `plot_invariance`."""
+        """Draw a report; the parameters are those of `plot_invariance`."""
         return cls(report).plot(ax, quantity=quantity, transform=transform)
 
     def plot(self, ax: Axes | None = None, *, quantity: str = "change", transform: str | None = None) -> Self:
-        """Draw all transforms in a new figure, or `transform` (or the only one) in `ax`; returns itself."""
+        """Draw all transforms in a new figure, or `transform` (or the only one) in `ax`; return the display."""
         figure = plot_invariance(self.report, quantity=quantity, transform=transform, ax=ax)
         drawn = [ax] if ax is not None else [axes for axes in figure.axes if axes.lines]
         self.ax_ = drawn[0] if len(drawn) == 1 else np.array(drawn, dtype=object)

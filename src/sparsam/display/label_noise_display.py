@@ -1,4 +1,4 @@
-"""Display of how labels come to be wrong."""
+"""Display of label noise: the transition matrix and the likelihood of epsilon."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["LabelNoiseDisplay"]
 
 
 class LabelNoiseDisplay:
-    """The transition matrix of labels, and where epsilon was estimated the likelihood at each that was tried.
+    """The transition matrix of the labels, and the likelihood profile of epsilon if it was estimated.
 
     Make it with `from_estimator` or `from_matrix`.
 
@@ -37,12 +37,12 @@ class LabelNoiseDisplay:
     classes : list or None
     likelihood_profile : LikelihoodProfile or None
     ax_ : matplotlib.axes.Axes, or array of two
-        In which it is drawn: the matrix, then the profile.
+        The axes drawn in: the matrix, then the profile.
     figure_ : matplotlib.figure.Figure
 
     See Also
     --------
-    plot_transition_matrix, plot_likelihood_profile : The drawings, as functions.
+    plot_transition_matrix, plot_likelihood_profile : The same drawings, as functions.
 
     Examples
     --------
@@ -71,15 +71,15 @@ class LabelNoiseDisplay:
     def from_estimator(
         cls, estimator: Any, *, kind: Literal["matrix", "profile"] | None = None, ax: Axes | None = None
     ) -> Self:
-        """Draw ``transition_matrix_`` of a fitted classifier and, if there is one, its ``likelihood_profile_``.
+        """Draw ``transition_matrix_`` of a fitted classifier, and its ``likelihood_profile_`` if it has one.
 
         Parameters
         ----------
         estimator : fitted `NoisyLabelClassifier`, pipeline or search
         kind : {"matrix", "profile"}, optional
-            Draw this one alone. Default: in a new figure both, in `ax` the matrix.
+            Draw only this. Default: both in a new figure, the matrix in `ax`.
         ax : matplotlib.axes.Axes, optional
-            Where to draw. Default: a new pyplot figure.
+            Axes to draw in. Default: a new pyplot figure.
 
         Returns
         -------
@@ -92,7 +92,7 @@ class LabelNoiseDisplay:
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         ValueError
-            If `kind` is unknown, or a profile is asked for and epsilon was not estimated.
+            If `kind` is unknown, or is "profile" and epsilon was not estimated.
         """
         needs, drawn = ("transition_matrix_",), "the label noise of a NoisyLabelClassifier"
         network = drawable_network(estimator, cls.__name__, needs, drawn)
@@ -111,15 +111,15 @@ class LabelNoiseDisplay:
         kind: Literal["matrix", "profile"] | None = None,
         ax: Axes | None = None,
     ) -> Self:
-        """Draw a transition matrix and, if there is one, a profile; parameters as above."""
+        """Draw a transition matrix, and a profile if given; the parameters are as above."""
         return cls(transition_matrix, classes, likelihood_profile).plot(ax, kind=kind)
 
     def plot(self, ax: Axes | None = None, *, kind: Literal["matrix", "profile"] | None = None) -> Self:
-        """Draw, in `ax` or a new figure, as in `from_estimator`; returns itself."""
+        """Draw in `ax` or in a new figure, as in `from_estimator`, and return the display."""
         if kind not in (None, "matrix", "profile"):
             raise ValueError(f'kind must be "matrix" or "profile", got {kind!r}')
         if kind == "profile" and self.likelihood_profile is None:
-            raise ValueError("there is no likelihood profile: it comes with epsilon='estimate' and 'estimate_matrix'")
+            raise ValueError("there is no likelihood profile: fit with epsilon='estimate' or 'estimate_matrix'")
         if kind is None and ax is None and self.likelihood_profile is not None:
             return self._plot_both()
         if kind == "profile":

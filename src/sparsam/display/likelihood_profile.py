@@ -1,4 +1,4 @@
-"""The likelihood of noisy labels against the probability that they are wrong."""
+"""Plot the likelihood of noisy labels against the probability that they are wrong."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def plot_likelihood_profile(
     show: bool = False,
     save: str | os.PathLike[str] | None = None,
 ) -> Axes:
-    """Plot the likelihood of labels held out at each probability that they are wrong.
+    """Plot the likelihood of held-out labels at each probability that a label is wrong.
 
-    Of the labels of which the network is the surest, with the probabilities of the true ones as networks say them that
-    do not know these labels.
+    The labels are those of which the network is most certain. The probabilities of the true labels are predicted by
+    networks that were not trained on these labels.
 
     Parameters
     ----------
     profile : LikelihoodProfile
         ``likelihood_profile_`` of a `NoisyLabelClassifier` that estimated epsilon, or the matrix.
     ax : matplotlib.axes.Axes, optional
-        Where to draw. Default: a new pyplot figure.
+        Axes to draw in. Default: a new pyplot figure.
     show : bool, default=False
         Whether to open a window at once.
     save : str or path-like, optional
@@ -69,6 +69,6 @@ def plot_likelihood_profile(
         axes.set_ylabel("mean log-likelihood / nats")
         axes.grid(color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.legend(fontsize="small", framealpha=1.0, edgecolor="none")  # its lines must not cross the words
+        axes.legend(fontsize="small", framealpha=1.0, edgecolor="none")  # opaque, so that no line crosses the words
         finish_figure(axes, save=save, show=show)
     return axes

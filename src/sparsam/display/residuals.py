@@ -1,4 +1,4 @@
-"""Residuals of several outputs: how they scatter, and how they go together."""
+"""Plot residuals of several outputs: scatter plots of each pair, and the correlation matrix."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["correlations", "covariance_ellipse", "plot_residuals"]
 
-MOST_OUTPUTS = 7  # of which every pair is drawn
-MOST_POINTS = 2000  # in a pair's axes; more hide each other
+MOST_OUTPUTS = 7  # with more, the pairs are not drawn
+MOST_POINTS = 2000  # in the axes of a pair; more would hide each other
 POINTS, ELLIPSES = "#0072B2", "#D55E00"
-SHARES = (0.5, 0.95)  # of the distribution, inside the ellipses
+SHARES = (0.5, 0.95)  # of the distribution inside each ellipse
 ELLIPSES_SHOWN = "with 50 % and 95 % ellipses"
 
 
@@ -42,17 +42,17 @@ def plot_residuals(
     Parameters
     ----------
     residuals : array-like of shape (n_samples, n_outputs)
-        Targets minus predictions; NaN where a target is missing. Of more than 2000 samples every so many is drawn.
+        Targets minus predictions; NaN where a target is missing. At most 2000 samples are drawn, evenly chosen.
     covariance : array-like of shape (n_outputs, n_outputs)
         ``covariance_`` of the model.
     names : sequence of str, optional
-        Of the outputs, best with their units: "torque / N m". The correlations, which have none, are named without
-        what follows the slash. Default: "output 0", "output 1", ...
+        Names of the outputs, preferably with units: "torque / N m". Correlations have no units, so their labels drop
+        the part after the slash. Default: "output 0", "output 1", ...
     outputs : int or pair of ints, optional
-        A single picture in place of the whole: the histogram of one output, or the scatter of a pair. Default: all.
+        Draw a single picture: the histogram of one output, or the scatter plot of a pair. Default: all.
     ax : matplotlib.axes.Axes, optional
-        Where to draw a single picture: that of `outputs`, or without it the correlation matrix (of one output its
-        histogram). Default: a new pyplot figure.
+        Axes for a single picture: that of `outputs`, or without `outputs` the correlation matrix (the histogram if
+        there is one output). Default: a new pyplot figure.
     show : bool, default=False
         Whether to open a window at once.
     save : str or path-like, optional
@@ -67,12 +67,12 @@ def plot_residuals(
     ValueError
         If the shapes do not fit, there are no such outputs, or the suffix of `save` is unknown.
     TypeError
-        If `ax` is no Axes.
+        If `ax` is not an Axes.
 
     Notes
     -----
-    Inside the ellipses lie 50 % and 95 % of a normal distribution: r' C^-1 r = -2 ln(1 - share) for two outputs. Of
-    more than 7 outputs the correlation matrix alone is drawn; of one, a histogram with the normal density.
+    The ellipses contain 50 % and 95 % of a normal distribution: r' C^-1 r = -2 ln(1 - share) for two outputs. With
+    more than 7 outputs only the correlation matrix is drawn; with one, a histogram and the normal density.
 
     Examples
     --------
@@ -90,34 +90,34 @@ def plot_residuals(
     r = r.reshape(len(r), -1)
     n_outputs = r.shape[1]
     if C.shape != (n_outputs, n_outputs):
-        raise ValueError(f"residuals of {n_outputs} outputs need a covariance of that many rows, got shape {C.shape}")
+        raise ValueError(f"covariance must have the shape {(n_outputs, n_outputs)} of the residuals, got {C.shape}")
     names = [f"output {k}" for k in range(n_outputs)] if names is None else list(names)
     if len(names) != n_outputs:
-        raise ValueError(f"names must be {n_outputs}, one an output, got {len(names)}")
+        raise ValueError(f"names must hold {n_outputs} names, one per output, got {len(names)}")
     r = r[:: -(-len(r) // MOST_POINTS)]
 
     if ax is not None or outputs is not None or n_outputs == 1 or n_outputs > MOST_OUTPUTS:
-        chosen = _chosen(outputs, n_outputs)
+        chosen = _chosen_outputs(outputs, n_outputs)
         size = {0: (6.5, 5.6) if n_outputs > MOST_OUTPUTS else (3.4, 3.0), 1: (3.4, 2.6), 2: (3.4, 3.0)}[len(chosen)]
         with given_or_new(ax, lambda: plt.figure(figsize=size, layout="constrained").add_subplot()) as axes:
             if not chosen:
-                _correlations(axes, C, names)
+                _plot_correlations(axes, C, names)
             elif len(chosen) == 1:
-                _histogram(axes, r[:, chosen[0]], float(C[chosen[0], chosen[0]]), names[chosen[0]])
+                _plot_histogram(axes, r[:, chosen[0]], float(C[chosen[0], chosen[0]]), names[chosen[0]])
             else:
-                _pair(axes, r[:, chosen], C[np.ix_(chosen, chosen)])
+                _plot_pair(axes, r[:, chosen], C[np.ix_(chosen, chosen)])
                 axes.set_title(ELLIPSES_SHOWN, fontsize="medium")
                 axes.set_xlabel(f"residual of {names[chosen[0]]}")
                 axes.set_ylabel(f"residual of {names[chosen[1]]}")
             finish_figure(axes, save=save, show=show)
         return axes.figure.figure
-    figure = _all(r, C, names)
+    figure = _plot_all(r, C, names)
     finish_figure(figure.axes[0], save=save, show=show)
     return figure
 
 
 def covariance_ellipse(C: NDArray[np.float64], share: float, n_points: int = 181) -> NDArray[np.float64]:
-    """Points of the ellipse around 0 inside which a share of a normal distribution lies, (2, n_points).
+    """Compute points, (2, n_points), of the ellipse around 0 that contains a share of a normal distribution.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def covariance_ellipse(C: NDArray[np.float64], share: float, n_points: int = 181
     >>> np.linalg.norm(circle, axis=0).round(3)[[0, 50]].tolist()  # the root of chi-squared's quantile
     [2.448, 2.448]
     """
-    # The circle |u|^2 = -2 ln(1 - share) goes to the ellipse r = L u with C = L L'.
+    # r = L u, with C = L L', maps the circle |u|^2 = -2 ln(1 - share) to the ellipse.
     values, vectors = np.linalg.eigh(np.nan_to_num(C))
     root = vectors * np.sqrt(np.maximum(values, 0))
     angle = np.linspace(0, 2 * np.pi, n_points)
@@ -133,24 +133,24 @@ def covariance_ellipse(C: NDArray[np.float64], share: float, n_points: int = 181
 
 
 def correlations(C: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Make a correlation matrix of a covariance; 0 where one is not known, or an output has no noise."""
+    """Convert a covariance to a correlation matrix; 0 where it is unknown or an output has no noise."""
     deviations = np.sqrt(np.diag(C))
     scaled = C / np.outer(*(np.where(deviations > 0, deviations, 1),) * 2)
     return np.where(np.eye(len(C)) > 0, 1.0, np.nan_to_num(scaled))
 
 
-def _chosen(outputs: int | tuple[int, int] | None, n_outputs: int) -> list[int]:
-    """Give the outputs of a single picture; none is the correlation matrix."""
+def _chosen_outputs(outputs: int | tuple[int, int] | None, n_outputs: int) -> list[int]:
+    """Return the outputs of a single picture; an empty list means the correlation matrix."""
     if outputs is None:
         return [0] if n_outputs == 1 else []
     chosen = [outputs] if isinstance(outputs, Integral) else list(outputs)  # type: ignore[arg-type]
     if not (len(chosen) in (1, 2) and len(set(chosen)) == len(chosen) and set(chosen) <= set(range(n_outputs))):
-        raise ValueError(f"outputs must be one or two of 0 to {n_outputs - 1}, got {outputs!r}")
+        raise ValueError(f"outputs must be one or two different numbers from 0 to {n_outputs - 1}, got {outputs!r}")
     return [int(k) for k in chosen]
 
 
-def _all(r: NDArray[np.float64], C: NDArray[np.float64], names: list[str]) -> Figure:
-    """Every pair, and beside them the correlations."""
+def _plot_all(r: NDArray[np.float64], C: NDArray[np.float64], names: list[str]) -> Figure:
+    """Plot every pair, and beside them the correlations."""
     import matplotlib.pyplot as plt
 
     n = len(C) - 1
@@ -164,7 +164,7 @@ def _all(r: NDArray[np.float64], C: NDArray[np.float64], names: list[str]) -> Fi
             if column > row:
                 axes.remove()
                 continue
-            _pair(axes, r[:, [column, row + 1]], C[np.ix_([column, row + 1], [column, row + 1])])
+            _plot_pair(axes, r[:, [column, row + 1]], C[np.ix_([column, row + 1], [column, row + 1])])
             axes.tick_params(labelsize="x-small")
             axes.locator_params(nbins=3)
             if row == n - 1:
@@ -172,11 +172,11 @@ def _all(r: NDArray[np.float64], C: NDArray[np.float64], names: list[str]) -> Fi
             if column == 0:
                 axes.set_ylabel(names[row + 1])
     pairs.suptitle(f"residuals, {ELLIPSES_SHOWN}", fontsize="medium")
-    _correlations(matrix.subplots(), C, names)
+    _plot_correlations(matrix.subplots(), C, names)
     return figure
 
 
-def _pair(axes: Axes, r: NDArray[np.float64], C: NDArray[np.float64]) -> None:
+def _plot_pair(axes: Axes, r: NDArray[np.float64], C: NDArray[np.float64]) -> None:
     size = float(np.clip(600 / max(len(r), 1), 1.0, 12.0))
     axes.scatter(r[:, 0], r[:, 1], s=size, color=POINTS, alpha=0.5, linewidths=0, rasterized=True)
     for share in SHARES:
@@ -184,20 +184,20 @@ def _pair(axes: Axes, r: NDArray[np.float64], C: NDArray[np.float64]) -> None:
         axes.plot(x, y, color=ELLIPSES, linewidth=1.2)
     axes.axhline(0, color="0.85", linewidth=0.6, zorder=0)
     axes.axvline(0, color="0.85", linewidth=0.6, zorder=0)
-    # A few residuals far out would make all others a dot.
+    # Limits from the data would let a few outliers shrink all other points to a dot.
     for set_limits, k in ((axes.set_xlim, 0), (axes.set_ylim, 1)):
         limit = 4 * np.sqrt(C[k, k])
         set_limits(-limit, limit)
     axes.locator_params(nbins=5)
 
 
-def _correlations(axes: Axes, C: NDArray[np.float64], names: list[str]) -> None:
-    plain = [name.split(" / ")[0] for name in names]
-    draw_heatmap(axes, correlations(C), plain, cmap=SIGNED, limits=(-1.0, 1.0), ticks=(-1, -0.5, 0, 0.5, 1))
+def _plot_correlations(axes: Axes, C: NDArray[np.float64], names: list[str]) -> None:
+    unitless = [name.split(" / ")[0] for name in names]
+    draw_heatmap(axes, correlations(C), unitless, cmap=SIGNED, limits=(-1.0, 1.0), ticks=(-1, -0.5, 0, 0.5, 1))
     axes.set_title("correlation of the noise", fontsize="medium")
 
 
-def _histogram(axes: Axes, r: NDArray[np.float64], variance: float, name: str) -> None:
+def _plot_histogram(axes: Axes, r: NDArray[np.float64], variance: float, name: str) -> None:
     r = r[np.isfinite(r)]
     axes.hist(r, bins="auto", density=True, color=POINTS, alpha=0.5)
     deviation = np.sqrt(variance)

@@ -1,4 +1,4 @@
-"""The filters of a parameter study, laid out on its grid."""
+"""Plot the filters of a parameter study on its grid."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ NUMBERS = ("quality", "held_out_error")
 
 METRIC_LABELS = {
     "quality": "share of filters like an oriented Gabor function ($R^2$ > 0.7)",
-    "held_out_error": "mean error $E_n$ on rows held out",
-    "held_out_score": "score on rows held out",
-    "held_out_log_likelihood": "log-likelihood of rows held out, nats a sample",
+    "held_out_error": "mean error $E_n$ on held-out rows",
+    "held_out_score": "score on held-out rows",
+    "held_out_log_likelihood": "log-likelihood of held-out rows, nats per sample",
     "J": "objective at the end",
-    "explained_variance_ratio": "share of the variance that reconstructions explain",
+    "explained_variance_ratio": "share of the variance explained by the reconstructions",
     "dead": "share of units that hardly vary",
     "saturated": "share of units at the ends of their range",
     "rho_hat_mean": "mean activation",
@@ -53,26 +53,26 @@ def plot_study(
 ) -> Figure:
     """Plot the filters of every setting of a study: small mosaics on the grid, with a number or two below each.
 
-    Two axes of the grid are rows and columns; the others say which panel. Where there are several seeds, the filters
-    are of the first and the numbers are means over all.
+    Two axes of the grid are the rows and columns of a panel; the other axes select the panel. With several seeds, the
+    filters are those of the first, and the numbers are means over all.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        A row a setting, as `sparsam.parameter_study` returns it: columns of the axes, of the numbers, and ``seed``.
-    filters : sequence of array-like of shape (n_filters, n_features), or None where there are none
-        Of each row of the table.
+        One row per setting, as `sparsam.parameter_study` returns it: the axes, the numbers, and ``seed``.
+    filters : sequence of array-like of shape (n_filters, n_features), or None
+        The filters of each row of the table; None if it has none.
     axes : dict of str to sequence
         The columns that are axes, and their values in order.
     rows, columns : str, optional
-        Which of the axes these are. Default: of those with more than one value the longest is the columns, the next
-        the rows; a single one fills lines.
+        The axes to use as rows and columns. Default: the longest axis is the columns, the next the rows; a single
+        axis with more than one value is wrapped into lines.
     numbers : sequence of str, default ("quality", "held_out_error")
-        Columns of the table to write below each mosaic; what is nowhere known is left out.
+        Columns of the table to write below each mosaic; columns without any value are omitted.
     normalize_each : bool, default True
-        Whether to scale each filter by itself, as in `plot_filters`.
+        Whether to scale each filter separately, as in `plot_filters`.
     image_width : int, optional
-        Of a filter in pixels. Default: the square root of n_features.
+        Width of a filter in pixels. Default: the square root of n_features.
     show : bool, default False
         Whether to open a window at once.
     save : str or path-like, optional
@@ -81,12 +81,13 @@ def plot_study(
     Returns
     -------
     figure : matplotlib.figure.Figure
-        As wide as a journal's page at most, unless there are too many mosaics for it.
+        At most as wide as a journal's page, unless there are too many mosaics for that.
 
     Raises
     ------
     ValueError
-        If an axis is no column of the table, rows or columns no axis, lengths differ, or there are no filters at all.
+        If an axis is not a column of the table, `rows` or `columns` is not an axis, lengths differ, or there are no
+        filters at all.
 
     Examples
     --------
@@ -110,7 +111,9 @@ def plot_study(
     legend = _legend(shown, table)
     n_lines = len(_caption_lines(table, shown))
     layout, panels = _arrange(axes, outer, row_axis, column_axis, n_lines, 0.0)
-    footer = (len(legend_lines(legend, layout.width)) + 1) * LEGEND_LINE  # a line more, should the page get narrower
+    footer = (
+        len(legend_lines(legend, layout.width)) + 1
+    ) * LEGEND_LINE  # one more line, in case the page gets narrower
     layout, panels = _arrange(axes, outer, row_axis, column_axis, n_lines, footer)
     figure = plt.figure(figsize=(layout.width, layout.height))
     page = Page(figure, layout)
@@ -118,8 +121,8 @@ def plot_study(
         for panel, where in panels:
             for i, row in enumerate(row_values):
                 for j, column in enumerate(column_values):
-                    cell = panel | _named(row_axis, row) | _named(column_axis, column)
-                    chosen = [position for position in range(len(table)) if _is(table, position, cell)]
+                    cell = panel | _axis_value(row_axis, row) | _axis_value(column_axis, column)
+                    chosen = [position for position in range(len(table)) if _matches(table, position, cell)]
                     page.cell(where, i, j, [filters[k] for k in chosen], normalize_each, image_width)
                     page.captions(where, i, j, _caption_lines(table.iloc[chosen], shown))
             page.labels(where, panel if len(outer) != 2 else {}, (row_axis, row_values), (column_axis, column_values))
@@ -142,16 +145,16 @@ def _check(
 ) -> None:
     for name, values in axes.items():
         if name not in table:
-            raise ValueError(f"the axis {name} is no column of the table; it has {', '.join(map(str, table))}")
+            raise ValueError(f"the table has no column for the axis {name}; it has {', '.join(map(str, table))}")
         if len(values) == 0:
             raise ValueError(f"the axis {name} has no values")
-    for role, asked in (("rows", rows), ("columns", columns)):
-        if asked is not None and asked not in axes:
-            raise ValueError(f"{role} = {asked!r} is none of the axes {', '.join(axes)}")
+    for role, axis in (("rows", rows), ("columns", columns)):
+        if axis is not None and axis not in axes:
+            raise ValueError(f"{role} = {axis!r} is not an axis; use one of {', '.join(axes)}")
     if rows is not None and rows == columns:
-        raise ValueError(f"rows and columns are both {rows}")
+        raise ValueError(f"rows and columns are both {rows}: choose two different axes")
     if len(filters) != len(table):
-        raise ValueError(f"there are filters for {len(filters)} settings, and {len(table)} rows of the table")
+        raise ValueError(f"filters must have one entry per row of the table, {len(table)}; got {len(filters)}")
     if all(one is None for one in filters):
         raise ValueError("there are no filters to show")
 
@@ -159,9 +162,9 @@ def _check(
 def _roles(
     lengths: Mapping[str, int], rows: str | None, columns: str | None
 ) -> tuple[str | None, str | None, list[str]]:
-    """Say which axis is the rows, which the columns, and which are left: of those that vary, the longest first."""
+    """Choose the axes of rows and columns, the longest first, and return them with the other axes that vary."""
     free = [name for name in lengths if lengths[name] > 1 and name not in (rows, columns)]
-    longest = sorted(free, key=lambda name: -lengths[name])  # of two that are equal the first named
+    longest = sorted(free, key=lambda name: -lengths[name])  # stable: equal lengths keep their order
     if rows is None and columns is None and len(free) < 2:
         return None, None, free
     if columns is None and longest:
@@ -179,13 +182,13 @@ def _arrange(
     caption_lines: int,
     footer: float,
 ) -> tuple[Layout, Panels]:
-    """Choose the layout, and the values and place of each panel."""
+    """Choose the layout, and the axis values and position of each panel."""
     cells = len(axes[rows]) if rows else 1, len(axes[columns]) if columns else 1
     options: dict[str, Any] = {"caption_lines": caption_lines, "footer": footer}
     inner = {"rows": rows is not None, "columns": columns is not None}
     if len(outer) == 2:
         headers = Headers(outer_columns=True, outer_rows=True, **inner)
-        found, order = min(
+        layout, order = min(
             (
                 (arrange((len(axes[high]), len(axes[wide])), cells, headers=headers, **options), [high, wide])
                 for high, wide in (outer, outer[::-1])
@@ -195,25 +198,25 @@ def _arrange(
     else:
         n_panels = int(np.prod([len(axes[name]) for name in outer]))
         headers = Headers(panels=bool(outer), **inner)
-        found, order = arrange(n_panels, cells, headers=headers, **options), outer
+        layout, order = arrange(n_panels, cells, headers=headers, **options), outer
     combinations = itertools.product(*(axes[name] for name in order))
     panels = [
-        (dict(zip(order, values, strict=True)), divmod(place, found.panels[1]))
-        for place, values in enumerate(combinations)
+        (dict(zip(order, values, strict=True)), divmod(position, layout.panels[1]))
+        for position, values in enumerate(combinations)
     ]
-    return found, panels
+    return layout, panels
 
 
-def _named(axis: str | None, value: Any) -> dict[str, Any]:
+def _axis_value(axis: str | None, value: Any) -> dict[str, Any]:
     return {} if axis is None else {axis: value}
 
 
-def _is(table: pd.DataFrame, position: int, cell: Mapping[str, Any]) -> bool:
+def _matches(table: pd.DataFrame, position: int, cell: Mapping[str, Any]) -> bool:
     return all(table[name].iloc[position] == value for name, value in cell.items())
 
 
 def _caption_lines(table: pd.DataFrame, shown: list[str]) -> list[str]:
-    """Numbers of a setting as text, means over its seeds."""
+    """Format the numbers of a setting, means over its seeds, as lines of text."""
     texts = []
     for name in shown:
         mean = float(table[name].mean()) if len(table) else np.nan
@@ -225,7 +228,7 @@ def _legend(shown: list[str], table: pd.DataFrame) -> str:
     parts = [f"Below each mosaic: {BETWEEN.join(METRIC_LABELS.get(name, name) for name in shown)}"] if shown else []
     seeds = table["seed"].drop_duplicates().tolist() if "seed" in table else []
     if len(seeds) > 1:
-        parts.append(f"Filters of seed {seeds[0]}, numbers: means of {len(seeds)} seeds")
+        parts.append(f"Filters: seed {seeds[0]}; numbers: means over {len(seeds)} seeds")
     if "quality" in shown and "weakness" in table and table["weakness"].notna().any():
         parts.append(NO_QUALITY)
     return ". ".join(parts)

@@ -1,4 +1,4 @@
-"""Drawing on a study's page: mosaics, captions and labels, where the layout has their places."""
+"""Draw the mosaics, captions and labels of a study's page at the positions of its layout."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 __all__ = ["LEGEND_LINE", "Page", "Panels", "legend_lines"]
 
 Panels = list[tuple[dict[str, Any], tuple[int, int]]]
-"""What each panel is, by the values of its axes, and its row and column."""
+"""The panels: the axis values of each, and its row and column."""
 
 SYMBOLS = {"rho": r"$\rho$", "beta": r"$\beta$", "alpha": r"$\alpha$", "epsilon": r"$\epsilon$"}
 COUNTS = {"n_components": "units", "max_iter": "iterations"}
 FONT, SMALL, SMALLEST = 8.0, 7.0, 5.0  # points
 LEGEND_LINE = 0.13  # inches
-LETTER = 0.55 / 72  # inches that a letter takes, for each point of its size
+LETTER = 0.55 / 72  # width of a letter in inches, per point of font size
 
 
 class Page:
-    """Draws on a figure by inches from its upper left corner."""
+    """Draws on a figure at positions in inches from its upper left corner."""
 
     def __init__(self, figure: Figure, layout: Layout) -> None:
         self.figure, self.layout = figure, layout
 
     def text(self, x: float, y: float, text: str, room: float = np.inf, **options: Any) -> None:
-        """Write, in smaller letters where there is little room."""
+        """Write text, in smaller letters if it is wider than `room`."""
         size = options.pop("fontsize", FONT)
         size = max(min(size, size * room / _width(text, size)), SMALLEST) if text else size
         self.figure.text(x / self.layout.width, 1 - y / self.layout.height, text, fontsize=size, **options)
@@ -49,11 +49,11 @@ class Page:
         normalize_each: bool,
         image_width: int | None,
     ) -> None:
-        """Draw the first filters there are, from the top of the cell."""
+        """Draw the first of `filters` that is not None, at the top of the cell."""
         (x, y), side = self.layout.corner(where, row, column), self.layout.cell
         width, height = self.layout.width, self.layout.height
         axes = self.figure.add_axes((x / width, 1 - (y + side) / height, side / width, side / height))
-        first = next((one for one in filters if one is not None), None)
+        first = next((candidate for candidate in filters if candidate is not None), None)
         axes.set_axis_off()
         if first is None:
             axes.text(0.5, 0.5, "not done" if not filters else "not finite", ha="center", va="center", fontsize=SMALL)
@@ -61,7 +61,7 @@ class Page:
         image = plot_filters(
             first, normalize_each=normalize_each, image_width=image_width, border_color="white", ax=axes
         )
-        image.set_interpolation("none")  # in a PDF the pixels themselves, each once
+        image.set_interpolation("none")  # a PDF then holds the pixels themselves, each once
         axes.set_anchor("N")
 
     def captions(self, where: tuple[int, int], row: int, column: int, lines: list[str]) -> None:
@@ -78,7 +78,7 @@ class Page:
         rows: tuple[str | None, list[Any]],
         columns: tuple[str | None, list[Any]],
     ) -> None:
-        """Write a panel's own label, and those of its columns and rows."""
+        """Write the labels of a panel, its columns and its rows."""
         (x, y), side = self.layout.corner(where), self.layout.cell
         if panel:
             title = ", ".join(_label(name, value) for name, value in panel.items())
@@ -92,11 +92,11 @@ class Page:
         if rows[0]:
             for i, value in enumerate(rows[1]):
                 middle = y + i * self.layout.pitch[1] + side / 2
-                turned: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "center"}
-                self.text(x - HEADER / 2, middle, _label(rows[0], value), side, **turned)
+                rotated: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "center"}
+                self.text(x - HEADER / 2, middle, _label(rows[0], value), side, **rotated)
 
     def outer_labels(self, panels: Panels) -> None:
-        """Write the two outer axes: one above all panels, one at their left."""
+        """Write the values of the two outer axes: one above all panels, one on their left."""
         wide, high = self.layout.panel_size
         for panel, where in panels:
             (high_name, high_value), (wide_name, wide_value) = panel.items()
@@ -108,25 +108,24 @@ class Page:
                 self.text(HEADER / 2, y + high / 2, _label(high_name, high_value), high, rotation=90, **options)
 
     def footer(self, legend: str) -> None:
-        """Say at the bottom what the numbers are."""
+        """Write the legend of the numbers at the bottom."""
         lines = legend_lines(legend, self.layout.width)
         for line, text in enumerate(lines):
             y = self.layout.height - (len(lines) - line - 0.5) * LEGEND_LINE
             self.text(0.0, y, text, fontsize=SMALL, va="center", color="0.3")
 
 
-SMALL_NUMBER = 1e-3  # from which on powers of ten are easier to read
+SMALL_NUMBER = 1e-3  # smaller numbers are easier to read as powers of ten
 
 
 def legend_lines(legend: str, width: float) -> list[str]:
     """Break a legend into lines of a width in inches."""
-    return textwrap.wrap(
-        legend, max(int(width / (LETTER * SMALL) * 1.1), 1)
-    )  # in mathematics some letters take no room
+    # 1.1: some letters of mathematical markup take no room.
+    return textwrap.wrap(legend, max(int(width / (LETTER * SMALL) * 1.1), 1))
 
 
 def _width(text: str, size: float) -> float:
-    """Estimate how wide a text is, without its mathematical markup."""
+    """Estimate the width of a text without its mathematical markup, in inches."""
     return LETTER * size * max(len(re.sub(r"[${}^]", "", re.sub(r"\\[a-z]+", "x", text))), 1)
 
 

@@ -1,4 +1,4 @@
-"""The transition matrix of labels that are wrong now and then."""
+"""Plot the transition matrix of noisy labels."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def plot_transition_matrix(
     show: bool = False,
     save: str | os.PathLike[str] | None = None,
 ) -> Axes:
-    """Draw T_ij = P(given label j | true label i) as an annotated heat map: a row a true class.
+    """Draw T_ij = P(given label j | true label i) as an annotated heat map, one row per true class.
 
-    Numbers below 0.005 are left out; of more classes than have room a color bar stands for the numbers.
+    Numbers below 0.005 are not written; if there are too many classes for numbers, a color bar replaces them.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def plot_transition_matrix(
     classes : sequence, optional
         Names of the classes. Default: 0, 1, ...
     ax : matplotlib.axes.Axes, optional
-        Where to draw. Default: a new pyplot figure, as wide as a column (3.4 inches).
+        Axes to draw in. Default: a new pyplot figure, as wide as a column (3.4 inches).
     show : bool, default=False
         Whether to open a window at once.
     save : str or path-like, optional
@@ -50,9 +50,9 @@ def plot_transition_matrix(
     Raises
     ------
     ValueError
-        If the matrix is not square, or there are not as many classes.
+        If the matrix is not square, or `classes` has another length.
     TypeError
-        If `ax` is no Axes.
+        If `ax` is not an Axes.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def plot_transition_matrix(
         raise ValueError(f"transition_matrix must be square, got the shape {T.shape}")
     names = [str(name) for name in (range(len(T)) if classes is None else classes)]
     if len(names) != len(T):
-        raise ValueError(f"classes must be {len(T)}, one a row of the matrix, got {len(names)}")
+        raise ValueError(f"classes must hold {len(T)} names, one per row of the matrix, got {len(names)}")
 
     def new_axes() -> Axes:
         import matplotlib.pyplot as plt

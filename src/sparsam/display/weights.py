@@ -1,4 +1,4 @@
-"""Weights from features that are no pixels to hidden units, as a table of colors."""
+"""Plot weights of hidden units as a table of colors, for inputs that are not images."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ def plot_weights(
     show: bool = False,
     save: str | os.PathLike[str] | None = None,
 ) -> Axes:
-    """Plot the weights of hidden units whose inputs are no pictures: a column a unit, a row a feature.
+    """Plot the weights of hidden units as a table of colors: one column per unit, one row per feature.
+
+    For inputs that are not images.
 
     Parameters
     ----------
     weights : array-like of shape (n_units, n_features)
-        ``components_`` of an autoencoder. Each unit's are divided by the largest of them in size.
+        ``components_`` of an autoencoder. The weights of each unit are divided by the largest of them in magnitude.
     names : sequence of str, optional
-        Of the features. Of more than 60 none is written.
+        Names of the features. More than 60 are not written.
     ax : matplotlib.axes.Axes, optional
-        Where to draw. Default: a new pyplot figure.
+        Axes to draw in. Default: a new pyplot figure.
     show : bool, default=False
         Whether to open a window at once.
     save : str or path-like, optional
@@ -63,9 +65,9 @@ def plot_weights(
     """
     W = np.asarray(weights, dtype=np.float64)
     if W.ndim != 2 or W.size == 0 or not np.isfinite(W).all():
-        raise ValueError(f"weights must be finite, of shape (n_units, n_features), got the shape {W.shape}")
+        raise ValueError(f"weights must be finite and have the shape (n_units, n_features), got the shape {W.shape}")
     if names is not None and len(names) != W.shape[1]:
-        raise ValueError(f"names must be {W.shape[1]}, one a feature, got {len(names)}")
+        raise ValueError(f"names must hold {W.shape[1]} names, one per feature, got {len(names)}")
     figure_format(save)  # before anything is drawn
     largest = np.abs(W).max(axis=1, keepdims=True)
     shares = (W / np.where(largest > 0, largest, 1.0)).T

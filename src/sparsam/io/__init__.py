@@ -1,1 +1,1 @@
-"""Files: fitted estimators, pipelines, tables."""
+"""Read and write files: fitted estimators, pipelines, tables."""

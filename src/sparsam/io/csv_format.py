@@ -1,4 +1,4 @@
-"""How text tables are written, and which of their text is numbers."""
+"""Format of text tables, and parsing of the numbers in them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pandas as pd
 __all__ = ["MISSING_MARKS", "PLAIN", "CsvFormat", "format_hint", "is_code", "numbers_in"]
 
 MISSING_MARKS = ("?", "-", "--", ".", "")
-"""Text that stands for a missing value in a column of numbers, truth values or labels."""
+"""Text that marks a missing value in a column of numbers, booleans or labels."""
 
 TRUTH = {"true": 1.0, "false": 0.0}
 SPECIAL = re.compile(r"[+-]?(inf|infinity|nan)", re.IGNORECASE)
-MOST_OTHERS = 0.1  # of a column that still seems to be written in another format
+MOST_OTHERS = 0.1  # largest share of values that do not fit a format, for a column that seems to be in that format
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class CsvFormat:
     Attributes
     ----------
     sep : str or None, default=None
-        Separator of values: one character, or ``\s+`` for spaces. None: a comma, in .tsv files a tab.
+        Separator of values: one character, or ``\s+`` for spaces. None: a comma, or a tab in .tsv files.
     decimal : str, default="."
         Decimal point.
     thousands : str or None, default=None
@@ -36,7 +36,7 @@ class CsvFormat:
     Raises
     ------
     ValueError
-        If a mark is longer than one character, or two are the same.
+        If a mark is not a single character, or two marks are the same.
     LookupError
         If Python knows no such encoding.
     """
@@ -54,11 +54,11 @@ class CsvFormat:
             if mark is not None and len(mark) != 1 and not (name == "sep" and mark == r"\s+"):
                 raise ValueError(f"{name} must be one character, got {mark!r}")
         if self.decimal in (self.sep, self.thousands):
-            raise ValueError(f"decimal and another mark are both {self.decimal!r}")
+            raise ValueError(f"decimal and sep or thousands are both {self.decimal!r}: they must differ")
 
     @property
     def number(self) -> re.Pattern[str]:
-        """Pattern of a number in this format; groups of thousands have three digits each, the first no leading 0."""
+        """Pattern of a number in this format; groups of thousands have three digits, the first has no leading 0."""
         point = re.escape(self.decimal)
         pattern = rf"[+-]?(\d+{point}?\d*|{point}\d+)([eE][+-]?\d+)?"
         if self.thousands is not None:
@@ -76,32 +76,32 @@ CANDIDATES = {
     "--thousands ' '": CsvFormat(";", ".", " "),
     "--decimal ',' --thousands ' '": CsvFormat(";", ",", " "),
 }
-"""Formats that people use, by the options that choose them."""
+"""Common formats, by the options that select them."""
 
 
 def numbers_in(texts: pd.Series, form: CsvFormat = PLAIN) -> pd.Series:
-    """Read the numbers, and the words true and false, of a column of text; NaN where text is something else."""
+    """Parse the numbers, and the words true and false, in a column of text; all other text becomes NaN."""
     texts = texts.astype(object).str.strip()
     special = texts.str.fullmatch(SPECIAL).astype(bool)
-    plain = texts.where(texts.str.fullmatch(form.number).astype(bool) | special)
+    digits = texts.where(texts.str.fullmatch(form.number).astype(bool) | special)
     if form.thousands is not None:
-        plain = plain.str.replace(form.thousands, "")
-    numbers = pd.to_numeric(plain.str.replace(form.decimal, "."), errors="coerce").astype(float)
+        digits = digits.str.replace(form.thousands, "")
+    numbers = pd.to_numeric(digits.str.replace(form.decimal, "."), errors="coerce").astype(float)
     return numbers.where(numbers.notna(), texts.str.lower().map(TRUTH))
 
 
 def is_code(texts: pd.Series) -> pd.Series:
-    """Tell which texts are digits with leading zeros: codes, for of a number the zeros would mean nothing."""
+    """Return which texts are digits with leading zeros: these are codes, since a number needs no leading zeros."""
     return texts.astype(object).str.fullmatch(r"0\d+").astype(bool)
 
 
 def format_hint(texts: pd.Series, form: CsvFormat = PLAIN) -> str:
-    """Name the options by which a column of text would be one of numbers, and its first value that shows it.
+    """Name the options with which a column of text would be numeric, and its first value that shows this.
 
     Returns
     -------
     hint : str
-        Empty where there are none.
+        Empty if there are no such options.
     """
     texts = texts[~texts.isin(MISSING_MARKS)]
     if texts.empty:
@@ -118,8 +118,8 @@ def format_hint(texts: pd.Series, form: CsvFormat = PLAIN) -> str:
         return ""
     fitting = [options for options, count in counts.items() if count == best]
     same_point = [options for options in fitting if CANDIDATES[options].decimal == form.decimal]
-    if form.decimal != PLAIN.decimal and same_point:  # which the user has chosen
+    if form.decimal != PLAIN.decimal and same_point:  # the user has chosen the decimal point
         fitting = same_point
-    # Fewer marks are enough; a comma alone may be either.
+    # Drop options that contain others. A lone comma may be a decimal point or separate thousands, so both remain.
     fitting = [options for options in fitting if not any(other != options and other in options for other in fitting)]
-    return f"its values are written as {texts[~read].iloc[0]!r}: give {' or '.join(fitting)}"
+    return f"its values are written as {texts[~read].iloc[0]!r}: use {' or '.join(fitting)}"

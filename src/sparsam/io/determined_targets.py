@@ -1,4 +1,4 @@
-"""Inputs that alone determine a target: often the target again, by another name."""
+"""Find inputs that alone determine a target: often the target itself under another name."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from scipy.special import gammaln
 
 __all__ = ["determining_inputs"]
 
-SAMPLE = 1000  # rows to look at first: what does not hold among them does not hold among all
-BY_CHANCE = np.log(1e-6)  # for all inputs together
+SAMPLE = 1000  # rows to check first: if these do not fit a function, all rows do not
+BY_CHANCE = np.log(1e-6)  # logarithm of the probability of a false alarm, for all inputs together
 
 
 def determining_inputs(inputs: pd.DataFrame, targets: pd.DataFrame) -> list[str]:
-    """Describe inputs that are equal to a target, or of which it is a function.
+    """Describe inputs that are equal to a target or determine it.
 
-    Rows where either is missing do not count. A target is taken for a function of an input where equal inputs have
-    equal targets, and where either so many inputs repeat, or the target never decreases (or never increases) with the
-    input, that an unrelated target would do the same with a probability under 1e-6.
+    Rows with a missing input or target do not count. An input determines a target if equal inputs have equal targets,
+    and an unrelated target would show the same with a probability below 1e-6: because many inputs repeat, or because
+    the target never decreases (or never increases) with the input.
 
     Parameters
     ----------
@@ -43,18 +43,18 @@ def determining_inputs(inputs: pd.DataFrame, targets: pd.DataFrame) -> list[str]
             if _is_function(x[:SAMPLE], y[:SAMPLE]) and _is_function(x, y) and _chance(x, y) < limit:
                 same = np.array_equal(inputs[name][both].to_numpy(), targets[target][both].to_numpy())
                 relation = "is equal to" if same else "alone determines"
-                cure = f"if it is not known before {target!r} is, leave it out (--ignore {shlex.quote(name)})"
+                cure = f"leave it out unless it is known before {target!r} (--ignore {shlex.quote(name)})"
                 found.append(f"the input {name!r} {relation} {target!r}: {cure}")
     return found
 
 
 def _codes(values: pd.Series) -> NDArray[np.intp]:
-    """Number the different values of a column: numbers in their order."""
+    """Replace the values of a column by integer codes; codes of numbers are in their order."""
     return pd.factorize(values, sort=pd.api.types.is_numeric_dtype(values))[0]
 
 
 def _is_function(x: NDArray[np.intp], y: NDArray[np.intp]) -> bool:
-    """Tell whether equal x have equal y, which is no constant."""
+    """Return whether equal x have equal y, and y is not constant."""
     if len(y) < 2 or (y == y[0]).all():
         return False
     order = np.argsort(x, kind="stable")
@@ -63,11 +63,11 @@ def _is_function(x: NDArray[np.intp], y: NDArray[np.intp]) -> bool:
 
 
 def _chance(x: NDArray[np.intp], y: NDArray[np.intp]) -> float:
-    """Bound the logarithm of the probability that y, unrelated to x, were such a function of it, too.
+    """Bound the logarithm of the probability that an unrelated y would be such a function of x, too.
 
-    * Of all n! / prod m_k! arrangements of y, whose values occur m_k times, two are monotone.
-    * Let p_k = m_k / n. Of s rows with equal x, all have the same y with the probability
-      sum_k p_k^s <= (max p_k)^(s - 1). With G different x this makes (max p_k)^(n - G).
+    * Let the values of y occur m_k times each. Two of the n! / prod m_k! arrangements of y are monotone.
+    * Let p_k = m_k / n. The probability that s rows with equal x all have the same y is
+      sum_k p_k^s <= (max p_k)^(s - 1). For G different x the product is (max p_k)^(n - G).
     """
     n, counts = len(y), np.bincount(y)
     chances = [(n - len(np.unique(x))) * np.log(counts.max() / n)]

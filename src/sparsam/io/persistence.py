@@ -1,7 +1,7 @@
-"""Saving and loading fitted estimators: arrays as safetensors, everything else as JSON in its header; never pickle.
+"""Save and load fitted estimators: arrays as safetensors, everything else as JSON in its header; never pickle.
 
 The file is a plain safetensors file: ``coefs_0``, ``intercepts_0``, ... and a header entry ``sparsam`` with the class,
-its parameters, scalar results, versions, and a SHA-256 digest of it all, so that an edited file is noticed.
+its parameters, scalar results, versions, and a SHA-256 digest of everything, which reveals edits.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ FORMAT = 1
 HEADER_KEY = "sparsam"
 
 LABELS = {"b": "bool", "i": "int64", "u": "uint64", "f": "float64", "U": "str", "O": "object"}
-"""Kinds of labels that a header holds, and their types again; of objects, strings alone."""
+"""Kinds of labels that a header can hold, and the types to restore; labels of type object must be strings."""
 
 PARTS = {"steps": "model[-1]", "best_estimator_": "model.best_estimator_", "estimator_": "model.estimator_"}
-"""Where pipelines, searches and `TangentPipeline` have the network."""
+"""Attributes of pipelines, searches and `TangentPipeline`, and the expression of the network in each."""
 
 WEIGHTS = ("coefs_", "intercepts_")
 
 OBSERVERS = {"_skl_callbacks"}
-"""Attributes that follow a fit and have no part in it, as ``callback``: a loaded model is without them."""
+"""Attributes that observe a fit without influencing it, like ``callback``: a loaded model does not have them."""
 
 
 def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -45,9 +45,9 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
     Parameters
     ----------
     estimator : SparseAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
-        Fitted; or a scaler of what they take, PatchNormalizer or scikit-learn's MinMaxScaler.
+        A fitted estimator; or a fitted scaler of its inputs, PatchNormalizer or scikit-learn's MinMaxScaler.
     path : str or path
-        By custom ``*.safetensors``. The file appears whole or not at all.
+        Usually ``*.safetensors``. The file is written completely or not at all.
     overwrite : bool, default False
         Whether an existing file may be replaced.
 
@@ -56,21 +56,22 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it is no estimator of sparsam, a pipeline, say; or holds what a file cannot: a callable ``tangents``, a
-        ``cv`` that is no number, or an attribute that is not the estimator's own.
+        If it is not an estimator of sparsam (a pipeline, for example); or if it has something that a file cannot hold:
+        a callable ``tangents``, a ``cv`` that is no number, or an attribute that neither `fit` nor scikit-learn sets.
     ValueError
-        If it was changed after the fit so that `load` would refuse it: its parameters are invalid, say.
+        If it was changed after the fit so that `load` would reject it: its parameters are invalid, for example.
     FileExistsError
         If the file exists and ``overwrite`` is False.
 
     Notes
     -----
-    What follows a fit and has no part in its result is not saved, and comes back as None: ``callback`` and
-    scikit-learn's callbacks, ``mesh`` and ``checkpoint``; a `RandomState` object, too, but an integer ``random_state``
-    is saved. What ``set_output`` and ``set_fit_request`` have set is kept.
+    Parameters that do not influence the result of a fit are not saved, and are None after loading: ``callback`` and
+    scikit-learn's callbacks, ``mesh`` and ``checkpoint``. A `RandomState` object is not saved either, but an integer
+    ``random_state`` is. Settings made by ``set_output`` and ``set_fit_request`` are saved.
 
-    A whole pipeline is saved by skops, which comes with sparsam: ``skops.io.dump(pipeline, path)``. To load it, name
-    the types that you trust: ``skops.io.load(path, trusted=["sparsam.estimators.autoencoder.SparseAutoencoder"])``.
+    To save a whole pipeline, use skops, which is installed with sparsam: ``skops.io.dump(pipeline, path)``. To load it,
+    name the types that you trust:
+    ``skops.io.load(path, trusted=["sparsam.estimators.autoencoder.SparseAutoencoder"])``.
 
     Examples
     --------
@@ -90,13 +91,13 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
     layout.check(model)
     if callable(getattr(model, "tangents", None)):
         raise TypeError(
-            "tangents is a function, which a file cannot hold, and without it a further fit would be another: "
-            "set_params(tangents=None) before you save, and set it again after loading"
+            "tangents is a function, which a file cannot hold; without it, fitting again would give another model: "
+            "call set_params(tangents=None) before saving, and set tangents again after loading"
         )
     if not isinstance(getattr(model, "cv", None), int | np.integer | None):
         raise TypeError(
-            "cv is a splitter or row numbers, which a file does not hold, and without them a further fit would be "
-            "another: set_params(cv=5) before you save, and set it again after loading"
+            "cv is a splitter or row numbers, which a file cannot hold; without them, fitting again would give another "
+            "model: call set_params(cv=5) before saving, and set cv again after loading"
         )
 
     arrays: Arrays = {name: getattr(model, name) for name in layout.arrays} | layout.encode(model)
@@ -120,18 +121,18 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         "settings": settings_of(model),
         "versions": {package: importlib.metadata.version(package) for package in ("sparsam", "jax", "numpy")},
     }
-    _refuse_what_would_be_lost(model, _rebuild(header, arrays))
+    _refuse_lost_attributes(model, _rebuild(header, arrays))
     with atomic_write(path, overwrite=overwrite) as file:
         file.write(checksummed(HEADER_KEY, header, arrays))
 
 
 def _layout_of(estimator: Any) -> Layout:
-    """Return how the class is saved.
+    """Return the layout of the estimator's class.
 
     Raises
     ------
     TypeError
-        If it is none of sparsam's estimators: of a pipeline or a search, with what to do.
+        If it is not one of sparsam's estimators. For a pipeline or a search, the message tells how to save it.
     """
     layout = LAYOUTS.get(type(estimator).__name__)
     if layout is not None and type(estimator) is layout.estimator:
@@ -139,24 +140,24 @@ def _layout_of(estimator: Any) -> Layout:
     message = f"only {', '.join(LAYOUTS)} can be saved, not {type(estimator).__name__}"
     for attribute, part in PARTS.items():
         if hasattr(estimator, attribute):
-            raise TypeError(f"{message}: save its network alone, {part}, or the whole by skops.io.dump(model, path)")
+            raise TypeError(f"{message}: save only its network, {part}, or all of it with skops.io.dump(model, path)")
     raise TypeError(message)
 
 
-def _refuse_what_would_be_lost(model: Any, rebuilt: Any) -> None:
-    """Raise TypeError where the model has attributes that the one made of its file has not."""
+def _refuse_lost_attributes(model: Any, rebuilt: Any) -> None:
+    """Raise TypeError if the model has attributes that the model rebuilt from its file does not have."""
     lost = sorted(vars(model).keys() - vars(rebuilt).keys() - OBSERVERS)
     if lost:
         raise TypeError(
-            f"the attribute {lost[0]!r} is none that fit or scikit-learn sets, so the file has no place for it: "
-            "delete it before you save"
+            f"neither fit nor scikit-learn sets the attribute {lost[0]!r}, so a file cannot hold it: delete it before "
+            "saving"
         )
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Load an estimator that `save` has written.
+    """Load an estimator that `save` wrote.
 
-    Nothing in the file is executed, and nothing in it is trusted: class, parameters, shapes and digest are checked.
+    Nothing in the file is executed or trusted: class, parameters, shapes and digest are checked.
 
     Parameters
     ----------
@@ -165,14 +166,14 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     estimator
-        Fitted, of the class it was.
+        The fitted estimator, of the class that was saved.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is truncated, edited, foreign, or of a newer format.
+        If the file is truncated, edited, not a model file, or in a newer format.
 
     Examples
     --------
@@ -194,7 +195,7 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
         raise ValueError(f"it holds a {header['class']!r}, which this version of sparsam does not know")
     parameters = layout.up_to_date(header["parameters"])
     if set(parameters) != set(layout.estimator().get_params(deep=False)):
-        raise ValueError("its parameters are not those of this version's class")
+        raise ValueError("its parameters are not those that the class has in this version")
     model: Any = layout.estimator(**{name: _from_json(value) for name, value in parameters.items()})
 
     results = layout.with_current_names(header["results"])
@@ -207,7 +208,7 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
     names = header["feature_names"]
     if names != []:
         if type(names) is not list or {type(name) for name in names} != {str} or len(names) != model.n_features_in_:
-            raise ValueError("its feature names do not fit")
+            raise ValueError("its feature names are not one string per feature")
         model.feature_names_in_ = np.array(names, dtype=object)
 
     for name in layout.arrays:
@@ -218,14 +219,14 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
     if layout.is_network:
         _restore_training(model, header, arrays)
     layout.decode(model, arrays)
-    restore_settings(model, header.get("settings", {}))  # which files of 0.1.0 have not
+    restore_settings(model, header.get("settings", {}))  # files of 0.1.0 have none
     layout.complete(model)
     layout.check(model)
     return model
 
 
 def _restore_training(model: Any, header: dict[str, Any], arrays: Arrays) -> None:
-    """Set the weights of a network, and the course of its training."""
+    """Set the weights of a network, and the history of its training."""
     check_random_state(model.random_state)
     for name in WEIGHTS:
         n_layers = sum(key.startswith(name) for key in arrays)
@@ -233,13 +234,13 @@ def _restore_training(model: Any, header: dict[str, Any], arrays: Arrays) -> Non
     columns = {column: arrays[f"history.{column}"] for column in header["history"]}
     for values in columns.values():
         if values.shape != (model.n_iter_ + 1,) or values.dtype.kind not in "fi" or not np.all(np.isfinite(values)):
-            raise ValueError("its history is not a finite number an iteration")
+            raise ValueError("its history does not hold one finite number per iteration")
     model._history = {column: values.tolist() for column, values in columns.items()}
     model.loss_curve_ = model._history["J"]
 
 
 def _as_json(value: Any) -> Any:
-    """Make JSON of a parameter: a number, text, None, or tuples, lists and arrays of such."""
+    """Convert a parameter to JSON values: a number, text, None, or tuples, lists and arrays of these."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -250,7 +251,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _from_json(value: Any) -> Any:
-    """Inverse of `_as_json`."""
+    """Invert `_as_json`."""
     if isinstance(value, list):
         return [_from_json(part) for part in value]
     if not isinstance(value, dict):
@@ -259,7 +260,7 @@ def _from_json(value: Any) -> Any:
         return np.array(value["array"])
     if set(value) == {"tuple"}:
         return tuple(_from_json(part) for part in value["tuple"])
-    raise ValueError("a parameter is of no known kind")
+    raise ValueError("a parameter has an unknown kind")
 
 
 def _labels_as_json(labels: NDArray[Any]) -> dict[str, Any]:
@@ -272,9 +273,13 @@ def _labels_as_json(labels: NDArray[Any]) -> dict[str, Any]:
 def _labels_from_json(header: dict[str, Any]) -> NDArray[Any]:
     kind, labels = header["kind"], header["labels"]
     if len({type(label) for label in labels}) > 1:
-        raise ValueError("its labels are of several types")
+        raise ValueError("its labels have different types")
     return np.array(labels, dtype=LABELS[kind])
 
 
 def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, ValueError) and str(error) else f"its content is not as saved ({error!r})"
+    return (
+        str(error)
+        if isinstance(error, ValueError) and str(error)
+        else f"its content is not what sparsam writes ({error!r})"
+    )

@@ -1,4 +1,4 @@
-"""Saving and loading a whole pipeline, transformers and estimator, by skops: types of a fixed list, never pickle."""
+"""Save and load a whole pipeline, transformers and estimator, with skops: types from a fixed list, never pickle."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ TRUSTED = (
     "sparsam.estimators._labels.likelihood_profile.LikelihoodProfile",
     "sparsam.estimators.regressor.MultivariateNormalRegressor",
 )
-"""Types beside those of scikit-learn and the like, of which skops keeps a list itself."""
+"""Types to trust, besides those of scikit-learn and others that skops trusts by itself."""
 
 FORMAT = "sparsam table model 1"
-OBSERVERS = {"callback", "mesh", "checkpoint"}  # hyperparameters that no file holds
-NUMBERS, CATEGORIES = "numbers", "categories"  # parts of the pipeline's first step
-SCHEMA = "schema.json"  # the archive's member that names the types
+OBSERVERS = {"callback", "mesh", "checkpoint"}  # hyperparameters that are not saved
+NUMBERS, CATEGORIES = "numbers", "categories"  # transformers in the pipeline's first step
+SCHEMA = "schema.json"  # member of the archive that names the types
 
 
 @dataclass(frozen=True)
@@ -65,21 +65,21 @@ class TableModel:
         say: Callable[[str], None] = lambda message: None,
         form: CsvFormat = PLAIN,
     ) -> pd.DataFrame:
-        """Return the table's input columns, each with the type that it had in the training.
+        """Return the table's input columns, each with the type that it had in training.
 
         Parameters
         ----------
         table : DataFrame
-            Read with ``text=model.categorical``, so that codes such as 01 stay as they are written.
+            A table read with ``text=model.categorical``, so that codes such as 01 keep their leading zeros.
         say : callable, default: silent
-            Takes a message about categories that the training did not have; they count as none.
+            Called with a message about categories that did not occur in training; they count as no category.
         form : CsvFormat, default: the plain one
-            In which text writes numbers.
+            Format of numbers written as text.
 
         Raises
         ------
         ValueError
-            If a column is missing, or holds text or infinity in the place of numbers: it names the column.
+            If a column is missing, or holds text or infinity instead of numbers. The message names the column.
         """
         missing = [column for column in self.inputs if column not in table]
         if missing:
@@ -96,8 +96,8 @@ class TableModel:
             elif name in numeric:
                 taken[name] = as_numbers(table[name], name, form)
                 if len(table) and np.isnan(taken[name]).all():
-                    say(f"{name}: missing in all rows, imputed as in the training")
-            else:  # it was dropped
+                    say(f"{name}: missing in all rows, imputed as in training")
+            else:  # training dropped it
                 taken[name] = table[name]
         return pd.DataFrame(taken, index=table.index)
 
@@ -108,11 +108,11 @@ class TableModel:
 
     @property
     def _categories(self) -> dict[str, NDArray[Any]]:
-        """Categories of the training, by column."""
+        """Categories that occurred in training, by column."""
         if not self.categorical:
             return {}
         encoder = self.pipeline[0].named_transformers_[CATEGORIES]
-        if isinstance(encoder, Pipeline):  # until 0.1.0, behind an imputer
+        if isinstance(encoder, Pipeline):  # 0.1.0 had an imputer in front
             encoder = encoder[-1]
         return dict(zip(self.categorical, encoder.categories_, strict=True))
 
@@ -126,34 +126,34 @@ class TableModel:
 
 
 def _with_categories(values: pd.Series, categories: NDArray[Any], say: Callable[[str], None]) -> pd.Series:
-    """Replace values by the categories of the training that are written alike; say which are none."""
+    """Replace values by the training's categories of the same text; report values that are not among them."""
     texts = as_categories(values, str(values.name))
     known = {text_of(category): category for category in categories if not pd.isna(category)}
     unknown = texts.notna() & ~texts.isin(list(known))
     if unknown.any():
         shown = listed([repr(text) for text in texts[unknown].unique()], most=5)
-        say(f"{values.name}: {shown} (rows: {int(unknown.sum())}), unknown from the training, counts as no category")
+        say(f"{values.name}: {shown} (rows: {int(unknown.sum())}) did not occur in training, counts as no category")
     n_missing = int(texts.isna().sum())
     if n_missing and not pd.isna(categories).any():
-        say(f"{values.name}: missing in {n_missing} rows, and never in the training, counts as no category")
+        say(f"{values.name}: missing in {n_missing} rows but never in training, counts as no category")
     return texts.map(lambda text: known.get(text, text), na_action="ignore")
 
 
 def table_pipeline(columns: list[Column], estimator: BaseEstimator) -> Pipeline:
-    """Make a pipeline that takes typed columns to an estimator.
+    """Make a pipeline from typed columns to an estimator.
 
-    Missing numbers are imputed by their median, and all are standardized. Each category becomes an indicator, a missing
-    value too where the training has some; an unknown one sets none.
+    Numbers are standardized; missing ones are imputed by the median. Each category becomes an indicator column. Missing
+    values are a category of their own if they occur in training; unknown categories set no indicator.
 
     Raises
     ------
     ValueError
-        If no column is left.
+        If all columns were dropped.
     """
     numbers = [column.name for column in columns if column.kind == "numeric"]
     categories = [column.name for column in columns if column.kind == "categorical"]
     if not numbers and not categories:
-        raise ValueError(f"no column is left to learn from; there were {listed([str(column) for column in columns])}")
+        raise ValueError(f"no input column is left: {listed([str(column) for column in columns])}")
     parts = [
         (NUMBERS, make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
         (CATEGORIES, OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories),
@@ -163,14 +163,14 @@ def table_pipeline(columns: list[Column], estimator: BaseEstimator) -> Pipeline:
 
 
 def save_pipeline(model: TableModel, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Save a fitted pipeline; the file appears whole or not at all.
+    """Save a fitted pipeline; the file is written completely or not at all.
 
     Raises
     ------
     FileExistsError
         If the file exists and ``overwrite`` is False.
     ValueError, TypeError
-        If `load_pipeline` would refuse it: its last step is no estimator of sparsam, or not consistent.
+        If `load_pipeline` would reject it: its last step is not an estimator of sparsam, or is not consistent.
     """
     layout = _layout_of(model.pipeline[-1])
     model.pipeline[-1].check_fitted()
@@ -181,23 +181,23 @@ def save_pipeline(model: TableModel, path: str | os.PathLike[str], *, overwrite:
 
 
 def _without_observers(pipeline: Pipeline, layout: Layout) -> Pipeline:
-    """Copy a pipeline without what follows a fit and has no part in its result: checkpoints, callbacks, devices."""
+    """Copy a pipeline without the parameters that do not influence a fit: checkpoints, callbacks, devices."""
     estimator = copy.copy(pipeline[-1])
     estimator.set_params(**dict.fromkeys(OBSERVERS & set(layout.not_saved)))
     return Pipeline([*pipeline.steps[:-1], (pipeline.steps[-1][0], estimator)])
 
 
 def load_pipeline(path: str | os.PathLike[str]) -> TableModel:
-    """Load a pipeline that `save_pipeline` has written.
+    """Load a pipeline that `save_pipeline` wrote.
 
-    Nothing in the file is executed: types that are not on the list of trusted ones are refused.
+    Nothing in the file is executed: types that are not trusted are rejected.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is damaged, foreign, or holds types that are not trusted.
+        If it is damaged, not a model file, or holds types that are not trusted.
     """
     path = Path(path)
     if not path.is_file():
@@ -205,34 +205,34 @@ def load_pipeline(path: str | os.PathLike[str]) -> TableModel:
     try:
         content = skops.io.loads(_with_current_names(path.read_bytes()), trusted=list(TRUSTED))
     except (UntrustedTypesFoundException, UnsupportedTypeException) as error:
-        raise ValueError(f"cannot load {path}: it holds types that a model of sparsam never does ({error})") from error
-    except Exception as error:  # whatever a damaged archive makes skops, zipfile or json raise
-        raise ValueError(f"cannot load {path}: it is no model file, or a damaged one ({error!r})") from error
+        raise ValueError(f"cannot load {path}: it holds types that no sparsam model has ({error})") from error
+    except Exception as error:  # a damaged archive can make skops, zipfile or json raise anything
+        raise ValueError(f"cannot load {path}: it is damaged or not a model file ({error!r})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"cannot load {path}: sparsam did not write it, or a newer version did")
     try:
         return _checked(content)
-    except Exception as error:  # whatever attributes of any type make the checks raise
-        raise ValueError(f"cannot load {path}: its content is not as saved ({error!r})") from error
+    except Exception as error:  # attributes of unexpected types can make the checks raise anything
+        raise ValueError(f"cannot load {path}: its content is not what sparsam writes ({error!r})") from error
 
 
 def _with_current_names(archive: bytes) -> bytes:
-    """Rename, in an archive of skops, the classes that have moved since an older version wrote it.
+    """Rename, in an archive of skops, the classes that moved since an older version wrote it.
 
-    Only names change: skops decides afterwards whether they are trusted.
+    Only names change; skops decides afterwards whether they are trusted.
 
     Raises
     ------
     ValueError
-        If members are compressed, or larger than the archive: `save_pipeline` never compresses, and what is not
-        compressed cannot grow without bounds.
+        If members are compressed, or larger than the archive. `save_pipeline` never compresses, and uncompressed
+        members cannot expand to fill the memory.
     """
     with ZipFile(io.BytesIO(archive)) as old:
         members = {member.filename: member for member in old.infolist()}
         if any(member.compress_type != ZIP_STORED for member in old.infolist()):
-            raise ValueError("it is compressed, which sparsam never does")
+            raise ValueError("it is compressed, but sparsam never compresses")
         if sum(member.file_size for member in old.infolist()) > len(archive):
-            raise ValueError("its parts are larger than the whole")
+            raise ValueError("its members are larger than the archive")
         schema = json.loads(old.read(SCHEMA))
         if not _rename_moved(schema):
             return archive
@@ -257,10 +257,10 @@ def _rename_moved(tree: Any) -> bool:
 
 
 def _checked(content: dict[str, Any]) -> TableModel:
-    """Bring the estimator's hyperparameters up to date, and check that all fits together."""
+    """Update the estimator's hyperparameters to this version, and check that everything is consistent."""
     pipeline, inputs, targets = content["pipeline"], list(content["inputs"]), list(content["targets"])
     if not isinstance(pipeline, Pipeline):
-        raise TypeError(f"in the place of the pipeline is a {type(pipeline).__name__}")
+        raise TypeError(f"it holds a {type(pipeline).__name__} instead of a pipeline")
     estimator = pipeline[-1]
     layout = _layout_of(estimator)
     attributes = layout.up_to_date(vars(estimator))
@@ -274,5 +274,5 @@ def _checked(content: dict[str, Any]) -> TableModel:
 def _layout_of(estimator: Any) -> Layout:
     layout = LAYOUTS.get(type(estimator).__name__)
     if layout is None or type(estimator) is not layout.estimator:
-        raise TypeError(f"its estimator is a {type(estimator).__name__}, none of sparsam's")
+        raise TypeError(f"its estimator is a {type(estimator).__name__}, which is not one of sparsam's")
     return layout

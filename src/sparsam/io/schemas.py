@@ -1,8 +1,8 @@
 """Content of model files: attributes of each estimator, and names that older versions used.
 
-Files of every released version load. Where a class moves, enter its old name in `MOVED`; where a fitted attribute of
-all estimators is renamed, in `RENAMED`; where a hyperparameter joins or is renamed, enter it in the class's `Layout`;
-where it goes, in `REMOVED`.
+Files of every released version load. If a class moves, enter its old name in `MOVED`; if a fitted attribute of all
+estimators is renamed, in `RENAMED`. If a hyperparameter is added or renamed, enter it in the class's `Layout`; if it is
+removed, in `REMOVED`.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ MOVED = {
         "sparsam.estimators._labels.likelihood_profile.LikelihoodProfile"
     ),
 }
-"""Classes that a ``.skops`` file names: where an older version had them, and where they are."""
+"""Classes that moved: from the name that an older ``.skops`` file holds to the current name."""
 
 RENAMED = {"cost_": "loss_"}  # until 0.1.0
 """Fitted attributes of all estimators: from their old names to the new ones."""
 
 REMOVED = {
-    "checkpoint_every": "until 0.1.0; in `Checkpoint` since, which is not saved",
-    "resume": "until 0.1.0; in `Checkpoint` since, which is not saved",
+    "checkpoint_every": "until 0.1.0; now in `Checkpoint`, which is not saved",
+    "resume": "until 0.1.0; now in `Checkpoint`, which is not saved",
 }
-"""Hyperparameters of all estimators that there are no more, and why nothing is lost without them."""
+"""Hyperparameters that were removed from all estimators, and why nothing is lost by dropping them."""
 
 
 def _encode_nothing(model: Any) -> Arrays:
@@ -60,33 +60,33 @@ def _check_network(model: Any) -> None:
 
 @dataclass(frozen=True)
 class Layout:
-    """How the fitted attributes of one class lie in a file."""
+    """Layout of the fitted attributes of one class in a file."""
 
     estimator: type[BaseEstimator]
     arrays: tuple[str, ...]  # attributes that are one array
-    results: Mapping[str, type]  # attributes that are one number, string or truth value
+    results: Mapping[str, type]  # attributes that are one number, string or boolean
     labels: tuple[str, ...] = ()  # attributes that are labels: numbers or strings
     not_saved: tuple[str, ...] = (
         "callback",
         "random_state",
         "mesh",
         "checkpoint",
-    )  # what JSON cannot hold; comes back as None
-    encode: Callable[[Any], Arrays] = _encode_nothing  # other attributes to arrays
-    decode: Callable[[Any, Mapping[str, NDArray[Any]]], None] = _decode_nothing  # and back
+    )  # hyperparameters that JSON cannot hold; None after loading
+    encode: Callable[[Any], Arrays] = _encode_nothing  # converts other attributes to arrays
+    decode: Callable[[Any, Mapping[str, NDArray[Any]]], None] = _decode_nothing  # inverts `encode`
     renamed: Mapping[str, str] = field(default_factory=dict)  # hyperparameters, from their old names to the new ones
     added: Mapping[str, Any] = field(default_factory=dict)  # since 0.1.0, each with the value of the old behavior
     derived: Mapping[str, Callable[[Any], Any]] = field(
         default_factory=dict
-    )  # fitted since 0.1.0: what an older fit's is
-    update: Callable[[Any], None] = _update_nothing  # fitted attributes that were of another form
-    is_network: bool = True  # with weights and a history
-    check: Callable[[Any], None] = _check_network  # raises ValueError where fitted attributes do not fit together
+    )  # attributes that fit sets since 0.1.0: their values for an older fit
+    update: Callable[[Any], None] = _update_nothing  # converts fitted attributes whose form has changed
+    is_network: bool = True  # has weights and a history
+    check: Callable[[Any], None] = _check_network  # raises ValueError if fitted attributes are not consistent
 
     def up_to_date(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Rename, remove and add what changed since an older version wrote these hyperparameters.
+        """Rename, remove and add the hyperparameters that changed since an older version wrote these.
 
-        Of a current file nothing changes. Fitted attributes may be among them.
+        Hyperparameters of a current file stay the same. `attributes` may hold fitted attributes besides.
         """
         kept = {name: value for name, value in attributes.items() if name not in REMOVED}
         return {**self.added, **self.with_current_names(kept)}
@@ -97,10 +97,10 @@ class Layout:
         return {current.get(name, name): value for name, value in attributes.items()}
 
     def complete(self, model: Any) -> None:
-        """Set the fitted attributes that an older version did not know."""
-        for name, of in self.derived.items():
+        """Set the fitted attributes that an older version did not have."""
+        for name, derive in self.derived.items():
             if not hasattr(model, name):
-                setattr(model, name, of(model))
+                setattr(model, name, derive(model))
         self.update(model)
 
 
@@ -162,7 +162,7 @@ def _decode_classifier(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _update_classifier(model: Any) -> None:
-    """Make a profile of version 0.1.0, as a ``.skops`` file holds it, one of this version; and the scores."""
+    """Convert a profile of version 0.1.0, as a ``.skops`` file holds it, and the scores, to this version."""
     _update_scores(model)
     profile = model.likelihood_profile_
     if profile is not None and not hasattr(profile, "gain"):
@@ -179,7 +179,7 @@ def _encode_origin(model: Any) -> Arrays:
 
 
 def _decode_origin(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
-    model._input_mean = arrays.get("input_mean")  # None of files of 0.1.0
+    model._input_mean = arrays.get("input_mean")  # None for files of 0.1.0
 
 
 def _check_scale(model: Any) -> None:
@@ -191,7 +191,7 @@ def _check_scale(model: Any) -> None:
     shapes = {array.shape for array in arrays}
     finite = all(array.dtype.kind == "f" and np.isfinite(array).all() for array in arrays)
     if not finite or (isinstance(model, MinMaxScaler) and shapes != {(model.n_features_in_,)}):
-        raise ValueError("its scale is not finite, or not of its number of features")
+        raise ValueError("its scale is not finite, or not one number per feature")
 
 
 RANGES = ("min_", "scale_", "data_min_", "data_max_", "data_range_")

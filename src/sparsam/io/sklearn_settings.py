@@ -1,4 +1,4 @@
-"""Settings that scikit-learn keeps on an instance beside hyperparameters: output container, metadata requests."""
+"""Settings that scikit-learn stores on an instance besides hyperparameters: output container, metadata requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONTAINERS = ("default", "pandas", "polars", None)
 
 
 def settings_of(model: Any) -> dict[str, Any]:
-    """Return what ``set_output`` and ``set_fit_request`` and the like have set, as values that JSON holds.
+    """Return the settings made by ``set_output``, ``set_fit_request`` and similar methods, as JSON values.
 
     Examples
     --------
@@ -25,23 +25,25 @@ def settings_of(model: Any) -> dict[str, Any]:
         settings["output"] = dict(model._sklearn_output_config)
     if "_metadata_request" in vars(model):
         methods = vars(model.get_metadata_routing()).items()
-        settings["requests"] = {name: dict(of.requests) for name, of in methods if getattr(of, "requests", None)}
+        settings["requests"] = {
+            name: dict(method.requests) for name, method in methods if getattr(method, "requests", None)
+        }
     return settings
 
 
 def restore_settings(model: Any, settings: dict[str, Any]) -> None:
-    """Set what `settings_of` returned.
+    """Restore the settings that `settings_of` returned.
 
     Raises
     ------
     ValueError, TypeError, AttributeError
-        If scikit-learn does not know it.
+        If scikit-learn does not know a setting.
     """
     output, requests = settings.get("output", {}), settings.get("requests", {})
     if any(container not in CONTAINERS for container in output.values()):
         raise ValueError("its output container is unknown")
     if output:
         model.set_output(**output)
-    with config_context(enable_metadata_routing=True):  # else scikit-learn refuses to set them
+    with config_context(enable_metadata_routing=True):  # otherwise scikit-learn refuses to set them
         for method, values in requests.items():
             getattr(model, f"set_{method}_request")(**values)

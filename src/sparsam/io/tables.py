@@ -1,4 +1,4 @@
-"""Reading raw tables, and choosing their columns by name."""
+"""Read raw tables, and choose their columns by name."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["TABLES", "CsvFormat", "has_header", "listed", "read_table", "take_co
 
 TABLES = (".csv", ".tsv", ".parquet", ".npz")
 SEPARATORS = {";": "';'", "\t": r"'\t'", "|": "'|'", ",": "','", " ": r"'\s+'"}
-"""Separators to look for where a file has one column, and how a command line takes them."""
-ENCODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # by the bytes that a file begins with
+"""Separators to look for if a file has one column, and how to write them on the command line."""
+ENCODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # by the first bytes of a file
 ARRAYS, NO_HEADER = "arrays", "no header"  # keys of DataFrame.attrs: columns of two-dimensional arrays; True
 
 
@@ -34,22 +34,23 @@ def read_table(
 ) -> pd.DataFrame:
     """Read a table with named columns.
 
-    Of an .npz file every array of one or two dimensions is a column, or columns NAME_0, NAME_1, ...; those of another
-    number of rows than most are left out, as is said. In text, digits with leading zeros are codes and stay text.
+    In an .npz file, every array of one dimension is a column, and every array of two dimensions the columns NAME_0,
+    NAME_1, ...; arrays whose number of rows differs from that of most are left out, with a message. In text files,
+    digits with leading zeros are codes and stay text.
 
     Parameters
     ----------
     path : Path
         A .csv or .tsv file whose first line is a header, a .parquet file, or an .npz file of arrays.
     say : callable, default: silent
-        Takes a message for the user.
+        Called with a message for the user.
     csv_format : CsvFormat or None, default=None
         Format of a .csv or .tsv file; None: the usual one.
     text : collection of str, default=()
-        Columns of a .csv or .tsv file that are text even where they look like numbers.
+        Columns of a .csv or .tsv file that are text even if they look like numbers.
     needs_header : bool, default=True
-        Whether the first line of a .csv or .tsv file is a header even if it consists of numbers. If not, the columns of
-        such a file are named 0, 1, ...
+        Whether the first line of a .csv or .tsv file is a header even if it consists of numbers. If False, such a line
+        is data, and the columns are named 0, 1, ...
 
     Raises
     ------
@@ -71,25 +72,25 @@ def read_table(
         else:
             table = _read_text(path, csv_format or CsvFormat(), text, needs_header, say)
     except ImportError as error:
-        raise ValueError(f"{path}: Parquet files need pyarrow; pip install 'sparsam[parquet]'") from error
+        raise ValueError(f"{path}: Parquet files need pyarrow: pip install 'sparsam[parquet]'") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: its text is not {error.encoding}: {_encoding_hint(path)}") from error
     except (ValueError, OSError, pd.errors.ParserError) as error:
         raise ValueError(f"{path}: cannot be read: {error}") from error
     if table.empty:
-        raise ValueError(f"{path}: the table has no rows, or no columns")
+        raise ValueError(f"{path}: the table has no rows or no columns")
     table.columns = table.columns.map(str)
     _refuse_duplicates(path, list(table.columns))
     return table
 
 
 def has_header(table: pd.DataFrame) -> bool:
-    """Tell whether the names of the columns were in the file."""
+    """Return whether the file had column names."""
     return not table.attrs.get(NO_HEADER, False)
 
 
 def _with_row_numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """Number the rows from 0 on; an index with a name is a column."""
+    """Replace the index by row numbers from 0; an index with a name becomes a column."""
     return table.reset_index(drop=table.index.names == [None])
 
 
@@ -104,13 +105,13 @@ def _read_text(
         table.attrs[NO_HEADER] = True
         return table
     _refuse_duplicates(path, [name for name in header if name])
-    if len(row) > len(header) > 0:  # pandas would take the first values for an index
+    if len(row) > len(header) > 0:  # pandas would read the first values as an index
         raise ValueError(
-            f"its first row has {len(row)} values, and its header {len(header)} names: name each column, and end no "
-            f"row with a separator{_separator_hint(header, sep)}"
+            f"its first row has {len(row)} values, but its header has {len(header)} names: name every column, and do "
+            f"not end rows with a separator{_separator_hint(header, sep)}"
         )
     if len(header) > 1 and numbers_in(pd.Series(header), form).notna().all():
-        say(f"Warning: the first line of {path.name} is taken for a header, and it consists of numbers")
+        say(f"Warning: the first line of {path.name} is read as a header, although it consists of numbers")
     try:
         table = _parse(path, sep, form, dtype={name: str for name in text if name in header})
     except pd.errors.ParserError as error:
@@ -123,13 +124,13 @@ def _read_text(
 
 
 def _parse(path: Path, sep: str, form: CsvFormat, **options: Any) -> pd.DataFrame:
-    # In one piece: of pieces, the types of a column may differ.
+    # Not in pieces (low_memory): a column could have different types in different pieces.
     marks = {"decimal": form.decimal, "thousands": form.thousands, "encoding": form.encoding}
     return pd.read_csv(path, sep=sep, low_memory=False, **marks, **options)
 
 
 def _codes(path: Path, sep: str, form: CsvFormat, table: pd.DataFrame) -> dict[str, pd.Series]:
-    """Return the columns of digits with leading zeros as text: they are codes, which pandas takes for numbers."""
+    """Return as text the columns of digits with leading zeros: codes, which pandas reads as numbers."""
     numeric = [k for k, name in enumerate(table) if table[name].dtype.kind in "iuf"]
     if not numeric or not _has_leading_zeros(path, form):
         return {}
@@ -138,19 +139,19 @@ def _codes(path: Path, sep: str, form: CsvFormat, table: pd.DataFrame) -> dict[s
 
 
 def _has_leading_zeros(path: Path, form: CsvFormat) -> bool:
-    """Look for a 0 before another digit, where a number may begin."""
+    """Return whether a 0 before another digit occurs at the start of a number."""
     leading_zero = re.compile(rf"(?:^|[^0-9{re.escape(form.decimal)}])0[0-9]")
     with path.open(encoding=form.encoding, newline="") as file:
         return any(leading_zero.search(line) for line in file)
 
 
 def _read_column(values: pd.Series, form: CsvFormat) -> pd.Series:
-    """Read text that consists of numbers, or of true and false, and of marks of missing values."""
+    """Parse text that consists of numbers, or of true and false, and marks of missing values."""
     if values.dtype.kind in "iufb":
         return values
     known = values.dropna()
     if not known.map(lambda value: isinstance(value, str)).all():
-        return values  # truth values with gaps
+        return values  # booleans with missing values
     texts = known[~known.isin(MISSING_MARKS)]
     if texts.empty or is_code(texts).any():
         return values
@@ -163,14 +164,14 @@ def _read_column(values: pd.Series, form: CsvFormat) -> pd.Series:
 
 
 def _is_data(header: list[str], form: CsvFormat) -> bool:
-    """Tell whether a first line consists of numbers, and does not count columns from 0 on, or three years or more."""
+    """Return whether a first line is data: numbers, but not column numbers from 0 or a run of three or more years."""
     numbers = numbers_in(pd.Series(header), form)
     consecutive = len(header) > 1 and bool((np.diff(numbers) == 1).all())
     return bool(numbers.notna().all()) and not (consecutive and (numbers[0] == 0 or len(header) > 2))
 
 
 def _first_rows(path: Path, sep: str, encoding: str) -> tuple[list[str], list[str]]:
-    """Return the values of the header and of the row below, each empty where there is none."""
+    """Return the values of the header and of the first row; an empty list if there is none."""
     utf8 = encoding.lower() in ("utf-8", "utf8")
     with path.open(encoding="utf-8-sig" if utf8 else encoding, newline="") as file:
         rows = (line.split() for line in file) if sep == r"\s+" else csv.reader(file, delimiter=sep)
@@ -179,19 +180,19 @@ def _first_rows(path: Path, sep: str, encoding: str) -> tuple[list[str], list[st
 
 
 def _separator_hint(header: list[str], sep: str) -> str:
-    """Name the separator that a header of one name seems to have."""
+    """Suggest the separator, if a header of one name seems to contain it."""
     if len(header) != 1:
         return ""
     counts = {mark: header[0].count(mark) for mark in SEPARATORS if mark != sep}
     mark = max(counts, key=counts.__getitem__)
-    return f"; its values seem to be separated otherwise: try --sep {SEPARATORS[mark]}" if counts[mark] else ""
+    return f"; its values seem to have another separator: try --sep {SEPARATORS[mark]}" if counts[mark] else ""
 
 
 def _encoding_hint(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(4)
     found = [encoding for mark, encoding in ENCODINGS if start.startswith(mark)]
-    return f"give --encoding {found[0] if found else 'cp1252 (Western European), or the one that it was saved in'}"
+    return f"use --encoding {found[0] if found else 'cp1252 (Western European), or the encoding of the file'}"
 
 
 def _refuse_duplicates(path: Path, names: list[str]) -> None:
@@ -207,7 +208,7 @@ def _read_arrays(path: Path, say: Callable[[str], None]) -> pd.DataFrame:
     n_rows = max(lengths, key=lambda length: (lengths[length], length), default=0)
     left_out = [name for name, array in arrays.items() if array.ndim not in (1, 2) or len(array) != n_rows]
     if left_out:
-        say(f"Left out of {path.name}, for they are no columns of {n_rows} rows: {listed(left_out)}")
+        say(f"Left out of {path.name}, since they are not columns of {n_rows} rows: {listed(left_out)}")
     columns: list[tuple[str, Any]] = []
     parts: dict[str, list[str]] = {}
     for name in sorted(arrays.keys() - set(left_out), key=_natural):
@@ -224,18 +225,18 @@ def _read_arrays(path: Path, say: Callable[[str], None]) -> pd.DataFrame:
 
 
 def _natural(name: str) -> tuple[str, int]:
-    """Sort X_2 before X_10."""
+    """Return a key that sorts X_2 before X_10."""
     stem, _, number = name.rpartition("_")
     return (stem, int(number)) if number.isdigit() else (name, -1)
 
 
 def take_columns(table: pd.DataFrame, names: list[str]) -> list[str]:
-    """Return the columns of these names; for a two-dimensional array of an .npz file, all its columns.
+    """Return the columns with these names; for a two-dimensional array of an .npz file, all its columns.
 
     Raises
     ------
     ValueError
-        If there is none.
+        If there is no column of a name.
     """
     taken: list[str] = []
     for name in names:
@@ -255,6 +256,6 @@ def _suggestion(name: str, columns: list[str]) -> str:
 
 
 def listed(names: list[str], most: int = 12) -> str:
-    """List names, the first few of many."""
+    """Join names with commas; of many, only the first few."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -1,4 +1,4 @@
-"""The page of an autoencoder."""
+"""Content of an autoencoder's page."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ CHECKED_ROWS = 10
 
 
 def autoencoder_page(network: Any, X: Any, names: list[str] | None, image_shape: Any) -> Page:
-    """Gather what the page of an autoencoder shows.
+    """Gather the content of an autoencoder's page.
 
     Parameters
     ----------
     network : SparseAutoencoder
     X : array-like
-        Rows of the training, at most 10,000 of which are looked at.
+        Training rows; at most 10,000 of them are used, chosen at random.
     names : list of str, optional
-        Of the features.
+        Names of the features.
     image_shape : tuple of int, optional
-        Of rows that are pictures.
+        Shape of the rows, if they are images.
     """
     n_rows = len(X)
     if n_rows > MOST_ROWS:
         kept = np.sort(np.random.default_rng(0).choice(n_rows, MOST_ROWS, replace=False))
         X = X.iloc[kept] if hasattr(X, "iloc") else X[kept] if hasattr(X, "shape") else np.asarray(X)[kept]
-    Z = np.asarray(network.transform(X), dtype=np.float64)  # before a table loses the names of its columns
+    Z = np.asarray(network.transform(X), dtype=np.float64)  # before X loses its column names
     X = np.asarray(X, dtype=np.float64)
     view = view_of(X, names, image_shape)
     rho = float(network.rho) if network.beta > 0 else None
@@ -75,7 +75,7 @@ def autoencoder_page(network: Any, X: Any, names: list[str] | None, image_shape:
             "patches": _reconstructions(network, X, Z, view),
             "check": check,
             "rho": rho,
-            "activity": _activity(mean, network.hidden_activation),
+            "activity": _describe_activity(mean, network.hidden_activation),
             "of_tanh": network.hidden_activation == "tanh",
             "error": error,
             "is_weak": weak is not None,
@@ -99,7 +99,7 @@ def autoencoder_page(network: Any, X: Any, names: list[str] | None, image_shape:
             ("hidden units", str(Z.shape[1])),
             ("rows", f"{n_rows:,}"),
             *training_facts(network),
-            ("variance explained", _explained(error, X)),
+            ("variance explained", _format_explained_variance(error, X)),
         ],
         findings=[
             findings.diagnose_training(network, weak),
@@ -110,30 +110,30 @@ def autoencoder_page(network: Any, X: Any, names: list[str] | None, image_shape:
     )
 
 
-def _explained(error: float, X: Array) -> str:
+def _format_explained_variance(error: float, X: Array) -> str:
     share = explained_variance(error, total_variance(X))
     return "\N{EN DASH}" if np.isnan(share) else f"{100 * share:.1f} %"
 
 
-def _activity(mean: Array, hidden_activation: str) -> str:
-    """Say what the mean activations are."""
+def _describe_activity(mean: Array, hidden_activation: str) -> str:
+    """Describe the range of the mean activations."""
     low, median, high = (f"{value:.3g}" for value in (mean.min(), np.median(mean), mean.max()))
-    of_what = "mean activations, of (z + 1)/2," if hidden_activation == "tanh" else "mean activations"
-    return f"{of_what} are {low} to {high}, {median} in the median"
+    quantity = "mean activations of (z + 1)/2" if hidden_activation == "tanh" else "mean activations"
+    return f"{quantity} range from {low} to {high}, with median {median}"
 
 
 def _reconstructions(network: Any, X: Array, Z: Array, view: RowView) -> list[dict[str, Any]]:
-    """Some patches, reconstructed from their k strongest units, all others at their mean activation.
+    """Reconstruct some patches from their k strongest units, with all other units at their mean activation.
 
-    Strongest are those that move the outputs' pre-activations the most: |z_j - mean z_j| |w_j|, w_j the weights from
-    the unit to the outputs.
+    The strongest units move the pre-activations of the outputs the most: by |z_j - mean z_j| |w_j|, where w_j are the
+    weights from the unit to the outputs.
     """
     mean = Z.mean(axis=0)
     norms = np.linalg.norm(network.coefs_[1], axis=1)
     strength = np.abs(Z - mean) * norms
     gained = squared_errors(network, X, np.broadcast_to(mean, Z.shape)) - squared_errors(network, X, Z)
     patches = []
-    for row, how in _chosen(gained, strength.argmax(axis=1)):
+    for row, how in _choose_rows(gained, strength.argmax(axis=1)):
         order = np.argsort(-strength[row], kind="stable")[:MOST_STRONGEST]
         codes = np.tile(mean, (len(order) + 1, 1))
         for k, unit in enumerate(order):
@@ -155,8 +155,8 @@ def _reconstructions(network: Any, X: Array, Z: Array, view: RowView) -> list[di
     return patches
 
 
-def _chosen(gained: Array, strongest: NDArray[np.intp]) -> list[tuple[int, str]]:
-    """Half of them the rows that units explain best, each by another unit, and half of them at random."""
+def _choose_rows(gained: Array, strongest: NDArray[np.intp]) -> list[tuple[int, str]]:
+    """Choose rows to show: half are explained best, each by a different strongest unit, and half are random."""
     best: dict[int, int] = {}
     for row in np.argsort(-gained, kind="stable"):
         best.setdefault(int(strongest[row]), int(row))

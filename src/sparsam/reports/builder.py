@@ -1,4 +1,4 @@
-"""From a fitted estimator and its data to a page."""
+"""Make a page from a fitted estimator and its data."""
 
 from __future__ import annotations
 
@@ -28,33 +28,36 @@ def report(
 ) -> str:
     """Make a page about a fitted estimator: HTML in one file, which needs no network and no server.
 
-    Of an autoencoder it shows the filters, to be sorted and clicked for each unit's page, and reconstructions by the
-    strongest units; of a regression the covariance, and whether the residuals obey it; of a classification the noise
-    of the labels, and which of them are probably wrong; of all of them the course of the training, and warnings in
-    plain words.
+    The page shows the training history and warnings, and
+
+    * for an autoencoder, the filters, to sort and click for details of each unit, and reconstructions by the strongest
+      units;
+    * for a regression, the noise covariance, and a test of it on the residuals;
+    * for a classification, the label noise, and the labels that are probably wrong.
 
     Parameters
     ----------
     model : SparseAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
-        Fitted; or a pipeline (`TangentPipeline` too) whose last step it is, or a search for it.
+        The fitted estimator; or a pipeline (`TangentPipeline` too) that ends with it, or a search for it.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        The training data. Of an autoencoder at most 10,000 rows are looked at.
+        The training data. For an autoencoder, at most 10,000 rows are used.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Of a regression and a classification: targets, or labels as given.
+        Targets of a regression, or given labels of a classification.
     test : (X, y), optional
-        Rows that the training has not seen. What is said of residuals and probabilities is then about these, which is
-        more honest: of the training data both are too good.
+        Held-out rows. Residuals and probabilities are then evaluated on these, which is more honest: on the training
+        data both look too good.
     names : list of str, optional
-        Of a regression's targets, best with their units. Default: the columns of y, or "output 0", "output 1", ...
+        Names of a regression's targets, preferably with units. Default: the columns of y, or "output 0",
+        "output 1", ...
     image_shape : (height, width) or (height, width, 3), optional
-        Of a row that is a picture, gray or red, green and blue. Default: rows are none, and are shown with the names of
-        their features (``feature_names_in_``) or, without names, as curves: 64 numbers may be sound as well as pixels.
+        Shape of rows that are images, gray or RGB. Default: rows are not images, and are shown with their feature names
+        (``feature_names_in_``) or, without names, as curves: 64 numbers may be sound as well as pixels.
     title : str, optional
         Heading of the page. Default: the estimator's class.
     remarks : list of str, optional
-        Said among the page's warnings.
+        Notes to add to the page's findings.
     path : path, optional
-        File to write, whole or not at all.
+        File to write, completely or not at all.
     overwrite : bool, default False
         Whether an existing file may be replaced.
 
@@ -66,20 +69,20 @@ def report(
     Raises
     ------
     TypeError
-        If the model is none of these.
+        If the model is not one of these.
     NotFittedError
         If it is not fitted.
     ValueError
-        If the data do not fit it, or y is missing.
+        If the data do not fit the model, or y is missing.
     FileExistsError
         If the file exists and ``overwrite`` is False.
     ImportError
-        Without Altair and vl-convert: ``pip install 'sparsam[report]'``.
+        If Altair or vl-convert is missing: ``pip install 'sparsam[report]'``.
 
     Notes
     -----
-    The page holds the rows that it shows (patches, labels that are probably wrong, residuals): think before
-    publishing it.
+    The page contains the rows that it shows (patches, labels that are probably wrong, residuals): consider this before
+    you publish it.
 
     Examples
     --------
@@ -94,19 +97,19 @@ def report(
     require_libraries()
     if path is not None and os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{os.fspath(path)} exists: name another file, or replace it with overwrite=True")
-    network = drawable_network(model, "report", ("coefs_",), "what an estimator of sparsam has learned")
+    network = drawable_network(model, "report", ("coefs_",), "the weights of a sparsam estimator")
     if hasattr(network, "inverse_transform"):
         page = _autoencoder_page(model, network, X, image_shape)
     elif hasattr(network, "transition_matrix_") or hasattr(network, "covariance_"):
         page = _supervised_page(model, network, X, y, test, names, image_shape)
     else:
-        raise TypeError(f"report knows the estimators of sparsam, not {type(network).__name__}")
+        raise TypeError(f"report takes estimators of sparsam, not {type(network).__name__}")
     page.title = title or type(network).__name__
     page.remarks = remarks or []
     html = render(page)
     if path is not None:
         with atomic_write(path, overwrite=overwrite) as file:
-            file.write(html.encode(errors="replace"))  # a folder's name may have octets that are no text
+            file.write(html.encode(errors="replace"))  # a folder's name may hold bytes that are not text
     return html
 
 
@@ -122,7 +125,7 @@ def _supervised_page(
     if y is None:
         raise ValueError(f"a report on a {type(network).__name__} needs the targets: report(model, X, y)")
     training = Rows("training", X, _network_inputs(model, X), y)
-    held_out = None if test is None else Rows("held out", test[0], _network_inputs(model, test[0]), test[1])
+    held_out = None if test is None else Rows("held-out", test[0], _network_inputs(model, test[0]), test[1])
     if hasattr(network, "classes_"):
         from sparsam.reports.classifier import classifier_page
 
@@ -133,7 +136,7 @@ def _supervised_page(
 
 
 def _feature_names(model: Any, network: Any) -> list[str] | None:
-    """Names of the network's inputs: its own, or those that the transformers before it give to named columns."""
+    """Return the names of the network's inputs: its own, or those that the transformers before it make."""
     if hasattr(network, "feature_names_in_"):
         return [str(name) for name in network.feature_names_in_]
     if hasattr(model, "best_estimator_"):
@@ -145,7 +148,7 @@ def _feature_names(model: Any, network: Any) -> list[str] | None:
 
 
 def _network_inputs(model: Any, X: Any) -> Any:
-    """Transform X by all that stands before the network (`unwrap_estimator`), one within the other too."""
+    """Transform X by all transformers before the network (`unwrap_estimator`), in nested pipelines too."""
     if hasattr(model, "best_estimator_"):
         return _network_inputs(model.best_estimator_, X)
     if hasattr(model, "steps"):

@@ -1,6 +1,6 @@
-"""Specifications of charts, in Vega-Altair's words.
+"""Specify charts in Vega-Altair.
 
-No colors here: the page's style sheet names them, for light and for dark, and the page's script hands them to Vega.
+The colors are in the page's style sheet, for light and dark mode; the page's script passes them to Vega.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ __all__ = [
 Spec = dict[str, Any]
 Array = NDArray[np.float64]
 
-MOST_ITERATIONS = 300  # of which J is drawn
+MOST_ITERATIONS = 300  # points of a curve of J
 HEIGHT, SQUARE = 260, 320
 DIGITS = 5
-N_COLORS = 11  # of a scale with a sign, between which Vega interpolates
+N_COLORS = 11  # of the scale of signed numbers; Vega interpolates between them
 
 
 def _rows(**columns: Iterable[Any]) -> alt.InlineData:
-    """Make a table for a chart: numbers rounded, and none that JSON does not have."""
+    """Make the table of a chart; numbers are rounded, and those that JSON cannot hold become None."""
     table = zip(*columns.values(), strict=True)
-    return alt.InlineData(values=[dict(zip(columns, map(_plain, row), strict=True)) for row in table])
+    return alt.InlineData(values=[dict(zip(columns, map(_to_jsonable, row), strict=True)) for row in table])
 
 
-def _plain(value: Any) -> Any:
+def _to_jsonable(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value
@@ -54,7 +54,7 @@ def _spec(chart: Any, description: str, height: int = HEIGHT) -> Spec:
 
 
 def cost_curve(history: Any) -> Spec:
-    """J and its terms against the iteration."""
+    """Plot J and its terms against the iteration."""
     shown = np.unique(np.linspace(0, len(history) - 1, MOST_ITERATIONS).astype(int))
     terms = ["J", *(name for name in history.columns if name not in NO_TERMS)]
     values = history[terms].to_numpy(dtype=float)[shown]
@@ -93,7 +93,7 @@ def cost_curve(history: Any) -> Spec:
 
 
 def mean_activations(mean: Array, rho: float | None) -> Spec:
-    """rho_hat of each unit, beside rho."""
+    """Plot rho_hat of each unit, and rho."""
     points = (
         alt.Chart(_rows(unit=range(len(mean)), mean=mean))
         .mark_point(filled=True, size=60)
@@ -111,8 +111,8 @@ def mean_activations(mean: Array, rho: float | None) -> Spec:
 
 
 def activation_histogram(n_samples: int) -> Spec:
-    """How many rows excite a unit how much; the page fills in the rows of each unit: low, high, count."""
-    # A logarithm, for a sparse unit is at rest on nearly all; its bars begin at half a row, where 0 would be nowhere.
+    """Plot a histogram of a unit's activation; the page fills in the bins of each unit: low, high, count."""
+    # Logarithmic, because a sparse unit is inactive on nearly all rows. Bars start at half a row: there is no 0.
     chart = (
         alt.Chart(_rows(low=[], high=[], count=[]))
         .transform_filter("datum.count > 0")
@@ -136,7 +136,7 @@ def activation_histogram(n_samples: int) -> Spec:
 def heatmap(
     matrix: Array, names: Sequence[str], *, rows: str | None, columns: str | None, signed: bool, description: str
 ) -> Spec:
-    """A matrix, its values in the cells where there is room for them."""
+    """Draw a matrix as colored cells, with its values if there is room."""
     n, names = len(names), _distinct(names)
     data = _rows(
         row=np.repeat(list(names), n).tolist(), column=np.tile(list(names), n).tolist(), value=np.ravel(matrix)
@@ -169,7 +169,7 @@ def heatmap(
 
 
 def _signed_scale() -> alt.Scale:
-    """Colors of numbers in [-1, 1], as Matplotlib's pictures have them."""
+    """Return the color scale of numbers in [-1, 1], the same as in Matplotlib's pictures."""
     table = color_table(SIGNED)
     shown = np.linspace(0, len(table) - 1, N_COLORS).astype(int)
     colors = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in table[shown].tolist()]
@@ -177,14 +177,14 @@ def _signed_scale() -> alt.Scale:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """Names for the cells, of which Vega takes two that are alike for one: those get their number."""
+    """Append the number to names that occur twice: Vega would merge their cells."""
     return [f"{name} ({k})" if list(names).count(name) > 1 else name for k, name in enumerate(names)]
 
 
 def residual_pair(
     r: Array, ellipses: Mapping[float, Array], names: tuple[str, str], limits: tuple[float, float]
 ) -> Spec:
-    """Residuals of two outputs, and the ellipses within which shares of them are expected."""
+    """Plot residuals of two outputs, and the ellipses expected to contain shares of them."""
     x_scale, y_scale = (alt.Scale(domain=[-limit, limit]) for limit in limits)
     points = (
         alt.Chart(_rows(x=r[:, 0], y=r[:, 1]))
@@ -196,14 +196,14 @@ def residual_pair(
     )
     shares = [f"{100 * share:.0f} % expected inside" for share in ellipses]
     outline = np.concatenate([line.T for line in ellipses.values()])
-    each = len(outline) // len(shares)
+    n_points = len(outline) // len(shares)
     lines = (
         alt.Chart(
             _rows(
                 x=outline[:, 0],
                 y=outline[:, 1],
-                share=np.repeat(shares, each).tolist(),
-                place=np.tile(np.arange(each), len(shares)),
+                share=np.repeat(shares, n_points).tolist(),
+                place=np.tile(np.arange(n_points), len(shares)),
             )
         )
         .mark_line(clip=True)
@@ -217,13 +217,13 @@ def residual_pair(
     )
     return _spec(
         points + lines,
-        f"Residuals of {names[0]} and {names[1]} with the ellipses that should hold " + " and ".join(shares),
+        f"Residuals of {names[0]} and {names[1]} with ellipses: " + " and ".join(shares),
         SQUARE,
     )
 
 
 def residual_histogram(r: Array, deviation: float, name: str) -> Spec:
-    """Residuals of a single output, and the normal density."""
+    """Plot a histogram of the residuals of a single output, and the normal density."""
     density, edges = np.histogram(r, bins="auto", density=True)
     x = np.linspace(-4 * deviation, 4 * deviation, 121)
     normal = np.exp(-0.5 * (x / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))
@@ -234,25 +234,25 @@ def residual_histogram(r: Array, deviation: float, name: str) -> Spec:
             x=alt.X("low:Q", title=f"residual of {name}"),
             x2="high:Q",
             y=alt.Y("density:Q", title="density"),
-            y2=alt.datum(0),  # without it Vega would draw bars that lie
+            y2=alt.datum(0),  # without it, Vega draws horizontal bars
         )
     )
     line = alt.Chart(_rows(low=x, density=normal)).mark_line().encode(x="low:Q", y="density:Q")
-    return _spec(bars + line, f"Histogram of the residuals of {name}, with the normal density that was fitted")
+    return _spec(bars + line, f"Histogram of the residuals of {name}, with the fitted normal density")
 
 
 def coverage(expected: Array, observed: Array, band: Array) -> Spec:
-    """Shares of rows within regions that should hold a share of them, with a band for chance."""
+    """Plot observed against expected shares of rows inside regions, with a band for chance."""
     x = alt.X("expected:Q", title="share expected inside", scale=alt.Scale(domain=[0, 1]))
     area = (
         alt.Chart(_rows(expected=expected, low=np.clip(expected - band, 0, 1), high=np.clip(expected + band, 0, 1)))
         .mark_area(opacity=0.25)
-        .encode(x=x, y=alt.Y("low:Q", title="share found inside", scale=alt.Scale(domain=[0, 1])), y2="high:Q")
+        .encode(x=x, y=alt.Y("low:Q", title="share observed inside", scale=alt.Scale(domain=[0, 1])), y2="high:Q")
     )
     diagonal = alt.Chart(_rows(expected=[0.0, 1.0], observed=[0.0, 1.0])).mark_line(
         strokeDash=[6, 4], strokeWidth=1, style="quiet"
     )
-    found = (
+    curve = (
         alt.Chart(_rows(expected=expected, observed=observed))
         .mark_line()
         .encode(
@@ -263,17 +263,17 @@ def coverage(expected: Array, observed: Array, band: Array) -> Spec:
     )
     worst = int(np.argmax(np.abs(observed - expected)))
     return _spec(
-        area + diagonal.encode(x=x, y="observed:Q") + found,
-        "Share of rows found inside against the share expected; farthest apart where "
-        f"{100 * expected[worst]:.0f} % were expected and {100 * observed[worst]:.0f} % found",
+        area + diagonal.encode(x=x, y="observed:Q") + curve,
+        "Observed against expected share of rows inside; the largest difference is "
+        f"{100 * expected[worst]:.0f} % expected, {100 * observed[worst]:.0f} % observed",
         SQUARE,
     )
 
 
 def calibration(predicted: Array, observed: Array, errors: Array, counts: NDArray[np.intp]) -> Spec:
-    """How often what was said with a probability came true."""
-    x = alt.X("predicted:Q", title="probability said", scale=alt.Scale(domain=[0, 1]))
-    y = alt.Y("observed:Q", title="share that came true", scale=alt.Scale(domain=[0, 1]))
+    """Plot the observed frequency of predicted labels against their predicted probability."""
+    x = alt.X("predicted:Q", title="predicted probability", scale=alt.Scale(domain=[0, 1]))
+    y = alt.Y("observed:Q", title="observed frequency", scale=alt.Scale(domain=[0, 1]))
     diagonal = alt.Chart(_rows(predicted=[0.0, 1.0], observed=[0.0, 1.0])).mark_line(
         strokeDash=[6, 4], strokeWidth=1, style="quiet"
     )
@@ -286,7 +286,7 @@ def calibration(predicted: Array, observed: Array, errors: Array, counts: NDArra
             rows=counts,
         )
     )
-    bars = base.mark_rule(strokeWidth=1.5).encode(x=x, y=alt.Y("low:Q", title="share that came true"), y2="high:Q")
+    bars = base.mark_rule(strokeWidth=1.5).encode(x=x, y=alt.Y("low:Q", title="observed frequency"), y2="high:Q")
     points = base.mark_point(filled=True, size=70).encode(
         x=x,
         y=y,
@@ -294,14 +294,14 @@ def calibration(predicted: Array, observed: Array, errors: Array, counts: NDArra
     )
     return _spec(
         diagonal.encode(x=x, y=y) + bars + points,
-        "Share that came true against the probability said: "
-        + ", ".join(f"{q:.2f} of {p:.2f}" for p, q in zip(predicted, observed, strict=True)),
+        "Observed frequency against predicted probability: "
+        + ", ".join(f"{q:.2f} for {p:.2f}" for p, q in zip(predicted, observed, strict=True)),
         SQUARE,
     )
 
 
 def likelihood_profile(profile: Any) -> Spec:
-    """Likelihood of labels held out at each epsilon."""
+    """Plot the likelihood of held-out labels at each epsilon."""
     low, high = profile.interval
     near = profile.near_best
     x = alt.X("epsilon:Q", title="epsilon, probability that a label is wrong")
@@ -319,6 +319,6 @@ def likelihood_profile(profile: Any) -> Spec:
     )
     return _spec(
         band + best + curve,
-        f"Mean log-likelihood of labels held out against epsilon; the greatest at {profile.best:.3f}, with a 95 % "
+        f"Mean log-likelihood of held-out labels against epsilon; the maximum is at {profile.best:.3f}, with a 95 % "
         f"interval from {low:.3f} to {high:.3f}",
     )

@@ -1,4 +1,4 @@
-"""The page of a classification whose labels may be wrong."""
+"""Content of the page of a classification with noisy labels."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["classifier_page"]
 Array = NDArray[np.float64]
 
 MOST_SUSPECTS = 60
-MOST_COLUMNS = 6  # of a suspect's row in the table
-MOST_CLASSES = 30  # whose matrix is drawn
+MOST_COLUMNS = 6  # shown of the row of a suspected label
+MOST_CLASSES = 30  # with more, the matrix is not drawn
 N_BINS = 10
 
 
 def classifier_page(network: Any, training: Rows, held_out: Rows | None, image_shape: Any) -> Page:
-    """Gather what the page of a classification shows."""
+    """Gather the content of a classification's page."""
     parts = [rows for rows in (training, held_out) if rows is not None]
     shown = held_out or training
     classes = [str(label) for label in network.classes_.tolist()]
@@ -43,10 +43,10 @@ def classifier_page(network: Any, training: Rows, held_out: Rows | None, image_s
             T,
             classes,
             rows="true label",
-            columns="label as given",
+            columns="given label",
             signed=False,
-            description="Probability of each given label (columns) for each true label (rows); on the diagonal, of "
-            f"right labels, from {T.diagonal().min():.3f} to {T.diagonal().max():.3f}",
+            description="Probability of each given label (columns) for each true label (rows); the diagonal, the "
+            f"probability of a correct label, ranges from {T.diagonal().min():.3f} to {T.diagonal().max():.3f}",
         )
     if profile is not None:
         specs["profile"] = charts.likelihood_profile(profile)
@@ -82,8 +82,8 @@ def classifier_page(network: Any, training: Rows, held_out: Rows | None, image_s
             ("features", str(network.n_features_in_)),
             ("classes", str(len(classes))),
             ("epsilon", f"{network.epsilon_:.3f}"),
-            ("rows trained on", f"{len(training.inputs):,}"),
-            *([] if held_out is None else [("rows held out", f"{len(held_out.inputs):,}")]),
+            ("training rows", f"{len(training.inputs):,}"),
+            *([] if held_out is None else [("held-out rows", f"{len(held_out.inputs):,}")]),
             *training_facts(network),
         ],
         findings=[findings.diagnose_training(network), *findings.diagnose_classifier(network)],
@@ -92,7 +92,7 @@ def classifier_page(network: Any, training: Rows, held_out: Rows | None, image_s
 
 
 def _view(raw: Any, image_shape: Any) -> RowView | None:
-    """How rows are shown: as pictures where asked for; many numbers without names as curves; None is in a table."""
+    """Choose how to show rows: as images if given a shape, many unnamed numbers as curves; None for a table."""
     is_table = hasattr(raw, "columns") or np.shape(raw)[1] <= MOST_COLUMNS or np.asarray(raw).dtype.kind not in "biuf"
     if image_shape is None and is_table:
         return None
@@ -100,12 +100,12 @@ def _view(raw: Any, image_shape: Any) -> RowView | None:
 
 
 def _labels(rows: Rows) -> NDArray[Any]:
-    """Labels as given, a column too, which compared with a row would make a table."""
+    """Return the given labels as one dimension, even if they are a column."""
     return np.asarray(rows.targets).reshape(-1)
 
 
 def _suspects(network: Any, parts: list[Rows], view: RowView | None) -> tuple[list[dict[str, Any]], int]:
-    """Labels that are more probably wrong than right, the most probable first; and how many there are."""
+    """List the labels most probably wrong, most probable first, and count those more probably wrong than right."""
     found = []
     for rows in parts:
         wrong = network.label_error_proba(rows.inputs, rows.targets)
@@ -132,14 +132,14 @@ def _suspects(network: Any, parts: list[Rows], view: RowView | None) -> tuple[li
 
 
 def _calibration(network: Any, rows: Rows) -> tuple[Array, Array, Array, NDArray[np.intp]]:
-    """How often the most probable label was the one given, against the probability said, in groups of rows alike."""
+    """Compare the probability of the most probable label with its frequency, in bins of equally many rows."""
     p = network.predict_noisy_proba(rows.inputs)
-    said = p.max(axis=1)
-    came_true = network.classes_[p.argmax(axis=1)] == _labels(rows)
-    groups = [group for group in np.array_split(np.argsort(said, kind="stable"), N_BINS) if len(group)]
-    counts = np.array([len(group) for group in groups])
-    observed = np.array([came_true[group].mean() for group in groups])
-    predicted = np.array([said[group].mean() for group in groups])
+    confidence = p.max(axis=1)
+    correct = network.classes_[p.argmax(axis=1)] == _labels(rows)
+    bins = [members for members in np.array_split(np.argsort(confidence, kind="stable"), N_BINS) if len(members)]
+    counts = np.array([len(members) for members in bins])
+    observed = np.array([correct[members].mean() for members in bins])
+    predicted = np.array([confidence[members].mean() for members in bins])
     return predicted, observed, np.sqrt(predicted * (1 - predicted) / counts), counts
 
 

@@ -1,14 +1,15 @@
-"""Coverage of the regions in which a regression expects its targets, and a test of it.
+"""Coverage of the prediction regions of a regression, and a test of it.
 
-If the model is right, the squared Mahalanobis distance r' C^-1 r of a row follows chi-squared with as many degrees of
-freedom as targets are observed, so its distribution function u there (the probability integral transform) is uniform
-on [0, 1], and rows are independent. The region that should hold a share p of the rows is u <= p. The number of rows in
-it is binomial, B(n, p), exactly, for any n. So its two-sided binomial test is exact at each share. (That is of rows
-held out, given the model. Residuals of the training made the covariance, and vary less than chance has it.)
+If the model is correct, the squared Mahalanobis distance r' C^-1 r of a row follows a chi-squared distribution with as
+many degrees of freedom as there are observed targets. Its probability integral transform u is then uniform on [0, 1],
+and rows are independent. The region that should contain a share p of the rows is u <= p; the number of rows in it is
+binomial, B(n, p), exactly, for any n. A two-sided binomial test is therefore exact at each share. (This holds for
+held-out rows, given the model. The covariance was computed from the training residuals, so these vary less than
+chance.)
 
-Five shares are tested, not independently: the regions lie within each other. The chance that any of five tests
-rejects a right model is at most the sum of their levels (Bonferroni), whatever depends on what: each is tested at a
-fifth of 1 %, all together at 1 %.
+The tests of the five shares are not independent, because the regions are nested. By Bonferroni's inequality, the
+probability that any of them rejects a correct model is at most the sum of their levels: each is tested at a fifth of
+1 %, so all together at 1 %.
 """
 
 from __future__ import annotations
@@ -28,99 +29,97 @@ __all__ = ["SHARES_TESTED", "Coverage", "diagnose_coverage"]
 Array = NDArray[np.float64]
 
 SHARES_TESTED = (0.5, 0.8, 0.9, 0.95, 0.99)
-FALSE_ALARMS = 0.01  # chance that a right model is found wrong, over all shares
+FALSE_ALARMS = 0.01  # probability of rejecting a correct model, over all shares
 CURVE = np.linspace(0.0, 1.0, 101)
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many rows lie inside the regions that should hold a share of them.
+    """Observed shares of rows inside the regions that should contain given shares.
 
     Attributes
     ----------
     transformed : array of shape (n,)
-        u of each row with any target, in ascending order.
+        u of each row with at least one target, in ascending order.
     """
 
     transformed: Array
 
     @classmethod
     def of(cls, Y: Array, means: Array, C: Array) -> Self:
-        """Judge targets, NaN where missing, by their means and a covariance."""
+        """Compute the coverage from targets (NaN where missing), their predicted means and the covariance."""
         distances, n_observed = squared_distances(Y, means, C)
-        judged = n_observed > 0
-        return cls(np.sort(chi2.cdf(distances[judged], n_observed[judged])))
+        has_target = n_observed > 0
+        return cls(np.sort(chi2.cdf(distances[has_target], n_observed[has_target])))
 
     @property
     def n(self) -> int:
-        """Number of rows that are judged."""
+        """Number of rows with a target."""
         return len(self.transformed)
 
     def n_inside(self, share: float) -> int:
-        """Return how many rows are inside the region that should hold a share of them."""
+        """Count the rows inside the region that should contain a share of them."""
         return int(np.searchsorted(self.transformed, share, side="right"))
 
     def p_value(self, share: float) -> float:
-        """Return the chance of a number inside that is as improbable, of a right model: two-sided, exact."""
+        """Compute the p-value of the exact two-sided binomial test at a share."""
         return float(binomtest(self.n_inside(share), self.n, share).pvalue)
 
     def table(self) -> list[tuple[float, float, float]]:
-        """Return of each share that is tested: the share, that found inside, the p-value."""
+        """List each tested share, the share observed inside, and the p-value."""
         return [(share, self.n_inside(share) / self.n, self.p_value(share)) for share in SHARES_TESTED]
 
     def rejected(self) -> list[tuple[float, float, float]]:
-        """Return the rows of the table at which the model is rejected."""
+        """List the rows of the table that reject the model."""
         return [row for row in self.table() if row[2] < FALSE_ALARMS / len(SHARES_TESTED)]
 
     def curve(self) -> tuple[Array, Array, Array]:
-        """Return shares, those found inside, and 1.96 standard deviations of a single one if the model is right."""
+        """Return shares, those observed inside, and 1.96 standard deviations of each under a correct model."""
         observed = np.searchsorted(self.transformed, CURVE, side="right") / self.n
         return CURVE, observed, 1.96 * np.sqrt(CURVE * (1 - CURVE) / self.n)
 
 
 def diagnose_coverage(coverage: Coverage, part: str) -> Finding:
-    """Say whether the covariance is to be believed, and if not, in which direction it errs."""
+    """Report whether the covariance fits the residuals, and if not, the direction of the error."""
     rejected = coverage.rejected()
     shares = ", ".join(f"{100 * share:.0f}" for share in SHARES_TESTED)
     if not rejected:
         return Finding(
             "good",
-            f"The regions that should hold {shares} % of the rows {part} do so, as far as {coverage.n:,} rows tell: no "
-            f"exact binomial test rejects it at {100 * FALSE_ALARMS:.0f} %, corrected for {len(SHARES_TESTED)} tests.",
+            f"The regions that should contain {shares} % of the rows agree with the {coverage.n:,} {part} rows: no "
+            f"exact binomial test rejects them at {100 * FALSE_ALARMS:.0f} %, corrected for {len(SHARES_TESTED)} "
+            "tests.",
         )
     share, found, p = min(rejected, key=lambda row: row[2])
-    said = (
-        f"The region that should hold {100 * share:.0f} % of the rows holds {100 * found:.1f} % of those {part} "
-        f"(p = {p:.1g}, of {len(SHARES_TESTED)} shares)"
+    mismatch = (
+        f"The region that should contain {100 * share:.0f} % of the rows contains {100 * found:.1f} % of the {part} "
+        f"rows (p = {p:.1g}, one of {len(SHARES_TESTED)} tests)"
     )
     too_few, too_many = (any(sign * (found - share) > 0 for share, found, _ in rejected) for sign in (-1, 1))
     if too_few and too_many:
-        return Finding(
-            "warning",
-            f"{said}: {_shape_of_tails(rejected)}",
-        )
+        return Finding("warning", f"{mismatch}: {_describe_tails(rejected)}")
     if too_few:
         return Finding(
             "warning",
-            f"{said}: the covariance promises more than it keeps. Residuals have heavier tails than a normal "
-            "distribution, or the network has learned its training rows by heart: more weight decay, fewer units.",
+            f"{mismatch}: the covariance is too small. Residuals have heavier tails than a normal distribution, or the "
+            "network overfits its training rows: try more weight decay or fewer units.",
         )
     return Finding(
         "warning",
-        f"{said}: the covariance is larger than the residuals, or these have lighter tails than a normal distribution. "
-        "Intervals are wider than they need be.",
+        f"{mismatch}: the covariance is too large, or residuals have lighter tails than a normal distribution. "
+        "Intervals are wider than necessary.",
     )
 
 
-def _shape_of_tails(rejected: list[tuple[float, float, float]]) -> str:
-    """Say how residuals differ from normal ones, of which too few are inside at some shares, and too many at others."""
+def _describe_tails(rejected: list[tuple[float, float, float]]) -> str:
+    """Describe the tails of residuals with too few rows inside at some shares and too many at others."""
     share, found, _ = max(rejected)
     if found > share:
         return (
-            "residuals have lighter tails than a normal distribution: few are near 0, and hardly any far off, as where "
-            "noise is bounded."
+            "residuals have lighter tails than a normal distribution: few are near 0 and hardly any are far from it, "
+            "as with bounded noise."
         )
     return (
-        "one covariance does not suit all rows. Residuals have heavier tails than a normal distribution, or the noise "
+        "one covariance does not fit all rows. Residuals have heavier tails than a normal distribution, or the noise "
         "is stronger for some rows than for others."
     )

@@ -1,4 +1,4 @@
-"""Warnings and remarks about a fit for the reader of a report, in plain words."""
+"""Warnings and notes about a fit, for the reader of a report."""
 
 from __future__ import annotations
 
@@ -24,39 +24,37 @@ __all__ = [
     "diagnose_units",
 ]
 
-NO_NOISE = 1e-6  # standard deviation of the noise, by that of the target
-NEARLY_SINGULAR = 1e-8  # least eigenvalue of the correlations: a combination without noise, to four digits
+NO_NOISE = 1e-6  # standard deviation of the noise over that of the target
+NEARLY_SINGULAR = 1e-8  # smallest eigenvalue of the correlations: a combination is free of noise, to four digits
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence or two, and whether it is bad news, good news or just to be known."""
+    """A sentence or two, and whether they are bad news, good news or neutral."""
 
     kind: Literal["warning", "note", "good"]
     text: str
 
 
 REMEDIES = {
-    "max_iter": "Train longer: give a greater max_iter.",
-    "time_budget": "Give it more time: a greater time_budget.",
-    "precision": "Train in float64 (dtype), or be content with a larger tol.",
-    "callback": "Nothing says that these weights are the best.",
-    "interrupted": "Fit again; with a checkpoint, a fit that was interrupted can go on.",
-    "not_finite": "These are the last weights at which it was. Look for extreme values in the data.",
+    "max_iter": "Train longer, with a greater max_iter.",
+    "time_budget": "Allow more time, with a greater time_budget.",
+    "precision": "Train in float64 (dtype), or accept a larger tol.",
+    "callback": "These weights are not necessarily the best.",
+    "interrupted": "Fit again; with a checkpoint, an interrupted fit can resume.",
+    "not_finite": "These are the last weights at which all was finite. Look for extreme values in the data.",
 }
 UNIT_TROUBLES = {
-    "dead": "The activation hardly changes from row to row, so that it tells nothing of the data.",
-    "saturated": "The activation is at its upper end, or jumps between both, so that small changes of the data do not "
-    "move it.",
+    "dead": "The activation hardly changes from row to row, so it carries no information about the data.",
+    "saturated": "The activation is at its upper end, or jumps between both ends, so small changes of the data do not "
+    "change it.",
 }
 
 
 def diagnose_training(network: Any, weak: WeakFit | None = None) -> Finding:
-    """Say whether the training arrived at a minimum, and if not, what to do; or that the minimum is of no use."""
+    """Report whether the training reached a useful minimum, and if not, a remedy."""
     reason = STOP_REASONS[network.stop_reason_]
-    where = (
-        f"after {network.n_iter_} iterations, where no component of the gradient exceeds {network.gradient_norm_:.1e}"
-    )
+    where = f"after {network.n_iter_} iterations, with {network.gradient_norm_:.1e} as the gradient's largest component"
     if network.stop_reason_ == "converged" and weak is not None:
         return Finding("warning", f"The training has converged {where}, to weights of little use. {weak.text}")
     if network.stop_reason_ == "converged":
@@ -64,20 +62,19 @@ def diagnose_training(network: Any, weak: WeakFit | None = None) -> Finding:
     if network.stop_reason_ == "held_out":
         return Finding(
             "note",
-            f"The training was ended early {where.replace('where', 'with weights at which')}: {reason}. That is meant "
-            "so, but it is no minimum of J.",
+            f"The training stopped early {where}: {reason}. This is intended, but it is not a minimum of J.",
         )
     remedy = REMEDIES.get(network.stop_reason_, "")
-    if network.stop_reason_ in ("max_iter", "time_budget") and not still_descends(*_course(network)):
+    if network.stop_reason_ in ("max_iter", "time_budget") and not still_descends(*_descent(network)):
         remedy = NO_MORE_ITERATIONS
     return Finding(
         "warning",
-        f"The training has not converged: {reason} ({where}, and tol is {network.tol:g}). "
+        f"The training has not converged: {reason} ({where}; tol is {network.tol:g}). "
         f"{remedy}{'' if weak is None else f' {weak.text}'}".strip(),
     )
 
 
-def _course(network: Any) -> tuple[list[float], list[float]]:
+def _descent(network: Any) -> tuple[list[float], list[float]]:
     """Return J and the gradient's norm at each iterate."""
     history = network.history_
     return history["J"].tolist(), history["gradient_norm"].tolist()
@@ -86,7 +83,7 @@ def _course(network: Any) -> tuple[list[float], list[float]]:
 def diagnose_units(
     statistics: UnitStatistics, mean_activation: NDArray[np.floating], rho: float | None
 ) -> list[Finding]:
-    """Find units that do nothing, or can do nothing else, and a rho that is met by biases alone."""
+    """Find dead and saturated units, and mean activations that only biases bring to rho or that are far from it."""
     findings = []
     n = len(mean_activation)
     constant = statistics.constant
@@ -94,16 +91,16 @@ def diagnose_units(
         findings.append(
             Finding(
                 "warning",
-                f"Mean activations agree with rho = {rho:g} only because every unit is constant: each answers alike to "
-                "all rows, by its bias alone, and the features say nothing. A smaller beta, a greater rho, or less "
-                "weight decay lets units answer.",
+                f"Mean activations agree with rho = {rho:g} only because every unit is constant: its bias gives all "
+                "rows the same activation, and the features have no influence. Units respond with a smaller beta, a "
+                "greater rho, or less weight decay.",
             )
         )
     for kind, meaning in UNIT_TROUBLES.items():
         units = np.flatnonzero(getattr(statistics, kind))
         if len(units):
             findings.append(
-                Finding("warning", f"{_counted(len(units), n)} {kind} (number {_listed(units)}). {meaning}")
+                Finding("warning", f"{_count_units(len(units), n)} {kind} (number {_listed(units)}). {meaning}")
             )
     if not statistics.dead.any() and not statistics.saturated.any():
         findings.append(Finding("good", "No unit is dead or saturated."))
@@ -113,15 +110,15 @@ def diagnose_units(
             findings.append(
                 Finding(
                     "note",
-                    f"The mean activation of {len(off)} of {n} units is more than a quarter off rho = {rho:g}: the "
-                    f"penalty, weighed by beta, was not worth meeting (number {_listed(off)}).",
+                    f"The mean activation of {len(off)} of {n} units differs from rho = {rho:g} by more than a "
+                    f"quarter: with this beta, the penalty is too weak to enforce rho (number {_listed(off)}).",
                 )
             )
     return findings
 
 
 def diagnose_inputs(X: NDArray[Any], output_activation: str) -> list[Finding]:
-    """Find values that logistic outputs cannot reach, beyond the rounding that a fit allows."""
+    """Find values that logistic outputs cannot reconstruct, beyond the rounding that a fit allows."""
     outside = outside_unit_range(X)
     if output_activation != "logistic" or not outside.any():
         return []
@@ -136,50 +133,48 @@ def diagnose_inputs(X: NDArray[Any], output_activation: str) -> list[Finding]:
 
 
 def diagnose_covariance(network: Any, Y: NDArray[np.float64], names: list[str]) -> list[Finding]:
-    """Say whether the covariance is singular, or nearly so."""
+    """Report a covariance that is singular or nearly singular."""
     if not isinstance(network.covariance, str):
         return [Finding("note", "The noise covariance was given, not estimated.")]
     cure = (
-        "There the likelihood has no maximum, and probabilities mean little. Put a prior on the covariance, hold data "
-        "out (early_stopping), raise alpha, use fewer hidden units, or leave such a target out."
+        "The likelihood then has no maximum, and probabilities are unreliable. Put a prior on the covariance, hold out "
+        "data (early_stopping), raise alpha, use fewer hidden units, or leave out such a target."
     )
     C = network.covariance_
     exact = np.flatnonzero(np.diag(C) < NO_NOISE**2 * np.nanvar(Y, axis=0))
     if len(exact):
-        met = ", ".join(names[k] for k in exact)
-        return [Finding("warning", f"The covariance is degenerate: the network meets {met} all but exactly. {cure}")]
+        fitted = ", ".join(names[k] for k in exact)
+        return [Finding("warning", f"The covariance is degenerate: the network fits {fitted} almost exactly. {cure}")]
     values, vectors = np.linalg.eigh(correlations(C))
     if values[0] < NEARLY_SINGULAR:
         involved = ", ".join(name for name, part in zip(names, vectors[:, 0], strict=True) if abs(part) > 0.1)
         return [
             Finding(
                 "warning",
-                f"The covariance is degenerate: the residuals of {involved} all but determine each other. {cure}",
+                f"The covariance is degenerate: the residuals of {involved} almost determine each other. {cure}",
             )
         ]
     return []
 
 
 def diagnose_classifier(network: Any) -> list[Finding]:
-    """Say what to make of the noise of the labels."""
+    """Report on the evidence for label noise."""
     profile = network.likelihood_profile_
     if profile is None and isinstance(network.epsilon, str):
-        return [
-            Finding("note", "There is no interval for epsilon: labels were too few, or the file is of version 0.1.0.")
-        ]
+        return [Finding("note", "There is no interval for epsilon: too few labels, or a model file of version 0.1.0.")]
     if profile is None:
-        return [Finding("note", "How probable a wrong label is was given: there is no interval for it.")]
+        return [Finding("note", "The probability of a wrong label was given, not estimated: it has no interval.")]
     if profile.warning:
         return [Finding("warning", profile.warning)]
     if not profile.shows_noise:
-        return [Finding("note", "Labels held out do not show that any is wrong: they are as likely without noise.")]
+        return [Finding("note", "Held-out labels give no evidence of label noise: they are as likely without it.")]
     return []
 
 
-def _counted(some: int, all_of: int) -> str:
-    if some == all_of:
-        return f"All {some} units are" if some > 1 else "The only unit is"
-    return f"{some} of {all_of} units {'is' if some == 1 else 'are'}"
+def _count_units(n: int, n_units: int) -> str:
+    if n == n_units:
+        return f"All {n} units are" if n > 1 else "The only unit is"
+    return f"{n} of {n_units} units {'is' if n == 1 else 'are'}"
 
 
 def _listed(units: NDArray[np.intp], most: int = 12) -> str:

@@ -1,7 +1,7 @@
-"""Rows that are no pictures, as small SVG charts within the page: curves, and bars with names.
+"""Draw rows that are not images as small SVG charts in the page: curves, and bars with names.
 
-Each is a picture with a style sheet of its own, which follows light and dark; so the page's script can put one in the
-place of another, as it does with photographs.
+Each chart is an image with its own style sheet for light and dark mode, so that the page's script can replace one by
+another, just as it does with pixel images.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ Limits = tuple[float, float]
 
 WIDTH, HEIGHT = 400, 200
 SMALL_WIDTH, SMALL_HEIGHT = 120, 60
-MARGIN_LEFT, MARGIN_BOTTOM, MARGIN = 46, 18, 6  # of a curve, for numbers
-MOST_POINTS = 300  # of a curve; of more the extremes of each stretch are drawn
+MARGIN_LEFT, MARGIN_BOTTOM, MARGIN = 46, 18, 6  # of a curve; the first two hold numbers
+MOST_POINTS = 300  # of a curve; longer ones are reduced to the extremes of segments
 MOST_BARS = 30  # with names
-LINE, NAMES, NUMBERS = 17, 160, 60  # pixels: height of a bar's line, widths of both columns of text
+LINE, NAMES, NUMBERS = 17, 160, 60  # pixels: height of a bar's line, widths of the two columns of text
 MOST_LETTERS = 20  # of a name
 
 
 def curve_chart(curves: Array, limits: Limits, behind: Array | None = None) -> str:
-    """One curve, or several over each other, with numbers at the axes; behind them the curve that is to be met.
+    """Draw one curve or several overlaid, with numbers at the axes, and optionally a target curve behind them.
 
     Parameters
     ----------
     curves : array of shape (n_curves, n_features)
         NaN leaves a gap.
     limits : (float, float)
-        Of the axis.
+        Limits of the vertical axis.
     behind : array of shape (n_features,), optional
+        The target curve.
     """
     left, right, top, bottom = MARGIN_LEFT, WIDTH - MARGIN, MARGIN, HEIGHT - MARGIN_BOTTOM
     box = (left, right, top, bottom)
@@ -59,14 +60,14 @@ def curve_chart(curves: Array, limits: Limits, behind: Array | None = None) -> s
 
 
 def thumbnail_curve(values: Array, limits: Limits) -> str:
-    """A curve alone."""
+    """Draw a curve without axes."""
     box = (2, SMALL_WIDTH - 2, 3, SMALL_HEIGHT - 3)
     parts = [_zero_line(limits, box), f'<path class="curve" d="{_path(values, limits, box)}"/>']
     return _data_uri(SMALL_WIDTH, SMALL_HEIGHT, parts)
 
 
 def strongest(values: Array) -> NDArray[np.intp]:
-    """Return the features with bars: all of them, or of many those farthest from 0, in their order."""
+    """Return the features to draw: all, or the `MOST_BARS` farthest from 0, in their order."""
     return np.sort(np.argsort(-np.abs(values), kind="stable")[:MOST_BARS])
 
 
@@ -78,18 +79,18 @@ def named_bars(
     to_meet: Array | None = None,
     shown: NDArray[np.intp] | None = None,
 ) -> str:
-    """A bar for each feature, from 0 to the left or to the right, with its name and its number.
+    """Draw a bar for each feature, from 0 to the left or right, with its name and value.
 
     Parameters
     ----------
     values : array of shape (n_features,)
     names : sequence of str
     largest : float
-        Length of the axis, to either side.
+        Length of the axis to either side.
     to_meet : array of shape (n_features,), optional
-        Marked with a line across each bar.
+        Target values, marked by a line across each bar.
     shown : array of int, optional
-        Default: `strongest`.
+        The features to draw. Default: `strongest`.
     """
     shown = strongest(values) if shown is None else shown
     middle, half = (NAMES + WIDTH - NUMBERS) / 2, (WIDTH - NUMBERS - NAMES) / 2
@@ -111,7 +112,7 @@ def named_bars(
 
 
 def thumbnail_bars(values: Array, largest: float) -> str:
-    """The same bars side by side, up and down from the middle, without names."""
+    """Draw the same bars vertically, side by side, without names."""
     values = values[strongest(values)]
     width, middle = SMALL_WIDTH / len(values), SMALL_HEIGHT / 2
     lengths = (middle - 2) * np.minimum(np.abs(values) / largest, 1.0)
@@ -125,7 +126,7 @@ def thumbnail_bars(values: Array, largest: float) -> str:
 
 
 def _path(values: Array, limits: Limits, box: tuple[float, float, float, float]) -> str:
-    """Draw a line through the values that are known."""
+    """Return an SVG path through the values that are not NaN."""
     left, right, top, bottom = box
     x, y = _thinned(values)
     x = left + (right - left) * x / max(len(values) - 1, 1)
@@ -141,7 +142,7 @@ def _path(values: Array, limits: Limits, box: tuple[float, float, float, float])
 
 
 def _thinned(values: Array) -> tuple[Array, Array]:
-    """Number and value of each point; of many the extremes of each stretch, so that no peak is lost."""
+    """Return x and y of each point; reduce a long curve to the extremes of its segments, so that no peak is lost."""
     n = len(values)
     if n <= MOST_POINTS:
         return np.arange(n, dtype=np.float64), values
@@ -170,7 +171,7 @@ def _escaped(name: str) -> str:
 
 @cache
 def _style() -> str:
-    """Style sheet: the sign's colors are those of `SIGNED`, paler in the dark."""
+    """Return the style sheet; the colors of signs are those of `SIGNED`, paler in dark mode."""
     table = color_table(SIGNED)
     n = len(table)
     strong = [_hex(table[k]) for k in (n // 10, n - 1 - n // 10)]

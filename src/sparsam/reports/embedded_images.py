@@ -1,4 +1,4 @@
-"""Patches and filters as small pictures within the page, gray or in color."""
+"""Draw patches and filters as small images in the page, gray or in color."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Array = NDArray[Any]
 Shape = tuple[int, ...]
 """(height, width), or (height, width, 3) in color."""
 
-AS_THEY_ARE: dict[str, Any] = {"normalize_each": False, "normalize_all": False}
+UNSCALED: dict[str, Any] = {"normalize_each": False, "normalize_all": False}
 
 
 def picture_shape(n_features: int, image_shape: Any) -> Shape | None:
-    """Check the shape of rows that are pictures; None of rows that are none.
+    """Check and return the shape of rows that are images; None if they are not images.
 
     Raises
     ------
     ValueError
-        If the shape is none, or does not fit.
+        If `image_shape` is not a shape, or does not fit the rows.
     """
     if image_shape is None:
         return None
@@ -35,15 +35,15 @@ def picture_shape(n_features: int, image_shape: Any) -> Shape | None:
     if not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)):
         raise ValueError(
             f"image_shape must be (height, width), or (height, width, 3) in color; got {image_shape!r}. Leave it out "
-            "for rows that are no pictures"
+            "for rows that are not images"
         )
     if int(np.prod(shape)) != n_features:
-        raise ValueError(f"rows of {n_features} features are no pictures of image_shape {tuple(shape)}")
+        raise ValueError(f"image_shape {tuple(shape)} does not fit rows of {n_features} features")
     return tuple(int(side) for side in shape)
 
 
 def limits_of(X: Array) -> tuple[float, float]:
-    """Which values are black and white: 0 and 1 for data in there, else the extremes; what is missing says nothing."""
+    """Return the values of black and white: 0 and 1 for data in [0, 1], otherwise the extremes of the known values."""
     known = X[np.isfinite(X)]
     low, high = float(np.min(known, initial=np.inf)), float(np.max(known, initial=-np.inf))
     if low >= 0 and high <= 1:
@@ -52,25 +52,25 @@ def limits_of(X: Array) -> tuple[float, float]:
 
 
 def filter_picture(values: Array, shape: Shape) -> str:
-    """A filter in its own range, a gray of 1/2 its mean."""
+    """Draw a filter in its own range, with its mean as mid-gray."""
     return _data_uri(filter_mosaic(values.reshape(1, *shape), border_width=0))
 
 
 def patch_picture(values: Array, shape: Shape, limits: tuple[float, float]) -> str:
-    """A patch, black and white at the limits."""
-    return _data_uri(filter_mosaic(_scaled(values, limits).reshape(1, *shape), border_width=0, **AS_THEY_ARE))
+    """Draw a patch, with black and white at the limits."""
+    return _data_uri(filter_mosaic(_scaled(values, limits).reshape(1, *shape), border_width=0, **UNSCALED))
 
 
 def mosaic_picture(patches: Array, shape: Shape, limits: tuple[float, float], n_columns: int) -> str:
-    """Some patches, black and white at the limits, side by side."""
+    """Draw patches side by side, with black and white at the limits."""
     patches = _scaled(patches, limits).reshape(-1, *shape)
-    return _data_uri(filter_mosaic(patches, n_columns=n_columns, border_color="gray", **AS_THEY_ARE))
+    return _data_uri(filter_mosaic(patches, n_columns=n_columns, border_color="gray", **UNSCALED))
 
 
 def _scaled(values: Array, limits: tuple[float, float]) -> Array:
     low, high = limits
     levels = (np.asarray(values, dtype=np.float64) - low) / (high - low)
-    return np.nan_to_num(levels, nan=0.5)  # a pixel that is missing, which a pipeline imputes, is gray
+    return np.nan_to_num(levels, nan=0.5)  # missing pixels, which a pipeline imputes, are gray
 
 
 def _data_uri(pixels: NDArray[np.uint8]) -> str:

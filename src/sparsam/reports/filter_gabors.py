@@ -1,4 +1,4 @@
-"""Gabor functions nearest to filters, gray or in color."""
+"""Fit Gabor functions to filters, gray or in color."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FilterGabors:
-    """What `sparsam.inspection.fit_gabors` finds, an entry a filter.
+    """Results of `sparsam.inspection.fit_gabors`, one entry per filter.
 
-    Of a filter in color, F of shape (pixels, 3) without the mean of each channel, v is the color of the largest
-    variance, the first right singular vector, and F v the picture to which a Gabor function G is fitted. In the color
-    it is G v'; and since F v v' is the part of F that has the color, |F - G v'|^2 = |F - F v v'|^2 + |F v - G|^2. So
-    R^2 of the whole filter is that of the picture, times the share of the variance that the color has.
+    Let F of shape (pixels, 3) be a color filter minus the mean of each channel, and v its color of largest variance,
+    the first right singular vector. A Gabor function G is fitted to the gray image F v, and is G v' in color. Since
+    F v v' is the part of F in this color, |F - G v'|^2 = |F - F v v'|^2 + |F v - G|^2. Hence R^2 of the whole filter is
+    R^2 of the gray image, times the share of the variance in this color.
 
     Attributes
     ----------
     r2, orientation, frequency : arrays of shape (n_filters,)
     oriented : boolean array of shape (n_filters,)
     image : array of shape (n_filters, n_features)
-        The fits, in the colors of the filters.
+        The fitted functions, in the colors of the filters.
     """
 
     r2: Array
@@ -40,7 +40,7 @@ class FilterGabors:
 
     @classmethod
     def of(cls, components: Array, shape: Shape) -> FilterGabors | None:
-        """Fit filters of that shape; None where they are too small."""
+        """Fit Gabor functions to filters of a shape; return None if they are too small."""
         size = (shape[0], shape[1])
         if min(size) < LEAST_SIDE:
             return None

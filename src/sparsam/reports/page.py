@@ -1,4 +1,4 @@
-"""A template filled with values: the page as a whole."""
+"""Fill a template with the content of a page."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ MISSING = "a report needs Altair and vl-convert: pip install 'sparsam[report]'"
 
 @dataclass
 class Page:
-    """What a template is filled with.
+    """Content of a page.
 
     Attributes
     ----------
     template : str
         Name of the template file.
     content : dict
-        What this template wants.
+        Variables of this template.
     charts : dict of str to dict
-        Vega-Lite's specifications, by the names by which the template places them.
+        Vega-Lite specifications, by the names that the template uses.
     facts : list of (str, str)
-        Of the fit, at the page's head.
+        Facts about the fit, for the head of the page.
     findings : list of Finding
-        Warnings, and what is good to know.
+        Warnings and notes.
     parameters : dict
-        The estimator's.
+        Parameters of the estimator.
     """
 
     template: str
@@ -50,7 +50,7 @@ class Page:
 
 
 def require_libraries() -> None:
-    """Raise ImportError, which names the extra, where a library of the report is missing."""
+    """Raise ImportError, which names the extra to install, if a library that reports need is missing."""
     try:
         import altair  # noqa: F401
         import jinja2  # noqa: F401
@@ -60,7 +60,7 @@ def require_libraries() -> None:
 
 
 def render(page: Page) -> str:
-    """Fill the template; whatever is not our own is escaped."""
+    """Fill the template; text from the user is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -70,7 +70,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # `tojson` writes <, > and & as \uXXXX, so that no text can end the script element that it is in.
+    # `tojson` writes <, > and & as \uXXXX, so that no text can close its script element.
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     folder = files("sparsam.reports") / "templates"
     findings = [*page.findings, *(Finding("note", text) for text in page.remarks)]
@@ -90,18 +90,18 @@ def render(page: Page) -> str:
 
 @cache
 def _vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, kept in the user's cache folder: it takes seconds to make."""
+    """Return Vega, Vega-Lite and Vega-Embed as one script; cached in the user's folder, since it takes seconds."""
     import vl_convert
-    from altair import SCHEMA_VERSION  # of Vega-Lite, such as v6.1.0
+    from altair import SCHEMA_VERSION  # version of Vega-Lite, such as v6.1.0
 
     vega_lite = ".".join(SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    kept = platformdirs.user_cache_path("sparsam") / f"vega-lite-{vega_lite}-{version('vl-convert-python')}.js"
-    if kept.is_file():
-        return kept.read_text(encoding="utf-8")
+    cached = platformdirs.user_cache_path("sparsam") / f"vega-lite-{vega_lite}-{version('vl-convert-python')}.js"
+    if cached.is_file():
+        return cached.read_text(encoding="utf-8")
     bundle: str = vl_convert.javascript_bundle(vl_version=vega_lite)  # type: ignore[call-arg]
     bundle = bundle.replace("</script", "<\\/script")
-    with suppress(OSError):  # then it is made again next time
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(kept) as file:
+    with suppress(OSError):  # without a cache, it is made again next time
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(cached) as file:
             file.write(bundle.encode())
     return bundle

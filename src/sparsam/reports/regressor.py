@@ -1,4 +1,4 @@
-"""The page of a regression with a noise covariance."""
+"""Content of the page of a regression with a noise covariance."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ __all__ = ["regressor_page"]
 Array = NDArray[np.float64]
 
 MOST_PAIRS = 6
-MOST_POINTS = 600  # in a pair's chart
+MOST_POINTS = 600  # in the chart of a pair
 
 
 def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: list[str] | None) -> Page:
-    """Gather what the page of a regression shows, about the rows held out where there are such."""
+    """Gather the content of a regression's page, about the held-out rows if there are any."""
     shown = held_out or training
     Y = _targets(shown)
     names = _names(network, shown.targets if names is None else None, names)
-    # Residuals of the training are those of the fit; new ones hold the error of the predictions besides.
+    # Training residuals follow the fitted covariance; those of new rows also contain the error of the predictions.
     C = network.covariance_ if held_out is None else network.predictive_covariance_
     means = _matrix(network.predict(shown.inputs))
     residuals = Y - means
@@ -68,8 +68,8 @@ def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: l
         facts=[
             ("features", str(network.n_features_in_)),
             ("targets", str(len(C))),
-            ("rows trained on", f"{len(training.inputs):,}"),
-            *([] if held_out is None else [("rows held out", f"{len(held_out.inputs):,}")]),
+            ("training rows", f"{len(training.inputs):,}"),
+            *([] if held_out is None else [("held-out rows", f"{len(held_out.inputs):,}")]),
             *training_facts(network),
         ],
         findings=[
@@ -95,18 +95,18 @@ def _names(network: Any, targets: Any, names: list[str] | None) -> list[str]:
     if names is None:
         names = [str(name) for name in getattr(targets, "columns", [f"output {k}" for k in range(n)])]
     if len(names) != n:
-        raise ValueError(f"names must be {n}, one a target, got {len(names)}")
+        raise ValueError(f"names must hold {n} names, one per target, got {len(names)}")
     return [str(name) for name in names]
 
 
 def _without_units(names: list[str]) -> list[str]:
-    """Names without what follows the slash, for correlations have no units; unless it is all that tells them apart."""
+    """Drop the units after the slash, since correlations have none; keep them if names would become equal."""
     stems = [name.split(" / ")[0] for name in names]
     return stems if len(set(stems)) == len(set(names)) else names
 
 
 def _outputs(Y: Array, means: Array, C: Array, names: list[str]) -> list[dict[str, str]]:
-    """Residuals of each target in figures."""
+    """Summarize the residuals of each target in numbers."""
     table = []
     for k, name in enumerate(names):
         seen = ~np.isnan(Y[:, k])
@@ -125,7 +125,7 @@ def _outputs(Y: Array, means: Array, C: Array, names: list[str]) -> list[dict[st
 
 
 def _residual_charts(residuals: Array, C: Array, correlation: Array, names: list[str]) -> dict[str, dict[str, Any]]:
-    """A chart of each pair of targets, of many targets those whose noise goes together the most; or a histogram."""
+    """Specify a chart for each pair of targets, at most the most correlated ones; or a histogram of a single target."""
     r = residuals[:: -(-len(residuals) // MOST_POINTS)]
     if len(C) == 1:
         seen = residuals[~np.isnan(residuals[:, 0]), 0]
@@ -146,4 +146,4 @@ def _residual_charts(residuals: Array, C: Array, correlation: Array, names: list
 
 def _strongest(correlation: Array, names: list[str]) -> str:
     i, j = max(combinations(range(len(names)), 2), key=lambda pair: abs(correlation[pair]))
-    return f"the strongest is {correlation[i, j]:.2f}, of {names[i]} and {names[j]}"
+    return f"the strongest is {correlation[i, j]:.2f}, between {names[i]} and {names[j]}"

@@ -1,7 +1,7 @@
-"""How rows, and the weights from their features, are shown: as pictures, as bars with names, or as curves.
+"""Show rows, and weights from their features, as images, as bars with names, or as curves.
 
-Whether a row is a picture cannot be seen in it: 64 numbers may be 8 x 8 pixels or a piece of sound. So it is a picture
-where a shape is given, a table's row where its features have names, and else a curve.
+The numbers do not reveal whether a row is an image: 64 numbers may be 8 x 8 pixels or a piece of sound. So a row is
+shown as an image if a shape is given, as bars if its features have names, and otherwise as a curve.
 """
 
 from __future__ import annotations
@@ -22,42 +22,42 @@ __all__ = ["BarView", "CurveView", "PictureView", "RowView", "possible_shapes", 
 Array = NDArray[np.float64]
 
 N_COLUMNS = 8  # of a mosaic of rows
-N_NAMED = 3  # features that are named in words
+N_NAMED = 3  # features named in the description of a filter
 
 
 class RowView(Protocol):
-    """Shows rows, and filters, as pictures within the page."""
+    """Draws rows and filters as images in the page."""
 
     @property
     def kind(self) -> Literal["picture", "bars", "curve"]:
-        """What they are, for the page's words and its style sheet."""
+        """Kind of drawing, for the page's text and style sheet."""
 
     def filter(self, weights: Array) -> str:
         """Show the weights from the features to a unit."""
 
     def filter_thumbnail(self, weights: Array) -> str:
-        """Show them small, among others."""
+        """Show the weights as a thumbnail."""
 
     def row(self, values: Array, original: Array | None = None) -> str:
         """Show a row, or the reconstruction of one."""
 
     def row_thumbnail(self, values: Array) -> str:
-        """Show a row small, among others."""
+        """Show a row as a thumbnail."""
 
     def rows(self, values: Array) -> str:
-        """Show what rows have in common."""
+        """Show several rows together."""
 
     def words(self, weights: Array) -> str:
-        """Say what a filter is strongest on; nothing where features have no names."""
+        """Name the features of a filter's largest weights; empty if features have no names."""
 
 
 def view_of(X: Array, names: Sequence[str] | None, image_shape: Any) -> RowView:
-    """Choose how rows like these are shown.
+    """Choose the view for rows like these.
 
     Raises
     ------
     ValueError
-        If image_shape is none, or does not fit.
+        If image_shape is not a shape, or does not fit the rows.
     """
     shape = picture_shape(X.shape[1], image_shape)
     if shape is not None:
@@ -84,23 +84,23 @@ class PictureView:
 
     @property
     def is_color(self) -> bool:
-        """Whether pixels are red, green and blue."""
+        """Whether pixels have the three colors red, green and blue."""
         return len(self.shape) == 3
 
     def filter(self, weights: Array) -> str:
-        """Show the weights in a range of their own."""
+        """Show the weights in their own range."""
         return embedded_images.filter_picture(weights, self.shape)
 
     def filter_thumbnail(self, weights: Array) -> str:
-        """Show the same: the page enlarges pixels."""
+        """Return the same image: the page scales it."""
         return self.filter(weights)
 
     def row(self, values: Array, original: Array | None = None) -> str:
-        """Show the row; the original stands beside it."""
+        """Show the row; the page shows the original beside it."""
         return embedded_images.patch_picture(values, self.shape, self.limits)
 
     def row_thumbnail(self, values: Array) -> str:
-        """Show the same: the page enlarges pixels."""
+        """Return the same image: the page scales it."""
         return self.row(values)
 
     def rows(self, values: Array) -> str:
@@ -108,7 +108,7 @@ class PictureView:
         return embedded_images.mosaic_picture(values, self.shape, self.limits, N_COLUMNS)
 
     def words(self, weights: Array) -> str:
-        """Say nothing: pixels have no names."""
+        """Return an empty text: pixels have no names."""
         return ""
 
 
@@ -119,14 +119,14 @@ class CurveView:
     Attributes
     ----------
     limits : (float, float)
-        Of the axis for rows.
+        Limits of the axis for rows.
     """
 
     limits: tuple[float, float]
     kind: Literal["curve"] = "curve"
 
     def filter(self, weights: Array) -> str:
-        """Show the weights in a range of their own, in which 0 is the middle."""
+        """Show the weights in their own range, with 0 in the middle."""
         return embedded_charts.curve_chart(weights[np.newaxis], _about_zero(weights))
 
     def filter_thumbnail(self, weights: Array) -> str:
@@ -134,7 +134,7 @@ class CurveView:
         return embedded_charts.thumbnail_curve(weights, _about_zero(weights))
 
     def row(self, values: Array, original: Array | None = None) -> str:
-        """Show the row, or the reconstruction before the original."""
+        """Show the row, or the reconstruction in front of the original."""
         return embedded_charts.curve_chart(np.asarray(values, np.float64)[np.newaxis], self.limits, original)
 
     def row_thumbnail(self, values: Array) -> str:
@@ -142,17 +142,17 @@ class CurveView:
         return embedded_charts.thumbnail_curve(np.asarray(values, np.float64), self.limits)
 
     def rows(self, values: Array) -> str:
-        """Show the rows over each other."""
+        """Show the rows overlaid."""
         return embedded_charts.curve_chart(values, self.limits)
 
     def words(self, weights: Array) -> str:
-        """Say nothing: the features have no names."""
+        """Return an empty text: the features have no names."""
         return ""
 
 
 @dataclass(frozen=True)
 class BarView:
-    """Features with names, in units of their own: rows are shown in standard deviations from the mean of all rows.
+    """Named features in different units: rows are shown in standard deviations from the mean of all rows.
 
     Attributes
     ----------
@@ -166,7 +166,7 @@ class BarView:
     kind: Literal["bars"] = "bars"
 
     def filter(self, weights: Array) -> str:
-        """Show the weights in a range of their own."""
+        """Show the weights in their own range."""
         return embedded_charts.named_bars(weights, self.names, _largest(weights))
 
     def filter_thumbnail(self, weights: Array) -> str:
@@ -174,12 +174,12 @@ class BarView:
         return embedded_charts.thumbnail_bars(weights, _largest(weights))
 
     def row(self, values: Array, original: Array | None = None) -> str:
-        """Show the row, or the reconstruction, each bar with a mark where the original is."""
+        """Show the row, or the reconstruction with a mark of the original across each bar."""
         z = self._standardized(values)
-        goal = z if original is None else self._standardized(original)
-        shown = embedded_charts.strongest(goal)
-        marks = None if original is None else goal
-        return embedded_charts.named_bars(z, self.names, _largest(goal), to_meet=marks, shown=shown)
+        reference = z if original is None else self._standardized(original)
+        shown = embedded_charts.strongest(reference)
+        marks = None if original is None else reference
+        return embedded_charts.named_bars(z, self.names, _largest(reference), to_meet=marks, shown=shown)
 
     def row_thumbnail(self, values: Array) -> str:
         """Show the row without names."""
@@ -191,7 +191,7 @@ class BarView:
         return self.row(values.mean(axis=0))
 
     def words(self, weights: Array) -> str:
-        """Name the features of the largest weights, with these."""
+        """Name the features of the largest weights, and these weights."""
         first = np.argsort(-np.abs(weights), kind="stable")[:N_NAMED]
         return ", ".join(f"{self.names[j]} {weights[j]:+.2g}" for j in first)
 
@@ -210,7 +210,7 @@ def _about_zero(values: Array) -> tuple[float, float]:
 
 
 def possible_shapes(n_features: int) -> list[Shape]:
-    """Return squares that rows of so many features may be, gray or in color."""
+    """Return the shapes of square images, gray or in color, with this number of features."""
     shapes: list[Shape] = []
     for channels in (1, 3):
         side = isqrt(n_features // channels)

@@ -1,4 +1,4 @@
-"""Rows of a table that a page is about."""
+"""The rows that a page is about."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Rows:
     Attributes
     ----------
     part : str
-        "training" or "held out".
+        "training" or "held-out".
     raw : array-like or DataFrame
-        As the user has them.
+        The rows as the user gave them.
     inputs : array
-        As the network gets them.
+        The rows as the network receives them, after the transformers.
     targets : array-like or DataFrame
     """
 
@@ -32,7 +32,7 @@ class Rows:
 
 
 def numbers_of_rows(raw: Any) -> list[str]:
-    """What the user calls each row: its label in a DataFrame, else its number."""
+    """Return the name of each row: its label in a DataFrame, otherwise its number."""
     return (
         [str(label) for label in raw.index]
         if hasattr(raw, "index") and hasattr(raw, "columns")
@@ -41,7 +41,7 @@ def numbers_of_rows(raw: Any) -> list[str]:
 
 
 def columns_of(raw: Any) -> list[str]:
-    """Names of the columns, or their numbers."""
+    """Return the names of the columns, or their numbers."""
     if hasattr(raw, "columns"):
         return [str(name) for name in raw.columns]
     return [str(column) for column in range(np.shape(raw)[1])]

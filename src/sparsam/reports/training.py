@@ -12,19 +12,19 @@ NOT_SHOWN = NO_INFLUENCE - {"time_budget"}
 
 
 def training_facts(network: Any) -> list[tuple[str, str]]:
-    """Figures for the head of a page."""
+    """Return numbers about the training, for the head of a page."""
     seconds = float(network.history_["seconds"].iloc[-1])
     return [
         ("J", f"{network.loss_:.6f}"),
         ("largest component of the gradient", f"{network.gradient_norm_:.1e}"),
         ("iterations", str(network.n_iter_)),
         ("evaluations of J", str(network.n_evaluations_)),
-        ("time to these weights", f"{seconds:.1f} s"),  # folds and estimates of the same fit included
+        ("time to these weights", f"{seconds:.1f} s"),  # includes trainings in folds and estimates in the same fit
     ]
 
 
 def parameters_of(network: Any) -> dict[str, str]:
-    """Hyperparameters as text, without what has no influence on the result."""
+    """Return the hyperparameters as text, without those that do not influence the result."""
     return {name: _short(value) for name, value in network.get_params(deep=False).items() if name not in NOT_SHOWN}
 
 

@@ -1,4 +1,4 @@
-"""What hidden units of an autoencoder do, one by one."""
+"""Describe each hidden unit of an autoencoder."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ Array = NDArray[np.float64]
 
 N_EXCITING = 16
 N_BINS = 24
-MOST_VALUES = 50_000_000  # of outputs, computed to see what they lose without each unit
+MOST_VALUES = 50_000_000  # outputs to compute for the losses without each unit
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit's page.
+    """Content of a unit's page.
 
     Attributes
     ----------
     number : int
     thumbnail, filter, gabor, exciting : str
-        Pictures: the filter, small and large; the Gabor function nearest to it (empty where there is none); the rows
-        that excite it the most.
+        Images: the filter, small and large; the nearest Gabor function (empty if there is none); the rows with the
+        highest activation.
     alt : str
-        The filter in words.
+        Description of the filter in words.
     mean : float
-        Activation.
+        Mean activation.
     loss : float
-        By how much the mean E_n increases without it.
+        Increase of the mean E_n without the unit.
     r2, orientation, frequency : float or None
-        Of the Gabor function.
+        Results of the Gabor fit.
     oriented : bool
     troubles : list of str
     histogram : list of dict
-        low, high, count: of the activation over the patches.
+        Histogram of the activation over the rows: low, high, count.
     """
 
     number: int
@@ -76,16 +76,16 @@ def unit_pages(
     network : SparseAutoencoder
     X : array of shape (n_samples, n_features)
     Z : array of shape (n_samples, n_components)
-        Its activations.
+        The activations.
     view : RowView
-        How rows and filters are shown.
+        Draws rows and filters.
     statistics : UnitStatistics
     losses : array of shape (n_components,)
-        As `losses_without` gives them.
+        The losses from `losses_without`.
     """
     components = np.asarray(network.components_, dtype=np.float64)
     fits = FilterGabors.of(components, view.shape) if isinstance(view, PictureView) else None
-    most = np.argsort(-Z, axis=0, kind="stable")[:N_EXCITING]
+    exciting = np.argsort(-Z, axis=0, kind="stable")[:N_EXCITING]
     edges = _edges(Z, network.hidden_activation)
     pages = []
     for j, component in enumerate(components):
@@ -101,8 +101,8 @@ def unit_pages(
                 thumbnail=view.filter_thumbnail(component),
                 filter=view.filter(component),
                 gabor=view.filter(fits.image[j]) if fits is not None and has_gabor else "",
-                exciting=view.rows(X[most[:, j]]),
-                alt=_in_words(j, oriented, orientation, frequency) + (f": {words}" if words else ""),
+                exciting=view.rows(X[exciting[:, j]]),
+                alt=_describe_filter(j, oriented, orientation, frequency) + (f": {words}" if words else ""),
                 mean=float(statistics.mean[j]),
                 loss=float(losses[j]),
                 r2=None if fits is None else float(fits.r2[j]),
@@ -121,16 +121,16 @@ def unit_pages(
 
 
 def losses_without(network: Any, X: Array, Z: Array) -> tuple[Array, int]:
-    """By how much the mean of E_n = 1/2 |y_n - x_n|^2 increases when a unit always has its mean activation.
+    """Compute the increase of the mean of E_n = 1/2 |y_n - x_n|^2 if a unit always has its mean activation.
 
-    Its mean and not 0: what a unit adds to every output alike, a bias would add as well. What is lost is what the unit
-    tells of the single row.
+    The mean and not 0, because a bias could replace the constant part of a unit. The loss is the unit's information
+    about individual rows.
 
     Returns
     -------
     losses : array of shape (n_components,)
     n_rows : int
-        How many rows were looked at, the first.
+        Number of rows used, from the first on.
     """
     n_rows = max(1, min(len(X), MOST_VALUES // (X.shape[1] * Z.shape[1])))
     X, mean, Z = X[:n_rows], Z.mean(axis=0), Z[:n_rows]
@@ -144,7 +144,7 @@ def losses_without(network: Any, X: Array, Z: Array) -> tuple[Array, int]:
 
 
 def squared_errors(network: Any, X: Array, Z: Array) -> Array:
-    """E_n of reconstructions from these activations."""
+    """Compute E_n of the reconstructions from these activations."""
     residuals: Array = network.inverse_transform(Z) - X
     return 0.5 * np.einsum("nk,nk->n", residuals, residuals)
 
@@ -156,7 +156,7 @@ def _edges(Z: Array, hidden_activation: str) -> Array:
     return np.linspace(low, high, N_BINS + 1)
 
 
-def _in_words(number: int, oriented: bool, orientation: float | None, frequency: float | None) -> str:
+def _describe_filter(number: int, oriented: bool, orientation: float | None, frequency: float | None) -> str:
     if not oriented or orientation is None or frequency is None:
         return f"Filter of unit {number}"
     return f"Filter of unit {number}: stripes at {orientation:.0f} degrees, {frequency:.2f} cycles per pixel"

@@ -1,4 +1,4 @@
-"""Parameter studies: a network at every setting of a grid, a table of what became of it, and the filters on a page."""
+"""Parameter studies: fit a network at every setting of a grid, tabulate the results, draw the filters on a page."""
 
 from sparsam.studies.comparison import compare_studies
 from sparsam.studies.figure import draw_study

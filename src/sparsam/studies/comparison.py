@@ -1,4 +1,4 @@
-"""Two studies of the same settings, side by side."""
+"""Compare two studies of the same settings."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def compare_studies(
     *,
     ignore: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Join two studies on their hyperparameters and seeds, and tell how results differ.
+    """Join two studies on their hyperparameters and seeds, and compute the differences of their results.
 
     Parameters
     ----------
     one, other : path or DataFrame
-        What `sparsam.studies.read_study` takes: the folders of studies, files of their tables, or the tables.
+        The folders of the studies, files of their tables, or the tables, as `sparsam.studies.read_study` takes them.
     ignore : collection of str
-        Hyperparameters that are not compared, ``["solver"]`` for studies that differ in it throughout.
+        Hyperparameters to ignore in the comparison, such as ``["solver"]`` for studies with different solvers.
 
     Returns
     -------
     pandas.DataFrame
-        A row a setting that both have: the hyperparameters that vary, seed, and of each of J, held_out_error,
-        held_out_score, held_out_log_likelihood, quality and seconds that both have three columns, such as ``J_one``,
+        One row per setting in both: the hyperparameters that vary, seed, and three columns for each of J,
+        held_out_error, held_out_score, held_out_log_likelihood, quality and seconds that both have, such as ``J_one``,
         ``J_other`` and ``J_difference``, other minus one.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no study, or the two have no setting in common: the error names what differs throughout.
+        If there is no study, or the two have no setting in common. The error names the hyperparameters that differ.
 
     Examples
     --------
@@ -56,14 +56,14 @@ def compare_studies(
     theirs = [name for name in parameter_columns(second) if name not in ignore]
     if set(own) != set(theirs):
         raise ValueError(
-            f"the two are studies of different estimators: {', '.join(sorted(set(own) ^ set(theirs)))} is not a "
-            "hyperparameter of both; ignore leaves it out"
+            "the studies are of different estimators: they do not share the hyperparameters "
+            f"{', '.join(sorted(set(own) ^ set(theirs)))}; pass them in `ignore` to compare anyway"
         )
     keys = [*own, SEED]
     for name, table in (("one", first), ("the other", second)):
         if table.duplicated(keys).any():
-            raise ValueError(f"{name} has settings that differ in {', '.join(ignore) or 'nothing'} alone")
-    # As text, for what is a number in one may be missing or text in all of the other.
+            raise ValueError(f"{name} has settings that differ only in {', '.join(ignore) or 'nothing'}")
+    # Compare as text: a column of numbers in one study may be all missing, or text, in the other.
     left, right = (table[keys].map(_text) for table in (first, second))
     positions = pd.merge(
         left.assign(one=np.arange(len(left))), right.assign(other=np.arange(len(right))), on=keys, validate="1:1"

@@ -1,4 +1,4 @@
-"""The page of a study's filters, from its folder."""
+"""Draw the filters of a study from its folder."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def draw_study(
     numbers: Sequence[str] = NUMBERS,
     **options: Any,
 ) -> Figure:
-    """Draw the filters of a study, done or interrupted, on its grid: `sparsam.display.plot_study` of what it keeps.
+    """Draw the filters of a finished or interrupted study on its grid, with `sparsam.display.plot_study`.
 
     Parameters
     ----------
     folder : path
-        ``out`` of `parameter_study`.
+        The folder of the study, ``out`` of `parameter_study`.
     rows, columns, numbers
-        Which axes are rows and columns, and what stands below each mosaic, as in `plot_study`.
+        The axes to use as rows and columns, and the numbers below each mosaic, as in `plot_study`.
     **options
-        Others of `plot_study`: ``save``, ``show``, ``normalize_each``, ``image_width``.
+        Other options of `plot_study`: ``save``, ``show``, ``normalize_each``, ``image_width``.
 
     Returns
     -------
@@ -47,22 +47,22 @@ def draw_study(
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no study, nothing of it is done, or it cannot be drawn.
+        If there is no study, no setting of it is done, or it cannot be drawn.
     """
     table, path = read_study(Path(folder)), Path(folder)
     axes = read_identity(path)["grid"]
-    axes = {name: _as_in_the_table(values, table[name]) for name, values in axes.items()}
-    models = table["model"] if "model" in table else [None] * len(table)  # where no J was finite
+    axes = {name: _match_column_type(values, table[name]) for name, values in axes.items()}
+    models = table["model"] if "model" in table else [None] * len(table)  # no column if J was never finite
     filters = [_filters(path / name) if isinstance(name, str) else None for name in models]
     return plot_study(table, filters, axes, rows=rows, columns=columns, numbers=numbers, **options)
 
 
-def _as_in_the_table(values: list[Any], column: pd.Series) -> list[Any]:
-    """Values of an axis as its column has them, which is text where they are of several types."""
+def _match_column_type(values: list[Any], column: pd.Series) -> list[Any]:
+    """Convert the values of an axis to text if its column is text, because they have several types."""
     text = any(isinstance(value, str) for value in column)
     return [str(value) if text and value is not None else value for value in values]
 
 
 def _filters(model: Path) -> np.ndarray[Any, Any]:
-    """Of an autoencoder or of any other network: what the units of the first layer see."""
+    """Load the weights of the first layer."""
     return np.asarray(load(model).coefs_[0]).T

@@ -1,4 +1,4 @@
-"""The settings of a study: every combination of the values of some hyperparameters, from several seeds."""
+"""Settings of a study: every combination of the values of some hyperparameters, each with several seeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sparsam.io.schemas import LAYOUTS
 __all__ = ["Setting", "check_estimator", "checked_seeds", "settings_of"]
 
 NOT_VARIED = NO_INFLUENCE - {"time_budget"} | {"random_state"}
-"""Hyperparameters that are no axis of a grid."""
+"""Hyperparameters that cannot be an axis of a grid."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ class Setting:
     Attributes
     ----------
     values : dict
-        The hyperparameters that the grid names, in its order.
+        Values of the grid's hyperparameters, in its order.
     seed : int
-        random_state.
+        Value of random_state.
     """
 
     values: Mapping[str, Any]
     seed: int
 
     def estimator(self, like: Any) -> Any:
-        """Make an estimator of these hyperparameters."""
+        """Clone the estimator `like` with these hyperparameters."""
         return clone(like).set_params(**self.values, random_state=self.seed)
 
     def __str__(self) -> str:
@@ -43,20 +43,20 @@ class Setting:
 
 
 def check_estimator(estimator: Any) -> None:
-    """Raise TypeError unless it is an estimator that a study can save."""
+    """Raise TypeError unless a study can save the estimator."""
     networks = {name: layout.estimator for name, layout in LAYOUTS.items() if layout.is_network}
     if type(estimator) not in networks.values():
-        raise TypeError(f"a study is of {', '.join(networks)}; got {estimator!r}")
+        raise TypeError(f"a study takes one of {', '.join(networks)}; got {estimator!r}")
 
 
 def settings_of(estimator: Any, grid: Mapping[str, Iterable[Any]], seeds: Sequence[int]) -> list[Setting]:
-    """Combine all values of the grid and all seeds, the last axis running fastest and the seeds within it.
+    """Combine all values of the grid and all seeds; the seeds vary fastest, then the last axis.
 
     Raises
     ------
     ValueError, TypeError
-        If the grid names what is no hyperparameter, or has no values for one, or the same twice; or if a combination
-        cannot be fitted, which is then named.
+        If a name is not a hyperparameter, or has no values or the same value twice; or if a combination cannot be
+        fitted. The message names it.
     """
     if not isinstance(grid, Mapping):
         raise TypeError(f"the grid must be a dict of names and lists of values, got {type(grid).__name__}")
@@ -64,16 +64,17 @@ def settings_of(estimator: Any, grid: Mapping[str, Iterable[Any]], seeds: Sequen
     axes = {}
     for name, values in grid.items():
         if name == "random_state":
-            raise ValueError("random_state is no axis of the grid: give seeds")
+            raise ValueError("random_state cannot be an axis of the grid: use seeds")
         if name not in possible:
             raise ValueError(
-                f"{name!r} is no axis for {type(estimator).__name__}; those there are: {', '.join(possible)}"
+                f"{name!r} cannot be an axis of the grid for {type(estimator).__name__}; choose from "
+                f"{', '.join(possible)}"
             )
         if isinstance(values, str | bytes) or not isinstance(values, Iterable):
             raise TypeError(f"the grid needs a list of values of {name}, got {values!r}")
         axes[name] = list(values)
         if not axes[name]:
-            raise ValueError(f"the grid has no value of {name}")
+            raise ValueError(f"the grid has no values of {name}")
         if len({_identity(value) for value in axes[name]}) < len(axes[name]):
             raise ValueError(f"the grid has a value of {name} twice: {', '.join(map(repr, axes[name]))}")
     combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
@@ -87,17 +88,17 @@ def settings_of(estimator: Any, grid: Mapping[str, Iterable[Any]], seeds: Sequen
 
 
 def _identity(value: Any) -> Any:
-    """What is the same of values that are: of 0 and 0.0, which the table would not tell apart, too."""
+    """Return a key that is equal for equal values; also for 0 and 0.0, which look the same in the table."""
     return float(value) if isinstance(value, Real) and not isinstance(value, bool) else repr(value)
 
 
 def checked_seeds(seeds: Any) -> list[int]:
-    """Return the seeds: so many from 0 on, or those given.
+    """Return the seeds as a list: the given ones, or 0, 1, ... for a number of seeds.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no number of seeds and no sequence of different ones.
+        If `seeds` is neither a number of seeds nor a sequence of different ones.
     """
     if isinstance(seeds, Integral) and not isinstance(seeds, bool):
         if int(seeds) < 1:
@@ -105,7 +106,7 @@ def checked_seeds(seeds: Any) -> list[int]:
         return list(range(int(seeds)))
     given: list[Any] = list(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, str) else [None]
     if not given or not all(isinstance(seed, Integral) and 0 <= int(seed) < 2**32 for seed in given):
-        raise TypeError(f"seeds must be how many, or a sequence of integers in [0, 2**32); got {seeds!r}")
+        raise TypeError(f"seeds must be a number of seeds, or a sequence of integers in [0, 2**32); got {seeds!r}")
     if len(set(given)) < len(given):
-        raise ValueError(f"seeds has one twice: {seeds!r}")
+        raise ValueError(f"seeds has a seed twice: {seeds!r}")
     return [int(seed) for seed in given]

@@ -1,4 +1,4 @@
-"""What a study says of each model: the columns of its table."""
+"""Measure each model of a study: the columns of its table."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ NAN = float("nan")
 
 
 class HeldOut(NamedTuple):
-    """Rows that no fit sees."""
+    """Rows that are not used in any fit."""
 
     X: Any
     y: Any
 
 
 def parameters_of(estimator: Any) -> dict[str, Any]:
-    """All hyperparameters that influence a fit, as numbers and text."""
+    """Return all hyperparameters that influence a fit, as numbers and text."""
     values = estimator.get_params(deep=False)
-    return {name: _plain_or_text(value) for name, value in values.items() if name not in NOT_VARIED}
+    return {name: _to_number_or_text(value) for name, value in values.items() if name not in NOT_VARIED}
 
 
-def _plain_or_text(value: Any) -> Any:
+def _to_number_or_text(value: Any) -> Any:
     simple = to_jsonable(value)
     return str(value if isinstance(value, tuple) else simple) if isinstance(simple, list) else simple
 
 
 def measured(model: Any, seconds: float, X: Any, held_out: HeldOut | None) -> dict[str, Any]:
-    """Measure a fitted model; one that J was never finite of has its stop_reason alone.
+    """Measure a fitted model; if J was never finite, there is only its stop_reason.
 
     Parameters
     ----------
     model : estimator
     seconds : float
-        That its fit took.
+        Time of the fit.
     X : array-like
-        What it was fitted on.
+        The training data.
     held_out : HeldOut or None
     """
     if not hasattr(model, "coefs_"):
@@ -81,7 +81,7 @@ def _held_out_scores(model: Any, held_out: HeldOut | None) -> dict[str, float]:
 
 
 def _quality(filters: np.ndarray[Any, Any]) -> float:
-    """Share of filters that are like oriented Gabor functions; NaN of what are no square patches."""
+    """Compute the share of filters similar to oriented Gabor functions; NaN if they are not square patches."""
     side = round(np.sqrt(filters.shape[1]))
     if side * side != filters.shape[1] or side < LEAST_SIDE:
         return NAN

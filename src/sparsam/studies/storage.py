@@ -1,7 +1,7 @@
-"""A study's folder: what the study is, and a model and a row of the table for each setting that is done.
+"""Folder of a study: its definition, and a model and a table row for each setting that is done.
 
-A setting's row is written after its model, each whole or not at all, so that a row says that the setting is done, and
-whatever ends a study leaves all that was.
+The row of a setting is written after its model, each atomically. So a row marks its setting as done, and a study that
+is killed keeps all its results.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ from sparsam.io.persistence import save
 __all__ = ["MODELS", "STUDY_FILE", "StudyFolder", "read_identity"]
 
 STUDY_FILE, MODELS = "study.json", "models"
-NAMES = {"data": "the data", "held_out": "the data held out"}
+NAMES = {"data": "the data", "held_out": "the held-out data"}
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """Where a study keeps what is done.
+    """Folder of a study's results.
 
     Parameters
     ----------
     path : Path
-        Made where it is not there.
+        The folder; created if it does not exist.
     """
 
     path: Path
 
     def begin(self, identity: Mapping[str, Any], *, resume: bool) -> None:
-        """Take the folder for a study, or go on with it there.
+        """Start a study in the folder, or resume the study there.
 
         Raises
         ------
         FileExistsError
-            If it holds a study, and ``resume`` is False.
+            If the folder holds a study and ``resume`` is False.
         ValueError
-            If it holds another study: the error names what differs.
+            If it holds another study. The error names the differences.
         """
         own = json.loads(json.dumps({"format": FORMAT, **identity}))
         if (self.path / STUDY_FILE).exists():
             if not resume:
                 raise FileExistsError(
-                    f"the folder {self.path} holds a study: go on with it by resume=True (--resume), or name another "
+                    f"the folder {self.path} holds a study: continue it with resume=True (--resume), or name another "
                     "folder"
                 )
             _check_same(read_identity(self.path), own, self.path)
@@ -62,54 +62,54 @@ class StudyFolder:
                 file.write(json.dumps(own, indent=2).encode())
 
     def release(self) -> None:
-        """Free the folder again of a study of which nothing is done, such as one whose data were refused."""
+        """Remove the files of a study without results, such as one whose data were rejected."""
         (self.path / STUDY_FILE).unlink(missing_ok=True)
-        with suppress(OSError):  # a model without its row may be there, which the next study replaces
+        with suppress(OSError):  # a model without its row may remain; the next study replaces it
             (self.path / MODELS).rmdir()
 
     def read_row(self, number: int) -> dict[str, Any] | None:
-        """Read the measurements of a setting, None while it is not done."""
+        """Read the results of a setting; None if it is not done."""
         path = self._row_file(number)
         if not path.exists():
             return None
         try:
             row = json.loads(path.read_bytes())
         except ValueError as error:
-            raise ValueError(f"{path} is damaged ({error}); remove it, and resume the study") from error
+            raise ValueError(f"{path} is damaged ({error}): remove it and resume the study") from error
         return {name: math.nan if value is None else value for name, value in row.items()}
 
     def write_row(self, number: int, row: Mapping[str, Any], model: Any) -> dict[str, Any]:
-        """Write the measurements of a setting, and its model, if there is one; return the row as it will be read."""
-        kept = dict(row)
+        """Write the results of a setting, and its model if there is one; return the row as it will be read."""
+        complete = dict(row)
         if hasattr(model, "coefs_"):
-            kept["model"] = f"{MODELS}/{number:04d}.safetensors"
-            save(model, self.path / kept["model"], overwrite=True)  # left by a study that ended before its row
-        content = {name: None if _is_nan(value) else value for name, value in kept.items()}
+            complete["model"] = f"{MODELS}/{number:04d}.safetensors"
+            save(model, self.path / complete["model"], overwrite=True)  # replaces a model left without its row
+        content = {name: None if _is_nan(value) else value for name, value in complete.items()}
         with atomic_write(self._row_file(number)) as file:
             file.write(json.dumps(content, indent=2, allow_nan=False).encode())
-        return kept
+        return complete
 
     def _row_file(self, number: int) -> Path:
         return self.path / MODELS / f"{number:04d}.json"
 
 
 def read_identity(path: Path) -> dict[str, Any]:
-    """Read what the study in a folder is.
+    """Read the definition of the study in a folder.
 
     Raises
     ------
     FileNotFoundError
-        If the folder holds none.
+        If the folder holds no study.
     ValueError
-        If the file is damaged, or of another format.
+        If the file is damaged, or has another format.
     """
     file = path / STUDY_FILE
     if not file.is_file():
-        raise FileNotFoundError(f"the folder {path} holds no study: there is no {STUDY_FILE} in it")
+        raise FileNotFoundError(f"the folder {path} holds no study: it has no {STUDY_FILE}")
     try:
         identity = json.loads(file.read_bytes())
         if identity["format"] != FORMAT:
-            raise ValueError(f"its format is {identity['format']!r}, and this version reads {FORMAT}")
+            raise ValueError(f"its format is {identity['format']!r}, but this version of sparsam reads {FORMAT}")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} cannot be read: {error}") from error
     return identity
@@ -117,7 +117,7 @@ def read_identity(path: Path) -> dict[str, Any]:
 
 def _check_same(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> None:
     differences = []
-    for part in sorted((here.keys() | there.keys()) - {"settings"}):  # those follow from the rest
+    for part in sorted((here.keys() | there.keys()) - {"settings"}):  # they follow from the rest
         one, other = there.get(part), here.get(part)
         if isinstance(one, dict) and isinstance(other, dict):
             differences += [
@@ -131,7 +131,7 @@ def _check_same(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -
             differences.append(NAMES.get(part) or f"{part} ({one!r} there, {other!r} here)")
     if differences:
         raise ValueError(
-            f"the folder {path} holds another study; what differs: {', '.join(differences)}. Make them the same, or "
+            f"the folder {path} holds another study; differences: {', '.join(differences)}. Make them the same, or "
             "name another folder"
         )
 

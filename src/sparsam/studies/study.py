@@ -1,4 +1,4 @@
-"""Parameter studies: a network fitted at every setting of a grid, and what became of it."""
+"""Parameter studies: fit a network at every setting of a grid, and tabulate the results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from sparsam.studies.training import Group, fit_group, groups_of
 
 __all__ = ["TABLE", "parameter_study"]
 
-PROGRESS_INTERVAL = 10.0  # between two lines that say how far a group is
+PROGRESS_INTERVAL = 10.0  # seconds between two lines about the progress of a group
 
 TABLE = "study.csv"
 
@@ -49,78 +49,78 @@ def parameter_study(
     resume: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
-    """Fit a network at every setting of a grid, from several seeds, and tabulate what became of it.
+    """Fit a network at every setting of a grid, with several seeds, and tabulate the results.
 
-    Autoencoders of one size are trained together, on data that are brought to the device once, and
-    settings of them that differ in ``max_iter`` alone are one training, looked at on the way. Where that cannot be
-    (other estimators, and with ``polish``, ``time_budget``, ``warm_start``, ``checkpoint``, ``callback``, ``verbose``
-    or rows that are read in pieces) each setting is a fit of its own, one to a core at a time, with its checkpoints in
-    a folder of its own within ``checkpoint``. The results are those of separate fits in either case.
+    Autoencoders of the same size are trained together, on data that are copied to the device once. Settings that differ
+    only in ``max_iter`` share one training, which is measured at each of these iterations. All other fits (other
+    estimators; ``polish``, ``time_budget``, ``warm_start``, ``checkpoint``, ``callback`` or ``verbose``; rows that are
+    read in chunks) run separately, one per core, with checkpoints in separate folders in ``checkpoint``. In all cases
+    the results are those of separate fits.
 
     Parameters
     ----------
     estimator : SparseAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
-        Its hyperparameters hold for all settings, except for those of the grid; it is not fitted itself.
+        Its hyperparameters hold for all settings, except for those in the grid. The estimator itself is not fitted.
     grid : dict of str to list
-        Values of hyperparameters, all combinations of which are fitted: ``{"rho": [0.01, 0.05], "alpha": [0, 1e-4]}``.
+        Values of hyperparameters: ``{"rho": [0.01, 0.05], "alpha": [0, 1e-4]}``. All combinations are fitted.
     X : array-like of shape (n_samples, n_features)
     y : array-like, optional
-        Targets, for the estimators that need them.
+        Targets, for estimators that need them.
     sample_weight : array-like of shape (n_samples,), optional
     X_held_out, y_held_out : array-like, optional
         Rows to score the models on.
     held_out : float, default 0
-        In place of them the share of X to hold out, in (0, 1), the same rows for all settings; 0 is none.
+        Share of X to hold out instead, in (0, 1), the same rows for all settings; 0 for none.
     seeds : int or sequence of int, default 1
-        How many random_state, from 0 on, to fit each setting from; or which. Different minima are different filters, so
-        that a difference between settings is one if it is greater than that between seeds.
+        Number of seeds (random_state 0, 1, ...) per setting, or the seeds. Different seeds find different minima with
+        different filters, so only a difference between settings that exceeds the one between seeds counts.
     out : path, optional
-        Folder for what is done: ``study.csv``, and in ``models/`` a file for each setting (`sparsam.load`), written as
-        soon as it is there. Default: nothing is written.
+        Folder for the results: ``study.csv``, and a file for each setting in ``models/`` (see `sparsam.load`), written
+        as soon as the setting is done. Default: nothing is written.
     resume : bool, default False
-        Whether to go on with the study that the folder holds: what is done of it is not done again. If False, a folder
-        with a study is refused. Values may not be added on the way: that is another study.
+        Whether to continue the study in the folder: settings that are done are not fitted again. If False, a folder
+        with a study is an error. Values cannot be added to a study: with them it is another study.
     progress : callable, optional
-        Told a line for each group of settings, and for each of those that are fitted by themselves, and every ten
-        seconds how many are done; `print` for example.
+        Called with a line of text for each group of settings and each separate fit, and every ten seconds with the
+        number of settings done; for example `print`.
 
     Returns
     -------
     pandas.DataFrame
-        A row a setting and seed, in the order of the grid, the seeds running fastest, with ::
+        One row per setting and seed, in the order of the grid, with the seeds varying fastest ::
 
             the axes, all other hyperparameters that influence a fit, seed    tuples and arrays as text
             J, and each term of it                            at the end of the training
-            held_out_error                   of autoencoders the mean of E_n on the rows held out, 1/2 |y_n - x_n|^2
-            held_out_score, held_out_log_likelihood   of the others ``score`` and ``mean_log_likelihood`` on these rows
-            explained_variance_ratio         share of the training data's variance that reconstructions explain, R^2
-            rho_hat_mean, rho_hat_std        mean and spread of the hidden units' mean activations
+            held_out_error                   autoencoders: mean of E_n = 1/2 |y_n - x_n|^2 on the held-out rows
+            held_out_score, held_out_log_likelihood   others: ``score`` and ``mean_log_likelihood`` on these rows
+            explained_variance_ratio         share of the training data's variance explained by reconstructions, R^2
+            rho_hat_mean, rho_hat_std        mean and standard deviation of the hidden units' mean activations
             dead, saturated                  shares of the hidden units, see `unit_statistics`
-            weakness                         "unexplained" where less than 0.01 of the variance is, "uninformative"
-                                             where more than half of the units are dead, saturated or constant
-            quality                          share of the filters that are like oriented Gabor functions (R^2 > 0.7),
-                                             see `fit_gabors`; NaN where inputs are no square patches, and where there
-                                             is a weakness
+            weakness                         "unexplained" if less than 0.01 of the variance is explained,
+                                             "uninformative" if more than half of the units are dead, saturated or
+                                             constant
+            quality                          share of the filters similar to oriented Gabor functions (R^2 > 0.7), see
+                                             `fit_gabors`; NaN if inputs are not square patches, or with a weakness
             iterations, evaluations, gradient_norm, stop_reason
-            seconds                          from the beginning of the training, while others were trained beside it
+            seconds                          since the start of the training, while others ran beside it
             model                            the model's file within ``out``
 
-        What there is not is NaN. Where J was not finite, ``stop_reason`` is "not_finite", and the study goes on.
+        Missing values are NaN. If J was not finite, ``stop_reason`` is "not_finite", and the study continues.
 
     Raises
     ------
     ValueError, TypeError
-        If the grid names what is no hyperparameter, or a combination or the data cannot be used: before anything is
-        fitted. Or if the folder holds another study: the error names the difference.
+        Before anything is fitted, if a name in the grid is not a hyperparameter, or a combination or the data cannot be
+        used; or if the folder holds another study. The error names the difference.
     FileExistsError
-        If the folder holds a study, and ``resume`` is False.
+        If the folder holds a study and ``resume`` is False.
     KeyboardInterrupt
-        On Ctrl-C, once what is done is written.
+        On Ctrl-C, after all results are written.
 
     See Also
     --------
-    compare_studies : Two studies of the same settings, side by side.
-    sparsam.studies.draw_study : The filters of all settings on a page.
+    compare_studies : Compare two studies of the same settings.
+    sparsam.studies.draw_study : Draw the filters of all settings on a page.
 
     Examples
     --------
@@ -129,13 +129,13 @@ def parameter_study(
     >>> table = parameter_study(SparseAutoencoder(4, tol=1e-3), {"beta": [0.0, 3.0], "rho": [0.05, 0.2]}, X)
     >>> table[["beta", "rho", "seed"]].values.tolist()
     [[0.0, 0.05, 0.0], [0.0, 0.2, 0.0], [3.0, 0.05, 0.0], [3.0, 0.2, 0.0]]
-    >>> table.rho_hat_mean.round(2).tolist()[2:]  # where there is a penalty the mean activation is rho
+    >>> table.rho_hat_mean.round(2).tolist()[2:]  # with the penalty, the mean activation is rho
     [0.05, 0.2]
     """
     check_estimator(estimator)
     chosen = checked_seeds(seeds)
     settings = settings_of(estimator, grid, chosen)
-    # The axes come first, as a reader looks for them.
+    # The axes come first, for the reader.
     parameters = [
         {**dict.fromkeys(grid), **parameters_of(setting.estimator(estimator)), SEED: setting.seed}
         for setting in settings
@@ -153,7 +153,7 @@ def parameter_study(
     X, y, sample_weight, unseen = _split(X, y, sample_weight, X_held_out, y_held_out, held_out)
     folder = None if out is None else StudyFolder(Path(out))
     if folder is None and resume:
-        raise ValueError("resume=True needs the folder of the study: give out")
+        raise ValueError("resume=True needs the folder of the study: pass it as out")
     if folder is not None:
         folder.begin(identity, resume=resume)
 
@@ -179,7 +179,7 @@ def parameter_study(
     signals = StopSignals()
     try:
         with signals.deferred(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # why each stopped is in the table
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the table has the stop reasons
             for count, group in enumerate(groups, start=1):
                 start = time.perf_counter()
                 fit_group(group, estimator, settings, X, y, fit_params, done, lambda: bool(signals.received))
@@ -200,10 +200,10 @@ def parameter_study(
 
 
 def _group_title(group: Group, settings: list[Setting]) -> str:
-    """Describe a group by what its settings have in common."""
+    """Describe a group by the values that its settings share."""
     values = [settings[number].values for training in group.numbers for number in training.values()]
     common = [f"{name} = {value!r}" for name, value in values[0].items() if all(row[name] == value for row in values)]
-    return ", ".join([*common, f"{len(values)} settings by {len(group.numbers)} trainings"])
+    return ", ".join([*common, f"{len(values)} settings in {len(group.numbers)} trainings"])
 
 
 def _digest(*parts: Any) -> int:
@@ -213,27 +213,27 @@ def _digest(*parts: Any) -> int:
 def _split(
     X: Any, y: Any, sample_weight: Any, X_held_out: Any, y_held_out: Any, share: float
 ) -> tuple[Any, Any, Any, HeldOut | None]:
-    """Hold out what is asked for, and check it."""
+    """Split off the held-out rows, and check them."""
     if np.ndim(X) != 2:
         raise ValueError(
-            f"X must be of shape (n_samples, n_features), got {np.shape(X)}: a study needs an array, "
-            "in memory or mapped"
+            f"X must have the shape (n_samples, n_features), got {np.shape(X)}: a study needs an array, "
+            "in memory or memory-mapped"
         )
     if not 0 <= share < 1:
         raise ValueError(f"held_out must be in [0, 1), got {share!r}")
     if X_held_out is not None:
         if share:
-            raise ValueError("held_out takes a share of X, and X_held_out is given as well: leave one out")
+            raise ValueError("held_out and X_held_out are both given: drop one of them")
         if np.ndim(X_held_out) != 2 or np.shape(X_held_out)[1] != np.shape(X)[1]:
             raise ValueError(
-                f"X_held_out is {np.shape(X_held_out)}, and X is {np.shape(X)}: they need the same features"
+                f"X_held_out has the shape {np.shape(X_held_out)} and X {np.shape(X)}: they need the same features"
             )
         if (y is None) != (y_held_out is None):
-            raise ValueError("y and y_held_out go together: give both or neither")
+            raise ValueError("only one of y and y_held_out is given: pass both or neither")
         check_array(X_held_out, input_name="X_held_out")
         return X, y, sample_weight, HeldOut(X_held_out, y_held_out)
     if y_held_out is not None:
-        raise ValueError("y_held_out is given without X_held_out")
+        raise ValueError("y_held_out is given without X_held_out: pass both")
     if share == 0:
         return X, y, sample_weight, None
     training, unseen = train_test_split(np.arange(np.shape(X)[0]), test_size=share, random_state=0)

@@ -1,4 +1,4 @@
-"""The table of a study: its columns and their types, as a file, and read again."""
+"""Table of a study: make it, with its columns and types, write it, and read it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sparsam.studies.storage import StudyFolder, read_identity
 __all__ = ["RESULTS", "SEED", "parameter_columns", "read_study", "study_table", "write_table"]
 
 SEED = "seed"
-"""The column that ends the parameters; what follows are results."""
+"""The last column of the parameters; the columns after it are results."""
 
 RESULTS = (
     *("held_out_error", "held_out_score", "held_out_log_likelihood", "explained_variance_ratio"),
@@ -26,7 +26,7 @@ RESULTS = (
 
 
 def study_table(parameters: Iterable[Mapping[str, Any]], rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Make a table of parameters, the seed among them last, and of what was measured."""
+    """Make a table of the parameters, with the seed last, and the results."""
     left = pd.DataFrame(parameters)
     for name in left:
         if (
@@ -38,7 +38,7 @@ def study_table(parameters: Iterable[Mapping[str, Any]], rows: Iterable[Mapping[
     last = [name for name in RESULTS if name in right]
     terms = [name for name in right if name not in (*last, "J")]
     right = right[["J", *terms, *last]]
-    # A term that a setting does not have, KL sparsity of beta = 0, adds nothing to J.
+    # A term that a setting does not have, such as KL sparsity with beta = 0, adds nothing to J.
     right.loc[right["J"].notna(), terms] = right.loc[right["J"].notna(), terms].fillna(0.0)
     for name in ("iterations", "evaluations"):
         if name in right:
@@ -47,12 +47,12 @@ def study_table(parameters: Iterable[Mapping[str, Any]], rows: Iterable[Mapping[
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table, in the format of the suffix: .csv or .parquet; a file that is there is replaced.
+    """Write a table in the format of the suffix, .csv or .parquet; an existing file is replaced.
 
     Raises
     ------
     ValueError
-        If Parquet is asked for without pyarrow.
+        If the format is Parquet and pyarrow is missing.
     """
     with atomic_write(path) as file:
         if path.suffix == ".csv":
@@ -61,7 +61,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         try:
             table.to_parquet(file, index=False)
         except ImportError as error:
-            raise ValueError(f"{path}: Parquet files need pyarrow; pip install 'sparsam[parquet]'") from error
+            raise ValueError(f"{path}: Parquet files need pyarrow: pip install 'sparsam[parquet]'") from error
 
 
 def read_study(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
@@ -70,17 +70,18 @@ def read_study(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     source : path or DataFrame
-        The folder of a study, done or interrupted; a table of one, .csv or .parquet; or a table, which is handed back.
+        The folder of a finished or interrupted study; its table, .csv or .parquet; or a DataFrame, which is returned
+        unchanged.
 
     Returns
     -------
     pandas.DataFrame
-        As `parameter_study` returns it; of an interrupted study the rows that are done.
+        The table as `parameter_study` returns it; for an interrupted study, the rows that are done.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no study, nothing of it is done, or a file is damaged.
+        If there is no study, no setting of it is done, or a file is damaged.
     """
     if isinstance(source, pd.DataFrame):
         table = source
@@ -96,10 +97,10 @@ def read_study(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
     else:
         table = read_table(Path(source))
     if SEED not in table or "J" not in table:
-        raise ValueError(f"{source} is no table of a study: it has no columns {SEED} and J")
+        raise ValueError(f"{source} is not the table of a study: it lacks the column {SEED} or J")
     return table
 
 
 def parameter_columns(table: pd.DataFrame) -> list[str]:
-    """Columns of the parameters, without the seed."""
+    """Return the columns of the parameters, without the seed."""
     return list(table.columns[: list(table.columns).index(SEED)])

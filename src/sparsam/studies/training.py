@@ -1,4 +1,4 @@
-"""Fitting the settings of a study: those of one network together, the others side by side."""
+"""Fit the settings of a study: those of equal networks as a batch, the others in parallel threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sparsam.studies.grid import Setting
 __all__ = ["Group", "fit_group", "groups_of"]
 
 Done = Callable[[int, Any, float], None]
-"""Told of each setting that is fitted: its number, the model, and the seconds its fit took."""
+"""Called with each fitted setting: its number, the model, and the seconds of the fit."""
 
 
 @dataclass
@@ -29,9 +29,9 @@ class Group:
     Attributes
     ----------
     together : bool
-        Whether they are trainings of one network, which `training.train_many` takes.
+        Whether they are trainings of equal networks, which `training.train_many` takes as a batch.
     numbers : list of dict of int to int
-        For each training the settings that it serves, by their max_iter.
+        For each training, the numbers of its settings, by their max_iter.
     """
 
     together: bool
@@ -39,14 +39,14 @@ class Group:
 
     @property
     def n_settings(self) -> int:
-        """How many settings."""
+        """Number of settings."""
         return sum(map(len, self.numbers))
 
 
 def groups_of(estimator: Any, settings: Sequence[Setting], wanted: Sequence[int], X: Any) -> list[Group]:
-    """Group the settings of the wanted numbers.
+    """Group the settings with the wanted numbers.
 
-    Settings that differ in max_iter alone are one training where the estimator can take snapshots on the way.
+    Settings that differ only in max_iter share one training, if the estimator can take snapshots of it.
     """
     in_memory = not is_large(X)
     trainings: dict[Hashable, dict[int, int]] = {}
@@ -75,13 +75,13 @@ def fit_group(
     done: Done,
     stop: Callable[[], bool],
 ) -> None:
-    """Fit the settings of a group. ``done`` is called from several threads, and not for those that ``stop`` ended."""
+    """Fit the settings of a group; ``done`` is called in several threads, except for settings that ``stop`` ended."""
     models = [settings[training[max(training)]].estimator(estimator) for training in group.numbers]
     if group.together:
 
         def finished(training: int, model: Any) -> None:
             number = group.numbers[training].get(model.max_iter)
-            if number is not None:  # else another training's snapshot
+            if number is not None:  # otherwise it is a snapshot for another training's max_iter
                 history = getattr(model, "_history", {"seconds": [0.0]})
                 done(number, model, history["seconds"][-1])
 
@@ -110,15 +110,15 @@ def fit_group(
                 done(number, model.set_params(**own), time.perf_counter() - start)
         except BaseException as error:
             failed.set()
-            error.add_note(f"This was at {settings[number]}, seed {settings[number].seed}.")
+            error.add_note(f"The error occurred at {settings[number]}, seed {settings[number].seed}.")
             raise
 
     with worker_threads(os.cpu_count()) as workers:
         numbers = [number for training in group.numbers for number in training.values()]
         fits = [workers.submit(fit, number, model) for number, model in zip(numbers, models, strict=True)]
         try:
-            for one in fits:
-                one.result()
+            for fitted in fits:
+                fitted.result()
         except BaseException:
             failed.set()
             raise
@@ -127,6 +127,6 @@ def fit_group(
 def _fit(model: Any, X: Any, y: Any, fit_params: Mapping[str, Any]) -> None:
     try:
         model.fit(X, y, **fit_params)
-    except FloatingPointError:  # as stop_reason_ says; there is none where J was never finite
+    except FloatingPointError:  # recorded in stop_reason_, except if J was never finite
         if not hasattr(model, "coefs_"):
             model.stop_reason_ = "not_finite"

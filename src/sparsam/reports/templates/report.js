@@ -2,9 +2,9 @@
 
 const charts = JSON.parse(document.getElementById("charts").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const drawn = new Map(); // from a chart's place to what Vega-Embed returned
+const drawn = new Map(); // from a chart's element to the result of Vega-Embed
 
-// The colors are the style sheet's.
+// Take the colors from the style sheet.
 function config() {
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -37,7 +37,7 @@ async function draw(place) {
   drawn.set(place, await vegaEmbed(place, spec, { actions: false, renderer: "svg", config: config() }));
 }
 
-// A hidden chart is drawn again when it is seen.
+// A hidden chart is drawn again when it becomes visible.
 function forget(place) {
   drawn.get(place)?.finalize();
   drawn.delete(place);
@@ -49,8 +49,8 @@ function drawOnce(place) {
   draw(place);
 }
 
-// Those in view first, the others when there is time, so that the page does not grow under the reader's eyes. A chart
-// that is hidden has no width; it is drawn when it comes into view.
+// Draw visible charts first and the others when the browser is idle, so that the page does not grow while it is read. A
+// hidden chart has no width; it is drawn when it becomes visible.
 const seen = new IntersectionObserver((entries) => {
   entries.filter((entry) => entry.isIntersecting).forEach((entry) => drawOnce(entry.target));
 }, { rootMargin: "200px" });
@@ -68,7 +68,7 @@ const list = document.getElementById("filter-list");
 if (list) {
   const buttons = () => [...list.querySelectorAll("button")];
 
-  // One of them takes part in the order of Tab; arrow keys go to the others.
+  // Only one button is a stop of the Tab key; arrow keys move to the others.
   function go(button) {
     buttons().forEach((other) => { other.tabIndex = other === button ? 0 : -1; });
     button.focus();
@@ -119,7 +119,7 @@ if (strongest) {
     const error = patch.errors[k].toPrecision(3);
     document.getElementById("reconstructed").src = patch.frames[k];
     document.getElementById("reconstructed").alt = `Reconstruction of row ${patch.row} from ${which}`;
-    document.getElementById("told").textContent = `${which}; squared error ${error}`;
+    document.getElementById("reconstruction-status").textContent = `${which}; squared error ${error}`;
     strongest.setAttribute("aria-valuetext", `${which}, squared error ${error}`);
   }
 

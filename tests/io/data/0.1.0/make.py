@@ -1,13 +1,13 @@
-"""Make the sample files in this folder, which version 0.1.0 of sparsam wrote.
+"""Make the sample files in this folder with version 0.1.0 of sparsam.
 
-Run it with that version alone, and not again unless samples are added: later versions are tested by what 0.1.0 wrote.
-In a clone of the repository at commit 3d1e9fa, the last one of 0.1.0 before its modules were moved ::
+Run it with that version only, and again only if samples are added: they test that later versions load files of 0.1.0.
+Use a clone of the repository at commit 3d1e9fa, the last one of 0.1.0 before its modules were moved ::
 
     PYTHONPATH=/path/to/that/clone/src python tests/io/data/0.1.0/make.py
 
-Each model lies in a ``.safetensors`` or ``.skops`` file (mostly blanks, so packed by gzip). An ``.npz`` beside it has
-what 0.1.0 found: its inputs ``X`` (of a ``.skops`` file the table beside it), its hyperparameters as JSON, and
-attributes and predictions in full precision. The names in it say how to get the same of the loaded model:
+Each model is a ``.safetensors`` or ``.skops`` file (mostly blanks, so packed by gzip). An ``.npz`` beside it has the
+results of 0.1.0: the inputs ``X`` (for a ``.skops`` file, the table beside it), the hyperparameters as JSON, and
+attributes and predictions in full precision. Their names are expressions to evaluate on the loaded model:
 ``likelihood_profile_.epsilon``, ``coefs_.0``, ``history_.J``, ``predict(X)``.
 """
 
@@ -50,7 +50,7 @@ PROFILE = ("epsilon", "held_out", "training", "near", "n_held_out", "best", "int
 
 
 def models():
-    """Return the models to be saved by `sparsam.save`, each with its inputs."""
+    """Return the models to save with `sparsam.save`, each with its inputs."""
     rng = np.random.default_rng(0)
     X = rng.uniform(0.1, 0.9, (60, 2)) @ rng.uniform(0, 0.5, (2, 5))
     named = pd.DataFrame(X, columns=["length", "width", "Höhe", "a b", "weight"])
@@ -91,7 +91,7 @@ def models():
 
 
 def expected(model, **inputs):
-    """Return what a model says of itself, and of its inputs: names as the module's docstring has them, and values."""
+    """Return a model's attributes and predictions, under names as in the module's docstring."""
     kind = type(model).__name__
     found = {"parameters": json.dumps(model.get_params(deep=False), default=lambda array: array.tolist())}
     found |= {name: getattr(model, name) for name in (*FITTED, *ATTRIBUTES[kind])}
@@ -112,21 +112,21 @@ def expected(model, **inputs):
 
 
 def without_objects(value):
-    """Make an array of strings of one of objects, which only pickle could hold."""
+    """Convert an array of objects, which only pickle could store, to one of strings."""
     value = np.asarray(value)
     return value.astype(str) if value.dtype == object else value
 
 
 def write_models(folder):
-    """Write what `sparsam.save` writes."""
+    """Write the models with `sparsam.save`."""
     for name, (model, X) in models().items():
         save(model, folder / f"{name}.safetensors", overwrite=True)
         np.savez_compressed(folder / f"{name}.npz", X=X, **expected(model, X=X))
 
 
 def write_pipelines(folder):
-    """Write what the command line writes."""
-    from sparsam.pipelines import load_pipeline  # where 0.1.0 has it
+    """Write pipelines with the command line."""
+    from sparsam.pipelines import load_pipeline  # its module in 0.1.0
 
     rng = np.random.default_rng(0)
     n = 120
@@ -177,8 +177,8 @@ def write_checkpoints(folder):
 
 
 if __name__ == "__main__":
-    if importlib.util.find_spec("sparsam.signed") is None:  # which later versions lack
-        raise SystemExit("this is not version 0.1.0 of sparsam: the docstring says how to get it")
+    if importlib.util.find_spec("sparsam.signed") is None:  # a module that later versions lack
+        raise SystemExit("this is not version 0.1.0 of sparsam: see the docstring")
     write_models(HERE)
     write_pipelines(HERE)
     write_checkpoints(HERE / "checkpoints")
