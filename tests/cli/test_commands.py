@@ -158,10 +158,10 @@ def test_encode_overwrites_only_when_asked(run, model_file, rows, tmp_path):
     ("content", "message"),
     [
         (np.zeros((5, 3)), "3 features"),
-        (np.zeros(5), "not an array (5,)"),
+        (np.zeros(5), "got shape (5,)"),
         (np.full((5, 16), np.nan), "NaN"),
         (np.array([[object()]]), "Python objects"),
-        (np.zeros((0, 16)), "with rows"),
+        (np.zeros((0, 16)), "at least one row, got shape (0, 16)"),
         (np.zeros((5, 16), complex), "real numbers"),
     ],
 )

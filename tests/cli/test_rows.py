@@ -167,7 +167,7 @@ def test_patches_of_a_run_are_encoded_in_the_units_of_its_pictures(run, of_pictu
         np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), expected)
     np.save(tmp_path / "rows.npy", 100 * patches)
     result = run("encode", out, tmp_path / "rows.npy", "-o", tmp_path / "codes.npy", "--overwrite")
-    assert "of the patches reach far beyond the range of those that were fitted" in result.stderr
+    assert "of the patches reach far beyond the range of those in the fit" in result.stderr
 
 
 def test_a_model_of_rows_encodes_no_pictures(run, of_table, folder, tmp_path):

@@ -134,7 +134,7 @@ def test_forged_header_entries_are_refused(forge, entry, value, assert_refused):
 def test_newer_formats_ask_for_an_update(forge, assert_refused):
     known = persistence.FORMAT
     newer = forge(lambda header, arrays: header.update(format=known + 1))
-    assert_refused(newer, f"its format is {known + 1}, this version of sparsam reads {known}: update sparsam")
+    assert_refused(newer, f"its format is {known + 1}, but this version of sparsam reads {known}: update sparsam")
 
 
 def test_unknown_classes_are_named(forge, assert_refused):
