@@ -98,23 +98,19 @@ def run(folder, rows, cuts, port, n_devices=1, variants=SAME):
     return [json.loads((folder / f"result-{k}.json").read_text()) for k in range(n_processes)]
 
 
-@pytest.fixture(scope="module")
-def alone(rows, tmp_path_factory, free_port):
-    return run(tmp_path_factory.mktemp("alone"), rows, [0, 203], free_port())[0]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("cuts", "n_devices", "names"),
     [
-        ([0, 203], 4, ["autoencoder", "classifier, stored"]),
+        pytest.param([0, 203], 4, ["autoencoder", "classifier, stored"], marks=pytest.mark.exhaustive),
         ([0, 120, 203], 2, ["autoencoder, stored", "regressor"]),
-        ([0, 1, 150, 203], 1, ["autoencoder", "regressor, stored"]),
+        pytest.param([0, 1, 150, 203], 1, ["autoencoder", "regressor, stored"], marks=pytest.mark.exhaustive),
     ],
     ids=["4 devices", "2 processes of 2 devices", "3 processes"],
 )
-def test_the_result_is_that_of_one_device(rows, tmp_path, alone, free_port, cuts, n_devices, names):
+def test_the_result_is_that_of_one_device(rows, tmp_path, free_port, cuts, n_devices, names):
     variants = {name: SAME[name] for name in names}
+    [alone] = run(tmp_path, rows, [0, 203], free_port(), variants=variants)
     got = run(tmp_path, rows, cuts, free_port(), n_devices, variants)
     assert got[0]["n_devices"] == n_devices * (len(cuts) - 1)
     for name, variant in variants.items():
