@@ -48,7 +48,7 @@ def estimate(rng: np.random.Generator, truth: str, rate: float, n_classes: int, 
     suspects = np.zeros(n, bool)
     suspects[model.find_label_errors(X, given)] = True
     found = {BIAS: model.epsilon_ - rate, COVERS: low <= rate <= high, INCLUDES_0: low <= 0.01}
-    found[WARNED] = any("hardly known" in str(warning.message) for warning in caught)
+    found[WARNED] = any("very uncertain" in str(warning.message) for warning in caught)
     if rate:
         found[PRECISION] = np.mean(wrong[suspects]) if suspects.any() else 0.0
         found[RECALL] = np.mean(suspects[wrong])

@@ -145,7 +145,7 @@ def test_an_error_in_one_process_ends_all_and_they_name_it(rows, tmp_path, free_
     assert "the disk is gone" in second["source"]["error"]
     for process in (first, second):
         assert process["alpha"]["error"] == (
-            "ValueError: processes of one run were given different hyperparameters: alpha, n_components"
+            "ValueError: the processes of this run have different hyperparameters: alpha, n_components"
         )
         assert "Error: " in process["labels"]["error"]
 

@@ -19,8 +19,8 @@ def test_weights_have_the_shapes_of_the_layers(fitted):
     assert fitted.mean_activation_.shape == (3,)
     for array in (*fitted.coefs_, *fitted.intercepts_, fitted.mean_activation_):
         assert isinstance(array, np.ndarray)
-        centred = fitted.output_activation == "identity" and any(array is bias for bias in fitted.intercepts_)
-        assert array.dtype == ("float64" if centred else fitted.dtype)
+        centered = fitted.output_activation == "identity" and any(array is bias for bias in fitted.intercepts_)
+        assert array.dtype == ("float64" if centered else fitted.dtype)
 
 
 def test_components_are_the_first_layer_transposed(fitted):

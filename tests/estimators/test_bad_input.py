@@ -30,12 +30,12 @@ HYPERPARAMETERS = [
     ({"n_components": True}, TypeError, "n_components must be an integer, got True"),
     ({"n_components": "25"}, TypeError, "n_components must be an integer, got "),
     ({"n_components": None}, TypeError, "n_components must be an integer, got "),
-    ({"rho": 0}, ValueError, r"rho must be in \(0, 1\), and farther from its ends than float32 resolves, got "),
-    ({"rho": 1.0}, ValueError, r"rho must be in \(0, 1\), and farther from its ends than float32 resolves, got "),
-    ({"rho": -0.1}, ValueError, r"rho must be in \(0, 1\), and farther from its ends than float32 resolves, got "),
-    ({"rho": np.nan}, ValueError, r"rho must be in \(0, 1\), and farther from its ends than float32 resolves, got "),
-    ({"rho": 1 - 1e-9}, ValueError, "farther from its ends than float32 resolves"),
-    ({"rho": 1e-40}, ValueError, "farther from its ends than float32 resolves"),
+    ({"rho": 0}, ValueError, r"rho must be in \(0, 1\), and at least 1.2e-07 from 0 and 1, .*float32, got "),
+    ({"rho": 1.0}, ValueError, r"rho must be in \(0, 1\), and at least 1.2e-07 from 0 and 1, .*float32, got "),
+    ({"rho": -0.1}, ValueError, r"rho must be in \(0, 1\), and at least 1.2e-07 from 0 and 1, .*float32, got "),
+    ({"rho": np.nan}, ValueError, r"rho must be in \(0, 1\), and at least 1.2e-07 from 0 and 1, .*float32, got "),
+    ({"rho": 1 - 1e-9}, ValueError, "at least 1.2e-07 from 0 and 1, which is the precision of float32"),
+    ({"rho": 1e-40}, ValueError, "at least 1.2e-07 from 0 and 1, which is the precision of float32"),
     ({"rho": "0.1"}, TypeError, "rho must be a number, got "),
     ({"rho": [0.1]}, TypeError, "rho must be a number, got "),
     ({"beta": -1.0}, ValueError, r"beta must be in \[0, 1e\+30\], got "),
@@ -44,7 +44,7 @@ HYPERPARAMETERS = [
     ({"alpha": np.nan}, ValueError, r"alpha must be in \[0, 1e\+30\], got "),
     ({"alpha": 1e39}, ValueError, r"alpha must be in \[0, 1e\+30\], got 1e\+39"),
     ({"alpha": None}, TypeError, "alpha must be a number, got "),
-    ({"hidden_activation": "relu"}, ValueError, "relu units have no such range: use .*'logistic' or 'tanh', or beta=0"),
+    ({"hidden_activation": "relu"}, ValueError, "relu units are unbounded: use .*'logistic' or 'tanh', or beta=0"),
     (
         {"hidden_activation": "sigmoid"},
         ValueError,
@@ -142,7 +142,7 @@ def test_wrong_number_of_columns(model, X, method):
 
 
 def test_inverse_transform_takes_hidden_activations_only(model, X):
-    with pytest.raises(ValueError, match="X has 6 columns, but there are 3 hidden units: pass what transform returned"):
+    with pytest.raises(ValueError, match="X has 6 columns, but there are 3 hidden units: pass the result of transform"):
         model.inverse_transform(X)
     with pytest.raises(ValueError, match="Input X contains NaN: first in row 2, column 1"):
         model.inverse_transform(spoiled(X[:, :3], np.nan, 2, 1))
@@ -169,10 +169,10 @@ def test_data_outside_the_unit_range_may_be_applied(model, X):
 # sample_weight
 
 WEIGHTS = {
-    "negative": (spoiled(np.ones((60, 1)), -1.0, 5, 0)[:, 0], "sample_weight must not be negative: it is in row 5"),
-    "all zero": (np.zeros(60), "sample_weight is zero for every sample: nothing is left to fit"),
+    "negative": (spoiled(np.ones((60, 1)), -1.0, 5, 0)[:, 0], "sample_weight must not be negative, got -1 in row 5"),
+    "all zero": (np.zeros(60), "sample_weight is zero for every sample: there is nothing to fit"),
     "too few": (np.ones(59), r"inconsistent numbers of samples: \[60, 59\]"),
-    "a column": (np.ones((60, 1)), r"sample_weight must be one number a sample, got an array of shape \(60, 1\)"),
+    "a column": (np.ones((60, 1)), r"sample_weight must have one number per sample, got an array of shape \(60, 1\)"),
     "NaN": (np.full(60, np.nan), "Input sample_weight contains NaN"),
     "infinite": (np.full(60, np.inf), "Input sample_weight contains infinity"),
     "words": (["heavy"] * 60, "could not convert string to float: 'heavy'"),

@@ -295,14 +295,19 @@ def test_a_model_is_saved_without_its_callable_if_that_is_taken_away(make, data,
         ({"tangent_weight": 1.0}, np.ones((79, 2, 3)), ValueError, r"shape \(79, 2, 3\)"),
         ({"tangent_weight": 1.0}, np.ones((80, 2, 4)), ValueError, r"shape \(80, 2, 4\)"),
         ({"tangent_weight": 0.0}, np.ones((80, 2, 4)), ValueError, r"shape \(80, 2, 4\)"),
-        ({"tangent_weight": 1.0}, np.ones((80, 0, 3)), ValueError, "zero tangents a sample"),
+        ({"tangent_weight": 1.0}, np.ones((80, 0, 3)), ValueError, "zero tangents per sample"),
         ({"tangent_weight": 1.0}, np.full((80, 1, 3), np.nan), ValueError, "Input tangents contains NaN"),
         ({"tangent_weight": 1.0}, [["a"]], TypeError, "an array of numbers"),
         ({"tangent_weight": 1.0}, None, ValueError, "tangent_weight = 1.0 needs tangents"),
         ({"tangent_weight": -1.0}, None, ValueError, "tangent_weight must be finite and at least 0|tangent_weight"),
-        ({"tangents": np.ones((80, 1, 3))}, None, TypeError, "An array belongs to fit"),
+        ({"tangents": np.ones((80, 1, 3))}, None, TypeError, "Pass an array to fit"),
         ({"tangents": np.copy, "tangent_weight": 1.0}, np.ones((80, 1, 3)), ValueError, "given twice"),
-        ({"tangents": np.copy, "tangent_weight": 1.0}, None, ValueError, "what the parameter tangents returns must be"),
+        (
+            {"tangents": np.copy, "tangent_weight": 1.0},
+            None,
+            ValueError,
+            "the result of the parameter tangents must be",
+        ),
         ({"normalize_tangents": 1}, None, TypeError, "normalize_tangents must be True or False"),
     ],
 )
@@ -437,7 +442,7 @@ def test_tangents_count_without_a_weight_and_weight_zero_switches_them_off(make,
 
 def test_a_callable_that_knows_one_array_only_is_found_out(make, data, along):
     X, y = data
-    with pytest.raises(ValueError, match="what the parameter tangents returns must be"):
+    with pytest.raises(ValueError, match="the result of the parameter tangents must be"):
         make(tangents=lambda X: along).fit(X, y)
 
 

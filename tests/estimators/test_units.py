@@ -25,7 +25,7 @@ LABELS = (rng.uniform(size=600) < 1 / (1 + np.exp(-LOG_ODDS))).astype(int)
 
 
 def least_squares(X, Y):
-    """Means of the targets by least squares on centred, scaled columns."""
+    """Means of the targets by least squares on centered, scaled columns."""
     U = (X - X.mean(axis=0)) / X.std(axis=0)
     design = np.column_stack([U, np.ones(len(U))])
     return design @ np.linalg.lstsq(design, Y, rcond=None)[0]

@@ -1,4 +1,4 @@
-"""The private base of the estimators: the same skeleton of a fit, and the same plumbing of predictions."""
+"""Private base class of the estimators: common steps of fits and predictions."""
 
 from __future__ import annotations
 
@@ -37,22 +37,23 @@ __all__ = ["NetworkEstimator"]
 
 
 class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
-    """A network that is fitted by minimizing J.
+    """Network that is fitted by minimizing J.
 
-    `fit` of each estimator reads: prepare the data, build the objective, train, set all attributes, then warn.
+    `fit` of each estimator has the same steps: prepare the data, build the objective, train, set all attributes, then
+    warn.
     """
 
     coefs_: list[NDArray[np.floating]]
     intercepts_: list[NDArray[np.floating]]
     _history: dict[str, list[float]]
-    _fields_beside_inputs: tuple[str, ...] = ()  # which a streamed object may yield, and a prediction ignores
+    _fields_beside_inputs: tuple[str, ...] = ()  # fields that streamed data may contain, which predictions ignore
 
     @abstractmethod
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
 
     def check_fitted(self) -> None:
-        """Raise ValueError or TypeError unless hyperparameters and fitted attributes fit together: of a file, say."""
+        """Raise ValueError or TypeError unless hyperparameters and fitted attributes are consistent, after loading."""
         self.check_hyperparameters()
         if not self.coefs_ or any(np.ndim(array) != 2 for array in self.coefs_):
             raise ValueError("its arrays do not fit together")
@@ -60,10 +61,10 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
 
     @abstractmethod
     def _check_attributes(self) -> None:
-        """Do `check_fitted` for what is the estimator's own; hyperparameters are good, and weights have two axes."""
+        """Check the estimator's own attributes, for `check_fitted`; hyperparameters and axes of weights are checked."""
 
     def _check_weights(self, *others: NDArray[Any]) -> None:
-        """Raise ValueError unless the weights are finite and those of the network, and the other arrays finite."""
+        """Raise ValueError unless the weights have the network's shapes, and all arrays are finite."""
         shapes = list(self._fitted_network().shapes)
         if [array.shape for array in self.coefs_] != shapes or [array.shape for array in self.intercepts_] != [
             (n_out,) for _, n_out in shapes
@@ -75,7 +76,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
 
     @contextmanager
     def _fitting(self, X: Any, y: Any, sample_weight: Any, *, in_parts: bool = False) -> Iterator[FitReporter]:
-        """Fit in this scope: hyperparameters checked, progress reported, in all processes, and nothing half done."""
+        """Check the hyperparameters, report progress, and restore the estimator if the fit in this context fails."""
         self.check_hyperparameters()
         reporter = FitReporter.of_fit(self, X, y, sample_weight, in_parts=in_parts)
         with validation.restore_features_on_failure(self), in_all_processes(self):
@@ -91,9 +92,10 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         budget: TimeBudget | None = None,
         n_to_come: int = 1,
     ) -> EstimatorTraining:
-        """Prepare a training as the hyperparameters say; ``polish`` overrides theirs.
+        """Prepare a training by the hyperparameters; ``polish`` overrides theirs.
 
-        Of a fit of several trainings ``budget`` is the time for all, and ``n_to_come`` how many are left.
+        If a fit has several trainings, ``budget`` is the time for all of them, and ``n_to_come`` is the number of
+        trainings still to come, including this one.
         """
         polish = self.polish if polish is None else polish
         budget = budget or TimeBudget(self.time_budget)
@@ -106,14 +108,14 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         reporter: FitReporter,
         warnings: Sequence[Warning | None] = (),
     ) -> Self:
-        """Set all fitted attributes, report the end, then warn: of what the estimator found, and of the training.
+        """Set all fitted attributes, report the end, then give the estimator's warnings and those about the training.
 
         Raises
         ------
         FloatingPointError
-            If J was not finite; the estimator then holds the last finite iterate, if there was one.
+            If J was not finite; the estimator then has the last finite iterate, if there was one.
         """
-        if training.history:  # else not one iterate was finite: the estimator stays as it was
+        if training.history:  # otherwise no iterate was finite, and the estimator is not changed
             set_fitted_attributes(self, attributes | training_attributes(training))
         if training.stop_reason != "not_finite":
             reporter.end()
@@ -135,7 +137,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         return {name: float(column[-1]) for name, column in self._history.items() if name not in PROGRESS_COLUMNS}
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"mesh": None}  # devices are of this process alone
+        return super().__getstate__() | {"mesh": None}  # the devices belong to this process
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
@@ -149,12 +151,12 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
 
     @property
     def _feature_names(self) -> Sequence[Any]:
-        """Names of the features, or their numbers where they have none."""
+        """Names of the features, or their numbers if they have no names."""
         names: Sequence[Any] = getattr(self, "feature_names_in_", range(self.n_features_in_))
         return names
 
     def _is_warm(self) -> bool:
-        """Whether a fit goes on from fitted weights."""
+        """Whether a fit starts from fitted weights."""
         return bool(self.warm_start) and hasattr(self, "coefs_")
 
     def _ends_by_folds(self) -> bool:
@@ -162,17 +164,17 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         return False
 
     def _unused_warm_start(self) -> Warning | None:
-        """Make the warning of fitted weights that are not gone on from."""
+        """Make the warning that warm_start has no influence, if that is the case."""
         if not (self._is_warm() and self._ends_by_folds()):
             return None
         return UserWarning(
-            "warm_start=True has no influence here: the number of iterations is chosen in folds, whose trainings start "
-            "from new weights, and so does the one that is kept. Set early_stopping=False to go on from the fitted "
+            "warm_start=True has no influence here: folds choose the number of iterations, and since their trainings "
+            "start from new weights, so does the final training. Set early_stopping=False to start from the fitted "
             "weights."
         )
 
     def _dataset_to_predict(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Dataset:
-        """Check the inputs of a prediction, and hold or stream them."""
+        """Check the inputs of a prediction, and load them into memory or prepare to stream them."""
         check_is_fitted(self)
         return load_dataset(self, X, sample_weight, others=dict.fromkeys(self._fields_beside_inputs), reset=False)
 

@@ -1,4 +1,4 @@
-"""Tangents of a fit: their checks, their length, and those that are made in every pass."""
+"""Tangents of a fit: check them, normalize their length, and compute them once or in every pass."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ __all__ = [
 
 Array = NDArray[np.floating]
 Tangents = Callable[[NDArray[np.floating]], ArrayLike]
-"""X (n_samples, n_features) -> tangents (n_samples, n_tangents, n_features), each sample's from its row of X alone."""
+"""X (n_samples, n_features) -> tangents (n_samples, n_tangents, n_features); a row's tangents depend only on it."""
 
 
 def check_tangent_hyperparameters(estimator: Any) -> None:
-    """Raise TypeError or ValueError unless the hyperparameters about tangents can be used."""
+    """Raise TypeError or ValueError unless the tangents' hyperparameters can be used."""
     if estimator.tangent_weight is not None:
         validation.check_weight("tangent_weight", estimator.tangent_weight)
     validation.check_flag("normalize_tangents", estimator.normalize_tangents)
     if estimator.tangents is not None and not callable(estimator.tangents):
         raise TypeError(
             "tangents must be None or a callable X -> (n_samples, n_tangents, n_features), got "
-            f"{type(estimator.tangents).__name__}. An array belongs to fit(X, y, tangents=...), where cross-validation "
-            "takes the rows that belong to its part of X"
+            f"{type(estimator.tangents).__name__}. Pass an array to fit(X, y, tangents=...), where cross-validation "
+            "selects the rows that belong to its part of X"
         )
 
 
 def checked_tangents(tangents: ArrayLike, X: Array, name: str = "tangents", first_row: int = 0) -> Array:
-    """Return tangents as a finite float array (n_samples, n_tangents, n_features) that fits X.
+    """Return tangents as a finite float array (n_samples, n_tangents, n_features) for the rows of X.
 
     ``first_row`` is the number of the first sample.
 
     Raises
     ------
     TypeError, ValueError
-        If they are none, or there are zero of them.
+        If the array does not fit X, is not numeric or not finite, or has zero tangents per sample.
     """
     try:
         array = np.asarray(tangents)
@@ -66,22 +66,22 @@ def checked_tangents(tangents: ArrayLike, X: Array, name: str = "tangents", firs
             f"got an array of shape {array.shape}"
         )
     if array.shape[1] == 0:
-        raise ValueError(f"{name} holds zero tangents a sample; give at least one, or leave tangents out")
+        raise ValueError(f"{name} has zero tangents per sample: pass at least one, or omit tangents")
     validation.check_finite(array.reshape(n_samples, -1), name, first_row)
     return array
 
 
 def check_tangents_given(estimator: Any, given: bool) -> None:
-    """Raise ValueError where tangents are given twice, or not at all for a positive weight.
+    """Raise ValueError if tangents are given twice, or not at all for a positive weight.
 
-    ``given`` is whether `fit` was given any.
+    ``given`` is whether tangents were passed to `fit`.
     """
     if given and estimator.tangents is not None:
-        raise ValueError("tangents are given twice, to fit and as the parameter tangents: leave one of them out")
+        raise ValueError("tangents are given twice, to fit and as the parameter tangents: omit one of them")
     if not given and estimator.tangents is None and estimator.tangent_weight:
         raise ValueError(
-            f"tangent_weight = {estimator.tangent_weight} needs tangents: give fit(X, y, tangents=array), or the "
-            "parameter tangents (of a TangentPipeline its own), for example "
+            f"tangent_weight = {estimator.tangent_weight} needs tangents: pass an array, fit(X, y, tangents=array), or "
+            "set the parameter tangents (in a TangentPipeline, that of the pipeline), for example to "
             "functools.partial(sparsam.images.image_tangents, image_shape=(28, 28))"
         )
 
@@ -90,29 +90,29 @@ DEFAULT_WEIGHT = 1e-3
 
 
 def tangent_weight_of(estimator: Any) -> float:
-    """Return tangent_weight, or what None stands for."""
+    """Return tangent_weight, or its default if it is None."""
     return DEFAULT_WEIGHT if estimator.tangent_weight is None else float(estimator.tangent_weight)
 
 
-PROBE = 64  # samples whose tangents say how many there are
-RESIDENT_BYTES = 2**30  # most that the tangents of all samples may take
-BATCH_TANGENT_BYTES = 2**25  # and those of a batch
+PROBE = 64  # samples used to count the tangents per sample
+RESIDENT_BYTES = 2**30  # largest size of the tangents of all samples in memory
+BATCH_TANGENT_BYTES = 2**25  # largest size of the tangents of a batch
 
 
 @dataclass(frozen=True)
 class TangentFunction:
-    """The user's callable that makes tangents of inputs, with their number and length.
+    """The user's callable that computes tangents, with their number per sample and their normalization.
 
     Attributes
     ----------
     function : callable
         X (n_rows, n_features) -> (n_rows, n_tangents, n_features).
     n_tangents : int
-        Of each sample.
+        Number of tangents per sample.
     rows_at_once : int
-        Rows whose tangents are held at a time, in the passes over data that do not hold them.
+        Number of rows whose tangents are in memory at a time, if they are computed in every pass.
     factors : array of shape (n_tangents,) or None
-        See `_length_factors`; None leaves the tangents as they are.
+        See `_length_factors`; None does not scale the tangents.
     """
 
     function: Tangents
@@ -121,38 +121,38 @@ class TangentFunction:
     factors: Array | None = None
 
     def add_to_batch(self, batch: Batch) -> Batch:
-        """Make the tangents of a batch.
+        """Compute the tangents of a batch.
 
         Raises
         ------
         ValueError
-            If they do not fit its inputs, or are not as many as those of other samples.
+            If they do not fit the inputs, or their number per sample differs from that of other samples.
         """
         tangents = _call(self.function, batch.inputs)
         if tangents.shape[1] != self.n_tangents:
             raise ValueError(
-                f"the parameter tangents returned {tangents.shape[1]} tangents a sample, and {self.n_tangents} of "
-                "others: their number must be the same"
+                f"the parameter tangents returned {tangents.shape[1]} tangents per sample, but {self.n_tangents} for "
+                "other samples: their number must be the same for all samples"
             )
         return _scaled(batch._replace(tangents=tangents), self.factors)
 
     def add_to(self, dataset: Dataset) -> Dataset:
-        """Make the tangents in every pass over a dataset, a batch at a time."""
+        """Compute the tangents in every pass over a dataset, a batch at a time."""
         return dataset.split_batches(self.rows_at_once).map(self.add_to_batch)
 
 
 def prepare_tangents(
     estimator: Any, dataset: Dataset, display: ProgressDisplay
 ) -> tuple[Dataset, TangentFunction | None]:
-    """Return the dataset with the tangents to train with: given ones, or the callable's of X, of the right length.
+    """Add the tangents to train with to a dataset: given ones, or those that the callable computes, normalized.
 
-    Where all that the callable makes would take more than `RESIDENT_BYTES`, or the data are streamed, the dataset is
-    returned without tangents, and beside it the function that adds them in every pass; else that is None.
+    If the tangents of all samples would need more than `RESIDENT_BYTES`, or the data are streamed, return the dataset
+    without tangents, and the function that adds them in every pass; otherwise this function is None.
 
     Raises
     ------
     ValueError
-        If what the callable returns does not fit X.
+        If the result of the callable does not fit X.
     """
     if tangent_weight_of(estimator) == 0:
         return dataset.map(lambda batch: batch._replace(tangents=None)), None
@@ -160,9 +160,9 @@ def prepare_tangents(
         if not (dataset.has_tangents and estimator.normalize_tangents):
             return dataset, None
         return _normalized(dataset), None
-    display.begin("making tangents")
+    display.begin("computing tangents")
     first = next(dataset.batches()).inputs
-    # Fewer than all: a callable that knows one array only, whatever X is, shows itself.
+    # Fewer rows than all, to detect a callable that returns the same array whatever X is.
     probe = first[: max(min(PROBE, len(first) - 1), 1)]
     n_tangents = on_all_processes(lambda: _call(estimator.tangents, probe).shape[1], dataset.mesh)
     most_rows, widest = max_of_processes([dataset.n_rows, first.itemsize], dataset.mesh).tolist()
@@ -179,7 +179,7 @@ def prepare_tangents(
 
 @dataclass
 class _RowCounter:
-    """Shows how far a pass over the rows has come."""
+    """Show the progress of a pass over the rows."""
 
     display: ProgressDisplay
     n_rows: int
@@ -192,11 +192,11 @@ class _RowCounter:
 
 
 def _call(function: Tangents, X: Array) -> Array:
-    return checked_tangents(function(X), X, "what the parameter tangents returns")
+    return checked_tangents(function(X), X, "the result of the parameter tangents")
 
 
 def _normalized(dataset: Dataset) -> Dataset:
-    """Give tangents the length of a typical deviation: see `_length_factors`."""
+    """Normalize the length of the tangents: see `_length_factors`."""
     factors = _length_factors(dataset, dataset)
     return dataset.map(lambda batch: _scaled(batch, factors))
 
@@ -208,14 +208,14 @@ def _scaled(batch: Batch, factors: Array | None) -> Batch:
 
 
 def _length_factors(dataset: Dataset, with_tangents: Dataset) -> Array:
-    """Compute what tangents are multiplied by: a sample's first, of all samples alike, its second, and so on.
+    """Compute a factor for the first tangents of all samples, one for their second tangents, and so on.
 
-    By a number each, so that over the samples ::
+    With these factors ::
 
         mean |tau|^2 = mean |x - mean x|^2
 
-    A step along it is then as long as the way from one sample to a typical other: 1/2 |Jac tau|^2 means the same
-    whatever the unit of X is, the size of its images, and the unit in which a transform is counted.
+    over the samples, so that a step along a tangent is as long as a typical deviation of a sample from the mean.
+    1/2 |Jac tau|^2 then does not depend on the unit of X, on the size of its images, nor on the unit of a transform.
     """
     mean = dataset.mean(lambda batch: batch.inputs)
     deviation = dataset.mean(lambda batch: np.sum((batch.inputs - mean) ** 2, axis=1, dtype=np.float64))
@@ -228,5 +228,5 @@ def _squared_lengths(batch: Batch) -> NDArray[np.float64]:
 
 
 def tangent_penalties(estimator: Any, has_tangents: bool, of: str = "outputs") -> tuple[TangentPropagation, ...]:
-    """Return tangent propagation as a term of J, if there are tangents."""
+    """Return tangent propagation as a term of J; an empty tuple without tangents."""
     return (TangentPropagation(tangent_weight_of(estimator), of),) if has_tangents else ()

@@ -1,4 +1,4 @@
-"""What every estimator checks at its border: hyperparameters, data, sample weights. Inside, all is trusted."""
+"""Input validation of all estimators: hyperparameters, data, sample weights. The code behind it trusts its inputs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
-LARGEST_WEIGHT = 1e30  # of a penalty: J and its gradient must fit into float32 with it
+LARGEST_WEIGHT = 1e30  # of a penalty, so that J and its gradient do not overflow in float32
 
 
 def check_number(
@@ -56,15 +56,15 @@ def check_number(
     high: float = np.inf,
     interval: str | None = None,
 ) -> None:
-    """Raise TypeError or ValueError unless value is a finite number of that kind in [low, high].
+    """Raise TypeError or ValueError unless value is a finite number of the given kind in [low, high].
 
-    ``interval`` is how the error message names the interval.
+    ``interval`` describes the interval in the error message.
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, kind):
         raise TypeError(f"{name} must be {'an integer' if kind is Integral else 'a number'}, got {value!r}")
     if not (low <= value <= high and abs(value) < np.inf):
-        named = interval or (f"in [{low:.10g}, {high:.10g}]" if high < np.inf else f"finite and at least {low:.6g}")
-        raise ValueError(f"{name} must be {named}, got {value!r}")
+        allowed = interval or (f"in [{low:.10g}, {high:.10g}]" if high < np.inf else f"finite and at least {low:.6g}")
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
 
 
 def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
@@ -74,7 +74,7 @@ def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
 
 
 def check_hyperparameters(estimator: Any) -> None:
-    """Check the hyperparameters that all estimators share, alpha aside."""
+    """Check the hyperparameters that all estimators share, except alpha."""
     check_choice("solver", estimator.solver, SOLVERS)
     check_choice("dtype", estimator.dtype, ("float32", "float64"))
     check_number("max_iter", estimator.max_iter, Integral, low=1, high=2**31 - 1)  # the engine counts in int32
@@ -94,7 +94,7 @@ def check_hyperparameters(estimator: Any) -> None:
 
 
 def check_supervised_hyperparameters(estimator: Any) -> None:
-    """Check the hyperparameters that networks with targets share, alpha aside."""
+    """Check the hyperparameters that networks with targets share, except alpha."""
     check_hyperparameters(estimator)
     layer_sizes(estimator.hidden_layer_sizes)
     check_choice("hidden_activation", estimator.hidden_activation, ("tanh", "logistic", "relu"))
@@ -111,12 +111,12 @@ def check_weight(name: str, value: Any) -> None:
 
 
 def checked_mesh(mesh: Any) -> Mesh | None:
-    """Return the mesh to train on: of None all devices of this process.
+    """Return the mesh to train on; None stands for all devices of this process.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no mesh, or some processes of a distributed run have no part in it.
+        If it is not a mesh, or contains devices of some but not all processes of a distributed run.
     """
     refuse_after_fork()
     if mesh is None:
@@ -126,8 +126,8 @@ def checked_mesh(mesh: Any) -> Mesh | None:
     count = n_processes(mesh)
     if not local_devices(mesh) or count not in (1, jax.process_count()):
         raise ValueError(
-            f"mesh holds devices of {count} of {jax.process_count()} processes: give devices of this process alone, or "
-            "of all processes (sparsam.engine.all_devices())"
+            f"mesh has devices of {count} of {jax.process_count()} processes: use only devices of this process, or the "
+            "devices of all processes (sparsam.engine.all_devices())"
         )
     return mesh
 
@@ -139,7 +139,7 @@ def check_flag(name: str, value: Any) -> None:
 
 
 def layer_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
-    """Return the sizes of the hidden layers, of which a single one may be given as a number."""
+    """Return the sizes of the hidden layers as a tuple; a single size may be a number."""
     sizes = (hidden_layer_sizes,) if isinstance(hidden_layer_sizes, Integral) else hidden_layer_sizes
     if not isinstance(sizes, tuple | list | np.ndarray):
         raise TypeError(f"hidden_layer_sizes must be a tuple of integers, got {hidden_layer_sizes!r}")
@@ -149,7 +149,7 @@ def layer_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
 
 
 def as_numpy(check: Callable[P, R]) -> Callable[P, R]:
-    """Decorate what checks arrays: those of other libraries become NumPy's, under scikit-learn's array API too."""
+    """Decorate a check of arrays so that it converts other libraries' arrays to NumPy, even with array API dispatch."""
     decorated: Callable[P, R] = config_context(array_api_dispatch=False)(check)
     return decorated
 
@@ -158,7 +158,8 @@ def as_numpy(check: Callable[P, R]) -> Callable[P, R]:
 def validate_inputs(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> NDArray[np.floating]:
     """Return X as a dense, finite float array (n_samples, n_features).
 
-    With ``reset`` the estimator learns the number and names of the features; without, they must agree.
+    With ``reset`` the number and names of the features are stored in the estimator; without, they must agree with the
+    stored ones.
     """
     checked: NDArray[np.floating] = validate_data(
         estimator, X, dtype=(np.float64, np.float32), ensure_all_finite=False, reset=reset
@@ -169,7 +170,7 @@ def validate_inputs(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> N
 
 @contextmanager
 def restore_features_on_failure(estimator: Any) -> Iterator[None]:
-    """Restore the number and names of the features if a fit fails and the earlier weights stay."""
+    """Restore the number and names of the features if a fit fails before it sets new weights."""
     names = ("n_features_in_", "feature_names_in_")
     before, weights = {name: getattr(estimator, name, None) for name in names}, getattr(estimator, "coefs_", None)
     try:
@@ -184,12 +185,12 @@ def restore_features_on_failure(estimator: Any) -> Iterator[None]:
 
 
 def check_width(estimator: Any, n_features: int, *, reset: bool) -> None:
-    """Do what `validate_inputs` does about features, for data that have no names.
+    """Store or compare the number of features, as `validate_inputs` does, for data without names.
 
     Raises
     ------
     ValueError
-        Without ``reset``, if there are not as many as the estimator was fitted on.
+        Without ``reset``, if the number differs from that of the fit.
     """
     if not reset and n_features != estimator.n_features_in_:
         raise ValueError(
@@ -204,7 +205,7 @@ def check_width(estimator: Any, n_features: int, *, reset: bool) -> None:
 
 @as_numpy
 def check_batch(X: ArrayLike, row: int) -> NDArray[np.floating]:
-    """Return some consecutive samples, the first of them number ``row``, as a dense, finite float array."""
+    """Return a batch of samples, starting at row number ``row``, as a dense, finite float array."""
     checked: NDArray[np.floating] = check_array(
         X, dtype=(np.float64, np.float32), ensure_all_finite=False, input_name="X"
     )
@@ -213,8 +214,8 @@ def check_batch(X: ArrayLike, row: int) -> NDArray[np.floating]:
 
 
 def check_finite(X: NDArray[np.floating], name: str, first_row: int = 0) -> None:
-    """Raise ValueError naming the first row that holds NaN or infinity."""
-    # A sum is finite only if every summand is, and needs no array of flags; it can overflow, so look then.
+    """Raise ValueError with the first row that contains NaN or infinity, if there is one."""
+    # A finite sum has finite summands, and needs no array of flags. A sum that is not finite may have overflowed.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(np.sum(X)):
             return
@@ -232,7 +233,7 @@ def check_finite(X: NDArray[np.floating], name: str, first_row: int = 0) -> None
 def check_sample_weight(
     sample_weight: ArrayLike | None, X: NDArray[np.floating], first_row: int = 0, *, some: bool = True
 ) -> NDArray[np.float64] | None:
-    """Return the weights as float64 (n_samples,): finite, not negative, and, where ``some``, not all zero.
+    """Return the weights as float64 (n_samples,): finite, not negative, and, if ``some``, not all zero.
 
     ``first_row`` is the number of the first sample.
     """
@@ -240,17 +241,18 @@ def check_sample_weight(
         return None
     weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     if weights.ndim != 1:
-        raise ValueError(f"sample_weight must be one number a sample, got an array of shape {weights.shape}")
+        raise ValueError(f"sample_weight must have one number per sample, got an array of shape {weights.shape}")
     check_consistent_length(X, weights)
     if np.any(weights < 0):
-        raise ValueError(f"sample_weight must not be negative: it is in row {first_row + int(np.argmax(weights < 0))}")
+        row = int(np.argmax(weights < 0))
+        raise ValueError(f"sample_weight must not be negative, got {weights[row]:g} in row {first_row + row}")
     if some and not weights.sum() > 0:
-        raise ValueError("sample_weight is zero for every sample: nothing is left to fit")
+        raise ValueError("sample_weight is zero for every sample: there is nothing to fit")
     return np.asarray(weights)
 
 
 def check_unit_range(X: NDArray[np.floating], first_row: int = 0) -> None:
-    """Raise ValueError unless X lies in [0, 1], the range of a logistic output, up to rounding."""
+    """Raise ValueError unless X is in [0, 1], the range of a logistic output, up to rounding."""
     low, high = float(X.min()), float(X.max())
     if low < -UNIT_RANGE_SLACK or high > 1 + UNIT_RANGE_SLACK:
         row = first_row + int(np.argmax(np.any(outside_unit_range(X), axis=1)))

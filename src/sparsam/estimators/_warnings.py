@@ -1,4 +1,4 @@
-"""Warnings that point at the user's line, however many decorators and pipelines lie between."""
+"""Warnings that point at the user's line, even through decorators and pipelines."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import warnings
 
 __all__ = ["warn_user"]
 
-BETWEEN = ("sparsam", "sklearn")
+SKIPPED_PACKAGES = ("sparsam", "sklearn")
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
-    """Warn, from the innermost line that is neither this library's nor scikit-learn's."""
+    """Warn, pointing at the innermost line outside this library and scikit-learn."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and str(frame.f_back.f_globals.get("__name__")).split(".")[0] in BETWEEN:
+    while frame.f_back is not None and str(frame.f_back.f_globals.get("__name__")).split(".")[0] in SKIPPED_PACKAGES:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level + 1)

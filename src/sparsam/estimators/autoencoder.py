@@ -60,13 +60,13 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
 
     over the weights, with z_n = h(x_n W_1 + b_1), y_n = h_out(z_n W_2 + b_2), sample weights s_n, S = sum_n s_n, and
     rho_hat_j = 1/S sum_n s_n z_nj the mean activation of hidden unit j over all samples (of (z + 1)/2 for tanh units).
-    The whole data takes part in every step: the solver goes to the minimum itself, where the gradient vanishes, not to
-    where a learning rate gives up.
+    Every step uses all of the data: the solver goes to the minimum itself, where the gradient vanishes, and has no
+    learning rate.
 
     Parameters
     ----------
     n_components : int, default 25
-        Number of hidden units. The notes' job has 25 for patches of 64 pixels.
+        Number of hidden units. The notes use 25 for patches of 64 pixels.
     rho : float, default 0.01
         Target mean activation of a hidden unit, in (0, 1).
     beta : float, default 3.0
@@ -74,52 +74,51 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     alpha : float, default 1e-4
         Weight decay; biases do not decay.
     hidden_activation : {"logistic", "tanh", "relu"}, default "logistic"
-        Activation function h of the hidden units. ReLU units have no range in which a mean activation could be
+        Activation function h of the hidden units. ReLU units are unbounded, so that their mean activation cannot be
         compared with rho: they need ``beta=0``.
     output_activation : {"logistic", "identity"}, default "logistic"
-        Activation function h_out of the outputs. "logistic", the notes', needs data in [0, 1]; "identity", a linear
-        decoder, takes any, with any origin: the minimizer gets the data centred, which changes J in nothing.
+        Activation function h_out of the outputs. "logistic", as in the notes, needs data in [0, 1]; "identity", a
+        linear decoder, takes any data, with any origin: the minimizer gets centered data, which does not change J.
     solver : {"kronecker-lbfgs", "lbfgs"}, default "kronecker-lbfgs"
-        L-BFGS preconditioned by Kronecker factors of the curvature, or plain L-BFGS. The former takes a fraction of the
-        evaluations; the latter starts from a multiple of the identity, as textbooks have it.
+        L-BFGS preconditioned by Kronecker factors of the curvature, or plain L-BFGS. The former needs a fraction of the
+        evaluations; the latter starts from a multiple of the identity, as in textbooks.
     max_iter : int, default 1000
         Maximum number of iterations.
     tol : float, default 1e-5
-        Tolerance of the gradient: converged when no component is larger. Regressors and classifiers measure it for
-        inputs that are centred and scaled. An autoencoder that converges while it explains under 1 % of the variance of
-        its inputs goes on to tol / 100, as if that had been asked for: it may be on a plateau, from which the way down
-        begins with hardly any decrease.
+        Tolerance of the gradient: the training has converged when no component is larger. Regressors and classifiers
+        measure the gradient for centered and scaled inputs. An autoencoder that explains under 1 % of the variance of
+        its inputs at tol continues to tol / 100: it may be on a plateau, where J at first hardly decreases.
     time_budget : float or None, default None
-        Seconds after which to stop, converged or not. They count from the first evaluation of J on: reading the data
-        and compiling, a second or more in the first fit of a process, do not. A fit that is resumed has them anew.
+        Seconds after which to stop, converged or not. The time starts at the first evaluation of J: reading the data
+        and compiling, a second or more in the first fit of a process, do not count. A resumed fit has the full time
+        again.
     chunk_size : int or None, default None
-        Number of rows to process at once. None chooses by the shapes so that a chunk stays in the processor's cache. It
-        has no influence on the result beyond rounding.
+        Number of rows to process at once. None chooses a size for which a chunk stays in the processor's cache. It
+        does not influence the result beyond rounding.
     dtype : {"float32", "float64"}, default "float32"
-        Precision of the training. The fitted weights have it, too. float32 converges to the default tol at half the
-        cost.
+        Precision of the training and of the fitted weights. float32 converges to the default tol at half the cost.
     polish : bool, default False
-        Whether to go on in float64 after a float32 training, until no component of the gradient exceeds 1e-8. The
-        fitted weights are then float64. max_iter and time_budget hold for both together.
+        Whether to continue in float64 after a float32 training, until no component of the gradient exceeds 1e-8. The
+        fitted weights are then float64. max_iter and time_budget limit both together.
     warm_start : bool, default False
-        Whether `fit` goes on from the fitted weights, if there are any.
+        Whether `fit` starts from the fitted weights, if there are any.
     random_state : int, RandomState instance or None, default None
         Seed of the initial weights. They are drawn from U(-r, r) with r = sqrt(6 / (n_in + n_out + 1)).
     mesh : jax.sharding.Mesh or None, default None
-        Devices to train on; the samples are divided among them. None takes all of this process.
-        `sparsam.engine.all_devices()` takes those of all processes of a distributed run, each of which brings its own
-        rows.
+        Devices to train on; the samples are divided among them. None uses all devices of this process.
+        `sparsam.engine.all_devices()` uses those of all processes of a distributed run, where each process passes its
+        own rows.
     checkpoint : path, Checkpoint or None, default None
-        Folder in which to save the training on the way. Or a `sparsam.Checkpoint`, which also says how often, and
-        whether to go on from what the folder holds: a fit that was killed, or one that ended before it converged and
-        now has a larger max_iter, a smaller tol or more time. It ends in the same bits as one long fit.
+        Folder in which to save checkpoints of the training. Or a `sparsam.Checkpoint`, which also sets how often to
+        save, and whether to resume from the folder: a fit that was killed, or one that ended before it converged and
+        now has a larger max_iter, a smaller tol or more time. The result has the same bits as one long fit.
     callback : callable or None, default None
         Called about ten times a second with a `sparsam.engine.Progress`; returning True stops the training.
         scikit-learn's callbacks are set by ``set_callbacks`` (from scikit-learn 1.9 on): each iteration is a task.
-        One whose hook names ``fitted_estimator`` is called after each iteration; others about ten times a second,
-        for all iterations since.
+        A callback whose hook has the argument ``fitted_estimator`` is called after each iteration; others about ten
+        times a second, for all iterations since the last call.
     verbose : int, default 0
-        1 prints a line of progress at once and every second, also of what comes before the training, and why the
+        1 prints a line of progress at once and every second, also for the steps before the training, and why the
         training stopped. In a notebook it draws a bar.
 
     Attributes
@@ -129,29 +128,29 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     coefs_ : list of two arrays, (n_features, n_components) and (n_components, n_features)
         W_1, W_2.
     intercepts_ : list of two arrays, (n_components,) and (n_features,)
-        b_1, b_2; with linear outputs in float64, which holds the mean of X that is in them.
+        b_1, b_2; with linear outputs they are float64, since they contain the mean of X.
     mean_activation_ : array of shape (n_components,)
         rho_hat on the training data.
     explained_variance_ratio_ : float
         Share of the variance of the training data that their reconstructions explain (R^2), at the end of the training:
-        1 - sum_n s_n |y_n - x_n|^2 / sum_n s_n |x_n - mean x|^2. It is 0 of the best constant, and NaN of data that do
-        not vary.
+        1 - sum_n s_n |y_n - x_n|^2 / sum_n s_n |x_n - mean x|^2. It is 0 for the best constant, and NaN for constant
+        data.
     loss_ : float
         J at the end, as the training computed it.
     n_iter_, n_evaluations_ : int
-        Iterations; evaluations of J and its gradient.
+        Numbers of iterations, and of evaluations of J and its gradient.
     gradient_norm_ : float
         Max-norm of the gradient at the end: its largest component in absolute value.
     converged_ : bool
-        Whether gradient_norm_ <= tol; where the training went on to tol / 100 and nothing but max_iter, say, ended it,
-        by that.
+        Whether gradient_norm_ <= tol, or, if the training continued to tol / 100 (see ``tol``), whether it reached
+        that.
     stop_reason_ : str
         "converged", "precision", "max_iter", "time_budget", "callback", "interrupted" or, after a FloatingPointError,
         "not_finite"; see `sparsam.engine.STOP_REASONS`.
     loss_curve_ : list of float
         J at the initial weights and after each iteration.
     history_ : pandas.DataFrame
-        The same in detail: iteration, evaluations, seconds since the fit began, J, each term of J, gradient_norm.
+        A row for each of these: iteration, evaluations, seconds since the fit began, J, each term of J, gradient_norm.
     n_features_in_, feature_names_in_
         As in every scikit-learn estimator.
 
@@ -173,7 +172,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     True
     """
 
-    _input_mean: NDArray[np.float64] | None = None  # of X where outputs are linear; None of 0.1.0's models, too
+    _input_mean: NDArray[np.float64] | None = None  # of X, for linear outputs; None in models of version 0.1.0
 
     def __init__(
         self,
@@ -226,12 +225,12 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         ----------
         X : array-like of shape (n_samples, n_features)
             In [0, 1] for logistic outputs. Or rows that are not in memory: a memory-mapped array (``np.load(file,
-            mmap_mode="r")``), an h5py, Zarr or Dask array, or an object whose ``__iter__`` yields chunks of rows, the
-            same ones whenever it is asked (or tuples of rows and weights). They are read again in every step, a batch
-            at a time, and repeated rows are not merged; stored arrays below 64 MiB are read once and held.
+            mmap_mode="r")``), an h5py, Zarr or Dask array, or an object whose ``__iter__`` yields chunks of rows (or
+            tuples of rows and weights), the same ones on every iteration. They are read again in every step, a batch
+            at a time, and repeated rows are not merged; stored arrays below 64 MiB are read once and kept in memory.
         y : ignored
         sample_weight : array-like of shape (n_samples,), optional
-            s_n, not negative; an integer weight gives the very bits that so many copies of the row would.
+            s_n, not negative; an integer weight gives exactly the same bits as that many copies of the row.
 
         Returns
         -------
@@ -244,22 +243,22 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         ConnectionError
             If a process of a distributed run is lost.
         FloatingPointError
-            If J overflows; the estimator then holds the last finite weights. Where J is not finite at the initial
-            weights already there are none, and the estimator stays as it was.
+            If J overflows; the estimator then has the last finite weights. If J is not finite even at the initial
+            weights, the estimator is not changed.
 
         Warns
         -----
         ConvergenceWarning
-            If the training stopped before converging. Or if it converged, and explains under 1 % of the variance of its
-            inputs: alpha and beta outweigh the error at this scale of the data, and the warning says how much to lower
-            them by, or to stretch the data. Or if more than half of the hidden units are dead, saturated or constant
+            If the training stopped before converging. Or if it converged, but explains under 1 % of the variance of its
+            inputs: alpha and beta outweigh the error at this scale of the data, and the warning states by how much to
+            lower them, or to stretch the data. Or if more than half of the hidden units are dead, saturated or constant
             (see `unit_statistics`).
         UserWarning
-            With linear outputs, if few columns of X hold nearly all of its variance: then standardize X.
+            With linear outputs, if a few columns of X have nearly all of its variance: then standardize X.
         UserWarning
-            If it was interrupted by Ctrl-C; the estimator holds the weights so far. As with scikit-learn's MLP the
-            interrupt ends here: in a loop over fits, look at ``stop_reason_``. A second Ctrl-C within five seconds
-            is passed on, and ends the loop, or a search.
+            If Ctrl-C interrupted the training; the estimator then has the weights reached so far. As with
+            scikit-learn's MLP, no KeyboardInterrupt is raised: in a loop over fits, check ``stop_reason_``. A second
+            Ctrl-C within five seconds raises it, and ends the loop or the search.
         """
         with self._fitting(X, y, sample_weight) as reporter:
             problem, columns = self._problem(X, sample_weight, reporter.rows_read)
@@ -269,17 +268,18 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
                 training = run.train()
                 assert run.inputs is not None
                 attributes, warning = self._results(problem, training, run.data, run.inputs)
-                del run  # and with it what is on the devices
+                del run  # frees the data on the devices
             few = None if columns is None else few_columns_warning(columns, self._feature_names)
             return self._finish(training, attributes, reporter, [few, warning])
 
     def _problem(
         self, X: ArrayLike, sample_weight: ArrayLike | None, on_rows_read: Callable[[int], None] = lambda n_rows: None
     ) -> tuple[TrainingProblem, ColumnMoments | None]:
-        """Prepare the data, and build the objective; return moments of the inputs, too, where they may be any numbers.
+        """Prepare the data and build the objective; return also the moments of the inputs, if outputs are linear.
 
-        Then J does not depend on the origin of X, for biases do not decay: the minimizer gets centred inputs, which are
-        its targets. Their units stay, for in others the targets would weigh differently.
+        With linear outputs J does not depend on the origin of X, because biases do not decay: the minimizer gets
+        centered inputs, which are also its targets. They are not scaled, since that would weight the targets
+        differently.
         """
         dataset = load_dataset(self, X, sample_weight, self._check_range, on_rows_read=on_rows_read)
         columns = None
@@ -289,9 +289,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         origin = None if columns is None else columns.origin
         network = self._network(dataset.n_features, int(self.n_components))
         objective = replace(self._objective(network), input_scale=origin)
-        theta = initial_weights(self, network, partial(_centred, origin))
-        at = _AttributesAt(network, origin)
-        return TrainingProblem(objective, theta, dataset, at, network.layer_sizes, reconstructs=True), columns
+        theta = initial_weights(self, network, partial(_centered, origin))
+        attributes_at = _AttributesAt(network, origin)
+        return TrainingProblem(
+            objective, theta, dataset, attributes_at, network.layer_sizes, reconstructs=True
+        ), columns
 
     def _check_range(self, batch: Batch, row: int) -> Batch:
         if self.output_activation == "logistic":
@@ -301,9 +303,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     def _results(
         self, problem: TrainingProblem, training: Training, data: DeviceData, inputs: InputVariance
     ) -> tuple[dict[str, Any], Warning | None]:
-        """Make the fitted attributes, and the warning of a fit that has learned next to nothing.
+        """Make the fitted attributes, and a warning if the fit is weak (see `diagnose_fit`).
 
-        What the hidden units do takes a pass over the data.
+        The statistics of the hidden units take a pass over the data.
         """
         if not training.history:
             return {}, None
@@ -320,15 +322,15 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         return attributes, ConvergenceWarning(weak.text) if weak is not None and weak.at_minimum else None
 
     def transform(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
-        """Activations of the hidden units, z = h(x W_1 + b_1).
+        """Compute the activations of the hidden units, z = h(x W_1 + b_1).
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Or rows that are not in memory, as in `fit`.
         out : array of shape (n_samples, n_components), optional
-            Where to write the result, a batch at a time: anything that takes slices of rows, such as a memory-mapped
-            file, an HDF5 or a Zarr dataset.
+            Array to write the result into, a batch at a time: anything that supports assignment to slices of rows, such
+            as a memory-mapped file, an HDF5 or a Zarr dataset.
 
         Returns
         -------
@@ -342,7 +344,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
-            Activations z. The name is that of scikit-learn's transformers.
+            Activations z; the name X is the one of scikit-learn's transformers.
 
         Returns
         -------
@@ -352,29 +354,29 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         activations = validation.check_batch(X, 0)
         if activations.shape[1] != self._n_features_out:
             raise ValueError(
-                f"X has {activations.shape[1]} columns, but there are {self._n_features_out} hidden units: pass what "
-                "transform returned"
+                f"X has {activations.shape[1]} columns, but there are {self._n_features_out} hidden units: pass the "
+                "result of transform"
             )
         return self._apply(_decode, InMemoryDataset(Batch(activations)), dtype=self.coefs_[0].dtype)
 
     def predict(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
-        """Reconstruction y of each sample: `inverse_transform` of `transform`.
+        """Reconstruct each sample: compute y, the `inverse_transform` of `transform`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Or rows that are not in memory, as in `fit`.
         out : array of shape (n_samples, n_features), optional
-            Where to write the result, as in `transform`.
+            Array to write the result into, as in `transform`.
 
         Returns
         -------
         y : array of shape (n_samples, n_features), in the precision of the weights; or ``out``
         """
-        return self._apply_to_rows(network_outputs, X, out, then=self._uncentred_rows)
+        return self._apply_to_rows(network_outputs, X, out, then=self._uncentered_rows)
 
     def cost(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """J of the fitted weights on X, in float64.
+        """Compute J of the fitted weights on X, in float64.
 
         Parameters
         ----------
@@ -385,7 +387,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         Returns
         -------
         float
-            On the training data about `loss_`; it depends on alpha, rho and beta. Use `score` to compare settings.
+            J; on the training data it is about `loss_`. It depends on alpha, rho and beta: use `score` to compare
+            settings.
         """
         check_is_fitted(self)
         self.check_hyperparameters()  # they may have been set since the fit
@@ -400,7 +403,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
             return float(jnp.sum(objective.values(sums, jnp.asarray(stream.total_weight), parameters)))
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Minus the mean of E_n = 1/2 |y_n - x_n|^2: greater is better, comparable across settings.
+        """Compute minus the mean of E_n = 1/2 |y_n - x_n|^2: greater is better, comparable across settings.
 
         Parameters
         ----------
@@ -420,7 +423,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         return float(np.average(np.concatenate(scores), weights=np.concatenate(weights)))
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.floating]:
-        """-E_n of each sample: the lower, the less it resembles the training data (an anomaly).
+        """Compute -E_n for each sample: a low score marks a sample unlike the training data (an anomaly).
 
         Parameters
         ----------
@@ -449,18 +452,18 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         validation.check_hyperparameters(self)
         validation.check_weight("alpha", self.alpha)
         validation.check_number("n_components", self.n_components, Integral, low=1)
-        # To the engine's type a rho closer to an end would be 0 or 1.
+        # A rho closer to 0 or 1 would be rounded to it in the engine's type.
         resolution = float(np.finfo(self.dtype).eps)
-        inside = f"in (0, 1), and farther from its ends than {self.dtype} resolves"
+        inside = f"in (0, 1), and at least {resolution:.2g} from 0 and 1, which is the precision of {self.dtype}"
         validation.check_number("rho", self.rho, low=resolution, high=1 - resolution, interval=inside)
         validation.check_number("beta", self.beta, low=0, high=LARGEST_WEIGHT)
         validation.check_choice("hidden_activation", self.hidden_activation, ("logistic", "tanh", "relu"))
         validation.check_choice("output_activation", self.output_activation, ("logistic", "identity"))
         if self.beta > 0 and get_activation(self.hidden_activation).probabilities is None:
             raise ValueError(
-                f"beta = {self.beta} asks for KL sparsity, which compares mean activations with rho in (0, 1); "
-                f"{self.hidden_activation} units have no such range: use hidden_activation='logistic' or 'tanh', or "
-                "beta=0"
+                f"beta = {self.beta} turns on the sparsity penalty, which compares mean activations with rho in "
+                f"(0, 1), but {self.hidden_activation} units are unbounded: use hidden_activation='logistic' or "
+                "'tanh', or beta=0"
             )
 
     def _check_attributes(self) -> None:
@@ -475,7 +478,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
 
     def _objective(self, network: Network) -> Objective:
         terms: list[Term] = [SquaredError(), WeightDecay(float(self.alpha))]
-        if self.beta > 0:  # else its pass over the data would be for nothing
+        if self.beta > 0:  # otherwise its pass over the data would be wasted
             terms.append(KLSparsity(float(self.rho), float(self.beta)))
         return Objective(network, tuple(terms))
 
@@ -489,16 +492,16 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         return self._apply_to_dataset(function, self._dataset_to_predict(X), out=out, **options)
 
     def _apply_to_dataset(self, function: Compiled, dataset: Dataset, **options: Any) -> Array:
-        """Apply a compiled function to inputs, centred in float64 as those of the training were."""
+        """Apply a compiled function to inputs, centered in float64 like those of the training."""
         dtype, origin = self.coefs_[0].dtype, self._origin()
         if origin is not None:
             dataset = dataset.map(partial(origin.scaled, dtype=dtype))
-        parameters = _centred(origin, self._fitted_parameters())
+        parameters = _centered(origin, self._fitted_parameters())
         results: Array = self._apply(function, dataset, parameters, dtype=dtype, **options)
         return results
 
-    def _uncentred_rows(self, outputs: Array) -> Array:
-        """Give outputs of the network of centred inputs the origin of X."""
+    def _uncentered_rows(self, outputs: Array) -> Array:
+        """Shift outputs of the network for centered inputs back to the origin of X."""
         if self._input_mean is None:
             return outputs
         return (outputs + self._input_mean).astype(outputs.dtype)
@@ -509,35 +512,34 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
 
 @dataclass(frozen=True)
 class _AttributesAt:
-    """Fitted attributes at an iterate."""
+    """Compute the fitted attributes at an iterate."""
 
     network: Network
     origin: InputScale | None
 
     def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
-        attributes = network_attributes(_uncentred(self.origin, unravel(self.network, theta)), progress)
+        attributes = network_attributes(_uncentered(self.origin, unravel(self.network, theta)), progress)
         mean = None if self.origin is None else self.origin.mean
         return attributes | {"_n_features_out": self.network.layer_sizes[1], "_input_mean": mean}
 
 
-def _uncentred(origin: InputScale | None, parameters: Parameters) -> Parameters:
-    """Return the weights of inputs, and outputs, x for those of x - mean; biases in float64, which holds the mean."""
+def _uncentered(origin: InputScale | None, parameters: Parameters) -> Parameters:
+    """Convert weights for inputs and outputs x - mean to weights for x; biases in float64, as they contain the mean."""
     if origin is None:
         return parameters
     bias_1, bias_2 = origin.unscaled_weights(parameters).intercepts
     return Parameters(parameters.coefs, (bias_1, bias_2 + origin.mean))
 
 
-def _centred(origin: InputScale | None, parameters: Parameters) -> Parameters:
-    """Inverse of `_uncentred`."""
+def _centered(origin: InputScale | None, parameters: Parameters) -> Parameters:
+    """Inverse of `_uncentered`."""
     if origin is None:
         return parameters
     bias_1, bias_2 = origin.scaled_weights(parameters).intercepts
     return Parameters(parameters.coefs, (bias_1, bias_2 - origin.mean))
 
 
-# The compiled programs: a network's architecture is part of their key. The user's samples are in rows, the engine's in
-# columns.
+# JAX compiles these functions once for each architecture. The user's samples are in rows, the engine's in columns.
 
 
 @partial(jax.jit, static_argnums=0)

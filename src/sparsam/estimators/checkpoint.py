@@ -1,4 +1,4 @@
-"""Checkpoints of a fit, as a hyperparameter: where, how often, and whether to go on from what is there."""
+"""Hyperparameter ``checkpoint``: where and how often to save checkpoints of a fit, and whether to resume."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ UNITS = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
 class Checkpoint:
     """Checkpoints of a fit: the hyperparameter ``checkpoint`` of all estimators.
 
-    A fit that was killed can go on from its last checkpoint, to the same bits, on the same machine. So can one that
-    ended before it converged: with a larger ``max_iter`` or a smaller ``tol`` it is extended, to the bits of one long
-    fit, and a ``time_budget`` is had anew. SIGTERM and Ctrl-C end a fit after a last checkpoint. The last two of each
-    training are kept.
+    A fit that was killed can resume from its last checkpoint, with the same bits as a result, on the same machine. A
+    fit that ended before it converged can be extended, with a larger ``max_iter`` or a smaller ``tol``, to the same
+    bits as one long fit; it has the full ``time_budget`` again. SIGTERM and Ctrl-C save a last checkpoint before they
+    end a fit. The last two checkpoints of each training are kept.
 
     Parameters
     ----------
     folder : str or path
-        Where the files go; created where it does not exist. A folder of a fit of other data, another model or other
-        options is refused.
+        Folder of the files; it is created if it does not exist. A folder with checkpoints of other data, another model
+        or other options raises an error.
     every : float or str, default "60s"
         Time between two checkpoints: seconds, or text such as "60s", "5min", "1h". 0 saves about ten times a second.
     resume : bool, default False
-        Whether to go on from the checkpoint in the folder; of a folder without one the fit begins anew. If False, a
-        folder that holds a checkpoint is refused, so that nothing is overwritten.
+        Whether to resume from the checkpoint in the folder; without a checkpoint the fit starts from the beginning. If
+        False, a folder with a checkpoint raises an error, so that nothing is overwritten.
     per_fit : bool, default False
-        Whether each fit has a subfolder of its own, named after its data and hyperparameters: for searches and
-        cross-validation, where one hyperparameter serves many fits, in several processes too. Where another fit holds
-        the subfolder, or one of the same data and hyperparameters has left checkpoints that ``resume`` does not allow
-        to go on from, a fit goes without checkpoints and warns.
+        Whether to use a subfolder for each fit, named after its data and hyperparameters: for searches and
+        cross-validation, where one hyperparameter is used by many fits, also in several processes. A fit continues
+        without checkpoints, with a warning, if another fit is using the subfolder, or if it contains checkpoints but
+        ``resume`` is False.
 
     Raises
     ------
     TypeError, ValueError
-        If one of them cannot be used.
+        If a parameter cannot be used.
 
     Examples
     --------
@@ -52,8 +52,8 @@ class Checkpoint:
     >>> model = SparseAutoencoder(3, rho=0.2, random_state=0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     first = Checkpoint(folder, every="5min", resume=True)
-    ...     rest = model.set_params(checkpoint=first).fit(X)  # would go on, if there were something to go on from
-    >>> rest.stop_reason_
+    ...     model = model.set_params(checkpoint=first).fit(X)  # would resume, if the folder had a checkpoint
+    >>> model.stop_reason_
     'converged'
     """
 
@@ -67,7 +67,7 @@ class Checkpoint:
         if not isinstance(self.folder, str | os.PathLike):
             raise TypeError(f"folder must be the path of a folder, got {self.folder!r}")
         if not os.fspath(self.folder):
-            raise ValueError("folder is empty: name one, or leave checkpoint=None")
+            raise ValueError("folder must not be an empty path: pass the path of a folder, or set checkpoint=None")
         _ = self.seconds
         for name in ("resume", "per_fit"):
             if not isinstance(getattr(self, name), bool):
@@ -87,7 +87,7 @@ class Checkpoint:
 
 
 def as_checkpoint(given: Any) -> Checkpoint | None:
-    """Make a checkpoint of the hyperparameter: a path, a checkpoint, or None.
+    """Convert the hyperparameter, a path, a Checkpoint, or None, to a Checkpoint or None.
 
     Raises
     ------

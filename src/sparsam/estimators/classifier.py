@@ -1,4 +1,4 @@
-"""Classification when labels are wrong now and then (PRML exercise 5.4)."""
+"""Classification with wrong labels in the training data (PRML exercise 5.4)."""
 
 from __future__ import annotations
 
@@ -77,74 +77,76 @@ TANGENTS_OF = {"log_odds": "pre_activations", "probabilities": "outputs"}
 
 
 class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
-    """A network that learns the true labels of samples from labels some of which are wrong.
+    """Network that learns the true labels of samples from given labels, some of which are wrong.
 
-    Its outputs y are the probabilities of the TRUE label. The label t that is given comes about with the probability
-    p_t = sum_i y_i T_it, T_ij = P(given j | true i), and what is minimized is minus its mean log-likelihood plus weight
-    decay ::
+    Its outputs y are the probabilities of the TRUE label. The given label t has the probability
+    p_t = sum_i y_i T_it, T_ij = P(given j | true i), and the network minimizes minus its mean log-likelihood plus
+    weight decay ::
 
         J = -1/S sum_n s_n ln p_n,t_n  +  alpha/2 sum_l |W_l|^2
 
-    With two classes and one probability for both that is PRML exercise 5.4: p = (1 - epsilon) y + epsilon (1 - y). A
-    label that contradicts all others of its kind then pulls at the network no more than 1/epsilon allows.
+    With two classes and the same probability for both, this is PRML exercise 5.4: p = (1 - epsilon) y +
+    epsilon (1 - y). The influence of a label that contradicts similar samples is then bounded by 1/epsilon.
 
-    The columns of X are centred and scaled for the minimizer alone: with alpha = 0 their units make no difference, and
-    otherwise alpha is about weights in X's own.
+    The columns of X are centered and scaled for the minimizer only: with alpha = 0 their units make no difference, and
+    otherwise alpha refers to weights in the units of X.
 
     Parameters
     ----------
     hidden_layer_sizes : tuple of int, default (50,)
         Number of units in each hidden layer. () is logistic regression.
     epsilon : "estimate", "estimate_matrix", float, pair or array (n_classes, n_classes), default "estimate"
-        How probable a wrong label is: one probability for all (with more than two classes any wrong label is as
-        probable); for two classes the pair (P(1 | 0), P(0 | 1)) in the order of ``classes_``; or T. 0 is the plain
-        cross-entropy. "estimate" estimates the one probability, "estimate_matrix" T, from labels that were held out:
-        networks trained in four folds, and the noise that makes labels which they do not know the most likely, take
-        turns. That is two to nine rounds of four trainings for each alpha, most often three.
+        Probability of a wrong label: one probability for all classes (with more than two classes all wrong labels are
+        equally probable); for two classes the pair (P(1 | 0), P(0 | 1)) in the order of ``classes_``; or T. 0 is the
+        ordinary cross-entropy. "estimate" estimates the one probability, "estimate_matrix" T, from held-out labels: it
+        alternates between training networks in four folds and maximizing the likelihood of the held-out labels over the
+        noise. This takes two to nine rounds of four trainings for each alpha, most often three.
     alpha : float or tuple of floats, default 1e-4
-        Weight decay; biases do not decay. Of several the one is taken under which noisy labels that were held out are
-        the most likely, of networks that stop early if the one that is kept does; where epsilon is estimated, both are
-        chosen together.
+        Weight decay; biases do not decay. From several values the one with the greatest likelihood of held-out noisy
+        labels is chosen; its networks stop early if the final one does. If epsilon is estimated, both are chosen
+        together.
     classes : array-like of shape (n_classes,) or None, default None
-        All labels that there may be, in order, where y may lack some: so a part of the data, or a fold, has outputs and
-        a T for all. To estimate epsilon there must be some of each. None for those of y.
+        All possible labels, in order, if some may be missing from y: then the model of a part of the data, or of a
+        fold, has outputs and a T for all classes. Estimating epsilon needs samples of each class. None for the labels
+        in y.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         Activation function h of the hidden units.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
         Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26): for
-        images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X that
-        `fit` gets, in any number and order, and must make each sample's tangents of its row alone. An array goes to
-        `fit`. None for none.
+        images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X
+        passed to `fit`, in any number and order, and must compute each sample's tangents from its row only. Pass an
+        array of tangents to `fit` instead. None for none.
     tangent_weight : float or None, default None
         Weight of 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, Jac the Jacobian of the outputs (see ``tangents_of``) by the
-        inputs. None is 1e-3 where there are tangents. 0 switches them off.
+        inputs. None is 1e-3 if there are tangents. 0 switches them off.
     normalize_tangents : bool, default True
-        Whether to give all samples' first tangents, their second, and so on, the root-mean-square length of X's
-        deviation from its mean, so that tangent_weight means the same in any unit and at any image size.
+        Whether to scale the tangents, with one factor for the first tangents of all samples, one for the second, and so
+        on, to the root-mean-square length of X's deviation from its mean, so that tangent_weight means the same in any
+        unit and at any image size.
     tangents_of : {"log_odds", "probabilities"}, default "log_odds"
-        What should not change along the tangents. PRML's outputs are the probabilities; but these stand still wherever
-        the network is sure of its answer, however wrong that is nearby, so that the penalty is paid off by being sure.
-        Of 320 digits it takes a tenth of the errors away, and on the log-odds more than a quarter.
+        Outputs that should not change along the tangents. PRML uses the probabilities; but these are constant wherever
+        the network is certain, however wrong it is nearby, so that a network can avoid the penalty by being certain.
+        On 320 digits the penalty removes a tenth of the errors, and on the log-odds more than a quarter.
     early_stopping : bool or "auto", default "auto"
-        Whether to end the training where noisy labels that were held out are the most likely. "auto" does where the
-        noise is estimated: trained to the end, a large network learns wrong labels by heart, whatever epsilon is. Then
-        the network is trained on all data, and ends at the iteration that was the best for the folds of the estimate
-        together. With True that is so where an alpha is chosen, too; and with nothing to estimate a part is held out
-        from it. With False the network that is kept is trained to the end; those of an estimate of the noise, which is
-        about the labels, stop early all the same.
+        Whether to stop the training where held-out noisy labels are the most likely. "auto" does so if the noise is
+        estimated: trained to the minimum, a large network memorizes wrong labels, whatever epsilon is. The final
+        network is then trained on all data, up to the iteration that was the best for the folds of the estimate
+        together. True does so also if only alpha is chosen; with nothing to estimate it holds out a part of the data.
+        With False the final network is trained to the minimum; the networks that estimate the noise stop early all the
+        same.
     validation_fraction : float, default 0.1
-        Part of the data to hold out, in (0, 1), stratified by label. A sample with a whole number for its weight counts
-        as so many copies, some of which may be held out and the others not.
+        Part of the data to hold out, in (0, 1), stratified by label. A sample with an integer weight counts as that
+        many copies, some of which may be held out and the others not.
     n_iter_no_change : int, default 20
-        Number of iterations without a new best after which early stopping gives up.
+        Number of iterations without a new best after which early stopping ends the training.
     warm_start : bool, default False
-        Whether `fit` goes on from the fitted weights, if there are any. Not where early stopping is by folds: the
-        number of iterations that suits them counts from new weights, so the network that is kept starts from new ones,
-        too, and a warning says so.
+        Whether `fit` starts from the fitted weights, if there are any. It has no influence, and a warning says so, if
+        folds choose the number of iterations: this number counts from new weights, so the final network starts from new
+        weights, too.
     solver, max_iter, tol, time_budget, chunk_size, dtype, polish, random_state, mesh, checkpoint, callback, verbose
-        As for `SparseAutoencoder`. ``random_state`` draws the folds, or the part held out, too: an integer draws them
-        from a stream of their own. Where epsilon is estimated, which takes many trainings, ``max_iter`` holds for each,
-        and ``time_budget`` for all together.
+        As for `SparseAutoencoder`. ``random_state`` also draws the folds or the held-out part: for an integer, from a
+        random stream of their own. If epsilon is estimated, which takes many trainings, ``max_iter`` limits each of
+        them, and ``time_budget`` all together.
 
     Attributes
     ----------
@@ -152,30 +154,32 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     alpha_ : float
         The weight decay of the fit.
     epsilon_ : float
-        Mean probability of a wrong label over the true classes; with one probability for all, it.
+        Probability of a wrong label; with a matrix the mean over the true classes.
     transition_matrix_ : array of shape (n_classes, n_classes)
         T, in the order of ``classes_``.
     likelihood_profile_ : LikelihoodProfile or None
-        Where the noise was estimated: the likelihood of labels held out at each epsilon, and an interval for it.
+        The likelihood of held-out labels as a function of epsilon, with an interval for epsilon; None if the noise was
+        not estimated.
     coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
         Weights of each layer, in float64. For two classes there is one output, the probability of ``classes_[1]``.
     validation_scores_ : list of float
-        Mean log-likelihood of the labels held out, nats a label, at each of ``validation_iterations_``; of folds that
-        of all together. Empty without early stopping.
+        Mean log-likelihood of the held-out labels, in nats per label, at each of ``validation_iterations_``; for folds,
+        of all folds together. Empty without early stopping.
     validation_iterations_ : list of int
-        Iterations that were scored: the first five, then some, a quarter of ``n_iter_no_change`` apart at most. They go
-        on beyond the one that was kept.
+        Iterations that were scored: the first five, then some, a quarter of ``n_iter_no_change`` apart at most. They
+        continue beyond the best iteration.
     loss_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
-        As for `SparseAutoencoder`. With early stopping they end at the weights that were kept.
+        As for `SparseAutoencoder`. With early stopping they end at the best iteration.
 
     Notes
     -----
-    What is identifiable: from labels alone only y T. A network that may be anything explains them with any T, so it is
-    the restriction of the network, its size, alpha and early stopping, that tells noise from truth. Labels bound
-    epsilon from above alone: a smaller one, with y kept away from 0 and 1, explains them as well. Where the true
-    label is itself uncertain, part of that uncertainty can be taken for noise. Nor does the likelihood know what the
-    true classes are called: T and the network's outputs may be permuted alike. "estimate_matrix" calls them so that the
-    trace of T is the largest, which is right where every label is right more often than it is any one wrong label.
+    Identifiability: labels alone determine only y T. An unrestricted network can explain them with any T, so noise is
+    separated from truth only by the restrictions on the network: its size, alpha and early stopping. Labels bound
+    epsilon only from above: a smaller epsilon, with y bounded away from 0 and 1, explains them as well. If the true
+    label is itself uncertain, part of this uncertainty can be taken for noise. The likelihood does not determine the
+    names of the true classes either: the rows of T and the network's outputs can be permuted together.
+    "estimate_matrix" chooses the permutation with the largest trace of T, which is correct if for every true class the
+    right label is more frequent than any one wrong label.
 
     References
     ----------
@@ -264,20 +268,20 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         sample_weight: ArrayLike | None = None,
         tangents: ArrayLike | None = None,
     ) -> Self:
-        """Minimize J over the weights; with ``epsilon="estimate"`` estimate epsilon before.
+        """Minimize J over the weights, after estimating epsilon if that is asked for.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Or rows that are not in memory, which are read again in every step, as in `SparseAutoencoder.fit`; what of
-            an object that yields chunks belongs to the rows it yields too, as tuples (X, y, sample_weight, tangents) of
-            which the last may be left out. Each such row is held out or not by a draw of its own, whatever its label.
+            Or rows that are not in memory, which are read again in every step, as in `SparseAutoencoder.fit`. An object
+            that yields chunks must yield tuples (X, y, sample_weight, tangents), where the last ones may be omitted.
+            Each of its rows is drawn on its own to be held out or not, whatever its label.
         y : array-like of shape (n_samples,)
-            The labels as given: numbers or strings.
+            The given labels: numbers or strings.
         sample_weight : array-like of shape (n_samples,), optional
-            s_n, not negative; an integer weight is the same as so many copies of the row.
+            s_n, not negative; an integer weight is the same as that many copies of the row.
         tangents : array-like of shape (n_samples, n_tangents, n_features), optional
-            Directions at each sample along which the outputs should not change, weighed by ``tangent_weight``.
+            Directions at each sample along which the outputs should not change, weighted by ``tangent_weight``.
 
         Returns
         -------
@@ -290,15 +294,15 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         ConnectionError
             If a process of a distributed run is lost.
         FloatingPointError
-            If J overflows; the estimator then holds the last finite weights, if there are any.
+            If J overflows; the estimator then has the last finite weights, if there are any.
 
         Warns
         -----
         UserWarning
-            If ``warm_start`` has no influence. If the labels hardly tell how many of them are wrong. If alpha > 0 and
-            columns of X are in odd units, with deviations outside 1e-3 to 1e3: standardize them.
+            If ``warm_start`` has no influence. If the estimate of epsilon is very uncertain. If alpha > 0 and columns
+            of X are in odd units, with deviations outside 1e-3 to 1e3: standardize them.
         ConvergenceWarning
-            If the training stopped before converging, or ``time_budget`` was over in the folds.
+            If the training stopped before converging, or ``time_budget`` ended a training in the folds.
         """
         budget, unused = TimeBudget(self.time_budget), self._unused_warm_start()
         with self._fitting(X, y, sample_weight, in_parts=self._estimates()) as reporter:
@@ -311,7 +315,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
                     run = trainer.prepare(noise, last)
                     training = run.train()
             attributes = self._attributes(run, training, noise)
-            del run, trainer  # and with them what is on the devices
+            del run, trainer  # frees the data on the devices
             odd_units = odd_units_warning(labeled.columns, self._feature_names, float(noise.alpha))
             warnings = [self._unclear_noise(noise), odd_units, budget.warning("epsilon_ and alpha_"), unused]
             return self._finish(training, attributes, reporter, warnings)
@@ -324,7 +328,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         tangents: ArrayLike | None,
         reporter: FitReporter,
     ) -> LabeledData:
-        """Prepare the data: labels become the numbers of their classes."""
+        """Check the data, and replace labels by the numbers of their classes."""
         dataset = load_with_targets(self, X, y, sample_weight, tangents, check_labels, reporter.rows_read)
         classes = find_classes(dataset, self.classes_ if self._is_warm() else None, self.classes)
         dataset = dataset.map(partial(encode_labels, classes)).merge_repeated()
@@ -332,12 +336,12 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         network = self._network(dataset.n_features, len(classes))
         if self._is_warm():
             check_warm_start(self, network)
-        # Weights that were trained on labels must not judge them: trainings for an estimate start from new ones.
+        # Weights that were trained on the held-out labels would bias the folds, which therefore start from new ones.
         new, seed = draw_weights_and_seed(self.random_state, network, dataset.mesh)
         return LabeledData(dataset, classes, network, ColumnMoments.of(dataset), new, seed, function)
 
     def _estimate_noise(self, trainer: _Trainer, reporter: FitReporter) -> NoiseEstimate:
-        """Estimate the transition matrix and alpha, as far as they are not given."""
+        """Estimate the transition matrix and alpha, unless they are given."""
         labeled, alphas = trainer.labeled, self._alphas()
         n_classes = len(labeled.classes)
         if not self._estimates():
@@ -346,7 +350,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             least = N_FOLDS if self.epsilon == "estimate_matrix" else 1
             refuse_rare_labels(labeled.dataset, labeled.classes, least, self.epsilon)
         splits = folds(N_FOLDS, labeled.dataset, labeled.seed)
-        if not splits:  # a sample or two of each class: nothing to judge by
+        if not splits:  # a sample or two of each class are too few for folds
             T = np.eye(n_classes) if isinstance(self.epsilon, str) else transition_matrix(self.epsilon, n_classes)
             return NoiseEstimate(T, float(alphas[0]))
         estimation = NoiseEstimation(trainer, splits, n_classes, alphas, reporter)
@@ -355,11 +359,14 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         return estimation.estimate_alpha(transition_matrix(self.epsilon, n_classes))
 
     def _unclear_noise(self, noise: NoiseEstimate) -> Warning | None:
-        """Make the warning of an estimate that says little."""
+        """Make the warning that the estimate of epsilon is uncertain, if it is."""
         if not isinstance(self.epsilon, str):
             return None
         if noise.profile is None:
-            return UserWarning("There are too few labels to estimate how many are wrong: epsilon is taken for 0.")
+            return UserWarning(
+                "There are too few labels to estimate how many are wrong: epsilon = 0 is used. Set epsilon to a "
+                "number, or fit more rows."
+            )
         return None if noise.profile.warning is None else UserWarning(noise.profile.warning)
 
     def _attributes(self, run: EstimatorTraining, training: Training, noise: NoiseEstimate) -> dict[str, Any]:
@@ -378,8 +385,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         X : array-like of shape (n_samples, n_features)
             Or rows that are not in memory, as in `fit`.
         out : array of shape (n_samples,), optional
-            Where to write the result, a batch at a time: anything that takes slices of rows, such as a memory-mapped
-            file, an HDF5 or a Zarr dataset.
+            Array to write the result into, a batch at a time: anything that supports assignment to slices of rows, such
+            as a memory-mapped file, an HDF5 or a Zarr dataset.
 
         Returns
         -------
@@ -388,14 +395,14 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         return self._probabilities(X, lambda probabilities: self.classes_[np.argmax(probabilities, axis=1)], out)
 
     def predict_proba(self, X: ArrayLike, out: Any = None) -> Array:
-        """Probability of each TRUE label, y.
+        """Compute the probability y of each TRUE label.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Or rows that are not in memory, as in `fit`.
         out : array of shape (n_samples, n_classes), optional
-            Where to write the result, as in `predict`.
+            Array to write the result into, as in `predict`.
 
         Returns
         -------
@@ -405,12 +412,12 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         return self._probabilities(X, out=out)
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
-        """Logarithm of `predict_proba`."""
+        """Compute the logarithm of `predict_proba`."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     def predict_noisy_proba(self, X: ArrayLike) -> Array:
-        """Probability of each label AS GIVEN, p = y T.
+        """Compute the probability of each GIVEN label, p = y T.
 
         Parameters
         ----------
@@ -423,13 +430,13 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         return given_probabilities(self.predict_proba(X), self.transition_matrix_)
 
     def label_error_proba(self, X: ArrayLike, y: ArrayLike) -> Array:
-        """Probability that a given label is wrong, now that it was given: 1 - T_tt y_t / p_t.
+        """Compute the posterior probability that a given label t is wrong, 1 - T_tt y_t / p_t.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
-            The labels as given.
+            The given labels.
 
         Returns
         -------
@@ -439,19 +446,20 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         return wrong_probabilities(probabilities, self.transition_matrix_, self._label_indices(probabilities, y))
 
     def find_label_errors(self, X: ArrayLike, y: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
-        """Return the rows whose label is wrong with more than some probability, the most probable first.
+        """Find the rows whose label is wrong with more than a threshold probability, the most probable first.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
-            The labels as given.
+            The given labels.
         threshold : float, default 0.5
-            In [0, 1]. 0 ranks all rows, also where epsilon is 0: then by the probability of the given label.
+            In [0, 1]. 0 ranks all rows; if epsilon is 0, it ranks them by the probability of the given label.
 
         Returns
         -------
         array of int
+            Row numbers.
         """
         validation.check_number("threshold", threshold, low=0, high=1)
         wrong = self.label_error_proba(X, y)
@@ -459,13 +467,13 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         return order[wrong[order] > threshold]
 
     def mean_log_likelihood(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Mean log-likelihood of labels as given, ln p_t: nats per sample, greater is better.
+        """Compute the mean log-likelihood of the given labels, ln p_t: nats per sample, greater is better.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
-            The labels as given.
+            The given labels.
         sample_weight : array-like of shape (n_samples,), optional
 
         Returns
@@ -481,7 +489,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
         alphas = self._alphas()
         if len(alphas) == 0:
-            raise ValueError("alpha must be a number, or a tuple of some numbers to choose from; got none")
+            raise ValueError("alpha must be a number, or a tuple of numbers to choose from; got an empty tuple")
         for alpha in alphas:
             validation.check_weight("alpha", alpha)
         validation.check_supervised_hyperparameters(self)
@@ -504,11 +512,11 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         transition_matrix(self.transition_matrix_, n_classes)
 
     def _estimates(self) -> bool:
-        """Whether trainings for an estimate, of noise or of alpha, precede the one that is kept."""
+        """Whether trainings that estimate the noise or alpha precede the final training."""
         return isinstance(self.epsilon, str) or len(self._alphas()) > 1
 
     def _stops_early(self) -> bool:
-        """Whether the number of iterations is chosen by labels held out."""
+        """Whether held-out labels choose the number of iterations."""
         return isinstance(self.epsilon, str) if self.early_stopping == "auto" else bool(self.early_stopping)
 
     def _ends_by_folds(self) -> bool:
@@ -534,7 +542,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
             raise ValueError(
-                f"y holds the label {unknown.tolist()[0]!r}, which the model was not fitted on; it knows "
+                f"y contains the label {unknown.tolist()[0]!r}, but the model was fitted on the labels "
                 f"{self.classes_.tolist()}"
             )
         return np.searchsorted(self.classes_, labels)
@@ -542,7 +550,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
 
 @dataclass(frozen=True)
 class _Trainer:
-    """Trains the networks of a fit: a `HeldOutTrainer`."""
+    """Train the networks of a fit; see `HeldOutTrainer`."""
 
     classifier: NoisyLabelClassifier
     labeled: LabeledData
@@ -551,11 +559,11 @@ class _Trainer:
 
     @property
     def chunk_size(self) -> int | None:
-        """As the user asked for it."""
+        """The hyperparameter ``chunk_size``."""
         return self.classifier.chunk_size
 
     def prepare(self, noise: NoiseEstimate, reporter: FitReporter) -> EstimatorTraining:
-        """Prepare the training that is kept."""
+        """Prepare the final training."""
         classifier, labeled = self.classifier, self.labeled
         data: Dataset | Split = labeled.dataset
         stop_at = noise.best_iteration if classifier._stops_early() and noise.scores else None
@@ -566,10 +574,10 @@ class _Trainer:
         return classifier._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)
 
     def train_held_out(self, T: Array, alpha: float, split: Split, n_to_come: int, reporter: FitReporter) -> HeldOut:
-        """Train a network with a transition matrix and weight decay, without the samples held out.
+        """Train a network with a transition matrix and weight decay, without the held-out samples.
 
-        It stops early where T is estimated, of which networks that know wrong labels by heart tell nothing. A choice of
-        alpha alone is about the network that is kept: it stops early where that one does.
+        If T is estimated, the network stops early, because networks that memorize wrong labels do not determine T. If
+        only alpha is chosen, the network stops early if the final network does.
         """
         stops = isinstance(self.classifier.epsilon, str) or self.classifier._stops_early()
         problem = self._problem(NoiseEstimate(T, float(alpha)), split if stops else split.training)
@@ -585,7 +593,7 @@ class _Trainer:
     def _problem(
         self, noise: NoiseEstimate, data: Dataset | Split, *, stop_at: int | None = None, warm: bool = False
     ) -> TrainingProblem:
-        """Build the objective, which is about the probabilities of the given labels."""
+        """Build the objective from the probabilities of the given labels."""
         classifier, labeled = self.classifier, self.labeled
         of = TANGENTS_OF[classifier.tangents_of]
         terms: tuple[Term, ...] = (
@@ -608,7 +616,7 @@ class _Trainer:
 
 @dataclass(frozen=True)
 class _AttributesAt:
-    """Fitted attributes at an iterate."""
+    """Compute the fitted attributes at an iterate."""
 
     objective: Objective
     classes: NDArray[Any]

@@ -1,4 +1,4 @@
-"""Tangents that an autoencoder has learned: the directions in which its hidden units notice a change."""
+"""Tangents that an autoencoder has learned: the directions in which its hidden activations change the most."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ __all__ = ["encoder_tangents"]
 def encoder_tangents(
     X: ArrayLike, autoencoder: SparseAutoencoder, n_tangents: int = 8, *, chunk_size: int | None = 256
 ) -> NDArray[np.floating]:
-    """Leading singular vectors of the encoder's Jacobian at each sample (the "manifold tangent classifier").
+    """Compute leading singular vectors of the encoder's Jacobian at each sample (the "manifold tangent classifier").
 
     The Jacobian of the hidden activations by the inputs is ::
 
         dz/dx = diag(h'(a)) W_1'  =  U diag(sigma) V'
 
-    Its first right singular vectors span the directions in which the code changes the most. An autoencoder needs those
-    among its data, and is deaf to others: the tangents of the manifold that the data lie on.
+    Its first right singular vectors span the directions in which the code changes the most. An autoencoder encodes
+    changes along the manifold of its data, and hardly any others, so that these vectors are the manifold's tangents.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
     autoencoder : SparseAutoencoder
-        Fitted, on these samples or on more that need no labels.
+        Fitted autoencoder; it may be fitted on more samples than these, which need no labels.
     n_tangents : int, default 8
         At most n_components, and at most n_features.
     chunk_size : int or None, default 256
-        Samples decomposed at a time.
+        Number of samples to decompose at a time.
 
     Returns
     -------
     array of shape (n_samples, n_tangents, n_features)
-        Orthonormal, in the order of falling singular values; 0 for those beyond the Jacobian's rank. The sign of each
-        means nothing. For
-        ``fit(..., tangents=)``, or, with `functools.partial`, for the parameter ``tangents``.
+        Orthonormal vectors, in the order of decreasing singular values; 0 for those beyond the Jacobian's rank. Their
+        signs are arbitrary. Pass them to ``fit(..., tangents=)``, or pass this function, with `functools.partial`, as
+        the parameter ``tangents``.
 
     Raises
     ------
     NotFittedError, ValueError
-        If the autoencoder is not fitted, or there are not so many tangents.
+        If the autoencoder is not fitted, or n_tangents is too large.
 
     References
     ----------
@@ -87,11 +87,11 @@ def _singular_vectors(n_tangents: int, network: Network, parameters: Parameters,
     W = parameters.coefs[0]
     a = affine(X.T, W, parameters.intercepts[0])
     slopes = get_activation(network.hidden_activation).slope(a)
-    # The eigenvectors u of J J' = diag(h') W'W diag(h'), (n_components, n_components), cost less than J's own
-    # decomposition; v = J' u / |J' u|.
+    # The eigenvectors u of J J' = diag(h') W'W diag(h'), (n_components, n_components), cost less than decomposing J;
+    # v = J' u / |J' u|.
     products = slopes.T[:, :, None] * (W.T @ W) * slopes.T[:, None, :]
     values, u = jnp.linalg.eigh(products)
     values, u = values[:, ::-1][:, :n_tangents], u[:, :, ::-1][:, :, :n_tangents]
     vectors = jnp.einsum("dm,mn,nmk->nkd", W, slopes, u) / jnp.sqrt(jnp.where(values > 0, values, 1.0))[:, :, None]
-    felt = values > jnp.finfo(values.dtype).eps * len(W) * values[:, :1]
-    return jnp.where(felt[:, :, None], vectors, 0.0)
+    in_range = values > jnp.finfo(values.dtype).eps * len(W) * values[:, :1]
+    return jnp.where(in_range[:, :, None], vectors, 0.0)

@@ -1,4 +1,4 @@
-"""Autoencoders of one network fitted together, on data that are brought to the device once."""
+"""Fit autoencoders of the same architecture together, on data that are transferred to the device once."""
 
 from __future__ import annotations
 
@@ -21,10 +21,17 @@ from sparsam.estimators.autoencoder import SparseAutoencoder
 __all__ = ["OWN", "can_fit_with_others", "fit_many", "kind_of"]
 
 OWN = ("rho", "beta", "alpha", "random_state")
-"""Hyperparameters in which autoencoders that are fitted together may differ."""
+"""Hyperparameters that may differ between autoencoders fitted together."""
 
-ALONE = {"polish": False, "warm_start": False, "time_budget": None, "callback": None, "checkpoint": None, "verbose": 0}
-"""Hyperparameters, by their usual values, of which any other asks for a fit of its own."""
+REQUIRED = {
+    "polish": False,
+    "warm_start": False,
+    "time_budget": None,
+    "callback": None,
+    "checkpoint": None,
+    "verbose": 0,
+}
+"""Values of hyperparameters that allow an autoencoder to be fitted together with others."""
 
 
 def can_fit_with_others(estimator: Any) -> bool:
@@ -32,11 +39,14 @@ def can_fit_with_others(estimator: Any) -> bool:
     if type(estimator) is not SparseAutoencoder:
         return False
     followed = hasattr(estimator, "_skl_callbacks")
-    return not followed and all(getattr(estimator, name) == usual for name, usual in ALONE.items())
+    return not followed and all(getattr(estimator, name) == value for name, value in REQUIRED.items())
 
 
 def kind_of(estimator: SparseAutoencoder) -> Hashable:
-    """What must be the same of all that are fitted together; beside it whether there is a sparsity penalty at all."""
+    """Return a key that is the same for all autoencoders that can be fitted together.
+
+    It contains the hyperparameters not in `OWN`, and whether there is a sparsity penalty.
+    """
     values = estimator.get_params(deep=False)
     return tuple(repr(values[name]) for name in sorted(values) if name not in OWN), estimator.beta > 0
 
@@ -52,26 +62,26 @@ def fit_many(
     stop: Callable[[], bool] = lambda: False,
     **options: Any,
 ) -> None:
-    """Fit autoencoders of one kind (`kind_of`), each as its own `fit` would.
+    """Fit autoencoders of one kind (`kind_of`), with the same results as their own `fit`.
 
     Parameters
     ----------
     estimators : sequence of SparseAutoencoder
-        For which `can_fit_with_others` is true.
+        Estimators for which `can_fit_with_others` is true.
     X, sample_weight : array-like
-        As for `SparseAutoencoder.fit`; rows in memory.
+        As for `SparseAutoencoder.fit`; rows must be in memory.
     finished : callable
-        Called with the number and a fitted copy as each is done, from the thread that trained it: first one for each of
-        the snapshots, of that ``max_iter``. Where J was not finite at the initial weights the copy has ``stop_reason_``
-        alone; of those that ``stop`` ended nothing is heard.
+        Called with the number of an estimator and a fitted copy when its training has ended, from the thread that
+        trained it: first for each of the snapshots, with that ``max_iter``. If J was not finite at the initial weights,
+        the copy has only ``stop_reason_``. It is not called for trainings that ``stop`` ended.
     snapshots : collection of int
-        Values of max_iter, smaller than the estimators' own, whose fits are wanted too.
+        Smaller values of max_iter for which to report the fits as well.
     train_many : callable, default `engine.training.train_many.train_many`
-        How they are trained.
+        Function that trains the networks.
     stop : callable
-        Asked about ten times a second whether to end.
+        Called about ten times a second; the trainings end when it returns True.
     **options
-        Of ``train_many``.
+        Further arguments of ``train_many``.
     """
     first = estimators[0]
     for estimator in estimators:
@@ -81,7 +91,7 @@ def fit_many(
     data = DeviceData(dataset, layer_sizes, first.chunk_size, problems[0].objective.input_scale)  # type: ignore[arg-type]
     samples = data.samples_in(first.dtype)
     if not isinstance(samples, Samples):
-        raise TypeError("X is streamed, which one fit at a time can do: fit the estimators one by one")
+        raise TypeError("X is streamed, which is not possible for several fits together: fit the estimators one by one")
 
     inputs = input_variance(samples, first.dtype)
 
@@ -121,5 +131,5 @@ def _set_fitted(
         warn_user(str(warning), type(warning))
     try:
         warn_or_raise(training)
-    except FloatingPointError:  # stop_reason_ says so
+    except FloatingPointError:  # stop_reason_ is "not_finite"
         return

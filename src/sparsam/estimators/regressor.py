@@ -83,135 +83,135 @@ __all__ = ["MultivariateNormalRegressor"]
 
 Array = NDArray[np.float64]
 
-MOST_ALPHA, ALPHA_TIMES_SAMPLES, LINEAR_ALPHA = 0.03, 20.0, 1e-3
-"""Weight decay where none is given: 20/n for networks and n samples, but at most 0.03; and for linear models. J is a
-mean over samples, so that alpha = 20/n is one prior for any number of them. On smooth curves, Friedman's functions and
-diabetes, 100 to 2,000 rows, no fixed alpha has a test error that is much smaller (benchmarks/VALIDITY.md)."""
+MAX_ALPHA, ALPHA_TIMES_SAMPLES, LINEAR_ALPHA = 0.03, 20.0, 1e-3
+"""Default weight decay: 20/n for networks and n samples, but at most 0.03; 1e-3 for linear models. J is a mean over
+samples, so that alpha = 20/n is the same prior for any n. On smooth curves, Friedman's functions and diabetes, 100 to
+2,000 rows, no fixed alpha has a much smaller test error (benchmarks/VALIDITY.md)."""
 
-
-NEARLY_ALL = 0.9  # share of the targets' variance that is left where a fold explains nothing
-WORSE = 1.5  # times the variance that folds leave: what the network that is kept may leave at most
+UNEXPLAINED = 0.9  # a fold explains nothing if its residuals have at least this share of the targets' variances
+WORSE = 1.5  # largest ratio of the residual variances of the final network to those of the folds
 
 
 class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstimator):
-    """A network whose outputs are the mean of a normal distribution with a covariance between the targets.
+    """Network whose outputs are the mean of a multivariate normal distribution with correlated noise.
 
     It minimizes minus the mean log-likelihood of t_n = y(x_n) + noise, noise ~ N(0, C), plus weight decay ::
 
         J = 1/2 [1/S sum_n s_n r_n' C^-1 r_n + ln|C| + K ln 2 pi]  +  alpha/2 sum_l |W_l|^2,        r_n = y_n - t_n
 
-    over the weights and, if it is not known, over C. That is at its best C = 1/S sum_n s_n r_n r_n' for any weights, so
-    what is left to minimize is the profile 1/2 ln|C(w)| (PRML exercise 5.3): outputs whose errors go together help each
-    other. Targets may be missing (NaN): each sample then counts with what is observed of it, which is exact.
+    over the weights and, if C is unknown, over C. The optimal C for given weights is C = 1/S sum_n s_n r_n r_n', so J
+    becomes the profile 1/2 ln|C(w)| (PRML exercise 5.3): outputs with correlated errors help each other. Targets may
+    be missing (NaN): the likelihood is then that of each sample's observed targets, which is exact.
 
-    The residuals of the data that were fitted are smaller than those of new data. ``predictive_covariance_`` is about
-    the latter, and what predicts uses it; ``covariance_`` is the one of the greatest likelihood.
+    Residuals on the training data are smaller than on new data. ``predictive_covariance_`` estimates the covariance for
+    new data, and all predictions use it; ``covariance_`` is the maximum-likelihood estimate.
 
-    Targets are scaled to zero mean and unit variance inside ("spherical": all by one number, to unit variance in the
-    mean), and J and alpha are about these; weights, covariances, predictions and likelihoods are reported in the units
-    of y. The columns of X are centred and scaled for the minimizer alone: with alpha = 0 their units make no
-    difference, and otherwise alpha is about weights in X's own.
+    Targets are scaled internally to zero mean and unit variance (with "spherical" all by one number, to a mean variance
+    of 1), and J and alpha refer to scaled targets; weights, covariances, predictions and likelihoods are reported in
+    the units of y. The columns of X are centered and scaled for the minimizer only: with alpha = 0 their units make no
+    difference, and otherwise alpha refers to weights in the units of X.
 
     Parameters
     ----------
     hidden_layer_sizes : tuple of int, default (50,)
-        Number of units in each hidden layer. () is linear regression: with alpha = 0 and nothing missing ordinary least
-        squares, whatever C is; with ``mask`` iterated seemingly unrelated regression (SUR).
+        Number of units in each hidden layer. () is linear regression: ordinary least squares for alpha = 0 and complete
+        targets, whatever C is; with ``mask`` it is iterated seemingly unrelated regression (SUR).
     covariance : {"full", "diag", "spherical"} or array of shape (n_outputs, n_outputs), default "full"
-        Structure of the noise covariance C, in the units of y: any, diagonal, or sigma^2 I. sigma^2 is that of all
-        outputs, so "spherical" is for outputs of one kind: one in a small unit hardly counts. An array is the known C.
+        Structure of the noise covariance C, in the units of y: any, diagonal, or sigma^2 I. All outputs share sigma^2,
+        so "spherical" is for outputs of one kind: an output in a small unit hardly counts. An array is the known C.
     covariance_prior : (nu, Psi) or None, default None
         Inverse-Wishart prior on an unknown C, whose density is proportional to
-        |C|^(-(nu + K + 1)/2) exp(-tr(Psi C^-1)/2): about nu observations with Psi their sum of r r'. Psi is
-        an array (n_outputs, n_outputs) in the units of y, or a number for that multiple of the identity. With it J is
-        bounded below, however flexible the network is.
+        |C|^(-(nu + K + 1)/2) exp(-tr(Psi C^-1)/2): it counts as about nu observations, with Psi their sum of r r'. Psi
+        is an array (n_outputs, n_outputs) in the units of y, or a number for that multiple of the identity. With a
+        prior J is bounded below, however flexible the network is.
     mask : array of shape (n_features, n_outputs) or None, default None
-        Which inputs each output may depend on, for ``hidden_layer_sizes=()``; None for all.
+        True where an output may depend on an input, for ``hidden_layer_sizes=()``; None for all.
     alpha : float or None, default None
         Weight decay; biases do not decay. None is 20/n_samples with hidden layers, but at most 0.03, and 1e-3 for a
-        linear model. That is the best, or nearly, for smooth functions; few rows of many inputs may want 0.1, and a
-        fine structure less: where a fold explains less than a tenth of the targets' variance, a tenth of alpha is
-        tried, too, and the better taken. It is about inputs of unit variance: standardize others.
+        linear model. That is the best, or nearly, for smooth functions; a few rows with many inputs may need 0.1, and a
+        fine structure less: if a fold explains less than a tenth of the targets' variance, a tenth of alpha is also
+        tried, and the better one used. alpha is meant for inputs of unit variance: standardize others.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
-        Activation function h of the hidden units. tanh is smooth, which the solver likes, and has zero mean.
+        Activation function h of the hidden units. tanh is smooth, which helps the solver, and has zero mean.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
         Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26): for
-        images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X that
-        `fit` gets, in any number and order, and must make each sample's tangents of its row alone. An array goes to
-        `fit`. None for none.
+        images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X
+        passed to `fit`, in any number and order, and must compute each sample's tangents from its row only. Pass an
+        array of tangents to `fit` instead. None for none.
     tangent_weight : float or None, default None
-        Weight of 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, Jac the Jacobian of the outputs, targets scaled, by the
-        inputs. None is 1e-3 where there are tangents. 0 switches them off.
+        Weight of 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, Jac the Jacobian of the outputs, for scaled targets, by the
+        inputs. None is 1e-3 if there are tangents. 0 switches them off.
     normalize_tangents : bool, default True
-        Whether to give all samples' first tangents, their second, and so on, the root-mean-square length of X's
-        deviation from its mean, so that tangent_weight means the same in any unit and at any image size.
+        Whether to scale the tangents, with one factor for the first tangents of all samples, one for the second, and so
+        on, to the root-mean-square length of X's deviation from its mean, so that tangent_weight means the same in any
+        unit and at any image size.
     early_stopping : bool or "auto", default "auto"
-        Whether to end the training where held-out residuals are the smallest. "auto" does with hidden layers and an
-        unknown covariance: such a network can meet its targets exactly, and the likelihood then has no maximum. With
-        folds (``cv``) the network that is kept is trained on all data, and ends at the iteration that was the best for
-        the folds together; without, a part is held out from it, and the weights of the greatest held-out likelihood
-        are kept.
+        Whether to stop the training where held-out residuals are the smallest. "auto" does so with hidden layers and an
+        unknown covariance: such a network can fit its targets exactly, and the likelihood then has no maximum. With
+        folds (``cv``) the final network is trained on all data, up to the iteration that was the best for the folds
+        together; without folds a part of the data is held out, and the weights of the greatest held-out likelihood are
+        used.
     cv : int, splitter, iterable of (train, test) or None, default 5
-        Number of folds from which ``predictive_covariance_`` is estimated for hidden layers, and with early stopping
-        the end of the training: a network is trained without each fold. Folds of a number are drawn, so that rows that
-        repeat are in one. Where rows belong together, such as those of one patient, give row numbers,
-        ``list(GroupKFold(5).split(X, groups=patients))``, or a splitter of scikit-learn. Of streamed data one part is
-        held out; there cv is a number. None skips it: ``predictive_covariance_`` is then ``covariance_``, whose
-        intervals are too narrow.
+        Number of folds that estimate ``predictive_covariance_`` for hidden layers, and with early stopping the number
+        of iterations: a network is trained without each fold. For a number the folds are drawn at random, with copies
+        of a row in the same fold. If rows belong together, such as those of one patient, pass row numbers,
+        ``list(GroupKFold(5).split(X, groups=patients))``, or a splitter of scikit-learn. For streamed data one part is
+        held out, and cv must be a number. None skips the folds: ``predictive_covariance_`` is then ``covariance_``,
+        whose intervals are too narrow.
     validation_fraction : float, default 0.1
-        Part of the data to hold out, in (0, 1). A sample with a whole number for its weight counts as so many copies,
-        some of which may be held out and the others not.
+        Part of the data to hold out, in (0, 1). A sample with an integer weight counts as that many copies, some of
+        which may be held out and the others not.
     n_iter_no_change : int, default 50
-        Number of iterations without a new best after which early stopping gives up. Held-out errors fall in steps: with
-        20 the best fit to 100 rows of ten inputs is missed.
+        Number of iterations without a new best after which early stopping ends the training. Held-out errors fall in
+        steps: with 20 the best fit to 100 rows of ten inputs is missed.
     max_iter : int, default 5000
-        Maximum number of iterations. The less noise, the finer the structure that is fitted, and the longer the way.
+        Maximum number of iterations. With less noise finer structure is fitted, which takes more iterations.
     dtype : {"float32", "float64"}, default "float64"
-        Precision of the training. C^-1 magnifies rounding: where noise is a hundredth of the targets' variance, or
+        Precision of the training. C^-1 magnifies rounding: if noise is a hundredth of the targets' variance, or
         correlations are high, float32 ends at gradients of 1e-4 to 1e-2.
     warm_start : bool, default False
-        Whether `fit` goes on from the fitted weights, if there are any. Not where early stopping is by folds: the
-        number of iterations that suits them counts from new weights, so the network that is kept starts from new ones,
-        too, and a warning says so.
+        Whether `fit` starts from the fitted weights, if there are any. It has no influence, and a warning says so, if
+        folds choose the number of iterations: this number counts from new weights, so the final network starts from new
+        weights, too.
     solver, tol, time_budget, chunk_size, polish, random_state, mesh, checkpoint, callback, verbose
-        As for `SparseAutoencoder`. ``random_state`` draws the folds, or the part held out, too: an integer draws them
-        from a stream of their own. ``time_budget`` holds for all trainings together, those of the folds too.
+        As for `SparseAutoencoder`. ``random_state`` also draws the folds or the held-out part: for an integer, from a
+        random stream of their own. ``time_budget`` limits all trainings together, including those of the folds.
 
     Attributes
     ----------
     coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
         Weights of each layer, in float64, the last layer's in the units of y.
     covariance_ : array of shape (n_outputs, n_outputs)
-        C of the greatest likelihood, in the squared units of y: of the residuals of the data that were fitted.
+        Maximum-likelihood C, in the squared units of y, from the residuals of the training data.
     predictive_covariance_ : array of shape (n_outputs, n_outputs)
-        C of new targets about their predictions, which hold the error of the fit besides. It serves `predict`,
-        `predict_conditional`, `sample` and the log densities. With hidden layers it is that of residuals held out in
-        ``cv`` folds (where targets are missing, by expectation maximization), with the structure and the prior of
-        ``covariance``; for linear models C_kl/((1 - p_k/n_k)(1 - p_l/n_l)), p_k the weights that output k's n_k
-        samples determine (generalized cross-validation; with weight decay the trace of the hat matrix). It is
-        ``covariance_`` where that is known, with ``cv=None``, and where fewer than two folds can be made.
+        C of new targets about their predictions, which includes the error of the fit. `predict`, `predict_conditional`,
+        `sample` and the log densities use it. With hidden layers it is the covariance of the residuals held out in
+        ``cv`` folds (by expectation maximization if targets are missing), with the structure and the prior of
+        ``covariance``; for linear models C_kl/((1 - p_k/n_k)(1 - p_l/n_l)), p_k the number of weights that output k's
+        n_k samples determine (generalized cross-validation; with weight decay the trace of the hat matrix). It equals
+        ``covariance_`` if that is known, with ``cv=None``, and if there are too few samples for two folds.
     alpha_ : float
         The weight decay of the fit.
     n_outputs_ : int
     validation_scores_ : list of float
-        Mean log-likelihood of the targets held out, nats a sample, at each of ``validation_iterations_``; of folds that
-        of all their residuals together, with independent outputs. Empty where nothing is held out.
+        Mean log-likelihood of the held-out targets, in nats per sample, at each of ``validation_iterations_``; for
+        folds, of all their residuals together, with independent outputs. Empty if nothing is held out.
     validation_iterations_ : list of int
-        Iterations that were scored: the first five, then some, a quarter of ``n_iter_no_change`` apart at most. They go
-        on beyond the one that was kept.
+        Iterations that were scored: the first five, then some, a quarter of ``n_iter_no_change`` apart at most. They
+        continue beyond the best iteration.
     loss_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
-        As for `SparseAutoencoder`. With early stopping they end at the weights that were kept.
+        As for `SparseAutoencoder`. With early stopping they end at the best iteration.
 
     Notes
     -----
-    Targets that are constant, or linear combinations of others (a copy, a sum), have no noise of their own, and ln|C|
-    would be about them alone. With an unknown covariance they are not fitted: their means are made of the others',
-    which are as without them, and the covariances are singular. Densities, and conditions, are then those of the first
-    targets that determine the others; a given value that contradicts these is not looked at. "diag" and "spherical"
-    have nothing against combinations, and leave out constants alone.
+    Targets that are constant, or linear combinations of others (a copy, a sum), have no noise of their own, and would
+    dominate ln|C|. With an unknown covariance they are not fitted: their means are computed from those of the others,
+    which are the same as without them, and the covariances are singular. Densities and conditional means then use the
+    first targets that determine the others; given values of the others are not checked for contradictions. "diag" and
+    "spherical" can fit linear combinations, and leave out only constants.
 
-    Of outputs that are never observed together the data tell no covariance: it is NaN (with "full" and no prior), and
-    what would need it is refused.
+    For outputs that are never observed together the data do not determine a covariance: it is NaN (with "full" and no
+    prior), and methods that need it raise an error.
 
     References
     ----------
@@ -305,15 +305,15 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Or rows that are not in memory, which are read again in every step, as in `SparseAutoencoder.fit`; what of
-            an object that yields chunks belongs to the rows it yields too, as tuples (X, y, sample_weight, tangents) of
-            which the last may be left out. With early stopping each such row is held out or not by a draw of its own.
+            Or rows that are not in memory, which are read again in every step, as in `SparseAutoencoder.fit`. An object
+            that yields chunks must yield tuples (X, y, sample_weight, tangents), where the last ones may be omitted.
+            With early stopping each of its rows is drawn on its own to be held out or not.
         y : array-like of shape (n_samples, n_outputs) or (n_samples,)
-            Targets; NaN where missing, but at least one in each row and in each output.
+            Targets; NaN where missing, but each row and each output must have at least one target.
         sample_weight : array-like of shape (n_samples,), optional
-            s_n, not negative; an integer weight is the same as so many copies of the row.
+            s_n, not negative; an integer weight is the same as that many copies of the row.
         tangents : array-like of shape (n_samples, n_tangents, n_features), optional
-            Directions at each sample along which the outputs should not change, weighed by ``tangent_weight``.
+            Directions at each sample along which the outputs should not change, weighted by ``tangent_weight``.
 
         Returns
         -------
@@ -326,7 +326,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         ConnectionError
             If a process of a distributed run is lost.
         FloatingPointError
-            If J overflows; the estimator then holds the last finite weights, if there are any.
+            If J overflows; the estimator then has the last finite weights, if there are any.
 
         Warns
         -----
@@ -334,11 +334,11 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             If targets are linear combinations of others; or if the covariance of the others is singular: then the
             likelihood has no maximum.
         UserWarning
-            If ``warm_start`` has no influence. If outputs are never observed together. If the training on all rows
-            leaves more unexplained than those in the folds do of other rows. If alpha > 0 and columns of X are in odd
+            If ``warm_start`` has no influence. If outputs are never observed together. If the residuals of the final
+            training are larger than the held-out residuals of the folds. If alpha > 0 and columns of X are in odd
             units, with deviations outside 1e-3 to 1e3: standardize them.
         ConvergenceWarning
-            If the training stopped before converging, or ``time_budget`` was over in the folds.
+            If the training stopped before converging, or ``time_budget`` ended a training in the folds.
         """
         in_parts, budget = self._cross_fits(), TimeBudget(self.time_budget)
         unused = self._unused_warm_start()
@@ -353,7 +353,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
                     training = run.train()
                 scores = run.held_out_scores if folds is None else trainer.in_units_of_y(folds.scores)
                 attributes = self._attributes(run.problem, training, scores)
-                del run, trainer  # and with them what is on the devices
+                del run, trainer  # frees the data on the devices
             warnings = self._warnings(attributes, training, data) if attributes else []
             warnings += [budget.warning("predictive_covariance_ and alpha_"), unused]
             return self._finish(training, attributes, reporter, warnings)
@@ -366,7 +366,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         tangents: ArrayLike | None,
         reporter: FitReporter,
     ) -> RegressionData:
-        """Prepare the data, targets scaled."""
+        """Check the data, and scale the targets."""
         check = TargetCheck()
         dataset = load_with_targets(self, X, y, sample_weight, tangents, check, reporter.rows_read)
         total_weight = dataset.total_weight
@@ -376,7 +376,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         covariance = check_covariance(self.covariance, n_outputs)
         prior = check_prior(self.covariance_prior, n_outputs)
         mask = self._checked_mask(n_features, n_outputs)
-        observed_patterns(dataset)  # or refuse an output without any target
+        observed_patterns(dataset)  # raises ValueError if an output has no target
         dependent = DependentTargets.none(n_outputs)
         if isinstance(covariance, str):
             dependent = DependentTargets.of(dataset, combinations=covariance == "full", mask=mask)
@@ -396,7 +396,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         if self._is_warm():
             check_warm_start(self, self._network(n_features, n_outputs))
             fitted = scale.scaled_weights(dependent.of_kept(self._fitted_parameters()))
-        # Weights that were trained on targets must not judge them: folds start from new ones.
+        # Weights that were trained on the held-out targets would bias the folds, which therefore start from new ones.
         new, seed = draw_weights_and_seed(self.random_state, network, dataset.mesh)
         return RegressionData(
             dataset,
@@ -418,9 +418,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         )
 
     def _cross_fit(self, trainer: _Trainer, reporter: FitReporter) -> tuple[_Trainer, OutOfFold | None]:
-        """Train in folds, and with less weight decay where they explain nothing; None where there are too few samples.
+        """Train in folds, and again with less weight decay if they explain nothing; None if there are too few samples.
 
-        Of a fine structure a strong decay leaves nothing: the weights shrink before they have found it.
+        Under strong decay the weights shrink before they fit a fine structure.
         """
         data, splits = trainer.data, self._splits(trainer.data)
         if not splits:
@@ -435,9 +435,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return trainer, folds
 
     def _splits(self, data: RegressionData) -> list[Split]:
-        """Split the data into folds; there are none of too few samples."""
+        """Split the data into folds; the list is empty if there are too few samples."""
         dataset = data.dataset
-        if not isinstance(dataset, InMemoryDataset):  # each fold would be one more training that reads all data again
+        if not isinstance(dataset, InMemoryDataset):  # each fold would be another training that reads all the data
             return [hold_out(dataset, self.validation_fraction, data.seed)]
         if data.folds is None:
             assert isinstance(self.cv, Integral)
@@ -445,13 +445,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return [split_by_shares(dataset, *fold, f"fold {k} of cv") for k, fold in enumerate(data.folds, start=1)]
 
     def _stops_early(self) -> bool:
-        """Whether the number of iterations is chosen by data held out."""
+        """Whether held-out data choose the number of iterations."""
         if self.early_stopping == "auto":
             return isinstance(self.covariance, str) and len(validation.layer_sizes(self.hidden_layer_sizes)) > 0
         return bool(self.early_stopping)
 
     def _cross_fits(self) -> bool:
-        """Whether trainings in folds precede the one that is kept."""
+        """Whether trainings in folds precede the final training."""
         hidden = len(validation.layer_sizes(self.hidden_layer_sizes)) > 0
         return self.cv is not None and hidden and isinstance(self.covariance, str)
 
@@ -460,12 +460,12 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return self._stops_early() and self._cross_fits()
 
     def _weight_decay(self, n_samples: float) -> float:
-        """Return alpha, or what is right in the mean where it is not given."""
+        """Return alpha, or its default for this number of samples."""
         if self.alpha is not None:
             return float(self.alpha)
         if not validation.layer_sizes(self.hidden_layer_sizes):
             return LINEAR_ALPHA
-        return min(MOST_ALPHA, ALPHA_TIMES_SAMPLES / n_samples)
+        return min(MAX_ALPHA, ALPHA_TIMES_SAMPLES / n_samples)
 
     def _attributes(
         self, problem: TrainingProblem, training: Training, scores: list[tuple[int, float]]
@@ -483,15 +483,15 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return [degenerate, never_together, self._plateau_warning(attributes), odd_units]
 
     def _plateau_warning(self, attributes: dict[str, Any]) -> Warning | None:
-        """Make the warning of a training that ended worse on its own data than those in the folds did on others."""
-        left, of_folds = (np.diag(attributes[name]) for name in ("covariance_", "predictive_covariance_"))
-        worse = np.flatnonzero(left > WORSE * of_folds)
+        """Make the warning that the final training fits its own data worse than the folds fit held-out data."""
+        final, held_out = (np.diag(attributes[name]) for name in ("covariance_", "predictive_covariance_"))
+        worse = np.flatnonzero(final > WORSE * held_out)
         if not (self._cross_fits() and len(worse)):
             return None
         return UserWarning(
-            f"The training on all rows ended on a plateau: of output {worse[0]} it leaves a variance of "
-            f"{left[worse[0]]:.3g}, more than {of_folds[worse[0]]:.3g}, which trainings in folds leave of rows that "
-            "they do not know. Fit with another random_state, or a smaller alpha."
+            f"The training on all rows ended on a plateau: the residuals of output {worse[0]} have a variance of "
+            f"{final[worse[0]]:.3g}, but only {held_out[worse[0]]:.3g} on the rows held out in the folds. Fit with "
+            "another random_state, or a smaller alpha."
         )
 
     def _degeneracy_warning(
@@ -500,27 +500,27 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         kept, scale = data.dependent.kept, data.scale.scale
         scaled = np.nan_to_num(attributes["covariance_"][np.ix_(kept, kept)] / np.outer(scale, scale))
         warning = degeneracy_warning(scaled, kept, self.dtype, stuck=training.stop_reason == "precision")
-        said = [data.dependent.sentence() + "."] if data.dependent.any else []
-        said += [] if warning is None else [str(warning)]
-        return DegenerateCovarianceWarning(" ".join(said)) if said else None
+        sentences = [data.dependent.sentence() + "."] if data.dependent.any else []
+        sentences += [] if warning is None else [str(warning)]
+        return DegenerateCovarianceWarning(" ".join(sentences)) if sentences else None
 
     def predict(self, X: ArrayLike, return_std: bool = False, out: Any = None) -> Array | tuple[Array, Array]:
-        """Mean of the targets.
+        """Predict the mean of the targets.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Or rows that are not in memory, as in `fit`.
         return_std : bool, default False
-            Whether to return the standard deviation of new targets about their mean, which is the same for every
-            sample, too: the root of the diagonal of ``predictive_covariance_``.
+            Whether to return also the standard deviation of new targets about their mean, the root of the diagonal of
+            ``predictive_covariance_``; it is the same for every sample.
         out : array of the result's shape, optional
-            Where to write the means, a batch at a time: anything that takes slices of rows, such as a memory-mapped
-            file, an HDF5 or a Zarr dataset.
+            Array to write the means into, a batch at a time: anything that supports assignment to slices of rows, such
+            as a memory-mapped file, an HDF5 or a Zarr dataset.
 
         Returns
         -------
-        mean : array of shape (n_samples, n_outputs), or (n_samples,) where y was so; or ``out``
+        mean : array of shape (n_samples, n_outputs), or (n_samples,) if y was one-dimensional; or ``out``
         std : array of the same shape
         """
         means = self._predicted(X, self._shaped, out)
@@ -530,36 +530,37 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return means, np.broadcast_to(deviation, means.shape).copy()
 
     def predict_conditional(self, X: ArrayLike, y: ArrayLike, return_std: bool = False) -> Array | tuple[Array, Array]:
-        """Fill the missing targets of y (NaN), given the present ones: what a full covariance is for.
+        """Predict the missing targets of y (NaN) from the given ones, using the full covariance.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples, n_outputs)
-            NaN where to be predicted.
+            NaN marks the targets to predict.
         return_std : bool, default False
-            Whether to return the standard deviations too; 0 where y is given.
+            Whether to return also the standard deviations; 0 where y is given.
 
         Returns
         -------
         filled : array of shape (n_samples, n_outputs)
-            y with y_m + C_mo C_oo^-1 (t_o - y_o) in the place of NaN (PRML eq. 2.96).
+            y with NaN replaced by y_m + C_mo C_oo^-1 (t_o - y_o) (PRML eq. 2.96).
         std : array of shape (n_samples, n_outputs)
             Root of the diagonal of C_mm - C_mo C_oo^-1 C_om (PRML eq. 2.82), C ``predictive_covariance_``.
 
         Raises
         ------
         ValueError
-            If the covariance that this needs is not known: of outputs never observed together in the fit.
+            If this needs the covariance of outputs that were never observed together in the fit.
         """
         means, Y = self._predicted_and_given(X, y)
         filled, deviations = multivariate_normal.condition(Y, means, self.predictive_covariance_)
         return (self._shaped(filled), self._shaped(deviations)) if return_std else self._shaped(filled)
 
     def log_density(self, X: ArrayLike, y: ArrayLike) -> Array:
-        """Log density of each sample's observed targets, in nats, with all constants, in the units of y.
+        """Compute the log density of each sample's observed targets, in nats, with all constants, in the units of y.
 
-        With C = ``predictive_covariance_``; where that is singular, of the targets that determine the others.
+        C is ``predictive_covariance_``; if it is singular, the density is that of the targets that determine the
+        others.
 
         Parameters
         ----------
@@ -575,12 +576,12 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return multivariate_normal.log_density(Y, means, self.predictive_covariance_)
 
     def mean_log_likelihood(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Mean of `log_density` over the samples with any target: nats per sample, greater is better.
+        """Average `log_density` over the samples that have a target: nats per sample, greater is better.
 
         Raises
         ------
         ValueError
-            If no sample, or none with a weight, has a target.
+            If no sample with a positive weight has a target.
         """
         means, Y = self._predicted_and_given(X, y)
         observed = ~np.isnan(Y).all(axis=1)
@@ -593,7 +594,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return float(np.average(scores, weights=None if weights is None else weights[observed]))
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """R^2 of the predictions, the mean over the outputs; missing targets do not count.
+        """Compute R^2 of the predictions, the mean over the outputs; missing targets do not count.
 
         Parameters
         ----------
@@ -625,7 +626,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     def sample(
         self, X: ArrayLike, n_draws: int = 1, random_state: int | np.random.RandomState | None = None
     ) -> NDArray[np.float64]:
-        """Draw targets from N(y(x), C), C ``predictive_covariance_``.
+        """Draw targets from N(y(x), C) with C = ``predictive_covariance_``.
 
         Parameters
         ----------
@@ -635,7 +636,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
         Returns
         -------
-        array of shape (n_draws, n_samples, n_outputs), or (n_draws, n_samples) where y was one-dimensional
+        array of shape (n_draws, n_samples, n_outputs), or (n_draws, n_samples) if y was one-dimensional
         """
         validation.check_number("n_draws", n_draws, Integral, low=1)
         means = self._predicted(X)
@@ -646,12 +647,12 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     def standard_errors(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> tuple[Array, Array]:
-        """Standard errors of the weights of a linear model, from the training data.
+        """Compute standard errors of the weights of a linear model from its training data.
 
-        Roots of the diagonal of the inverse information, C taken as known: what econometrics calls unadjusted standard
-        errors of the generalized least-squares estimate. With ``covariance_prior`` C is the posterior's mode, and the
-        errors follow it; they say nothing of the prior's own uncertainty. Early stopping fits a part of the data and
-        ends before the minimum, where no such errors exist.
+        They are the roots of the diagonal of the inverse information, with C taken as known: the unadjusted standard
+        errors of the generalized least-squares estimate, in the terms of econometrics. With ``covariance_prior`` C is
+        the mode of the posterior; its uncertainty is not included. With early stopping, which fits a part of the data
+        and ends before the minimum, there are no such errors.
 
         Parameters
         ----------
@@ -659,24 +660,24 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             The training data.
         y : array-like of shape (n_samples, n_outputs) or (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
-            Counts of the rows.
+            Number of copies of each row.
 
         Returns
         -------
         coef_errors : array of shape (n_features, n_outputs)
-            0 where the mask leaves no weight.
+            0 where the mask allows no weight.
         intercept_errors : array of shape (n_outputs,)
 
         Raises
         ------
         ValueError
-            If there are hidden layers or weight decay, under which no such errors exist; if the fit did not converge;
-            or if columns of X are constant or depend on each other linearly.
+            If there are hidden layers or weight decay, for which such errors do not exist; if the fit did not converge;
+            or if columns of X are constant or linearly dependent.
         """
         means, Y = self._predicted_and_given(X, y)
         if len(self.coefs_) > 1 or self.alpha_ > 0:
             raise ValueError(
-                "standard errors are those of a linear model without weight decay: fit with hidden_layer_sizes=() and "
+                "standard errors need a linear model without weight decay: fit with hidden_layer_sizes=() and "
                 f"alpha=0, not {self.hidden_layer_sizes} and {self.alpha_:g}"
             )
         inputs = validation.validate_inputs(self, X, reset=False).astype(np.float64)
@@ -698,7 +699,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             validation.check_weight("alpha", self.alpha)
         check_folds(self.cv)
         if not isinstance(check_covariance(self.covariance), str) and self.covariance_prior is not None:
-            raise ValueError("covariance_prior is about an unknown covariance, and this one is given")
+            raise ValueError(
+                "covariance_prior is for an unknown covariance, but covariance is an array: set covariance='full', or "
+                "covariance_prior=None"
+            )
         check_prior(self.covariance_prior)
 
     def _check_attributes(self) -> None:
@@ -718,14 +722,14 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             return None
         if validation.layer_sizes(self.hidden_layer_sizes):
             raise ValueError(
-                "mask says which inputs an output may depend on, which with hidden layers it does through units that "
-                "all outputs share: use hidden_layer_sizes=()"
+                "mask selects the inputs of each output, which is impossible with hidden layers, because all outputs "
+                "share the hidden units: use hidden_layer_sizes=()"
             )
         mask = np.asarray(self.mask, dtype=np.float64)
         if mask.shape != (n_features, n_outputs) or not np.all((mask == 0) | (mask == 1)):
             raise ValueError(
-                f"mask must be ({n_features}, {n_outputs}), a row a feature and a column an output, of True and False "
-                f"(or 1 and 0); got an array of shape {mask.shape}"
+                f"mask must have the shape (n_features, n_outputs) = ({n_features}, {n_outputs}) and contain only True "
+                f"and False (or 1 and 0); got an array of shape {mask.shape}"
             )
         return mask
 
@@ -739,7 +743,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
     @staticmethod
     def _layer_sizes(network: Network, error: GaussianError | ProfileGaussianError) -> tuple[int, ...]:
-        """Numbers that a sample takes in each layer, and in its residuals of each pattern."""
+        """Return how many numbers a sample needs in each layer, and for its residuals in each pattern."""
         n_patterns = 0 if error.patterns is None else len(error.patterns)
         return (*network.layer_sizes, n_patterns * network.layer_sizes[-1])
 
@@ -759,7 +763,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
 @dataclass(frozen=True)
 class _Trainer:
-    """Trains the networks of a fit: a `HeldOutTrainer`."""
+    """Train the networks of a fit; see `HeldOutTrainer`."""
 
     regressor: MultivariateNormalRegressor
     data: RegressionData
@@ -768,13 +772,13 @@ class _Trainer:
     alpha: float
 
     def explains_nothing(self, folds: OutOfFold) -> bool:
-        """Whether the residuals of some fold have nearly the variances of the targets, or larger ones: all of them."""
+        """Whether in some fold the residuals of all outputs have at least nearly the variances of the targets."""
         seen, squares = self.data.dataset.sum(_observed_squares)
-        unexplained = folds.variances > NEARLY_ALL * squares / seen
+        unexplained = folds.variances > UNEXPLAINED * squares / seen
         return bool(np.any(np.all(unexplained | np.isnan(folds.variances), axis=1)))
 
     def prepare(self, folds: OutOfFold | None, reporter: FitReporter) -> EstimatorTraining:
-        """Prepare the training that is kept."""
+        """Prepare the final training."""
         regressor, data = self.regressor, self.data
         if folds is not None:
             fitted = None if regressor._ends_by_folds() else data.fitted
@@ -789,7 +793,7 @@ class _Trainer:
     def train_held_out(
         self, split: Split, best_so_far: int | None, n_to_come: int, reporter: FitReporter
     ) -> HeldOutMoments:
-        """Train a network without the samples held out; not much beyond the iteration best for other folds."""
+        """Train a network without the held-out samples; stop soon after the best iteration of the other folds."""
         stops = self.regressor._stops_early()
         stopping = partial(HeldOutResiduals, observed=self.data.patterns, stops=stops, best_so_far=best_so_far)
         problem = self._problem(split, None, early_stopping=stopping)
@@ -803,7 +807,7 @@ class _Trainer:
         return moments._replace(in_time=training.stop_reason != "time_budget")
 
     def in_units_of_y(self, scores: list[tuple[int, float]]) -> list[tuple[int, float]]:
-        """Log-likelihoods of targets in their own units, of those of scaled ones."""
+        """Convert log-likelihoods of scaled targets to the units of y."""
         offset = self.data.scale.mean_log_jacobian(self.data.dataset)
         return [(iteration, score + offset) for iteration, score in scores]
 
@@ -815,11 +819,11 @@ class _Trainer:
         folds: OutOfFold | None = None,
         **stopping: Any,
     ) -> TrainingProblem:
-        """Build the objective over a dataset or a split; the training starts from fitted weights, or new ones."""
+        """Build the objective over a dataset or a split, to be minimized from fitted or new weights."""
         regressor, data, alpha = self.regressor, self.data, self.alpha
         split = trained_on if isinstance(trained_on, Split) else None
         dataset = split.training if split else trained_on
-        # S of what is trained on, as the user gave it: a prior is worth so many samples.
+        # S of the training data in the user's weights: nu of the prior counts samples in these.
         total_weight = data.total_weight * (dataset.total_weight / data.dataset.total_weight)
         error = make_error(data.covariance, data.prior, data.scale.scale, data.patterns, total_weight)
         if "early_stopping" in stopping and isinstance(error, ProfileGaussianError):
@@ -856,14 +860,14 @@ class _Trainer:
 
 
 def _observed_squares(batch: Batch) -> tuple[Array, Array]:
-    """Sum, of each output, the weights of its targets and those times their squares."""
+    """Sum the weights of each output's observed targets, and the weighted squares of the targets."""
     seen = batch.weights[:, None] * ~np.isnan(batch.targets)
     return seen.sum(axis=0), np.sum(seen * np.nan_to_num(batch.targets) ** 2, axis=0, dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class _AttributesAt:
-    """Fitted attributes at an iterate."""
+    """Compute the fitted attributes at an iterate."""
 
     distribution: FittedDistribution
     predictive: PredictiveCovariance

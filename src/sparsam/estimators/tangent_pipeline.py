@@ -1,4 +1,4 @@
-"""Preprocessing that takes the tangents along."""
+"""Pipeline of a transformer and a network, which also transforms the tangents."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from sparsam.estimators._validation import as_numpy
 
 __all__ = ["TangentPipeline", "transform_tangents"]
 
-RELATIVE_STEP = 1e-3  # of a typical deviation
-ROUNDING = 256  # units in the last place of a sample's largest number that a difference must exceed
+RELATIVE_STEP = 1e-3  # relative to a typical deviation
+ROUNDING = 256  # least difference that is not rounding, in units in the last place of a sample's largest number
 
 
 def _delegated(name: str, *, with_targets: bool = False) -> Any:
-    """Make a method that transforms X and calls the network's method of this name, where the network has it."""
+    """Make a method that transforms X and calls the network's method of this name, if the network has it."""
 
     def of_inputs(self: TangentPipeline, X: ArrayLike, **options: Any) -> Any:
         return self._call(name, X, **options)
@@ -38,36 +38,36 @@ def _delegated(name: str, *, with_targets: bool = False) -> Any:
 
 
 class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
-    """A transformer, and a network with tangents behind it.
+    """Pipeline of a transformer and a network, which also transforms the tangents.
 
-    Tangents are directions among the inputs as they are given, pixels for example. Where a transformer phi stands
-    before the network, directions among what the network sees are their images under its derivative ::
+    Tangents are directions in the space of the original inputs, pixels for example. The network behind a transformer
+    phi needs their images under the derivative of phi ::
 
         D phi tau  =  [phi(x + h tau) - phi(x - h tau)] / (2 h)
 
-    which is what the network is fitted with: exactly where phi is affine (scaling, centering, PCA), and to the order
-    h^2 elsewhere. A plain scikit-learn pipeline would hand ``tangents`` on as they are, and call the network's own
-    parameter ``tangents`` with phi(x), which is no image any more.
+    The network is fitted with these: they are exact if phi is affine (scaling, centering, PCA), and otherwise have an
+    error of order h^2. A scikit-learn pipeline would pass ``tangents`` on unchanged, and call the network's own
+    parameter ``tangents`` with phi(x), which is no longer an image.
 
     Parameters
     ----------
     transformer : estimator
-        With ``fit`` and ``transform``; a scikit-learn pipeline for several steps.
+        Estimator with ``fit`` and ``transform``; use a scikit-learn pipeline for several steps.
     estimator : MultivariateNormalRegressor or NoisyLabelClassifier
-        Whose own parameter ``tangents`` is None.
+        The network. Its own parameter ``tangents`` must be None.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
-        Called with the inputs as they are given. None for those that `fit` gets.
+        Called with the original inputs. None for the tangents passed to `fit`, if any.
 
     Attributes
     ----------
     transformer_, estimator_ : estimators
-        Fitted.
+        The fitted transformer and network.
     n_features_in_ : int
 
     Notes
     -----
-    The transformer gets X as it is, a data frame as a data frame. With tangents X must be numeric, and without gaps
-    where the transformer has no place for them. `sparsam.save` takes ``estimator_``, not the whole.
+    The transformer gets X unchanged, a data frame as a data frame. With tangents X must be numeric, and may have
+    missing values only if the transformer supports them. `sparsam.save` saves ``estimator_``, not the pipeline.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(60, 2)) * [1.0, 100.0]
     >>> y = X[:, 0] > 0
-    >>> along_second = np.tile([[[0.0, 1.0]]], (60, 1, 1))                 # which is known not to matter
+    >>> along_second = np.tile([[[0.0, 1.0]]], (60, 1, 1))  # the second feature is known to be irrelevant
     >>> network = NoisyLabelClassifier((), epsilon=0.0, tangent_weight=1.0)
     >>> model = TangentPipeline(StandardScaler(), network).fit(X, y, tangents=along_second)
     >>> bool(abs(model.estimator_.coefs_[0][1, 0]) < 0.01 * abs(model.estimator_.coefs_[0][0, 0]))
@@ -103,9 +103,9 @@ class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
-            For the network; the transformer does without.
+            Weights for the network; the transformer does not use them.
         tangents : array-like of shape (n_samples, n_tangents, n_features), optional
-            Among the inputs as they are given; of cross-validation each part gets its own.
+            Directions in the space of the original inputs; cross-validation selects the rows of each part.
 
         Returns
         -------
@@ -114,16 +114,18 @@ class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If tangents are given twice, or do not fit X; and whatever the two parts raise.
+            If tangents are given twice, or do not fit X.
         """
         _check_shape(self, X, reset=True)
         own = getattr(self.estimator, "tangents", None)
         if sum(source is not None for source in (tangents, self.tangents, own)) > 1:
-            raise ValueError("tangents are given twice: to fit, to the TangentPipeline, or to its estimator; leave one")
+            raise ValueError(
+                "tangents are given twice: pass them either to fit or to the TangentPipeline, and not to its estimator"
+            )
         if own is not None:
             raise ValueError(
-                "the estimator's own parameter tangents would be called with transformed inputs: give it to the "
-                "TangentPipeline instead"
+                "the estimator's own parameter tangents would be called with transformed inputs: set the parameter "
+                "tangents of the TangentPipeline instead"
             )
         tau = self.tangents(np.asarray(X)) if self.tangents is not None else tangents
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -161,7 +163,7 @@ class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """Of a classifier."""
+        """The classes of a classifier."""
         return self.estimator_.classes_
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -176,15 +178,16 @@ class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
 
 @as_numpy
 def _check_shape(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> None:
-    """Learn the number and names of the features, or compare them; what is in them is the transformer's business."""
+    """Store the number and names of the features, or compare them; the transformer validates the values."""
     validate_data(estimator, X, dtype=None, ensure_all_finite=False, reset=reset)
 
 
 def transform_tangents(transformer: Any, X: ArrayLike, tangents: NDArray[np.floating]) -> NDArray[Any]:
-    """Take tangents (n_samples, n_tangents, n_features) at X through a fitted transformer, by central differences.
+    """Transform tangents (n_samples, n_tangents, n_features) at X by a fitted transformer, with central differences.
 
-    The step is a thousandth of a typical deviation of X along each tangent, every feature in its own unit, in float64.
-    Differences that rounding could have made are 0: where a transformer removes a direction, nothing of it is left.
+    The step is a thousandth of a typical deviation of X along each tangent, with each feature relative to its standard
+    deviation, in float64. Differences as small as rounding errors are set to 0, so that nothing remains of a direction
+    that the transformer removes.
     """
     x, tau = np.asarray(X, dtype=np.float64), np.asarray(tangents, dtype=np.float64)
     deviations = np.nanstd(x, axis=0)

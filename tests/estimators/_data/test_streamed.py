@@ -157,7 +157,7 @@ def test_results_go_where_the_user_wants_them(kind, rows, tmp_path, small_batche
     )
     assert model.predict(mapped(rows, tmp_path), out=out) is out
     np.testing.assert_allclose(out[:], model.predict(rows), rtol=1e-12)
-    with pytest.raises(ValueError, match=r"out must be of shape \(80, 3\), got an array of shape \(80, 6\)"):
+    with pytest.raises(ValueError, match=r"out must have the shape \(80, 3\), got an array of shape \(80, 6\)"):
         model.transform(rows, out=np.empty((80, 6)))
 
 
@@ -186,12 +186,12 @@ def one_bit(rows):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (one_bit, "rows 50 to 74 of X are not those that were read before"),
-        (lambda rows: rows[np.random.default_rng(0).permutation(80)], "are not those that were read before"),
-        (lambda rows: 1 - rows, "are not those that were read before"),
-        (lambda rows: rows[:, ::-1], "are not those that were read before"),
-        (lambda rows: rows[:50], "X ended after 50 rows, and had 80"),
-        (lambda rows: np.vstack([rows, rows[:3]]), "are not those that were read before"),
+        (one_bit, "rows 50 to 74 of X have changed since they were read before"),
+        (lambda rows: rows[np.random.default_rng(0).permutation(80)], "have changed since they were read before"),
+        (lambda rows: 1 - rows, "have changed since they were read before"),
+        (lambda rows: rows[:, ::-1], "have changed since they were read before"),
+        (lambda rows: rows[:50], "X ended after 50 rows, but had 80"),
+        (lambda rows: np.vstack([rows, rows[:3]]), "have changed since they were read before"),
     ],
     ids=["one bit", "shuffled", "other values", "other columns", "shorter", "longer"],
 )

@@ -159,7 +159,7 @@ def test_noise_is_estimated_of_rows_that_are_read(epsilon, X, tmp_path, monkeypa
     truth = (X @ [1.0, 2.0, -1.0] > 0).astype(int)
     given = np.where(rng.random(3000) < 0.2, 1 - truth, truth)
     monkeypatch.setattr(streamed_module, "BATCH_BYTES", 1000 * 3 * 4)
-    monkeypatch.setattr(noise_estimation, "MOST_JUDGED", 2000)  # of 3000 held out in folds some are drawn
+    monkeypatch.setattr(noise_estimation, "MAX_PREDICTED", 2000)  # of 3000 held out in folds some are drawn
     model = classifier(hidden_layer_sizes=(), epsilon=epsilon, alpha=1e-4, dtype="float32", tol=1e-4)
     model.fit(mapped(X, tmp_path), given)
     assert model.epsilon_ == pytest.approx(0.2, abs=0.05)
@@ -176,7 +176,7 @@ def test_answers_go_where_the_user_wants_them(case, X, tmp_path):
             assert getattr(model, method)(stored, out=out) is out
             for answer in (out, getattr(model, method)(stored), getattr(model, method)(Chunks(X, y))):
                 np.testing.assert_array_equal(answer, expected)
-            with pytest.raises(ValueError, match="out must be of shape"):
+            with pytest.raises(ValueError, match="out must have the shape"):
                 getattr(model, method)(stored, out=np.empty((N, 7)))
     assert model.score(stored, y) == model.score(X, y)
     assert model.mean_log_likelihood(stored, y) == model.mean_log_likelihood(X, y)
@@ -188,7 +188,7 @@ def test_what_cannot_be_used_is_named(X, tmp_path):
     with pytest.raises(ValueError, match="the first of them row 77"):
         regressor().fit(stored, Y)
     s, tangents = np.where(np.arange(N) == 77, -1.0, 1.0), np.ones((N, 1, 3))
-    with pytest.raises(ValueError, match="sample_weight must not be negative: it is in row 77"):
+    with pytest.raises(ValueError, match="sample_weight must not be negative, got -1 in row 77"):
         regressor().fit(stored, Y, s)
     tangents[77, 0, 2] = np.inf
     with pytest.raises(ValueError, match="Input tangents contains infinity: first in row 77"):
@@ -225,7 +225,7 @@ def test_labels_that_change_are_noticed(X, tmp_path):
                 labels[0] = "bb" if y[0] == "a" else "a"
             return iter(Chunks(X, labels))
 
-    with pytest.raises(ValueError, match="rows 0 to 49 of X are not those that were read before"):
+    with pytest.raises(ValueError, match="rows 0 to 49 of X have changed since they were read before"):
         classifier().fit(Changing())
 
 

@@ -1,10 +1,10 @@
-"""The parts of an estimate of label noise: the profile and its interval, the surest samples, the most likely noise."""
+"""The parts of an estimate of label noise: the profile and its interval, the certain samples, the most likely noise."""
 
 import numpy as np
 import pytest
 
 from sparsam.estimators._labels.likelihood_profile import HALF_CHI_SQUARED, LikelihoodProfile, profile_of
-from sparsam.estimators._labels.noise_estimation import STRUCTURES, JudgedLabels, _pooled
+from sparsam.estimators._labels.noise_estimation import STRUCTURES, HeldOutLabels, _pooled
 from sparsam.estimators._labels.noise_model import most_likely_epsilon, symmetric
 
 
@@ -15,7 +15,7 @@ def judged(n=400, n_classes=3, epsilon=0.2, seed=0):
     true = (y.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1).clip(max=n_classes - 1)
     T = symmetric(epsilon, n_classes)
     given = (T[true].cumsum(axis=1) < rng.random((n, 1))).sum(axis=1).clip(max=n_classes - 1)
-    return JudgedLabels(y, given, rng.integers(1, 4, size=n).astype(float))
+    return HeldOutLabels(y, given, rng.integers(1, 4, size=n).astype(float))
 
 
 def mean_log_likelihood(seen, epsilon):
@@ -28,7 +28,7 @@ def test_the_most_likely_epsilon_has_the_greatest_likelihood():
         found = most_likely_epsilon(*seen[:3])
         tried = [mean_log_likelihood(seen, epsilon) for epsilon in np.linspace(0, 0.6, 121)]
         assert mean_log_likelihood(seen, found) >= max(tried)
-    right = JudgedLabels(np.eye(3)[[0, 1, 2]], np.array([0, 1, 2]), np.ones(3))
+    right = HeldOutLabels(np.eye(3)[[0, 1, 2]], np.array([0, 1, 2]), np.ones(3))
     assert most_likely_epsilon(*right[:3]) == 0
 
 
@@ -61,7 +61,7 @@ def test_of_certain_labels_the_profile_is_the_binomials():
     assert profile.warning is None
 
 
-def test_without_a_gain_the_interval_begins_at_0_and_a_wide_one_is_warned_of():
+def test_without_a_gain_the_interval_begins_at_0_and_a_wide_interval_has_a_warning():
     epsilon = np.linspace(0, 0.4, 401)
     curve = -50 * (epsilon - 0.1) ** 2
     sure = LikelihoodProfile(epsilon, curve, 1000, gain=HALF_CHI_SQUARED + 0.01)
@@ -70,11 +70,11 @@ def test_without_a_gain_the_interval_begins_at_0_and_a_wide_one_is_warned_of():
     assert sure.warning is None
     unsure = LikelihoodProfile(epsilon, curve, 1000, gain=HALF_CHI_SQUARED - 0.01)
     assert unsure.interval == (0.0, sure.interval[1])
-    assert "trained without noise explain labels held out as well" in unsure.warning
+    assert "trained without noise explain held-out labels equally well" in unsure.warning
     few = LikelihoodProfile(epsilon, curve, 10, gain=10.0)
-    assert "10 labels, those of which the network is the surest, are few" in few.warning
+    assert "based on only 10 labels, those with the most certain predictions" in few.warning
     unsettled = LikelihoodProfile(epsilon, curve, 1000, gain=100.0, settled=False)
-    assert "has not settled" in unsettled.warning
+    assert "has not converged" in unsettled.warning
     none_wrong = LikelihoodProfile(epsilon, -epsilon, 1000, gain=-1.0)
     assert none_wrong.best == 0
     assert none_wrong.warning is None
@@ -91,11 +91,11 @@ def test_a_profile_of_version_0_1_0_has_its_best_epsilon_and_its_interval():
     assert flat.interval == (0.0, 0.4)
 
 
-def test_the_surest_samples_are_the_same_for_weights_and_for_copies():
+def test_the_most_certain_samples_are_the_same_for_weights_and_for_copies():
     seen = judged()
-    copies = JudgedLabels(*(np.repeat(part, seen.weights.astype(int), axis=0) for part in seen[:2]), np.ones(0))
+    copies = HeldOutLabels(*(np.repeat(part, seen.weights.astype(int), axis=0) for part in seen[:2]), np.ones(0))
     copies = copies._replace(weights=np.ones(len(copies.labels)))
-    assert copies.surest().weights.sum() == seen.surest().weights.sum()
+    assert copies.most_certain().weights.sum() == seen.most_certain().weights.sum()
     np.testing.assert_allclose(copies.anchors(), seen.anchors())
     np.testing.assert_allclose(most_likely_epsilon(*copies[:3]), most_likely_epsilon(*seen[:3]), atol=1e-5)
 
@@ -103,9 +103,9 @@ def test_the_surest_samples_are_the_same_for_weights_and_for_copies():
 def test_of_samples_with_the_same_inputs_none_is_left_out():
     """Rows that differ in their labels alone: to take the rows with one label would be no fair choice."""
     y = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.2, 0.8]])
-    seen = JudgedLabels(y, np.array([0, 1, 0, 1]), np.array([80.0, 20.0, 20.0, 80.0]))
-    surest = seen.surest()
-    assert surest.labels.tolist() == [0, 1, 0, 1]
+    seen = HeldOutLabels(y, np.array([0, 1, 0, 1]), np.array([80.0, 20.0, 20.0, 80.0]))
+    certain = seen.most_certain()
+    assert certain.labels.tolist() == [0, 1, 0, 1]
     assert seen.anchors().tolist() == [[80.0, 20.0], [20.0, 80.0]]
 
 
@@ -119,7 +119,7 @@ def test_a_matrix_is_found_from_the_labels_of_the_surest():
     T = 0.6 * np.eye(3) + 0.4 * np.roll(np.eye(3), 1, axis=1)
     true = rng.integers(3, size=3000)
     given = (T[true].cumsum(axis=1) < rng.random((3000, 1))).sum(axis=1)
-    seen = JudgedLabels(0.98 * np.eye(3)[true] + 0.02 / 3, given, np.ones(3000))
+    seen = HeldOutLabels(0.98 * np.eye(3)[true] + 0.02 / 3, given, np.ones(3000))
     structure = STRUCTURES["estimate_matrix"]
     assert np.abs(structure.from_anchors(seen.anchors()) - T).max() < 0.08
     assert np.abs(structure.most_likely(seen, symmetric(0.2, 3)) - T).max() < 0.06

@@ -92,7 +92,7 @@ def test_each_training_of_an_estimate_is_shown(X, capsys, monkeypatch, fraction_
     model = NoisyLabelClassifier((3,), alpha=1e-2, max_iter=20, random_state=0, verbose=1)
     model.fit(X, X[:, 0] > np.median(X[:, 0]))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "estimating epsilon by labels held out, in at most 36 trainings"
+    assert lines[0] == "estimating epsilon from held-out labels, in at most 36 trainings"
     found = re.compile(
         r"(without noise|round \d): epsilon (\d\.\d{3}), held-out log-likelihood (-\d\.\d{4}) \((\d+) of at most 36\)"
     )

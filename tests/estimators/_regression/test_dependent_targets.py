@@ -101,7 +101,7 @@ def test_densities_conditions_and_draws_are_those_of_the_targets_that_determine_
     errors, expected = model.standard_errors(X, Z)[0], alone.standard_errors(X, Y)[0]
     np.testing.assert_allclose(errors[:, :2], expected, rtol=1e-6)
     assert np.isnan(errors[:, 2:]).all()
-    with pytest.raises(ValueError, match="leave out outputs that are constant, or depend on others"):
+    with pytest.raises(ValueError, match="remove outputs that are constant, or linear combinations of others"):
         likelihood_ratio_test(model, fitted(X, Z, covariance="diag")[0], X, Z)
     save(model, tmp_path / "model.safetensors")
     np.testing.assert_array_equal(load(tmp_path / "model.safetensors").covariance_, model.covariance_)

@@ -111,7 +111,7 @@ BAD = [
     ([], ValueError, "cv yields no split"),
     ([3], ValueError, "cv does not split the rows into pairs"),
     (KFold(50), ValueError, "cv does not split the rows .* n_splits=50 greater than"),
-    ([(np.arange(20), np.arange(20, 41))], ValueError, "fold 1 of cv has rows that X has not: index 40 is out"),
+    ([(np.arange(20), np.arange(20, 41))], ValueError, "fold 1 of cv has row numbers that are not in X: index 40"),
     ([(np.arange(20), np.arange(0))], ValueError, "fold 1 of cv has no rows to hold out"),
     ([(np.arange(20), np.arange(20, 40)), (np.arange(20), np.arange(19, 30))], ValueError, "fold 2 .* such as row 19"),
 ]
@@ -134,7 +134,7 @@ def test_what_are_no_folds_is_refused(cv, error, match, data):
 def test_folds_that_tell_nothing_are_refused(y, weights, data):
     rows = np.arange(N)
     second = (rows[30:], rows[:30]) if weights is None else (rows[:30], rows[30:])
-    with pytest.raises(ValueError, match="fold 2 of cv holds out nothing that has a weight, or leaves nothing"):
+    with pytest.raises(ValueError, match="fold 2 of cv must hold out a sample with a positive weight, and train on"):
         fit([(rows[10:], rows[:10]), second], data[0], y(data[1]), weights)
 
 
@@ -147,7 +147,9 @@ class Chunks:
 
 
 def test_rows_that_are_streamed_are_refused(data):
-    with pytest.raises(ValueError, match="where X is streamed, or divided among processes, give a number of folds"):
+    with pytest.raises(
+        ValueError, match="since X is streamed, or divided among processes, set cv to a number of folds"
+    ):
         MultivariateNormalRegressor((3,), cv=KFold(3)).fit(Chunks(*data))
 
 

@@ -102,7 +102,7 @@ def test_who_comes_second_goes_without_and_says_so(tmp_path):
     [name] = subfolders(tmp_path)
     with (
         FileLock(tmp_path / name / ".lock"),
-        pytest.warns(UserWarning, match=f"goes without checkpoints: another fit .* holds .*{name}"),
+        pytest.warns(UserWarning, match=f"goes without checkpoints: another fit .* is using .*{name}"),
     ):
         second = autoencoder(Checkpoint(tmp_path, per_fit=True, resume=True), max_iter=9).fit(X)
     assert second.n_iter_ == 9

@@ -1,1 +1,1 @@
-"""The data of a fit: in memory or streamed, merged, split."""
+"""Data of a fit: in memory or streamed, merged, split."""

@@ -28,14 +28,14 @@ Compiled = Callable[[Network, Parameters, Any], jax.Array]
 def network_outputs(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
     """Compute the outputs of the network, (n_rows, n_outputs), for rows of inputs.
 
-    The architecture is part of the compiled program's key. Rows become columns, in which the engine has its samples.
+    JAX compiles it once for each architecture. The rows are transposed, since the engine has samples in columns.
     """
     return network.forward(parameters, X.T).outputs.T
 
 
 def unscaled_parameters(objective: Objective, theta: NDArray[np.floating]) -> Parameters:
-    """Return the weights for inputs as they are, in float64: only so b_1 says where inputs far from 0 are."""
-    return objective.unscaled_parameters(cast(jax.Array, theta.astype(np.float64)))  # NumPy in, NumPy out
+    """Return the weights for unscaled inputs, in float64, since b_1 needs the precision for inputs far from 0."""
+    return objective.unscaled_parameters(cast(jax.Array, theta.astype(np.float64)))  # returns NumPy arrays
 
 
 def apply_in_chunks(
@@ -49,14 +49,15 @@ def apply_in_chunks(
 ) -> NDArray[np.floating]:
     """Apply a compiled function to a chunk of rows at a time.
 
-    Memory beyond the result stays flat, and the last chunk is padded, so that one program serves any number of rows.
+    The memory used, except for the result, does not grow with the number of rows. The last chunk is padded, so that the
+    function is compiled only once.
     """
     n_samples = len(rows)
     size = choose_chunk_size(max(n_samples, 1), network.layer_sizes, chunk_size)
     result: NDArray[np.floating] | None = None
     with precision(dtype):
         weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), parameters)
-        for start in range(0, max(n_samples, 1), size):  # of no rows too the result has its columns
+        for start in range(0, max(n_samples, 1), size):  # at least once, for the shape of the result
             chunk = _padded(rows[start : start + size], size, dtype)
             count = min(size, n_samples - start)
             part = np.asarray(function(network, weights, chunk))[:count]
@@ -83,7 +84,7 @@ def apply_to_dataset(
     Raises
     ------
     ValueError
-        If ``out`` is of another shape than the result.
+        If ``out`` does not have the shape of the result.
     """
     results, row, width = [], 0, None
     for batch in dataset.batches():
@@ -95,7 +96,7 @@ def apply_to_dataset(
             width = part.shape[1:]
             if tuple(out.shape) != (dataset.n_rows, *width):
                 raise ValueError(
-                    f"out must be of shape {(dataset.n_rows, *width)}, got an array of shape {tuple(out.shape)}"
+                    f"out must have the shape {(dataset.n_rows, *width)}, got an array of shape {tuple(out.shape)}"
                 )
         out[row : row + len(part)] = part
         row += len(part)

@@ -1,4 +1,4 @@
-"""Mean and spread of each input, and the scale on which the minimizer gets it."""
+"""Mean and deviation of each input, and its scale for the minimizer."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["ColumnMoments"]
 Array = NDArray[np.float64]
 
 ROUNDING = 1e-12
-"""Spread, relative to the mean, that may be what rounding has left of a constant."""
+"""Largest deviation, relative to the mean, that may be rounding of a constant."""
 
-LEAST_SCALE, LARGEST_SCALE = 1e-18, 1e18  # squares of which float32 holds
+LEAST_SCALE, LARGEST_SCALE = 1e-18, 1e18  # so that their squares do not overflow or underflow in float32
 
 
 @dataclass(frozen=True)
 class ColumnMoments:
-    """Moments of the columns of X, weighted, over all processes.
+    """Weighted moments of the columns of X, over all processes.
 
     Attributes
     ----------
     mean, deviation : arrays of shape (n_features,)
-        deviation is 0 of a constant, whose mean is its value to the bit.
+        For a constant column the deviation is 0, and the mean is exactly its value.
     reach : array of shape (n_features,)
         max_n |x_n - mean|.
     """
@@ -41,10 +41,10 @@ class ColumnMoments:
 
     @classmethod
     def of(cls, dataset: Dataset) -> ColumnMoments:
-        """Compute them in float64, in two passes: the second corrects what rounding has left in the first's mean."""
+        """Compute the moments in float64, in two passes: the second one corrects rounding in the mean of the first."""
         parts, total = dataset.split_batches(ROWS_AT_ONCE), dataset.total_weight
         extremes = _Extremes()
-        with np.errstate(over="ignore", invalid="ignore"):  # of squares too large there is no deviation: J will tell
+        with np.errstate(over="ignore", invalid="ignore"):  # if squares overflow, J does too, and reports it
             about = parts.sum(extremes.weighted_sum) / total
             low, high = extremes.of_all_processes(dataset)
             sums, squares = parts.sum(_Deviations(about))
@@ -54,34 +54,34 @@ class ColumnMoments:
 
     @property
     def varies(self) -> NDArray[np.bool_]:
-        """Which columns vary by more than rounding."""
+        """Mask of the columns that vary by more than rounding."""
         return self.deviation > ROUNDING * np.abs(self.mean)
 
     @property
     def origin(self) -> InputScale:
-        """Centred, in X's own units."""
+        """Scale that centers the inputs and keeps their units."""
         return InputScale(self.mean, np.ones_like(self.mean))
 
     def scale(self, alpha: float) -> InputScale:
-        """Centred, in units of sqrt(deviation^2 + alpha/g): see `TYPICAL_CURVATURE`, g.
+        """Make the scale that centers the inputs and divides by sqrt(deviation^2 + alpha/g), g = `TYPICAL_CURVATURE`.
 
-        With alpha = 0 the deviation is 1 in these units. With alpha > 0 a column whose deviation is far below
-        sqrt(alpha/g) has hardly an influence, and its weights decay as fast as any others.
+        With alpha = 0 the scaled deviation is 1. With alpha > 0 a column with a deviation far below sqrt(alpha/g) has
+        little influence, and its weights decay as fast as any others.
         """
         scale = np.hypot(np.where(self.varies, self.deviation, 0.0), np.sqrt(alpha / TYPICAL_CURVATURE))
-        # Of a constant there is nothing to scale; of what looks like one, so that its rounding stays small.
+        # The scale of a constant is arbitrary; a large one keeps the rounding of a near constant small.
         scale = np.where(scale > 0, scale, np.maximum(np.abs(self.mean), 1.0))
         return InputScale(self.mean, np.clip(scale, LEAST_SCALE, LARGEST_SCALE))
 
 
 class _Extremes:
-    """The least and the largest value of each column, found in passing."""
+    """Least and largest value of each column, updated during a pass for the mean."""
 
     low: Array | None = None
     high: Array | None = None
 
     def weighted_sum(self, batch: Batch) -> Any:
-        """Return sum_n s_n x_n of a batch, and look at its values."""
+        """Return sum_n s_n x_n of a batch, and update the least and the largest values."""
         counted = batch.inputs[batch.weights > 0]
         if len(counted):
             low, high = counted.min(axis=0).astype(np.float64), counted.max(axis=0).astype(np.float64)
@@ -90,7 +90,7 @@ class _Extremes:
         return batch.weights @ batch.inputs
 
     def of_all_processes(self, dataset: Dataset) -> tuple[Array, Array]:
-        """Return the least and the largest of all processes; one may have no rows."""
+        """Return the least and the largest values over all processes, some of which may have no rows."""
         none = np.full(dataset.n_features, -np.inf)
         low = max_of_processes(none if self.low is None else -self.low, dataset.mesh)
         high = max_of_processes(none if self.high is None else self.high, dataset.mesh)
@@ -99,7 +99,7 @@ class _Extremes:
 
 @dataclass(frozen=True)
 class _Deviations:
-    """sum_n s_n (x_n - about), and of the squares."""
+    """Compute sum_n s_n (x_n - about), and the sum of the squares."""
 
     about: Array
 

@@ -1,8 +1,8 @@
-"""Data of a fit: in memory, or streamed and seen through functions. Estimators treat all alike.
+"""Data of a fit, in memory or streamed, with a common interface for estimators.
 
-Data in memory are brought into a canonical form (`deduplicate`); streamed data (`streamed`) are taken as they come.
-Means over all rows come from `Dataset.sum` and `Dataset.mean`, which add up over the batches and over the processes of
-a distributed run.
+Data in memory are converted to a canonical form (`deduplicate`); streamed data (`streamed`) keep their order. Means
+over all rows are computed by `Dataset.sum` and `Dataset.mean`, which add over the batches and over the processes of a
+distributed run.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ __all__ = ["BATCH_BYTES", "Dataset", "InMemoryDataset", "MappedDataset", "on_all
 Result = TypeVar("Result")
 
 BATCH_BYTES = 2**24
-"""Inputs of a batch in float32: two batches at a time, and what is computed of them, are all that is held."""
+"""Size of a batch's inputs in float32. Two batches at a time, and results computed from them, are in memory."""
 
-MOST_COUNTED = 10**9  # samples of a process; NumPy draws from fewer
+MAX_COUNT = 10**9  # samples of a process; NumPy cannot draw from more
 
 
 class Dataset(ABC):
-    """Checked data, which can be passed over any number of times."""
+    """Validated data; any number of passes over them is possible."""
 
     @property
     @abstractmethod
@@ -47,35 +47,35 @@ class Dataset(ABC):
     @property
     @abstractmethod
     def n_features(self) -> int:
-        """D."""
+        """Number of features, D."""
 
     @property
     @abstractmethod
     def n_rows(self) -> int:
-        """Rows of this process."""
+        """Number of rows of this process."""
 
     @property
     @abstractmethod
     def batch_size(self) -> int:
-        """Rows of a batch, at most, the same in all processes."""
+        """Largest number of rows of a batch, the same in all processes."""
 
     @property
     @abstractmethod
     def total_weight(self) -> float:
-        """S, the sum of the weights, of all processes."""
+        """Sum S of the weights, over all processes."""
 
     @abstractmethod
     def batches(self) -> Iterator[Batch]:
-        """Pass over the data, a batch at a time; a pass has one batch at least, if of no rows."""
+        """Pass over the data, a batch at a time; a pass has at least one batch, which may have no rows."""
 
     @abstractmethod
     def to_devices(
         self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None
     ) -> Samples | StreamedSamples:
-        """Make the samples that the engine trains on, in chunks that suit the sizes of the layers."""
+        """Make the samples for the engine, in chunks that suit the sizes of the layers."""
 
     def map(self, function: Callable[[Batch], Batch]) -> Dataset:
-        """Apply a function to every batch: at once to data in memory, in every pass to others."""
+        """Apply a function to every batch: at once for data in memory, in every pass for others."""
         return MappedDataset(self, lambda batches: map(function, batches), self.batch_size)
 
     def split_batches(self, size: int) -> Dataset:
@@ -83,13 +83,13 @@ class Dataset(ABC):
 
         def parts(batches: Iterator[Batch]) -> Iterator[Batch]:
             for batch in batches:
-                for start in range(0, max(batch.n_rows, 1), size):  # a batch of no rows is one, too
+                for start in range(0, max(batch.n_rows, 1), size):  # at least once, even without rows
                     yield batch.take(slice(start, start + size))
 
         return MappedDataset(self, parts, min(size, self.batch_size))
 
     def merge_repeated(self) -> Dataset:
-        """Merge repeated rows, in memory; see `InMemoryDataset.merge_repeated`."""
+        """Merge repeated rows of data in memory; see `InMemoryDataset.merge_repeated`."""
         return self
 
     def sum(self, function: Callable[[Batch], Any]) -> Any:
@@ -111,7 +111,7 @@ class Dataset(ABC):
 
     @cached_property
     def has_tangents(self) -> bool:
-        """Whether there are tangents."""
+        """Whether the batches contain tangents."""
         return next(self.batches()).tangents is not None
 
     @property
@@ -129,7 +129,7 @@ class InMemoryDataset(Dataset):
     batch : Batch
     mesh : jax.sharding.Mesh or None
     counts : int array of shape (n_rows,) or None
-        How many samples each row stands for, where repeated rows have been merged; None where they have not.
+        Number of samples that each row stands for, after merging repeated rows; None before.
     """
 
     batch: Batch
@@ -138,12 +138,12 @@ class InMemoryDataset(Dataset):
 
     @property
     def n_features(self) -> int:
-        """D."""
+        """Number of features, D."""
         return int(self.batch.inputs.shape[1])
 
     @property
     def n_rows(self) -> int:
-        """Rows of this process."""
+        """Number of rows of this process."""
         return self.batch.n_rows
 
     @property
@@ -154,16 +154,16 @@ class InMemoryDataset(Dataset):
 
     @cached_property
     def batch_size(self) -> int:
-        """All rows, of the process that has the most."""
+        """Number of rows of the process that has the most."""
         return int(max_of_processes(self.n_rows, self.mesh))
 
     @cached_property
     def total_weight(self) -> float:
-        """S, of all processes."""
+        """Sum S of the weights, over all processes."""
         return float(sum_of_processes(self.batch.weights.sum(), self.mesh))
 
     def batches(self) -> Iterator[Batch]:
-        """Yield all rows at once."""
+        """Yield all rows as one batch."""
         yield self.batch
 
     def map(self, function: Callable[[Batch], Batch]) -> InMemoryDataset:
@@ -171,29 +171,29 @@ class InMemoryDataset(Dataset):
         return InMemoryDataset(function(self.batch), self.mesh, self.counts)
 
     def merge_repeated(self) -> InMemoryDataset:
-        """Merge repeated rows, with the number of samples that each stands for; see `deduplicate`.
+        """Merge repeated rows, and count the samples that each stands for; see `deduplicate`.
 
-        From then on everything that is computed, scales and the part held out among it, is the same to the bit for
-        weights and for repeated rows. A row counts as so many samples as its weight says, if all weights are whole
-        numbers, and not so large that they can be no counts.
+        All later results, including scales and the held-out part, then have the same bits for integer weights and for
+        repeated rows. The weight of a row is its number of samples, if all weights are integers and their sum is not
+        too large.
         """
         merged = merge_repeated(self.batch, self.mesh)
         s, weights = merged.weights, self.batch.sample_weight
         counts = np.ones(len(s), dtype=np.int64)
         total = self.n_rows if weights is None else weights.sum()
         fractions = weights is not None and not np.array_equal(weights, np.round(weights))
-        if not max_of_processes(fractions or total >= MOST_COUNTED, self.mesh):
+        if not max_of_processes(fractions or total >= MAX_COUNT, self.mesh):
             counts = np.round(s / s.sum() * total).astype(np.int64)
         return InMemoryDataset(merged, self.mesh, counts)
 
     def to_devices(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> Samples:
-        """Convert to a precision, merge repeated rows where that has not been done, and copy to the devices."""
+        """Convert to a precision, merge repeated rows unless they are merged, and copy to the devices."""
         inputs, targets, weights, tangents = self.batch
         parts = [None if part is None else part.astype(dtype, copy=False) for part in (inputs, targets, tangents)]
         batch = Batch(parts[0], parts[1], weights, parts[2])
         if self.counts is None:
             batch = merge_repeated(batch, self.mesh)
-        else:  # part of merged rows may lack the largest weight, to which the others were scaled
+        else:  # a part of merged rows may not contain the largest weight, by which all were scaled
             largest = max_of_processes(batch.weights.max(initial=0.0), self.mesh)
             batch = batch._replace(sample_weight=np.ldexp(batch.weights, 1 - np.frexp(largest)[1]))
         n_rows = int(max_of_processes(batch.n_rows, self.mesh))
@@ -205,7 +205,7 @@ class InMemoryDataset(Dataset):
 
 @dataclass(frozen=True)
 class MappedDataset(Dataset):
-    """Another dataset seen through a function of each pass over it: never held.
+    """Dataset with a function that is applied in each pass; the results are not kept in memory.
 
     Attributes
     ----------
@@ -213,9 +213,9 @@ class MappedDataset(Dataset):
     function : callable
         Takes an iterator over the batches of a pass, and returns another.
     most_rows : int
-        Rows of the function's batches, at most.
+        Largest number of rows of the function's batches.
     keeps_rows : bool
-        Whether the function leaves out none of the rows, and their weights as they are.
+        Whether the function keeps all rows and their weights.
     """
 
     dataset: Dataset
@@ -225,7 +225,7 @@ class MappedDataset(Dataset):
 
     @property
     def batch_size(self) -> int:
-        """Rows of a batch, at most."""
+        """Largest number of rows of a batch."""
         return self.most_rows
 
     @property
@@ -235,33 +235,33 @@ class MappedDataset(Dataset):
 
     @property
     def n_features(self) -> int:
-        """D."""
+        """Number of features, D."""
         return self.dataset.n_features
 
     @cached_property
     def n_rows(self) -> int:
-        """Rows of this process."""
+        """Number of rows of this process."""
         return self.dataset.n_rows if self.keeps_rows else sum(batch.n_rows for batch in self.batches())
 
     @cached_property
     def total_weight(self) -> float:
-        """S, of all processes."""
+        """Sum S of the weights, over all processes."""
         return self.dataset.total_weight if self.keeps_rows else float(self.sum(lambda batch: batch.weights.sum()))
 
     def batches(self) -> Iterator[Batch]:
-        """Pass over the other dataset, through the function."""
+        """Pass over the other dataset, and apply the function."""
         return self.function(self.dataset.batches())
 
     def to_devices(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> StreamedSamples:
-        """Make a stream."""
+        """Make streamed samples for the engine."""
         return streamed_samples(self, dtype, layer_sizes, chunk_size)
 
 
 def streamed_samples(
     dataset: Dataset, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None
 ) -> StreamedSamples:
-    """Make a stream of a dataset, which the engine passes over in batches."""
-    # Weights and their sum are divided by a power of two, which is exact: then float32 holds them in any unit.
+    """Make streamed samples for the engine, which passes over the dataset in batches."""
+    # Weights and their sum are divided by a power of two, which is exact, so that they do not overflow in float32.
     exponent = np.frexp(dataset.total_weight)[1]
 
     def batches() -> Iterator[Batch]:
@@ -275,21 +275,21 @@ def streamed_samples(
     return StreamedSamples(batches, dataset.batch_size, chunk, total_weight, dtype, dataset.mesh)
 
 
-def on_all_processes(look: Callable[[], Result], mesh: Mesh | None) -> Result:
-    """Call a function in each process; where it fails in one, fail in all.
+def on_all_processes(function: Callable[[], Result], mesh: Mesh | None) -> Result:
+    """Call a function in each process; if it fails in one, fail in all.
 
     Raises
     ------
     Exception
-        What ``look`` raises here.
+        The exception of the function in this process.
     RuntimeError
-        If it raises in another process.
+        If it fails in another process.
     """
     if n_processes(mesh) == 1:
-        return look()
+        return function()
     failure, result = None, None
     try:
-        result = look()
+        result = function()
     except Exception as error:
         failure = error
     failed = max_of_processes(failure is not None, mesh)
@@ -301,8 +301,8 @@ def on_all_processes(look: Callable[[], Result], mesh: Mesh | None) -> Result:
 
 
 def _choose_chunk_size(
-    n_rows: int, layer_sizes: tuple[int, ...], asked: int | None, n_tangents: int, mesh: Mesh | None
+    n_rows: int, layer_sizes: tuple[int, ...], chunk_size: int | None, n_tangents: int, mesh: Mesh | None
 ) -> int:
-    """Choose the samples of a chunk, of the rows that a process divides among its devices."""
+    """Choose the chunk size for the rows of a process, which are divided among its devices."""
     n_devices = 1 if mesh is None else len(local_devices(mesh))
-    return choose_chunk_size(-(-n_rows // n_devices), layer_sizes, asked, n_tangents)
+    return choose_chunk_size(-(-n_rows // n_devices), layer_sizes, chunk_size, n_tangents)

@@ -1,4 +1,4 @@
-"""Fingerprint of the data of a fit: a checkpoint is of these data alone."""
+"""Fingerprint of the data of a fit, by which a checkpoint identifies its data."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ __all__ = ["fingerprint_of"]
 
 
 def fingerprint_of(dataset: Dataset) -> int:
-    """Compute a checksum of all the samples, of all processes, in one pass.
+    """Compute a checksum of the samples of all processes, in one pass.
 
-    Of data in memory it is, as the fit is, the same for any order of the rows, and for weights and repeated rows.
+    For data in memory it does not depend on the order of the rows, nor on whether repeated rows or weights are used,
+    just like the fit.
     """
     if isinstance(dataset, InMemoryDataset) and dataset.counts is None:
         dataset = dataset.merge_repeated()

@@ -1,4 +1,4 @@
-"""Rows in a canonical form: each distinct row once, with its weight, in an order of its own."""
+"""Canonical form of rows: each distinct row once, with its weight, in an order that does not depend on the data's."""
 
 from __future__ import annotations
 
@@ -20,27 +20,26 @@ def merge_repeated_rows(
     mesh: Mesh | None = None,
     n_leading: int | None = None,
 ) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-    """Return the distinct rows of X and the relative weight of each; rows of weight 0 are left out.
+    """Return the distinct rows of X and their relative weights, without rows of weight 0.
 
-    J is a weighted sum over rows, so this changes nothing of it. But floating-point sums depend on their order, and
-    a minimizer amplifies a difference in the last bit to one of the size of its tolerance. From this form a fit is the
-    same to the bit however the rows are ordered, and whether a repeated row is written out or given a weight.
+    J is a weighted sum over rows, so this does not change it. But floating-point sums depend on their order, and a
+    minimizer amplifies a difference in the last bit to the size of its tolerance. With this form a fit has the same
+    bits for any order of the rows, and for repeated rows and weights.
 
-    Rows are ordered by a hash of 64 bits; should two different rows have the same, they keep the order in which they
-    came. Weights are scaled by a power of two, which is exact and leaves J as it is, so that the largest is about 1
-    (of all processes, each of which brings its own rows).
+    Rows are ordered by a hash of 64 bits; different rows with the same hash keep their order. Weights are scaled by a
+    power of two, which is exact and does not change J, so that the largest is about 1 (over all processes, each of
+    which has its own rows).
 
     Parameters
     ----------
     X : array of shape (n_samples, n_features)
-        NaN, of a missing target, counts as equal to itself.
+        NaN, a missing target, counts as equal to itself.
     sample_weight : array of shape (n_samples,) or None
         None for ones.
     mesh : jax.sharding.Mesh or None
-        Over whose processes the rows are divided.
+        Mesh of the processes among which the rows are divided.
     n_leading : int or None
-        How many of the first columns decide the order; the others decide it only among rows that are the same there.
-        None for all.
+        Number of first columns that determine the order; the others only break ties. None for all.
 
     Returns
     -------
@@ -64,11 +63,11 @@ def merge_repeated_rows(
 def _groups(
     X: NDArray[np.floating], weights: NDArray[np.float64] | None, n_leading: int | None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Order the rows so that repeated ones are neighbors; return the order, and where each group of them starts."""
+    """Order the rows so that repeated ones are adjacent; return the order, and the start of each group."""
     keys = [_hash_rows(X[:, :n_leading])]
     if n_leading is not None and n_leading < X.shape[1]:
         keys.insert(0, _hash_rows(X[:, n_leading:]))
-    # A row's weights are added up in their own order too, since a sum of fractions depends on it.
+    # The weights of a group are ordered too, since a floating-point sum depends on the order.
     order = np.lexsort(keys if weights is None else (weights, *keys))
     repeats = np.all([key[order[1:]] == key[order[:-1]] for key in keys], axis=0)
     one, next_one = X[order[:-1][repeats]], X[order[1:][repeats]]
@@ -77,9 +76,9 @@ def _groups(
 
 
 def merge_repeated(batch: Batch, mesh: Mesh | None = None) -> Batch:
-    """Do `merge_repeated_rows` for the rows of a batch: inputs, targets and tangents together.
+    """Apply `merge_repeated_rows` to the rows of a batch: inputs, targets and tangents together.
 
-    Inputs and targets alone decide the order, so that it is the same whether tangents are given or made of the inputs.
+    Only inputs and targets determine the order, so that it is the same for given tangents and for those of a callable.
     """
     columns, widths, n_leading = _columns(batch)
     rows, weights = merge_repeated_rows(columns, batch.sample_weight, mesh, n_leading)
@@ -92,7 +91,7 @@ def merge_repeated(batch: Batch, mesh: Mesh | None = None) -> Batch:
 
 
 def merged_into(batch: Batch) -> NDArray[np.intp]:
-    """Return the row of `merge_repeated` that each row of a batch becomes part of; -1 of those of weight 0.
+    """Return, for each row of a batch, the number of its merged row in `merge_repeated`; -1 for rows of weight 0.
 
     Examples
     --------
@@ -113,7 +112,7 @@ def merged_into(batch: Batch) -> NDArray[np.intp]:
 
 
 def _columns(batch: Batch) -> tuple[NDArray[np.floating], list[int], int]:
-    """Lay inputs, targets and tangents side by side; return their widths, and that of what decides the order."""
+    """Join inputs, targets and tangents; return also their widths, and the number of columns for the order."""
     present = [part for part in (batch.inputs, batch.targets, batch.tangents) if part is not None]
     flat = [part.reshape(len(part), math.prod(part.shape[1:])) for part in present]
     widths = [part.shape[1] for part in flat]
@@ -127,12 +126,12 @@ MIXER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, odd
 def _hash_rows(X: NDArray[np.floating]) -> NDArray[np.uint64]:
     """Hash the bits of each row: sum_d multiplier_d mixed(word_d) modulo 2^64, in integers and so without rounding.
 
-    Mixing brings high bits down: many numbers, 1 and 2 among them, have low bits of 0, which a product keeps.
+    Mixing moves high bits to low ones: many numbers, such as 1 and 2, have low bits of 0, which a product preserves.
     """
     words = np.ascontiguousarray(X + 0.0).view(np.uint32)  # -0.0 + 0.0 is 0.0
     multipliers = np.random.default_rng(0).integers(2**63, size=words.shape[1], dtype=np.uint64) * 2 + 1
     hashes = np.empty(len(words), dtype=np.uint64)
-    for start in range(0, len(words), 1024):  # a piece at a time, since the product widens the words
+    for start in range(0, len(words), 1024):  # a piece at a time, since uint64 needs twice the memory
         piece = slice(start, start + 1024)
         mixed = words[piece].astype(np.uint64) * MIXER
         hashes[piece] = (mixed ^ (mixed >> np.uint64(32))) @ multipliers

@@ -1,4 +1,4 @@
-"""Warnings about the units of X, where J depends on them."""
+"""Warnings about the units of X, if J depends on them."""
 
 from __future__ import annotations
 
@@ -13,32 +13,34 @@ from sparsam.estimators._data.column_moments import ColumnMoments
 __all__ = ["few_columns_warning", "odd_units_warning"]
 
 LEAST_DEVIATION, LARGEST_DEVIATION = 1e-3, 1e3
-"""Of a column that weight decay treats like others: in other units its weights are none, or do not decay."""
+"""Range of deviations in which weight decay treats columns similarly: below, it suppresses their weights; above, it
+hardly affects them."""
 
 NEARLY_ALL, FEW = 0.99, 0.1
-"""Share of the variance, and of the columns, that make an autoencoder one of few columns."""
+"""Warn if at least this share of the variance is in at most this share of the columns."""
 
-MOST_NAMED = 4
+MAX_NAMED = 4
 
 
 def odd_units_warning(columns: ColumnMoments, names: Sequence[Any], alpha: float) -> UserWarning | None:
-    """Make a warning where weight decay, which is about X's own units, treats columns as differently as they are.
+    """Make a warning if weight decay, which depends on the units of X, affects columns very differently.
 
-    Of a column that is seldom anything but one value, a pixel at the margin, the deviation is small in any unit: it is
-    the largest distance from the mean that says how small the unit is.
+    A column that nearly always has the same value, such as a pixel at the margin, has a small deviation in any unit.
+    Small numbers are therefore recognized by the largest distance from the mean.
     """
     odd = columns.varies & ((columns.deviation > LARGEST_DEVIATION) | (columns.reach < LEAST_DEVIATION))
     if not alpha or not odd.any() or not np.all(np.isfinite(columns.deviation)):
         return None
     return UserWarning(
-        f"Weight decay (alpha = {alpha:g}) is about weights in X's own units, and columns of X are in odd ones: "
-        f"{_named(odd, columns.deviation, names)}. It suppresses what is in small numbers, and spares what is in large "
-        "ones. Standardize X, with sklearn.preprocessing.StandardScaler in a pipeline, or set alpha=0."
+        f"Weight decay (alpha = {alpha:g}) depends on the units of X, and some columns have very small or very large "
+        f"numbers: {_named(odd, columns.deviation, names)}. Weight decay suppresses the influence of small numbers, "
+        "and has hardly any effect on large ones. Standardize X, with sklearn.preprocessing.StandardScaler in a "
+        "pipeline, or set alpha=0."
     )
 
 
 def few_columns_warning(columns: ColumnMoments, names: Sequence[Any]) -> UserWarning | None:
-    """Make a warning where few columns hold nearly all of the variance, which is what an autoencoder reconstructs."""
+    """Make a warning if a few columns have nearly all of the variance, so that an autoencoder ignores the others."""
     variance = np.square(columns.deviation)
     if not np.isfinite(variance.sum()):
         return None
@@ -48,15 +50,16 @@ def few_columns_warning(columns: ColumnMoments, names: Sequence[Any]) -> UserWar
         return None
     few = np.isin(np.arange(len(variance)), order[:n_few])
     return UserWarning(
-        f"{n_few} of the {len(variance)} columns of X hold {variance[few].sum() / variance.sum():.2%} of its variance: "
-        f"{_named(few, columns.deviation, names)}. The autoencoder reconstructs these, and hardly sees the others. If "
-        "they are not worth more, standardize X, with sklearn.preprocessing.StandardScaler in a pipeline."
+        f"{n_few} of the {len(variance)} columns of X have {variance[few].sum() / variance.sum():.2%} of its variance: "
+        f"{_named(few, columns.deviation, names)}. The autoencoder reconstructs these columns, and nearly ignores the "
+        "others. If they are not more important, standardize X, with sklearn.preprocessing.StandardScaler in a "
+        "pipeline."
     )
 
 
 def _named(which: NDArray[np.bool_], deviation: NDArray[np.float64], names: Sequence[Any]) -> str:
     """Name the first few columns, each with its deviation."""
     numbers = np.flatnonzero(which)
-    named = [f"{names[k]!r} (standard deviation {deviation[k]:.2g})" for k in numbers[:MOST_NAMED]]
+    named = [f"{names[k]!r} (standard deviation {deviation[k]:.2g})" for k in numbers[:MAX_NAMED]]
     more = len(numbers) - len(named)
     return ", ".join(named) + (f" and {more} more" if more else "")

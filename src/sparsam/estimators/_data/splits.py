@@ -1,7 +1,7 @@
-"""Samples that are held out: once, or in folds.
+"""Held-out samples: a part, or folds.
 
-In memory a number of samples is drawn, of which a row may stand for several. Of streamed data each row is held out or
-not by a draw of its own, the same in every pass, so that the parts are as large as asked for but for chance.
+In memory a fixed number of samples is drawn, where a row may stand for several samples. In streamed data each row is
+drawn on its own, in the same way in every pass, so that the sizes of the parts are random.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Split", "folds", "folds_of_rows", "hold_out", "split_by_shares"]
 
 
 class Split(NamedTuple):
-    """What to train on, and what is held out. A row that stands for several samples may be in both, with its shares."""
+    """Training samples and held-out samples. A row that stands for several samples may be in both, with its shares."""
 
     training: Dataset
     held_out: Dataset
@@ -33,13 +33,12 @@ class Split(NamedTuple):
 def hold_out(dataset: Dataset, fraction: float, seed: int, *, by_label: bool = False) -> Split:
     """Hold out a part of the samples; with ``by_label`` the same share of each label, the first target.
 
-    Of a label's samples in memory the nearest whole number to its share is held out, but one at least is left to train
-    on.
+    The share of each label's samples in memory is rounded to the nearest integer, but at least one is left to train on.
 
     Raises
     ------
     ValueError
-        If nothing would be held out, or nothing left.
+        If a part would be empty.
     """
     groups: list[NDArray[np.intp]] = []
     if isinstance(dataset, InMemoryDataset):
@@ -57,16 +56,16 @@ def hold_out(dataset: Dataset, fraction: float, seed: int, *, by_label: bool = F
     if not (held_out > 0 and left > 0):
         labels = f" with {len(groups)} labels" if by_label and groups else ""
         raise ValueError(
-            f"validation_fraction = {fraction} of {left + held_out} samples{labels} leaves {held_out} to hold out "
-            f"and {left} to train on; both must be some. Use another fraction, or more samples"
+            f"validation_fraction = {fraction} of {left + held_out} samples{labels} gives {held_out} samples to hold "
+            f"out and {left} to train on, but both need at least one. Use another fraction, or more samples"
         )
     return split
 
 
 def folds(n_folds: int, dataset: Dataset, seed: int) -> list[Split]:
-    """Hold out each sample once, each label, the first target, in equal shares.
+    """Hold out each sample once, with equal shares of each label, the first target.
 
-    Of few samples in memory there are fewer folds, or none: each has something to train on, and holds something out.
+    With few samples in memory there are fewer folds, or none, so that no fold has an empty part.
     """
     if not isinstance(dataset, InMemoryDataset):
         return [_split_draws(dataset, fold / n_folds, (fold + 1) / n_folds, seed) for fold in range(n_folds)]
@@ -83,10 +82,10 @@ def folds(n_folds: int, dataset: Dataset, seed: int) -> list[Split]:
 
 
 def folds_of_rows(n_folds: int, dataset: InMemoryDataset, seed: int) -> list[Split]:
-    """Hold out each distinct row once, with all samples that it stands for: no fold is trained on what it holds out.
+    """Hold out each distinct row once, with all samples that it stands for, so that no fold trains on a held-out row.
 
-    Rows of which the same targets are observed are dealt out in turn, so that folds have equal shares of them. There
-    are fewer folds where so few rows have some target that not all could train on it; none with less than two.
+    Folds have equal shares of the rows with the same observed targets. If a target is observed in fewer rows than
+    folds, there are fewer folds, so that all can train on it; with fewer than two rows there are none.
     """
     observed = ~np.isnan(dataset.batch.targets)
     scarcest = int(np.min(sum_of_processes(observed.sum(axis=0), dataset.mesh)))
@@ -106,25 +105,24 @@ def folds_of_rows(n_folds: int, dataset: InMemoryDataset, seed: int) -> list[Spl
 def split_by_shares(
     dataset: InMemoryDataset, training: NDArray[np.float64], held_out: NDArray[np.float64], name: str
 ) -> Split:
-    """Train on a share of each row, and hold out another; ``name`` is that of the split in messages.
+    """Train on a share of each row, and hold out another; ``name`` is the name of the split in messages.
 
     Raises
     ------
     ValueError
-        If nothing is held out, or a target is nowhere observed in what is trained on.
+        If nothing is held out, or a target is never observed in the training samples.
     """
     counts = np.ones(dataset.n_rows, np.int64) if dataset.counts is None else dataset.counts
     split = Split(*(_part(dataset, counts, share) for share in (training, held_out)))
     if not _trains_on_all(split):
         raise ValueError(
-            f"{name} holds out nothing that has a weight, or leaves nothing to train on of some output: each fold must "
-            "train on some target of each"
+            f"{name} must hold out a sample with a positive weight, and train on samples with a target of each output"
         )
     return split
 
 
 def _trains_on_all(split: Split) -> bool:
-    """Whether something is held out, and every target is observed in what is trained on."""
+    """Return whether samples are held out, and every target is observed in the training samples."""
     seen = split.training.sum(lambda batch: np.sum(~np.isnan(batch.targets), axis=0, dtype=np.float64))
     return bool(np.all(seen > 0)) and split.held_out.n_samples > 0
 
@@ -138,18 +136,18 @@ def _counts_and_groups(dataset: InMemoryDataset, by_label: bool) -> tuple[NDArra
 
 
 def _generator(seed: int, mesh: Mesh | None) -> np.random.Generator:
-    """Make a generator; of several processes each draws of its own rows."""
+    """Make a random generator; each of several processes draws from its own rows."""
     key: Any = seed if n_processes(mesh) == 1 else [seed, jax.process_index()]
     return np.random.default_rng(key)
 
 
 def _draw(generator: np.random.Generator, counts: NDArray[np.int64], n_samples: int) -> NDArray[np.int64]:
-    """Draw so many of the samples without putting them back: how many of each row."""
+    """Draw samples without replacement; return the number drawn from each row."""
     return generator.multivariate_hypergeometric(counts, n_samples, method="marginals")
 
 
 def _split_counts(dataset: InMemoryDataset, counts: NDArray[np.int64], held_out: NDArray[np.int64]) -> Split:
-    """Hold out so many of the samples that each row stands for."""
+    """Hold out the given number of each row's samples."""
     return Split(_share(dataset, counts, counts - held_out), _share(dataset, counts, held_out))
 
 
@@ -158,7 +156,7 @@ def _share(dataset: InMemoryDataset, counts: NDArray[np.int64], taken: NDArray[n
 
 
 def _part(dataset: InMemoryDataset, counts: NDArray[np.int64], shares: NDArray[np.float64]) -> InMemoryDataset:
-    """Take a share of each row, in weight and in number; where weights are no counts, a row is one sample."""
+    """Take a share of each row's weight and count; if weights are not counts, a row is one sample."""
     some = np.flatnonzero(shares)
     batch = dataset.batch.take(some)
     batch = batch._replace(sample_weight=batch.weights * shares[some])
@@ -179,7 +177,7 @@ def _split_draws(dataset: Dataset, low: float, high: float, seed: int) -> Split:
 
 @dataclass(frozen=True)
 class _DrawnRows:
-    """The rows of a pass that are held out, or the others."""
+    """Select the held-out rows of a pass, or the others."""
 
     low: float
     high: float
@@ -196,5 +194,5 @@ class _DrawnRows:
             if last.n_rows:
                 some = True
                 yield last
-        if last is not None and not some:  # a pass has a batch, if of no rows
+        if last is not None and not some:  # a pass has at least one batch, which may have no rows
             yield last

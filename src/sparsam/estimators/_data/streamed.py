@@ -1,4 +1,4 @@
-"""Streamed data: checked at the first reading, and compared with it at every later one."""
+"""Streamed data: validated in the first pass, and compared with it in every later pass."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from sparsam.estimators._data.dataset import (
 __all__ = ["Check", "StreamedDataset", "load_dataset"]
 
 Check = Callable[[Batch, int], Batch]
-"""Checks rows whose inputs and weights are good; takes the number of the first of them. Returns them with whatever else
-it makes good, which is kept of data in memory. Raises ValueError or TypeError."""
+"""Checks a batch with validated inputs and weights, given the number of its first row. Returns the batch with converted
+targets, which data in memory keep; raises ValueError or TypeError."""
 
 
 class _FirstPass(NamedTuple):
-    """Findings of the first pass: features, rows of this process and of the one that has the most, total weight."""
+    """Results of the first pass; most_rows is the number of rows of the process that has the most."""
 
     n_features: int
     n_rows: int
@@ -50,10 +50,10 @@ class StreamedDataset(Dataset):
     ----------
     source : Source
     parts : tuple of str
-        What the source reads: fields of `Batch`.
+        Fields of `Batch` that the source reads.
     check : callable
-        Takes a batch as it is read, and the number of its first row; raises ValueError or TypeError if it cannot be
-        used. Called in the first pass.
+        Called in the first pass with each batch and the number of its first row; raises ValueError or TypeError if the
+        batch cannot be used.
     on_rows_read : callable
         Called in the first pass, after each batch, with the number of rows read so far.
     """
@@ -67,31 +67,31 @@ class StreamedDataset(Dataset):
 
     @property
     def n_features(self) -> int:
-        """D."""
+        """Number of features, D."""
         return self._first_pass.n_features
 
     @property
     def n_rows(self) -> int:
-        """Rows of this process."""
+        """Number of rows of this process."""
         return self._first_pass.n_rows
 
     @property
     def total_weight(self) -> float:
-        """S, of all processes."""
+        """Sum S of the weights, over all processes."""
         return self._first_pass.total_weight
 
     @property
     def batch_size(self) -> int:
-        """Rows of a batch, at most, the same in all processes."""
+        """Largest number of rows of a batch, the same in all processes."""
         return min(self._rows_at_once, self._first_pass.most_rows)
 
     def batches(self) -> Iterator[Batch]:
-        """Read the data, which have been checked."""
+        """Read the data, after a first pass that validates them."""
         assert self._first_pass
         yield from self._read()
 
     def to_devices(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> StreamedSamples:
-        """Make a stream."""
+        """Make streamed samples for the engine."""
         return streamed_samples(self, dtype, layer_sizes, chunk_size)
 
     @cached_property
@@ -108,7 +108,7 @@ class StreamedDataset(Dataset):
             weight += float(batch.weights.sum())
             self.on_rows_read(n_rows)
         if not weight > 0:
-            raise ValueError("sample_weight is zero for every sample: nothing is left to fit")
+            raise ValueError("sample_weight is zero for every sample: there is nothing to fit")
         return n_features, n_rows, weight
 
     @cached_property
@@ -128,9 +128,9 @@ class StreamedDataset(Dataset):
                 self.digests.append(read)
             elif k >= len(self.digests) or self.digests[k] != read:
                 raise ValueError(
-                    f"rows {row} to {row + batch.n_rows - 1} of X are not those that were read before: a fit reads the "
-                    "data in every step, and they must stay the same (no shuffling, no random changes, nobody who "
-                    "writes to the file)"
+                    f"rows {row} to {row + batch.n_rows - 1} of X have changed since they were read before: a fit "
+                    "reads the data in every step, and they must stay the same (no shuffling, no random changes, and "
+                    "no other program that writes to the file)"
                 )
             if check is not None:
                 check(batch, row)
@@ -138,12 +138,13 @@ class StreamedDataset(Dataset):
             row += batch.n_rows
         if k + 1 < len(self.digests):
             raise ValueError(
-                f"X ended after {row} rows, and had {sum(count for count, _ in self.digests)} when it was read before"
+                f"X ended after {row} rows, but had {sum(count for count, _ in self.digests)} when it was read before: "
+                "every pass must yield the same rows (an iterator can be read only once)"
             )
 
 
 def _as_floats(batch: Batch) -> Batch:
-    """Convert numbers to floats, as in memory: what is computed of them takes their type."""
+    """Convert numbers to floats, with the same types as data in memory."""
     weights = None if batch.sample_weight is None else batch.sample_weight.astype(np.float64, copy=False)
     return batch._replace(inputs=_floats(batch.inputs), sample_weight=weights, tangents=_floats(batch.tangents))
 
@@ -164,25 +165,25 @@ def load_dataset(
     reset: bool = True,
     on_rows_read: Callable[[int], None] = lambda n_rows: None,
 ) -> Dataset:
-    """Check the data of a fit or a prediction, and hold them; or stream a large stored array, or an object's chunks.
+    """Validate the data of a fit or a prediction, and load them; large stored arrays and objects' chunks are streamed.
 
     Parameters
     ----------
     estimator : NetworkEstimator
     X, sample_weight
-        As the user gave them.
+        The user's data.
     check : Check or None
-        Checks of the estimator's own.
+        The estimator's check of a batch.
     others : dict
-        What goes with the inputs by field of `Batch`: targets, tangents.
+        Further data of the samples by field of `Batch`: targets, tangents.
     reset : bool
-        Whether the estimator learns the number and names of the features; otherwise they must agree.
+        Whether to store the number and names of the features in the estimator; otherwise they must agree.
     on_rows_read : callable
         See `StreamedDataset`.
     """
     mesh = validation.checked_mesh(estimator.mesh) if reset else None  # a prediction is made by one process
     others = others or {}
-    streams = bool(max_of_processes(is_large(X), mesh))  # all processes must pass over their rows in the same manner
+    streams = bool(max_of_processes(is_large(X), mesh))  # if one process streams its rows, all must
     dataset: Dataset
     if streams:
         dataset = _stream(X, sample_weight, check, others, mesh, on_rows_read)
@@ -199,7 +200,9 @@ def load_dataset(
     n_features = dataset.n_features
     most, least = max_of_processes([n_features, -n_features], mesh)
     if most != -least:
-        raise ValueError(f"processes bring rows of {-least} to {most} features: they must be as long")
+        raise ValueError(
+            f"X has {-least} features in one process and {most} in another: all processes must pass the same number"
+        )
     if streams:
         validation.check_width(estimator, n_features, reset=reset)
     return dataset
@@ -213,7 +216,7 @@ def _stream(
     mesh: Mesh | None,
     on_rows_read: Callable[[int], None],
 ) -> StreamedDataset:
-    # In the order of the tuples that an object may yield: x, targets, weights, tangents.
+    # The order is that of the tuples that an object may yield: inputs, targets, weights, tangents.
     arrays = {"inputs": X, "targets": None, "sample_weight": sample_weight, "tangents": None} | others
     fields = tuple(name for name in arrays if name in ("inputs", "sample_weight") or name in others)
     names = [{"inputs": "X", "targets": "y"}.get(name, name) for name in fields]
@@ -225,7 +228,7 @@ def _stream(
             check(batch._replace(inputs=inputs), row)
 
     def source() -> Source:
-        arrays["inputs"] = X if is_stored(X) else np.asarray(X)  # those of another process are stored
+        arrays["inputs"] = X if is_stored(X) else np.asarray(X)  # X may be stored in another process only
         return source_of(*(arrays[name] for name in fields), names=names)
 
     return StreamedDataset(on_all_processes(source, mesh), fields, check_batch, mesh, on_rows_read)

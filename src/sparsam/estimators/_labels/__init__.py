@@ -1,1 +1,1 @@
-"""What only the classifier needs: label encoding, transition matrix, noise estimation."""
+"""Parts of the classifier: label encoding, transition matrix, noise estimation."""

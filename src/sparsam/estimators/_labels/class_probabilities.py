@@ -29,6 +29,6 @@ def class_probabilities(network: Network, parameters: Parameters, X: jax.Array) 
 def probabilities_of(
     network: Network, parameters: Parameters, X: NDArray[np.floating], chunk_size: int | None
 ) -> NDArray[np.float64]:
-    """Compute them in float64, a chunk at a time."""
+    """Compute class probabilities in float64, a chunk of rows at a time."""
     found = apply_in_chunks(class_probabilities, network, parameters, X, dtype=np.float64, chunk_size=chunk_size)
     return found.astype(np.float64, copy=False)

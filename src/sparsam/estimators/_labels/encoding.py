@@ -1,4 +1,4 @@
-"""Labels of a classification: their border checks, the classes, and the targets that a network learns."""
+"""Labels of a classification: validate them, find the classes, and encode them as the network's targets."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ __all__ = [
 
 @as_numpy
 def validate_labels(y: ArrayLike | None, X: NDArray[Any]) -> NDArray[Any]:
-    """Return labels as an array (n_samples,), as they were given.
+    """Return labels as an array (n_samples,), without changing them.
 
     Raises
     ------
     ValueError
-        If there are none, they do not fit X, or are no labels.
+        If y is None, does not have one label per row of X, or is not made of labels.
     """
     if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None")
@@ -48,7 +48,7 @@ def validate_labels(y: ArrayLike | None, X: NDArray[Any]) -> NDArray[Any]:
 
 
 def _refuse_missing(labels: NDArray[Any], name: str) -> None:
-    """Raise ValueError where a label is None, NaN or pandas' NA."""
+    """Raise ValueError if a label is None, NaN or pandas' NA."""
     if labels.dtype.kind == "f":
         missing = np.isnan(labels)
     elif labels.dtype.kind == "O":
@@ -57,13 +57,13 @@ def _refuse_missing(labels: NDArray[Any], name: str) -> None:
         return
     if missing.any():
         raise ValueError(
-            f"{name} has {missing.sum()} missing labels (NaN, None or NA), the first in row {missing.argmax()}: drop "
-            "the rows without a label, X's and y's alike"
+            f"{name} has {missing.sum()} missing labels (NaN, None or NA), the first in row {missing.argmax()}: remove "
+            "the rows without a label from X and y"
         )
 
 
 def _is_missing(label: Any) -> bool:
-    # pandas' NA is known by its name, lest pandas be imported; comparing it with itself gives no truth value.
+    # pandas' NA is recognized by its name, to avoid importing pandas; NA != NA has no truth value.
     return label is None or type(label).__name__ in ("NAType", "NaTType") or (label != label) is True
 
 
@@ -73,23 +73,23 @@ def check_labels(batch: Batch, row: int) -> Batch:
 
 
 def find_classes(dataset: Dataset, fitted: NDArray[Any] | None = None, given: ArrayLike | None = None) -> NDArray[Any]:
-    """Find the labels that there are, in order, in the data of all processes.
+    """Find the distinct labels in the data of all processes, in order.
 
     Parameters
     ----------
     dataset : Dataset
     fitted : array or None
-        Of an earlier fit, which goes on: they must be the same.
+        Classes of an earlier fit, for a warm start: they must be the same.
     given : array-like or None
-        The user's ``classes``, of which some may not occur.
+        The user's ``classes``, some of which may not occur.
 
     Raises
     ------
     ValueError
-        If there are fewer than two, or others than were fitted or given.
+        If there are fewer than two, or they do not agree with the fitted or given ones.
     """
 
-    def own() -> NDArray[Any]:
+    def own_classes() -> NDArray[Any]:
         found: NDArray[Any] | None = None
         for batch in dataset.batches():
             here = np.unique(np.ravel(batch.targets))
@@ -97,7 +97,7 @@ def find_classes(dataset: Dataset, fitted: NDArray[Any] | None = None, given: Ar
         assert found is not None
         return found
 
-    classes = on_all_processes(own, dataset.mesh)
+    classes = on_all_processes(own_classes, dataset.mesh)
     of_processes = all_gather_json(classes.tolist(), dataset.mesh)
     if len(of_processes) > 1:
         classes = np.unique(np.concatenate([np.array(labels, classes.dtype.type) for labels in of_processes]))
@@ -106,18 +106,18 @@ def find_classes(dataset: Dataset, fitted: NDArray[Any] | None = None, given: Ar
         unknown = np.setdiff1d(classes, known)
         if len(unknown):
             raise ValueError(
-                f"y holds the label {unknown.tolist()[0]!r}, which is none of classes = {known.tolist()}: add it, or "
-                "leave its rows out"
+                f"y contains the label {unknown.tolist()[0]!r}, which is not in classes = {known.tolist()}: add the "
+                "label to classes, or remove its rows"
             )
         classes = known
     if len(classes) < 2:
         raise ValueError(
-            f"y holds 1 class only, {classes.tolist()[0]!r}: a classifier needs samples of at least two classes"
+            f"y contains only 1 class, {classes.tolist()[0]!r}: a classifier needs samples of at least two classes"
         )
     if fitted is not None and not np.array_equal(classes, fitted):
         raise ValueError(
-            f"warm_start=True goes on with the classes {fitted.tolist()}, but y holds {classes.tolist()}: "
-            "set warm_start=False, or fit a clone"
+            f"warm_start=True needs the same classes as the earlier fit, {fitted.tolist()}, but y has "
+            f"{classes.tolist()}: set warm_start=False, or fit a clone"
         )
     return classes
 
@@ -128,7 +128,7 @@ def check_classes(classes: ArrayLike) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If they are fewer than two, or not in order, each once.
+        If there are fewer than two, or they are not sorted and unique.
     """
     given = np.asarray(classes)
     if given.ndim != 1 or len(given) < 2:
@@ -136,7 +136,7 @@ def check_classes(classes: ArrayLike) -> NDArray[Any]:
     _refuse_missing(given, "classes")
     in_order = np.unique(given)
     if not np.array_equal(given, in_order):
-        raise ValueError(f"classes must be in order, each once, as classes_ will be: give {in_order.tolist()}")
+        raise ValueError(f"classes must be sorted and unique, like classes_: set classes={in_order.tolist()}")
     return given
 
 
@@ -152,26 +152,25 @@ def class_numbers(batch: Batch) -> NDArray[np.intp]:
 
 
 def network_targets(data: Dataset | Split, n_classes: int, dtype: str) -> Dataset | Split:
-    """Make the targets that a network learns: for two classes 0 and 1, for more a column a class."""
+    """Make the network's targets: 0 and 1 for two classes, one-hot columns for more."""
     if n_classes == 2:
         return data
-    encode = partial(_one_column_a_class, n_classes, dtype)
+    encode = partial(_one_hot, n_classes, dtype)
     return Split(*(part.map(encode) for part in data)) if isinstance(data, Split) else data.map(encode)
 
 
-def _one_column_a_class(n_classes: int, dtype: str, batch: Batch) -> Batch:
+def _one_hot(n_classes: int, dtype: str, batch: Batch) -> Batch:
     return batch._replace(targets=np.eye(n_classes, dtype=dtype)[class_numbers(batch)])
 
 
 def refuse_rare_labels(dataset: Dataset, classes: NDArray[Any], least: int, epsilon: str) -> None:
-    """Raise ValueError where a label has fewer samples than an estimate of epsilon needs."""
+    """Raise ValueError if a class has fewer samples than estimating epsilon needs."""
     counts = dataset.counts if isinstance(dataset, InMemoryDataset) else None
     few = dataset.sum(partial(_count_labels, len(classes), counts)) < least
     if few.any():
         raise ValueError(
-            f"epsilon={epsilon!r} needs at least {least} of each class, but of the label "
-            f"{classes.tolist()[few.argmax()]!r} there are fewer samples: leave it out, or give epsilon as a number "
-            "or a matrix"
+            f"epsilon={epsilon!r} needs {least} or more samples of each class, but the label "
+            f"{classes.tolist()[few.argmax()]!r} has fewer: remove its rows, or set epsilon to a number or a matrix"
         )
 
 

@@ -1,4 +1,4 @@
-"""The labeled data of a fit, and the networks to be trained on them."""
+"""Labeled data of a fit, and the network to train on them."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ __all__ = ["LabeledData"]
 
 @dataclass(frozen=True)
 class LabeledData:
-    """The data of a fit, and the networks to be trained on them.
+    """Data of a fit, and the network to train on them.
 
     Attributes
     ----------
     dataset : Dataset
-        The numbers of the given labels for targets.
+        Its targets are the numbers of the given labels' classes.
     classes : array of shape (n_classes,)
     network : Network
     columns : ColumnMoments
-        Of the inputs.
+        Moments of the inputs.
     new_theta : array of shape (n_parameters,)
-        Weights that no label had an influence on, in the minimizer's coordinates: where trainings start.
+        Random initial weights, which do not depend on any label, in the minimizer's coordinates.
     seed : int
-        Draws what is held out.
+        Seed for drawing the held-out samples.
     tangents : TangentFunction or None
-        Makes tangents that are not held.
+        Computes tangents that are not in memory.
     """
 
     dataset: Dataset
@@ -46,10 +46,10 @@ class LabeledData:
 
     @property
     def has_tangents(self) -> bool:
-        """Whether there are tangents, held or not."""
+        """Whether there are tangents, in memory or computed in every pass."""
         return self.tangents is not None or self.dataset.has_tangents
 
     @property
     def with_tangents(self) -> Dataset:
-        """The dataset, with the tangents that are not held, which are made in every pass."""
+        """The dataset with tangents; those that are not in memory are computed in every pass."""
         return self.dataset if self.tangents is None else self.tangents.add_to(self.dataset)

@@ -1,4 +1,4 @@
-"""The likelihood of noisy labels that were held out, against the probability that they are wrong."""
+"""Likelihood of held-out noisy labels as a function of epsilon, the probability that they are wrong."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ Array = NDArray[np.float64]
 
 N_POINTS = 181
 HALF_CHI_SQUARED = 1.920729  # half the 95 % quantile of chi-squared with one degree of freedom
-WIDE, LEAST_WIDE, MOST_WIDE = 0.75, 0.03, 0.09  # an interval as wide says little: in units of epsilon, within limits
-HOPELESS = 15.0  # nats of all labels below the best
+WIDE, LEAST_WIDE, MOST_WIDE = 0.75, 0.03, 0.09  # width of an uncertain interval, relative to epsilon, and its limits
+IMPLAUSIBLE = 15.0  # nats by which the total log-likelihood is below the maximum
 
 
 @dataclass(frozen=True)
 class LikelihoodProfile:
-    """Likelihood of noisy labels that were held out, against epsilon.
+    """Likelihood of held-out noisy labels as a function of epsilon.
 
-    Of the samples of which networks that do not know them are the surest, with the probabilities of the true labels as
-    these networks say them.
+    It uses the held-out samples with the most certain predictions, and takes the predicted probabilities for those of
+    the true labels.
 
     Attributes
     ----------
     epsilon : array of shape (n_points,)
-        In order.
+        In increasing order.
     held_out : array of shape (n_points,)
-        Mean log-likelihood of the given labels, nats a label.
+        Mean log-likelihood of the given labels, in nats per label.
     n_held_out : int
-        Labels that it is the mean over.
+        Number of labels in the mean.
     gain : float
-        By how much all labels held out are more likely than by networks that were trained without noise, nats in total.
+        Gain in the log-likelihood of all held-out labels over networks that were trained without noise, in nats.
     settled : bool
-        Whether epsilon moved by little in the last round of the estimate.
+        Whether the estimate of epsilon converged: it hardly changed in the last round.
     """
 
     epsilon: Array
@@ -49,10 +49,10 @@ class LikelihoodProfile:
 
     @classmethod
     def of_parabola(cls, epsilon: Array, held_out: Array, near: Array, n_held_out: int) -> Self:
-        """Make the profile that version 0.1.0 had: a parabola through those of its points that are near the best."""
+        """Make the profile of version 0.1.0: a parabola through its points near the best one."""
         of_parabola = near > 0
         square, linear, _ = np.polyfit(epsilon[of_parabola], held_out[of_parabola], 2)
-        if square >= 0:  # it says nothing, and the interval was all that had been tried
+        if square >= 0:  # no maximum: the interval contains all values that were tried
             return cls(epsilon, np.where(held_out < held_out.max(), held_out.max() - 1e-9, held_out), n_held_out, 0.0)
         best = np.clip(-linear / (2 * square), *epsilon[of_parabola][[0, -1]])
         half = np.sqrt(HALF_CHI_SQUARED / (-square * n_held_out))
@@ -63,20 +63,20 @@ class LikelihoodProfile:
 
     @property
     def best(self) -> float:
-        """Epsilon of the greatest likelihood."""
+        """Epsilon with the greatest likelihood."""
         return float(self.epsilon[np.argmax(self.held_out)])
 
     @property
     def shows_noise(self) -> bool:
-        """Whether labels held out are more likely with noise than without, by a likelihood-ratio test at 5 %."""
+        """Whether held-out labels are more likely with noise than without, by a likelihood-ratio test at 5 %."""
         return self.gain > HALF_CHI_SQUARED
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval: where twice the log-likelihood is within chi-squared's quantile of its maximum.
+        """95 % interval: twice the log-likelihood is within the chi-squared quantile of its maximum.
 
-        It begins at 0 where `shows_noise` is False: networks that were trained without noise explain the labels as
-        well.
+        It begins at 0 if `shows_noise` is False: then networks that were trained without noise explain the labels
+        equally well.
         """
         k = int(np.argmax(self.held_out))
         least = self.held_out[k] - HALF_CHI_SQUARED / self.n_held_out
@@ -87,36 +87,36 @@ class LikelihoodProfile:
 
     @property
     def warning(self) -> str | None:
-        """What to say of a rate that the labels hardly tell; None where they do."""
+        """Warning that the estimate of epsilon is uncertain; None if it is not."""
         if not self.settled:
             return (
-                f"The estimate of the noise has not settled: epsilon = {self.best:.3f} still moved in the last round. "
-                "Where some classes are taken for certain others, use epsilon='estimate_matrix'; or give epsilon, if "
-                "you know it, or more time or rows."
+                f"The estimate of epsilon has not converged: epsilon = {self.best:.3f} still changed in the last "
+                "round. If certain classes are confused with each other, use epsilon='estimate_matrix'. If you know "
+                "epsilon, set it. Otherwise more time or more rows can help."
             )
         low, high = self.interval
         if high - low < min(max(WIDE * self.best, LEAST_WIDE), MOST_WIDE):
             return None
         if self.shows_noise:
-            why = f"{self.n_held_out:,} labels, those of which the network is the surest, are few"
+            why = f"the estimate is based on only {self.n_held_out:,} labels, those with the most certain predictions"
         else:
-            why = "networks that were trained without noise explain labels held out as well"
+            why = "networks that were trained without noise explain held-out labels equally well"
         return (
-            f"It is hardly known how many labels are wrong: epsilon = {self.best:.3f}, its 95 % interval {low:.3f} to "
-            f"{high:.3f}; {why}. Give epsilon, if you know it, or more rows."
+            f"The share of wrong labels is very uncertain: epsilon = {self.best:.3f}, 95 % interval {low:.3f} to "
+            f"{high:.3f}; {why}. If you know epsilon, set it; otherwise fit more rows."
         )
 
     @property
     def near_best(self) -> NDArray[np.bool_]:
-        """Which points are worth drawing: those of the interval, and others that are not hopeless."""
+        """Mask of the points worth drawing: those in the interval, and other plausible ones."""
         loss = self.n_held_out * (self.held_out.max() - self.held_out)
-        return np.asarray((loss < HOPELESS) | (self.epsilon <= self.interval[1]))
+        return np.asarray((loss < IMPLAUSIBLE) | (self.epsilon <= self.interval[1]))
 
 
 def profile_of(
     T: Array, true_probabilities: Array, labels: NDArray[np.intp], weights: Array, gain: float, *, settled: bool = True
 ) -> LikelihoodProfile:
-    """Make the profile along the transition matrices I + r (T - I), which T is the most likely of.
+    """Make the profile over the transition matrices I + r (T - I), of which T is the most likely.
 
     Parameters
     ----------
@@ -124,12 +124,12 @@ def profile_of(
     true_probabilities : array of shape (n_rows, n_classes)
     labels : int array of shape (n_rows,)
     weights : array of shape (n_rows,)
-        How many samples each row is.
+        Number of samples that each row stands for.
     gain, settled : float and bool
         See `LikelihoodProfile`.
     """
     n_classes, best = len(T), float(np.mean(1 - T.diagonal()))
-    unit = (T if best > 0 else symmetric(0.5, n_classes)) - np.eye(n_classes)  # the way from no noise to T
+    unit = (T if best > 0 else symmetric(0.5, n_classes)) - np.eye(n_classes)  # direction from no noise to T
     unit /= -np.mean(unit.diagonal())
     most = min(largest_epsilon(n_classes), 1 / float(np.max(-unit.diagonal())))
     epsilon = np.union1d(np.linspace(0, max(most, best), N_POINTS), best)

@@ -1,4 +1,4 @@
-"""How labels come to be wrong: the transition matrix T_ij = P(given label j | true label i), and what it implies."""
+"""Model of label noise: the transition matrix T_ij = P(given label j | true label i), and its estimators."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-MOST_STEPS = 1000  # of expectation maximization
-LEAST_TRANSITION = 1e-12  # what an impossible label counts as, so that suspects can be ranked even then
+MAX_STEPS = 1000  # of expectation maximization
+LEAST_TRANSITION = 1e-12  # replaces a probability of 0, so that suspicious labels can be ranked even then
 
 
 def symmetric(epsilon: float, n_classes: int) -> Array:
-    """T of labels that are wrong with probability epsilon, and then any of the others."""
+    """Make T for labels that are wrong with probability epsilon, with all wrong labels equally probable."""
     return np.where(np.eye(n_classes, dtype=bool), 1 - epsilon, epsilon / (n_classes - 1))
 
 
 def given_probabilities(true_probabilities: Array, T: Array) -> Array:
-    """p_j = sum_i y_i T_ij, (n_samples, n_classes)."""
+    """Compute p_j = sum_i y_i T_ij, (n_samples, n_classes)."""
     return true_probabilities @ T
 
 
 def wrong_probabilities(true_probabilities: Array, T: Array, labels: NDArray[np.intp]) -> Array:
-    """P(the given label t is wrong) = 1 - T_tt y_t / p_t = sum_(i != t) y_i T_it / p_t, (n_samples,).
+    """Compute P(the given label t is wrong) = 1 - T_tt y_t / p_t = sum_(i != t) y_i T_it / p_t, (n_samples,).
 
-    The sum keeps the digits of a small probability. A T_it of 0 counts as 1e-12: where no label can be wrong, they are
-    still ranked by the probability of the given label.
+    The sum is accurate for small probabilities. A T_it of 0 counts as 1e-12: if no label can be wrong, labels are still
+    ranked by the probability of the given label.
 
     Examples
     --------
@@ -52,18 +52,18 @@ def wrong_probabilities(true_probabilities: Array, T: Array, labels: NDArray[np.
 
 
 def largest_epsilon(n_classes: int) -> float:
-    """Nine tenths of the epsilon at which labels say nothing: 1 - 1/K."""
+    """Compute the largest epsilon for estimates: nine tenths of 1 - 1/K, at which labels carry no information."""
     return 0.9 * (1 - 1 / n_classes)
 
 
 def most_likely_epsilon(true_probabilities: Array, labels: NDArray[np.intp], sample_weight: Array) -> float:
-    """Probability of a wrong label that makes given labels the most likely, at most `largest_epsilon`.
+    """Maximize the likelihood of the given labels over epsilon, up to `largest_epsilon`.
 
-    The likelihood sum_n s_n ln [(1 - epsilon) y_n,t + epsilon (1 - y_n,t)/(K - 1)] has no second maximum.
+    The likelihood sum_n s_n ln [(1 - epsilon) y_n,t + epsilon (1 - y_n,t)/(K - 1)] has a single maximum.
 
     Examples
     --------
-    >>> y, labels = np.eye(2)[[0, 0, 0, 1]], np.array([0, 0, 1, 1])  # the truth is known: a plain share
+    >>> y, labels = np.eye(2)[[0, 0, 0, 1]], np.array([0, 0, 1, 1])  # the truth is known: the share of wrong labels
     >>> round(most_likely_epsilon(y, labels, np.ones(4)), 4)
     0.25
     """
@@ -85,21 +85,20 @@ def most_likely_epsilon(true_probabilities: Array, labels: NDArray[np.intp], sam
 def most_likely_transitions(
     true_probabilities: Array, labels: NDArray[np.intp], T: Array, sample_weight: Array | None = None
 ) -> Array:
-    """T that makes given labels the most likely, of samples whose true labels have known probabilities.
+    """Maximize the likelihood of the given labels over T, for known probabilities of the true labels.
 
-    The likelihood sum_n s_n ln sum_i y_ni T_i,t_n has no second maximum in T. Expectation maximization goes there, from
-    T on: the share P(true i | given t_n) of each sample counts for the row i and the column t_n. A T_ij that is 0 stays
-    so.
+    The likelihood sum_n s_n ln sum_i y_ni T_i,t_n has a single maximum in T. Expectation maximization finds it,
+    starting at the argument T: each sample adds P(true i | given t_n) to row i and column t_n. A T_ij of 0 stays 0.
 
     Examples
     --------
-    >>> y, labels = np.eye(2)[[0, 0, 0, 1]], np.array([0, 0, 1, 1])  # the truth is known: plain shares
+    >>> y, labels = np.eye(2)[[0, 0, 0, 1]], np.array([0, 0, 1, 1])  # the truth is known: shares of the labels
     >>> most_likely_transitions(y, labels, symmetric(0.1, 2)).round(3).tolist()
     [[0.667, 0.333], [0.0, 1.0]]
     """
     s = np.ones(len(labels)) if sample_weight is None else sample_weight
     given = np.eye(len(T))[labels]
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         joint = true_probabilities * T[:, labels].T
         shares = joint / np.maximum(joint.sum(axis=1, keepdims=True), np.finfo(float).tiny)
         counts = (s[:, None] * shares).T @ given

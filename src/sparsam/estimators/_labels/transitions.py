@@ -1,4 +1,4 @@
-"""The transition matrix of wrong labels: what users may give for it."""
+"""Transition matrix of wrong labels, from the user's ``epsilon``."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LEAST_SINGULAR_VALUE = 1e-6
 
 
 def transition_matrix(epsilon: Any, n_classes: int) -> NDArray[np.float64]:
-    """Return T of a probability, of a pair (P(1 | 0), P(0 | 1)) for two classes, or of a matrix.
+    """Make T from a probability, from a pair (P(1 | 0), P(0 | 1)) for two classes, or from a matrix.
 
     Raises
     ------
     TypeError, ValueError
-        If it is none of these; or singular, so that some classes, or all, cannot be told from the labels.
+        If epsilon is none of these; or if T is singular, so that the labels do not identify the classes.
     """
     if isinstance(epsilon, Real):
         check_number("epsilon", epsilon, low=0, high=1)
@@ -45,13 +45,13 @@ def transition_matrix(epsilon: Any, n_classes: int) -> NDArray[np.float64]:
                 f"{n_classes} classes, got an array of shape {array.shape}"
             )
     if not np.all(np.isfinite(T)) or np.any(T < 0) or not np.allclose(T.sum(axis=1), 1, rtol=0, atol=1e-6):
-        raise ValueError("epsilon must be probabilities: none negative, and each row of the matrix must sum to 1")
+        raise ValueError("epsilon must be probabilities: not negative, and with rows of the matrix that sum to 1")
     T = T / T.sum(axis=1, keepdims=True)
     if np.linalg.svd(T, compute_uv=False)[-1] < LEAST_SINGULAR_VALUE:
         raise ValueError(
             f"epsilon = {np.array2string(np.asarray(epsilon), threshold=9)} makes the transition matrix singular: some "
-            "true labels, or mixtures of them, then lead to the same given labels, and nothing can be learned of what "
-            f"tells them apart (with one probability for all, that is epsilon = {1 - 1 / n_classes:.4g} for "
-            f"{n_classes} classes). Use a smaller epsilon"
+            "true labels, or mixtures of them, then have the same distribution of given labels, from which they cannot "
+            f"be distinguished (with one probability for all, at epsilon = {1 - 1 / n_classes:.4g} for {n_classes} "
+            "classes). Use a smaller epsilon"
         )
     return T

@@ -1,1 +1,1 @@
-"""Progress reporting of a fit."""
+"""Progress reports of a fit."""

@@ -1,7 +1,7 @@
-"""Bars that show how a fit goes, in a notebook or a terminal, drawn by rich.
+"""Progress bars of a fit in a notebook or a terminal, drawn by rich.
 
-rich's own live display in notebooks needs ipywidgets, and its picture is gone when the notebook is opened again. A rich
-picture in an ordinary output that is updated needs neither, and stays in the file.
+rich's live display in notebooks needs ipywidgets, and is lost when the notebook is opened again. An ordinary cell
+output that is updated needs no widgets, and is saved in the notebook.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from sparsam.estimators._progress.progress_display import ProgressDisplay
 
 __all__ = ["Bars", "in_notebook", "notebook_bars", "table_of_bars"]
 
-REDRAWN_SECONDS = 0.2  # between two pictures in a notebook, which travel to the browser
+REDRAW_SECONDS = 0.2  # least time between two updates in a notebook, which are sent to the browser
 
 
 def table_of_bars(**options: Any) -> Table:
-    """Make the table that the bars are rows of; options are those of `rich.progress.Progress`."""
+    """Make a table with a row for each bar; options are those of `rich.progress.Progress`."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
@@ -35,13 +35,13 @@ def table_of_bars(**options: Any) -> Table:
 
 @dataclass
 class Bars(ProgressDisplay):
-    """A bar for the training, one for the trainings of an estimate, one for rows that are read.
+    """Progress bars: for a training, for the trainings of an estimate, and for rows that are read.
 
     Parameters
     ----------
     table : rich.progress.Progress
     redraw : callable
-        Called when the table has changed; told whether it must be drawn now.
+        Called when the table has changed, with True if it must be drawn at once.
     """
 
     table: Table
@@ -55,11 +55,11 @@ class Bars(ProgressDisplay):
         self.redraw(False)
 
     def begin(self, text: str) -> None:
-        """Show what it is, and that it has begun."""
+        """Show a bar that has begun, with this description."""
         self._show("training", text, 0, None)
 
     def progress(self, progress: Progress, most: int, label: str = "", held_out: float | None = None) -> None:
-        """Move the bar of the training."""
+        """Update the bar of the training."""
         score = "" if held_out is None else f"held out {held_out:.6f}   "
         text = f"J {progress.J:.6f}   gradient {progress.gradient_norm:.1e}   {score}{progress.seconds:.1f} s"
         done = progress.iteration
@@ -67,15 +67,15 @@ class Bars(ProgressDisplay):
         self._show("training", f"{description}iteration {done} of at most {most}", done, most, text)
 
     def part(self, text: str, done: int, most: int) -> None:
-        """Move the bar of the trainings."""
+        """Update the bar of the trainings of an estimate."""
         self._show("parts", f"{done} of at most {most} trainings", done, most, text)
 
     def count(self, what: str, done: int, of: int | None = None, every: float | None = None) -> None:
-        """Move the bar of what is counted."""
+        """Update the bar of a count."""
         self._show(what, f"{done:,} {what}" if of is None else f"{done:,} of {of:,} {what}", done, of)
 
     def end(self) -> None:
-        """Fill the bars, however early it ended."""
+        """Fill the bars, even if the fit ended early."""
         for bar in self.bars.values():
             done = next(task.completed for task in self.table.tasks if task.id == bar)
             self.table.update(bar, total=max(done, 1), completed=max(done, 1))
@@ -83,21 +83,21 @@ class Bars(ProgressDisplay):
 
 
 def in_notebook() -> bool:
-    """Whether this is a notebook, which can show pictures and change them."""
+    """Return whether this code runs in a notebook, whose outputs can be updated."""
     return get_console().is_jupyter
 
 
 def notebook_bars() -> Bars:
-    """Make bars in the cell that is run."""
+    """Make progress bars in the output of the current cell."""
     from IPython.display import display
 
     table = table_of_bars(auto_refresh=False)
     handle = display(table, display_id=True)
-    drawn = -REDRAWN_SECONDS
+    drawn = -REDRAW_SECONDS
 
     def redraw(now: bool) -> None:
         nonlocal drawn
-        if now or time.monotonic() - drawn >= REDRAWN_SECONDS:
+        if now or time.monotonic() - drawn >= REDRAW_SECONDS:
             drawn = time.monotonic()
             handle.update(table)
 

@@ -1,4 +1,4 @@
-"""Progress displays: lines of text, bars, or the display that a program has chosen."""
+"""Progress displays: lines of text, bars, or a display that a program has chosen."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 LINE_SECONDS = 1.0  # between two lines of progress
-PASS_SECONDS = 10.0  # between lines of a pass over rows that are read again: lines of progress say more
+PASS_SECONDS = 10.0  # between lines of a pass over streamed rows, which are less important than lines of progress
 
 
 @dataclass
@@ -32,12 +32,12 @@ class Lines(ProgressDisplay):
     """Lines of text: results at once, progress once a second."""
 
     write: Callable[[str], None]
-    written: float = field(default_factory=lambda: time.monotonic())  # when the last line was, or when all began
-    begun: bool = False  # just now: the first line of progress need not wait
-    shown: Progress | None = None  # in the last line
+    written: float = field(default_factory=lambda: time.monotonic())  # time of the last line, or of the beginning
+    begun: bool = False  # the last line was a beginning, so that the first line of progress need not wait
+    shown: Progress | None = None  # progress in the last line
 
     def _write(self, text: str, seconds: float = 0.0) -> bool:
-        """Write a line unless the last one is younger than so many seconds; return whether it was written."""
+        """Write a line unless the last one is less than ``seconds`` old; return whether it was written."""
         now = time.monotonic()
         if now - self.written < seconds:
             return False
@@ -51,7 +51,7 @@ class Lines(ProgressDisplay):
         self.begun = True
 
     def progress(self, progress: Progress, most: int, label: str = "", held_out: float | None = None) -> None:
-        """Write a line at once and then every second, where there is news."""
+        """Write a line at once and then every second, if the iterate is new."""
         if progress is self.shown:
             return
         prefix = f"{label}   " if label else ""
@@ -63,13 +63,13 @@ class Lines(ProgressDisplay):
         self._write(f"{text} ({done} of at most {most})")
 
     def count(self, what: str, done: int, of: int | None = None, every: float | None = None) -> None:
-        """Write a line every so many seconds."""
+        """Write a line every ``every`` seconds, by default each second."""
         text = f"{done:,} {what}" if of is None else f"{done:,} of {of:,} {what}"
         self._write(text, LINE_SECONDS if every is None else every)
 
 
 def progress_line(progress: Progress, held_out: float | None = None) -> str:
-    """Format an iterate: iteration, J, gradient norm, the mean log-likelihood of samples held out, seconds."""
+    """Format an iterate: iteration, J, gradient norm, mean held-out log-likelihood, seconds."""
     score = "" if held_out is None else f"held out {held_out:9.6f}   "
     return (
         f"iteration {progress.iteration:5d}   J {progress.J:9.6f}   gradient {progress.gradient_norm:.1e}   "
@@ -78,7 +78,7 @@ def progress_line(progress: Progress, held_out: float | None = None) -> str:
 
 
 def summary_line(estimator: Any) -> str:
-    """Format the end of a fit: why it stopped, and where."""
+    """Format the end of a fit: the stop reason, and the last iterate."""
     return (
         f"{STOP_REASONS[estimator.stop_reason_]} (iteration {estimator.n_iter_}, {estimator.n_evaluations_} "
         f"evaluations, J {estimator.loss_:.6f}, gradient {estimator.gradient_norm_:.1e})"
@@ -90,7 +90,7 @@ _chosen: ContextVar[ProgressDisplay | None] = ContextVar("display of fits", defa
 
 @contextmanager
 def show_fits_on(display: ProgressDisplay) -> Iterator[None]:
-    """Show the fits of this context on a display, whatever their ``verbose``."""
+    """Show fits in this context on the given display, whatever their ``verbose``."""
     token = _chosen.set(display)
     try:
         yield
@@ -99,7 +99,7 @@ def show_fits_on(display: ProgressDisplay) -> Iterator[None]:
 
 
 def choose_display(verbose: int) -> ProgressDisplay:
-    """Return the display of a fit: the chosen one of this context, else by ``verbose``."""
+    """Return the display of a fit: the one chosen in this context, otherwise one by ``verbose``."""
     chosen = _chosen.get()
     if chosen is not None:
         return chosen

@@ -1,4 +1,4 @@
-"""The display of the progress of a fit, and the callback that shows iterates on it."""
+"""Base class of progress displays, and the callback that shows iterates on a display."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["DisplayCallback", "ProgressDisplay"]
 
 
 class ProgressDisplay:
-    """Display of the progress of a fit; this one shows nothing.
+    """Display of the progress of a fit; the base class shows nothing.
 
-    Subclasses override what they show. Methods are called often, and choose when to draw.
+    Subclasses override the methods for what they show. Methods are called often, and need not draw every time.
     """
 
     def begin(self, text: str) -> None:
-        """Show that something begins which may take a while."""
+        """Show that a step begins which may take a while."""
 
     def progress(self, progress: Progress, most: int, label: str = "", held_out: float | None = None) -> None:
         """Show an iterate of a training.
@@ -30,18 +30,18 @@ class ProgressDisplay:
         ----------
         progress : Progress
         most : int
-            Most iterations.
+            Largest number of iterations.
         label : str
-            Name of the training, where a fit has several.
+            Name of the training, if a fit has several.
         held_out : float or None
-            Mean log-likelihood of the samples held out.
+            Mean held-out log-likelihood.
         """
 
     def part(self, text: str, done: int, most: int) -> None:
-        """Show the result of one of several trainings, of which ``done`` of at most ``most`` are done."""
+        """Show the result of a training, after ``done`` of at most ``most`` trainings."""
 
     def count(self, what: str, done: int, of: int | None = None, every: float | None = None) -> None:
-        """Show how many are done, of how many where that is known, at most once in ``every`` seconds."""
+        """Show a count, and its total if that is known, at most once in ``every`` seconds."""
 
     def end(self) -> None:
         """Show that the fit has ended."""
@@ -49,7 +49,7 @@ class ProgressDisplay:
 
 @dataclass
 class DisplayCallback(FitCallback):
-    """Shows the iterates of a training on a display.
+    """Show the iterates of a training on a display.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class DisplayCallback(FitCallback):
     label : str
         See `ProgressDisplay.progress`.
     held_out : callable
-        Returns the last mean log-likelihood of samples held out, if there is one.
+        Returns the last mean held-out log-likelihood, if there is one.
     """
 
     display: ProgressDisplay

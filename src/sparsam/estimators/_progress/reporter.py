@@ -18,19 +18,19 @@ __all__ = ["FitReporter"]
 
 @dataclass(frozen=True)
 class FitReporter:
-    """Reports on a fit, or on one of its trainings.
+    """Reporter of a fit, or of one of its trainings.
 
     Attributes
     ----------
     display : ProgressDisplay
     task : SklearnTask
-        Of the fit or the training.
+        Task of the fit or the training.
     max_iter : int
-        Most iterations of a training.
+        Largest number of iterations of a training.
     label : str
-        Name of the training, where it is one of several for an estimate; empty for the one that is kept.
+        Name of a training for an estimate; empty for the final training.
     start : float
-        The clock when the fit began.
+        Time of the beginning of the fit, by the monotonic clock.
     """
 
     display: ProgressDisplay
@@ -41,19 +41,19 @@ class FitReporter:
 
     @classmethod
     def of_fit(cls, estimator: Any, X: Any, y: Any, sample_weight: Any, *, in_parts: bool = False) -> Self:
-        """Begin to report; ``in_parts`` is whether trainings for an estimate precede the one that is kept.
+        """Begin to report; ``in_parts`` is whether trainings for an estimate precede the final training.
 
-        Callbacks are given the data as the user gave them: so a fitted estimator takes them.
+        Callbacks get the user's data, which they can pass to the methods of a fitted estimator.
         """
-        most = int(estimator.max_iter) + bool(estimator.polish)  # which is granted one if there is none left
-        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}  # what a score takes, too
+        most = int(estimator.max_iter) + bool(estimator.polish)  # polishing has at least one iteration
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}  # the arguments of `score`
         task = SklearnTask.of_fit(estimator, 2 if in_parts else most, {"X": X, "y": y, "metadata": metadata})
         return cls(choose_display(estimator.verbose), task, most)
 
     def callbacks(
         self, attributes_at: AttributesAt, held_out: Callable[[], float | None] = lambda: None
     ) -> list[FitCallback]:
-        """Make the callbacks of a training, which report its iterates.
+        """Make the callbacks that report the iterates of a training.
 
         Parameters
         ----------
@@ -66,7 +66,7 @@ class FitReporter:
         return [DisplayCallback(self.display, self.max_iter, self.label, held_out), self.task]
 
     def begin(self, text: str) -> None:
-        """Show that something begins; of the trainings for an estimate that has been said."""
+        """Show that a step begins, except in trainings for an estimate, whose beginning is shown once."""
         if not self.label:
             self.display.begin(text)
 
@@ -75,24 +75,24 @@ class FitReporter:
         return time.monotonic() - self.start
 
     def rows_read(self, n_rows: int) -> None:
-        """Show how many rows have been read for the first time."""
+        """Show the number of rows read so far in the first pass."""
         self.display.count("rows read and checked", n_rows)
 
     def rows_passed(self, n_rows: int, of: int | None) -> None:
-        """Show how far a pass over streamed rows has come; their number is not known in the first pass."""
+        """Show the progress of a pass over streamed rows; ``of`` is None in the first pass."""
         self.display.count("rows of a pass", n_rows, of, every=PASS_SECONDS)
 
     @contextmanager
     def training(self, label: str = "") -> Iterator[Self]:
-        """Report on a training that is a part of this."""
+        """Report on a training that is a part of this task."""
         task = self.task.part(label or "training", self.max_iter)
         yield replace(self, task=task, label=label)
         task.end()
 
     @contextmanager
     def estimate(self, what: str, by: str, most: int) -> Iterator[Self]:
-        """Report on an estimate by something held out, which takes at most so many trainings."""
-        self.display.begin(f"estimating {what} by {by} held out, in at most {most} trainings")
+        """Report on an estimate from held-out data, which takes at most ``most`` trainings."""
+        self.display.begin(f"estimating {what} from held-out {by}, in at most {most} trainings")
         task = self.task.part(f"estimate {what}", most)
         yield replace(self, task=task)
         task.end()

@@ -1,7 +1,7 @@
-"""scikit-learn's callbacks (`sklearn.callback`, since 1.9): a fit as the tree of tasks that they follow.
+"""Support for scikit-learn's callbacks (`sklearn.callback`, since 1.9), which observe a fit as a tree of tasks.
 
-Before scikit-learn 1.9 there are none: the mixin is empty, so that estimators have no ``set_callbacks``, and tasks call
-nothing.
+Before scikit-learn 1.9 there are no callbacks: the mixin is empty, so that estimators have no ``set_callbacks``, and
+tasks call nothing.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ __all__ = ["AttributesAt", "CallbackSupportMixin", "SklearnTask", "with_callback
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 AttributesAt = Callable[[Progress, NDArray[np.floating]], Mapping[str, Any]]
-"""Fitted attributes that the estimator would have if the training ended at this iterate with these weights."""
+"""Computes the fitted attributes for a training that ends at this iterate with these weights."""
 
 SUPPORTED = find_spec("sklearn.callback") is not None
 
 if TYPE_CHECKING or not SUPPORTED:
 
     class CallbackSupportMixin:
-        """Empty: this scikit-learn has no callbacks."""
+        """Empty mixin, for versions of scikit-learn without callbacks."""
 
     def with_callbacks(fit: Fit) -> Fit:
         """Return the method unchanged."""
@@ -41,16 +41,16 @@ else:
 
 
 class SklearnTask(FitCallback):
-    """A task of a fit: all of it, one of its trainings, or a group of these. Iterations of a training are its leaves.
+    """Task of a fit: the whole fit, one of its trainings, or a group of trainings. Iterations are leaves of the tree.
 
     Parameters
     ----------
     estimator : estimator
-        Whose fit it is, as the callbacks know it.
+        The estimator that is fitted.
     context : sklearn.callback.CallbackContext or None
-        None where there are no callbacks.
+        None if there are no callbacks.
     data : dict
-        What callbacks may ask for at every task: X, y and metadata, as the user gave them.
+        Data for the callbacks: the user's X, y and metadata.
     """
 
     def __init__(self, estimator: Any, context: Any, data: Mapping[str, Any]) -> None:
@@ -62,32 +62,32 @@ class SklearnTask(FitCallback):
 
     @classmethod
     def of_fit(cls, estimator: Any, most: int, data: Mapping[str, Any]) -> Self:
-        """Begin a fit of at most so many subtasks; its method `fit` must be decorated by `with_callbacks`."""
+        """Begin a fit of at most ``most`` subtasks; its method `fit` must be decorated by `with_callbacks`."""
         context = estimator._init_callback_context(max_subtasks=most) if SUPPORTED else None
         return cls(estimator, context, data)
 
     @property
     def followed(self) -> bool:
-        """Whether there is any callback."""
+        """Whether the estimator has callbacks."""
         return hasattr(self.estimator, "_skl_callbacks")
 
     @property
     def every_iteration(self) -> bool:  # type: ignore[override]
-        """Whether a callback asks for the estimator as it would be if the fit stopped: then it must see each iterate.
+        """Whether a callback needs the fitted estimator, and so must see each iterate.
 
-        By the protocol it asks by naming the argument.
+        In scikit-learn's protocol it then has the argument ``fitted_estimator``.
         """
         hooks = (callback.on_fit_task_end for callback in getattr(self.estimator, "_skl_callbacks", ()))
         return any("fitted_estimator" in signature(hook).parameters for hook in hooks)
 
     def part(self, name: str, most: int) -> SklearnTask:
-        """Begin a subtask of at most so many subtasks of its own."""
+        """Begin a subtask, which has at most ``most`` subtasks."""
         context = self.context.subcontext(task_name=name, max_subtasks=most) if self.followed else None
         return SklearnTask(self.estimator, context, self.data)
 
     @contextmanager
     def fitting(self, name: str, other: Any) -> Iterator[None]:
-        """Make the fit of another estimator a subtask; callbacks that are meant to follow it do."""
+        """Make the fit of another estimator a subtask, and pass on the callbacks that support this."""
         if self.context is None:
             yield
             return
@@ -98,10 +98,10 @@ class SklearnTask(FitCallback):
             task.end()
 
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
-        """Report the iterations up to this one, each a leaf; stop if a callback asks to.
+        """Report the iterations up to this one, each as a leaf; stop if a callback returns True.
 
-        Several iterations are computed in one burst and reported when it has ended. Only the last one's weights are
-        known.
+        Several iterations are computed in one burst and reported when it has ended, with the weights of only the last
+        one.
         """
         stop = False
         while self.context is not None and self.followed and self.n_leaves < progress.iteration:
@@ -115,7 +115,7 @@ class SklearnTask(FitCallback):
         return "callback" if stop else ""
 
     def end(self, attributes: Mapping[str, Any] | None = None) -> None:
-        """End it, whether or not all its subtasks were needed."""
+        """End the task, even if it needed fewer subtasks than announced."""
         if self.context is not None:
             self.context.call_on_fit_task_end(
                 estimator=self.estimator, **self.data, reconstruction_attributes=attributes

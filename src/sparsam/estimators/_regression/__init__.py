@@ -1,1 +1,1 @@
-"""What only the regressor needs: target scale, noise covariance, likelihoods."""
+"""Parts of the regressor: target scale, noise covariance, likelihoods."""

@@ -1,12 +1,12 @@
 """Targets that are linear combinations of others: constants, copies, sums.
 
-Such a target has no noise of its own. Its part of ln|C| falls without end as the network learns to respect the
-combination, and J is then about nothing else: the means of all targets are spoiled. But it needs no fit. With ::
+Such a target has no noise of its own. Its contribution to ln|C| decreases without bound as the network learns the
+combination, and dominates J, which spoils the means of all targets. But it need not be fitted. If ::
 
     t = A t_kept + b
 
-exactly, where t_kept are as many targets as are independent, the means are A y_kept + b, a combination of the last
-layer's weights, and the covariance is A C A', which is singular.
+exactly, with independent targets t_kept, the means are A y_kept + b, a combination of the last layer's weights, and
+the covariance is A C A', which is singular.
 """
 
 from __future__ import annotations
@@ -28,15 +28,13 @@ __all__ = ["DependentTargets", "bounded"]
 
 Array = NDArray[np.float64]
 
-LEAST_OWN_VARIANCE = 1e-12  # share of a target's variance that is not rounding, of numbers in float32 even
-
-
-LEAST_VARIANCE = 1e-4  # of targets of variance 1 that a part of the data takes for dependent
+LEAST_OWN_VARIANCE = 1e-12  # least share of a target's variance that is not rounding, even for numbers from float32
+LEAST_VARIANCE = 1e-4  # added to the covariance of scaled targets that are dependent in a part of the data
 
 
 @dataclass(frozen=True)
 class DependentTargets:
-    """Which targets are fitted, and the others as combinations of them.
+    """Targets to fit, and the others as combinations of them.
 
     Attributes
     ----------
@@ -53,22 +51,22 @@ class DependentTargets:
 
     @classmethod
     def none(cls, n_outputs: int) -> Self:
-        """Keep all."""
+        """Keep all targets."""
         return cls(np.arange(n_outputs), np.eye(n_outputs), np.zeros(n_outputs))
 
     @classmethod
     def of(cls, dataset: Dataset, *, combinations: bool, mask: Array | None) -> Self:
-        """Find them in one pass: constants, and with ``combinations`` the others.
+        """Find the dependent targets in one pass: constants, and with ``combinations`` also linear combinations.
 
-        The samples with all targets tell the combinations, if they are more than twice as many as these; fewer could be
-        combined by chance. Of targets that depend on each other the first ones are kept. A combination that the mask
-        does not allow (its output may depend on fewer inputs) is left as it is.
+        Combinations are found in the samples that have all targets, if there are more than twice as many of these as
+        targets; fewer samples could be dependent by chance. Of dependent targets the first ones are kept. A combination
+        that the mask does not allow (its output may depend on fewer inputs) is ignored.
         """
         center = _rough_mean(dataset)
         moments = _Moments(*dataset.sum(partial(_moments, center)))
         shift = moments.sums / moments.weights
         mean, variance = center + shift, moments.squares / moments.weights - shift**2
-        varies = variance > (1e-12 * np.abs(mean)) ** 2  # what rounding leaves of a constant is no variance
+        varies = variance > (1e-12 * np.abs(mean)) ** 2  # otherwise the variance is rounding of a constant
         free = np.flatnonzero(varies)
         if not len(free):
             return cls.none(len(mean))
@@ -84,11 +82,11 @@ class DependentTargets:
 
     @property
     def any(self) -> bool:
-        """Whether there are any."""
+        """Whether there are dependent targets."""
         return len(self.kept) < len(self.offset)
 
     def reduced(self, batch: Batch) -> Batch:
-        """Keep the independent targets of a batch; one that is missing is made of others where these determine it."""
+        """Keep the independent targets of a batch, and fill missing ones that the others determine."""
         Y = np.asarray(batch.targets)
         return batch._replace(targets=self._filled(Y)[:, self.kept] if self.any else Y)
 
@@ -112,7 +110,7 @@ class DependentTargets:
         return Y
 
     def of_all(self, parameters: Parameters) -> Parameters:
-        """Make weights of a network with all outputs of one with the kept ones."""
+        """Convert weights of the network with the kept outputs to those of a network with all outputs."""
         if not self.any:
             return parameters
         *coefs, last = parameters.coefs
@@ -121,13 +119,13 @@ class DependentTargets:
         return Parameters((*coefs, last @ A), (*intercepts, bias @ A + self.offset))
 
     def of_kept(self, parameters: Parameters) -> Parameters:
-        """Make the inverse of it."""
+        """Convert weights of a network with all outputs to those of one with the kept outputs."""
         *coefs, last = parameters.coefs
         *intercepts, bias = parameters.intercepts
         return Parameters((*coefs, last[:, self.kept]), (*intercepts, bias[self.kept]))
 
     def covariance_of_all(self, C: Array) -> Array:
-        """A C A'; NaN where an entry of C that is NaN has a part."""
+        """Compute A C A'; NaN in C make the entries that depend on them NaN."""
         if not self.any:
             return C
         A, unknown = self.combination, np.isnan(C).astype(float)
@@ -136,21 +134,21 @@ class DependentTargets:
         return np.where(parts @ unknown @ parts.T > 0, np.nan, (whole + whole.T) / 2)
 
     def sentence(self) -> str:
-        """Say which targets depend on which."""
-        said = []
+        """Describe which targets depend on which, without the period at the end."""
+        described = []
         for k in np.setdiff1d(np.arange(len(self.offset)), self.kept):
             parts = self.kept[np.abs(self.combination[k]) > 1e-9]
-            said.append(f"{k} (of {', '.join(map(str, parts))})" if len(parts) else f"{k} (constant)")
+            described.append(f"{k} (of {', '.join(map(str, parts))})" if len(parts) else f"{k} (constant)")
         return (
-            f"Columns of y are linear combinations of others: {', '.join(said)}. They have no noise of their own: "
-            "their means are made of the others', which are as without them, and the covariance is singular"
+            f"Columns of y are linear combinations of others: {', '.join(described)}. They have no noise of their own, "
+            "and are not fitted: their means are computed from those of the others, and the covariance is singular"
         )
 
 
 def bounded(error: ProfileGaussianError, dataset: Dataset) -> ProfileGaussianError:
-    """Bound the likelihood where a part of the data happens to have dependent targets, a rare one that is constant say.
+    """Bound the likelihood if targets are dependent in a part of the data, for example a rare target that is constant.
 
-    Then C = R/S + `LEAST_VARIANCE` I, so that these targets, scaled, are no more than 4.6 nats each.
+    Then C = R/S + `LEAST_VARIANCE` I, so that each of these targets, scaled, contributes at most 4.6 nats.
     """
     if error.prior_product is not None:
         return error
@@ -161,7 +159,7 @@ def bounded(error: ProfileGaussianError, dataset: Dataset) -> ProfileGaussianErr
 
 
 class _Moments(NamedTuple):
-    """Moments of the targets about a center: of each, and of the samples that have all."""
+    """Moments of the targets about a center: of each target, and of the samples with all targets."""
 
     weights: Array
     sums: Array
@@ -189,16 +187,16 @@ def _moments(center: Array, batch: Batch) -> _Moments:
 
 
 def _rough_mean(dataset: Dataset) -> Array:
-    """Mean of the first batch, of all processes: near enough that squares about it are as good as about the mean."""
+    """Average the first batch of all processes: close enough to the mean to compute squares about it accurately."""
     first = next(dataset.batches()).targets
     counts = sum_of_processes(np.sum(~np.isnan(first), axis=0, dtype=np.float64), dataset.mesh)
     return np.asarray(sum_of_processes(np.nansum(first, axis=0), dataset.mesh) / np.maximum(counts, 1))
 
 
 def _combine(A: Array, G: Array, free: NDArray[np.intp], mask: Array | None) -> NDArray[np.intp]:
-    """Enter combinations of the targets before it into each row of A; return the targets that are none.
+    """Set each dependent target's row of A to its combination of earlier targets; return the independent targets.
 
-    G are the products of the targets about their means.
+    G is the covariance of the targets.
     """
     kept: list[int] = []
     scale = np.sqrt(np.maximum(np.diag(G), np.finfo(float).tiny))
@@ -206,7 +204,7 @@ def _combine(A: Array, G: Array, free: NDArray[np.intp], mask: Array | None) -> 
     for k in free:
         c = correlations[kept, k]
         weights = np.linalg.lstsq(correlations[np.ix_(kept, kept)], c, rcond=None)[0] if kept else c
-        # A weight that is 0 but for rounding would tie the output to another without need.
+        # A weight that is 0 up to rounding would needlessly couple the output to another one.
         weights = np.where(np.abs(weights) > 1e-9, weights, 0.0)
         own = 1 - 2 * weights @ c + weights @ correlations[np.ix_(kept, kept)] @ weights
         used = np.array(kept, np.intp)[weights != 0]

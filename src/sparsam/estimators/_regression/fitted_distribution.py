@@ -1,4 +1,4 @@
-"""The distribution of the targets that given weights mean: the network in the units of y, and the noise covariance."""
+"""Distribution of the targets at given weights: the network in the units of y, and the noise covariance."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class FittedDistribution:
     Attributes
     ----------
     objective : Objective
-        Of the scaled targets; its first term is the error function.
+        Objective for scaled targets; its first term is the error function.
     scale : TargetScale
     dataset : Dataset
-        What was trained on, targets scaled.
+        Training data, with scaled targets.
     patterns : array of bool, (n_patterns, n_outputs)
         Which targets are observed together.
     dependent : DependentTargets
-        Those that are not fitted.
+        Targets that are not fitted.
     chunk_size : int or None
     """
 
@@ -49,11 +49,11 @@ class FittedDistribution:
     chunk_size: int | None
 
     def parameters_at(self, theta: NDArray[np.floating]) -> Parameters:
-        """Return the weights, in float64, of a network whose inputs and outputs are in the units of X and y."""
+        """Return the weights, in float64, of the network for inputs and outputs in the units of X and y."""
         return self.dependent.of_all(self.scale.in_units_of_y(unscaled_parameters(self.objective, theta)))
 
     def covariance_at(self, theta: NDArray[np.floating]) -> Array:
-        """Compute the noise covariance of what is fitted, in the units of y: a pass over the data, where unknown."""
+        """Compute the noise covariance of the fitted targets, in the units of y; an unknown one takes a pass."""
         network, parameters = self.objective.network, unscaled_parameters(self.objective, theta)
 
         def residuals(batch: Batch) -> Array:

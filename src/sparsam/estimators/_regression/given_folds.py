@@ -1,7 +1,7 @@
-"""Folds that the user gives for a regression: a splitter of scikit-learn, or row numbers.
+"""The user's folds for a regression: a splitter of scikit-learn, or row numbers.
 
-Rows that repeat are merged before the training (`deduplicate`), and a row that stands for several may be trained on
-with some of them, and held out with others. So each fold becomes two shares of every merged row.
+Repeated rows are merged before the training (`deduplicate`), and a fold may train on some copies of a merged row and
+hold out others. So each fold becomes two shares of every merged row.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Splitter(Protocol):
     """A splitter of scikit-learn, such as `sklearn.model_selection.KFold`."""
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Any, Any]]:
-        """Yield the rows to train on and those to hold out, of each fold."""
+        """Yield the rows to train on and the rows to hold out, for each fold."""
 
 
 Folds = Splitter | Iterable[tuple[ArrayLike, ArrayLike]]
 
 
 class FoldShares(NamedTuple):
-    """A fold: how much of each merged row is trained on, and how much is held out.
+    """Fold, as the shares of each merged row to train on and to hold out.
 
     Attributes
     ----------
@@ -59,20 +59,20 @@ def check_folds(cv: Any) -> None:
 
 
 def rows_of_folds(cv: int | Folds | None, dataset: Dataset, one_dimensional: bool) -> list[tuple[Rows, Rows]] | None:
-    """Return the rows of X to train on, and those to hold out, of each fold; None where cv gives none.
+    """Return the rows of X to train on, and the rows to hold out, for each fold; None if cv is a number or None.
 
     Raises
     ------
     ValueError
-        If rows are streamed, or divided among processes; if a fold has no rows, rows that X has not, or holds out what
-        it trains on.
+        If rows are streamed, or divided among processes; or if a fold has no rows, row numbers beyond X, or rows both
+        to train on and to hold out.
     """
     if cv is None or isinstance(cv, Integral):
         return None
     if not isinstance(dataset, InMemoryDataset) or n_processes(dataset.mesh) > 1:
         raise ValueError(
-            "cv is a splitter or an iterable of row numbers, for which all rows must be in the memory of one process: "
-            "where X is streamed, or divided among processes, give a number of folds, or None"
+            "cv is a splitter or an iterable of row numbers, which needs all rows in the memory of one process: since "
+            "X is streamed, or divided among processes, set cv to a number of folds, or None"
         )
     X, y = dataset.batch.inputs, dataset.batch.targets
     assert y is not None
@@ -82,7 +82,7 @@ def rows_of_folds(cv: int | Folds | None, dataset: Dataset, one_dimensional: boo
         raise ValueError(f"cv does not split the rows into pairs (train, test): {error}") from error
     folds = [_checked_fold(fold, number, len(X)) for number, fold in enumerate(splits, start=1)]
     if not folds:
-        raise ValueError("cv yields no split: give a list or a splitter, for an iterator can be used only once")
+        raise ValueError("cv yields no split: use a list or a splitter, because an iterator can be used only once")
     return folds
 
 
@@ -91,18 +91,21 @@ def _checked_fold(fold: Any, number: int, n_rows: int) -> tuple[Rows, Rows]:
     try:
         train, test = (rows[np.asarray(part)] for part in fold)
     except (TypeError, ValueError, IndexError) as error:
-        raise ValueError(f"fold {number} of cv has rows that X has not: {error}") from error
+        raise ValueError(f"fold {number} of cv has row numbers that are not in X: {error}") from error
     for name, part in (("train on", train), ("hold out", test)):
         if len(part) == 0:
             raise ValueError(f"fold {number} of cv has no rows to {name}")
     both = np.intersect1d(train, test)
     if len(both):
-        raise ValueError(f"fold {number} of cv trains on {len(both)} rows that it holds out, such as row {both[0]}")
+        raise ValueError(
+            f"fold {number} of cv both trains on and holds out {len(both)} rows, such as row {both[0]}: its train and "
+            "test must not overlap"
+        )
     return train, test
 
 
 def fold_shares(folds: list[tuple[Rows, Rows]], batch: Batch) -> list[FoldShares]:
-    """Convert rows of a batch to shares of the rows that they are merged into."""
+    """Convert the folds' row numbers in a batch to shares of the merged rows."""
     row_of, weights = merged_into(batch), batch.weights
     counted = np.flatnonzero(row_of >= 0)
 

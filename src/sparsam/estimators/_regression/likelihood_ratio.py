@@ -1,4 +1,4 @@
-"""The likelihood-ratio test of two nested linear models with a noise covariance."""
+"""Likelihood-ratio test of two nested linear models with a noise covariance."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sparsam.estimators._regression.targets import validate_targets
 
 __all__ = ["LikelihoodRatio", "likelihood_ratio_test"]
 
-SAME_DATA = 1e-6  # largest relative difference of what is equal on the training data
-SINGULAR = 1e-6  # least eigenvalue of correlations: descents to a singular covariance end at smaller ones, by rounding
+SAME_DATA = 1e-6  # largest relative difference of two numbers that are equal on the training data
+SINGULAR = 1e-6  # least eigenvalue of the correlations of a regular covariance; rounding ends a descent to less
 
 
 class LikelihoodRatio(NamedTuple):
@@ -38,44 +38,45 @@ def likelihood_ratio_test(
 ) -> LikelihoodRatio:
     """Test whether the data need more structure than a smaller model allows (Wilks, 1938).
 
-    More structure is a larger noise covariance, or inputs that a mask takes away. If the smaller model is true, ::
+    The larger model has a less restricted noise covariance, or a mask that allows more inputs. If the smaller model is
+    true, ::
 
         2 (ln L_larger - ln L_smaller)
 
-    follows, for many samples, the chi-squared distribution with as many degrees of freedom as the larger model has
-    parameters more.
+    has, for many samples, a chi-squared distribution, whose degrees of freedom are the number of additional parameters
+    of the larger model.
 
     Parameters
     ----------
     larger, smaller : Any
-        Linear (``hidden_layer_sizes=()``), fitted to the minimum on X and y with alpha = 0. ``covariance`` of the
-        smaller one is at most that of the larger one in the order "spherical", "diag", "full", and its ``mask`` leaves
-        no weight that the larger one's takes away.
+        Linear models (``hidden_layer_sizes=()``), fitted to the minimum on X and y with alpha = 0. ``covariance`` of
+        the smaller one is at most that of the larger one in the order "spherical", "diag", "full", and its ``mask``
+        allows no weight that the larger one's forbids.
     X : array-like of shape (n_samples, n_features)
         The training data.
     y : array-like of shape (n_samples, n_outputs) or (n_samples,)
     sample_weight : array-like of shape (n_samples,), optional
-        Counts of the rows.
+        Number of copies of each row.
 
     Returns
     -------
     LikelihoodRatio
-        The statistic; its degrees of freedom, without the weights of inputs that are constant or depend on each other
-        and the covariances of targets that are never observed together; and the p-value.
+        The statistic; its degrees of freedom, which do not count weights of inputs that are constant or linearly
+        dependent, nor covariances of targets that are never observed together; and the p-value.
 
     Raises
     ------
     ValueError
-        If the test does not hold: with hidden layers, whose weights are not identifiable; with weight decay, a prior,
-        tangents or early stopping, under which the likelihood is not at its maximum, or a singular covariance, where it
-        has none; for a fit that did not converge, or was not made on these data; for models that are not nested. The
+        If the test is not valid: with hidden layers, whose weights are not identifiable; with weight decay, a prior,
+        tangents or early stopping, because the likelihood is not at its maximum; with a singular covariance, where the
+        likelihood has no maximum; if a fit did not converge, or used other data; or if the models are not nested. The
         message names the reason.
 
     Notes
     -----
-    For few samples it rejects too often. Of 1,000 draws of independent outputs it rejected "diag" for "full" at 5 % in
-    14 % with 50 samples and 7 outputs, and in 5 to 6 % with 200 samples and 2 or 3 (`benchmarks/VALIDITY.md` of the
-    repository, which has a factor of the statistic for the first case: 6 %).
+    With few samples the test rejects too often. In 1,000 draws of independent outputs it rejected "diag" for "full" at
+    5 % in 14 % of the draws with 50 samples and 7 outputs, and in 5 to 6 % with 200 samples and 2 or 3 outputs (see
+    `benchmarks/VALIDITY.md` in the repository, which has a factor for the statistic in the first case: 6 %).
 
     References
     ----------
@@ -110,24 +111,24 @@ def likelihood_ratio_test(
     more = _n_parameters(larger, inputs, observed, counts) - _n_parameters(smaller, inputs, observed, counts)
     if more <= 0:
         raise ValueError(
-            "the models are not nested: the larger one needs more parameters than the smaller one, and has as many "
-            f"(covariance={larger.covariance!r} and {smaller.covariance!r}). Weights of inputs that are constant or "
-            "depend on each other, and covariances of outputs that are never observed together, do not count"
+            "the models are not nested: the larger model must have more parameters than the smaller one "
+            f"(covariance={larger.covariance!r} and {smaller.covariance!r}), not counting weights of inputs that are "
+            "constant or linearly dependent, and covariances of outputs that are never observed together"
         )
     statistic = 2 * float(counts @ (_log_densities(larger, X, targets) - _log_densities(smaller, X, targets)))
     return LikelihoodRatio(statistic, more, float(chi2.sf(statistic, more)))
 
 
 def _log_densities(model: Any, X: ArrayLike, Y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log density of each row with the covariance of the greatest likelihood, which is not that of predictions."""
+    """Compute the log density of each row with the maximum-likelihood covariance, not the one for predictions."""
     return log_density(Y, np.asarray(model.predict(X)).reshape(len(Y), -1), model.covariance_)
 
 
 def _check_maximum(model: Any, name: str) -> None:
-    """Raise ValueError unless the fit is one of greatest likelihood."""
+    """Raise ValueError unless the model is fitted by maximum likelihood."""
     if not isinstance(model.covariance, str):
         raise ValueError(
-            f"the {name} model has a known covariance: there is nothing to test; use covariance='full' or 'diag'"
+            f"the {name} model has a known covariance, which cannot be tested: use covariance='full' or 'diag'"
         )
     if len(model.coefs_) > 1:
         raise ValueError(
@@ -135,30 +136,35 @@ def _check_maximum(model: Any, name: str) -> None:
             "does not hold; use hidden_layer_sizes=()"
         )
     if model.alpha_ > 0:
-        raise ValueError(f"a likelihood ratio is that of fits without weight decay: use alpha=0, not {model.alpha_:g}")
+        raise ValueError(
+            f"the {name} model has weight decay, and its likelihood is not at its maximum: use alpha=0, not "
+            f"{model.alpha_:g}"
+        )
     if model.covariance_prior is not None:
         raise ValueError(f"the {name} model has a prior on the covariance: use covariance_prior=None")
     if model.early_stopping is True:  # "auto" is off for linear models
-        raise ValueError(f"the {name} model was fitted with early stopping, on a part of the data: switch it off")
+        raise ValueError(
+            f"the {name} model was fitted with early stopping, on a part of the data: use early_stopping=False"
+        )
     if model.terms_.get("tangent_propagation", 0.0) > 0:
-        raise ValueError(f"the {name} model was fitted with tangents, a penalty: fit without them")
+        raise ValueError(f"the {name} model was fitted with tangents, which are a penalty: fit without tangents")
 
 
 def _check_covariance(model: Any, name: str, Y: NDArray[np.float64]) -> None:
-    """Raise ValueError unless the covariance is regular, and has its structure."""
+    """Raise ValueError unless the covariance is regular, and has the structure of its model."""
     C = model.covariance_
-    # By patterns: C is not known where outputs are never observed together.
+    # Check each pattern's block: C is NaN for outputs that are never observed together.
     blocks = (C[np.ix_(pattern, pattern)] for pattern in patterns_of(Y)[0] if pattern.any())
     if any(_is_singular(block) for block in blocks):
         raise ValueError(
-            f"the covariance of the {name} model is singular, where the likelihood has no maximum: leave out outputs "
-            "that are constant, or depend on others"
+            f"the covariance of the {name} model is singular, so that the likelihood has no maximum: remove outputs "
+            "that are constant, or linear combinations of others"
         )
     variances = np.diag(C)
     if model.covariance == "spherical" and not np.allclose(variances, variances[0], rtol=1e-9, atol=0):
         raise ValueError(
-            f"the {name} model is of version 0.1.0, where covariance='spherical' meant equal shares of the targets' "
-            "own variances: fit it again"
+            f"the {name} model was fitted by version 0.1.0, where covariance='spherical' meant equal shares of the "
+            "targets' variances: fit it again"
         )
 
 
@@ -170,27 +176,27 @@ def _is_singular(C: NDArray[np.float64]) -> bool:
 def _check_data(model: Any, name: str, X: ArrayLike, Y: NDArray[np.float64], counts: NDArray[np.float64]) -> None:
     """Raise ValueError unless the model was fitted on these data.
 
-    At the greatest likelihood the slope by a factor of C is zero, so that sum_n s_n r_n' C^-1 r_n is the number of
-    observed targets; of other data it is not.
+    At the maximum of the likelihood the derivative by a factor of C is zero, so that sum_n s_n r_n' C^-1 r_n equals the
+    number of observed targets; with other data it does not.
     """
     means = np.asarray(model.predict(X)).reshape(len(Y), -1)
     distances, n_observed = squared_distances(Y, means, model.covariance_)
     expected = float(counts @ n_observed)
     if abs(float(counts @ distances) - expected) > SAME_DATA * expected:
-        raise ValueError(f"the {name} model was not fitted on these data: pass X, y and sample_weight as in its fit")
+        raise ValueError(f"the {name} model was not fitted on these data: pass the X, y and sample_weight of its fit")
 
 
 def _check_nested(larger: Any, smaller: Any) -> None:
     # Each structure contains those after it.
     if STRUCTURES.index(larger.covariance) > STRUCTURES.index(smaller.covariance):
         raise ValueError(
-            f"the models are not nested: covariance={larger.covariance!r} has less structure than "
+            f"the models are not nested: covariance={larger.covariance!r} is more restricted than "
             f"{smaller.covariance!r}; pass the larger model first"
         )
     if not np.all(_free_weights(larger) | ~_free_weights(smaller)):
         raise ValueError(
-            "the models are not nested: the smaller one's mask leaves weights that the larger one's takes away; pass "
-            "the larger model first"
+            "the models are not nested: the mask of the smaller one allows weights that the mask of the larger one "
+            "does not; pass the larger model first"
         )
 
 

@@ -1,4 +1,4 @@
-"""The noise covariance of a regression: what users may ask for, the error function of it, and what was found."""
+"""Noise covariance of a regression: validate the parameters, make the error function, and check the result."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Prior = tuple[float, Array]
 
 
 class DegenerateCovarianceWarning(UserWarning):
-    """The noise covariance is singular, or would be but for rounding: the likelihood has no maximum."""
+    """The noise covariance is singular, up to rounding, so that the likelihood has no maximum."""
 
 
 def check_covariance(covariance: Any, n_outputs: int | None = None) -> str | Array:
@@ -68,7 +68,7 @@ def check_prior(prior: Any, n_outputs: int | None = None) -> Prior | None:
             f"for a multiple of the identity), got {prior!r}"
         )
     nu, psi = prior
-    # Proper for nu > K - 1; a flatter one, down to no log-determinant at all, serves as a penalty as well.
+    # The prior is proper for nu > K - 1; smaller values, down to 0, are usable as a penalty.
     check_number("nu of covariance_prior", nu, low=0)
     if np.ndim(psi) == 0:
         check_number("Psi of covariance_prior", psi, low=float(np.finfo(float).tiny), interval="positive and finite")
@@ -77,14 +77,14 @@ def check_prior(prior: Any, n_outputs: int | None = None) -> Prior | None:
 
 
 def has_one_variance(covariance: str | Array) -> bool:
-    """Say whether C is sigma^2 I of y, which it is of scaled targets if one scale is common to all of them."""
+    """Return whether C is sigma^2 I in the units of y; then all targets need the same scale."""
     return isinstance(covariance, str) and covariance == "spherical"
 
 
 def make_error(
     covariance: str | Array, prior: Prior | None, scale: Array, observed: NDArray[np.bool_], total_weight: float
 ) -> GaussianError | ProfileGaussianError:
-    """Make the error function of targets scaled by ``scale``, with the patterns in which they are observed."""
+    """Make the error function for targets scaled by ``scale``, with the patterns in which they are observed."""
     patterns: Any = None if observed.all() else observed.astype(float)
     by_scale = np.outer(scale, scale)
     if not isinstance(covariance, str):
@@ -92,7 +92,7 @@ def make_error(
     if prior is None:
         return ProfileGaussianError(covariance, patterns)
     nu, psi = prior
-    # A density's Jacobian is constant, so the prior of the scaled covariance is the same with Psi scaled.
+    # The Jacobian of scaling is constant, so the prior of the scaled covariance is the same with a scaled Psi.
     count = (nu + len(psi) + 1) / total_weight
     return ProfileGaussianError(covariance, patterns, count, psi / by_scale / total_weight)  # type: ignore[arg-type]
 
@@ -103,7 +103,7 @@ def fitted_covariance(
     dataset: Dataset,
     observed: NDArray[np.bool_],
 ) -> Array:
-    """Compute C in float64 from residuals, NaN where a target is missing, in the patterns that all data have."""
+    """Compute C in float64 from residuals, with NaN for missing targets; ``observed`` are the patterns of all data."""
     if isinstance(error, GaussianError):
         return np.asarray(error.covariance)
 
@@ -119,8 +119,8 @@ def fitted_covariance(
 
 
 def most_likely(error: ProfileGaussianError, counts: Array, products: Array, observed: NDArray[np.bool_]) -> Array:
-    """Compute C in float64 from the mean moments of the residuals of each pattern that all data have."""
-    there = counts > 0  # not all patterns need be in a part of the data
+    """Compute the maximum-likelihood C in float64 from the mean moments of the residuals of each pattern."""
+    there = counts > 0  # some patterns may be missing in a part of the data
     patterns = observed[there]
     with precision(np.float64):
         patterns_here = None if patterns.all() else jnp.asarray(patterns, float)
@@ -135,11 +135,11 @@ def _covariance(error: ProfileGaussianError, mean: tuple[jax.Array, jax.Array]) 
 
 
 def check_fitted_covariance(C: Array) -> None:
-    """Raise ValueError unless C can be that of a fit: singular, maybe, and NaN where outputs were never together."""
+    """Raise ValueError unless C can be a fitted covariance: maybe singular, NaN for pairs never observed together."""
     variances = np.diag(C)
     if not np.all(variances >= 0):
-        raise ValueError("its noise covariance has variances that are negative")
-    # The correlations: where units are far apart, rounding takes the definiteness of C itself.
+        raise ValueError("its noise covariance has negative variances")
+    # Check the correlations: with very different units rounding can make C itself indefinite.
     some = variances > 0
     correlations = C[np.ix_(some, some)] / np.sqrt(np.outer(variances[some], variances[some]))
     unknown = np.isnan(correlations)
@@ -152,45 +152,45 @@ def check_fitted_covariance(C: Array) -> None:
 def degeneracy_warning(
     covariance: Array, numbers: NDArray[np.intp], dtype: str, *, stuck: bool
 ) -> DegenerateCovarianceWarning | None:
-    """Make a warning where a covariance of scaled targets is singular in the precision of the training.
+    """Make a warning if the covariance of scaled targets is singular in the precision of the training.
 
-    ``numbers`` are those of the outputs, by which the warning names them.
-    ``stuck`` says that the training ended for want of precision. Then an eigenvalue below the root of the precision is
-    where that happened, for the engine knows no smaller one (`objective.error_functions.covariance.invertible`).
+    ``numbers`` are the outputs' numbers in y, for the message. ``stuck`` is whether the training ended because of the
+    limited precision. The covariance is then singular if an eigenvalue is below the root of the precision, which is the
+    smallest that the engine can invert (`objective.error_functions.covariance.invertible`).
     """
     eps = float(np.finfo(dtype).eps)
     variances = np.diag(covariance)
     cure = (
-        "The likelihood has no maximum there, and what is reported is where rounding ended the descent. Put a prior on "
-        "the covariance (covariance_prior), hold data out (early_stopping=True), raise alpha, use fewer hidden units"
+        "The likelihood has no maximum, and rounding ended the descent at the reported fit. Put a prior on the "
+        "covariance (covariance_prior), hold data out (early_stopping=True), raise alpha, use fewer hidden units"
     )
     exact = np.flatnonzero(variances < 1e3 * eps**2)
     if len(exact):
         return DegenerateCovarianceWarning(
-            f"The noise covariance is degenerate: the network meets the targets of output {numbers[exact[0]]} to the "
-            f"last digits. {cure}, or leave such an output out."
+            f"The noise covariance is degenerate: the network fits the targets of output {numbers[exact[0]]} exactly, "
+            f"up to rounding. {cure}, or remove the output."
         )
     deviations = np.sqrt(variances)
     values, vectors = np.linalg.eigh(covariance / np.outer(deviations, deviations))
     if values[0] < (np.sqrt(eps) if stuck else 100 * len(covariance) * eps):
         involved = ", ".join(map(str, numbers[np.abs(vectors[:, 0]) > 0.1]))
         return DegenerateCovarianceWarning(
-            f"The noise covariance is degenerate: the residuals of the outputs {involved} depend on each other "
-            f"linearly, to the last digits of {dtype}, or there are too few samples to tell. {cure}, leave one of "
-            "these outputs out, or use covariance='diag'."
+            f"The noise covariance is degenerate: the residuals of the outputs {involved} are linearly dependent, up "
+            f"to the rounding of {dtype}, or there are too few samples. {cure}, remove one of these outputs, or use "
+            "covariance='diag'."
         )
     return None
 
 
 def never_together_warning(unknown: NDArray[np.bool_], numbers: NDArray[np.intp]) -> UserWarning | None:
-    """Make a warning where pairs of outputs, of these numbers, are never observed together."""
+    """Make a warning if pairs of outputs are never observed together; ``numbers`` are the outputs' numbers in y."""
     if not unknown.any():
         return None
     i, j = numbers[np.argwhere(unknown)[0]]
     return UserWarning(
-        f"The outputs {i} and {j} of y are never observed together: their covariance is not determined, and NaN. What "
-        "needs it, such as predict_conditional of one given the other, is refused. covariance='diag' takes them for "
-        "independent; a covariance_prior fills what the data do not tell."
+        f"The outputs {i} and {j} of y are never observed together: their covariance cannot be estimated, and is NaN. "
+        "Methods that need it raise an error, such as predict_conditional of one given the other. Use "
+        "covariance='diag' if they are independent, or a covariance_prior, which determines their covariance."
     )
 
 
@@ -207,7 +207,7 @@ def _positive_definite(name: str, matrix: ArrayLike, n_rows: int | None) -> Arra
     least = float(np.linalg.eigvalsh(array)[0])
     if least <= 0:
         raise ValueError(
-            f"{name} must be positive definite, but its least eigenvalue is {least:.3g}: a combination of outputs "
-            "without any noise has no density"
+            f"{name} must be positive definite, but its least eigenvalue is {least:.3g}: without noise, a combination "
+            "of outputs has no density"
         )
     return array

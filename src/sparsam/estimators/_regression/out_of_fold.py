@@ -1,13 +1,13 @@
-"""Residuals that were held out, in folds: where to stop, and the covariance of predictions.
+"""Out-of-fold residuals: they choose the number of iterations, and estimate the covariance of predictions.
 
-Of each fold a network is trained without it. At iterate i of these trainings the residuals of all folds together are
-those of predictions of the whole data, each by a network that does not know it. Their variances are the greatest
-likelihood's under independent outputs,
+For each fold a network is trained without it. At iteration i of these trainings every sample has a residual from a
+network that was not trained on it. Under independent outputs, with maximum-likelihood variances v_k, the mean squares
+of output k's residuals, their mean log-likelihood is
 
     L(i) = -1/2 sum_k c_k [ln v_k(i) + 1 + ln 2 pi],        c_k = share of samples with output k observed
 
-v_k the mean square of output k's residuals. One number, the iteration of the greatest L, is chosen by all samples, so
-that the residuals there are as good as new ones. A network trained on all data stops at the same iteration.
+Only one number, the iteration with the greatest L, is chosen with all samples, so that its residuals are hardly
+biased: they are like those of new data. The network trained on all data stops at the same iteration.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ LEAST_VARIANCE = float(np.finfo(float).eps)  # of targets of variance 1: smaller
 
 
 class HeldOutMoments(NamedTuple):
-    """Moments of the residuals of a held-out part, T iterates of a training, P patterns of observed outputs, K outputs.
+    """Moments of the residuals of a held-out part, at T iterates, for P patterns of observed outputs and K outputs.
 
     Attributes
     ----------
     weight : float
         Sum of the sample weights.
     iterations : int array of shape (T,)
-        The iterates that were looked at, in order; the same in all parts, but for the last of each training.
+        The scored iterations, in order; the same in all parts, except the last one of each training.
     counts : array of shape (T, P)
         Share of each pattern.
     products : array of shape (T, P, K, K)
         Mean of s r r' over the part, 0 where a target is missing.
     in_time : bool
-        Whether the training ended before the time was over.
+        Whether the training ended within the time budget.
     """
 
     weight: float
@@ -52,18 +52,18 @@ class HeldOutMoments(NamedTuple):
 
 
 class OutOfFold(NamedTuple):
-    """What the folds found.
+    """Result of the trainings in folds.
 
     Attributes
     ----------
     iteration : int or None
-        Where to stop; None where trainings end by themselves, or some had no time to.
+        Iteration at which to stop; None without early stopping, or if the time budget ended one of the trainings.
     scores : list of (int, float)
-        Iteration and mean log-likelihood of the residuals, targets scaled, under independent outputs.
+        Iterations, and the mean log-likelihood of the residuals of scaled targets under independent outputs.
     counts, products : arrays of shape (P,) and (P, K, K)
         Mean moments of the residuals of all folds.
     variances : array of shape (n_folds, K)
-        Of each fold's residuals; NaN where it has no target.
+        Variances of each fold's residuals; NaN for outputs without a target in the fold.
     """
 
     iteration: int | None
@@ -74,19 +74,19 @@ class OutOfFold(NamedTuple):
 
     @property
     def likelihood(self) -> float:
-        """The score at the iteration, or the last."""
+        """The score at ``iteration``, or the last score if that is None."""
         return self.scores[-1][1] if self.iteration is None else dict(self.scores)[self.iteration]
 
 
 class HeldOutTrainer(Protocol):
-    """Trains the networks of the folds."""
+    """Trainer of the networks of the folds."""
 
     def train_held_out(
         self, split: Split, best_so_far: int | None, n_to_come: int, reporter: FitReporter
     ) -> HeldOutMoments:
-        """Train a network without the samples held out; not much beyond the iteration best for other folds.
+        """Train a network without the held-out samples; stop soon after the best iteration of the other folds.
 
-        It is one of so many trainings that are still to come.
+        ``n_to_come`` is the number of trainings still to come, including this one.
         """
 
 
@@ -98,7 +98,7 @@ def train_in_folds(
     stops: bool,
     reporter: FitReporter,
 ) -> OutOfFold:
-    """Train a network for each split, and pool what it holds out.
+    """Train a network for each split, and pool the moments of the held-out residuals.
 
     Parameters
     ----------
@@ -107,36 +107,36 @@ def train_in_folds(
     observed : array of bool, (P, K)
         Which targets are observed together.
     stops : bool
-        Whether to look for the best iteration, or to take the last.
+        Whether to choose the best iteration, or the last one.
     reporter : FitReporter
-        Of the fit.
+        Reporter of the fit.
     """
     parts: list[HeldOutMoments] = []
     with reporter.estimate("covariance of predictions", "residuals", len(splits)) as trainings:
         for fold, split in enumerate(splits, start=1):
             best_so_far = out_of_fold(parts, observed, stops=stops).iteration if parts else None
             with trainings.training(f"fold {fold}") as training:
-                n_to_come = len(splits) - len(parts) + 1  # with the one that is kept
+                n_to_come = len(splits) - len(parts) + 1  # including the final training
                 parts.append(trainer.train_held_out(split, best_so_far, n_to_come, training))
     return out_of_fold(parts, observed, stops=stops)
 
 
 def out_of_fold(parts: list[HeldOutMoments], observed: NDArray[np.bool_], *, stops: bool) -> OutOfFold:
-    """Pool the moments of several parts, and take the best iteration, or the last."""
+    """Pool the moments of several parts, and choose the best iteration, or the last."""
     iterations, counts, products = pooled(parts)
-    scores = mean_log_likelihoods(counts, products, observed)
-    best = int(np.argmax(scores)) if stops else len(scores) - 1
-    named = list(zip(iterations.tolist(), scores.tolist(), strict=True))
+    log_likelihoods = mean_log_likelihoods(counts, products, observed)
+    best = int(np.argmax(log_likelihoods)) if stops else len(log_likelihoods) - 1
+    scores = list(zip(iterations.tolist(), log_likelihoods.tolist(), strict=True))
     variances = []
     for part in parts:
         at = np.searchsorted(part.iterations, iterations[best], side="right") - 1
         variances.append(variances_of(part.counts[at], part.products[at], observed))
     iteration = int(iterations[best]) if stops and all(part.in_time for part in parts) else None
-    return OutOfFold(iteration, named, counts[best], products[best], np.array(variances))
+    return OutOfFold(iteration, scores, counts[best], products[best], np.array(variances))
 
 
 def pooled(parts: list[HeldOutMoments]) -> tuple[NDArray[np.intp], Array, Array]:
-    """Average the moments of several parts at each iteration of any; a training that has ended stays at its last."""
+    """Average the moments of several parts at each iteration of any; an ended training keeps its last moments."""
     iterations = np.unique(np.concatenate([part.iterations for part in parts]))
     weights = [part.weight for part in parts]
     at = [np.searchsorted(part.iterations, iterations, side="right") - 1 for part in parts]
@@ -146,14 +146,14 @@ def pooled(parts: list[HeldOutMoments]) -> tuple[NDArray[np.intp], Array, Array]
 
 
 def mean_log_likelihoods(counts: Array, products: Array, observed: NDArray[np.bool_]) -> Array:
-    """L of moments (..., P) and (..., P, K, K) of residuals in patterns (P, K)."""
+    """Compute L from moments (..., P) and (..., P, K, K) of residuals in patterns (P, K)."""
     shares = counts @ observed
     variances = np.nan_to_num(variances_of(counts, products, observed), nan=LEAST_VARIANCE)
     return np.asarray(-0.5 * np.sum(shares * (np.log(variances) + 1 + np.log(2 * np.pi)), axis=-1))
 
 
 def variances_of(counts: Array, products: Array, observed: NDArray[np.bool_]) -> Array:
-    """Mean squares of each output's residuals, (..., K), of moments (..., P) and (..., P, K, K); NaN of none."""
+    """Compute mean squares (..., K) of residuals from moments (..., P) and (..., P, K, K); NaN without a target."""
     shares = counts @ observed
     squares = np.diagonal(products, axis1=-2, axis2=-1).sum(axis=-2)
     variances = np.maximum(squares / np.where(shares > 0, shares, 1), LEAST_VARIANCE)

@@ -1,4 +1,4 @@
-"""The data of a regression, and the network to be trained on them."""
+"""Data of a regression, and the network to train on them."""
 
 from __future__ import annotations
 
@@ -24,39 +24,38 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RegressionData:
-    """The data of a fit, and the network to be trained on them.
+    """Data of a fit, and the network to train on them.
 
     Attributes
     ----------
     dataset : Dataset
-        Targets scaled, those alone that are fitted.
+        Contains only the targets to fit, scaled.
     columns : ColumnMoments
-        Of the inputs.
+        Moments of the inputs.
     dependent : DependentTargets
-        The others.
+        The other targets.
     scale : TargetScale
     patterns : array of bool, (n_patterns, n_outputs)
         Which targets are observed together.
     total_weight : float
-        S, as the user gave it.
+        S, in the user's weights.
     covariance : str or array
-        A structure, or the known covariance.
+        Structure, or the known covariance.
     prior : (nu, Psi) or None
     mask : array or None
     network : Network
     fitted : Parameters or None
-        Fitted weights, targets scaled, from which the training that is kept goes on; None where it starts from new
-        ones.
+        Fitted weights for scaled targets, from which the final training starts; None if it starts from new ones.
     new_theta : array of shape (n_parameters,)
-        Weights that no target had an influence on, in the minimizer's coordinates.
+        Random initial weights, which do not depend on any target, in the minimizer's coordinates.
     seed : int
-        Draws what is held out.
+        Seed for drawing the held-out samples.
     folds : list of FoldShares or None
-        That the user gives; None where they are drawn.
+        The user's folds; None if folds are drawn.
     tangents : TangentFunction or None
-        Makes tangents that are not held.
+        Computes tangents that are not in memory.
     one_dimensional : bool
-        Whether the targets were (n_samples,).
+        Whether the shape of y was (n_samples,).
     """
 
     dataset: Dataset
@@ -78,22 +77,22 @@ class RegressionData:
 
     @property
     def unknown_pairs(self) -> NDArray[np.bool_]:
-        """Which outputs' covariance the data cannot tell, (n_kept, n_kept): those never observed together."""
-        together = self.patterns.T.astype(float) @ self.patterns > 0
-        asked = isinstance(self.covariance, str) and self.covariance == "full" and self.prior is None
-        return np.asarray(~together & asked)
+        """Mask of pairs of outputs whose covariance cannot be estimated, (n_kept, n_kept)."""
+        observed_together = self.patterns.T.astype(float) @ self.patterns > 0
+        needed = isinstance(self.covariance, str) and self.covariance == "full" and self.prior is None
+        return np.asarray(~observed_together & needed)
 
     @property
     def held_out(self) -> int:
-        """Number that determines what is held out: the seed that draws it, or a checksum of the given folds."""
+        """Number that determines the held-out samples: their seed, or a checksum of the user's folds."""
         return self.seed if self.folds is None else array_digest(*(share for fold in self.folds for share in fold))
 
     @property
     def has_tangents(self) -> bool:
-        """Whether there are tangents, held or not."""
+        """Whether there are tangents, in memory or computed in every pass."""
         return self.tangents is not None or self.dataset.has_tangents
 
     @property
     def with_tangents(self) -> Dataset:
-        """The dataset, with the tangents that are not held, which are made in every pass."""
+        """The dataset with tangents; those that are not in memory are computed in every pass."""
         return self.dataset if self.tangents is None else self.tangents.add_to(self.dataset)

@@ -16,15 +16,15 @@ __all__ = ["check_at_minimum", "check_determined", "count_determined", "linear_s
 Array = NDArray[np.float64]
 
 
-AT_MINIMUM = 1e-5  # largest gradient of J, on scaled targets, at which statistics take a fit for one at the minimum
+AT_MINIMUM = 1e-5  # largest gradient of J, for scaled targets, at which statistics treat a fit as a minimum
 
 
 def check_at_minimum(gradient_norm: float, stop_reason: str, which: str = "the fit") -> None:
     """Raise ValueError unless a fit is at the minimum, whatever its tol was."""
     if gradient_norm > AT_MINIMUM:
         raise ValueError(
-            f"{which} did not converge to the minimum, where alone its statistics hold: it stopped for {stop_reason!r} "
-            f"at a gradient of {gradient_norm:.2g}, above {AT_MINIMUM:g}. Fit with a larger max_iter, and tol at most "
+            f"{which} did not converge to the minimum, which this statistic needs: it stopped for {stop_reason!r} at a "
+            f"gradient of {gradient_norm:.2g}, above {AT_MINIMUM:g}. Fit with a larger max_iter, and tol at most "
             f"{AT_MINIMUM:g}, without early stopping"
         )
 
@@ -32,13 +32,13 @@ def check_at_minimum(gradient_norm: float, stop_reason: str, which: str = "the f
 def linear_standard_errors(
     X: Array, observed: NDArray[np.bool_], sample_weight: Array | None, covariance: Array, free: NDArray[np.bool_]
 ) -> Array:
-    """Standard errors of the free weights of a linear model, (n_features + 1, n_outputs), biases last; 0 of the others.
+    """Compute standard errors of the weights of a linear model, (n_features + 1, n_outputs), with biases last.
 
-    NaN of outputs that are linear combinations of others, whose weights are made of theirs.
+    They are 0 for weights that are not free, and NaN for outputs that are linear combinations of others.
 
     With C known, minus the log-likelihood is quadratic in the weights, and its Hessian ::
 
-        d2/(dw_ik dw_jl) = sum_n s_n x_ni x_nj (B_n)_kl,        B_n = C_oo^-1 of sample n's observed outputs, else 0
+        d2/(dw_ik dw_jl) = sum_n s_n x_ni x_nj (B_n)_kl,        B_n = C_oo^-1 for sample n's observed outputs, else 0
 
     is the information of the generalized least-squares estimate; its inverse is the estimate's covariance.
     """
@@ -68,15 +68,14 @@ def linear_standard_errors(
 def check_determined(
     X: Array, observed: NDArray[np.bool_], sample_weight: Array | None, free: NDArray[np.bool_]
 ) -> None:
-    """Raise ValueError where inputs are constant or depend on each other: their weights are not determined."""
+    """Raise ValueError if inputs are constant or linearly dependent, so that their weights are not determined."""
     for output, (constant, dependent) in enumerate(_undetermined(X, observed, sample_weight, free)):
         kind = "constant" if len(constant) else "linear combinations of the others"
-        named = constant if len(constant) else dependent
-        if len(named):
+        columns = constant if len(constant) else dependent
+        if len(columns):
             raise ValueError(
-                f"the columns {', '.join(map(str, named))} of X are {kind} for output {output}: their weights are not "
-                "determined and have no standard errors. Leave them out, or fit with weight decay and without standard "
-                "errors"
+                f"the columns {', '.join(map(str, columns))} of X are {kind} for output {output}: their weights are "
+                "not determined and have no standard errors. Remove these columns"
             )
 
 
@@ -90,7 +89,7 @@ def count_determined(
 def _undetermined(
     X: Array, observed: NDArray[np.bool_], sample_weight: Array | None, free: NDArray[np.bool_]
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield, for each output, columns of X that are constant, and those that depend linearly on the others."""
+    """Yield, for each output, the constant columns of X, and the columns that depend linearly on the others."""
     X = np.hstack([X, np.ones((len(X), 1))])
     counts = np.ones(len(X), bool) if sample_weight is None else sample_weight > 0
     for output, seen in enumerate(observed.T):
@@ -98,11 +97,11 @@ def _undetermined(
 
 
 def _dependent_columns(X: Array, columns: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Of some columns of the inputs and of the bias, the last: those that are constant, and those beyond the rank."""
+    """Return which of the given columns are constant, and which are beyond the rank; the last column is the bias."""
     chosen = X[:, columns]
     varying = chosen - np.where(columns == X.shape[1] - 1, 0.0, chosen.mean(axis=0))
     norms = np.linalg.norm(varying, axis=0)
-    # What rounding leaves of a constant is none of its own.
+    # Smaller norms are rounding of a constant.
     varies = norms > 1e-12 * np.linalg.norm(chosen, axis=0)
     _, R, order = qr(varying[:, varies] / norms[varies], mode="economic", pivoting=True)
     rank = int((np.abs(np.diag(R)) > 1e-10).sum())

@@ -1,4 +1,4 @@
-"""The scale on which the targets of a regression are fitted."""
+"""Scale on which the targets of a regression are fitted."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TargetScale:
-    """Mean of each output, and its standard deviation or one for all: what is fitted is (t - mean)/scale.
+    """Mean and scale of each output: the network is fitted to (t - mean)/scale.
 
     Attributes
     ----------
     mean, scale : arrays of shape (n_outputs,)
-        scale is 1 for an output that does not vary, or where none does.
+        scale is 1 for a constant output.
     """
 
     mean: Array
@@ -33,30 +33,30 @@ class TargetScale:
 
     @classmethod
     def of(cls, dataset: Dataset, *, common: bool) -> Self:
-        """Compute them from what is observed of the targets, of all processes.
+        """Compute mean and standard deviation of the observed targets, over all processes.
 
-        ``common`` scales all outputs by one number, the root of the mean variance of what is observed: sigma^2 I of
-        the scaled targets is then sigma^2 scale^2 I of y.
+        With ``common`` all outputs have the same scale, the root of their mean variance: sigma^2 I for scaled targets
+        is then sigma^2 scale^2 I for y.
         """
         total, sums = dataset.sum(_observed_sums)
         total = np.maximum(total, np.finfo(float).tiny)
         mean = sums / total
         squares = dataset.sum(partial(_squared_deviations, mean))
-        # What rounding leaves of a constant is no scale.
+        # Smaller deviations are rounding of a constant.
         squares = np.where(squares > total * (1e-12 * np.abs(mean)) ** 2, squares, 0.0)
         variance = np.full_like(squares, squares.sum() / total.sum()) if common else squares / total
         return cls(mean, np.sqrt(np.where(variance > 0, variance, 1.0)))
 
     def scaled(self, batch: Batch) -> Batch:
-        """Scale the targets of a batch, as they are fitted."""
+        """Scale the targets of a batch."""
         return batch._replace(targets=(batch.targets - self.mean) / self.scale)
 
     def mean_log_jacobian(self, dataset: Dataset) -> float:
-        """Mean of -sum_observed ln scale: what to add to a mean log density of scaled targets for that of y."""
+        """Average -sum_observed ln scale, which converts a mean log density of scaled targets to that of y."""
         return -float(dataset.mean(lambda batch: ~np.isnan(batch.targets) @ np.log(self.scale)))
 
     def in_units_of_y(self, parameters: Parameters) -> Parameters:
-        """Weights, in float64, of a network whose linear outputs are in the units of y, of one with scaled outputs."""
+        """Convert weights of a network with scaled outputs to float64 weights for outputs in the units of y."""
         *coefs, last = (np.asarray(coef, dtype=np.float64) for coef in parameters.coefs)
         *intercepts, bias = (np.asarray(intercept, dtype=np.float64) for intercept in parameters.intercepts)
         return _parameters((*coefs, last * self.scale), (*intercepts, bias * self.scale + self.mean))

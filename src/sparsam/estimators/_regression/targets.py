@@ -1,4 +1,4 @@
-"""Targets of a regression: their checks, and which are observed together."""
+"""Targets of a regression: validate them, and find which are observed together."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Array = NDArray[np.float64]
 
 @as_numpy
 def validate_targets(y: ArrayLike | None, X: NDArray[np.floating]) -> tuple[Array, bool]:
-    """Return the targets as float64 (n_samples, n_outputs), NaN where missing, and whether they were (n_samples,).
+    """Return the targets as float64 (n_samples, n_outputs), NaN where missing, and whether y was one-dimensional.
 
     Raises
     ------
     ValueError
-        If there are none, they are infinite or not numeric, or do not fit X.
+        If y is None, infinite or not numeric, or does not have one row per row of X.
     """
     if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None")
@@ -38,30 +38,30 @@ def validate_targets(y: ArrayLike | None, X: NDArray[np.floating]) -> tuple[Arra
 
 
 class TargetCheck:
-    """Checks the targets of a fit, batch by batch.
+    """Check of the targets of a fit, batch by batch.
 
     Attributes
     ----------
     one_dimensional : bool
-        Whether they were (n_samples,).
+        Whether the shape of y was (n_samples,).
     """
 
     one_dimensional = False
 
     def __call__(self, batch: Batch, row: int) -> Batch:
-        """Check a batch whose first row has this number.
+        """Check a batch whose first row has the number ``row``.
 
         Raises
         ------
         ValueError
-            Where a row that counts has no target at all; see `validate_targets`.
+            If a row with a positive weight has no target; see also `validate_targets`.
         """
         targets, self.one_dimensional = validate_targets(batch.targets, batch.inputs)
         empty = np.flatnonzero(np.isnan(targets).all(axis=1) & (batch.weights > 0))
         if len(empty):
             raise ValueError(
-                f"{len(empty)} of {len(targets)} rows of y contain only NaN, the first of them row {row + empty[0]}: a "
-                "sample without any target says nothing about the network. Remove these rows."
+                f"{len(empty)} of {len(targets)} rows of y contain only NaN, first in row {row + empty[0]}: samples "
+                "without a target cannot be used for training. Remove these rows."
             )
         return batch._replace(targets=targets)
 
@@ -82,11 +82,11 @@ def observed_patterns(dataset: Dataset) -> NDArray[np.bool_]:
     """
     own: set[tuple[bool, ...]] = set()
 
-    def look() -> None:
+    def collect() -> None:
         for batch in dataset.batches():
             own.update(map(tuple, patterns_of(batch.targets)[0].tolist()))
 
-    on_all_processes(look, dataset.mesh)
+    on_all_processes(collect, dataset.mesh)
     patterns = np.unique(
         np.array([p for of in all_gather_json(sorted(own), dataset.mesh) for p in of], dtype=bool), axis=0
     )

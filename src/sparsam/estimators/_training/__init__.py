@@ -1,1 +1,1 @@
-"""Training of an estimator, and the attributes that it sets."""
+"""Training of an estimator, and its fitted attributes."""

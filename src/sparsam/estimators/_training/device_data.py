@@ -1,4 +1,4 @@
-"""The data of a training on its devices, in the precision asked for."""
+"""Data of a training on its devices, in a given precision."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ __all__ = ["DeviceData"]
 
 @dataclass
 class DeviceData:
-    """A dataset on its devices, brought there once for each precision.
+    """Dataset on its devices, transferred once for each precision.
 
     Attributes
     ----------
     dataset : Dataset
     layer_sizes : tuple of int
-        Numbers that a sample takes in the parts of a pass, for the choice of a chunk.
+        Numbers per sample in each part of a pass, from which the chunk size is chosen.
     chunk_size : int or None
-        As the user asked for it.
+        The estimator's hyperparameter.
     input_scale : InputScale or None
-        On which the inputs, and tangents, are brought there; None for their own.
+        Scale of the inputs and tangents on the devices; None for unscaled ones.
     on_rows_passed : callable or None
-        Called in every pass over a stream, after each batch, with the number of rows that have passed, and that of all
-        rows; None in the first pass, which does not know it.
+        Called in every pass over a stream, after each batch, with the number of rows so far and the number of all rows,
+        which is None in the first pass.
     """
 
     dataset: Dataset
@@ -68,6 +68,6 @@ class DeviceData:
         return samples.chunk_size if isinstance(samples, StreamedSamples) else samples.inputs.shape[-1]
 
     def rechunk(self, chunk_size: int) -> None:
-        """Forget what is on the devices; bring it there again in chunks of another size."""
+        """Free the data on the devices; transfer them again in chunks of another size when they are needed."""
         self.chunk_size = chunk_size
         self._cache.clear()

@@ -1,4 +1,4 @@
-"""Early stopping: a part of the data is held out, and the weights that suit it best are kept."""
+"""Early stopping: hold out a part of the data, and use the weights with the least held-out error."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ __all__ = ["EarlyStopping", "StopAt", "error_sums"]
 
 Best = tuple[int, float, NDArray[np.floating]] | None
 
-FIRST = 5  # iterations whose iterates are all scored; factors are made after this one
+FIRST = 5  # number of first iterations that are all scored; curvature factors are computed after these
 
 
 @dataclass
 class EarlyStopping(FitCallback):
-    """Keeps the weights of least held-out error, and stops where it has ceased to fall.
+    """Keep the weights with the least held-out error, and stop when it has ceased to fall.
 
-    Not every iterate is scored, since a pause takes longer than several steps. The first are, for a linear model may be
-    at its best there; and then those where the minimizer pauses for new factors of the curvature anyway,
+    Not every iterate is scored, since a pause takes longer than several steps. The first ones are, because a linear
+    model may be at its best there; then those where the minimizer pauses anyway for new curvature factors,
     `next_refresh`: 8, 11, 14, 18, 23, 30, 39, 49, and so on; but no further apart than a quarter of the patience.
 
     Attributes
     ----------
     objective : Objective
-        Its first term is the error.
+        Its first term is the error function.
     training, held_out : DeviceData
-        What the error estimates from data, a covariance, comes from the former.
+        A covariance in the error function is estimated from the training data.
     dtype : str
     patience : int
         Iterations without a new best after which to stop.
     offset : float
-        What to add to a mean log-likelihood for the user's units.
+        Constant to add to a mean log-likelihood to convert it to the user's units.
     scores : list of (int, float)
-        Iteration and held-out error, minus a mean log-likelihood, of those that are scored.
+        Scored iterations, and the held-out error there, minus a mean log-likelihood.
     best : (int, float, array) or None
         Iteration, error and weights.
     due : (int, best)
-        Number of scores, and the best, of iterates that are scored wherever the training ends. A checkpoint has these
-        alone: where the training is extended, its end is no iterate that is scored.
+        Number of scores and best iterate at the last iteration that was due. A checkpoint contains only these: the end
+        of the training is also scored, but not if the training is extended.
     """
 
     objective: Objective
@@ -71,18 +71,18 @@ class EarlyStopping(FitCallback):
     collective = True
 
     def next_iteration(self, iteration: int) -> int:
-        """Return the next iteration that is scored, which depends on nothing but the patience."""
+        """Return the next iteration to score, which depends only on the patience."""
         following, longest = 0, max(self.patience // 4, 1)
         while following <= iteration:
             following = following + 1 if following < FIRST else min(next_refresh(following), following + longest)
         return following
 
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
-        """Score the weights, where the training ends too; each only once."""
+        """Score the weights if they are due or the training ends, but each iterate only once."""
         iteration = progress.iteration
         is_due = self.next_iteration(iteration - 1) == iteration
         if not stop_reason and not is_due:
-            return ""  # where a burst happens to end must have no influence
+            return ""  # the end of a burst must not influence the result
         if not self.scores or self.scores[-1][0] != iteration:
             score = self.error_at(theta)
             self.scores.append((iteration, score))
@@ -100,7 +100,7 @@ class EarlyStopping(FitCallback):
 
     @cached_property
     def _error_alone(self) -> Objective:
-        """The objective without its penalties; NumPy in, NumPy out, for the devices of whatever process."""
+        """The objective without penalties, as NumPy arrays, which do not belong to the devices of one process."""
         alone = replace(self.objective, terms=self.objective.terms[:1])
         return cast(Objective, jax.tree.map(lambda leaf: np.asarray(leaf, self.dtype), alone))
 
@@ -108,11 +108,11 @@ class EarlyStopping(FitCallback):
         return self.training.samples_in(self.dtype), self.held_out.samples_in(self.dtype)
 
     def reset(self) -> None:
-        """Forget all scores."""
+        """Delete all scores."""
         self.scores, self.best, self.due = [], None, (0, None)
 
     def state(self) -> Mapping[str, NDArray[Any]]:
-        """Return the scores and the best weights, of iterates that were due."""
+        """Return the scores and the best weights of the iterates that were due."""
         n_due, best = self.due
         scores = np.array(self.scores[:n_due], dtype=np.float64).reshape(-1, 2)
         if best is None:
@@ -120,7 +120,7 @@ class EarlyStopping(FitCallback):
         return {"scores": scores, "best": np.array(best[:2], dtype=np.float64), "theta": best[2]}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on with these scores and weights."""
+        """Restore the scores and weights."""
         self.scores = [(int(iteration), float(score)) for iteration, score in state["scores"]]
         if "best" in state:
             iteration, score = state["best"]
@@ -129,11 +129,11 @@ class EarlyStopping(FitCallback):
 
     @property
     def log_likelihoods(self) -> list[tuple[int, float]]:
-        """Iteration and mean log-likelihood of what is held out, in the user's units."""
+        """Iterations and mean held-out log-likelihoods, in the user's units."""
         return [(iteration, self.offset - error) for iteration, error in self.scores]
 
     def last_log_likelihood(self) -> float | None:
-        """Return the last of them."""
+        """Return the last held-out log-likelihood, if there is one."""
         return self.offset - self.scores[-1][1] if self.scores else None
 
     def keep_best(self, training: Training) -> Training:
@@ -142,9 +142,9 @@ class EarlyStopping(FitCallback):
             return training
         iteration, _, theta = self.best
         if iteration == self.scores[-1][0] and training.stop_reason in ("converged", "precision"):
-            return training  # which ended there, or was polished from there
+            return training  # it ended at the best weights, or was polished from there
         history = training.history[: iteration + 1]
-        # What ended there has not ended here.
+        # A training that converged after the best iteration has not converged at it.
         ended = len(history) < len(training.history) and training.stop_reason in ("converged", "precision")
         return replace(
             training, theta=theta, history=history, stop_reason="held_out" if ended else training.stop_reason
@@ -153,12 +153,12 @@ class EarlyStopping(FitCallback):
 
 @dataclass
 class StopAt(FitCallback):
-    """Stops at an iteration that other trainings, with data held out, have found the best."""
+    """Stop at the iteration that was the best in other trainings, with held-out data."""
 
     iteration: int
 
     def next_iteration(self, iteration: int) -> int | None:
-        """Return that iteration, as long as it is to come."""
+        """Return that iteration, if it is still to come."""
         return self.iteration if iteration < self.iteration else None
 
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
@@ -166,7 +166,7 @@ class StopAt(FitCallback):
         return "held_out" if progress.iteration >= self.iteration else ""
 
     def has_passed(self, iteration: int) -> bool:
-        """Return whether it would have stopped before."""
+        """Return whether this callback would have stopped the training earlier."""
         return iteration > self.iteration
 
 
@@ -176,7 +176,7 @@ def held_out_error(
     training: Samples | StreamedSamples,
     held_out: Samples | StreamedSamples,
 ) -> float:
-    """Compute an error without penalties on held-out samples; what it estimates from data comes from the others."""
+    """Compute the error without penalties on held-out samples; a covariance is estimated from the training samples."""
     parameters = alone.parameters(cast(jax.Array, theta))
     if isinstance(alone.terms[0], ProfileGaussianError):
         weight = np.asarray(training.total_weight, theta.dtype)

@@ -1,4 +1,4 @@
-"""The folder of a fit's checkpoints: the one that the user names, or one of its own within it."""
+"""Folder of a fit's checkpoints: the user's folder, or a subfolder for each fit."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from sparsam.estimators.checkpoint import Checkpoint, as_checkpoint
 
 __all__ = ["checkpointer_of", "influential_options"]
 
-EXTENDED_BY = ("max_iter", "tol")  # a resumed fit may have others
+EXTENDED_BY = ("max_iter", "tol")  # may change when a fit is resumed
 LOCK = ".lock"
 
 
 @contextmanager
 def checkpointer_of(estimator: Any, dataset: Dataset, *, held_out: int | None = None) -> Iterator[Checkpointer | None]:
-    """Save checkpoints of a fit to a dataset as the estimator's hyperparameters say, and defer signals.
+    """Save checkpoints of a fit as the estimator's hyperparameters specify, and defer signals.
 
-    Without a folder only the processes of a distributed run defer signals, which must end together. ``held_out`` is a
-    number that determines which samples are held out, of a fit that holds some out: a seed, or a checksum. It must be
-    the same where the fit is resumed.
+    Without a folder only the processes of a distributed run defer signals, since they must end together. ``held_out``
+    is a number that determines which samples are held out, a seed or a checksum, or None if none are. It must be the
+    same when the fit is resumed.
     """
     mesh = validation.checked_mesh(estimator.mesh)
     checkpoint = as_checkpoint(estimator.checkpoint)
@@ -49,12 +49,11 @@ def checkpointer_of(estimator: Any, dataset: Dataset, *, held_out: int | None = 
         with checkpointer.signals.deferred():
             yield checkpointer
         return
-    if (
-        held_out is not None and not all_gather(isinstance(estimator.random_state, Integral), mesh)[0]
-    ):  # the first draws for all
+    # The first process draws for all.
+    if held_out is not None and not all_gather(isinstance(estimator.random_state, Integral), mesh)[0]:
         raise ValueError(
-            "checkpoint needs an integer random_state here: the rows held out are drawn, and a fit that is resumed "
-            f"must draw the same again; random_state is {estimator.random_state!r}"
+            "checkpoint needs an integer random_state here, because a resumed fit must draw the same held-out rows "
+            f"again; random_state is {estimator.random_state!r}"
         )
     fingerprint = _fingerprint(estimator, dataset, held_out, mesh)
     with _folder_of(checkpoint, fingerprint, mesh) as folder:
@@ -71,13 +70,13 @@ def checkpointer_of(estimator: Any, dataset: Dataset, *, held_out: int | None = 
 
 
 def influential_options(estimator: Any) -> dict[str, Any]:
-    """Return the hyperparameters that have an influence on the result."""
+    """Return the hyperparameters that influence the result."""
     parameters = estimator.get_params(deep=False).items()
     return {name: to_jsonable(value) for name, value in parameters if name not in NO_INFLUENCE}
 
 
 def _fingerprint(estimator: Any, dataset: Dataset, held_out: int | None, mesh: Mesh | None) -> dict[str, Any]:
-    """Return what must be the same of a fit that is resumed: by the first process, which draws for all."""
+    """Return the properties that must be the same when a fit is resumed; they are those of the first process."""
     options = {name: value for name, value in influential_options(estimator).items() if name not in EXTENDED_BY}
     model = {
         "class": type(estimator).__name__,
@@ -92,9 +91,9 @@ def _fingerprint(estimator: Any, dataset: Dataset, held_out: int | None, mesh: M
 
 @contextmanager
 def _folder_of(checkpoint: Checkpoint, fingerprint: Mapping[str, Any], mesh: Mesh | None) -> Iterator[Path | None]:
-    """Hold the folder of a fit; None where it is one of its own that another fit holds at this time.
+    """Lock the folder of a fit; yield None, with a warning, if another fit has locked its subfolder.
 
-    Of several processes the first one locks it, and the others follow.
+    The first of several processes takes the lock for all.
     """
     if not checkpoint.per_fit:
         yield Path(checkpoint.folder)
@@ -118,7 +117,7 @@ def _folder_of(checkpoint: Checkpoint, fingerprint: Mapping[str, Any], mesh: Mes
             yield folder
         else:
             warn_user(
-                f"This fit goes without checkpoints: another fit to the same data with the same hyperparameters holds "
+                "This fit goes without checkpoints: another fit with the same data and hyperparameters is using "
                 f"{folder}.",
                 UserWarning,
             )

@@ -1,4 +1,4 @@
-"""The environment of a fit: as one of several processes."""
+"""Run a fit as one of several processes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["in_all_processes"]
 
 @contextmanager
 def in_all_processes(estimator: Any) -> Iterator[None]:
-    """Fit as one of the processes of the estimator's mesh, or as the only one.
+    """Run a fit in this context, as one of the processes of the estimator's mesh, or as the only one.
 
     Raises
     ------
     ValueError
-        If the processes were given different hyperparameters.
+        If the processes have different hyperparameters.
     ConnectionError
-        If one of them is lost.
+        If a process is lost.
     """
     with safe_interrupts(), name_lost_processes(estimator.mesh):
         mesh = validation.checked_mesh(estimator.mesh)
@@ -31,10 +31,11 @@ def in_all_processes(estimator: Any) -> Iterator[None]:
             own = influential_options(estimator) | {
                 name: getattr(estimator, name) is None for name in ("checkpoint", "time_budget")
             }
-            del own["random_state"]  # what is drawn, the first process draws for all
+            del own["random_state"]  # the first process draws for all
             different = {name for other in all_gather_json(own, mesh) for name in own if other.get(name) != own[name]}
             if different:
                 raise ValueError(
-                    f"processes of one run were given different hyperparameters: {', '.join(sorted(different))}"
+                    f"the processes of this run have different hyperparameters: {', '.join(sorted(different))}. Set "
+                    "the same values in all processes"
                 )
         yield

@@ -1,4 +1,4 @@
-"""Fitted attributes: made of a training, set on the estimator, and taken back to the engine."""
+"""Fitted attributes: compute them from a training, set them on the estimator, and start a training from them."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ __all__ = [
     "warn_or_raise",
 ]
 
-FEW_ITERATIONS = 10  # of which a training has not come far
+FEW_ITERATIONS = 10  # with fewer, the weights are still close to the initial ones
 
 
 def initial_weights(
     estimator: Any, network: Network, scaled: Callable[[Parameters], Parameters] = lambda parameters: parameters
 ) -> NDArray[np.floating]:
-    """Draw the initial weights, or with ``warm_start`` take the fitted ones, in the minimizer's coordinates.
+    """Draw the initial weights, or with ``warm_start`` use the fitted ones, in the minimizer's coordinates.
 
-    ``scaled`` converts fitted weights to these.
+    ``scaled`` converts fitted weights to these coordinates.
 
     Raises
     ------
     ValueError
-        If the fitted weights are those of another network.
+        If the fitted weights are those of a network with other layers.
     """
     if not (estimator.warm_start and hasattr(estimator, "coefs_")):
         return network.initialize(check_random_state(estimator.random_state))
@@ -55,12 +55,12 @@ def initial_weights(
 
 
 def check_warm_start(estimator: Any, network: Network) -> None:
-    """Raise ValueError where a fit is to go on from the weights of another network."""
+    """Raise ValueError if the fitted weights are those of a network with other layers."""
     fitted = tuple(coef.shape for coef in estimator.coefs_)
     if fitted != network.shapes:
         raise ValueError(
-            f"warm_start=True goes on from the fitted weights, but these are of a network {_sizes(fitted)}, and this "
-            f"fit asks for {_sizes(network.shapes)}: set warm_start=False, or fit a clone"
+            f"warm_start=True starts from the fitted weights, but these belong to a network {_sizes(fitted)}, and "
+            f"this fit needs {_sizes(network.shapes)}: set warm_start=False, or fit a clone"
         )
 
 
@@ -69,7 +69,7 @@ def _sizes(shapes: tuple[tuple[int, int], ...]) -> str:
 
 
 def network_attributes(parameters: Parameters, progress: Progress) -> dict[str, Any]:
-    """Make the fitted attributes that a training has at every iterate, of its weights and its progress."""
+    """Make the fitted attributes of an iterate, from its weights and its progress."""
     return {
         "coefs_": [np.array(coef) for coef in parameters.coefs],
         "intercepts_": [np.array(intercept) for intercept in parameters.intercepts],
@@ -81,7 +81,7 @@ def network_attributes(parameters: Parameters, progress: Progress) -> dict[str, 
 
 
 def training_attributes(training: Training) -> dict[str, Any]:
-    """Make the fitted attributes that say how a training went."""
+    """Make the fitted attributes that describe a training."""
     return {
         "converged_": training.stop_reason == "converged",
         "stop_reason_": training.stop_reason,
@@ -91,7 +91,7 @@ def training_attributes(training: Training) -> dict[str, Any]:
 
 
 def validation_attributes(scores: Sequence[tuple[int, float]]) -> dict[str, Any]:
-    """Make the fitted attributes of what was held out: iterations, and the scores there."""
+    """Make the fitted attributes of early stopping: iterations, and held-out scores there."""
     return {
         "validation_iterations_": [int(iteration) for iteration, _ in scores],
         "validation_scores_": [float(score) for _, score in scores],
@@ -99,22 +99,22 @@ def validation_attributes(scores: Sequence[tuple[int, float]]) -> dict[str, Any]
 
 
 def set_fitted_attributes(estimator: Any, attributes: dict[str, Any]) -> None:
-    """Set all fitted attributes at one stroke: of one fit all or none."""
+    """Set all fitted attributes at once, so that an interrupt cannot mix attributes of two fits."""
     vars(estimator).update(attributes)
 
 
 def ravel(parameters: Parameters) -> NDArray[np.floating]:
-    """Join the arrays of the layers to flat weights on the host."""
+    """Concatenate the arrays of the layers into flat weights on the host."""
     return np.concatenate([np.ravel(array) for array in (*parameters.coefs, *parameters.intercepts)])
 
 
 def unravel(network: Network, theta: NDArray[np.floating]) -> Parameters:
-    """Cut flat weights on the host into the arrays of the layers."""
-    return network.unravel(cast(jax.Array, theta))  # slices and reshapes: NumPy in, NumPy out
+    """Split flat weights on the host into the arrays of the layers."""
+    return network.unravel(cast(jax.Array, theta))  # slices and reshapes NumPy arrays
 
 
 PROGRESS_COLUMNS = ("iteration", "evaluations", "seconds", "J", "gradient_norm", "resumed")
-"""Columns of a history beside the terms of J."""
+"""Columns of a history other than the terms of J."""
 
 
 def _columns(history: list[Progress]) -> dict[str, list[float]]:
@@ -130,7 +130,7 @@ def _columns(history: list[Progress]) -> dict[str, list[float]]:
 
 
 def warn_or_raise(training: Training, *, can_start_warm: bool = True) -> None:
-    """Warn where a training did not converge; ``can_start_warm`` is whether a fit may go on from its weights.
+    """Warn if a training did not converge; ``can_start_warm`` is whether warm_start has an influence on this fit.
 
     Raises
     ------
@@ -145,39 +145,42 @@ def warn_or_raise(training: Training, *, can_start_warm: bool = True) -> None:
     match training.stop_reason:
         case "not_finite":
             terms = ", ".join(training.broken_terms) or "the gradient"
-            kept = "The last finite weights are kept." if training.history else "It was so at the initial weights."
-            wider = " or use dtype='float64'" if dtype == "float32" else ""
+            kept = "The estimator has the last finite weights." if training.history else "So it was from the start."
+            wider = ", or use dtype='float64'" if dtype == "float32" else ""
             raise FloatingPointError(
                 f"{reason} in the term(s) {terms}{where}. Look for extreme values in X and standardize it{wider}. "
                 f"{kept}"
             )
         case "interrupted":
-            warn_user(f"Training {reason}{where}: the estimator holds these weights.", UserWarning)
+            warn_user(f"Training {reason}{where}: the estimator has the weights reached so far.", UserWarning)
         case "max_iter" | "time_budget":
             if training.plateau_tol is None:
                 above = f"tol = {tol:.2g}"
             else:
-                above = f"tol / 100 = {training.plateau_tol:.2g}, to which it goes on from weights that explain nothing"
+                above = (
+                    f"tol / 100 = {training.plateau_tol:.2g} (an autoencoder that explains nearly nothing continues "
+                    "beyond tol)"
+                )
             history = training.history
             cure = f"Increase {training.stop_reason}"
             if training.stop_reason == "time_budget" and history[-1].iteration < FEW_ITERATIONS:
-                cure = f"So few iterations leave weights near those that it began with. {cure}"
-            cure += ", or go on from these weights with warm_start=True." if can_start_warm else "."
+                cure = f"After so few iterations the weights are still close to the initial ones. {cure}"
+            cure += ", or continue from these weights with warm_start=True." if can_start_warm else "."
             if not still_descends([row.J for row in history], [row.gradient_norm for row in history]):
                 cure = NO_MORE_ITERATIONS
             warn_user(f"Not converged: {reason}{where}, above {above}. {cure}", ConvergenceWarning)
         case "precision":
             cure = "Use dtype='float64', or a larger tol." if dtype == "float32" else "Use a larger tol."
-            if tol == POLISHED_TOL:  # which is not the user's
-                cure = "More cannot be had; polish=False stops at tol, and without this warning."
+            if tol == POLISHED_TOL:  # not the user's tol
+                cure = "Polishing cannot get closer to the minimum; polish=False stops at tol, without this warning."
             warn_user(f"Not converged: {reason} ({dtype}){where}, above tol = {tol:.2g}. {cure}", ConvergenceWarning)
 
 
 def check_finished(training: Training) -> None:
-    """Raise where one of many trainings has failed: there is no estimate to keep."""
+    """Raise an exception if one of many trainings has failed, so that there is no estimate."""
     if training.stop_reason == "interrupted":
         raise KeyboardInterrupt
     if not training.history:
         raise FloatingPointError(
-            "J is not finite at the initial weights: look for extreme values in X, and standardize it"
+            "J is not finite at the initial weights: look for extreme values in X and standardize it"
         )

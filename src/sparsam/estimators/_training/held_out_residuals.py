@@ -1,4 +1,4 @@
-"""Residuals of what a training holds out, at each of its iterates."""
+"""Moments of the held-out residuals at the iterates of a training."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Array = NDArray[np.float64]
 
 @dataclass
 class HeldOutResiduals(EarlyStopping):
-    """Keeps the second moments of held-out residuals at the iterates scored, and stops where these have ceased to fall.
+    """Keep the second moments of held-out residuals at scored iterates, and stop when these have ceased to fall.
 
-    They are judged by their own variances, not by the covariance of the training: where a network begins to meet its
-    training targets exactly, that one is no measure of anything.
+    Residuals are scored with their own variances, not with the covariance of the training residuals, which becomes
+    meaningless when a network begins to fit its training targets exactly.
 
     Attributes
     ----------
     observed : array of bool, (n_patterns, n_outputs)
         Which targets are observed together.
     stops : bool
-        Whether to stop at all.
+        Whether to stop early at all.
     best_so_far : int or None
-        The best iteration of other parts: the training stops when the patience is over from there on.
+        The best iteration of the other folds: the training stops ``patience`` iterations after it.
     """
 
     observed: NDArray[np.bool_] = field(kw_only=True)
@@ -42,18 +42,18 @@ class HeldOutResiduals(EarlyStopping):
     moments: list[tuple[Array, Array]] = field(default_factory=list, init=False)
 
     def on_iterate(self, progress: Any, theta: NDArray[np.floating], stop_reason: str) -> str:
-        """Keep the moments; stop, where that is asked for."""
+        """Keep the moments; stop if ``stops`` is set and the patience is used up."""
         reason = super().on_iterate(progress, theta, stop_reason)
         if self._has_enough(self.scores[-1][0]):
             reason = "held_out"
         return reason if self.stops else ""
 
     def has_passed(self, iteration: int) -> bool:
-        """Return whether an earlier iterate was enough, by the best iteration of other parts as it is now."""
+        """Return whether the training could have stopped earlier, given the current ``best_so_far``."""
         return self.stops and any(self._has_enough(scored) for scored, _ in self.scores if scored < iteration)
 
     def _has_enough(self, iteration: int) -> bool:
-        """Whether the patience is over from the best iteration of other parts on."""
+        """Whether this iteration is at least ``patience`` iterations after the best iteration of the other folds."""
         return self.best_so_far is not None and iteration >= self.best_so_far + self.patience
 
     def error_at(self, theta: NDArray[np.floating]) -> float:
@@ -67,13 +67,13 @@ class HeldOutResiduals(EarlyStopping):
         return -float(mean_log_likelihoods(counts, products, self.observed))
 
     def of_held_out(self, weight: float) -> HeldOutMoments:
-        """Return the moments at all iterates, with the weight of what is held out."""
+        """Return the moments at all scored iterates, with the weight of the held-out samples."""
         counts, products = zip(*self.moments, strict=True)
         iterations = np.array([iteration for iteration, _ in self.scores])
         return HeldOutMoments(weight, iterations, np.stack(counts), np.stack(products))
 
     def reset(self) -> None:
-        """Forget all of it."""
+        """Delete all scores and moments."""
         super().reset()
         self.moments = []
 
@@ -84,6 +84,6 @@ class HeldOutResiduals(EarlyStopping):
         return {**super().state(), "held_out_counts": np.asarray(counts), "held_out_products": np.asarray(products)}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on with these scores and moments."""
+        """Restore the scores and moments."""
         super().restore(state)
         self.moments = list(zip(state["held_out_counts"], state["held_out_products"], strict=True))

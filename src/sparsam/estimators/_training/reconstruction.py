@@ -1,4 +1,4 @@
-"""How well an autoencoder reconstructs, and what its hidden units do: a pass over the training data each."""
+"""Variance of an autoencoder's inputs, and statistics of its hidden units: a pass over the training data each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sparsam.inspection.weak_fit import LEAST_EXPLAINED
 
 __all__ = ["InputVariance", "input_variance", "unit_activity"]
 
-FAR = 10.0  # by which the square of a shift may exceed the variance: beyond it cancellation would take digits
+FAR = 10.0  # largest ratio of a squared shift to the variance; a larger one loses digits by cancellation
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class InputVariance:
 
     @property
     def plateau(self) -> Plateau | None:
-        """Where an autoencoder explains next to nothing; None of inputs that do not vary."""
+        """Plateau on which an autoencoder explains nearly nothing; None for constant inputs."""
         if self.variance == 0:
             return None
         return Plateau(SquaredError.name, (1 - LEAST_EXPLAINED) * self.variance / 2)
 
 
 def input_variance(data: Samples | StreamedSamples, dtype: str) -> InputVariance:
-    """Compute mean and variance of the inputs in one pass, about the first row; in two where that is an outlier.
+    """Compute mean and variance of the inputs in one pass about the first row, or in two if that is an outlier.
 
-    All processes of a distributed run call it together.
+    All processes of a distributed run must call it together.
     """
     with precision(dtype):
         total = float(data.total_weight)
@@ -60,7 +60,7 @@ def input_variance(data: Samples | StreamedSamples, dtype: str) -> InputVariance
         for _ in range(2):
             sums = _sums_about(np.asarray(shift, dtype), data)
             offset, square = (np.asarray(part, np.float64) / total for part in sums)
-            with np.errstate(over="ignore", invalid="ignore"):  # J is no number, either
+            with np.errstate(over="ignore", invalid="ignore"):  # then J is not finite either, and reports it
                 from_shift = float(offset @ offset)
             variance = max(float(square) - from_shift, 0.0)
             if from_shift <= FAR * variance:
@@ -78,10 +78,10 @@ def unit_activity(
     n_samples: int,
     rho: float | None,
 ) -> UnitStatistics:
-    """Compute what the hidden units do over the data, in one pass, weighted.
+    """Compute weighted statistics of the hidden units over the data, in one pass.
 
-    Activations of tanh units are taken as (z + 1)/2, as rho is. Squares are taken about the activations of the mean
-    input, which are near those of a unit that hardly varies.
+    tanh activations z are mapped to (z + 1)/2, the scale of rho. Squares are computed about the activations of the mean
+    input, which avoids cancellation for units that hardly vary.
     """
     hidden = get_activation(objective.network.hidden_activation)
     name = "logistic" if hidden.probabilities else hidden.name
@@ -95,7 +95,7 @@ def unit_activity(
 
 
 def _first_row(data: Samples | StreamedSamples) -> NDArray[np.floating]:
-    """Return a row of the inputs, the same in all processes; of a process without rows zeros."""
+    """Return the first process's first row of inputs, in all processes; zeros if it has no rows."""
     if isinstance(data, Samples):
         own = np.asarray(data.inputs.addressable_shards[0].data[0, :, 0])
     else:

@@ -1,4 +1,4 @@
-"""Data with targets, and what a fit draws at random: shared by regression and classification."""
+"""Data with targets, and random draws of a fit: shared by regression and classification."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def load_with_targets(
     check_targets: Check,
     on_rows_read: Callable[[int], None],
 ) -> Dataset:
-    """Check the data of a fit, with their targets and tangents, and hold or stream them.
+    """Check the data of a fit, with targets and tangents, and load them into memory or prepare to stream them.
 
-    ``check_targets`` is called once the rest is good, and makes what is kept of the targets.
+    ``check_targets`` is called after the other checks, and returns the batch with checked targets.
     """
     return load_dataset(
         estimator,
@@ -47,7 +47,7 @@ def load_with_targets(
 
 @dataclass(frozen=True)
 class _SupervisedCheck:
-    """Checks tangents, then targets."""
+    """Check tangents, then targets."""
 
     estimator: Any
     check_targets: Check
@@ -63,9 +63,9 @@ class _SupervisedCheck:
 def draw_weights_and_seed(
     random_state: int | np.random.RandomState | None, network: Network, mesh: Mesh | None
 ) -> tuple[NDArray[np.floating], int]:
-    """Draw new weights, and the seed of what is held out, which is that of the first process.
+    """Draw new weights, and the first process's seed for drawing the held-out samples.
 
-    Both are always drawn, so that the weights do not depend on whether anything is held out. From an integer they come
+    Both are always drawn, so that the weights do not depend on whether samples are held out. For an integer they come
     from independent streams; a generator draws the weights first.
     """
     generator = check_random_state(random_state)
@@ -75,9 +75,9 @@ def draw_weights_and_seed(
 
 
 def split_seed(random_state: int | Integral) -> int:
-    """Make the seed of what is held out from an integer ``random_state``: 31 bits of a stream of their own.
+    """Make the seed for drawing the held-out samples from an integer ``random_state``: 31 bits of a separate stream.
 
-    The weights take theirs from ``RandomState(random_state)``.
+    The weights are drawn from ``RandomState(random_state)``.
     """
     [child] = np.random.SeedSequence(int(random_state)).spawn(1)
     return int(child.generate_state(1)[0]) >> 1

@@ -1,4 +1,4 @@
-"""The time that a fit may take, divided among its trainings."""
+"""Time budget of a fit, divided among its trainings."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ __all__ = ["TimeBudget"]
 
 @dataclass
 class TimeBudget:
-    """Seconds that the trainings of a fit may take together, each from its first evaluation on; None for no limit.
+    """Seconds that the trainings of a fit may take together; None for no limit.
 
-    What comes before, reading the data and compiling, takes as long however short the training is. The last training
-    has half of the time at least, and what those before it leave over goes to those that follow.
+    The time of a training starts at its first evaluation of J: reading the data and compiling take equally long,
+    however short the training is. The last training gets at least half of the time; time that a training does not use
+    is available to later ones.
 
     Attributes
     ----------
     used : float
-        Seconds that trainings have taken.
+        Seconds used so far.
     cut_off : list of int
-        Iterations of the trainings for an estimate that the budget has ended.
+        Numbers of iterations of the trainings in folds that the budget has ended.
 
     Examples
     --------
@@ -38,7 +39,7 @@ class TimeBudget:
     cut_off: list[int] = field(default_factory=list, init=False)
 
     def share(self, n_trainings: int) -> float | None:
-        """Return the seconds that the next of so many trainings may take."""
+        """Return the seconds for the next training, with ``n_trainings`` still to come, including this one."""
         if self.seconds is None:
             return None
         left = self.seconds - self.used
@@ -46,16 +47,16 @@ class TimeBudget:
         return max(share, 0.0)
 
     def use(self, seconds: float) -> None:
-        """Take what a training has used."""
+        """Subtract the seconds that a training has used."""
         self.used += seconds
 
     def warning(self, estimates: str) -> Warning | None:
-        """Make the warning of trainings that were ended before they told enough for these estimates."""
+        """Make the warning that the budget ended trainings on which these estimates are based; None if it did not."""
         if not self.cut_off:
             return None
         return ConvergenceWarning(
-            f"time_budget = {self.seconds:g} s was over before {len(self.cut_off)} of the trainings in folds had "
-            f"ended, one of them after {min(self.cut_off)} iterations: {estimates} are those of networks that were "
-            "trained too little, and the number of iterations is not chosen by them. Increase time_budget, or set it "
-            "to None."
+            f"time_budget = {self.seconds:g} s ended {len(self.cut_off)} of the trainings in folds early, one of them "
+            f"after {min(self.cut_off)} iterations: {estimates} are estimated with networks that were not trained "
+            "long enough, and the folds cannot choose the number of iterations. Increase time_budget, or set it to "
+            "None."
         )

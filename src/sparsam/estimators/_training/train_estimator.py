@@ -1,4 +1,4 @@
-"""Training as the hyperparameters of an estimator say: with early stopping, polishing, and where memory is short."""
+"""Train a network by an estimator's hyperparameters: with early stopping, polishing, and retries in smaller chunks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["EstimatorTraining", "TrainingProblem"]
 
 @dataclass(frozen=True)
 class TrainingProblem:
-    """An objective over the data of a fit, and where its training starts.
+    """Objective over the data of a fit, with initial weights.
 
     Attributes
     ----------
@@ -41,20 +41,21 @@ class TrainingProblem:
     theta : array of shape (n_parameters,)
         Initial weights, in the objective's coordinates.
     data : Dataset or Split
-        With inputs in X's own units, which are scaled on their way to the devices. With a split, early stopping holds a
-        part out.
+        Inputs are in the units of X, and are scaled on the way to the devices. With a split, early stopping uses the
+        held-out part.
     attributes_at : callable
         See `AttributesAt`.
     layer_sizes : tuple of int
-        Numbers that a sample takes in the parts of a pass, for the choice of a chunk.
+        Numbers per sample in each part of a pass, from which the chunk size is chosen.
     tangents : TangentFunction or None
-        Makes tangents that are not held.
+        Computes tangents that are not in memory.
     offset : float
-        What to add to the log-likelihood of what is held out for the user's units.
+        Constant to add to the held-out log-likelihood to convert it to the user's units.
     reconstructs : bool
-        Whether the outputs reconstruct the inputs: then a training that explains nothing of them may not end yet.
+        Whether the outputs reconstruct the inputs. If so, a training on a plateau where they explain nearly nothing
+        continues beyond tol.
     early_stopping : callable
-        `EarlyStopping`, or a variant of it, for data with a split.
+        Makes the callback for data with a split: `EarlyStopping`, or a subclass.
     stop_at : int or None
         Iteration at which to stop.
     """
@@ -77,16 +78,16 @@ class EstimatorTraining:
     Parameters
     ----------
     estimator : NetworkEstimator
-        Whose hyperparameters say how to train.
+        Its hyperparameters are used.
     problem : TrainingProblem
     reporter : FitReporter
     checkpointer : Checkpointer or None
     polish : bool
-        Whether to go on in float64.
+        Whether to continue in float64.
     budget : TimeBudget
-        Of the fit.
+        Time of all trainings of the fit.
     n_to_come : int
-        Trainings of the fit, this one and those after it.
+        Number of trainings of the fit still to come, including this one.
 
     Attributes
     ----------
@@ -94,7 +95,7 @@ class EstimatorTraining:
         Training data on the devices.
     early_stopping : EarlyStopping or None
     inputs : InputVariance or None
-        Of what is reconstructed, once it has been trained on.
+        Mean and variance of the inputs, if the outputs reconstruct them; set by `train`.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class EstimatorTraining:
         tangents = problem.tangents
         if isinstance(problem.data, Split):
             held_out = self._on_devices(problem.data.held_out)
-            # An error on its own has no use for tangents, which would be made for nothing.
+            # Early stopping needs only the error function, so that its data need no tangents.
             plain = self._on_devices(problem.data.training)
             self.data = plain if tangents is None else self._on_devices(tangents.add_to(problem.data.training))
             self.early_stopping_data = (held_out,) if tangents is None else (plain, held_out)
@@ -130,18 +131,18 @@ class EstimatorTraining:
 
     @property
     def held_out_scores(self) -> list[tuple[int, float]]:
-        """Iteration and mean log-likelihood of what is held out; empty where nothing is."""
+        """Iterations and mean held-out log-likelihoods; empty if nothing is held out."""
         return [] if self.early_stopping is None else self.early_stopping.log_likelihoods
 
     def train(self) -> Training:
-        """Train. With early stopping the training ends at the weights that were kept.
+        """Train; with early stopping return the training as if it had ended at the best iteration.
 
-        The history counts seconds from the beginning of the fit, so that the trainings before this one are in them.
+        The seconds in the history count from the beginning of the fit, and so include the earlier trainings.
         """
         before = self.reporter.seconds()
         objective, dtype = self.problem.objective, self.estimator.dtype
         theta = all_gather(self.problem.theta, self.data.dataset.mesh)[0]  # the weights of the first process
-        self._refuse_followers_of_several_processes()
+        self._refuse_iterate_callbacks_in_several_processes()
         sizes = "-".join(map(str, objective.network.layer_sizes))
         if self.checkpointer is not None:
             self.checkpointer.begin_training(self._dependence())
@@ -149,7 +150,7 @@ class EstimatorTraining:
         try:
             training = self._train_once(theta)
         except jax.errors.JaxRuntimeError as error:
-            # Of several processes one alone would begin again while the others wait.
+            # If one of several processes started again, the others would wait for it forever.
             if "RESOURCE_EXHAUSTED" not in str(error) or n_processes(self.data.dataset.mesh) > 1:
                 raise
             self._halve_chunks()
@@ -166,7 +167,10 @@ class EstimatorTraining:
         return DeviceData(dataset, problem.layer_sizes, self.estimator.chunk_size, problem.objective.input_scale)
 
     def _callbacks(self) -> list[FitCallback]:
-        """Early stopping first, for its scores are shown; the user's last: it is not called where others stop."""
+        """Return the callbacks: early stopping first, as its scores are displayed; the user's last.
+
+        A callback is not called at an iterate where an earlier one stops the training.
+        """
         if self.early_stopping is None:
             callbacks = self.reporter.callbacks(self.problem.attributes_at)
         else:
@@ -221,33 +225,37 @@ class EstimatorTraining:
         return polished
 
     def _halve_chunks(self) -> None:
-        """Begin again with chunks of half the size."""
+        """Halve the chunk size, warn, and reset the callbacks, to start the training again."""
         before = self.data.chunk_size_in(self.estimator.dtype)
         after = max(before // 2, 1)
         for part in (self.data, *self.early_stopping_data):
             part.rechunk(after)
         warn_user(
-            f"A device had too little memory for chunks of {before} samples; trying once more with chunks of {after}.",
+            f"A device ran out of memory with chunks of {before} samples; trying again with chunks of {after}. Set "
+            f"chunk_size={after} to avoid the failed attempt.",
             UserWarning,
         )
         for callback in self.callbacks:
             callback.reset()
 
     def _dependence(self) -> dict[str, Any]:
-        """Return what the training depends on beside the fit's data and options: what earlier trainings have found.
+        """Return the results of earlier trainings on which this one depends, besides the fit's data and options.
 
-        By the first process, for all.
+        The first process determines them for all.
         """
         numbers = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(self.problem.objective)]
         objective = all_gather(array_digest(*numbers), self.data.dataset.mesh)[0]
         return {"part": self.reporter.label, "objective": int(objective)}
 
-    def _refuse_followers_of_several_processes(self) -> None:
-        """Raise ValueError where a callback of scikit-learn wants each iterate in a distributed run.
+    def _refuse_iterate_callbacks_in_several_processes(self) -> None:
+        """Raise ValueError if a callback of scikit-learn needs the fitted estimator in a distributed run.
 
-        Only all processes together know the fitted attributes.
+        A single process cannot compute the fitted attributes.
         """
         mesh = self.data.dataset.mesh
         wanted = bool(max_of_processes(self.reporter.task.every_iteration, mesh))
         if wanted and n_processes(mesh) > 1:
-            raise ValueError("callbacks that ask for the fitted estimator cannot follow a fit of several processes")
+            raise ValueError(
+                "callbacks whose hook has the argument fitted_estimator are not supported in a fit by several "
+                "processes: remove them with set_callbacks"
+            )
