@@ -6,11 +6,12 @@ import shutil
 from itertools import count
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 # No windows; this must be set before Matplotlib is first imported.
 os.environ.setdefault("MPLBACKEND", "Agg")
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is a worker for each core, so BLAS threads would only compete
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is first imported
 
 MAPS = Path("/proc/self/maps")
 MOST_MAPS = 25_000  # a process crashes at Linux's limit of 65,530; every compiled program uses a few
@@ -83,6 +84,8 @@ def reduction(request):
 @pytest.fixture(autouse=True)
 def the_same_weights_every_time():
     """Seed NumPy's global generator, from which estimators without a random_state draw."""
+    import numpy as np
+
     np.random.seed(20)  # noqa: NPY002
 
 

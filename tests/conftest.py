@@ -418,6 +418,18 @@ def float64_case(request):
     return request.param
 
 
+def a_third_of(rows):
+    """Mark two rows of three as exhaustive."""
+    for i, row in enumerate(rows):
+        yield pytest.param(*row.values, id=row.id, marks=[*row.marks, *([pytest.mark.exhaustive] if i % 3 else [])])
+
+
+@pytest.fixture(scope="session", params=a_third_of(table("float64")))
+def some_float64_case(request):
+    """A row of the table, of every third one unless the run is exhaustive: for what needs programs of its own."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def sparse_case(dtype):
     """Return one row of the table, for tests that compile their own programs."""

@@ -17,7 +17,11 @@ import sparsam
 from sparsam._utils import jit
 from sparsam.cli.app import app
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.exhaustive,  # the other tests show the same with current versions
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 needs_report = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("altair", "vl_convert"))), reason="needs the extra sparsam[report]"

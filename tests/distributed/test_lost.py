@@ -74,7 +74,7 @@ def test_the_command_in_two_processes_learns_what_it_learns_in_one(tmp_path, sta
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes as Linux does")
-@pytest.mark.parametrize("lost", [1, 0])
+@pytest.mark.parametrize("lost", [pytest.param(1, marks=pytest.mark.exhaustive), 0])
 def test_the_others_end_within_a_minute_and_say_which_process_was_lost(tmp_path, start, lost):
     processes = start(tmp_path, 3, *ENDLESS, "--checkpoint", str(tmp_path / "run"), "--checkpoint-every", "1s")
     wait_until(lambda: (tmp_path / "run").exists() and any((tmp_path / "run").iterdir()))
@@ -114,6 +114,7 @@ def test_sigterm_to_one_process_ends_all_after_a_checkpoint(tmp_path, start):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_ctrl_c_in_one_process_ends_all_without_checkpoints_too(tmp_path, start):
     processes = start(tmp_path, 2, *ENDLESS)
     wait_until(lambda: "iteration" in messages(tmp_path, 0))

@@ -66,10 +66,10 @@ def test_initial_weights_are_uniform_within_the_bounds_of_each_layer_and_biases_
 
 
 @pytest.mark.slow
-def test_forward_pass_equals_the_one_by_hand(float64_case):
-    if float64_case.error.name not in ("squared_error", "cross_entropy"):
+def test_forward_pass_equals_the_one_by_hand(some_float64_case):
+    if some_float64_case.error.name not in ("squared_error", "cross_entropy"):
         return  # the other error functions use the same networks
-    problem, network = float64_case.problem(), float64_case.network
+    problem, network = some_float64_case.problem(), some_float64_case.network
     h = reference.ACTIVATIONS[network.hidden_activation][0]
     h_out = reference.OUTPUT_ACTIVATIONS[network.output_activation]
     coefs, intercepts = network.unravel(problem.theta)
@@ -81,7 +81,7 @@ def test_forward_pass_equals_the_one_by_hand(float64_case):
     with precision("float64"):
         theta, inputs = jnp.asarray(problem.theta), jnp.asarray(problem.inputs)
         forward = jax.jit(network.forward)(network.unravel(theta), inputs.T)
-    assert len(forward.hidden) == float64_case.depth
+    assert len(forward.hidden) == some_float64_case.depth
     got, expected = (*forward.pre_activations, *forward.hidden, forward.outputs), (*a, *z[1:-1], z[-1])
     for array, by_hand in zip(got, expected, strict=True):
         np.testing.assert_allclose(array.T, by_hand, rtol=0, atol=1e-14)

@@ -31,10 +31,10 @@ def scale_of(seed, n_features):
 
 
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1))
-def test_value_and_gradient_are_those_of_the_hand_derivation_in_other_coordinates(float64_case, data, seed):
+def test_value_and_gradient_are_those_of_the_hand_derivation_in_other_coordinates(some_float64_case, data, seed):
     """By (1) in `input_scale`, dJ/dV = (dJ/dW_1 - m dJ/db_1') / c row by row, and dJ/dd = dJ/db_1."""
-    problem = data.draw(float64_case.problems())
-    network = float64_case.network
+    problem = data.draw(some_float64_case.problems())
+    network = some_float64_case.network
     scale = scale_of(seed, network.layer_sizes[0])
     batch = scale.scaled(Batch(problem.inputs, problem.targets, problem.sample_weight, problem.tangents), "float64")
     theta = ravel(scale.scaled_weights(network.unravel(problem.theta)))
@@ -48,7 +48,7 @@ def test_value_and_gradient_are_those_of_the_hand_derivation_in_other_coordinate
     first = (coefs[0] - np.outer(scale.mean, intercepts[0])) / scale.scale[:, None]
     by_scaled = ravel(Parameters((first, *coefs[1:]), intercepts))
     found = float(value), np.asarray(gradient)
-    assert problem.difference(found, (expected, by_scaled)) < float64_case.tolerance(1e-11, 0)
+    assert problem.difference(found, (expected, by_scaled)) < some_float64_case.tolerance(1e-11, 0)
 
 
 @pytest.mark.parametrize("n_hidden", [(), (3,)])
