@@ -394,7 +394,7 @@ def least_optimized():
     compilation._options.cache_clear()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def as_shipped():
     """Compile as users do."""
     with pytest.MonkeyPatch.context() as patch:

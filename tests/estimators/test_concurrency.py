@@ -50,6 +50,7 @@ def test_eight_threads_predict_while_another_fits():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.usefixtures("as_shipped")  # as the other processes compile
 def test_grid_search_in_two_processes_is_that_in_one():
     def search(n_jobs):
         model = SparseAutoencoder(3, beta=0.0, max_iter=20, random_state=0)

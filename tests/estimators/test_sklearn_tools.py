@@ -83,6 +83,7 @@ def test_grid_search_finds_what_a_loop_finds(build, X):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("as_shipped")  # as the other processes compile
 def test_grid_search_in_two_processes_gives_the_same_bits(build, X):
     one, two = (search(build(), X, n_jobs) for n_jobs in (1, 2))
     np.testing.assert_array_equal(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"])

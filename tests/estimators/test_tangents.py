@@ -140,6 +140,7 @@ def test_early_stopping_takes_the_tangents_of_its_part(make, data, along):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("as_shipped")
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_tangents_too_many_to_keep_are_made_again_in_every_pass(make, data, monkeypatch, early_stopping):
     X, y = data
@@ -276,7 +277,7 @@ def test_a_model_is_saved_without_its_callable_if_that_is_taken_away(make, data,
     """A file holds no function, and a further fit without it would be another."""
     X, y = data
     model = make(tangent_weight=0.1, tangents=partial(constant, along=along[0])).fit(X, y)
-    with pytest.raises(TypeError, match=r"tangents is a function, .* set_params\(tangents=None\) before you save"):
+    with pytest.raises(TypeError, match=r"tangents is a function, .* set_params\(tangents=None\) before saving"):
         save(model, tmp_path / "model.safetensors")
     save(model.set_params(tangents=None), tmp_path / "model.safetensors")
     loaded = load(tmp_path / "model.safetensors")

@@ -203,7 +203,7 @@ def test_what_cannot_be_used_is_named(X, tmp_path):
         classifier().fit(Chunks(X))
     with pytest.raises(ValueError, match="1 class only, 'a'"):
         classifier().fit(stored, np.full(N, "a"))
-    with pytest.raises(ValueError, match="as tuples \\(X, y, sample_weight, tangents\\)"):
+    with pytest.raises(ValueError, match="let X yield tuples \\(X, y, sample_weight, tangents\\)"):
         classifier().fit(Chunks(X, labels_of(2)(X)), labels_of(2)(X))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         classifier().fit(stored, labels_of(2)(X)[:-1])

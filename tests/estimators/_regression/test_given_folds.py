@@ -156,7 +156,7 @@ def test_rows_that_are_streamed_are_refused(data):
 def test_a_splitter_is_cloned_and_not_saved(data, tmp_path):
     model = fit(KFold(3), *data)
     assert clone(model).cv.n_splits == 3
-    with pytest.raises(TypeError, match=r"cv is a splitter or row numbers.*set_params\(cv=5\) before you save"):
+    with pytest.raises(TypeError, match=r"cv is a splitter or row numbers.*set_params\(cv=5\) before saving"):
         save(model, tmp_path / "model.safetensors")
     save(copy.copy(model).set_params(cv=5), tmp_path / "model.safetensors")
 
