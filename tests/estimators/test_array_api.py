@@ -71,6 +71,6 @@ def test_tensors_give_the_bits_of_numpy_arrays(use, dispatch):
         np.testing.assert_array_equal(result, wanted)
 
 
-def test_tensors_on_other_devices_are_refused(dispatch):
+def test_tensors_without_data_are_refused(dispatch):
     with dispatch, pytest.raises((TypeError, RuntimeError, NotImplementedError), match="meta"):
         SparseAutoencoder(3, **USUAL).fit(torch.ones((60, 6), device="meta"))

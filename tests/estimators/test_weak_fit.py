@@ -223,7 +223,7 @@ def test_examine_fit_agrees_with_the_warning_of_the_fit(X):
     assert examine_fit(build_model().fit(X), X) is None
 
 
-def test_training_continues_beyond_tol_with_polishing_and_checkpoints(tmp_path):
+def test_a_weak_fit_has_the_same_warning_after_polishing_and_resuming(tmp_path):
     options = {"n_components": 4, "rho": 0.1, "random_state": 0, "polish": True}
     model, texts = fit(SparseAutoencoder(**options, checkpoint=Checkpoint(tmp_path, every=0)), LOW)
     again, texts_again = fit(SparseAutoencoder(**options, checkpoint=Checkpoint(tmp_path, resume=True)), LOW)
