@@ -182,7 +182,7 @@ def test_early_stopping_scores_the_last_iterate_for_every_stop_reason(planted):
         (-0.1, 2, r"epsilon must be in \[0, 1\]"),
         ((0.1, 0.2), 4, r"epsilon must be a number or a \(4, 4\) array"),
         (np.eye(3), 2, r"a number or a pair \(P\(1 \| 0\), P\(0 \| 1\)\) or a \(2, 2\) array"),
-        ([[0.9, 0.2], [0.1, 0.9]], 2, "each row of the matrix must sum to 1"),
+        ([[0.9, 0.2], [0.1, 0.9]], 2, "with rows of the matrix that sum to 1"),
         ("guess", 2, "epsilon must be one of 'estimate'"),
     ],
 )
@@ -261,9 +261,9 @@ def test_an_estimate_does_not_depend_on_an_earlier_fit():
 
 def test_too_few_samples_to_hold_out_raise_an_error():
     X, y = np.arange(40.0)[:, None], np.repeat(["a", "b", "c"], [20, 19, 1])
-    with pytest.raises(ValueError, match="of the label 'c' there are fewer samples"):
+    with pytest.raises(ValueError, match="needs 4 or more samples of each class, but the label 'c' has fewer"):
         NoisyLabelClassifier((), epsilon="estimate_matrix").fit(X, y)
-    with pytest.raises(ValueError, match=r"validation_fraction = 0.1 of 8 samples with 2 labels leaves 0 to hold out"):
+    with pytest.raises(ValueError, match=r"validation_fraction = 0.1 of 8 samples with 2 labels gives 0 samples to"):
         NoisyLabelClassifier((), epsilon=0.1, early_stopping=True).fit(X[:8], y[[0, 1, 2, 3, 20, 21, 22, 23]])
 
 

@@ -185,7 +185,7 @@ def test_predictions_are_written_into_out(case, X, tmp_path):
 def test_unusable_input_is_named(X, tmp_path):
     stored, Y = mapped(X, tmp_path), targets_of(X)
     Y[77] = np.nan
-    with pytest.raises(ValueError, match="the first of them row 77"):
+    with pytest.raises(ValueError, match="first in row 77: samples without a target"):
         regressor().fit(stored, Y)
     s, tangents = np.where(np.arange(N) == 77, -1.0, 1.0), np.ones((N, 1, 3))
     with pytest.raises(ValueError, match="sample_weight must not be negative, got -1 in row 77"):
@@ -201,16 +201,16 @@ def test_unusable_input_is_named(X, tmp_path):
         regressor().fit(stored)
     with pytest.raises(ValueError, match="the target y is None"):
         classifier().fit(Chunks(X))
-    with pytest.raises(ValueError, match="1 class only, 'a'"):
+    with pytest.raises(ValueError, match="only 1 class, 'a'"):
         classifier().fit(stored, np.full(N, "a"))
     with pytest.raises(ValueError, match="as tuples \\(X, y, sample_weight, tangents\\)"):
         classifier().fit(Chunks(X, labels_of(2)(X)), labels_of(2)(X))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         classifier().fit(stored, labels_of(2)(X)[:-1])
     few = np.array(["a"] * (N - 2) + ["b"] * 2)
-    with pytest.raises(ValueError, match="of the label 'b' there are fewer samples"):
+    with pytest.raises(ValueError, match="the label 'b' has fewer"):
         classifier(epsilon="estimate_matrix").fit(stored, few)
-    with pytest.raises(ValueError, match="leaves 0 to hold out"):
+    with pytest.raises(ValueError, match="gives 0 samples to hold out"):
         classifier(early_stopping=True, validation_fraction=1e-6).fit(stored, labels_of(2)(X))
 
 

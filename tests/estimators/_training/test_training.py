@@ -112,7 +112,7 @@ def test_without_warm_start_a_fit_starts_from_new_weights(build, X, model, same_
 def test_warm_start_refuses_other_shapes(model, X, change):
     other, data = change(copy.deepcopy(model).set_params(warm_start=True), X)
     asked = f"{data.shape[1]}-{other.n_components}-{data.shape[1]}"
-    with pytest.raises(ValueError, match=f"a network 6-3-6, and this fit asks for {asked}: set warm_start=False"):
+    with pytest.raises(ValueError, match=f"a network 6-3-6, and this fit needs {asked}: set warm_start=False"):
         other.fit(data)
 
 
@@ -326,5 +326,8 @@ def test_out_of_memory_halves_the_chunks_once_with_a_warning(build, X, short_of_
 @pytest.mark.slow
 def test_out_of_memory_a_second_time_is_an_error(build, X, short_of_memory):
     short_of_memory(2)
-    with pytest.warns(UserWarning, match="trying once more"), pytest.raises(RuntimeError, match="Out of memory"):
+    with (
+        pytest.warns(UserWarning, match="trying again with chunks"),
+        pytest.raises(RuntimeError, match="Out of memory"),
+    ):
         build().fit(X)

@@ -44,7 +44,7 @@ def test_with_folds_the_final_training_starts_from_new_weights(Model, options):
     first, second, said = fitted_twice(Model, options)
     assert second == first
     assert len(said) == 1
-    assert "Set early_stopping=False to go on from the fitted weights" in said[0]
+    assert "Set early_stopping=False to start from the fitted weights" in said[0]
 
 
 @pytest.mark.parametrize(("Model", "options"), TO_THE_END)

@@ -145,11 +145,15 @@ def warn_or_raise(training: Training, *, can_start_warm: bool = True) -> None:
     match training.stop_reason:
         case "not_finite":
             terms = ", ".join(training.broken_terms) or "the gradient"
-            kept = "The estimator has the last finite weights." if training.history else "So it was from the start."
+            state = (
+                "The estimator has the last finite weights."
+                if training.history
+                else "It was so at the initial weights."
+            )
             wider = ", or use dtype='float64'" if dtype == "float32" else ""
             raise FloatingPointError(
                 f"{reason} in the term(s) {terms}{where}. Look for extreme values in X and standardize it{wider}. "
-                f"{kept}"
+                f"{state}"
             )
         case "interrupted":
             warn_user(f"Training {reason}{where}: the estimator has the weights reached so far.", UserWarning)
