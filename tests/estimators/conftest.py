@@ -1,4 +1,4 @@
-"""Data and models that these tests share: few shapes and settings, so that few programs are compiled."""
+"""Data and models shared by the tests: with few shapes and settings, so that few programs are compiled."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def build():
 
 @pytest.fixture(scope="session")
 def X():
-    """60 rows of 6 features in [0, 1], of rank two but for a little noise; nobody can write into it."""
+    """60 rows of 6 features in [0, 1], of rank two up to a little noise; the array is read-only."""
     rng = np.random.default_rng(0)
     X = rng.uniform(size=(60, 2)) @ rng.uniform(0.0, 0.5, size=(2, 6)) + rng.uniform(0.0, 0.01, size=(60, 6))
     X.flags.writeable = False
@@ -43,19 +43,19 @@ def sample_weight():
     params=["float32", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("float64", "tanh", "relu"))],
 )
 def fitted(request, X):
-    """Fitted models of several kinds; not to be changed (`copy.deepcopy` them)."""
+    """Fitted models of several kinds; tests must not change them (use `copy.deepcopy`)."""
     return build_model(**SETTINGS[request.param]).fit(X)
 
 
 @pytest.fixture(scope="session")
 def model(X):
-    """One fitted model; not to be changed."""
+    """One fitted model; tests must not change it."""
     return build_model().fit(X)
 
 
 @pytest.fixture(scope="session")
 def same_bits():
-    """Compare two fitted models: every attribute to the bit, the wall time of the history apart."""
+    """Compare all bits of two fitted models, except the seconds in the history."""
 
     def compare(one, other):
         for name, value in attributes(one).items():

@@ -1,4 +1,4 @@
-"""Arrays of other libraries, with scikit-learn's array API switched on: taken as NumPy's, and results are NumPy's."""
+"""Arrays of other libraries, with scikit-learn's array API on: they are converted to NumPy, and so are results."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ USUAL = {"max_iter": 5, "random_state": 0}
 
 @pytest.fixture
 def dispatch(monkeypatch):
-    """scikit-learn's array API; that SciPy's is on as well is all that it asks of the environment."""
+    """Switch on scikit-learn's array API, which needs SciPy's array API in the environment."""
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
     monkeypatch.setattr("scipy._lib._array_api.SCIPY_ARRAY_API", "1", raising=False)
     return sklearn.config_context(array_api_dispatch=True)
@@ -71,6 +71,6 @@ def test_tensors_give_the_bits_of_numpy_arrays(use, dispatch):
         np.testing.assert_array_equal(result, wanted)
 
 
-def test_tensors_that_are_no_arrays_of_this_machine_are_refused(dispatch):
+def test_tensors_without_data_are_refused(dispatch):
     with dispatch, pytest.raises((TypeError, RuntimeError, NotImplementedError), match="meta"):
         SparseAutoencoder(3, **USUAL).fit(torch.ones((60, 6), device="meta"))

@@ -1,4 +1,4 @@
-"""SparseAutoencoder: what a fit leaves behind, what it depends on, and whether it finds what was planted."""
+"""SparseAutoencoder: fitted attributes, dependence on parameters and data, and recovery of planted features."""
 
 import copy
 
@@ -28,7 +28,7 @@ def test_components_are_the_first_layer_transposed(fitted):
     np.testing.assert_array_equal(fitted.components_, fitted.coefs_[0].T)
 
 
-def test_history_has_a_row_an_iteration_and_a_column_a_term(fitted):
+def test_history_has_a_row_per_iteration_and_a_column_per_term(fitted):
     history = fitted.history_
     terms = ["squared_error", "weight_decay", "sparsity"] if fitted.beta else ["squared_error", "weight_decay"]
     assert list(history) == ["iteration", "evaluations", "seconds", "J", *terms, "gradient_norm"]
@@ -46,9 +46,9 @@ def test_results_are_the_last_row_of_the_history(fitted):
     assert fitted.gradient_norm_ == last.gradient_norm
 
 
-def test_J_never_rises_beyond_rounding(fitted):
+def test_J_never_increases_beyond_rounding(fitted):
     J = fitted.history_.J.to_numpy()
-    # What the line search allows, and half an epsilon at either end: it saw the sum of the terms in that precision.
+    # The line search's tolerance, and half an epsilon at either end: it compares sums of terms in that precision.
     assert (np.diff(J) <= (NOISE + 1) * np.finfo(fitted.dtype).eps * J[:-1]).all()
     assert J[-1] < 0.9 * J[0]
 
@@ -90,7 +90,7 @@ USES = {
 
 
 @pytest.mark.parametrize("use", USES)
-def test_nothing_works_before_fit(build, X, use):
+def test_methods_raise_before_fit(build, X, use):
     with pytest.raises(NotFittedError, match="not fitted yet"):
         USES[use](build(), X)
 
@@ -100,7 +100,7 @@ def test_before_fit_there_are_no_fitted_attributes(build):
     assert not [name for name in dir(model) if name.endswith("_") and name[0] != "_" and hasattr(model, name)]
 
 
-# What a fit depends on
+# Dependence on parameters and data
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -117,7 +117,7 @@ def test_other_seeds_give_other_weights(build, X, model):
         assert not np.array_equal(one.coefs_[0], two.coefs_[0])
 
 
-def test_a_random_state_object_is_used_up(build, X):
+def test_a_random_state_object_advances(build, X):
     state = np.random.RandomState(0)
     one, two = (build(random_state=state).fit(X) for _ in range(2))
     assert not np.array_equal(one.coefs_[0], two.coefs_[0])
@@ -128,7 +128,7 @@ def test_the_start_is_the_same_in_both_precisions(build, X):
     assert J[0] == pytest.approx(J[1], rel=1e-6)
 
 
-def test_a_global_float64_setting_changes_nothing_of_a_float32_fit(build, X, model, same_bits):
+def test_a_global_float64_setting_does_not_change_a_float32_fit(build, X, model, same_bits):
     with jax.enable_x64(True):
         inside = build().fit(X)
         Z = inside.transform(X)
@@ -138,7 +138,7 @@ def test_a_global_float64_setting_changes_nothing_of_a_float32_fit(build, X, mod
     np.testing.assert_array_equal(Z, model.transform(X))
 
 
-def test_a_fit_leaves_X_and_the_parameters_alone(build, X):
+def test_a_fit_does_not_change_X_and_the_parameters(build, X):
     data, model = X.copy(), build()
     before = model.get_params()
     model.fit(data)
@@ -146,11 +146,11 @@ def test_a_fit_leaves_X_and_the_parameters_alone(build, X):
     assert model.get_params() == before
 
 
-# What was planted
+# Planted features
 
 
 def images_of_bars(size=5, n_samples=300, share=0.2, seed=0):
-    """Images of horizontal bars, each present in a fifth of them, dark 0.1 and bright 0.9 with noise; and the bars."""
+    """Draw images with horizontal bars, each in a fifth of them, dark 0.1 and bright 0.9 with noise; and the bars."""
     rng = np.random.default_rng(seed)
     bars = np.repeat(np.eye(size), size, axis=1)  # (size, size * size)
     present = rng.uniform(size=(n_samples, size)) < share
@@ -163,7 +163,7 @@ def fit_bars(images, output_activation="identity", seed=0):
 
 
 def matches(model, bars):
-    """Correlation of each bar (row) with each filter (column)."""
+    """Correlate each bar (row) with each filter (column)."""
     return np.corrcoef(bars, model.components_)[: len(bars), len(bars) :]
 
 
@@ -181,7 +181,7 @@ def test_the_lowest_of_some_minima_has_a_filter_for_each_bar(output_activation):
 
 @pytest.mark.slow
 def test_every_minimum_of_a_linear_decoder_has_a_filter_for_each_bar_up_to_sign():
-    """A unit may as well say that its bar is absent: J is higher then, but it is a minimum."""
+    """A unit may also stand for the absence of its bar: J is higher then, but it is a minimum."""
     images, bars = images_of_bars()
     for seed in range(8):
         assert (np.abs(matches(fit_bars(images, seed=seed), bars)).max(axis=1) > 0.9).all()
@@ -189,7 +189,7 @@ def test_every_minimum_of_a_linear_decoder_has_a_filter_for_each_bar_up_to_sign(
 
 @pytest.mark.slow
 def test_it_is_the_sparsity_that_makes_units_stand_for_presence():
-    """Turned over (z to 1 - z), a unit stands for absence. Without the penalty that is as good, to rounding."""
+    """Inverted (z to 1 - z), a unit stands for absence. Without the penalty J is the same, up to rounding."""
     images, _ = images_of_bars()
     model = fit_bars(images)
     turned = copy.deepcopy(model)

@@ -1,4 +1,4 @@
-"""What cannot be used is refused by one clear error, before anything is computed."""
+"""Unusable input raises one clear error, before anything is computed."""
 
 import copy
 
@@ -14,7 +14,7 @@ METHODS_OF_X = ("transform", "predict", "score", "score_samples", "cost")
 
 @pytest.fixture(autouse=True)
 def nothing_is_trained(model, monkeypatch):
-    """The error comes before the training. (`model` is fitted already.)"""
+    """Fail if a training begins. (`model` is already fitted.)"""
 
     def train(*arguments, **keywords):
         raise AssertionError("trained with what cannot be used")

@@ -24,13 +24,13 @@ exact = {"alpha": 0.0, "dtype": "float64", "tol": 1e-9}
 
 
 def flipped(labels, T, rng):
-    """Labels as given, of true ones."""
+    """Draw given labels from true labels."""
     return (T[labels].cumsum(axis=1) < rng.random((len(labels), 1))).sum(axis=1)
 
 
 @pytest.fixture(scope="module")
 def planted():
-    """3000 samples of a logistic law, its probabilities and its labels before noise."""
+    """3000 samples of a logistic model, its probabilities and its labels before noise."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(3000, 2))
     p = 1 / (1 + np.exp(-(X @ [4.0, -2.0] + 0.5)))
@@ -39,7 +39,7 @@ def planted():
 
 @pytest.fixture(scope="module")
 def blobs():
-    """2000 samples of four classes, apart."""
+    """2000 samples of four well-separated classes."""
     rng = np.random.default_rng(1)
     labels = rng.integers(4, size=2000)
     return 3 * np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]])[labels] / 2 + 0.5 * rng.normal(size=(2000, 2)), labels
@@ -55,7 +55,7 @@ def test_without_noise_it_is_logistic_regression(planted):
 
 
 @pytest.mark.parametrize("epsilon", [0.3, (0.1, 0.4)])
-def test_with_known_noise_it_recovers_the_law_of_the_true_labels(planted, epsilon):
+def test_with_known_noise_it_recovers_the_probabilities_of_the_true_labels(planted, epsilon):
     X, p, labels = planted
     T = transition_matrix(epsilon, 2)
     given = flipped(labels, T, np.random.default_rng(2))
@@ -79,7 +79,7 @@ def test_with_a_known_matrix_several_classes_are_recovered(blobs, pairwise):
 
 
 @pytest.mark.slow
-def test_estimated_noise_is_the_planted_one(blobs):
+def test_the_planted_noise_is_estimated(blobs):
     X, labels = blobs
     for planted in (0.0, 0.3):
         given = flipped(labels, symmetric(planted, 4), np.random.default_rng(4))
@@ -92,7 +92,7 @@ def test_estimated_noise_is_the_planted_one(blobs):
 
 
 @pytest.mark.slow
-def test_the_interval_of_epsilon_holds_the_truth_as_often_as_it_says():
+def test_the_interval_of_epsilon_has_its_nominal_coverage():
     held, lows = 0, []
     for seed in range(30):
         rng = np.random.default_rng(seed)
@@ -103,8 +103,8 @@ def test_the_interval_of_epsilon_holds_the_truth_as_often_as_it_says():
         low, high = model.fit(X, given).likelihood_profile_.interval
         held += low <= 0.2 <= high
         lows.append(low)
-    assert held >= 26  # of 30 at 95 %, with a chance of 0.3 % below
-    assert np.mean(np.array(lows) > 0.05) > 0.8  # and it says something
+    assert held >= 26  # of 30 intervals at 95 %; fewer have a probability of 0.3 %
+    assert np.mean(np.array(lows) > 0.05) > 0.8  # and the intervals are informative
 
 
 def test_labels_that_were_flipped_are_found(blobs):
@@ -163,7 +163,7 @@ def test_early_stopping_keeps_the_best_weights(planted):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Not converged")
-def test_early_stopping_considers_the_last_iterate_whyever_it_is_the_last(planted):
+def test_early_stopping_scores_the_last_iterate_for_every_stop_reason(planted):
     X, _, labels = planted
     model = NoisyLabelClassifier((), epsilon=0.1, early_stopping=True, random_state=0, max_iter=1).fit(X, labels)
     assert model.validation_iterations_ == [0, 1]
@@ -182,17 +182,17 @@ def test_early_stopping_considers_the_last_iterate_whyever_it_is_the_last(plante
         (-0.1, 2, r"epsilon must be in \[0, 1\]"),
         ((0.1, 0.2), 4, r"epsilon must be a number or a \(4, 4\) array"),
         (np.eye(3), 2, r"a number or a pair \(P\(1 \| 0\), P\(0 \| 1\)\) or a \(2, 2\) array"),
-        ([[0.9, 0.2], [0.1, 0.9]], 2, "each row of the matrix must sum to 1"),
+        ([[0.9, 0.2], [0.1, 0.9]], 2, "with rows of the matrix that sum to 1"),
         ("guess", 2, "epsilon must be one of 'estimate'"),
     ],
 )
-def test_noise_that_cannot_be_used_is_refused(planted, blobs, epsilon, n_classes, match):
+def test_unusable_epsilon_is_refused(planted, blobs, epsilon, n_classes, match):
     X, labels = (planted[0], planted[2]) if n_classes == 2 else blobs
     with pytest.raises(ValueError, match=match):
         NoisyLabelClassifier((), epsilon=epsilon).fit(X, labels)
 
 
-def test_labels_it_does_not_know_and_single_classes_are_refused(planted):
+def test_unknown_labels_and_single_classes_are_refused(planted):
     X, _, labels = planted
     with pytest.raises(ValueError, match="y contains only 1 class"):
         NoisyLabelClassifier(()).fit(X, np.zeros(3000, int))
@@ -215,11 +215,11 @@ def test_ctrl_c_ends_the_estimation_at_once(planted):
     assert len(calls) == 1
 
 
-# What is held out, where rows stand for several samples
+# Held-out samples, if rows stand for several samples
 
 
 @pytest.mark.slow
-def test_of_repeated_rows_some_samples_are_held_out_and_not_rows():
+def test_samples_of_repeated_rows_are_held_out_and_not_whole_rows():
     rng = np.random.default_rng(0)
     X = rng.integers(2, size=(1000, 2)).astype(float)
     truth = X[:, 0] > 0
@@ -231,7 +231,7 @@ def test_of_repeated_rows_some_samples_are_held_out_and_not_rows():
         assert (split.training.n_rows, split.held_out.n_rows) == (8, 8)
         assert split.training.n_samples + split.held_out.n_samples == 1000
     assert sum(split.held_out.n_samples for split in splits) == 1000
-    # Of each class 30 %, and what has the same inputs as the last of these. Four inputs leave epsilon undetermined.
+    # 30 % of each class, and samples with the same inputs as the last of these. Four inputs do not determine epsilon.
     model = NoisyLabelClassifier((), random_state=0, tol=1e-4).fit(X, given)
     assert 300 <= model.likelihood_profile_.n_held_out <= 600
 
@@ -259,15 +259,15 @@ def test_an_estimate_does_not_depend_on_an_earlier_fit():
     assert model.fit(X, given).epsilon_ == first
 
 
-def test_what_is_too_little_to_hold_out_is_said():
+def test_too_few_samples_to_hold_out_raise_an_error():
     X, y = np.arange(40.0)[:, None], np.repeat(["a", "b", "c"], [20, 19, 1])
-    with pytest.raises(ValueError, match="of the label 'c' there are fewer samples"):
+    with pytest.raises(ValueError, match="needs 4 or more samples of each class, but the label 'c' has fewer"):
         NoisyLabelClassifier((), epsilon="estimate_matrix").fit(X, y)
-    with pytest.raises(ValueError, match=r"validation_fraction = 0.1 of 8 samples with 2 labels leaves 0 to hold out"):
+    with pytest.raises(ValueError, match=r"validation_fraction = 0.1 of 8 samples with 2 labels gives 0 samples to"):
         NoisyLabelClassifier((), epsilon=0.1, early_stopping=True).fit(X[:8], y[[0, 1, 2, 3, 20, 21, 22, 23]])
 
 
-def test_labels_are_ranked_where_none_can_be_wrong(blobs):
+def test_labels_are_ranked_even_if_none_can_be_wrong(blobs):
     X, labels = blobs
     given = flipped(labels, symmetric(0.2, 4), np.random.default_rng(5))
     model = NoisyLabelClassifier((), epsilon=0.0, alpha=1e-2, random_state=0).fit(X, given)
@@ -280,10 +280,10 @@ def test_labels_are_ranked_where_none_can_be_wrong(blobs):
     assert np.mean((given != labels)[ranked[:50]]) > 0.95
 
 
-# Classes, and labels that are missing
+# Classes, and missing labels
 
 
-def test_classes_may_be_more_than_there_are():
+def test_classes_may_include_labels_that_do_not_occur():
     X = np.random.default_rng(0).normal(size=(60, 2))
     y = np.where(X[:, 0] > 0, "b", "c")
     T = symmetric(0.1, 3)
@@ -307,7 +307,7 @@ def test_classes_may_be_more_than_there_are():
         (["a", "c"], r"y contains the label 'b', which is not in classes = \['a', 'c'\]"),
     ],
 )
-def test_classes_that_cannot_be_are_named(classes, match):
+def test_invalid_classes_are_named(classes, match):
     with pytest.raises(ValueError, match=match):
         NoisyLabelClassifier((), classes=classes, epsilon=0.1).fit(np.eye(4), ["a", "b", "a", "b"])
 
@@ -329,7 +329,7 @@ def test_missing_labels_are_counted_and_the_first_is_named(labels):
         NoisyLabelClassifier((), epsilon=0.1).fit(np.eye(4), labels)
 
 
-# What is found at the defaults
+# Results with default parameters
 
 
 @pytest.mark.slow
@@ -337,9 +337,9 @@ def test_missing_labels_are_counted_and_the_first_is_named(labels):
 @pytest.mark.parametrize("load", [load_iris, load_wine, load_digits])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_defaults_find_planted_errors_in_small_tables(load, seed):
-    """A fifth of the labels is replaced: iris has 150 rows, wine 178, digits 1,797.
+    """A fifth of the labels are replaced: iris has 150 rows, wine 178, digits 1,797.
 
-    Measured over three to six seeds: 95 to 100 % of the suspects were wrong, and of the wrong labels 57 to 92 % were
+    Measured over three to six seeds: 95 to 100 % of the suspects were wrong, and 57 to 92 % of the wrong labels were
     found in iris, 70 to 97 % in wine, 83 to 91 % in digits.
     """
     X, labels = load(return_X_y=True)
@@ -353,11 +353,11 @@ def test_defaults_find_planted_errors_in_small_tables(load, seed):
     assert np.sum(wrong[suspects]) > (1 / 3 if load is load_iris else 1 / 2) * wrong.sum()
 
 
-# An estimate that says little
+# Uncertain estimates
 
 
 @pytest.mark.slow
-def test_a_rate_that_labels_hardly_tell_is_warned_of_and_its_interval_is_wide():
+def test_an_uncertain_epsilon_has_a_warning_and_a_wide_interval():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(100, 2))
     given = (X[:, 0] > 0) ^ (rng.random(100) < 0.3)
@@ -391,7 +391,7 @@ def test_the_time_budget_is_shared_by_all_trainings(monkeypatch):
 
 
 @pytest.mark.slow
-def test_trainings_without_time_do_not_say_where_to_stop(monkeypatch):
+def test_trainings_ended_by_the_budget_do_not_choose_the_number_of_iterations(monkeypatch):
     monkeypatch.setattr(TimeBudget, "share", lambda self, n_to_come: None if n_to_come == 1 else 0.0)
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 2))
@@ -402,8 +402,8 @@ def test_trainings_without_time_do_not_say_where_to_stop(monkeypatch):
 
 
 @pytest.mark.slow
-def test_noise_of_another_kind_that_does_not_settle_is_said():
-    """Pairs of classes are flipped, which one probability cannot describe."""
+def test_noise_of_another_kind_that_does_not_converge_has_a_warning():
+    """Labels of pairs of classes are exchanged, which a single probability cannot describe."""
     rng = np.random.default_rng(0)
     labels = rng.integers(3, size=600)
     X = rng.normal(size=(600, 2)) + 4 * np.array([[0, 0], [1, 0], [0, 1]])[labels]
@@ -419,7 +419,7 @@ def test_noise_of_another_kind_that_does_not_settle_is_said():
 
 
 @pytest.mark.slow
-def test_alphas_are_compared_for_a_matrix_that_is_given(blobs):
+def test_alphas_are_compared_for_a_given_matrix(blobs):
     X, labels = blobs
     T = symmetric(0.2, 4)
     given = flipped(labels, T, np.random.default_rng(6))
@@ -430,15 +430,15 @@ def test_alphas_are_compared_for_a_matrix_that_is_given(blobs):
 
 
 @pytest.mark.parametrize("weight", [1e8, 1e300])
-def test_whole_numbers_that_are_too_large_are_no_counts(weight):
-    """A sum of 1e9 samples is more than NumPy draws from; and no integer is as large as 1e300."""
+def test_integer_weights_that_are_too_large_are_not_counts(weight):
+    """NumPy cannot draw from 1e9 samples, and 1e300 does not fit into an integer."""
     X = np.arange(40.0)[:, None]
     dataset = InMemoryDataset(Batch(X, X % 2, np.full(40, weight))).merge_repeated()
     split = hold_out(dataset, 0.2, 0, by_label=True)
     assert [part.n_samples for part in split] == [32, 8]
 
 
-def test_classes_of_several_processes_are_of_their_own_type(monkeypatch):
+def test_classes_of_several_processes_keep_their_type(monkeypatch):
     monkeypatch.setattr(encoding, "all_gather_json", lambda own, mesh: [own, own[:1]])
     for given in (np.array([3, 250], np.uint8), np.array([2**40, 1]), np.array([0.1, 2.0]), np.array([True, False])):
         classes = encoding.find_classes(InMemoryDataset(Batch(np.zeros((2, 1)), given)), None)
@@ -446,7 +446,7 @@ def test_classes_of_several_processes_are_of_their_own_type(monkeypatch):
 
 
 @pytest.mark.slow
-def test_weights_kept_before_the_end_are_not_called_converged():
+def test_a_best_iterate_before_the_end_is_not_called_converged():
     rng = np.random.default_rng(3)
     X = rng.normal(size=(60, 2))
     y = (X[:, 0] > 0) ^ (rng.random(60) < 0.3)
@@ -460,7 +460,7 @@ def test_weights_kept_before_the_end_are_not_called_converged():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("polish", [False, True])
-def test_where_the_last_weights_are_the_best_they_are_kept(polish):
+def test_the_last_weights_are_kept_if_they_are_the_best(polish):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 3))
     y = X[:, 0] + 0.1 * rng.normal(size=60) > 0
@@ -475,7 +475,7 @@ def test_where_the_last_weights_are_the_best_they_are_kept(polish):
 @pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning", "ignore:Weight decay"
 )
-def test_an_overflow_at_the_start_leaves_the_fit_before():
+def test_an_overflow_at_the_start_keeps_the_previous_fit():
     X = np.random.default_rng(0).normal(size=(60, 3))
     model = NoisyLabelClassifier((), epsilon=0.0, early_stopping=True, validation_fraction=0.3, max_iter=2)
     scores = model.fit(X, X[:, 0] > 0).validation_scores_
@@ -486,7 +486,7 @@ def test_an_overflow_at_the_start_leaves_the_fit_before():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("early_stopping", ["auto", False, True])
-def test_an_alpha_is_chosen_by_networks_that_stop_as_the_one_that_is_kept(monkeypatch, early_stopping):
+def test_alpha_is_chosen_by_networks_that_stop_like_the_final_one(monkeypatch, early_stopping):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 4))
     given = (X[:, 0] > 0) ^ (rng.random(200) < 0.2)

@@ -1,4 +1,4 @@
-"""Threads may share a fitted estimator, joblib's processes work, and a fork that cannot work says so."""
+"""Threads can share a fitted estimator, joblib's processes work, and a fork that cannot work raises an error."""
 
 import os
 import pickle
@@ -51,7 +51,7 @@ def test_eight_threads_predict_while_another_fits():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.usefixtures("as_shipped")  # as the other processes compile
-def test_grid_search_in_two_processes_is_that_in_one():
+def test_grid_search_in_two_processes_equals_that_in_one():
     def search(n_jobs):
         model = SparseAutoencoder(3, beta=0.0, max_iter=20, random_state=0)
         return GridSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=2, n_jobs=n_jobs).fit(X)

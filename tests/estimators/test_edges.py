@@ -1,4 +1,4 @@
-"""The edges: what is just usable, what overflows, and what a fit that fails leaves behind."""
+"""Edge cases: values that are barely usable, overflows, and the state after a failed fit."""
 
 import copy
 
@@ -15,7 +15,7 @@ def spoiled(X, value):
     return X
 
 
-# Just usable
+# Barely usable
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_hyperparameters_at_the_edge_and_of_numpy_types_are_used(build, X, param
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 1 + 1e-7, -1e-7])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_logistic_outputs_take_the_unit_range_up_to_rounding(build, X, value, dtype):
+def test_logistic_outputs_accept_the_unit_range_up_to_rounding(build, X, value, dtype):
     assert build(dtype=dtype).fit(spoiled(X, value)).converged_
 
 
@@ -52,11 +52,11 @@ def test_logistic_outputs_take_the_unit_range_up_to_rounding(build, X, value, dt
     ids=str,
 )
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
-def test_overflow_names_the_term_and_leaves_no_weights(build, X, scale, parameters, terms):
+def test_overflow_names_the_term_and_sets_no_weights(build, X, scale, parameters, terms):
     new = build(output_activation="identity", **parameters)
     with pytest.raises(FloatingPointError, match=rf"not finite in the term\(s\) {terms}\. Look for extreme values"):
         new.fit(scale * X)
-    assert not hasattr(new, "coefs_")  # not one finite J: there is nothing to hold
+    assert not hasattr(new, "coefs_")  # no finite J, so that there are no weights
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
@@ -65,15 +65,15 @@ def test_data_beyond_float32_are_an_overflow_too(build, X):
         build(output_activation="identity").fit(1e39 * X)
 
 
-@pytest.mark.slow  # a program of its own
-def test_what_overflows_in_float32_may_fit_in_float64(build, X):
+@pytest.mark.slow  # another compiled program
+def test_data_that_overflow_in_float32_may_fit_in_float64(build, X):
     model = build(output_activation="identity", dtype="float64", beta=0.0, max_iter=1)
     with pytest.warns(UserWarning, match="max_iter"):
         model.fit(1e25 * X)
     assert all(np.isfinite(coef).all() for coef in model.coefs_)
 
 
-# A fit that fails
+# Failed fits
 
 
 FAILURES = {
@@ -91,7 +91,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("case", FAILURES)
-def test_a_fit_that_fails_leaves_the_fit_before(model, X, same_bits, case):
+def test_a_failed_fit_keeps_the_previous_fit(model, X, same_bits, case):
     fail, error = FAILURES[case]
     again = copy.deepcopy(model)
     with pytest.raises(error):
@@ -101,7 +101,7 @@ def test_a_fit_that_fails_leaves_the_fit_before(model, X, same_bits, case):
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
-def test_an_overflow_at_the_start_leaves_the_fit_before(model, X, same_bits):
+def test_an_overflow_at_the_start_keeps_the_previous_fit(model, X, same_bits):
     again = copy.deepcopy(model).set_params(output_activation="identity")
     with pytest.raises(FloatingPointError, match="squared_error"):
         again.fit(1e38 * X)

@@ -35,7 +35,7 @@ def decode(model, Z):
 
 
 def assert_close(actual, desired, model):
-    """Equal to the rounding of the model's precision, some tens of units in the last place of numbers about 1."""
+    """Compare up to rounding in the model's precision: some tens of units in the last place of numbers about 1."""
     tolerance = 50 * np.finfo(model.dtype).eps
     np.testing.assert_allclose(actual, desired, rtol=tolerance, atol=tolerance)
 
@@ -146,7 +146,7 @@ def chunked(model, chunk_size):
 @pytest.mark.parametrize("chunk_size", [1, 7, 60, 100])
 @pytest.mark.parametrize("method", METHODS)
 def test_chunks_make_no_difference_beyond_rounding(model, X, method, chunk_size):
-    """7 does not divide 60, 60 is all rows, 100 more than there are."""
+    """7 does not divide 60, 60 is the number of rows, 100 is larger."""
     assert_close(getattr(chunked(model, chunk_size), method)(X), getattr(model, method)(X), model)
 
 
@@ -169,7 +169,7 @@ def test_chunks_make_no_difference_to_a_fit(build, X, sample_weight):
 @pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(start=st.integers(0, 59), count=st.integers(1, 60))
-def test_a_row_does_not_depend_on_the_rows_beside_it(model, X, start, count):
+def test_a_row_does_not_depend_on_other_rows(model, X, start, count):
     rows = slice(start, start + count)
     for method in METHODS:
         assert_close(getattr(chunked(model, 7), method)(X[rows]), getattr(model, method)(X)[rows], model)

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sparsam._utils.stop_signals import AGAIN_SECONDS, interrupts
 
-# What runs when the marker is printed, and waits for nothing but its own work.
+# Patches that print the marker right before a compilation, with no other work pending.
 MARKERS = {
     "the loop is compiled, and the fit waits for it": """
         import threading
@@ -54,7 +54,7 @@ MARKERS = {
 
 BEGIN = """
 import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent process may ignore it
 from sparsam.engine.training import evaluators
 """
 
@@ -88,7 +88,7 @@ main()
 
 def interrupted(program):
     """Run a program, send it Ctrl-C once it says "now", and return its exit code, output and errors."""
-    environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "0"}  # else there is nothing to compile
+    environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "0"}  # otherwise there is nothing to compile
     command = [sys.executable, "-c", program]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -120,7 +120,7 @@ def test_ctrl_c_while_compiling_ends_a_command_with_130(kind, tmp_path):
 
 @pytest.fixture
 def search(build, X, monkeypatch):
-    """Search among five fits, some of which Ctrl-C interrupts, so many seconds after the one before."""
+    """Search over five fits, and interrupt some by Ctrl-C, with the given seconds between interrupts."""
 
     def search(*seconds):
         now, left = [0.0], list(seconds)
@@ -139,7 +139,7 @@ def search(build, X, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_ctrl_c_ends_one_fit_of_a_search_and_keeps_it(search):
+def test_ctrl_c_ends_one_fit_of_a_search_and_the_search_continues(search):
     results = search(0.0, AGAIN_SECONDS, AGAIN_SECONDS).cv_results_
     assert np.all(np.isfinite(results["mean_test_score"]))
 

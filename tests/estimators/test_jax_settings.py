@@ -1,4 +1,4 @@
-"""What a program sets of JAX for itself neither breaks the estimators nor changes a bit of their results."""
+"""A program's own settings of JAX do not break the estimators, nor change a bit of their results."""
 
 import threading
 import warnings
@@ -30,7 +30,7 @@ TANGENTS = np.tile(np.eye(6)[None, 5:], (60, 1, 1))
 
 
 class Rows:
-    """Rows that are read."""
+    """Streamed rows."""
 
     def __iter__(self):
         yield from np.split(X, 4)
@@ -112,7 +112,7 @@ SETTINGS = [
     ("jax_default_matmul_precision", "bfloat16"),
     ("jax_check_tracer_leaks", True),
 ]
-LEFT_ALONE = [  # under which JAX compiles all programs again
+LEFT_ALONE = [  # with these, JAX compiles all programs again
     ("jax_default_prng_impl", "rbg"),
     ("jax_threefry_partitionable", False),
     ("jax_log_compiles", True),
@@ -126,13 +126,13 @@ CASES += [(*setting, "together") for setting in LEFT_ALONE]
 def results_of(job, tmp_path_factory):
     arguments = (tmp_path_factory.mktemp("checkpoints"),) if job == "checkpoints" else ()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # not converged, which changes nothing
+        warnings.simplefilter("ignore")  # not converged, which does not matter here
         return [np.asarray(result) for result in JOBS[job](*arguments)]
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """Results under JAX's defaults."""
+    """Results with JAX's default settings."""
     return cache(lambda job: results_of(job, tmp_path_factory))
 
 

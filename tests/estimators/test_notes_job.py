@@ -18,8 +18,8 @@ def learn(images, seed, border):
     return SparseAutoencoder(random_state=seed).fit(patches), patches
 
 
-def test_the_notes_images_converge_from_every_seed_to_minima_as_low_as_the_notes_own(reduction):
-    """The notes' program, NumPy and SciPy, ends at 0.44535 in the median of 20 seeds and at most at 0.44820."""
+def test_the_notes_images_converge_for_every_seed_to_minima_as_low_as_those_of_the_notes_program(reduction):
+    """The notes' program, in NumPy and SciPy, ends at 0.44535 in the median of 20 seeds, and at 0.44820 at most."""
     folder = os.environ.get("SPARSAM_DATA")
     if not folder:
         pytest.skip("SPARSAM_DATA names no folder with olshausen_images.npy")
@@ -40,7 +40,7 @@ def test_the_notes_images_converge_from_every_seed_to_minima_as_low_as_the_notes
 
 @pytest.mark.exhaustive
 @pytest.mark.skipif(not os.environ.get("SPARSAM_DATA"), reason="SPARSAM_DATA names no folder with mnist.npz")
-def test_mnist_comes_in_few_evaluations_to_where_the_notes_program_is_after_four_hundred():
+def test_mnist_reaches_in_few_evaluations_the_cost_of_the_notes_program_after_four_hundred():
     digits = np.load(Path(os.environ["SPARSAM_DATA"]) / "mnist.npz")["x_train"][:10_000].reshape(10_000, -1) / 255
     model = SparseAutoencoder(196, rho=0.1, alpha=3e-3, beta=3.0, max_iter=60, random_state=0)
     with pytest.warns(ConvergenceWarning):
@@ -60,7 +60,7 @@ def test_the_built_in_images_converge(edges):
 
 
 def test_the_filters_are_oriented_edges(edges):
-    """A filter's power spectrum is concentrated at one orientation, where that of noise is not."""
+    """The power spectrum of a filter is concentrated at one orientation, unlike that of noise."""
     concentration = [orientation_concentration(filter_) for filter_ in edges.components_]
     noise = [orientation_concentration(filter_) for filter_ in np.random.default_rng(0).normal(size=(200, 64))]
     assert np.median(concentration) > 0.6
@@ -68,7 +68,7 @@ def test_the_filters_are_oriented_edges(edges):
 
 
 def orientation_concentration(filter_):
-    """|mean of exp(2 i angle)|, angles of the frequencies weighted by their power: 1 for a grating, near 0 for none."""
+    """Compute |mean of exp(2 i angle)|, weighted by power: 1 for a grating, near 0 without an orientation."""
     spectrum = np.abs(np.fft.fft2((filter_ - filter_.mean()).reshape(8, 8), s=(32, 32))) ** 2
     fy, fx = np.meshgrid(np.fft.fftfreq(32), np.fft.fftfreq(32), indexing="ij")
     return np.abs(np.sum(spectrum * np.exp(2j * np.arctan2(fy, fx)))) / np.sum(spectrum)

@@ -1,4 +1,4 @@
-"""A fit sets all attributes or none: also where a warning is turned into an error."""
+"""A fit sets all attributes or none, even if a warning is turned into an error."""
 
 import warnings
 
@@ -42,14 +42,14 @@ CASES = {
 
 
 def fitted_attributes(model):
-    """All attributes of the fit but its seconds."""
+    """Return all attributes of the fit except its seconds."""
     names = [name for name in vars(model) if name.endswith("_") and not name.startswith("__")]
     history = {name: column for name, column in model._history.items() if name != "seconds"}
     return {name: getattr(model, name) for name in names} | {"history": history}
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_warning_as_an_error_leaves_the_new_fit_whole(case):
+def test_a_warning_turned_into_an_error_comes_after_all_attributes_are_set(case):
     model, y, warning = CASES[case]
     model = clone(model).set_params(random_state=0)
     with warnings.catch_warnings():
@@ -68,7 +68,7 @@ def test_a_warning_as_an_error_leaves_the_new_fit_whole(case):
 @pytest.mark.parametrize(
     ("model", "y"), [(MultivariateNormalRegressor(()), Y), (NoisyLabelClassifier((2,), epsilon=0.1), LABELS)]
 )
-def test_a_refit_that_overflows_at_the_start_leaves_the_fit_before(model, y):
+def test_a_refit_that_overflows_at_the_start_keeps_the_previous_fit(model, y):
     model = clone(model).set_params(random_state=0).fit(X, y)
     before, predicted = fitted_attributes(model), model.predict(X)
     with pytest.raises(FloatingPointError):
@@ -82,8 +82,8 @@ def test_a_refit_that_overflows_at_the_start_leaves_the_fit_before(model, y):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_weight_beyond_float32_leaves_the_others_theirs():
-    """Also where the heaviest sample is held out, to which all weights were scaled."""
+def test_a_sample_weight_beyond_float32_does_not_change_the_others():
+    """Also if the sample with the largest weight, by which all weights are scaled, is held out."""
     model = NoisyLabelClassifier((), epsilon=0.1, early_stopping=True, validation_fraction=0.3, max_iter=3)
     for seed in range(4):
         costs = []

@@ -22,7 +22,7 @@ optimum = {"alpha": 1e-3, "early_stopping": False, "cv": None, "random_state": 0
 
 @pytest.fixture(scope="module")
 def linear():
-    """300 samples of a linear law with three outputs in units far apart."""
+    """300 samples of a linear model with three outputs in very different units."""
     rng = np.random.default_rng(0)
     X = rng.normal([0.0, 5.0, 0.0, -1.0], size=(300, 4))
     W = rng.normal(size=(4, 3))
@@ -32,7 +32,7 @@ def linear():
 
 @pytest.fixture(scope="module")
 def curved():
-    """1500 samples of a curved law with correlated noise, and its mean."""
+    """1500 samples of a nonlinear model with correlated noise, and its mean."""
     rng = np.random.default_rng(1)
     X = rng.uniform(-2, 2, size=(1500, 1))
     mean = np.hstack([np.sin(X), np.cos(X), X**2 / 4])
@@ -45,7 +45,7 @@ def curved_model(curved):
 
 
 def scale_of(Y, covariance):
-    """What the targets are divided by inside: one number for all where C is sigma^2 I."""
+    """Return the internal scale of the targets: one number for all if C is sigma^2 I."""
     deviations = Y.std(axis=0)
     one = isinstance(covariance, str) and covariance == "spherical"
     return np.full_like(deviations, np.sqrt(np.mean(deviations**2))) if one else deviations
@@ -59,8 +59,8 @@ def least_squares(X, Y):
     "covariance",
     ["full", *(pytest.param(c, marks=pytest.mark.slow) for c in ("diag", "spherical", NOISE * np.outer(UNITS, UNITS)))],
 )
-def test_linear_and_complete_it_is_least_squares_whatever_the_covariance(linear, covariance):
-    """As nearly as the gradient vanishes: J is a quadratic of the weights, so |w - w*| <= |H^-1| |g|."""
+def test_a_linear_fit_to_complete_targets_is_least_squares_for_any_covariance(linear, covariance):
+    """Compare up to the remaining gradient: J is quadratic in the weights, so |w - w*| <= |H^-1| |g|."""
     X, Y = linear
     model = MultivariateNormalRegressor((), covariance=covariance, **exact).fit(X, Y)
     found = np.vstack([model.coefs_[0], model.intercepts_[0]])
@@ -89,14 +89,14 @@ def test_the_covariance_is_the_mean_product_of_the_residuals(linear):
 
 
 def test_spherical_is_one_variance_in_the_units_of_y():
-    """Noise of deviation 0.5 on targets of deviations 1 and 10: the same for both, not the same share of each."""
+    """Noise of deviation 0.5 on targets of deviations 1 and 10: the variances are equal, not the shares."""
     rng = np.random.default_rng(4)
     X = rng.normal(size=(400, 2))
     Y = X * [1.0, 10.0] + rng.normal(0, 0.5, size=(400, 2))
     model = MultivariateNormalRegressor((), covariance="spherical", **exact).fit(X, Y)
     r = Y - np.hstack([X, np.ones((400, 1))]) @ least_squares(X, Y)
     np.testing.assert_allclose(model.covariance_, np.mean(r**2) * np.eye(2), rtol=1e-9)
-    # 800 squares of noise: chi-squared, whose relative deviation is sqrt(2/800), less six weights.
+    # The sum of 800 squares of noise is chi-squared, with relative deviation sqrt(2/800), less six weights.
     assert model.covariance_[0, 0] == pytest.approx(0.25 * (1 - 6 / 800), rel=2.58 * np.sqrt(2 / 800))
     densities = -0.5 * np.sum(r**2 / model.covariance_[0, 0] + np.log(2 * np.pi * model.covariance_[0, 0]), axis=1)
     np.testing.assert_allclose(model.log_density(X, Y), densities, rtol=1e-6)
@@ -107,7 +107,7 @@ def test_spherical_a_prior_early_stopping_and_a_warm_start_are_in_the_units_of_y
     X, Y = linear[0], linear[1] / UNITS * [1.0, 10.0, 0.1]
     r = Y - np.hstack([X, np.ones((300, 1))]) @ least_squares(X, Y)
     build = MultivariateNormalRegressor((), covariance="spherical", **exact)
-    # nu + K + 1 more samples of K targets, whose squares sum to tr Psi; it moves C and not the means.
+    # The prior is nu + K + 1 more samples of K targets, whose squares sum to tr Psi; it changes C but not the means.
     prior = build.set_params(covariance_prior=(4.0, 30.0)).fit(X, Y)
     expected = (np.sum(r**2) + 3 * 30.0) / (3 * (300 + 4 + 3 + 1))
     np.testing.assert_allclose(prior.covariance_, expected * np.eye(3), rtol=1e-9)
@@ -122,8 +122,8 @@ def test_spherical_a_prior_early_stopping_and_a_warm_start_are_in_the_units_of_y
 
 
 @pytest.mark.slow
-def test_masked_it_is_iterated_seemingly_unrelated_regression():
-    """linearmodels' iterated SUR: parameters, covariance, standard errors."""
+def test_with_a_mask_it_is_iterated_seemingly_unrelated_regression():
+    """Fit iterated SUR by linearmodels: parameters, covariance, standard errors."""
     system = pytest.importorskip("linearmodels.system")
     rng = np.random.default_rng(2)
     X = rng.normal(size=(200, 5))
@@ -180,8 +180,8 @@ def test_it_recovers_the_mean_and_the_covariance(curved, curved_model):
 
 
 @pytest.mark.slow
-def test_likelihood_of_a_full_covariance_gains_what_the_correlation_is_worth(curved):
-    """-1/2 ln|R| nats a sample, on samples not seen."""
+def test_likelihood_gain_of_a_full_covariance_is_that_of_the_correlation(curved):
+    """The gain is -1/2 ln|R| nats per sample, on new samples."""
     X, Y, _ = curved
     full, diag = (
         MultivariateNormalRegressor((8,), covariance=c, **optimum).fit(X[:1000], Y[:1000]) for c in ("full", "diag")
@@ -215,7 +215,7 @@ def test_cost_is_minus_the_mean_log_likelihood_of_the_scaled_targets(curved):
 
 
 @pytest.mark.slow
-def test_units_of_the_targets_change_nothing_but_units(curved, curved_model):
+def test_units_of_the_targets_change_only_units(curved, curved_model):
     X, Y, _ = curved
     model = MultivariateNormalRegressor((8,), **optimum).fit(X, UNITS * Y + [0.0, 7.0, -1000.0])
     np.testing.assert_allclose((model.predict(X) - [0.0, 7.0, -1000.0]) / UNITS, curved_model.predict(X), atol=0.01)
@@ -225,7 +225,7 @@ def test_units_of_the_targets_change_nothing_but_units(curved, curved_model):
 
 
 @pytest.mark.slow
-def test_predictions_of_what_is_missing_use_what_is_given(curved, curved_model):
+def test_predictions_of_missing_targets_use_the_given_ones(curved, curved_model):
     X, Y, _ = curved
     some = np.where(np.random.default_rng(0).random(Y.shape) < 0.5, np.nan, Y)
     filled, deviations = curved_model.predict_conditional(X, some, return_std=True)
@@ -236,7 +236,7 @@ def test_predictions_of_what_is_missing_use_what_is_given(curved, curved_model):
     nothing = ~given.any(axis=1)
     np.testing.assert_allclose(filled[nothing], means[nothing])
     np.testing.assert_allclose(deviations[nothing], noise[nothing])
-    # The more is given the nearer the truth, by just the deviations that are claimed.
+    # With more given targets predictions are closer to the truth, as the standard deviations predict.
     error = np.where(given, 0, filled - Y)
     for k in range(3):
         alone = ~given[:, k] & given[:, (k + 1) % 3] & given[:, (k + 2) % 3]
@@ -286,7 +286,7 @@ def test_with_missing_targets_no_other_weights_or_covariance_are_more_likely(gap
 
 
 @pytest.mark.slow
-def test_missing_targets_of_independent_outputs_are_as_if_each_had_its_own_regression(gaps):
+def test_independent_outputs_with_missing_targets_equal_separate_regressions(gaps):
     X, Y = gaps
     model = MultivariateNormalRegressor((), covariance="diag", **exact).fit(X, Y)
     for k in range(3):
@@ -301,7 +301,7 @@ def test_a_row_or_an_output_without_any_target_is_an_error(linear):
     empty_row[7] = np.nan
     with pytest.raises(ValueError, match="1 of 300 rows of y contain only NaN, first in row 7"):
         MultivariateNormalRegressor(()).fit(X, empty_row)
-    weights = np.where(np.arange(300) < 3, 0.0, 1.0)  # the number is that of the user's row
+    weights = np.where(np.arange(300) < 3, 0.0, 1.0)  # the message has the number of the user's row
     with pytest.raises(ValueError, match="first in row 7"):
         MultivariateNormalRegressor(()).fit(X, empty_row, sample_weight=weights)
     empty_output = Y.copy()
@@ -324,11 +324,11 @@ def test_weights_are_repetitions(gaps, covariance):
     np.testing.assert_allclose(C, repeated.covariance_, rtol=1e-9)
 
 
-# Where it is hard
+# Singular covariances
 
 
 def fitted_despite(X, Y, match, **parameters):
-    """Fit where the likelihood has no maximum: a warning says so, and nothing is NaN."""
+    """Fit although the likelihood has no maximum: expect a warning, and no NaN."""
     with pytest.warns(UserWarning, match=match):
         model = MultivariateNormalRegressor(**optimum | {"max_iter": 200} | parameters).fit(X, Y)
     assert np.all(np.isfinite(model.covariance_))
@@ -340,7 +340,7 @@ def fitted_despite(X, Y, match, **parameters):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
-def test_collinear_outputs_are_said(linear, dtype):
+def test_collinear_outputs_have_a_warning(linear, dtype):
     X, Y = linear
     Y = np.hstack([Y / UNITS, Y[:, :1] / UNITS[0] - Y[:, 1:2] / UNITS[1]])
     fitted_despite(X, Y, r"linear combinations of others: 3 \(of 0, 1\)", hidden_layer_sizes=(), dtype=dtype)
@@ -348,14 +348,14 @@ def test_collinear_outputs_are_said(linear, dtype):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.slow
-def test_more_outputs_than_samples_are_said():
+def test_more_outputs_than_samples_have_a_warning():
     rng = np.random.default_rng(0)
     fitted_despite(rng.normal(size=(6, 2)), rng.normal(size=(6, 9)), "degenerate", hidden_layer_sizes=())
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_network_that_meets_the_targets_exactly_is_said():
+def test_a_network_that_fits_the_targets_exactly_has_a_warning():
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
     fitted_despite(X, Y, "degenerate", hidden_layer_sizes=(50,), alpha=0.0)
@@ -374,7 +374,7 @@ def test_a_prior_bounds_the_likelihood():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_with_early_stopping_a_prior_is_beside_the_samples_trained_on():
+def test_with_early_stopping_a_prior_is_relative_to_the_training_samples():
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(20, 3)), rng.normal(size=(20, 2))
     options = {"early_stopping": True, "validation_fraction": 0.5, "random_state": 0, "max_iter": 2}
@@ -395,7 +395,7 @@ def test_a_prior_is_in_the_units_of_the_targets(linear):
 
 
 @pytest.mark.slow
-def test_a_likelihood_of_no_weight_is_refused(curved, curved_model):
+def test_a_likelihood_without_weights_is_refused(curved, curved_model):
     X, Y, _ = curved
     gone = np.where(np.arange(20)[:, None] < 5, np.nan, Y[:20])
     with pytest.raises(ValueError, match="sample_weight is zero for every sample that has a target"):
@@ -450,22 +450,22 @@ def test_one_dimensional_targets_stay_so(curved):
         ({"covariance_prior": (1, 0.0)}, ValueError, "Psi of covariance_prior must be positive"),
         ({"mask": np.ones((4, 3))}, ValueError, r"use hidden_layer_sizes=\(\)"),
         ({"mask": np.ones((3, 4)), "hidden_layer_sizes": ()}, ValueError, r"mask must have the shape .* = \(4, 3\)"),
-        ({"mask": 2 * np.ones((4, 3)), "hidden_layer_sizes": ()}, ValueError, "of True and False"),
+        ({"mask": 2 * np.ones((4, 3)), "hidden_layer_sizes": ()}, ValueError, "only True and False"),
         ({"hidden_layer_sizes": (0,)}, ValueError, "hidden_layer_sizes"),
         ({"hidden_layer_sizes": "50"}, TypeError, "hidden_layer_sizes must be a tuple"),
         ({"early_stopping": 1}, TypeError, "early_stopping"),
         ({"validation_fraction": 1.0}, ValueError, r"validation_fraction must be in \(0, 1\)"),
         ({"cv": 1}, ValueError, "cv must be"),
         ({"early_stopping": "always"}, TypeError, "early_stopping"),
-        ({"early_stopping": True, "cv": None, "validation_fraction": 0.001}, ValueError, "leaves 0 to hold out"),
+        ({"early_stopping": True, "cv": None, "validation_fraction": 0.001}, ValueError, "gives 0 samples to hold out"),
         ({"hidden_activation": "softmax"}, ValueError, "hidden_activation must be one of"),
     ],
 )
-def test_what_cannot_be_used_is_refused(linear, parameters, error, match):
+def test_unusable_parameters_are_refused(linear, parameters, error, match):
     with pytest.raises(error, match=match):
         MultivariateNormalRegressor(**parameters).fit(*linear)
 
 
-def test_standard_errors_are_refused_where_there_are_none(curved, curved_model):
+def test_standard_errors_that_do_not_exist_are_refused(curved, curved_model):
     with pytest.raises(ValueError, match="linear model without weight decay"):
         curved_model.standard_errors(*curved[:2])

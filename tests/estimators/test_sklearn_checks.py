@@ -1,7 +1,7 @@
-"""scikit-learn's own checks of the estimators at the defaults.
+"""scikit-learn's checks of the estimators with default parameters.
 
-None fails, but for those that fit an autoencoder with logistic outputs to data outside [0, 1]: these fail, each for
-that reason, and pass with linear outputs.
+None fails, except those that fit an autoencoder with logistic outputs to data outside [0, 1]: each of these fails for
+that reason, and passes with linear outputs.
 """
 
 import pytest
@@ -47,16 +47,16 @@ OUTSIDE = {
     "check_transformer_general",
     "check_transformer_n_iter",
 }
-"""Checks that fit data outside [0, 1], which a logistic output refuses."""
+"""List the checks that fit data outside [0, 1], which a logistic output does not accept."""
 
 
 @parametrize_with_checks([MultivariateNormalRegressor(), NoisyLabelClassifier()])
-def test_at_the_defaults_every_check_passes(estimator, check):
+def test_with_default_parameters_every_check_passes(estimator, check):
     check(estimator)
 
 
 @parametrize_with_checks([SparseAutoencoder()])
-def test_at_the_defaults_of_an_autoencoder_those_fail_whose_data_are_outside_0_and_1(estimator, check):
+def test_an_autoencoder_with_default_parameters_fails_only_checks_with_data_outside_0_and_1(estimator, check):
     if check.func.__name__ not in OUTSIDE:
         check(estimator)
         return
@@ -66,7 +66,7 @@ def test_at_the_defaults_of_an_autoencoder_those_fail_whose_data_are_outside_0_a
 
 
 def chain(error):
-    """The error and those that it was raised from."""
+    """Yield the error and its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -107,12 +107,12 @@ def test_with_linear_outputs_or_without_hidden_layers_every_check_passes(estimat
     check(estimator)
 
 
-def test_float64_is_kept_where_it_is_asked_for():
+def test_float64_is_kept_with_dtype_float64():
     check_transformer_preserve_dtypes("", SparseAutoencoder(output_activation="identity", dtype="float64"))
 
 
-def test_the_checks_that_fail_are_checks():
-    """A name that no check has would expect nothing."""
+def test_the_expected_failures_are_names_of_checks():
+    """A name without a check would not test anything."""
     names = {check.func.__name__ for _, check in estimator_checks_generator(SparseAutoencoder())}
     assert names >= OUTSIDE
     assert len(names - OUTSIDE) > 15

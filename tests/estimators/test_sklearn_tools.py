@@ -1,4 +1,4 @@
-"""The estimator among scikit-learn's tools: clone, Pipeline, GridSearchCV, data frames, pickle."""
+"""The estimator with scikit-learn's tools: clone, Pipeline, GridSearchCV, data frames, pickle."""
 
 import inspect
 import pickle
@@ -77,7 +77,7 @@ def test_grid_search_finds_what_a_loop_finds(build, X):
     assert found.cv_results_["params"] == points
     np.testing.assert_allclose(found.cv_results_["mean_test_score"], scores, rtol=1e-14)
     assert found.best_params_ == points[int(np.argmax(scores))]
-    assert found.best_params_["alpha"] == 1e-3  # less decay reconstructs better
+    assert found.best_params_["alpha"] == 1e-3  # less decay gives better reconstructions
     assert len(set(scores)) == 4
     assert found.score(X) == build(**found.best_params_).fit(X).score(X)
 
@@ -148,7 +148,7 @@ def test_pickled_models_are_the_same_to_the_bit(fitted, X, same_bits, tmp_path, 
     [np.asfortranarray, np.ndarray.tolist, lambda X: np.repeat(X, 2, axis=1)[:, ::2], lambda X: X.astype(object)],
     ids=["Fortran order", "lists", "strides", "objects"],
 )
-def test_the_same_numbers_in_another_form_give_the_same_bits(build, X, model, same_bits, convert):
+def test_other_array_types_with_the_same_numbers_give_the_same_bits(build, X, model, same_bits, convert):
     assert same_bits(build().fit(convert(X)), model)
 
 
@@ -163,7 +163,7 @@ def test_inverse_transform_names_its_argument_as_scikit_learn_does(model, X):
     np.testing.assert_array_equal(model.inverse_transform(X=Z), model.inverse_transform(Z))
 
 
-def test_what_an_inverse_transform_inverts_is_no_metadata(model):
+def test_the_argument_of_inverse_transform_is_not_metadata(model):
     assert not hasattr(model, "set_inverse_transform_request")
     assert model.get_metadata_routing().inverse_transform.requests == {}
 

@@ -1,4 +1,4 @@
-"""Tangents in the estimators: who gives them, what they do, and what is refused."""
+"""Tangents in the estimators: their sources, their effect, and errors."""
 
 import warnings
 from functools import partial
@@ -59,7 +59,7 @@ def make(request):
 
 @pytest.fixture(scope="module")
 def data():
-    """80 samples of three features, of which the target knows the first; the others are nuisances."""
+    """80 samples of three features; the target depends only on the first, and the others are nuisances."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(80, 3)) * [1.0, 2.0, 0.5]
     return X, (X[:, 0] + 0.3 * rng.normal(size=80) > 0).astype(float)
@@ -76,7 +76,7 @@ def outputs(model, X):
 
 
 def movement(model, X, along):
-    """How far outputs move along tangents, by differences."""
+    """Measure by differences how much outputs change along tangents."""
     return np.mean([np.abs(outputs(model, X + 0.1 * t) - outputs(model, X - 0.1 * t)).mean() for t in along[0]])
 
 
@@ -84,7 +84,7 @@ def constant(X, along):
     return np.tile(along, (len(X), 1, 1))
 
 
-def test_the_penalty_makes_outputs_stand_still_along_tangents(make, data, along):
+def test_the_penalty_reduces_changes_of_outputs_along_tangents(make, data, along):
     X, y = data
     plain = make().fit(X, y)
     model = make(tangent_weight=1.0).fit(X, y, tangents=along)
@@ -106,7 +106,7 @@ def test_weight_zero_is_no_penalty_to_the_bit(make, data, along):
     np.testing.assert_array_equal(make().fit(X, y).coefs_[0], without.coefs_[0])
 
 
-def test_weights_are_repetitions_and_order_is_no_matter(make, data):
+def test_weights_are_repetitions_and_order_does_not_matter(make, data):
     X, y = data
     rng = np.random.default_rng(1)
     tangents = rng.normal(size=(80, 2, 3))
@@ -128,12 +128,12 @@ def test_a_sample_with_two_sets_of_tangents_is_two_samples(make, data):
         warnings.simplefilter("ignore", ConvergenceWarning)
         twice = clone(both).fit(np.vstack([X, X]), np.hstack([y, y]), tangents=np.vstack([one, other]))
         at_once = clone(both).set_params(tangent_weight=0.1).fit(X, y, tangents=np.concatenate([one, other], axis=1))
-    # Omega of the halves' mean is half the sum of Omega.
+    # The mean of Omega over both copies is half of its sum over both tangents.
     assert twice.loss_ == pytest.approx(at_once.loss_, rel=1e-3)
 
 
 @pytest.mark.slow
-def test_early_stopping_takes_the_tangents_of_its_part(make, data, along):
+def test_early_stopping_uses_the_tangents_of_the_training_part(make, data, along):
     X, y = data
     model = make(tangent_weight=1.0, early_stopping=True, validation_fraction=0.3).fit(X, y, tangents=along)
     assert movement(model, X, along) < movement(make(early_stopping=True, validation_fraction=0.3).fit(X, y), X, along)
@@ -142,7 +142,7 @@ def test_early_stopping_takes_the_tangents_of_its_part(make, data, along):
 @pytest.mark.slow
 @pytest.mark.usefixtures("as_shipped")
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_tangents_too_many_to_keep_are_made_again_in_every_pass(make, data, monkeypatch, early_stopping):
+def test_tangents_too_large_for_memory_are_computed_in_every_pass(make, data, monkeypatch, early_stopping):
     X, y = data
     sizes = []
 
@@ -166,7 +166,7 @@ def test_tangents_too_many_to_keep_are_made_again_in_every_pass(make, data, monk
         np.testing.assert_allclose(outputs(made, X), outputs(kept, X), atol=0.02)
 
 
-def test_a_callable_that_changes_the_number_of_tangents_is_found_out(data, monkeypatch):
+def test_a_callable_that_changes_the_number_of_tangents_raises_an_error(data, monkeypatch):
     X, y = data
     monkeypatch.setattr(of_estimators, "RESIDENT_BYTES", 1000)
     monkeypatch.setattr(of_estimators, "BATCH_TANGENT_BYTES", 1500)
@@ -183,14 +183,13 @@ def normalized(tangents, X, sample_weight):
     return prepare_tangents(make_classifier(), dataset, ProgressDisplay())[0].batch.tangents
 
 
-def test_normalized_they_mean_the_same_in_any_unit(data):
+def test_normalized_tangents_do_not_depend_on_units(data):
     X, _ = data
     tangents, ones = np.random.default_rng(3).normal(size=(80, 2, 3)), np.ones(80)
     expected = normalized(tangents, X, ones)
-    np.testing.assert_allclose(normalized(64 * tangents, X, ones), expected, rtol=1e-12)  # of the transform
-    np.testing.assert_allclose(normalized(tangents, 255 * X, ones), 255 * expected, rtol=1e-12)  # of the inputs
-    # An image of four times as many pixels, each of them written four times: |Jac tau| stays the same with a quarter of
-    # the weights.
+    np.testing.assert_allclose(normalized(64 * tangents, X, ones), expected, rtol=1e-12)  # transform's unit
+    np.testing.assert_allclose(normalized(tangents, 255 * X, ones), 255 * expected, rtol=1e-12)  # inputs' unit
+    # An image with each pixel repeated four times: |Jac tau| is the same with a quarter of the weights.
     larger = normalized(np.repeat(tangents, 4, axis=2), np.repeat(X, 4, axis=1), ones)
     np.testing.assert_allclose(larger, np.repeat(expected, 4, axis=2), rtol=1e-12)
 
@@ -202,10 +201,10 @@ def test_normalized_tangents_have_the_length_of_a_deviation(data):
     scaled = normalized(tangents, X, s)
     deviation = np.average(np.sum((X - np.average(X, axis=0, weights=s)) ** 2, axis=1), weights=s)
     np.testing.assert_allclose(np.average(np.sum(scaled**2, axis=2), axis=0, weights=s), deviation, rtol=1e-12)
-    np.testing.assert_array_equal(normalized(0 * tangents, X, s), 0)  # blank images have no tangents
+    np.testing.assert_array_equal(normalized(0 * tangents, X, s), 0)  # blank images have zero tangents
 
 
-# scikit-learn around them
+# Tangents with scikit-learn's tools
 
 
 @pytest.mark.slow
@@ -229,7 +228,7 @@ def test_cross_validation_slices_the_array_that_fit_gets(make, data, along):
 
 
 @pytest.mark.slow
-def test_a_grid_search_over_scaled_inputs_takes_the_tangents_along(make, data, along):
+def test_a_grid_search_over_scaled_inputs_transforms_the_tangents(make, data, along):
     X, y = data
     search = GridSearchCV(
         TangentPipeline(StandardScaler(), make()), {"estimator__tangent_weight": [0.0, 1.0]}, cv=2, refit=True
@@ -242,7 +241,7 @@ def test_a_grid_search_over_scaled_inputs_takes_the_tangents_along(make, data, a
     assert movement(model, 100 * X, 100 * along) < 0.2 * movement(plain, 100 * X, 100 * along)
 
 
-def test_a_pipeline_transforms_them_as_it_does_the_inputs(data):
+def test_a_pipeline_transforms_tangents_like_inputs(data):
     X, y = data
     tangents = np.random.default_rng(5).normal(size=(80, 2, 3))
     scaler = StandardScaler().fit(X)
@@ -258,7 +257,7 @@ def test_a_pipeline_transforms_them_as_it_does_the_inputs(data):
 
 
 @pytest.mark.slow
-def test_a_pipeline_calls_its_callable_with_the_inputs_as_given(data, along):
+def test_a_pipeline_calls_its_callable_with_the_original_inputs(data, along):
     X, y = data
     called = []
 
@@ -273,8 +272,8 @@ def test_a_pipeline_calls_its_callable_with_the_inputs_as_given(data, along):
     np.testing.assert_array_equal(model.predict_proba(X), given.predict_proba(X))
 
 
-def test_a_model_is_saved_without_its_callable_if_that_is_taken_away(make, data, along, tmp_path):
-    """A file holds no function, and a further fit without it would be another."""
+def test_a_model_can_be_saved_after_removing_its_callable(make, data, along, tmp_path):
+    """A file cannot contain the callable, and another fit without it would be different."""
     X, y = data
     model = make(tangent_weight=0.1, tangents=partial(constant, along=along[0])).fit(X, y)
     with pytest.raises(TypeError, match=r"tangents is a function, .* set_params\(tangents=None\) before saving"):
@@ -317,7 +316,7 @@ def test_bad_tangents_are_named(make, data, parameters, tangents, error, match):
         make(**parameters).fit(*data, tangents=tangents)
 
 
-def test_what_should_not_change_is_a_choice():
+def test_tangents_of_selects_the_outputs_of_the_penalty():
     with pytest.raises(ValueError, match="tangents_of must be one of 'log_odds', 'probabilities'"):
         make_classifier(tangents_of="logits").fit([[0.0], [1.0]], [0, 1])
 
@@ -379,7 +378,7 @@ def test_bad_requests_for_learned_tangents_are_named(autoencoder):
 
 
 @pytest.mark.slow
-def test_a_report_says_how_far_outputs_move():
+def test_a_report_shows_changes_along_tangents():
     digits = load_digits()
     X, y = digits.data[:300] / 16, digits.target[:300] < 5
     tangents = image_tangents(X, (8, 8), ("translate_x", "translate_y"))
@@ -403,7 +402,7 @@ def test_a_report_says_how_far_outputs_move():
 # Corners
 
 
-def test_of_a_direction_that_a_transformer_removes_nothing_is_left(data):
+def test_a_direction_that_a_transformer_removes_becomes_zero(data):
     X, _ = data
     pca = PCA(2).fit(X)
     removed = np.linalg.svd(X - X.mean(axis=0))[2][2]
@@ -411,7 +410,7 @@ def test_of_a_direction_that_a_transformer_removes_nothing_is_left(data):
     np.testing.assert_array_equal(transform_tangents(pca, X, tangents), 0)
 
 
-def test_steps_are_right_in_units_far_apart_and_for_every_sample():
+def test_steps_suit_very_different_units_and_every_sample():
     rng = np.random.default_rng(6)
     X = np.hstack([rng.uniform(0.5, 1, size=(50, 1)), 1e6 * rng.uniform(0.5, 1, size=(50, 1))])
     tangents = np.stack([[1.0, 0.0] * np.ones((50, 2)), [0.0, 1e4] * np.geomspace(1e-3, 1e3, 50)[:, None]], axis=1)
@@ -419,7 +418,7 @@ def test_steps_are_right_in_units_far_apart_and_for_every_sample():
     np.testing.assert_allclose(got, tangents / X[:, None], rtol=1e-4)
 
 
-def test_a_pipeline_hands_data_frames_and_gaps_to_its_transformer(data):
+def test_a_pipeline_passes_data_frames_and_missing_values_to_its_transformer(data):
     X, y = data
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
     frame.loc[::7, "b"] = np.nan
@@ -441,7 +440,7 @@ def test_tangents_count_without_a_weight_and_weight_zero_switches_them_off(make,
     assert "tangent_propagation" not in make(tangent_weight=0.0).fit(X, y, tangents=along).history_
 
 
-def test_a_callable_that_knows_one_array_only_is_found_out(make, data, along):
+def test_a_callable_that_always_returns_the_same_array_raises_an_error(make, data, along):
     X, y = data
     with pytest.raises(ValueError, match="the result of the parameter tangents must be"):
         make(tangents=lambda X: along).fit(X, y)
@@ -455,7 +454,7 @@ def test_learned_tangents_beyond_the_rank_are_zero():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(X)
-    model.coefs_[0][2:] = 0.0  # deaf to the others
+    model.coefs_[0][2:] = 0.0  # the encoder does not depend on the other features
     vectors = encoder_tangents(X[:3], model, 4)
     expected = np.zeros((4, 4))
     expected[[0, 1], [0, 1]] = 1

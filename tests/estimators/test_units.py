@@ -1,4 +1,4 @@
-"""Fits do not depend on the units and origins of the inputs, and say so where weight decay makes them."""
+"""Fits do not depend on the units and origins of the inputs, or warn if they do because of weight decay."""
 
 import warnings
 from pathlib import Path
@@ -25,7 +25,7 @@ LABELS = (rng.uniform(size=600) < 1 / (1 + np.exp(-LOG_ODDS))).astype(int)
 
 
 def least_squares(X, Y):
-    """Means of the targets by least squares on centered, scaled columns."""
+    """Compute means of the targets by least squares on centered, scaled columns."""
     U = (X - X.mean(axis=0)) / X.std(axis=0)
     design = np.column_stack([U, np.ones(len(U))])
     return design @ np.linalg.lstsq(design, Y, rcond=None)[0]
@@ -60,7 +60,7 @@ def test_a_network_reaches_the_same_minimum(unit, shift):
 
 @pytest.mark.parametrize("shift", SHIFTS)
 @pytest.mark.parametrize("unit", UNITS)
-def test_so_does_a_classifier(unit, shift):
+def test_a_classifier_reaches_the_same_minimum(unit, shift):
     def fit(Z):
         model = NoisyLabelClassifier((2,), epsilon=0.0, alpha=0, tol=1e-9, dtype="float64", random_state=0)
         return without_warnings(model.fit, Z, LABELS)
@@ -72,8 +72,8 @@ def test_so_does_a_classifier(unit, shift):
     assert np.abs(model.predict_proba(Z) - expected.predict_proba(POINTS)).max() < 1e-6
 
 
-def test_the_minimum_is_found_where_inputs_are_in_millionths():
-    """Once it was "converged" after 0 iterations, with R^2 6e-7."""
+def test_the_minimum_is_found_if_inputs_are_of_order_1e_minus_6():
+    """An earlier version "converged" after 0 iterations, with R^2 = 6e-7."""
     rng = np.random.default_rng(1)
     X = 1e-6 * rng.normal(size=(200, 2))
     Y = X @ [[1e6, 2e6], [0, 1e6]] + 0.1 * rng.normal(size=(200, 2))
@@ -114,8 +114,8 @@ def test_predictions_keep_an_offset(dtype):
     assert np.abs(model.predict(Z) - expected.predict(X)).max() < {"float32": 1e-4, "float64": 1e-8}[dtype]
 
 
-def test_j_and_alpha_are_about_weights_in_the_units_of_x():
-    """With weight decay the same network costs the same, whatever coordinates the minimizer has."""
+def test_j_and_alpha_refer_to_weights_in_the_units_of_x():
+    """With weight decay the same network has the same J in any coordinates of the minimizer."""
     model = MultivariateNormalRegressor((3,), alpha=1e-2, random_state=0, early_stopping=False).fit(10 * X, Y)
     scale = Y.std(axis=0)
     residuals = (model.predict(10 * X) - Y) / scale
@@ -128,14 +128,14 @@ def test_j_and_alpha_are_about_weights_in_the_units_of_x():
 
 
 @pytest.mark.parametrize("Model", [MultivariateNormalRegressor, NoisyLabelClassifier])
-def test_columns_in_odd_units_are_named_where_weights_decay(Model):
+def test_columns_in_odd_units_are_named_with_weight_decay(Model):
     Z = X * [1e-5, 1.0]
     y, options = (Y[:, 0] > 0, {"epsilon": 0.1}) if Model is NoisyLabelClassifier else (Y, {})
     with pytest.warns(UserWarning, match=r"0 \(standard deviation 1e-05\).*StandardScaler"):
         Model((2,), random_state=0, **options).fit(Z, y)
 
 
-def test_a_warm_start_goes_on_from_the_same_weights():
+def test_a_warm_start_begins_at_the_same_weights():
     Z = (X + 1e3) * [1e-3, 1e3]
     options = {"alpha": 1e-3, "tol": 1e-4, "random_state": 0, "early_stopping": False}
     with warnings.catch_warnings():
@@ -147,7 +147,7 @@ def test_a_warm_start_goes_on_from_the_same_weights():
     assert model.loss_ == pytest.approx(cost, abs=1e-9)
 
 
-def test_streams_are_the_same():
+def test_streamed_fits_are_the_same():
     Z = (X + 1e6) * [1e-9, 1e9]
     in_memory = MultivariateNormalRegressor((), alpha=0, tol=1e-9).fit(Z, Y)
     chunks = [(Z[:100], Y[:100]), (Z[100:], Y[100:])]
@@ -161,7 +161,7 @@ def test_streams_are_the_same():
 
 
 class TestAutoencoder:
-    """With linear outputs the inputs may have any origin, but their units weigh them."""
+    """With linear outputs the inputs may have any origin, but their units determine their weight."""
 
     DATA = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 6)) + 0.1 * rng.normal(size=(400, 6))
 
@@ -172,7 +172,7 @@ class TestAutoencoder:
     @pytest.mark.parametrize("shift", [-100.0, 1e6])
     def test_the_origin_of_the_inputs_makes_no_difference(self, dtype, shift):
         found, expected = self.fit(self.DATA + shift, dtype=dtype), self.fit(self.DATA, dtype=dtype)
-        # Inputs that differ by rounding, |shift| eps, take different ways to the same minimum.
+        # Trainings on inputs that differ by rounding, |shift| eps, reach the same minimum along different paths.
         assert found.loss_ == pytest.approx(expected.loss_, rel=1e-3)
         assert found.score(self.DATA + shift) == pytest.approx(expected.score(self.DATA), rel=1e-2)
         assert found.transform(self.DATA + shift).dtype == dtype
@@ -181,7 +181,7 @@ class TestAutoencoder:
         Z = self.DATA + 1e5
         model = self.fit(Z, dtype="float32")
         error = 0.5 * np.sum((model.predict(Z) - Z) ** 2, axis=1)
-        np.testing.assert_allclose(-model.score_samples(Z), error, atol=0.2)  # outputs of 1e5 in float32
+        np.testing.assert_allclose(-model.score_samples(Z), error, atol=0.2)  # outputs near 1e5 in float32
         assert model.cost(Z) == pytest.approx(model.loss_, rel=1e-4)
         save(model, tmp_path / "model.safetensors")
         loaded = load(tmp_path / "model.safetensors")
@@ -193,7 +193,7 @@ class TestAutoencoder:
         assert model.set_params(warm_start=True).fit(Z).loss_ == pytest.approx(cost, rel=1e-5)
         assert model.n_iter_ <= 5
 
-    def test_weights_are_about_inputs_as_they_are(self):
+    def test_weights_refer_to_unscaled_inputs(self):
         Z = self.DATA + 3.0
         model = self.fit(Z, dtype="float64")
         hidden = 1 / (1 + np.exp(-(Z @ model.coefs_[0] + model.intercepts_[0])))

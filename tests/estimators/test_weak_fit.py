@@ -1,4 +1,4 @@
-"""A fit that learns next to nothing goes on past plateaus, and warns with what to change; others stay as they were."""
+"""A fit that explains nearly nothing continues past plateaus, and its warning names a remedy; others do not change."""
 
 import os
 import warnings
@@ -32,7 +32,7 @@ def fit(model, X, **options):
 
 
 def natural_patches(n, seed=0, size=8):
-    """Patches of the notes' IMAGES where they are at hand, else of the built-in ones."""
+    """Patches of the notes' IMAGES if available, otherwise of the built-in images."""
     folder = os.environ.get("SPARSAM_DATA")
     images = load_images(Path(folder) / "olshausen_images.npy") if folder else natural_images()
     return normalize_patches(sample_patches(images, n, size, seed, border=2))
@@ -45,7 +45,7 @@ def natural_patches(n, seed=0, size=8):
 @pytest.mark.parametrize(
     "options", [{}, {"dtype": "float64", "hidden_activation": "tanh", "output_activation": "identity"}]
 )
-def test_the_share_explained_is_that_of_scikit_learn(X, sample_weight, weighted, options):
+def test_the_explained_variance_agrees_with_scikit_learn(X, sample_weight, weighted, options):
     weights = sample_weight if weighted else None
     model = build_model(**options).fit(X, sample_weight=weights)
     expected = r2_score(X, model.predict(X), sample_weight=weights, multioutput="variance_weighted")
@@ -53,14 +53,14 @@ def test_the_share_explained_is_that_of_scikit_learn(X, sample_weight, weighted,
     assert model.explained_variance_ratio_ > 0.4
 
 
-def test_an_origin_far_away_costs_no_digits():
-    """The data are integers, so that float32 holds them where they are shifted to."""
+def test_a_distant_origin_loses_no_digits():
+    """The data are integers, so that they are exact in float32 after the shift."""
     X = np.random.default_rng(0).integers(0, 20, (200, 1)) @ np.ones((1, 4))
     model = SparseAutoencoder(2, beta=0.0, output_activation="identity", random_state=0, dtype="float64")
     shares = [fit(model, X + shift)[0].explained_variance_ratio_ for shift in (0, 2**20)]
     predicted = r2_score(X + 2**20, model.predict(X + 2**20), multioutput="variance_weighted")
     assert shares[1] == pytest.approx(predicted, abs=1e-4)
-    first = np.r_[[[1e4] * 4], X / 20]  # the row about which squares are taken is far from all others
+    first = np.r_[[[1e4] * 4], X / 20]  # the row about which squares are computed is far from all others
     fit(model, first)
     predicted = r2_score(first, model.predict(first), multioutput="variance_weighted")
     assert model.explained_variance_ratio_ == pytest.approx(predicted, abs=1e-6)
@@ -77,7 +77,7 @@ def test_streams_and_repeated_rows_explain_the_same(X):
 
 
 class Chunks:
-    """Rows that are read in pieces."""
+    """Rows that are streamed in pieces."""
 
     def __init__(self, X, weights):
         self.X, self.weights = X, weights
@@ -91,8 +91,8 @@ class Chunks:
 
 
 @pytest.mark.slow
-def test_a_plateau_of_natural_patches_is_left():
-    """With tol = 1e-3 it was taken for a minimum after 9 iterations, with 0.1 % of the variance explained."""
+def test_training_leaves_a_plateau_of_natural_patches():
+    """With tol = 1e-3 an earlier version stopped here after 9 iterations, with 0.1 % of the variance explained."""
     X = natural_patches(3000)
     model, texts = fit(SparseAutoencoder(25, tol=1e-3, random_state=0), X)
     assert not texts
@@ -116,7 +116,7 @@ def test_a_plateau_of_natural_patches_is_left():
 
 MIXTURES = np.random.default_rng(0).beta(2, 2, (400, 3)) @ np.random.default_rng(1).dirichlet(np.ones(3), 8).T
 LOW = 0.5 + 0.015 * (MIXTURES - 0.5)
-"""Data of range 0.015, of rank three."""
+"""Data with range 0.015 and rank three."""
 
 
 def test_low_contrast_is_named_with_the_remedies():
@@ -134,7 +134,7 @@ def test_low_contrast_is_named_with_the_remedies():
     assert (alpha, beta) == pytest.approx((1e-4 / stretch**2, 3 / stretch**2), rel=0.05)
 
 
-def test_following_the_advice_on_contrast_mends_it():
+def test_following_the_advice_on_contrast_removes_the_warning():
     deviation = np.sqrt(LOW.var(axis=0).mean())
     stretched = 0.5 + (LOW - LOW.mean()) * 0.8 / 6 / deviation
     model, texts = fit(SparseAutoencoder(4, rho=0.1, random_state=0), stretched.clip(0, 1))
@@ -143,8 +143,8 @@ def test_following_the_advice_on_contrast_mends_it():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_it_is_the_scale_of_the_data_that_brings_the_warning(X, seed):
-    """As the contrast of the same data falls, there is no warning, and from some contrast on there always is one."""
+def test_the_warning_depends_on_the_scale_of_the_data(X, seed):
+    """As the contrast of the same data decreases, there is first no warning, and below some contrast always one."""
     warned = []
     for contrast in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003):
         model, texts = fit(build_model(random_state=seed), 0.5 + contrast * (X - X.mean()))
@@ -173,20 +173,20 @@ def test_a_good_fit_never_warns(X, parameters):
         assert model.explained_variance_ratio_ > 0.4
 
 
-def test_without_beta_the_warning_speaks_of_alpha_alone():
+def test_without_beta_the_warning_names_only_alpha():
     _, (text,) = fit(SparseAutoencoder(4, beta=0.0, alpha=1e-2, random_state=0), LOW)
     assert "alpha outweighs the squared error" in text
     assert "beta" not in text
 
 
-def test_identity_outputs_and_rectified_units_are_held_to_the_same(X):
+def test_identity_outputs_and_relu_units_have_the_same_warnings(X):
     options = {"hidden_activation": "relu", "output_activation": "identity", "beta": 0.0, "random_state": 0}
     _, (text,) = fit(SparseAutoencoder(3, alpha=1e-2, **options), 1e-3 * (X - X.mean(axis=0)))
     assert "to a standard deviation of 1" in text
 
 
 FLAT = 0.5 + 0.3 * (LOW - 0.5)
-"""To be reconstructed at weights of the penalties so small that the fit explains much, by units that hardly move."""
+"""With very small weights of the penalties a fit explains much, with units that hardly vary."""
 
 
 def build_flat(**parameters):
@@ -194,7 +194,7 @@ def build_flat(**parameters):
     return SparseAutoencoder(4, **options | parameters)
 
 
-def test_units_that_hardly_move_are_counted_where_the_fit_explains_much():
+def test_units_that_hardly_vary_are_counted_even_if_the_fit_explains_much():
     model, (text,) = fit(build_flat(), FLAT)
     assert model.explained_variance_ratio_ > 0.3
     n_poor = int(np.sum(model.transform(FLAT).std(axis=0) < 1e-3))
@@ -204,13 +204,13 @@ def test_units_that_hardly_move_are_counted_where_the_fit_explains_much():
     assert "Stretch the contrast of the data by" in text
 
 
-def test_data_that_do_not_vary_are_named_as_such():
+def test_constant_data_are_named():
     model, (text,) = fit(SparseAutoencoder(2, random_state=0), np.full((50, 6), 0.3))
     assert np.isnan(model.explained_variance_ratio_)
     assert text == "The rows of X are all the same: there is nothing to learn from them."
 
 
-def test_the_fit_and_those_who_look_at_it_later_say_the_same(X):
+def test_examine_fit_agrees_with_the_warning_of_the_fit(X):
     for model, data in (
         (SparseAutoencoder(4, rho=0.1, random_state=0, dtype="float64"), LOW),
         (build_flat(), FLAT),
@@ -218,12 +218,12 @@ def test_the_fit_and_those_who_look_at_it_later_say_the_same(X):
     ):
         fitted, (text,) = fit(model, data)
         assert examine_fit(fitted, data).text == text
-        fitted.explained_variance_ratio_ = float("nan")  # as of a model of version 0.1.0
+        fitted.explained_variance_ratio_ = float("nan")  # as for a model of version 0.1.0
         assert examine_fit(fitted, data).kind in ("unexplained", "uninformative")
     assert examine_fit(build_model().fit(X), X) is None
 
 
-def test_it_is_trained_on_and_kept_with_polishing_and_checkpoints(tmp_path):
+def test_a_weak_fit_has_the_same_warning_after_polishing_and_resuming(tmp_path):
     options = {"n_components": 4, "rho": 0.1, "random_state": 0, "polish": True}
     model, texts = fit(SparseAutoencoder(**options, checkpoint=Checkpoint(tmp_path, every=0)), LOW)
     again, texts_again = fit(SparseAutoencoder(**options, checkpoint=Checkpoint(tmp_path, resume=True)), LOW)

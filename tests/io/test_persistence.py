@@ -176,7 +176,7 @@ def test_foreign_objects_are_not_saved(path, thing, name):
 
 def test_what_load_would_refuse_is_not_saved(build, X, path):
     """Parameters or weights that were made invalid after the fit."""
-    with pytest.raises(ValueError, match="rho must be in \\(0, 1\\), and farther"):
+    with pytest.raises(ValueError, match="rho must be in \\(0, 1\\), and at least"):
         save(build().fit(X).set_params(rho=2), path)
     broken = build().fit(X)
     broken.coefs_[0][0, 0] = np.nan

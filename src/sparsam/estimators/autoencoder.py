@@ -397,8 +397,8 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         with precision(np.float64):
             objective = self._objective(network)
             parameters = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), self._fitted_parameters())
-            few = dataset.split_batches(max(BATCH_BYTES // (4 * dataset.n_features), 1))
-            stream = streamed_samples(few, np.float64, network.layer_sizes, self.chunk_size)
+            batches = dataset.split_batches(max(BATCH_BYTES // (4 * dataset.n_features), 1))
+            stream = streamed_samples(batches, np.float64, network.layer_sizes, self.chunk_size)
             sums = _sums(objective, parameters, stream)
             return float(jnp.sum(objective.values(sums, jnp.asarray(stream.total_weight), parameters)))
 

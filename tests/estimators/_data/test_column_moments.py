@@ -1,4 +1,4 @@
-"""Mean and deviation of each column: in odd units, of constants, with weights, and of data that are streamed."""
+"""Mean and deviation of each column: in odd units, for constants, with weights, and for streamed data."""
 
 import numpy as np
 import pytest
@@ -17,18 +17,18 @@ def moments(X, sample_weight=None):
 
 @settings(deadline=None, max_examples=50)
 @given(exponent=st.integers(-20, 20), shift=st.floats(-1e6, 1e6), seed=st.integers(0, 1000))
-def test_they_are_those_of_the_same_data_in_other_units(exponent, shift, seed):
+def test_moments_transform_with_the_units(exponent, shift, seed):
     z = np.random.default_rng(seed).normal(size=(300, 3))
     unit = 10.0**exponent
     found, expected = moments((z + shift) * unit), moments(z)
-    # The data themselves are rounded at |shift| eps.
+    # The data themselves have rounding errors of |shift| eps.
     np.testing.assert_allclose(found.mean / unit - shift, expected.mean, atol=1e-15 * (1 + 10 * abs(shift)))
     np.testing.assert_allclose(found.deviation / unit, expected.deviation, rtol=1e-14 * (1 + abs(shift)))
     np.testing.assert_allclose(found.reach / unit, expected.reach, rtol=1e-14 * (1 + abs(shift)))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -1e20, 1e-300, 12345.678])
-def test_of_a_constant_the_mean_is_its_value_to_the_bit(value):
+def test_the_mean_of_a_constant_is_exactly_its_value(value):
     found = moments(np.full((997, 1), value))
     assert (found.mean[0], found.deviation[0], found.reach[0]) == (value, 0.0, 0.0)
     assert not found.varies[0]
@@ -36,17 +36,17 @@ def test_of_a_constant_the_mean_is_its_value_to_the_bit(value):
     assert np.all(scaled.inputs == 0)
 
 
-def test_a_weight_is_so_many_copies():
+def test_a_weight_equals_copies():
     rng = np.random.default_rng(0)
     X, weights = rng.normal(size=(20, 2)), rng.integers(0, 4, 20).astype(float)
     repeated = moments(np.repeat(X, weights.astype(int), axis=0))
     weighted = moments(X, weights)
     np.testing.assert_allclose(weighted.mean, repeated.mean, atol=1e-15)
     np.testing.assert_allclose(weighted.deviation, repeated.deviation, rtol=1e-14)
-    np.testing.assert_array_equal(weighted.reach, repeated.reach)  # a row of weight 0 is none
+    np.testing.assert_array_equal(weighted.reach, repeated.reach)  # a row of weight 0 does not count
 
 
-def test_with_weight_decay_the_unit_of_a_column_is_not_below_what_decay_makes_it():
+def test_weight_decay_limits_the_scale_of_a_column_from_below():
     columns = moments(np.random.default_rng(0).normal(size=(500, 3)) * [1e-9, 1.0, 1e9])
     np.testing.assert_allclose(columns.scale(0.0).scale, columns.deviation)
     np.testing.assert_allclose(columns.scale(1e-4).scale, np.hypot(columns.deviation, 0.1))
@@ -63,14 +63,14 @@ class TestWarnings:
 
     @pytest.mark.parametrize("alpha", [0.0, 1e-3])
     @pytest.mark.parametrize("unit", [5e-3, 1.0, 500.0])
-    def test_others_are_not(self, unit, alpha):
+    def test_columns_in_ordinary_units_are_not_named(self, unit, alpha):
         assert odd_units_warning(moments(self.X * unit), range(4), alpha) is None
 
-    def test_nor_are_any_without_weight_decay_nor_constants(self):
+    def test_without_weight_decay_no_columns_are_named_nor_are_constants(self):
         assert odd_units_warning(moments(self.X * 1e9), range(4), 0.0) is None
         assert odd_units_warning(moments(np.ones((5, 2))), range(2), 1e-3) is None
 
-    def test_a_pixel_that_is_seldom_lit_is_in_no_odd_unit(self):
+    def test_a_pixel_that_is_seldom_lit_is_not_named(self):
         X = np.zeros((10_000, 2))
         X[0, 0], X[:, 1] = 0.01, np.random.default_rng(0).uniform(size=10_000)
         columns = moments(X)

@@ -1,4 +1,4 @@
-"""Rows in canonical form: order and repetition change not a bit of a fit, and weights are repetitions."""
+"""Canonical form of rows: a fit has the same bits for any order and for repeated rows, and weights are repetitions."""
 
 from collections import Counter
 
@@ -17,7 +17,7 @@ fractions = st.sampled_from([0.0, 0.1, 0.2, 0.3, 1 / 3, 1e-17, 1e3])
 
 @st.composite
 def weighted_rows(draw, weights=whole_numbers):
-    """Some rows of few different numbers, so that many repeat, and their weights (some of them 0, but not all)."""
+    """Draw rows of few different numbers, so that many are repeated, and weights (some of them 0, but not all)."""
     n_samples, n_features = draw(st.integers(1, 12)), draw(st.integers(1, 3))
     dtype = draw(st.sampled_from([np.float32, np.float64]))
     X = draw(arrays(dtype, (n_samples, n_features), elements=st.sampled_from([0.0, 0.1, 1.0, 1e-30, -2.5])))
@@ -41,7 +41,7 @@ def test_each_distinct_row_is_there_once_with_its_total_weight(data):
     assert len({tuple(row) for row in rows.tolist()}) == len(rows)
     total = data[1].sum()
     scale = total / weights.sum()
-    assert scale == 2.0 ** round(np.log2(scale))  # exact, and of no influence on J
+    assert scale == 2.0 ** round(np.log2(scale))  # exact, and does not influence J
     assert weight_of_each(rows, scale * weights) == weight_of_each(*data)
     assert 1 <= weights.max() < 2
     assert (weights > 0).all()
@@ -50,7 +50,7 @@ def test_each_distinct_row_is_there_once_with_its_total_weight(data):
 
 @given(weighted_rows(whole_numbers) | weighted_rows(fractions), st.randoms(use_true_random=False))
 def test_order_does_not_matter(data, random):
-    """Nor for fractions, whose sum depends on the order in which they are added."""
+    """Fractions are used too, whose sum depends on the order of addition."""
     X, weights = data
     order = list(range(len(X)))
     random.shuffle(order)
@@ -78,7 +78,7 @@ def test_rows_of_weight_zero_are_removed_rows(data):
 
 
 @given(weighted_rows())
-def test_different_rows_of_one_hash_are_not_merged(data):
+def test_different_rows_with_the_same_hash_are_not_merged(data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rows_module, "_hash_rows", lambda X: np.zeros(len(X), dtype=np.uint64))
         rows, weights = merge_repeated_rows(*data)
@@ -90,14 +90,14 @@ def test_a_zero_has_no_sign():
     assert as_bytes(merge_repeated_rows(X, None)) == as_bytes(merge_repeated_rows(abs(X), None))
 
 
-def test_hash_tells_rows_of_zeros_and_ones_apart():
-    """Their words have 20 to 30 low bits of 0, which a plain product would keep."""
+def test_hash_distinguishes_rows_of_zeros_and_ones():
+    """The words of such rows have 20 to 30 low bits of 0, which a product alone would preserve."""
     for one in (1.0, 2.0):
         X = one * (np.arange(2**15)[:, None] >> np.arange(15) & 1)
         assert len(np.unique(rows_module._hash_rows(X) & np.uint64(2**32 - 1))) > 0.99 * len(X)
 
 
-def test_hash_is_of_all_columns_and_all_pieces_of_the_data():
+def test_hash_depends_on_all_columns_in_all_pieces():
     """3000 rows that differ in one column each; the hash works on 1024 at a time."""
     X = np.zeros((3000, 4))
     X[np.arange(3000), np.arange(3000) % 4] = np.arange(1, 3001)
@@ -105,13 +105,13 @@ def test_hash_is_of_all_columns_and_all_pieces_of_the_data():
     assert len(merge_repeated_rows(np.vstack([X, X[::-1]]), None)[0]) == 3000
 
 
-def test_data_that_hold_no_repetition_stay_as_large(X):
+def test_data_without_repetitions_keep_their_size(X):
     rows, weights = merge_repeated_rows(X, None)
     assert sorted(rows.tolist()) == sorted(X.tolist())
     assert (weights == 1).all()
 
 
-# The same of a fit
+# The same properties of a fit
 
 
 @pytest.fixture(params=["float32", "float64"])
@@ -153,7 +153,7 @@ def test_fit_with_equal_weights_is_the_fit_without(fit, X, same_bits):
 
 
 def test_fit_depends_on_the_weights(fit, X, sample_weight):
-    """Lest the tests above hold because weights were ignored."""
+    """The tests above would also pass if weights were ignored."""
     assert fit(X, sample_weight).loss_ != pytest.approx(fit(X).loss_, rel=1e-3)
 
 

@@ -1,4 +1,4 @@
-"""Fits of rows that are not in memory: the same as of rows that are, within a bounded memory, and nothing unnoticed."""
+"""Fits of streamed rows: same results as in memory, bounded memory, and changed or bad rows are detected."""
 
 import threading
 import time
@@ -52,14 +52,14 @@ KINDS = [mapped, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (hdf5,
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    """Pieces of 25 rows, and nothing stored that is read whole."""
+    """Use pieces of 25 rows, and read no stored array whole."""
     monkeypatch.setattr(streamed_module, "BATCH_BYTES", 25 * 6 * 4)
     monkeypatch.setattr("sparsam.engine.data.sources.HELD_BYTES", 0)
 
 
 @pytest.fixture(scope="module")
 def rows():
-    """80 rows of which none is repeated: their order is all that a stream does not change."""
+    """80 distinct rows: a stream keeps their order, and memory does not."""
     return np.random.default_rng(0).uniform(0.1, 0.9, (80, 6))
 
 
@@ -70,7 +70,7 @@ def build(dtype="float64", **parameters):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_streamed_fit_is_that_of_the_rows_in_memory(kind, rows, tmp_path, small_batches):
+def test_a_streamed_fit_equals_the_fit_in_memory(kind, rows, tmp_path, small_batches):
     held = build().fit(rows)
     streamed = build().fit(kind(rows, tmp_path))
     first, expected = streamed.history_.iloc[0], held.history_.iloc[0]
@@ -81,7 +81,7 @@ def test_a_streamed_fit_is_that_of_the_rows_in_memory(kind, rows, tmp_path, smal
 
 
 @pytest.mark.slow
-def test_in_float32_too(rows, tmp_path, small_batches):
+def test_a_streamed_fit_equals_the_fit_in_memory_in_float32(rows, tmp_path, small_batches):
     held, streamed = build("float32", tol=1e-4).fit(rows), build("float32", tol=1e-4).fit(mapped(rows, tmp_path))
     assert streamed.loss_curve_[0] == pytest.approx(held.loss_curve_[0], rel=1e-5)
     assert streamed.loss_ == pytest.approx(held.loss_, rel=1e-3)
@@ -100,7 +100,7 @@ def test_weights_come_with_the_rows(rows, tmp_path, small_batches):
 
 
 @pytest.mark.parametrize("unit", [2.0**-200, 2.0**200])
-def test_weights_may_have_a_unit_that_float32_does_not_hold(rows, small_batches, unit):
+def test_weights_may_be_too_large_for_float32(rows, small_batches, unit):
     weights = np.random.default_rng(1).uniform(size=len(rows))
 
     def stream(unit):
@@ -136,7 +136,7 @@ def test_chunks_may_come_in_one_buffer(rows, small_batches):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_model_says_of_stored_rows_is_what_it_says_of_them_in_memory(kind, rows, tmp_path, small_batches):
+def test_results_for_stored_rows_equal_those_in_memory(kind, rows, tmp_path, small_batches):
     model, stored = build(max_iter=5, tol=1.0).fit(rows), kind(rows, tmp_path)
     for method in ("transform", "predict", "score_samples"):
         np.testing.assert_allclose(getattr(model, method)(stored), getattr(model, method)(rows), rtol=1e-12)
@@ -145,7 +145,7 @@ def test_what_a_model_says_of_stored_rows_is_what_it_says_of_them_in_memory(kind
 
 
 @pytest.mark.parametrize("kind", KINDS[:4])
-def test_results_go_where_the_user_wants_them(kind, rows, tmp_path, small_batches):
+def test_results_are_written_into_out(kind, rows, tmp_path, small_batches):
     if kind is dask:
         pytest.skip("a Dask array is not written to")
     model = build(max_iter=5, tol=1.0).fit(rows)
@@ -167,7 +167,7 @@ def test_small_stored_arrays_are_read_once_and_held(rows, tmp_path):
 
 
 class Changing:
-    """Rows that change, or end, at the third reading."""
+    """Rows that change, or end, in the third pass."""
 
     def __init__(self, rows, change):
         self.rows, self.change, self.readings = rows, change, 0
@@ -195,7 +195,7 @@ def one_bit(rows):
     ],
     ids=["one bit", "shuffled", "other values", "other columns", "shorter", "longer"],
 )
-def test_rows_that_change_are_noticed(rows, small_batches, change, message):
+def test_rows_that_change_raise_an_error(rows, small_batches, change, message):
     with pytest.raises(ValueError, match=message):
         build().fit(Changing(rows, change))
 
@@ -229,7 +229,7 @@ def test_other_bad_data_are_refused(rows, tmp_path, small_batches):
 
 
 @pytest.mark.slow
-def test_rows_that_nobody_has_counted_are_refused(rows):
+def test_rows_of_unknown_number_are_refused(rows):
     array = pytest.importorskip("dask.array").from_array(rows, chunks=(19, 6))
     with pytest.raises(ValueError, match="compute_chunk_sizes"):
         build().fit(array[array[:, 0] > 0.2])
@@ -242,7 +242,7 @@ def anonymous_bytes():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measures memory as Linux tells it")
-def test_memory_is_set_by_the_piece_and_not_by_the_rows(tmp_path, monkeypatch):
+def test_memory_depends_on_the_batch_size_and_not_on_the_number_of_rows(tmp_path, monkeypatch):
     monkeypatch.setattr("sparsam.engine.data.sources.HELD_BYTES", 0)
     monkeypatch.setattr(streamed_module, "BATCH_BYTES", 2**21)
     X = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", "float32", (600_000, 64))

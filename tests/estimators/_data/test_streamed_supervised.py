@@ -1,4 +1,4 @@
-"""Regression and classification of rows that are not in memory: the same as of rows that are."""
+"""Regression and classification of streamed rows: same results as in memory."""
 
 import json
 from functools import partial
@@ -29,7 +29,7 @@ class Chunks:
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    """Pieces of 50 rows, and nothing stored that is read whole."""
+    """Use pieces of 50 rows, and read no stored array whole."""
     monkeypatch.setattr(streamed_module, "BATCH_BYTES", 50 * 3 * 4)
     monkeypatch.setattr("sparsam.engine.data.sources.HELD_BYTES", 0)
 
@@ -40,14 +40,14 @@ def X():
 
 
 def targets_of(X):
-    """Two outputs, the last pieces of which alone have missing ones."""
+    """Two outputs; only the last pieces have missing targets."""
     Y = np.column_stack([np.sin(X[:, 0]), X[:, 1] + X[:, 2]]) + 0.1 * np.random.default_rng(1).normal(size=(N, 2))
     Y[130::7, 0] = np.nan
     return 5 + 3 * Y
 
 
 def labels_of(n_classes):
-    """Labels in words; of the last class there are none in the first pieces."""
+    """String labels; the first pieces have no label of the last class."""
 
     def labels(X):
         truth = np.digitize(X[:, 0] + X[:, 1], np.linspace(-1, 1, n_classes - 1) if n_classes > 2 else [0.0])
@@ -94,7 +94,7 @@ def assert_same(streamed, held):
         np.testing.assert_allclose(streamed.covariance_, held.covariance_, rtol=1e-3)
 
 
-def test_a_streamed_fit_is_that_of_the_rows_in_memory(case, X, tmp_path):
+def test_a_streamed_fit_equals_the_fit_in_memory(case, X, tmp_path):
     make, y = case
     held = make().fit(X, y)
     assert_same(make().fit(mapped(X, tmp_path), y), held)
@@ -112,8 +112,8 @@ def test_weights_and_tangents_come_with_the_rows(case, X, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.float16, ">f4", object])
-def test_whole_numbers_are_read_as_floats(X, kind):
-    """Else classes would be numbered in truth values, and the factors of whole tangents cut off to 0."""
+def test_integers_are_read_as_floats(X, kind):
+    """Otherwise class numbers would be booleans, and the factors of integer tangents would be truncated to 0."""
     y, s, tangents = labels_of(3)(X), np.full(N, 7, np.uint8), np.ones((N, 2, 3), np.int8)
     chunks = Chunks((X > 0).astype(kind), y, s, tangents)
     dataset = streamed_module.load_dataset(classifier(), chunks, None, others={"targets": None, "tangents": None})
@@ -125,7 +125,7 @@ def test_whole_numbers_are_read_as_floats(X, kind):
 
 
 @pytest.mark.slow
-def test_tangents_are_made_of_the_rows_as_they_are_read(case, X, tmp_path):
+def test_tangents_are_computed_from_rows_as_they_are_read(case, X, tmp_path):
     make, y = case
 
     def function(X):
@@ -137,14 +137,14 @@ def test_tangents_are_made_of_the_rows_as_they_are_read(case, X, tmp_path):
 
 
 @pytest.mark.slow
-def test_some_rows_are_held_out_the_same_in_every_pass(case, X, tmp_path):
+def test_the_same_rows_are_held_out_in_every_pass(case, X, tmp_path):
     make, y = case
     model = make(early_stopping=True, validation_fraction=0.3, n_iter_no_change=10).fit(mapped(X, tmp_path), y)
     again = make(early_stopping=True, validation_fraction=0.3, n_iter_no_change=10).fit(Chunks(X, y, size=31))
     np.testing.assert_allclose(model.validation_scores_, again.validation_scores_, rtol=1e-12)
     assert model.validation_iterations_ == again.validation_iterations_
     assert model.n_iter_ == model.validation_iterations_[np.argmax(model.validation_scores_)]
-    # The very rows: a coin a row, from the seed.
+    # The held-out rows themselves: each row is drawn on its own, from the seed.
     seed = split_seed(0)
     held_out = np.random.default_rng(seed).random(N) < 0.3
     assert 0.15 * N < held_out.sum() < 0.45 * N
@@ -153,20 +153,20 @@ def test_some_rows_are_held_out_the_same_in_every_pass(case, X, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("epsilon", ["estimate", "estimate_matrix"])
-def test_noise_is_estimated_of_rows_that_are_read(epsilon, X, tmp_path, monkeypatch):
+def test_noise_is_estimated_from_streamed_rows(epsilon, X, tmp_path, monkeypatch):
     rng = np.random.default_rng(4)
     X = rng.normal(size=(3000, 3))
     truth = (X @ [1.0, 2.0, -1.0] > 0).astype(int)
     given = np.where(rng.random(3000) < 0.2, 1 - truth, truth)
     monkeypatch.setattr(streamed_module, "BATCH_BYTES", 1000 * 3 * 4)
-    monkeypatch.setattr(noise_estimation, "MAX_PREDICTED", 2000)  # of 3000 held out in folds some are drawn
+    monkeypatch.setattr(noise_estimation, "MAX_PREDICTED", 2000)  # of the 3000 held-out rows
     model = classifier(hidden_layer_sizes=(), epsilon=epsilon, alpha=1e-4, dtype="float32", tol=1e-4)
     model.fit(mapped(X, tmp_path), given)
     assert model.epsilon_ == pytest.approx(0.2, abs=0.05)
     assert np.mean(model.predict(X) == truth) > 0.97
 
 
-def test_answers_go_where_the_user_wants_them(case, X, tmp_path):
+def test_predictions_are_written_into_out(case, X, tmp_path):
     make, y = case
     model, stored = make(max_iter=5, tol=1.0).fit(X, y), mapped(X, tmp_path)
     for method in ("predict", "predict_proba"):
@@ -182,10 +182,10 @@ def test_answers_go_where_the_user_wants_them(case, X, tmp_path):
     assert model.mean_log_likelihood(stored, y) == model.mean_log_likelihood(X, y)
 
 
-def test_what_cannot_be_used_is_named(X, tmp_path):
+def test_unusable_input_is_named(X, tmp_path):
     stored, Y = mapped(X, tmp_path), targets_of(X)
     Y[77] = np.nan
-    with pytest.raises(ValueError, match="the first of them row 77"):
+    with pytest.raises(ValueError, match="first in row 77: samples without a target"):
         regressor().fit(stored, Y)
     s, tangents = np.where(np.arange(N) == 77, -1.0, 1.0), np.ones((N, 1, 3))
     with pytest.raises(ValueError, match="sample_weight must not be negative, got -1 in row 77"):
@@ -201,20 +201,20 @@ def test_what_cannot_be_used_is_named(X, tmp_path):
         regressor().fit(stored)
     with pytest.raises(ValueError, match="the target y is None"):
         classifier().fit(Chunks(X))
-    with pytest.raises(ValueError, match="1 class only, 'a'"):
+    with pytest.raises(ValueError, match="only 1 class, 'a'"):
         classifier().fit(stored, np.full(N, "a"))
     with pytest.raises(ValueError, match="let X yield tuples \\(X, y, sample_weight, tangents\\)"):
         classifier().fit(Chunks(X, labels_of(2)(X)), labels_of(2)(X))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         classifier().fit(stored, labels_of(2)(X)[:-1])
     few = np.array(["a"] * (N - 2) + ["b"] * 2)
-    with pytest.raises(ValueError, match="of the label 'b' there are fewer samples"):
+    with pytest.raises(ValueError, match="the label 'b' has fewer"):
         classifier(epsilon="estimate_matrix").fit(stored, few)
-    with pytest.raises(ValueError, match="leaves 0 to hold out"):
+    with pytest.raises(ValueError, match="gives 0 samples to hold out"):
         classifier(early_stopping=True, validation_fraction=1e-6).fit(stored, labels_of(2)(X))
 
 
-def test_labels_that_change_are_noticed(X, tmp_path):
+def test_labels_that_change_raise_an_error(X, tmp_path):
     y, readings = labels_of(2)(X), []
 
     class Changing:
@@ -232,12 +232,12 @@ def test_labels_that_change_are_noticed(X, tmp_path):
 @pytest.mark.parametrize(
     "more", [{}, pytest.param({"early_stopping": True, "validation_fraction": 0.5}, marks=SLOW)], ids=["", "held out"]
 )
-def test_a_checkpoint_knows_targets_of_rows_that_are_read(X, tmp_path, more):
+def test_a_checkpoint_detects_changed_targets_of_streamed_rows(X, tmp_path, more):
     (tmp_path / "checkpoints").mkdir()
     y = labels_of(2)(X)
     options = {"checkpoint": Checkpoint(tmp_path / "checkpoints", resume=True)} | more
     first = classifier(max_iter=3, **options).fit(Chunks(X, y))
-    for row in (98, 100):  # of which the second is held out, if any are
+    for row in (98, 100):  # the second row is held out, if any is
         other = np.where(np.arange(N) == row, np.where(y == "a", "bb", "a"), y)
         with pytest.raises(ValueError, match="data"):
             classifier(max_iter=3, **options).fit(Chunks(X, other))

@@ -9,7 +9,7 @@ from sparsam.estimators._labels.noise_model import most_likely_epsilon, symmetri
 
 
 def judged(n=400, n_classes=3, epsilon=0.2, seed=0):
-    """Labels of which the probabilities of the true ones are known."""
+    """Labels with known probabilities of the true labels."""
     rng = np.random.default_rng(seed)
     y = rng.dirichlet(np.full(n_classes, 0.1), size=n)
     true = (y.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1).clip(max=n_classes - 1)
@@ -49,7 +49,7 @@ def test_the_profile_is_the_greatest_at_the_estimate_and_its_interval_is_the_lik
         assert loss(end) == pytest.approx(HALF_CHI_SQUARED, abs=0.05)
 
 
-def test_of_certain_labels_the_profile_is_the_binomials():
+def test_with_certain_predictions_the_profile_is_binomial():
     y = np.eye(2)[np.repeat([0, 1], 500)]
     labels = y.argmax(axis=1)
     labels[:50], labels[500:550] = 1, 0
@@ -100,8 +100,8 @@ def test_the_most_certain_samples_are_the_same_for_weights_and_for_copies():
     np.testing.assert_allclose(most_likely_epsilon(*copies[:3]), most_likely_epsilon(*seen[:3]), atol=1e-5)
 
 
-def test_of_samples_with_the_same_inputs_none_is_left_out():
-    """Rows that differ in their labels alone: to take the rows with one label would be no fair choice."""
+def test_samples_with_the_same_inputs_are_selected_together():
+    """Rows that differ only in their labels: selecting only the rows with one label would be biased."""
     y = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.2, 0.8]])
     seen = HeldOutLabels(y, np.array([0, 1, 0, 1]), np.array([80.0, 20.0, 20.0, 80.0]))
     certain = seen.most_certain()
@@ -109,12 +109,12 @@ def test_of_samples_with_the_same_inputs_none_is_left_out():
     assert seen.anchors().tolist() == [[80.0, 20.0], [20.0, 80.0]]
 
 
-def test_scores_of_folds_are_pooled_by_weight_and_ended_ones_stay():
+def test_scores_of_folds_are_pooled_by_weight_and_ended_folds_keep_their_last_score():
     pooled = _pooled([[(0, -2.0), (1, -1.0)], [(0, -4.0), (1, -2.0), (2, -1.0)]], [1.0, 3.0])
     assert pooled == [(0, -3.5), (1, -1.75), (2, -1.0)]
 
 
-def test_a_matrix_is_found_from_the_labels_of_the_surest():
+def test_a_matrix_is_estimated_from_the_most_certain_samples():
     rng = np.random.default_rng(0)
     T = 0.6 * np.eye(3) + 0.4 * np.roll(np.eye(3), 1, axis=1)
     true = rng.integers(3, size=3000)

@@ -1,4 +1,4 @@
-"""What a fit shows while it goes: lines, bars, notebooks; and warnings at the user's line."""
+"""Progress displays of a fit: lines, bars, notebooks; and warnings at the user's line."""
 
 import io
 import re
@@ -45,7 +45,7 @@ def lines(clock):
 # Lines
 
 
-def test_a_line_a_second_the_first_at_once(lines, clock):
+def test_the_first_line_is_printed_at_once_and_then_one_per_second(lines, clock):
     display, written = lines
     display.begin("begins")
     for tenth in range(25):
@@ -54,7 +54,7 @@ def test_a_line_a_second_the_first_at_once(lines, clock):
     assert [int(line.split()[1]) for line in written[1:]] == [0, 10, 20]
 
 
-def test_no_news_is_no_line(lines, clock):
+def test_the_same_iterate_is_not_printed_again(lines, clock):
     display, written = lines
     display.begin("begins")
     same = progress()
@@ -73,7 +73,7 @@ def test_lines_of_a_fit_are_aligned(lines, clock):
     assert {line.index("held out") for line in written} == {written[0].index("held out")}
 
 
-def test_counts_are_silent_for_a_second_and_patient_where_asked(lines, clock):
+def test_counts_are_printed_once_per_second_or_per_given_time(lines, clock):
     display, written = lines
     for tenth in range(31):
         clock[0] = 100 + tenth / 10
@@ -103,13 +103,13 @@ def test_each_training_of_an_estimate_is_shown(X, capsys, monkeypatch, fraction_
     gain = len(X) * (float(results[-1][2]) - float(results[0][2]))
     assert model.likelihood_profile_.gain == pytest.approx(gain, abs=len(X) * 1.1e-4)
     begins = lines.index("compiling and training a network 6-3-1 in float32")
-    # What ends by itself at its last iteration is not scored there.
+    # The last line of a training that ended by itself has no score.
     of_estimate = re.compile(rf"(without noise|round \d), fold \d   {ITERATION}(held out +-\d\.\d{{6}}   )?\d+\.\d s")
     assert all(found.fullmatch(line) or of_estimate.fullmatch(line) for line in lines[1:begins])
-    # A rate that is hardly known is warned of, which is no line of progress.
+    # The warning about an uncertain epsilon is not a line of progress.
     assert all(re.fullmatch(rf"{ITERATION}\d+\.\d s", line) for line in lines[begins + 1 : -1])
     if fraction_of_a_second:
-        assert len(lines) == 1 + 1 + len(results) + 1 + 1 + 1  # at the beginning of each phase a line
+        assert len(lines) == 1 + 1 + len(results) + 1 + 1 + 1  # a line at the beginning of each phase
 
 
 @pytest.mark.slow
@@ -145,7 +145,7 @@ def test_rows_that_are_read_are_counted(build, X, capsys, monkeypatch):
     assert lines[-1].startswith("max_iter iterations are done")
 
 
-def test_a_program_shows_fits_where_it_likes(build, X, capsys):
+def test_a_program_can_choose_the_display(build, X, capsys):
     written = []
     with show_fits_on(Lines(written.append)):
         build().fit(X)
@@ -177,7 +177,7 @@ def test_bars_follow_and_are_full_at_the_end():
 
 
 @pytest.mark.slow
-def test_in_a_notebook_it_is_a_bar():
+def test_in_a_notebook_progress_is_a_bar():
     cell = """
         import numpy as np
         from sparsam import NoisyLabelClassifier

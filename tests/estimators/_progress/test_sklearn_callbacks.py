@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks on the three estimators: the tree of tasks, what hooks are given, stopping, and pickles."""
+"""scikit-learn's callbacks on the three estimators: tree of tasks, arguments of hooks, stopping, and pickles."""
 
 import copy
 import importlib.util
@@ -46,7 +46,7 @@ OUTPUTS = {
 
 
 class Recorder:
-    """Follows the hooks; what it is asked to do at the end of a task may stop the fit or fail."""
+    """Record the calls of hooks; a function called at the end of a task may stop the fit or raise."""
 
     def __init__(self, at_end=lambda context, fitted: None):
         self.events, self.at_end = [], at_end
@@ -69,7 +69,7 @@ class Recorder:
 
 
 class Looker(Recorder):
-    """One that asks for all there is, and so sees every iteration."""
+    """Callback that uses all arguments, and so sees every iteration."""
 
     def on_fit_task_end(self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None):
         given = {"X": X, "y": y, "metadata": metadata, "fitted": fitted_estimator}
@@ -124,7 +124,7 @@ def test_the_leaves_are_the_iterations_however_it_ends(make, X, y, options):
     recorder = Recorder()
     model = make(**options).set_callbacks(recorder).fit(X, y)
     n_leaves = len(recorder.tasks("end", "iteration"))
-    if "early_stopping" in options:  # of which the last were in vain
+    if "early_stopping" in options:  # the last iterations did not improve the score
         assert n_leaves == model.validation_iterations_[-1] >= model.n_iter_
     else:
         assert n_leaves == model.n_iter_
@@ -133,7 +133,7 @@ def test_the_leaves_are_the_iterations_however_it_ends(make, X, y, options):
 
 @protocol
 @pytest.mark.slow
-def test_a_resumed_fit_tells_the_iterations_of_before_too(build, X, tmp_path):
+def test_a_resumed_fit_reports_earlier_iterations_too(build, X, tmp_path):
     build(checkpoint=tmp_path, callback=lambda progress: progress.iteration > 20).fit(X)
     recorder = Recorder()
     model = build(checkpoint=Checkpoint(tmp_path, resume=True)).set_callbacks(recorder).fit(X)
@@ -151,7 +151,7 @@ def test_a_resumed_fit_tells_the_iterations_of_before_too(build, X, tmp_path):
     ],
 )
 @pytest.mark.parametrize("kind", ["classifier"], indirect=True)
-def test_trainings_for_an_estimate_are_tasks_of_their_own(make, X, y, options, what, first):
+def test_trainings_for_an_estimate_are_separate_tasks(make, X, y, options, what, first):
     recorder = Recorder()
     model = make(max_iter=20, **options).set_callbacks(recorder).fit(X, y)
     (root,) = recorder.tasks("end", "fit")
@@ -165,12 +165,12 @@ def test_trainings_for_an_estimate_are_tasks_of_their_own(make, X, y, options, w
     assert len(begun) == len(ended) == len(set(map(id, ended))) == sum(1 for _ in root)
 
 
-# What hooks are given
+# Arguments of hooks
 
 
 @protocol
-def test_hooks_are_given_the_data_and_the_estimator_as_if_the_fit_stopped(make, X, y, kind):
-    """At iteration k the estimator is the one that max_iter=k leaves, to the bit."""
+def test_hooks_get_the_data_and_the_estimator_fitted_so_far(make, X, y, kind):
+    """At iteration k the fitted estimator has the same bits as a fit with max_iter=k."""
     weights = np.linspace(0.5, 1.5, len(X))
     looker = Looker()
     model = make(max_iter=8).set_callbacks(looker).fit(X, y, sample_weight=weights)
@@ -225,7 +225,7 @@ def test_a_callback_stops_a_training_at_an_iteration(make, X, y):
 
 
 @protocol
-def test_one_that_looks_at_no_weights_stops_it_after_a_burst(build, X, model):
+def test_a_callback_without_fitted_estimator_stops_a_training_after_a_burst(build, X, model):
     recorder = Recorder(lambda context, fitted: True)
     stopped = build(tol=0.0).set_callbacks(recorder).fit(X)
     assert stopped.stop_reason_ == "callback"
@@ -234,7 +234,7 @@ def test_one_that_looks_at_no_weights_stops_it_after_a_burst(build, X, model):
 
 @protocol
 @pytest.mark.parametrize("where", ["iteration", "fit"])
-def test_an_error_in_a_callback_is_passed_on_and_all_is_torn_down(build, X, model, where):
+def test_an_error_in_a_callback_is_raised_and_callbacks_are_torn_down(build, X, model, where):
     def fail(context, fitted):
         if context.task_name == where:
             raise LookupError("no more paper")
@@ -246,7 +246,7 @@ def test_an_error_in_a_callback_is_passed_on_and_all_is_torn_down(build, X, mode
 
 
 @protocol
-def test_wrong_data_tear_it_down_too(build, X):
+def test_callbacks_are_torn_down_after_invalid_data(build, X):
     recorder = Recorder()
     with pytest.raises(ValueError, match=r"outside \[0, 1\]"):
         build().set_callbacks(recorder).fit(X - 5)
@@ -306,7 +306,7 @@ def test_a_search_leaves_no_callback_on_its_best_estimator(build, X):
 @protocol
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The estimator MinMaxScaler does not support callbacks")
-def test_a_tangent_pipeline_hands_them_on(X):
+def test_a_tangent_pipeline_passes_callbacks_on(X):
     recorder = Propagated()
     pipeline = TangentPipeline(MinMaxScaler(), ESTIMATORS["classifier"]()).set_callbacks(recorder)
     pipeline.fit(X, X[:, 0] > np.median(X[:, 0]))
@@ -340,7 +340,7 @@ def test_clones_copies_and_pickles_keep_the_callbacks(build, X, model, same_bits
 
 
 @protocol
-def test_saving_leaves_them_out(build, X, tmp_path):
+def test_saved_models_have_no_callbacks(build, X, tmp_path):
     from sparsam import load, save
 
     model = build().set_callbacks(Recorder()).fit(X)
@@ -351,7 +351,7 @@ def test_saving_leaves_them_out(build, X, tmp_path):
 # Before scikit-learn 1.9
 
 
-def test_before_1_9_they_are_simply_absent(monkeypatch):
+def test_before_1_9_there_are_no_callbacks(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     spec = importlib.util.spec_from_file_location("before", callbacks.__file__)
     before = importlib.util.module_from_spec(spec)

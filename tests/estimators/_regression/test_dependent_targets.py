@@ -24,7 +24,7 @@ def data():
 
 
 def with_dependent(Y):
-    """A constant, a sum and a copy besides."""
+    """Add a constant, a sum and a copy."""
     return np.column_stack([Y, np.full(len(Y), 7.0), Y[:, 0] + Y[:, 1], Y[:, 1]])
 
 
@@ -33,7 +33,7 @@ def least_squares(X, Y):
 
 
 def fitted(X, Y, hidden=(), **parameters):
-    """Fit; return the messages of the warnings, too."""
+    """Fit; return the model and the messages of the warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = MultivariateNormalRegressor(hidden, **exact | parameters).fit(X, Y)
@@ -57,7 +57,7 @@ def test_linear_means_are_least_squares_and_one_warning_names_the_columns(data, 
 
 
 def test_the_example_of_the_issue():
-    """A third target that is the sum of the others spoils neither."""
+    """A third target that is the sum of the others does not spoil their predictions."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(100, 3))
     Y = np.column_stack([X[:, 0], rng.normal(size=100)]) + rng.normal(size=(100, 2)) / 10
@@ -66,7 +66,7 @@ def test_the_example_of_the_issue():
 
 
 @pytest.mark.slow
-def test_networks_are_to_the_bit_as_without_them(data):
+def test_networks_have_the_same_bits_as_without_dependent_targets(data):
     X, Y = data
     options = {"alpha": 0.03, "cv": 5, "tol": 1e-5, "max_iter": 40, "random_state": 0}
     one, _ = fitted(X, with_dependent(Y), (4,), **options)
@@ -88,7 +88,7 @@ def test_densities_conditions_and_draws_are_those_of_the_targets_that_determine_
     np.testing.assert_allclose(model.log_density(X, Z), alone.log_density(X, Y), rtol=1e-5)
     draws = model.sample(X[:5], 3, random_state=0)
     np.testing.assert_allclose(draws, with_dependent(draws.reshape(15, 5)[:, :2]).reshape(3, 5, 5), rtol=1e-9)
-    given = np.where([True, False, False, True, False], np.nan, Z[:4])  # the copy of 1 is given, and 0 is not
+    given = np.where([True, False, False, True, False], np.nan, Z[:4])  # the copy of 1 is given, but 0 is not
     filled, left = model.predict_conditional(X[:4], given, return_std=True)
     expected, deviation = alone.predict_conditional(X[:4], np.where([True, False], np.nan, Y[:4]), return_std=True)
     np.testing.assert_allclose(filled[:, :2], expected, rtol=1e-6)
@@ -108,7 +108,7 @@ def test_densities_conditions_and_draws_are_those_of_the_targets_that_determine_
 
 
 @pytest.mark.parametrize("covariance", ["diag", "spherical"])
-def test_independent_outputs_leave_out_constants_alone(data, covariance):
+def test_independent_outputs_leave_out_only_constants(data, covariance):
     X, Y = data
     Z = with_dependent(Y)
     model, [warning] = fitted(X, Z, covariance=covariance)
@@ -124,18 +124,18 @@ def test_a_known_covariance_is_kept(data):
     np.testing.assert_array_equal(model.predictive_covariance_, C)
 
 
-def test_a_missing_target_is_made_of_those_that_determine_it(data):
+def test_a_missing_target_is_computed_from_those_that_determine_it(data):
     X, Y = data
     Z = np.column_stack([Y, Y[:, 0], Y.sum(axis=1)])
-    Z[::3, 0] = np.nan  # of its copy
-    Z[1::5, 1] = np.nan  # of the sum less the copy
+    Z[::3, 0] = np.nan  # from its copy
+    Z[1::5, 1] = np.nan  # from the sum minus the copy
     model, _ = fitted(X, Z)
     np.testing.assert_allclose(
         model.coefs_[0], least_squares(X, np.column_stack([Y, Y[:, 0], Y.sum(axis=1)]))[:3], atol=1e-6
     )
 
 
-def test_a_combination_that_the_mask_does_not_allow_is_left_as_it_is(data):
+def test_a_combination_that_the_mask_does_not_allow_is_ignored(data):
     X, Y = data
     Z = np.column_stack([Y, Y.sum(axis=1)])
     dataset = InMemoryDataset(Batch(X, Z, None))
@@ -147,13 +147,13 @@ def test_a_combination_that_the_mask_does_not_allow_is_left_as_it_is(data):
     assert DependentTargets.of(dataset, combinations=True, mask=wide).kept.tolist() == [0, 1]
 
 
-def test_few_samples_tell_no_combination():
+def test_few_samples_do_not_determine_combinations():
     rng = np.random.default_rng(0)
     dataset = InMemoryDataset(Batch(np.zeros((6, 1)), rng.normal(size=(6, 9)), None))
     assert not DependentTargets.of(dataset, combinations=True, mask=None).any
 
 
-def test_noise_of_a_millionth_part_is_noise_of_its_own(data):
+def test_noise_of_relative_size_1e_minus_6_makes_a_target_independent(data):
     X, Y = data
     Z = np.column_stack([Y, Y[:, 0] + 1e-5 * np.random.default_rng(0).normal(size=N)])
     assert not DependentTargets.of(InMemoryDataset(Batch(X, Z, None)), combinations=True, mask=None).any

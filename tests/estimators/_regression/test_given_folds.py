@@ -1,4 +1,4 @@
-"""Folds that the user gives: a splitter, or row numbers, in the place of a number."""
+"""The user's folds: a splitter, or row numbers, instead of a number."""
 
 import copy
 
@@ -41,7 +41,7 @@ def assert_same(one, other):
 
 
 @pytest.mark.slow
-def test_the_folds_that_a_number_draws_give_the_same_when_they_are_given(data):
+def test_drawn_folds_give_the_same_result_when_passed_explicitly(data):
     X, y = data
     dataset = InMemoryDataset(Batch(X, y)).merge_repeated()
     row_of = merged_into(Batch(X, y))
@@ -54,7 +54,7 @@ def test_the_folds_that_a_number_draws_give_the_same_when_they_are_given(data):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("splitter", [KFold(3), ShuffleSplit(2, random_state=0)], ids=["partition", "random parts"])
-def test_a_splitter_is_its_splits_in_any_order_of_the_rows(splitter, data):
+def test_a_splitter_gives_the_result_of_its_splits_in_any_order_of_rows(splitter, data):
     X, y = data
     model = fit(splitter, X, y)
     splits = list(splitter.split(X))
@@ -68,7 +68,7 @@ def test_a_splitter_is_its_splits_in_any_order_of_the_rows(splitter, data):
 @pytest.mark.slow
 @pytest.mark.parametrize("across", [False, True], ids=["within a fold", "on both sides"])
 def test_weights_are_repetitions(across, data):
-    """Also where some copies of a row are trained on while others are held out; rows of weight 0 are in no fold."""
+    """Also if a fold trains on some copies of a row and holds out others; rows of weight 0 are in no fold."""
     X, y = data
     X, y = (np.vstack([part, part[:10]]) for part in (X, y))  # ten rows twice
     weights = np.random.default_rng(0).integers(0, 4, N + 10)
@@ -84,16 +84,16 @@ def test_weights_are_repetitions(across, data):
 
 
 def _at(fold, groups, rows):
-    """A fold of these rows: those of the groups that it holds out."""
+    """Make a fold that holds out the rows of the given groups."""
     held_out = np.isin(groups[rows], groups[fold[1]])
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 @pytest.mark.slow
 def test_rows_that_belong_together_are_held_out_together(data):
-    """Ten measurements of each of eight patients, whose own deviation no other tells: variance 1 + 0.01.
+    """Ten measurements of each of eight patients, whose deviations are independent: variance 1 + 0.01.
 
-    With folds of rows the network learns it from the patient's other rows: X is the patient.
+    With folds of rows the network learns a patient's deviation from the other rows of the patient: X is the patient.
     """
     rng = np.random.default_rng(0)
     patients = np.repeat(np.arange(8), 10)
@@ -118,7 +118,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("cv", "error", "match"), BAD, ids=[match[:30] for _, _, match in BAD])
-def test_what_are_no_folds_is_refused(cv, error, match, data):
+def test_invalid_folds_are_refused(cv, error, match, data):
     with pytest.raises(error, match=match):
         fit(cv, *data)
 
@@ -131,7 +131,7 @@ def test_what_are_no_folds_is_refused(cv, error, match, data):
     ],
     ids=["without a target", "without a weight"],
 )
-def test_folds_that_tell_nothing_are_refused(y, weights, data):
+def test_folds_without_samples_or_outputs_are_refused(y, weights, data):
     rows = np.arange(N)
     second = (rows[30:], rows[:30]) if weights is None else (rows[:30], rows[30:])
     with pytest.raises(ValueError, match="fold 2 of cv must hold out a sample with a positive weight, and train on"):
@@ -162,7 +162,7 @@ def test_a_splitter_is_cloned_and_not_saved(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_fit_that_is_resumed_must_hold_out_the_same(data, tmp_path):
+def test_a_resumed_fit_must_hold_out_the_same_rows(data, tmp_path):
     fit(KFold(3), *data, checkpoint=tmp_path)
     resume = Checkpoint(tmp_path, resume=True)
     assert_same(fit(KFold(3), *data, checkpoint=resume), fit(KFold(3), *data))

@@ -1,4 +1,4 @@
-"""The likelihood-ratio test: its statistic, its distribution, its refusals."""
+"""The likelihood-ratio test: its statistic, its distribution, and its errors."""
 
 import warnings
 
@@ -40,8 +40,8 @@ def test_statistic_is_minus_n_times_the_log_determinant_of_the_correlation():
 
 
 @pytest.mark.slow
-def test_its_size_is_the_level():
-    """Of 100 draws without correlation, n = 200; limits of the binomial at 99 %."""
+def test_the_rejection_rate_is_the_level():
+    """Rejections in 100 draws without correlation, n = 200; limits are binomial at 99 %."""
     rejected = sum(
         likelihood_ratio_test(*models(X, Y, "full", "diag"), X, Y).p_value < 0.05
         for X, Y in (draw(seed, n_samples=200) for seed in range(1000, 1100))
@@ -51,12 +51,12 @@ def test_its_size_is_the_level():
 
 
 @pytest.mark.slow
-def test_a_mask_is_tested_by_the_weights_that_it_takes_away():
+def test_a_mask_is_tested_by_the_weights_that_it_forbids():
     X, Y = draw(1)
     mask = np.array([[1, 1, 0], [1, 1, 1]])
     test = likelihood_ratio_test(fitted(X, Y), fitted(X, Y, mask=mask), X, Y)
     assert test.degrees_of_freedom == 1
-    assert test.p_value < 1e-3  # the weight is there
+    assert test.p_value < 1e-3  # the true weight is not 0
     both = likelihood_ratio_test(fitted(X, Y), fitted(X, Y, mask=mask, covariance="diag"), X, Y)
     assert both.degrees_of_freedom == 4
     assert both.statistic > test.statistic
@@ -82,7 +82,7 @@ def test_weights_that_the_data_do_not_determine_do_not_count():
     mask = np.array([[1, 1, 1], [1, 1, 1], [0, 1, 1], [0, 0, 1], [0, 0, 0]])
     constant = np.full(80, 3.0)
     X = np.c_[X, X[:, 0] + X[:, 1], constant, np.where(np.arange(80) < 20, 1.0, 0.0)]
-    Y[:20, 1] = np.nan  # where the last input is constant, too
+    Y[:20, 1] = np.nan  # also if the last input is constant
     larger, smaller = fitted(X, Y), fitted(X, Y, mask=mask)
     assert likelihood_ratio_test(larger, smaller, X, Y).degrees_of_freedom == 2
     mask[4] = [1, 0, 1]
@@ -100,7 +100,7 @@ def test_a_singular_covariance_is_refused(diag):
 
 
 def test_a_spherical_covariance_of_equal_shares_is_refused(diag):
-    """It is what version 0.1.0 fitted by that name."""
+    """Version 0.1.0 fitted this covariance for "spherical"."""
     X, Y, larger = diag
     smaller = fitted(X, Y, covariance="spherical")
     smaller.covariance_ = smaller.covariance_ * [0.5, 1.0, 1.5]

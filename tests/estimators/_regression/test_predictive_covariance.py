@@ -1,4 +1,4 @@
-"""The covariance of new targets about their predictions: folds, degrees of freedom, coverage."""
+"""Covariance of new targets about their predictions: folds, degrees of freedom, coverage."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_folds_hold_out_each_distinct_row_once_and_each_pattern_in_equal_shares(
 
 
 @pytest.mark.parametrize(("n_observed", "n_folds"), [(1, 0), (2, 2), (4, 4), (30, 5)])
-def test_no_fold_lacks_an_output_to_train_on(n_observed, n_folds):
+def test_every_fold_trains_on_all_outputs(n_observed, n_folds):
     Y = np.random.default_rng(0).normal(size=(30, 2))
     Y[n_observed:, 1] = np.nan
     splits = folds_of_rows(5, InMemoryDataset(Batch(np.arange(30.0)[:, None], Y, None)), 0)
@@ -50,7 +50,7 @@ def test_no_fold_lacks_an_output_to_train_on(n_observed, n_folds):
     assert all(np.any(~np.isnan(split.training.batch.targets[:, 1])) for split in splits)
 
 
-def test_a_training_that_has_ended_stays_at_its_last_moments():
+def test_an_ended_training_keeps_its_last_moments():
     short = HeldOutMoments(1.0, np.arange(2), np.ones((2, 1)), np.array([4.0, 2.0]).reshape(2, 1, 1, 1))
     long = HeldOutMoments(3.0, np.arange(3), np.ones((3, 1)), np.array([8.0, 4.0, 1.0]).reshape(3, 1, 1, 1))
     iterations, _, products = pooled([short, long])
@@ -58,7 +58,7 @@ def test_a_training_that_has_ended_stays_at_its_last_moments():
     np.testing.assert_allclose(products.ravel(), [7.0, 3.5, 1.25])
 
 
-def test_held_out_residuals_are_judged_by_their_own_variances():
+def test_held_out_residuals_are_scored_with_their_own_variances():
     rng = np.random.default_rng(0)
     r = rng.normal(size=(500, 2)) * [1.0, 3.0]
     r[:100, 0] = np.nan
@@ -72,7 +72,7 @@ def test_held_out_residuals_are_judged_by_their_own_variances():
     assert mean_log_likelihoods(counts, products, patterns) == pytest.approx(expected / 500)
 
 
-# What a fit does with them
+# Folds in a fit
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_the_fit_stops_at_the_iteration_that_is_best_for_the_folds_together(defa
     assert model.stop_reason_ == ("held_out" if model.n_iter_ < 80 else "max_iter")
     assert model.alpha_ == 0.03
     r = Y - model.predict(X)
-    np.testing.assert_allclose(model.covariance_, r.T @ r / len(X), rtol=1e-6)  # of all rows
+    np.testing.assert_allclose(model.covariance_, r.T @ r / len(X), rtol=1e-6)  # over all rows
     # The scores are those of the residuals with their own variances, in the units of y.
     of_predictions = -0.5 * np.sum(np.log(2 * np.pi * np.diag(model.predictive_covariance_)) + 1)
     assert max(scores) == pytest.approx(of_predictions, rel=1e-6)
@@ -119,7 +119,7 @@ def test_the_structure_is_kept(structure):
 
 
 @pytest.mark.slow
-def test_without_folds_the_covariance_is_the_one_of_the_fit():
+def test_without_folds_the_predictive_covariance_is_that_of_the_fit():
     X, Y = curve(np.random.default_rng(0), 40)
     for options in ({"cv": None}, {"covariance": 0.04 * np.eye(2)}):
         model = MultivariateNormalRegressor((3,), max_iter=10, random_state=0, **options).fit(X, Y)
@@ -127,8 +127,8 @@ def test_without_folds_the_covariance_is_the_one_of_the_fit():
 
 
 @pytest.mark.slow
-def test_a_network_that_could_meet_its_targets_does_not():
-    """The issue's first example, smaller: one hundred rows, ten inputs, noise of variance 1."""
+def test_a_network_that_could_fit_its_targets_exactly_stops_early():
+    """A smaller version of the issue's first example: one hundred rows, ten inputs, noise of variance 1."""
     from sklearn.datasets import make_friedman1
 
     X, y = make_friedman1(100, noise=1.0, random_state=0)
@@ -137,7 +137,7 @@ def test_a_network_that_could_meet_its_targets_does_not():
     assert model.predictive_covariance_[0, 0] > 1
 
 
-def test_weight_decay_is_one_prior_for_many_samples_and_has_a_limit_for_few():
+def test_weight_decay_is_the_same_prior_for_many_samples_and_limited_for_few():
     model = MultivariateNormalRegressor()
     assert [model._weight_decay(n) for n in (100, 2000, 20_000)] == [0.03, 0.01, 0.001]
     assert model.set_params(alpha=0.2)._weight_decay(2000) == 0.2
@@ -152,16 +152,16 @@ def fine_structure(n=300):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
-def test_where_folds_explain_nothing_a_weaker_decay_is_tried(seed):
+def test_if_folds_explain_nothing_a_weaker_decay_is_tried(seed):
     X, y = fine_structure()
     model = MultivariateNormalRegressor(random_state=seed).fit(X, y)
     assert model.alpha_ == pytest.approx(0.003)
     assert model.score(X, y) > 0.9
-    assert MultivariateNormalRegressor(random_state=seed, alpha=0.03).fit(X, y).score(X, y) < 0.1  # what it was for
+    assert MultivariateNormalRegressor(random_state=seed, alpha=0.03).fit(X, y).score(X, y) < 0.1  # why folds exist
 
 
 @pytest.mark.slow
-def test_of_noise_the_decay_stays_or_the_likelihood_is_greater():
+def test_with_noise_targets_the_decay_stays_or_the_likelihood_is_greater():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(100, 3)), rng.normal(size=100)
     model = MultivariateNormalRegressor(random_state=0).fit(X, y)
@@ -172,7 +172,7 @@ def test_of_noise_the_decay_stays_or_the_likelihood_is_greater():
 
 
 @pytest.mark.slow
-def test_a_training_that_ends_worse_than_those_in_the_folds_is_warned_of():
+def test_a_final_training_that_ends_worse_than_the_folds_has_a_warning():
     X, y = fine_structure()
     with pytest.warns(UserWarning, match=r"on a plateau: the residuals of output 0 .* of 0\.\d+, but only 0\.\d+ on"):
         model = MultivariateNormalRegressor(random_state=0, alpha=0.01).fit(X, y)
@@ -189,7 +189,7 @@ def test_the_time_budget_is_shared_by_folds_and_training(monkeypatch):
 
 
 @pytest.mark.slow
-def test_folds_without_time_do_not_say_where_to_stop(monkeypatch):
+def test_folds_ended_by_the_budget_do_not_choose_the_number_of_iterations(monkeypatch):
     monkeypatch.setattr(TimeBudget, "share", lambda self, n_to_come: None if n_to_come == 1 else 0.0)
     X, Y = curve(np.random.default_rng(0), 60)
     model = MultivariateNormalRegressor((6,), alpha=0.03, max_iter=30, time_budget=60, random_state=0).fit(X, Y)
@@ -197,7 +197,7 @@ def test_folds_without_time_do_not_say_where_to_stop(monkeypatch):
 
 
 @pytest.mark.slow
-def test_no_fold_goes_much_further_than_is_best_for_those_before_it(monkeypatch):
+def test_no_fold_continues_far_beyond_the_best_iteration_of_earlier_folds(monkeypatch):
     trained = []
     of_held_out = HeldOutResiduals.of_held_out
 
@@ -213,13 +213,13 @@ def test_no_fold_goes_much_further_than_is_best_for_those_before_it(monkeypatch)
     observed = np.ones((1, 2), bool)
     for k in range(1, 5):
         best = out_of_fold(trained[:k], observed, stops=True).iteration
-        # The iterates are scored at most two apart.
+        # Scored iterations are at most two apart.
         assert trained[k].iterations[-1] < best + 8 + 2
 
 
 @pytest.mark.slow
 def test_streamed_rows_are_held_out_once():
-    """Of targets that are noise alone every network that has learned some is worse on rows that it does not know."""
+    """If targets are pure noise, a network that has learned some of it is worse on held-out rows."""
     X, Y = np.random.default_rng(0).normal(size=(2, 200, 2))
 
     class Rows:
@@ -237,10 +237,10 @@ def test_streamed_rows_are_held_out_once():
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.05])
-def test_of_linear_models_it_is_that_of_new_targets(alpha):
-    """Mean squares of the residuals of new targets over predicted ones, of 200 draws of n = 40 rows of p = 10 inputs.
+def test_for_linear_models_it_is_the_covariance_of_new_targets(alpha):
+    """Ratio of new residuals' mean squares to predicted ones, in 200 draws of n = 40 rows of p = 10 inputs.
 
-    The generalized cross-validation is exact but for terms of 1/n^2; the ratio's standard error is below 0.02.
+    Generalized cross-validation is exact up to terms of 1/n^2; the ratio's standard error is below 0.02.
     """
     rng = np.random.default_rng(0)
     ratios = []

@@ -1,4 +1,4 @@
-"""A fit that is resumed with more iterations, a smaller tol or more time is one long fit, to the bit."""
+"""A fit that is resumed with more iterations, a smaller tol or more time has the same bits as one long fit."""
 
 import warnings
 
@@ -93,13 +93,13 @@ def check_extended(kind, folder, first, then, **options):
 @pytest.mark.parametrize(
     "kind", ["autoencoder", *(pytest.param(kind, marks=pytest.mark.slow) for kind in FITS if kind != "autoencoder")]
 )
-def test_more_iterations_are_those_of_a_long_fit(kind, tmp_path):
+def test_more_iterations_equal_those_of_a_long_fit(kind, tmp_path):
     check_extended(kind, tmp_path, {"max_iter": 7}, {"max_iter": 40})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FITS)
-def test_a_smaller_tol_goes_on_from_where_the_larger_one_was_met(kind, tmp_path):
+def test_a_smaller_tol_continues_from_the_end_of_the_fit_with_a_larger_one(kind, tmp_path):
     check_extended(kind, tmp_path, {"tol": 1e-1}, {"tol": 1e-3}, max_iter=60)
 
 
@@ -111,7 +111,7 @@ def test_streams_are_extended_too(kind, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folds", "estimated noise"])
-def test_several_times_too(kind, tmp_path):
+def test_fits_are_extended_several_times(kind, tmp_path):
     for max_iter in (1, 2, 4, 9, 20):
         model = fit(kind, max_iter=max_iter, checkpoint=Checkpoint(tmp_path, resume=True))
     assert_same(model, fit(kind, max_iter=20))
@@ -119,8 +119,8 @@ def test_several_times_too(kind, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["autoencoder", "early stopping", "folds", "alphas", "estimated noise"])
-def test_a_fit_whose_time_was_over_becomes_one_without_a_limit(kind, tmp_path):
-    """Each time it has its budget anew, and nothing of before is taken for final that was not."""
+def test_a_fit_ended_by_its_time_budget_can_be_extended_to_one_without_a_limit(kind, tmp_path):
+    """Each resumed fit has the full budget again, and no unfinished training counts as finished."""
     options = {"max_iter": 12, "tol": 1e-3}
     n_fits, over = 0, True
     while over:
@@ -133,7 +133,7 @@ def test_a_fit_whose_time_was_over_becomes_one_without_a_limit(kind, tmp_path):
 
 
 @pytest.mark.slow
-def test_trainings_that_a_callback_ended_go_on(tmp_path):
+def test_trainings_that_a_callback_ended_continue(tmp_path):
     fit("folds", max_iter=12, callback=lambda progress: progress.iteration > 3, checkpoint=tmp_path)
     resumed = fit("folds", max_iter=12, checkpoint=Checkpoint(tmp_path, resume=True))
     assert_same(resumed, fit("folds", max_iter=12))
@@ -143,8 +143,8 @@ def test_trainings_that_a_callback_ended_go_on(tmp_path):
     ("best_so_far", "stops", "passed"),
     [(None, True, False), (3, True, True), (5, True, True), (6, True, False), (9, True, False), (3, False, False)],
 )
-def test_a_fold_that_went_further_than_those_before_it_now_allow_begins_anew(best_so_far, stops, passed):
-    """Its last scores before iteration 14 are at 11 and 13; eight beyond the best of the others is enough."""
+def test_a_fold_beyond_the_limit_set_by_extended_earlier_folds_starts_again(best_so_far, stops, passed):
+    """Its last scores before 14 are at 11 and 13; it stops eight iterations after the best one of the other folds."""
     observed = np.ones((1, 2), bool)
     fold = HeldOutResiduals(None, None, None, "float64", 8, observed=observed, stops=stops, best_so_far=best_so_far)
     scored = [k for k in range(15) if fold.next_iteration(k - 1) == k]
@@ -154,13 +154,13 @@ def test_a_fold_that_went_further_than_those_before_it_now_allow_begins_anew(bes
     assert fold.has_passed(14) is passed
 
 
-def test_fewer_iterations_than_there_were_are_refused(tmp_path):
+def test_fewer_iterations_than_in_the_checkpoint_are_refused(tmp_path):
     fit("autoencoder", max_iter=7, checkpoint=tmp_path)
     with pytest.raises(ValueError, match=r"is at iteration 7, but with max_iter = 5 .* ends at iteration 5"):
         fit("autoencoder", max_iter=5, checkpoint=Checkpoint(tmp_path, resume=True))
 
 
-def test_what_stopped_a_resumed_fit_is_warned_of_again(tmp_path):
+def test_a_resumed_fit_repeats_the_warning_about_its_end(tmp_path):
     fit("autoencoder", max_iter=7, checkpoint=tmp_path)
     with pytest.warns(ConvergenceWarning, match=r"max_iter iterations are done \(iteration 7,"):
         fit("autoencoder", max_iter=7, checkpoint=Checkpoint(tmp_path, resume=True))

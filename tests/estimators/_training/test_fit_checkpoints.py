@@ -37,7 +37,7 @@ def subfolders(folder):
 
 
 @pytest.mark.parametrize("Model", [SparseAutoencoder, MultivariateNormalRegressor, NoisyLabelClassifier])
-def test_it_is_cloned_compared_and_set(Model, tmp_path):
+def test_a_checkpoint_is_cloned_compared_and_set(Model, tmp_path):
     checkpoint = Checkpoint(tmp_path, every="5min", resume=True, per_fit=True)
     model = Model(checkpoint=checkpoint)
     assert model.get_params()["checkpoint"] is checkpoint
@@ -58,8 +58,8 @@ def test_a_path_is_a_checkpoint_with_the_defaults(tmp_path, of):
     np.testing.assert_array_equal(resumed.components_, model.components_)
 
 
-def test_rows_held_out_that_another_version_would_draw_are_refused(tmp_path):
-    """Until now the seed came from the weights' stream, and the fingerprint did not have it."""
+def test_a_checkpoint_with_other_held_out_rows_is_refused(tmp_path):
+    """In earlier versions the seed came from the weights' stream, and was not in the fingerprint."""
     y = X[:, :1] ** 2
 
     def fit(**options):
@@ -75,7 +75,7 @@ def test_rows_held_out_that_another_version_would_draw_are_refused(tmp_path):
         fit(resume=True)
 
 
-# One for many fits
+# One checkpoint for many fits
 
 
 def test_each_fit_has_a_subfolder_by_its_data_and_hyperparameters(tmp_path):
@@ -85,13 +85,13 @@ def test_each_fit_has_a_subfolder_by_its_data_and_hyperparameters(tmp_path):
     assert len(subfolders(tmp_path)) == 4
     resumed = Checkpoint(tmp_path, per_fit=True, resume=True)
     for options in ({"max_iter": 9}, {"tol": 1e-3}, {"time_budget": 60.0, "verbose": 0}, {"warm_start": True}):
-        with warnings.catch_warnings(record=True):  # a larger tol than before, say
+        with warnings.catch_warnings(record=True):  # for example with a larger tol than before
             autoencoder(resumed, **options).fit(X)
     assert len(subfolders(tmp_path)) == 4
     assert autoencoder(resumed, max_iter=9).fit(X).history_["resumed"].iloc[-1] >= 1
 
 
-def test_who_comes_second_goes_without_and_says_so(tmp_path):
+def test_a_second_fit_goes_without_checkpoints_and_warns(tmp_path):
     checkpoint = Checkpoint(tmp_path, per_fit=True)
     expected = autoencoder().fit(X)
     autoencoder(checkpoint).fit(X)
@@ -126,7 +126,7 @@ def test_the_subfolder_is_free_again_after_a_fit_that_failed(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_search_keeps_each_of_its_fits(tmp_path, n_jobs):
+def test_a_search_saves_each_of_its_fits(tmp_path, n_jobs):
     y = X[:, :2] ** 2
     grid = {"alpha": [1e-3, 1e-1], "max_iter": [3, 6]}
 
@@ -137,10 +137,10 @@ def test_a_search_keeps_each_of_its_fits(tmp_path, n_jobs):
     expected = search().cv_results_["mean_test_score"]
     for checkpoint in (Checkpoint(tmp_path, per_fit=True), Checkpoint(tmp_path, per_fit=True, resume=True)):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # two values of max_iter are one fit, which one of them may hold
+            warnings.simplefilter("ignore")  # two values of max_iter share a subfolder, which one fit can use
             found = search(checkpoint=checkpoint)
         np.testing.assert_array_equal(found.cv_results_["mean_test_score"], expected)
-    assert len(subfolders(tmp_path)) == 2 * 2 + 1  # and the best on all rows
+    assert len(subfolders(tmp_path)) == 2 * 2 + 1  # and the refit on all rows
     assert all(any(map(FILE.fullmatch, names)) for names in map(names_in, map(tmp_path.joinpath, subfolders(tmp_path))))
 
 

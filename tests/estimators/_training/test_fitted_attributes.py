@@ -1,4 +1,4 @@
-"""What a training leaves on an estimator, and what is said of one that did not converge."""
+"""Fitted attributes of a training, and the warnings of one that did not converge."""
 
 import numpy as np
 import pytest
@@ -29,6 +29,6 @@ k = np.arange(1, 201)
         (np.exp(-k), 0.01 + 0 * k, "would hardly help"),
     ],
 )
-def test_more_iterations_are_advised_only_where_they_help(J, gradient, advice):
+def test_more_iterations_are_advised_only_if_they_help(J, gradient, advice):
     with pytest.warns(ConvergenceWarning, match=advice):
         warn_or_raise(training(J, gradient))

@@ -64,8 +64,8 @@ CASES = [
 
 
 def check_validation_scores(model, held_out):
-    """Floats, one for each iteration that was scored; there are none without early stopping."""
-    if isinstance(model, SparseAutoencoder):  # which holds nothing out
+    """Validation scores are floats, one for each scored iteration; without early stopping there are none."""
+    if isinstance(model, SparseAutoencoder):  # holds nothing out
         assert not hasattr(model, "validation_scores_")
         return
     iterations, scores = model.validation_iterations_, model.validation_scores_
@@ -90,7 +90,7 @@ def test_history_has_every_term_of_every_iteration(kind, way, X, tmp_path):
     assert history["seconds"].is_monotonic_increasing
     assert np.isfinite(history.to_numpy()).all()
     np.testing.assert_allclose(history[TERMS[kind]].sum(axis=1), history["J"], rtol=1e-6, atol=1e-6)
-    assert (history[TERMS[kind][1:]].iloc[-1] > 0).all()  # penalties, tangent propagation among them
+    assert (history[TERMS[kind][1:]].iloc[-1] > 0).all()  # penalties, including tangent propagation
     last = history.iloc[-1]
     assert (last["J"], last["gradient_norm"]) == (model.loss_, model.gradient_norm_)
     assert last["evaluations"] == model.n_evaluations_

@@ -1,4 +1,4 @@
-"""What a fit draws: initial weights, and what is held out, from streams of their own."""
+"""Random draws of a fit: initial weights and held-out samples come from separate streams."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ RANDOM_STATES = {
 
 
 @pytest.mark.parametrize("make", RANDOM_STATES.values(), ids=RANDOM_STATES)
-def test_the_weights_are_those_of_the_random_state_whatever_is_held_out(make):
+def test_the_initial_weights_depend_only_on_the_random_state(make):
     theta, seed = draw_weights_and_seed(make(), NETWORK, None)
     np.testing.assert_array_equal(theta, NETWORK.initialize(np.random.RandomState(7)))
     again, same_seed = draw_weights_and_seed(make(), NETWORK, None)
@@ -26,7 +26,7 @@ def test_the_weights_are_those_of_the_random_state_whatever_is_held_out(make):
     assert 0 <= seed == same_seed < 2**31
 
 
-def test_a_generator_goes_on_from_one_fit_to_the_next():
+def test_a_generator_continues_from_one_fit_to_the_next():
     generator = np.random.RandomState(7)
     (one, seed), (other, next_seed) = (draw_weights_and_seed(generator, NETWORK, None) for _ in range(2))
     assert not np.array_equal(one, other)
@@ -34,9 +34,9 @@ def test_a_generator_goes_on_from_one_fit_to_the_next():
 
 
 def test_weights_and_splits_of_an_integer_are_independent():
-    """Neither a number's first bits nor its others tell anything of the seed: correlations are rounding of 1/sqrt(n).
+    """Neither the first bits of a number nor the others depend on the seed: correlations are of order 1/sqrt(n).
 
-    A seed that is drawn from the weights' stream is the fraction of twice the first number, to the bit.
+    A seed drawn from the weights' stream would be the fractional part of twice the first number, to the bit.
     """
     n = 2000
     first = np.array([np.random.RandomState(k).uniform() for k in range(n)])
@@ -59,7 +59,7 @@ FITS = {
 @pytest.mark.parametrize("make", RANDOM_STATES.values(), ids=RANDOM_STATES)
 @pytest.mark.parametrize("kind", FITS)
 def test_a_fit_begins_at_the_same_weights_with_and_without_folds(kind, make):
-    """Their J over all rows says so, less its error term, which depends on the noise: the weight decay."""
+    """Compare the weight decay in their J over all rows; the error term depends on the noise."""
     holding_out, without = FITS[kind]
     X = np.random.default_rng(0).normal(size=(40, 3))
     y = (X[:, 0] > 0) if isinstance(holding_out, NoisyLabelClassifier) else X[:, 0]

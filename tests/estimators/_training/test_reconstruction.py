@@ -1,4 +1,4 @@
-"""What the hidden units do over the training data is what `unit_statistics` finds in their activations."""
+"""The statistics of the hidden units agree with `unit_statistics` of their activations."""
 
 import numpy as np
 import pytest
@@ -11,12 +11,12 @@ from sparsam.estimators._training.reconstruction import input_variance, unit_act
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("hidden_activation", ["logistic", "tanh", "relu"])
-def test_activity_is_that_of_the_units(dtype, hidden_activation):
+def test_unit_activity_agrees_with_unit_statistics(dtype, hidden_activation):
     rng = np.random.default_rng(0)
     X, weights = rng.uniform(size=(50, 4)), rng.integers(1, 4, 50)
     model = SparseAutoencoder(5, hidden_activation=hidden_activation, beta=0.0, dtype=dtype)
     objective = model._objective(model._network(4, 5))
-    scales = np.array([1e-4, 1.0, 30.0, 1.0, 1e-4])  # hardly varies, by degrees, a switch; at the ends below
+    scales = np.array([1e-4, 1.0, 30.0, 1.0, 1e-4])  # hardly varying, gradual, switching, and at the ends
     W = rng.normal(size=(4, 5)) * scales
     offsets = np.array([0.3, 0.0, 0.0, -60.0, 60.0]) - 0.5 * W.sum(axis=0)
     theta = np.concatenate([W.ravel(), np.zeros(20), offsets, np.zeros(4)]).astype(dtype)
@@ -38,7 +38,7 @@ def test_activity_is_that_of_the_units(dtype, hidden_activation):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_moments_are_weighted_and_of_equal_rows_exactly_zero(dtype):
+def test_moments_are_weighted_and_exactly_zero_for_equal_rows(dtype):
     rng = np.random.default_rng(0)
     X, weights = rng.normal(size=(40, 3)), rng.uniform(0, 2, 40)
     for data, shift in ((X, 0.0), (X, 100.0), (np.full((40, 3), 0.1), 0.0)):

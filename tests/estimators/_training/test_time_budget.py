@@ -1,4 +1,4 @@
-"""The time that a fit may take, divided among its trainings; by clocks of the tests, never by the real one."""
+"""Time budget of a fit, divided among its trainings; measured by fake clocks, never by the real one."""
 
 import warnings
 
@@ -13,7 +13,7 @@ from sparsam.estimators._training.time_budget import TimeBudget
 X = np.random.default_rng(0).uniform(0.1, 0.9, (60, 6))
 
 
-def test_the_last_training_has_half_of_the_time_and_what_is_left_over():
+def test_the_last_training_gets_half_of_the_time_and_unused_time():
     budget = TimeBudget(60.0)
     for n_to_come in (6, 5, 4):
         assert budget.share(n_to_come) == pytest.approx(6.0)
@@ -27,7 +27,7 @@ def test_the_last_training_has_half_of_the_time_and_what_is_left_over():
 
 
 class Clock:
-    """A clock that only the evaluations move: the first, which compiles, by more than all others together."""
+    """Clock that only evaluations advance: the first one, which compiles, by more than all others together."""
 
     def __init__(self, monkeypatch, first=1000.0, each=1.0):
         self.now, self.n_bursts = 0.0, 0
@@ -39,7 +39,7 @@ class Clock:
             take = evaluator.steps
 
             def moved(state, n_steps, pause):
-                if n_steps:  # else it only compiles
+                if n_steps:  # otherwise it only compiles
                     self.now += each if self.n_bursts else first
                     self.n_bursts += 1
                 return take(state, 1, pause)
@@ -60,15 +60,15 @@ def autoencoder(**options):
 
 
 @pytest.mark.parametrize("solver", ["kronecker-lbfgs", "lbfgs"])
-def test_it_counts_from_the_end_of_the_first_evaluation(clock, solver):
+def test_time_counts_from_the_end_of_the_first_evaluation(clock, solver):
     with pytest.warns(ConvergenceWarning, match="the time budget is used up"):
         model = autoencoder(solver=solver, time_budget=20.0).fit(X)
     assert model.stop_reason_ == "time_budget"
-    assert model.n_evaluations_ <= clock.n_bursts == 21  # the first, and one a second
+    assert model.n_evaluations_ <= clock.n_bursts == 21  # the first evaluation, and one per second
     assert model.n_iter_ > 10
 
 
-def test_a_fit_that_is_resumed_has_it_anew(clock, tmp_path):
+def test_a_resumed_fit_has_the_full_time_budget(clock, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         first = autoencoder(time_budget=5.0, checkpoint=tmp_path).fit(X)
@@ -76,10 +76,10 @@ def test_a_fit_that_is_resumed_has_it_anew(clock, tmp_path):
         second = autoencoder(time_budget=5.0, checkpoint=Checkpoint(tmp_path, resume=True)).fit(X)
     assert clock.n_bursts == 6
     assert second.n_evaluations_ > first.n_evaluations_
-    assert second.history_["seconds"].iloc[-1] > 2000  # which are those of both
+    assert second.history_["seconds"].iloc[-1] > 2000  # the iterations of both
 
 
-def test_polishing_has_what_is_left(clock):
+def test_polishing_has_the_remaining_time(clock):
     options = {"rho": 0.2, "beta": 0.1, "random_state": 0, "tol": 1e-2, "polish": True}
     plain = SparseAutoencoder(3, **options | {"polish": False}).fit(X)
     clock.n_bursts = 0
@@ -98,7 +98,7 @@ FITS = {
 
 
 @pytest.mark.parametrize("kind", FITS)
-def test_a_fit_of_few_iterations_says_so_and_has_a_loss(kind):
+def test_a_fit_of_few_iterations_has_a_warning_and_a_loss(kind):
     with pytest.warns(ConvergenceWarning, match="still close to the initial ones. Increase time_budget, or continue"):
         model = FITS[kind](time_budget=1e-9)
     assert (model.stop_reason_, model.converged_) == ("time_budget", False)
@@ -122,7 +122,7 @@ def test_a_fit_of_few_iterations_says_so_and_has_a_loss(kind):
     ],
     ids=["regression", "labels"],
 )
-def test_trainings_in_folds_that_had_no_time_are_named(make, estimates):
+def test_trainings_in_folds_that_the_budget_ended_have_a_warning(make, estimates):
     with pytest.warns(ConvergenceWarning) as caught:
         make()
     texts = [str(warning.message) for warning in caught]

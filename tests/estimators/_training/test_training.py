@@ -1,4 +1,4 @@
-"""How a fit goes, goes on and stops: max_iter, warm_start, callbacks, Ctrl-C, time budget, verbose, threads."""
+"""Progress, continuation and end of a fit: max_iter, warm_start, callbacks, Ctrl-C, time budget, verbose, threads."""
 
 import copy
 import os
@@ -28,13 +28,13 @@ ignore_convergence = pytest.mark.filterwarnings("ignore::sklearn.exceptions.Conv
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("max_iter", [1, 2, 11])
-def test_max_iter_is_honored_exactly_and_said(build, X, max_iter, dtype):
+def test_max_iter_is_exact_and_has_a_warning(build, X, max_iter, dtype):
     with pytest.warns(
         ConvergenceWarning, match="Not converged: max_iter iterations are done.*warm_start=True"
     ) as caught:
         model = build(max_iter=max_iter, tol=0.0, dtype=dtype).fit(X)
     assert len(caught) == 1
-    assert caught[0].filename == __file__  # it points at the line of the user
+    assert caught[0].filename == __file__  # the warning points at the user's line
     assert model.n_iter_ == max_iter
     assert len(model.loss_curve_) == max_iter + 1
     assert (model.stop_reason_, model.converged_) == ("max_iter", False)
@@ -47,14 +47,14 @@ def test_a_shorter_fit_is_the_beginning_of_a_longer_one(build, X):
     assert short.loss_curve_ == long.loss_curve_[:12]
 
 
-def test_without_measurable_decrease_it_stops_and_says_so(build, X):
+def test_a_training_stops_with_a_warning_without_measurable_decrease(build, X):
     with pytest.warns(ConvergenceWarning, match=r"no measurable decrease.*\(float32\).*dtype='float64'"):
         model = build(tol=0.0, max_iter=10_000).fit(X)
     assert model.stop_reason_ == "precision"
     assert not model.converged_
 
 
-def test_a_converged_fit_is_silent(build, X, capsys):
+def test_a_converged_fit_does_not_warn(build, X, capsys):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         build().fit(X)
@@ -66,7 +66,7 @@ def test_a_converged_fit_is_silent(build, X, capsys):
 
 @ignore_convergence
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_warm_start_goes_on_where_the_fit_ended(build, X, dtype):
+def test_warm_start_continues_where_the_fit_ended(build, X, dtype):
     model = build(max_iter=10, tol=0.0, warm_start=True, dtype=dtype).fit(X)
     first = model.loss_curve_
     model.fit(X)
@@ -91,7 +91,7 @@ def test_warm_start_at_the_minimum_stays_there(build, X, model):
     np.testing.assert_array_equal(again.coefs_[0], model.coefs_[0])
 
 
-def test_warm_start_takes_float32_weights_on_in_float64(build, X, model):
+def test_warm_start_continues_float32_weights_in_float64(build, X, model):
     finer = copy.deepcopy(model).set_params(warm_start=True, dtype="float64", tol=1e-10).fit(X)
     assert finer.coefs_[0].dtype == np.float64
     assert finer.converged_
@@ -102,7 +102,7 @@ def test_first_warm_start_is_an_ordinary_fit(build, X, model, same_bits):
     assert same_bits(build(warm_start=True).fit(X), model)
 
 
-def test_without_warm_start_a_fit_begins_anew(build, X, model, same_bits):
+def test_without_warm_start_a_fit_starts_from_new_weights(build, X, model, same_bits):
     assert same_bits(copy.deepcopy(model).fit(X[:40]).fit(X), model)
 
 
@@ -112,7 +112,7 @@ def test_without_warm_start_a_fit_begins_anew(build, X, model, same_bits):
 def test_warm_start_refuses_other_shapes(model, X, change):
     other, data = change(copy.deepcopy(model).set_params(warm_start=True), X)
     asked = f"{data.shape[1]}-{other.n_components}-{data.shape[1]}"
-    with pytest.raises(ValueError, match=f"a network 6-3-6, and this fit asks for {asked}: set warm_start=False"):
+    with pytest.raises(ValueError, match=f"a network 6-3-6, and this fit needs {asked}: set warm_start=False"):
         other.fit(data)
 
 
@@ -120,7 +120,7 @@ def test_warm_start_refuses_other_shapes(model, X, change):
 
 
 @ignore_convergence
-def test_callback_is_told_the_progress(build, X):
+def test_callback_gets_the_progress(build, X):
     told = []
     model = build(tol=0.0, max_iter=200, callback=told.append).fit(X)
     assert told
@@ -151,7 +151,7 @@ def test_callback_runs_outside_the_precision_scope(build, X):
     assert set(seen) == {(False, jnp.dtype("float32"))}
 
 
-def test_an_error_in_a_callback_is_passed_on_and_leaves_the_fit_before(build, X, model, same_bits):
+def test_an_error_in_a_callback_is_raised_and_keeps_the_previous_fit(build, X, model, same_bits):
     def callback(progress):
         raise LookupError("the disk of my log is full")
 
@@ -165,7 +165,7 @@ def test_an_error_in_a_callback_is_passed_on_and_leaves_the_fit_before(build, X,
 # Ctrl-C
 
 
-def test_ctrl_c_leaves_a_fitted_estimator(build, X):
+def test_after_ctrl_c_the_estimator_is_fitted(build, X):
     def callback(progress):
         if progress.iteration >= 3:
             raise KeyboardInterrupt
@@ -173,7 +173,7 @@ def test_ctrl_c_leaves_a_fitted_estimator(build, X):
     def fit():
         try:
             return build(callback=callback).fit(X)
-        except KeyboardInterrupt:  # it would end pytest itself
+        except KeyboardInterrupt:  # otherwise it would end pytest itself
             pytest.fail("Ctrl-C was passed on")
 
     with pytest.warns(UserWarning, match="Training interrupted.*has the weights reached so far") as caught:
@@ -187,7 +187,7 @@ def test_ctrl_c_leaves_a_fitted_estimator(build, X):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_a_real_sigint_leaves_a_fitted_estimator_that_predicts():
+def test_after_a_real_sigint_the_estimator_is_fitted_and_predicts():
     program = """
         import numpy as np
         from sparsam import SparseAutoencoder
@@ -213,7 +213,7 @@ def test_a_real_sigint_leaves_a_fitted_estimator_that_predicts():
 # Time budget
 
 
-def test_time_budget_stops_and_says_so(build, X):
+def test_time_budget_stops_with_a_warning(build, X):
     with pytest.warns(ConvergenceWarning, match="the time budget is used up.*Increase time_budget"):
         model = build(time_budget=1e-9).fit(X)
     assert (model.stop_reason_, model.converged_) == ("time_budget", False)
@@ -240,7 +240,7 @@ PROGRESS = re.compile(r"iteration +\d+   J +\d\.\d{6}   gradient \d\.\de[+-]\d\d
         ({"tol": 0.0, "max_iter": 10_000}, "no measurable decrease is left in this precision"),
     ],
 )
-def test_verbose_prints_tidy_lines_and_why_it_stopped(build, X, capsys, monkeypatch, parameters, why):
+def test_verbose_prints_aligned_lines_and_the_stop_reason(build, X, capsys, monkeypatch, parameters, why):
     monkeypatch.setattr(showing, "LINE_SECONDS", 0.0)
     model = build(verbose=1, **parameters).fit(X)
     out, err = capsys.readouterr()
@@ -264,8 +264,8 @@ def test_verbose_prints_at_most_a_line_a_second(build, X, capsys, monkeypatch):
 # Threads
 
 
-def test_fits_of_two_precisions_in_two_threads_give_the_bits_they_give_alone(build, X, same_bits):
-    """Each waits in its first callback for the other, so that one fit always runs within the other."""
+def test_fits_in_two_precisions_in_two_threads_have_the_same_bits_as_alone(build, X, same_bits):
+    """Each fit waits in its first callback for the other, so that both run at the same time."""
     alone = {dtype: build(dtype=dtype).fit(X) for dtype in ("float32", "float64")}
     together, outputs = {}, {}
     meet = threading.Barrier(2, timeout=60)
@@ -290,12 +290,12 @@ def test_fits_of_two_precisions_in_two_threads_give_the_bits_they_give_alone(bui
         assert outputs[dtype].dtype == dtype
 
 
-# Where memory is short
+# Out of memory
 
 
 @pytest.fixture
 def short_of_memory(monkeypatch):
-    """Devices that have no memory for so many bursts of a training."""
+    """Simulate devices that run out of memory in the first bursts of a training."""
 
     def make(n_failures):
         genuine, sizes = passes._burst, []
@@ -314,7 +314,7 @@ def short_of_memory(monkeypatch):
 
 
 @pytest.mark.slow
-def test_out_of_memory_halves_the_chunks_once_and_says_so(build, X, short_of_memory):
+def test_out_of_memory_halves_the_chunks_once_with_a_warning(build, X, short_of_memory):
     sizes = short_of_memory(1)
     with pytest.warns(UserWarning, match="ran out of memory with chunks of 64 samples; trying again with chunks of 32"):
         model = build().fit(X)
@@ -326,5 +326,8 @@ def test_out_of_memory_halves_the_chunks_once_and_says_so(build, X, short_of_mem
 @pytest.mark.slow
 def test_out_of_memory_a_second_time_is_an_error(build, X, short_of_memory):
     short_of_memory(2)
-    with pytest.warns(UserWarning, match="trying once more"), pytest.raises(RuntimeError, match="Out of memory"):
+    with (
+        pytest.warns(UserWarning, match="trying again with chunks"),
+        pytest.raises(RuntimeError, match="Out of memory"),
+    ):
         build().fit(X)

@@ -1,4 +1,4 @@
-"""Where a fit with warm_start starts, when folds say where to stop."""
+"""Initial weights of a fit with warm_start if folds choose the number of iterations."""
 
 import warnings
 
@@ -29,7 +29,7 @@ TO_THE_END = [
 
 
 def fitted_twice(Model, options):
-    """Fit, and fit again from the fitted weights; return both J, and what was said of warm_start."""
+    """Fit, and fit again from the fitted weights; return both J, and the warnings about warm_start."""
     model = Model((3,), random_state=0, tol=1e-3, warm_start=True, **options).fit(X, TARGETS[Model])
     first = list(model.loss_curve_)
     with warnings.catch_warnings(record=True) as caught:
@@ -40,15 +40,15 @@ def fitted_twice(Model, options):
 
 
 @pytest.mark.parametrize(("Model", "options"), BY_FOLDS)
-def test_iterations_that_folds_count_from_new_weights_are_taken_from_new_weights(Model, options):
+def test_with_folds_the_final_training_starts_from_new_weights(Model, options):
     first, second, said = fitted_twice(Model, options)
     assert second == first
     assert len(said) == 1
-    assert "Set early_stopping=False to go on from the fitted weights" in said[0]
+    assert "Set early_stopping=False to start from the fitted weights" in said[0]
 
 
 @pytest.mark.parametrize(("Model", "options"), TO_THE_END)
-def test_what_is_trained_to_the_end_goes_on_from_the_fitted_weights(Model, options):
+def test_a_training_without_folds_starts_from_the_fitted_weights(Model, options):
     first, second, said = fitted_twice(Model, options)
     assert second[0] == pytest.approx(first[-1], abs=1e-5)
     assert second[0] < first[0]
@@ -56,7 +56,7 @@ def test_what_is_trained_to_the_end_goes_on_from_the_fitted_weights(Model, optio
 
 
 @pytest.mark.parametrize(("Model", "options"), BY_FOLDS[:2])
-def test_the_cure_of_too_few_iterations_is_no_warm_start_there(Model, options):
+def test_with_folds_the_warning_does_not_advise_a_warm_start(Model, options):
     with pytest.warns(UserWarning, match="Not converged: max_iter iterations are done") as caught:
         Model((3,), random_state=0, max_iter=2, tol=0.0, **options).fit(X, TARGETS[Model])
     [text] = [str(warning.message) for warning in caught if "max_iter iterations" in str(warning.message)]

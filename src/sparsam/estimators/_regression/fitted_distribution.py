@@ -35,7 +35,7 @@ class FittedDistribution:
     dataset : Dataset
         Training data, with scaled targets.
     patterns : array of bool, (n_patterns, n_outputs)
-        Which targets are observed together.
+        Patterns of targets that are observed together.
     dependent : DependentTargets
         Targets that are not fitted.
     chunk_size : int or None

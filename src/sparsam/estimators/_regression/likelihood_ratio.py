@@ -108,15 +108,15 @@ def likelihood_ratio_test(
         check_at_minimum(model.gradient_norm_, model.stop_reason_, f"the {name} model")
         _check_data(model, name, X, targets, counts)
     _check_nested(larger, smaller)
-    more = _n_parameters(larger, inputs, observed, counts) - _n_parameters(smaller, inputs, observed, counts)
-    if more <= 0:
+    n_additional = _n_parameters(larger, inputs, observed, counts) - _n_parameters(smaller, inputs, observed, counts)
+    if n_additional <= 0:
         raise ValueError(
             "the models are not nested: the larger model must have more parameters than the smaller one "
             f"(covariance={larger.covariance!r} and {smaller.covariance!r}), not counting weights of inputs that are "
             "constant or linearly dependent, and covariances of outputs that are never observed together"
         )
     statistic = 2 * float(counts @ (_log_densities(larger, X, targets) - _log_densities(smaller, X, targets)))
-    return LikelihoodRatio(statistic, more, float(chi2.sf(statistic, more)))
+    return LikelihoodRatio(statistic, n_additional, float(chi2.sf(statistic, n_additional)))
 
 
 def _log_densities(model: Any, X: ArrayLike, Y: NDArray[np.float64]) -> NDArray[np.float64]:

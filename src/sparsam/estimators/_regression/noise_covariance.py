@@ -160,7 +160,7 @@ def degeneracy_warning(
     """
     eps = float(np.finfo(dtype).eps)
     variances = np.diag(covariance)
-    cure = (
+    advice = (
         "The likelihood has no maximum, and rounding ended the descent at the reported fit. Put a prior on the "
         "covariance (covariance_prior), hold data out (early_stopping=True), raise alpha, use fewer hidden units"
     )
@@ -168,7 +168,7 @@ def degeneracy_warning(
     if len(exact):
         return DegenerateCovarianceWarning(
             f"The noise covariance is degenerate: the network fits the targets of output {numbers[exact[0]]} exactly, "
-            f"up to rounding. {cure}, or remove the output."
+            f"up to rounding. {advice}, or remove the output."
         )
     deviations = np.sqrt(variances)
     values, vectors = np.linalg.eigh(covariance / np.outer(deviations, deviations))
@@ -176,7 +176,7 @@ def degeneracy_warning(
         involved = ", ".join(map(str, numbers[np.abs(vectors[:, 0]) > 0.1]))
         return DegenerateCovarianceWarning(
             f"The noise covariance is degenerate: the residuals of the outputs {involved} are linearly dependent, up "
-            f"to the rounding of {dtype}, or there are too few samples. {cure}, remove one of these outputs, or use "
+            f"to the rounding of {dtype}, or there are too few samples. {advice}, remove one of these outputs, or use "
             "covariance='diag'."
         )
     return None

@@ -105,7 +105,7 @@ def train_in_folds(
     trainer : HeldOutTrainer
     splits : list of Split
     observed : array of bool, (P, K)
-        Which targets are observed together.
+        Patterns of targets that are observed together.
     stops : bool
         Whether to choose the best iteration, or the last one.
     reporter : FitReporter

@@ -36,7 +36,7 @@ class RegressionData:
         The other targets.
     scale : TargetScale
     patterns : array of bool, (n_patterns, n_outputs)
-        Which targets are observed together.
+        Patterns of targets that are observed together.
     total_weight : float
         S, in the user's weights.
     covariance : str or array

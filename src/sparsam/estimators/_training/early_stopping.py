@@ -96,13 +96,13 @@ class EarlyStopping(FitCallback):
     def error_at(self, theta: NDArray[np.floating]) -> float:
         """Compute the held-out error of some weights."""
         with precision(self.dtype):
-            return held_out_error(self._error_alone, theta, *self._samples())
+            return held_out_error(self._error_objective, theta, *self._samples())
 
     @cached_property
-    def _error_alone(self) -> Objective:
+    def _error_objective(self) -> Objective:
         """The objective without penalties, as NumPy arrays, which do not belong to the devices of one process."""
-        alone = replace(self.objective, terms=self.objective.terms[:1])
-        return cast(Objective, jax.tree.map(lambda leaf: np.asarray(leaf, self.dtype), alone))
+        error_objective = replace(self.objective, terms=self.objective.terms[:1])
+        return cast(Objective, jax.tree.map(lambda leaf: np.asarray(leaf, self.dtype), error_objective))
 
     def _samples(self) -> tuple[Samples | StreamedSamples, Samples | StreamedSamples]:
         return self.training.samples_in(self.dtype), self.held_out.samples_in(self.dtype)
@@ -171,20 +171,20 @@ class StopAt(FitCallback):
 
 
 def held_out_error(
-    alone: Objective,
+    error_objective: Objective,
     theta: NDArray[np.floating],
     training: Samples | StreamedSamples,
     held_out: Samples | StreamedSamples,
 ) -> float:
     """Compute the error without penalties on held-out samples; a covariance is estimated from the training samples."""
-    parameters = alone.parameters(cast(jax.Array, theta))
-    if isinstance(alone.terms[0], ProfileGaussianError):
+    parameters = error_objective.parameters(cast(jax.Array, theta))
+    if isinstance(error_objective.terms[0], ProfileGaussianError):
         weight = np.asarray(training.total_weight, theta.dtype)
-        fixed = _at(alone.terms[0], error_sums(alone, parameters, training), weight)  # type: ignore[arg-type]
-        alone = replace(alone, terms=(jax.tree.map(np.asarray, fixed),))
-    sums = error_sums(alone, parameters, held_out)
+        fixed = _at(error_objective.terms[0], error_sums(error_objective, parameters, training), weight)  # type: ignore[arg-type]
+        error_objective = replace(error_objective, terms=(jax.tree.map(np.asarray, fixed),))
+    sums = error_sums(error_objective, parameters, held_out)
     weight = np.asarray(held_out.total_weight, theta.dtype)
-    return float(_value(alone, sums, parameters, weight))  # type: ignore[arg-type]
+    return float(_value(error_objective, sums, parameters, weight))  # type: ignore[arg-type]
 
 
 def _sums(objective: Objective, parameters: Parameters, chunk: Batch) -> Any:

@@ -145,11 +145,15 @@ def warn_or_raise(training: Training, *, can_start_warm: bool = True) -> None:
     match training.stop_reason:
         case "not_finite":
             terms = ", ".join(training.broken_terms) or "the gradient"
-            kept = "The estimator has the last finite weights." if training.history else "So it was from the start."
+            state = (
+                "The estimator has the last finite weights."
+                if training.history
+                else "It was so at the initial weights."
+            )
             wider = ", or use dtype='float64'" if dtype == "float32" else ""
             raise FloatingPointError(
                 f"{reason} in the term(s) {terms}{where}. Look for extreme values in X and standardize it{wider}. "
-                f"{kept}"
+                f"{state}"
             )
         case "interrupted":
             warn_user(f"Training {reason}{where}: the estimator has the weights reached so far.", UserWarning)
@@ -162,18 +166,18 @@ def warn_or_raise(training: Training, *, can_start_warm: bool = True) -> None:
                     "beyond tol)"
                 )
             history = training.history
-            cure = f"Increase {training.stop_reason}"
+            advice = f"Increase {training.stop_reason}"
             if training.stop_reason == "time_budget" and history[-1].iteration < FEW_ITERATIONS:
-                cure = f"After so few iterations the weights are still close to the initial ones. {cure}"
-            cure += ", or continue from these weights with warm_start=True." if can_start_warm else "."
+                advice = f"After so few iterations the weights are still close to the initial ones. {advice}"
+            advice += ", or continue from these weights with warm_start=True." if can_start_warm else "."
             if not still_descends([row.J for row in history], [row.gradient_norm for row in history]):
-                cure = NO_MORE_ITERATIONS
-            warn_user(f"Not converged: {reason}{where}, above {above}. {cure}", ConvergenceWarning)
+                advice = NO_MORE_ITERATIONS
+            warn_user(f"Not converged: {reason}{where}, above {above}. {advice}", ConvergenceWarning)
         case "precision":
-            cure = "Use dtype='float64', or a larger tol." if dtype == "float32" else "Use a larger tol."
+            advice = "Use dtype='float64', or a larger tol." if dtype == "float32" else "Use a larger tol."
             if tol == POLISHED_TOL:  # not the user's tol
-                cure = "Polishing cannot get closer to the minimum; polish=False stops at tol, without this warning."
-            warn_user(f"Not converged: {reason} ({dtype}){where}, above tol = {tol:.2g}. {cure}", ConvergenceWarning)
+                advice = "Polishing cannot get closer to the minimum; polish=False stops at tol, without this warning."
+            warn_user(f"Not converged: {reason} ({dtype}){where}, above tol = {tol:.2g}. {advice}", ConvergenceWarning)
 
 
 def check_finished(training: Training) -> None:

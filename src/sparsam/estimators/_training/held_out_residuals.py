@@ -29,7 +29,7 @@ class HeldOutResiduals(EarlyStopping):
     Attributes
     ----------
     observed : array of bool, (n_patterns, n_outputs)
-        Which targets are observed together.
+        Patterns of targets that are observed together.
     stops : bool
         Whether to stop early at all.
     best_so_far : int or None
@@ -60,8 +60,8 @@ class HeldOutResiduals(EarlyStopping):
         """Compute minus the mean log-likelihood of the held-out residuals with their own variances."""
         with precision(self.dtype):
             _, held_out = self._samples()
-            alone = self._error_alone
-            sums = error_sums(alone, alone.parameters(cast(jax.Array, theta)), held_out)
+            error_objective = self._error_objective
+            sums = error_sums(error_objective, error_objective.parameters(cast(jax.Array, theta)), held_out)
             counts, products = (np.asarray(total, np.float64) / float(held_out.total_weight) for total in sums)
         self.moments.append((counts, products))
         return -float(mean_log_likelihoods(counts, products, self.observed))

@@ -118,11 +118,11 @@ class EstimatorTraining:
         if isinstance(problem.data, Split):
             held_out = self._on_devices(problem.data.held_out)
             # Early stopping needs only the error function, so that its data need no tangents.
-            plain = self._on_devices(problem.data.training)
-            self.data = plain if tangents is None else self._on_devices(tangents.add_to(problem.data.training))
-            self.early_stopping_data = (held_out,) if tangents is None else (plain, held_out)
+            training = self._on_devices(problem.data.training)
+            self.data = training if tangents is None else self._on_devices(tangents.add_to(problem.data.training))
+            self.early_stopping_data = (held_out,) if tangents is None else (training, held_out)
             self.early_stopping = problem.early_stopping(
-                problem.objective, plain, held_out, estimator.dtype, estimator.n_iter_no_change, problem.offset
+                problem.objective, training, held_out, estimator.dtype, estimator.n_iter_no_change, problem.offset
             )
         else:
             self.data = self._on_devices(problem.data if tangents is None else tangents.add_to(problem.data))
