@@ -203,7 +203,7 @@ def test_unusable_input_is_named(X, tmp_path):
         classifier().fit(Chunks(X))
     with pytest.raises(ValueError, match="only 1 class, 'a'"):
         classifier().fit(stored, np.full(N, "a"))
-    with pytest.raises(ValueError, match="as tuples \\(X, y, sample_weight, tangents\\)"):
+    with pytest.raises(ValueError, match="let X yield tuples \\(X, y, sample_weight, tangents\\)"):
         classifier().fit(Chunks(X, labels_of(2)(X)), labels_of(2)(X))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         classifier().fit(stored, labels_of(2)(X)[:-1])
