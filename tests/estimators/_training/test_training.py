@@ -327,7 +327,7 @@ def test_out_of_memory_halves_the_chunks_once_with_a_warning(build, X, short_of_
 def test_out_of_memory_a_second_time_is_an_error(build, X, short_of_memory):
     short_of_memory(2)
     with (
-        pytest.warns(UserWarning, match="trying again with chunks"),
+        pytest.warns(UserWarning, match="trying again"),
         pytest.raises(RuntimeError, match="Out of memory"),
     ):
         build().fit(X)
