@@ -10,8 +10,11 @@ import pytest
 
 # No windows; this must be set before Matplotlib is first imported.
 os.environ.setdefault("MPLBACKEND", "Agg")
-if "PYTEST_XDIST_WORKER" in os.environ:  # there is a worker for each core, so BLAS threads would only compete
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is first imported
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is a worker for each core: more threads would only compete
+    # This must be set before NumPy and JAX are first imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("NPROC", "1")  # threads of a program that JAX has compiled
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_parallel_codegen_split_count=1")  # threads that compile
 
 MAPS = Path("/proc/self/maps")
 MOST_MAPS = 25_000  # a process crashes at Linux's limit of 65,530; every compiled program uses a few

@@ -215,7 +215,7 @@ def test_help_is_the_first_sentence_of_the_docstring(fake_command):
     assert "Be loud." in page
     assert "Units of each layer, comma-separated; 0: no hidden layer, a linear model. [default: 0]" in page
     assert "Another help." in page
-    assert "Go on in float64 after a float32 training" in page
+    assert "Continue in float64 after a float32 training" in page
     assert "--no-loud" not in page
 
 

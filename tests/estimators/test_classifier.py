@@ -325,7 +325,7 @@ def test_invalid_classes_are_named(classes, match):
     ids=["None", "NA", "NaN", "categorical", "floats", "nullable integers"],
 )
 def test_missing_labels_are_counted_and_the_first_is_named(labels):
-    with pytest.raises(ValueError, match=r"y has 1 missing labels .*the first in row 2: remove"):
+    with pytest.raises(ValueError, match=r"y has 1 missing label .*the first in row 2: remove"):
         NoisyLabelClassifier((), epsilon=0.1).fit(np.eye(4), labels)
 
 

@@ -71,7 +71,7 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = True) -> Ite
     ...     _ = file.write(b"other")
     Traceback (most recent call last):
     ...
-    FileExistsError: [Errno 17] it exists already: choose another name, or overwrite=True: '...weights.bin'
+    FileExistsError: [Errno 17] the file exists already: choose another name, or pass overwrite=True: '...weights.bin'
     """
     target = Path(path)
     if overwrite:
@@ -110,7 +110,9 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = True) -> Ite
 
 
 def _exists_already(target: Path) -> FileExistsError:
-    return FileExistsError(errno.EEXIST, "it exists already: choose another name, or overwrite=True", str(target))
+    return FileExistsError(
+        errno.EEXIST, "the file exists already: choose another name, or pass overwrite=True", str(target)
+    )
 
 
 def _existing_file(target: Path) -> os.stat_result | None:

@@ -147,7 +147,10 @@ def _with_names(rows: Any, names: list[str]) -> Any:
     gaps = rows.isna()
     if gaps.to_numpy().any():
         name = gaps.any().idxmax()
-        raise ValueError(f"the column {name!r} has no value in row {gaps[name].idxmax()} (the first row is 0)")
+        raise ValueError(
+            f"the column {name!r} has no value in row {gaps[name].idxmax()} (the first row is 0): "
+            "encode needs all values; complete or remove such rows"
+        )
     return rows
 
 

@@ -109,16 +109,16 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         `sparsam.engine.all_devices()` uses those of all processes of a distributed run, where each process passes its
         own rows.
     checkpoint : path, Checkpoint or None, default None
-        Folder in which to save checkpoints of the training. Or a `sparsam.Checkpoint`, which also sets how often to
+        Folder in which to save checkpoints of the training; or a `sparsam.Checkpoint`, which also sets how often to
         save, and whether to resume from the folder: a fit that was killed, or one that ended before it converged and
         now has a larger max_iter, a smaller tol or more time. The result has the same bits as one long fit.
     callback : callable or None, default None
         Called about ten times a second with a `sparsam.engine.Progress`; returning True stops the training.
-        scikit-learn's callbacks are set by ``set_callbacks`` (from scikit-learn 1.9 on): each iteration is a task.
-        A callback whose hook has the argument ``fitted_estimator`` is called after each iteration; others about ten
-        times a second, for all iterations since the last call.
+        scikit-learn's callbacks are set by ``set_callbacks`` (from scikit-learn 1.9 on). A callback whose hook has the
+        argument ``fitted_estimator`` is called after each iteration; others about ten times a second, for all
+        iterations since the last call.
     verbose : int, default 0
-        1 prints a line of progress at once and every second, also for the steps before the training, and why the
+        1 prints progress at once and then every second, also for the steps before the training, and why the
         training stopped. In a notebook it draws a bar.
 
     Attributes
@@ -150,7 +150,10 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     loss_curve_ : list of float
         J at the initial weights and after each iteration.
     history_ : pandas.DataFrame
-        A row for each of these: iteration, evaluations, seconds since the fit began, J, each term of J, gradient_norm.
+        A row for each entry of loss_curve_: iteration, evaluations, seconds since the fit began, J, each term of J,
+        gradient_norm.
+    terms_ : dict of str to float
+        The terms of J at the fitted weights.
     n_features_in_, feature_names_in_
         As in every scikit-learn estimator.
 

@@ -107,18 +107,18 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         together.
     classes : array-like of shape (n_classes,) or None, default None
         All possible labels, in order, if some may be missing from y: then the model of a part of the data, or of a
-        fold, has outputs and a T for all classes. Estimating epsilon needs samples of each class. None for the labels
-        in y.
+        fold, has outputs and a T for all classes. Estimating epsilon needs samples of each class. None: those in
+        y.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         Activation function h of the hidden units.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
         Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26): for
         images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X
         passed to `fit`, in any number and order, and must compute each sample's tangents from its row only. Pass an
-        array of tangents to `fit` instead. None for none.
+        array of tangents to `fit` instead.
     tangent_weight : float or None, default None
-        Weight of 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, Jac the Jacobian of the outputs (see ``tangents_of``) by the
-        inputs. None is 1e-3 if there are tangents. 0 switches them off.
+        Weight of 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, where Jac is the Jacobian of the outputs (see
+        ``tangents_of``) with respect to the inputs. None is 1e-3 if there are tangents. 0 switches them off.
     normalize_tangents : bool, default True
         Whether to scale the tangents, with one factor for the first tangents of all samples, one for the second, and so
         on, to the root-mean-square length of X's deviation from its mean, so that tangent_weight means the same in any
@@ -136,7 +136,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         same.
     validation_fraction : float, default 0.1
         Part of the data to hold out, in (0, 1), stratified by label. A sample with an integer weight counts as that
-        many copies, some of which may be held out and the others not.
+        many copies, some of which may be held out and others not.
     n_iter_no_change : int, default 20
         Number of iterations without a new best after which early stopping ends the training.
     warm_start : bool, default False
@@ -166,9 +166,9 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         Mean log-likelihood of the held-out labels, in nats per label, at each of ``validation_iterations_``; for folds,
         of all folds together. Empty without early stopping.
     validation_iterations_ : list of int
-        Iterations that were scored: the first five, then some, a quarter of ``n_iter_no_change`` apart at most. They
+        Iterations that were scored: the first five, then at most ``n_iter_no_change`` / 4 apart. They
         continue beyond the best iteration.
-    loss_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
+    loss_, loss_curve_, history_, terms_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
         As for `SparseAutoencoder`. With early stopping they end at the best iteration.
 
     Notes

@@ -117,8 +117,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Number of units in each hidden layer. () is linear regression: ordinary least squares for alpha = 0 and complete
         targets, whatever C is; with ``mask`` it is iterated seemingly unrelated regression (SUR).
     covariance : {"full", "diag", "spherical"} or array of shape (n_outputs, n_outputs), default "full"
-        Structure of the noise covariance C, in the units of y: any, diagonal, or sigma^2 I. All outputs share sigma^2,
-        so "spherical" is for outputs of one kind: an output in a small unit hardly counts. An array is the known C.
+        Structure of the noise covariance C, in the units of y: unrestricted, diagonal, or sigma^2 I. All outputs share
+        sigma^2, so "spherical" is for outputs of one kind: an output in a small unit hardly counts. An array is the
+        known C.
     covariance_prior : (nu, Psi) or None, default None
         Inverse-Wishart prior on an unknown C, whose density is proportional to
         |C|^(-(nu + K + 1)/2) exp(-tr(Psi C^-1)/2): it counts as about nu observations, with Psi their sum of r r'. Psi
@@ -128,8 +129,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         True where an output may depend on an input, for ``hidden_layer_sizes=()``; None for all.
     alpha : float or None, default None
         Weight decay; biases do not decay. None is 20/n_samples with hidden layers, but at most 0.03, and 1e-3 for a
-        linear model. That is the best, or nearly, for smooth functions; a few rows with many inputs may need 0.1, and a
-        fine structure less: if a fold explains less than a tenth of the targets' variance, a tenth of alpha is also
+        linear model. That is the best, or nearly, for smooth functions; few rows with many inputs may need 0.1, fine
+        structure less: if a fold explains less than a tenth of the targets' variance, a tenth of alpha is also
         tried, and the better one used. alpha is meant for inputs of unit variance: standardize others.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         Activation function h of the hidden units. tanh is smooth, which helps the solver, and has zero mean.
@@ -137,10 +138,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26): for
         images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X
         passed to `fit`, in any number and order, and must compute each sample's tangents from its row only. Pass an
-        array of tangents to `fit` instead. None for none.
+        array of tangents to `fit` instead.
     tangent_weight : float or None, default None
-        Weight of 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, Jac the Jacobian of the outputs, for scaled targets, by the
-        inputs. None is 1e-3 if there are tangents. 0 switches them off.
+        Weight of 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, where Jac is the Jacobian of the outputs, for scaled
+        targets, with respect to the inputs. None is 1e-3 if there are tangents. 0 switches them off.
     normalize_tangents : bool, default True
         Whether to scale the tangents, with one factor for the first tangents of all samples, one for the second, and so
         on, to the root-mean-square length of X's deviation from its mean, so that tangent_weight means the same in any
@@ -197,9 +198,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Mean log-likelihood of the held-out targets, in nats per sample, at each of ``validation_iterations_``; for
         folds, of all their residuals together, with independent outputs. Empty if nothing is held out.
     validation_iterations_ : list of int
-        Iterations that were scored: the first five, then some, a quarter of ``n_iter_no_change`` apart at most. They
+        Iterations that were scored: the first five, then at most ``n_iter_no_change`` / 4 apart. They
         continue beyond the best iteration.
-    loss_, loss_curve_, history_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
+    loss_, loss_curve_, history_, terms_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
         As for `SparseAutoencoder`. With early stopping they end at the best iteration.
 
     Notes

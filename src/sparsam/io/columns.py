@@ -229,10 +229,13 @@ def numeric_targets(table: pd.DataFrame, columns: list[str], form: CsvFormat = P
     for name in columns:
         kind = infer_dtype(table[name], skipna=True)
         if not (kind == "empty" or kind in NUMERIC or _is_numeric_text(table[name], name, form)):
-            shown = table[name].dropna().iloc[0]
+            known = table[name].dropna()
+            text = known[numbers_in(known.map(text_of), form).isna()]
+            bad = known if text.empty else text  # codes with leading zeros are text
             raise ValueError(
-                f"the target {name!r} is not numeric, its first value is {text_of(shown)!r}: choose another target, or "
-                f"predict categories with `sparsam classify --label {shlex.quote(name)}`"
+                f"the target {name!r} holds text in {len(bad)} of {len(table)} rows, such as {text_of(bad.iloc[0])!r} "
+                f"in row {bad.index[0]} (the first row is 0): correct these values or leave them empty, choose another "
+                f"target, or predict categories with `sparsam classify --label {shlex.quote(name)}`"
             )
         targets[name] = as_numbers(table[name], name, form, kind="target")
         known = pd.Series(targets[name]).dropna()

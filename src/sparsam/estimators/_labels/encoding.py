@@ -57,8 +57,8 @@ def _refuse_missing(labels: NDArray[Any], name: str) -> None:
         return
     if missing.any():
         raise ValueError(
-            f"{name} has {missing.sum()} missing labels (NaN, None or NA), the first in row {missing.argmax()}: remove "
-            "the rows without a label from X and y"
+            f"{name} has {missing.sum()} missing label{'s' * (missing.sum() > 1)} (NaN, None or NA), the first in row "
+            f"{missing.argmax()}: remove the rows without a label from X and y"
         )
 
 

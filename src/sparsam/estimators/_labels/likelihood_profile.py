@@ -91,10 +91,16 @@ class LikelihoodProfile:
         if not self.settled:
             return (
                 f"The estimate of epsilon has not converged: epsilon = {self.best:.3f} still changed in the last "
-                "round. If certain classes are confused with each other, use epsilon='estimate_matrix'. If you know "
-                "epsilon, set it. Otherwise more time or more rows can help."
+                "round. If certain classes are confused with each other, epsilon='estimate_matrix' models that. If you "
+                "know epsilon, set it. Otherwise more time or more rows can help."
             )
         low, high = self.interval
+        if self.shows_noise and high >= self.epsilon[-1]:
+            return (
+                f"The labels can hardly be predicted from X: the estimate of epsilon, {self.best:.3f}, is not "
+                f"distinguished from its upper limit, {self.epsilon[-1]:.3f}. Do not rely on the labels that "
+                "find_label_errors names; check that X describes the classes, or set epsilon if you know it."
+            )
         if high - low < min(max(WIDE * self.best, LEAST_WIDE), MOST_WIDE):
             return None
         if self.shows_noise:
@@ -103,7 +109,7 @@ class LikelihoodProfile:
             why = "networks that were trained without noise explain held-out labels equally well"
         return (
             f"The share of wrong labels is very uncertain: epsilon = {self.best:.3f}, 95 % interval {low:.3f} to "
-            f"{high:.3f}; {why}. If you know epsilon, set it; otherwise fit more rows."
+            f"{high:.3f}; {why}. If you know epsilon, set it; otherwise more rows help, if X determines the classes."
         )
 
     @property

@@ -138,10 +138,12 @@ class DependentTargets:
         described = []
         for k in np.setdiff1d(np.arange(len(self.offset)), self.kept):
             parts = self.kept[np.abs(self.combination[k]) > 1e-9]
-            described.append(f"{k} (of {', '.join(map(str, parts))})" if len(parts) else f"{k} (constant)")
+            of = f"a linear combination of column{'s' * (len(parts) > 1)} {', '.join(map(str, parts))}"
+            described.append(f"column {k} is {of if len(parts) else 'constant'}")
         return (
-            f"Columns of y are linear combinations of others: {', '.join(described)}. They have no noise of their own, "
-            "and are not fitted: their means are computed from those of the others, and the covariance is singular"
+            f"Some columns of y (the first is 0) are determined by others, or constant: {'; '.join(described)}. They "
+            "have no noise of their own and are not fitted: their means are computed from the others, and the "
+            "covariance is singular"
         )
 
 
