@@ -163,7 +163,7 @@ def test_arrays_are_columns(run_json, files):
     [
         (("--target", "depth"), "no column 'depth' in the table; its columns are x, color, same"),
         (("--target", "heigth"), "no column 'heigth' in the table; did you mean height"),
-        (("--target", "color"), "the target 'color' is not numeric"),
+        (("--target", "color"), "the target 'color' holds text in 175 of 200 rows, such as 'green' in row 0"),
         (("--target", "same"), "the target 'same' is constant, 3: there is nothing to predict"),
         (("--target", "height", "--hidden-layer-sizes", "a"), "expected comma-separated integers, such as"),
         (("--target", "height", "--test-fraction", 1.5), r"--test-fraction must be in [0, 1)"),

@@ -150,7 +150,8 @@ def test_an_error_in_one_process_ends_all_and_they_name_it(rows, tmp_path, free_
     assert "the disk is gone" in second["source"]["error"]
     for process in (first, second):
         assert process["alpha"]["error"] == (
-            "ValueError: the processes of this run have different hyperparameters: alpha, n_components. Set the same values in all processes"
+            "ValueError: the processes of this run have different hyperparameters: alpha, n_components. Set the same "
+            "values in all processes"
         )
         assert "Error: " in process["labels"]["error"]
 

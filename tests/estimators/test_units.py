@@ -135,6 +135,18 @@ def test_columns_in_odd_units_are_named_with_weight_decay(Model):
         Model((2,), random_state=0, **options).fit(Z, y)
 
 
+def test_skewed_columns_in_small_units_are_named_and_rare_pixels_are_not():
+    rng = np.random.default_rng(0)
+    skewed = rng.lognormal(-9, 1, size=(200, 2))  # parts per million: a deviation of 3e-4, outliers above 1e-3
+    pixel = np.zeros((200, 1))
+    pixel[0] = 8 / 255  # at the margin of images
+    y = np.log(skewed[:, 0])
+    with pytest.warns(UserWarning, match=r"some columns have very small or very large numbers") as caught:
+        MultivariateNormalRegressor((), cv=None).fit(np.hstack([skewed, pixel]), y)
+    [message] = [str(w.message) for w in caught if "very small" in str(w.message)]
+    assert [f"{column} (standard deviation" in message for column in (0, 1, 2)] == [True, True, False]
+
+
 def test_a_warm_start_begins_at_the_same_weights():
     Z = (X + 1e3) * [1e-3, 1e3]
     options = {"alpha": 1e-3, "tol": 1e-4, "random_state": 0, "early_stopping": False}

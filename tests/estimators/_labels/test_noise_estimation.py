@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sparsam import NoisyLabelClassifier
 from sparsam.estimators._labels.likelihood_profile import HALF_CHI_SQUARED, LikelihoodProfile, profile_of
 from sparsam.estimators._labels.noise_estimation import STRUCTURES, HeldOutLabels, _pooled
 from sparsam.estimators._labels.noise_model import most_likely_epsilon, symmetric
@@ -123,3 +124,19 @@ def test_a_matrix_is_estimated_from_the_most_certain_samples():
     structure = STRUCTURES["estimate_matrix"]
     assert np.abs(structure.from_anchors(seen.anchors()) - T).max() < 0.08
     assert np.abs(structure.most_likely(seen, symmetric(0.2, 3)) - T).max() < 0.06
+
+
+def test_an_estimate_at_its_upper_limit_is_warned_of():
+    """An interval that ends at the largest epsilon is narrow only because it is cut off there."""
+    epsilon = np.linspace(0, 0.45, 200)
+    rising = LikelihoodProfile(epsilon, 0.5 * epsilon, 1000, gain=50.0)
+    assert np.diff(rising.interval) < 0.05
+    assert "can hardly be predicted from X" in rising.warning
+    assert "find_label_errors" in rising.warning
+
+
+def test_labels_that_have_nothing_to_do_with_the_inputs_are_warned_of():
+    rng = np.random.default_rng(0)
+    X, labels = rng.normal(size=(1000, 2)), rng.integers(0, 2, 1000)
+    with pytest.warns(UserWarning, match="hardly be predicted from X|very uncertain|has not converged"):
+        NoisyLabelClassifier((), random_state=0).fit(X, labels)

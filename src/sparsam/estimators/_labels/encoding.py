@@ -55,9 +55,10 @@ def _refuse_missing(labels: NDArray[Any], name: str) -> None:
         missing = np.array([_is_missing(label) for label in labels])
     else:
         return
-    if missing.any():
+    n_missing = int(missing.sum())
+    if n_missing:
         raise ValueError(
-            f"{name} has {missing.sum()} missing label{'s' * (missing.sum() > 1)} (NaN, None or NA), the first in row "
+            f"{name} has {n_missing} missing label{'s' * (n_missing > 1)} (NaN, None or NA), the first in row "
             f"{missing.argmax()}: remove the rows without a label from X and y"
         )
 
