@@ -28,12 +28,9 @@ def report(
 ) -> str:
     """Make a page about a fitted estimator: HTML in one file, which needs no network and no server.
 
-    The page shows the training history and warnings, and
-
-    * for an autoencoder, the filters, to sort and click for details of each unit, and reconstructions by the strongest
-      units;
-    * for a regression, the noise covariance, and a test of it on the residuals;
-    * for a classification, the label noise, and the labels that are probably wrong.
+    The page shows the training history and warnings. For an autoencoder it also shows the filters, to sort and click
+    for details of each unit, and reconstructions by the strongest units; for a regression the noise covariance, and a
+    test of it on the residuals; for a classification the label noise, and the labels that are probably wrong.
 
     Parameters
     ----------
