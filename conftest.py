@@ -37,31 +37,38 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     """Prepare the session, and each of its workers."""
-    choose_hypothesis_profile(config.getoption("exhaustive"))
+    choose_hypothesis_profiles(config.getoption("exhaustive"))
     if not hasattr(config, "workerinput"):  # a worker inherits the environment of the process that started it
         share_compiled_programs(config)
 
 
-def choose_hypothesis_profile(exhaustive):
-    """Search at random in an exhaustive run; otherwise try few examples, the same every time.
+def choose_hypothesis_profiles(exhaustive):
+    """Search at random, without deadlines, so that no test fails because the machine is busy.
 
-    Some bounds are acceptance figures, and an unlucky cancellation should not fail the test of another change. A busy
-    machine should not either: there are no deadlines.
+    Tests whose examples take long, or whose bounds are acceptance figures, use the profile "few": the same examples
+    every time, so that an unlucky cancellation cannot fail the test of another change; many random ones in an
+    exhaustive run.
     """
     try:
         from hypothesis import settings
     except ImportError:
         return
-    settings.register_profile("few", deadline=None, max_examples=4, derandomize=True)
-    settings.register_profile("exhaustive", deadline=None, max_examples=50, print_blob=True)
-    settings.load_profile("exhaustive" if exhaustive else "few")
+    settings.register_profile("shared", deadline=None)
+    settings.load_profile("shared")
+    if exhaustive:
+        settings.register_profile("few", max_examples=50, print_blob=True)
+    else:
+        settings.register_profile("few", max_examples=6, derandomize=True)
 
 
 def share_compiled_programs(config):
     """Share compiled programs among the workers and processes of a session, and keep them for the next one."""
+    if not hasattr(config, "cache"):  # with -p no:cacheprovider
+        return
     folder = config.cache.mkdir("compiled")
     if sum(file.stat().st_size for file in folder.iterdir()) > LARGEST_CACHE:
         shutil.rmtree(folder)
+        folder.mkdir()
     # The key is the program with its options, devices and versions, so a program from the cache is the same.
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"

@@ -14,7 +14,7 @@ from sparsam import load
 
 pytestmark = pytest.mark.slow
 
-many = settings(max_examples=10 * settings.default.max_examples)
+many = settings(max_examples=300)
 
 # Damage
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsam import reference
@@ -22,6 +22,8 @@ from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.training.train import precision
 from sparsam.reference.errors import error_of_each
 from sparsam.reference.gaussian import most_likely_covariance
+
+few = settings.get_profile("few")
 
 
 def factorize(objective, theta, samples):
@@ -115,6 +117,7 @@ def test_for_one_sample_the_factors_are_its_gauss_newton_matrix_layer_by_layer(s
     if some_float64_case.n_tangents:
         pytest.skip("two products are inverted in a basis in which they are nearly diagonal only")
 
+    @few
     @given(problem=some_float64_case.problems(weighted=False), damping=st.sampled_from([1e-2, 1.0]))
     def check(problem, damping):
         check_one_sample(problem, damping)

@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sparsam.engine.minimizer import inverse_bfgs as bfgs
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.minimizer.lbfgs import CONVERGED, MAX_ITER, NOT_FINITE, PRECISION, RUNNING
 from sparsam.engine.training.train import precision
+
+few = settings.get_profile("few")
 
 seeds = st.integers(0, 2**32 - 1)
 ask, tell = jax.jit(lbfgs.ask), jax.jit(lbfgs.tell)
@@ -62,6 +64,7 @@ def rosenbrock(x):
 
 
 @pytest.mark.slow
+@few
 @given(condition=st.sampled_from([1.0, 1e3, 1e6]), seed=seeds)
 @example(condition=1e6, seed=0)
 def test_planted_minimum_of_a_quadratic_is_found(dtype, condition, seed):
@@ -98,6 +101,7 @@ def test_minimum_is_found_where_the_decrease_drowns_in_the_rounding_of_the_value
 
 
 @pytest.mark.slow
+@few
 @given(start=st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), outside=st.sampled_from([np.nan, np.inf, -np.inf]))
 def test_minimum_is_found_where_part_of_the_space_is_not_finite(dtype, start, outside):
     def barrier(x):  # minimum at 1; long steps end beyond 0

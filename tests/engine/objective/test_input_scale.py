@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsam._utils.jit import quick_jit
@@ -17,6 +17,8 @@ from sparsam.engine.network.network import Parameters
 from sparsam.engine.objective.input_scale import InputScale
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.train import precision
+
+few = settings.get_profile("few")
 
 evaluate = quick_jit(Objective.evaluate)
 
@@ -30,6 +32,7 @@ def scale_of(seed, n_features):
     return InputScale(rng.uniform(-2, 2, n_features), 2.0 ** rng.integers(-3, 4, n_features))
 
 
+@few
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1))
 def test_value_and_gradient_are_those_of_the_hand_derivation_in_other_coordinates(some_float64_case, data, seed):
     """By (1) in `input_scale`, dJ/dV = (dJ/dW_1 - m dJ/db_1') / c row by row, and dJ/dd = dJ/db_1."""

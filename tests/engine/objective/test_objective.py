@@ -19,11 +19,14 @@ from sparsam.engine.training.train import precision
 from sparsam.reference import sparse_autoencoder_cost
 from sparsam.reference.gradcheck import blockwise_differences, numerical_gradient, relative_difference
 
+few = settings.get_profile("few")
+
 evaluate = quick_jit(Objective.evaluate)
 N_SAMPLES = 23  # of each problem, in chunks of 8
 seeds = st.integers(0, 2**32 - 1)
 
 
+@few
 @given(data=st.data(), seed=seeds)
 def test_every_property_of_J_and_its_gradient(case, data, seed):
     """One test a case: to compile its program takes longer than all that is asked of it."""
@@ -111,7 +114,7 @@ def does_not_depend_on_the_scale_of_the_weights(problem, rng):
 
 
 @pytest.mark.slow
-@settings(max_examples=2)
+@settings(few, max_examples=2)
 @given(data=st.data())
 def test_gradients_by_hand_and_by_the_engine_equal_the_numerical_one_in_every_block(float64_case, data):
     problem = data.draw(float64_case.problems())
@@ -162,6 +165,7 @@ def test_no_two_objectives_are_one_pytree():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk_size", [1, 5, 23, 32])
+@few
 @given(data=st.data())
 def test_chunks_change_nothing_but_the_rounding(sparse_case, chunk_size, data):
     problem = data.draw(sparse_case.problems())
@@ -193,6 +197,7 @@ def test_value_is_the_sum_of_the_terms_and_each_term_what_its_name_says(sparse_c
     np.testing.assert_allclose(value, sum(expected.values()), rtol=tolerance)
 
 
+@few
 @given(data=st.data())
 def test_beta_zero_is_the_objective_without_the_term(sparse_case, data):
     problem = data.draw(sparse_case.problems())

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsam._utils.jit import quick_jit
@@ -22,6 +22,8 @@ from sparsam.engine.training.streaming import (
     summed,
 )
 from sparsam.engine.training.train import precision, train
+
+few = settings.get_profile("few")
 
 factorize = quick_jit(kronecker_factors)
 
@@ -45,6 +47,7 @@ def stream_of(samples, dtype):
 
 
 @pytest.mark.slow
+@few
 @given(data=st.data())
 def test_a_streamed_evaluation_is_that_of_samples(streamed_case, data):
     case = streamed_case
