@@ -138,5 +138,5 @@ def test_an_estimate_at_its_upper_limit_is_warned_of():
 def test_labels_that_have_nothing_to_do_with_the_inputs_are_warned_of():
     rng = np.random.default_rng(0)
     X, labels = rng.normal(size=(1000, 2)), rng.integers(0, 2, 1000)
-    with pytest.warns(UserWarning, match="hardly be predicted from X|very uncertain|has not converged"):
+    with pytest.warns(UserWarning, match="can hardly be predicted from X"):
         NoisyLabelClassifier((), random_state=0).fit(X, labels)
