@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ import typer
 
 from sparsam.cli import image_options, table_options
 from sparsam.cli.console import print_json, progress_shown, require_files, require_paths, say
-from sparsam.cli.convergence import convergence_advice
+from sparsam.cli.convergence import convergence_advice, library_advice_ignored
 from sparsam.cli.distributed import Processes
 from sparsam.cli.hyperparameters import hyperparameter_options, refuse_given
 from sparsam.cli.image_options import Border, Color, Images, NPatches, PatchSize, Whiten
@@ -124,8 +123,6 @@ def learn(
             require_paths(*(images or []))
     processes.watch()
     mesh = processes.join()
-    from sklearn.exceptions import ConvergenceWarning
-
     from sparsam.estimators._progress.displays import summary_line
     from sparsam.estimators.autoencoder import SparseAutoencoder
     from sparsam.inspection.weak_fit import examine_fit
@@ -145,9 +142,7 @@ def learn(
         if processes.is_first:
             out.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # reported below, with options of the command line
-            warnings.filterwarnings("ignore", message="Training interrupted")
+        with library_advice_ignored():  # given below, with options of the command line
             model.fit(processes.share(data.X) if processes.are_several else data.X)
     if not processes.is_first:
         raise typer.Exit(INTERRUPTED if model.stop_reason_ == "interrupted" else 0)
