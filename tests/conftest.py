@@ -468,12 +468,12 @@ TRAINED = Network((6, 3, 6))
 def training_job():
     """Return a function that makes arguments of `train`; with one shape, tests of a precision share one program."""
 
-    def job(dtype="float32", *, n_samples=45, alpha=1e-3, rho=0.1, beta=0.5, seed=0, scale=1.0):
+    def job(dtype="float32", *, n_samples=45, alpha=1e-3, rho=0.1, beta=0.5, seed=0, scale=1.0, mesh=None):
         rng = np.random.default_rng(seed)
         inputs = scale * rng.uniform(0.1, 0.9, (n_samples, 6))
         theta = TRAINED.initialize(rng)
         with precision(dtype):
-            samples = Samples.from_arrays(inputs, chunk_size=16, dtype=dtype)
+            samples = Samples.from_arrays(inputs, chunk_size=16, dtype=dtype, mesh=mesh)
         return Objective(TRAINED, (SquaredError(), WeightDecay(alpha), KLSparsity(rho, beta))), samples, theta
 
     return job

@@ -150,9 +150,8 @@ def test_tangents_too_large_for_memory_are_computed_in_every_pass(make, data, mo
         sizes.append(len(X))
         return np.stack([X[:, [1, 2, 0]], X**2], axis=1)
 
-    model = make(
-        tangent_weight=0.1, tangents=function, early_stopping=early_stopping, validation_fraction=0.3, tol=1e-4
-    )
+    stopping = {"early_stopping": early_stopping, "validation_fraction": 0.3, "tol": 1e-4}
+    model = make(alpha=0.01, tangent_weight=0.1, tangents=function, **stopping)
     kept = clone(model).fit(X, y)
     monkeypatch.setattr(of_estimators, "RESIDENT_BYTES", 1000)
     monkeypatch.setattr(of_estimators, "BATCH_TANGENT_BYTES", 1500)
@@ -161,9 +160,10 @@ def test_tangents_too_large_for_memory_are_computed_in_every_pass(make, data, mo
     assert len(sizes) > 20
     assert max(sizes) <= 64
     assert made.history_["J"][0] == pytest.approx(kept.history_["J"][0], rel=1e-5)
-    assert made.loss_ == pytest.approx(kept.loss_, rel=0.05 if early_stopping else 1e-3)
+    assert made.stop_reason_ == kept.stop_reason_ == ("held_out" if early_stopping else "converged")
+    assert made.loss_ == pytest.approx(kept.loss_, rel=1e-3 if early_stopping else 1e-6)
     if not early_stopping:
-        np.testing.assert_allclose(outputs(made, X), outputs(kept, X), atol=0.02)
+        np.testing.assert_allclose(outputs(made, X), outputs(kept, X), atol=1e-3)
 
 
 def test_a_callable_that_changes_the_number_of_tangents_raises_an_error(data, monkeypatch):

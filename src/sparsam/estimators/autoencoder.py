@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import Network, Parameters, affine
@@ -403,7 +404,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
             batches = dataset.split_batches(max(BATCH_BYTES // (4 * dataset.n_features), 1))
             stream = streamed_samples(batches, np.float64, network.layer_sizes, self.chunk_size)
             sums = _sums(objective, parameters, stream)
-            return float(jnp.sum(objective.values(sums, jnp.asarray(stream.total_weight), parameters)))
+            return float(_cost(objective, sums, np.asarray(stream.total_weight), parameters))  # type: ignore[arg-type]
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Compute minus the mean of E_n = 1/2 |y_n - x_n|^2: greater is better, comparable across settings.
@@ -545,20 +546,25 @@ def _centered(origin: InputScale | None, parameters: Parameters) -> Parameters:
 # JAX compiles these functions once for each architecture. The user's samples are in rows, the engine's in columns.
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(quick_jit, static_argnums=0)
 def _encode(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
     return network.forward(parameters, X.T).hidden[0].T
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(quick_jit, static_argnums=0)
 def _decode(network: Network, parameters: Parameters, Z: jax.Array) -> jax.Array:
     a = affine(Z.T, parameters.coefs[1], parameters.intercepts[1])
     return get_activation(network.output_activation).function(a).T
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(quick_jit, static_argnums=0)
 def _negative_error(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
     return -SquaredError().per_sample(network, network.forward(parameters, X.T), X.T)
 
 
 _sums = summed(Objective.sums)
+
+
+@quick_jit
+def _cost(objective: Objective, sums: Any, total_weight: jax.Array, parameters: Parameters) -> jax.Array:
+    return jnp.sum(objective.values(sums, total_weight, parameters))

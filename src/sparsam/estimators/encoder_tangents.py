@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from sparsam._utils.jit import quick_jit
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import Network, Parameters, affine
 from sparsam.estimators import _validation as validation
@@ -82,7 +83,7 @@ def encoder_tangents(
     ).astype(inputs.dtype, copy=False)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(quick_jit, static_argnums=(0, 1))
 def _singular_vectors(n_tangents: int, network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
     W = parameters.coefs[0]
     a = affine(X.T, W, parameters.intercepts[0])

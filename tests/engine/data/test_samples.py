@@ -132,8 +132,8 @@ layers = st.lists(st.integers(1, 10**4), min_size=2, max_size=5)
 @example(n_samples=64, layer_sizes=[64, 25, 64])
 def test_chunk_fits_the_memory_meant_for_it_and_the_data(n_samples, layer_sizes):
     size = choose_chunk_size(n_samples, tuple(layer_sizes))
-    assert 16 <= size <= max(1024, 1.13 * 2**24 / (4 * sum(layer_sizes)))
-    assert size < max(2 * n_samples, 17)
+    assert 64 <= size <= max(1024, 1.13 * 2**24 / (4 * sum(layer_sizes)))
+    assert size < max(2 * n_samples, 65)
     if n_samples <= 1024:
         assert size >= n_samples  # small data are one chunk
 

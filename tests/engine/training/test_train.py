@@ -1,6 +1,7 @@
 """Training: its records, its reasons to stop, and that only the problem determines the result."""
 
 import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from sparsam.engine.curvature.factors import input_moments, kronecker_factors
+from sparsam.engine.data.devices import all_devices
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training import evaluators, train
@@ -146,26 +148,29 @@ def test_training_equals_ask_and_tell_by_hand(run, training_job, solver):
 
 @pytest.fixture
 def compilations():
-    """Count the programs compiled since the test began."""
-    durations = []
+    """List the programs compiled since the test began."""
+    names = []
 
-    def listen(event, duration, **_):
+    def listen(event, duration, fun_name="", **_):
         if event == "/jax/core/compile/backend_compile_duration":
-            durations.append(duration)
+            names.append(fun_name)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    yield lambda: len(durations)
+    yield names
     jax.monitoring.unregister_event_duration_listener(listen)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("devices", [lambda: None, all_devices], ids=["device", "mesh"])
 @pytest.mark.parametrize("solver", ["kronecker-lbfgs", "lbfgs"])
-def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run, compilations, solver):
+def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run, compilations, solver, devices):
     jax.clear_caches()
+    run = partial(run, mesh=devices())
     beta = jnp.float32(2)
     run(options={"max_iter": 3, "solver": solver})
-    first = compilations()
-    assert 0 < first < 12
+    first = list(compilations)
+    assert len(first) < 12
+    assert first.count("jit(run_loop)") == 1
     for change in (
         {"n_samples": 33},
         {"n_samples": 48},
@@ -178,7 +183,7 @@ def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run, compi
         run(options={"max_iter": 3, "solver": solver}, **change)
     for option in ({"tol": 1e-2}, {"max_iter": 60}, {"time_budget": 1e-9}, {"callback": lambda row: None}):
         run(options=option | {"solver": solver})
-    assert compilations() == first
+    assert compilations == first
 
 
 def test_every_matrix_product_keeps_its_full_precision(training_job):

@@ -35,7 +35,7 @@ from sparsam.engine.data.devices import (
     sum_of_processes,
 )
 
-__all__ = ["Samples", "choose_chunk_size", "on_every_device"]
+__all__ = ["SMALL", "Samples", "choose_chunk_size", "on_every_device"]
 
 Sums = TypeVar("Sums")
 
@@ -119,6 +119,11 @@ class Samples:
             tangents=None if tangents is None else chunked(tangents),
             mesh=mesh,
         )
+
+    @property
+    def n_buffered(self) -> int:
+        """Number of chunks in the buffer of a device."""
+        return len(self.inputs) // (1 if self.mesh is None else self.mesh.size)
 
     def chunk(self, index: int | jax.Array) -> Batch:
         """Return one chunk."""
@@ -241,20 +246,22 @@ def choose_chunk_size(
     All data are one chunk, which need not be copied out of the buffer, if their activations (float32, all layers) take
     at most `ONE_CHUNK_BYTES`. Otherwise the activations of a chunk take at most `CHUNK_BYTES`, and its size is a power
     of two of at least 1024. The size of a single chunk is rounded up, so that few programs are compiled for all numbers
-    of samples: up to 1024 to a power of two, where the cost is negligible, above it to four significant bits. Each
+    of samples: up to `SMALL` to a power of two, where the cost is negligible, above it to four significant bits. Each
     tangent counts as an additional sample, but a single chunk may be larger with tangents.
     """
     if asked is not None:
         return min(int(asked), n_samples)
     columns = 1 + n_tangents
     bytes_each = 4 * sum(layer_sizes) * columns
-    if n_samples * columns <= 1024:
-        return max(_round_up(n_samples, 1), 16)
+    if n_samples * columns <= SMALL:
+        return max(_round_up(n_samples, 1), SMALLEST)
     if n_samples * bytes_each <= ONE_CHUNK_BYTES * (3 if n_tangents else 1):
         return _round_up(n_samples, 4)
     least = 2 ** math.floor(math.log2(max(1024 / columns, 16)))
     return max(2 ** math.floor(math.log2(max(CHUNK_BYTES / bytes_each, 1))), least)
 
+
+SMALLEST, SMALL = 64, 1024  # samples in a chunk; a step of the minimizer takes longer than the evaluation of 64 samples
 
 ONE_CHUNK_BYTES, CHUNK_BYTES = 2**24, 2**22
 """Measured on two cores with 2 MB of second-level cache each. Above the first, moving the intermediates to memory costs

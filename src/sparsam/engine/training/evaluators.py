@@ -26,7 +26,7 @@ from sparsam.engine.curvature.factors import (
 )
 from sparsam.engine.curvature.kronecker import KroneckerFactors
 from sparsam.engine.data.batch import Batch
-from sparsam.engine.data.devices import all_gather, n_processes
+from sparsam.engine.data.devices import all_gather, n_processes, replicated
 from sparsam.engine.data.samples import Samples, on_every_device
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.objective.objective import Objective
@@ -76,11 +76,12 @@ class ResidentEvaluator:
 
     def factors(self, state: lbfgs.LBFGSState) -> KroneckerFactors:
         """Compute the factors at the iterate, in early iterations from a part of the samples."""
+        state = self._placed(state)
         return _factors(self.objective, state.theta, self.samples, self._inputs, state.iteration)
 
     def steps(self, state: lbfgs.LBFGSState, steps: int, pause: int) -> tuple[lbfgs.LBFGSState, LoopRecords]:
         """Run the compiled loop."""
-        return _burst(self.objective, self.samples, state, steps, pause)
+        return _burst(self.objective, self.samples, self._placed(state), steps, pause)
 
     def compile(self, state: lbfgs.LBFGSState) -> None:
         """Run the compiled loop for zero steps."""
@@ -89,6 +90,13 @@ class ResidentEvaluator:
     def agree(self, steps: int, stop_reason: str) -> tuple[int, str]:
         """Agree on the shortest burst, and on the reason of the first process that stops."""
         return _agree(self.samples.mesh, steps, stop_reason)
+
+    def _placed(self, state: lbfgs.LBFGSState) -> lbfgs.LBFGSState:
+        """Copy arrays on the host to all devices, since JAX compiles a program again for arrays in other places."""
+        mesh = self.samples.mesh
+        if mesh is None:
+            return state
+        return jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else replicated(leaf, mesh), state)
 
     @cached_property
     def _inputs(self) -> InputMoments:
@@ -152,7 +160,7 @@ _tell = quick_jit(tell_and_record)
 
 _burst = quick_jit(
     on_every_device(run_loop),
-    thorough=lambda objective, samples, *_: len(samples.inputs) > 1,
+    thorough=lambda objective, samples, *_: samples.n_buffered > 1,
     donate_argnums=2,
 )
 _factors = quick_jit(kronecker_factors)

@@ -221,7 +221,7 @@ def summed(function: Callable[..., Any]) -> Callable[..., Any]:
         return samples.sum_over_chunks(partial(function, *others))
 
     def is_large(*arguments: Any) -> bool:
-        return len(arguments[-1].inputs) > 1
+        return bool(arguments[-1].n_buffered > 1)
 
     sum_samples = quick_jit(on_every_device(over_chunks), thorough=is_large)
     sum_batch = quick_jit(on_every_device(over_chunks, add=False), thorough=is_large)

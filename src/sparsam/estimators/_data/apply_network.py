@@ -12,6 +12,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from numpy.typing import NDArray
 
+from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.samples import choose_chunk_size
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.objective import Objective
@@ -24,7 +25,7 @@ Compiled = Callable[[Network, Parameters, Any], jax.Array]
 """A compiled function of the network, its weights and rows of inputs."""
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(quick_jit, static_argnums=0)
 def network_outputs(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
     """Compute the outputs of the network, (n_rows, n_outputs), for rows of inputs.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import local_devices, max_of_processes, n_processes, sum_of_processes
-from sparsam.engine.data.samples import Samples, choose_chunk_size
+from sparsam.engine.data.samples import SMALL, Samples, choose_chunk_size
 from sparsam.engine.training.streaming import StreamedSamples
 from sparsam.engine.training.train import precision
 from sparsam.estimators._data.deduplicate import merge_repeated
@@ -130,11 +130,15 @@ class InMemoryDataset(Dataset):
     mesh : jax.sharding.Mesh or None
     counts : int array of shape (n_rows,) or None
         Number of samples that each row stands for, after merging repeated rows; None before.
+    whole : int
+        Number of rows of the data whose training part this is, 0 if it is no part. On the devices a small part is as
+        long as the whole, so that both use the same compiled programs.
     """
 
     batch: Batch
     mesh: Mesh | None = None
     counts: NDArray[np.int64] | None = None
+    whole: int = 0
 
     @property
     def n_features(self) -> int:
@@ -168,7 +172,7 @@ class InMemoryDataset(Dataset):
 
     def map(self, function: Callable[[Batch], Batch]) -> InMemoryDataset:
         """Apply a function to the rows."""
-        return InMemoryDataset(function(self.batch), self.mesh, self.counts)
+        return replace(self, batch=function(self.batch))
 
     def merge_repeated(self) -> InMemoryDataset:
         """Merge repeated rows, and count the samples that each stands for; see `deduplicate`.
@@ -184,7 +188,7 @@ class InMemoryDataset(Dataset):
         fractions = weights is not None and not np.array_equal(weights, np.round(weights))
         if not max_of_processes(fractions or total >= MAX_COUNT, self.mesh):
             counts = np.round(s / s.sum() * total).astype(np.int64)
-        return InMemoryDataset(merged, self.mesh, counts)
+        return replace(self, batch=merged, counts=counts)
 
     def to_devices(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> Samples:
         """Convert to a precision, merge repeated rows unless they are merged, and copy to the devices."""
@@ -196,7 +200,7 @@ class InMemoryDataset(Dataset):
         else:  # a part of merged rows may not contain the largest weight, by which all were scaled
             largest = max_of_processes(batch.weights.max(initial=0.0), self.mesh)
             batch = batch._replace(sample_weight=np.ldexp(batch.weights, 1 - np.frexp(largest)[1]))
-        n_rows = int(max_of_processes(batch.n_rows, self.mesh))
+        n_rows = int(max_of_processes(max(batch.n_rows, min(self.whole, SMALL)), self.mesh))
         n_tangents = 0 if tangents is None else tangents.shape[1]
         chunk = _choose_chunk_size(n_rows, layer_sizes, chunk_size, n_tangents, self.mesh)
         with precision(dtype):

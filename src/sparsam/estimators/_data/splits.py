@@ -7,7 +7,7 @@ drawn on its own, in the same way in every pass, so that the sizes of the parts 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -113,7 +113,7 @@ def split_by_shares(
         If nothing is held out, or a target is never observed in the training samples.
     """
     counts = np.ones(dataset.n_rows, np.int64) if dataset.counts is None else dataset.counts
-    split = Split(*(_part(dataset, counts, share) for share in (training, held_out)))
+    split = _split_shares(dataset, counts, training, held_out)
     if not _trains_on_all(split):
         raise ValueError(
             f"{name} must hold out a sample with a positive weight, and train on samples with a target of each output"
@@ -148,11 +148,14 @@ def _draw(generator: np.random.Generator, counts: NDArray[np.int64], n_samples: 
 
 def _split_counts(dataset: InMemoryDataset, counts: NDArray[np.int64], held_out: NDArray[np.int64]) -> Split:
     """Hold out the given number of each row's samples."""
-    return Split(_share(dataset, counts, counts - held_out), _share(dataset, counts, held_out))
+    return _split_shares(dataset, counts, (counts - held_out) / counts, held_out / counts)
 
 
-def _share(dataset: InMemoryDataset, counts: NDArray[np.int64], taken: NDArray[np.int64]) -> InMemoryDataset:
-    return _part(dataset, counts, taken / counts)
+def _split_shares(
+    dataset: InMemoryDataset, counts: NDArray[np.int64], training: NDArray[np.float64], held_out: NDArray[np.float64]
+) -> Split:
+    training_part = _part(dataset, counts, training)
+    return Split(replace(training_part, whole=dataset.n_rows), _part(dataset, counts, held_out))
 
 
 def _part(dataset: InMemoryDataset, counts: NDArray[np.int64], shares: NDArray[np.float64]) -> InMemoryDataset:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsam._utils.jit import quick_jit
 from sparsam.engine.network.activations import complementary_logistics
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.estimators._data.apply_network import apply_in_chunks
@@ -16,7 +17,7 @@ from sparsam.estimators._data.apply_network import apply_in_chunks
 __all__ = ["class_probabilities", "probabilities_of"]
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(quick_jit, static_argnums=0)
 def class_probabilities(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
     """Compute the probability of each class, (n_rows, n_classes), for rows of inputs."""
     forward = network.forward(parameters, X.T)

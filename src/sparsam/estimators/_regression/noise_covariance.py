@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.objective.error_functions import GaussianError, ProfileGaussianError
 from sparsam.engine.objective.error_functions.covariance import STRUCTURES
@@ -123,14 +123,14 @@ def most_likely(error: ProfileGaussianError, counts: Array, products: Array, obs
     there = counts > 0  # some patterns may be missing in a part of the data
     patterns = observed[there]
     with precision(np.float64):
-        patterns_here = None if patterns.all() else jnp.asarray(patterns, float)
+        patterns_here: Any = None if patterns.all() else patterns
         here = ProfileGaussianError(error.structure, patterns_here, error.prior_count, error.prior_product)
-        here = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), here)
-        return np.asarray(_covariance(here, (jnp.asarray(counts[there]), jnp.asarray(products[there]))))
+        here = jax.tree.map(lambda leaf: np.asarray(leaf, float), here)
+        return np.asarray(_covariance(here, (counts[there], products[there])))
 
 
-@jax.jit
-def _covariance(error: ProfileGaussianError, mean: tuple[jax.Array, jax.Array]) -> jax.Array:
+@quick_jit
+def _covariance(error: ProfileGaussianError, mean: Any) -> jax.Array:
     return error.covariance(mean)
 
 

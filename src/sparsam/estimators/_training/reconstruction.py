@@ -85,9 +85,8 @@ def unit_activity(
     """
     hidden = get_activation(objective.network.hidden_activation)
     name = "logistic" if hidden.probabilities else hidden.name
-    mean_input = jnp.asarray(inputs.mean, parameters.coefs[0].dtype)
-    center = _activations(objective, parameters, mean_input[:, None])[:, 0]
-    sums = _unit_sums(objective, parameters, np.asarray(center), np.asarray(ends_of(name), center.dtype), data)
+    mean_input, ends = (np.asarray(values, parameters.coefs[0].dtype) for values in (inputs.mean, ends_of(name)))
+    sums = _unit_sums(objective, parameters, mean_input, ends, data)
     mean, *others = (np.asarray(part) / np.asarray(data.total_weight) for part in sums)
     offset, square, at_low, at_high = (part.astype(np.float64) for part in others)
     deviation = np.sqrt(np.maximum(square - offset**2, 0.0))
@@ -117,10 +116,10 @@ def _activations(objective: Objective, parameters: Parameters, inputs: jax.Array
 
 
 def _activity(
-    objective: Objective, parameters: Parameters, center: jax.Array, ends: jax.Array, chunk: Batch
+    objective: Objective, parameters: Parameters, mean_input: jax.Array, ends: jax.Array, chunk: Batch
 ) -> tuple[jax.Array, ...]:
     z = _activations(objective, parameters, chunk.inputs)
-    difference = z - center[:, None]
+    difference = z - _activations(objective, parameters, mean_input[:, None])
     at_ends = ((z <= ends[0]).astype(z.dtype), (z >= ends[1]).astype(z.dtype))
     parts = (z, difference, jnp.square(difference), *at_ends)
     return tuple(weighted_sum(part, chunk.sample_weight) for part in parts)
