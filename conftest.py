@@ -1,5 +1,6 @@
 """Settings for all tests and doctests."""
 
+import gc
 import math
 import os
 import shutil
@@ -38,6 +39,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Prepare the session, and each of its workers."""
     choose_hypothesis_profiles(config.getoption("exhaustive"))
+    gc.set_threshold(20_000, 20, 20)  # thousands of traced programs stay alive, and each collection visits them
     if not hasattr(config, "workerinput"):  # a worker inherits the environment of the process that started it
         share_compiled_programs(config)
 

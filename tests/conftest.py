@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sparsam import reference
 from sparsam._utils import jit as compilation
 from sparsam._utils.jit import quick_jit
-from sparsam.engine.data.samples import Samples
+from sparsam.engine.data.samples import SMALLEST, Samples
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import (
     CrossEntropy,
@@ -289,6 +289,20 @@ class Problem:
         )
         return cost, np.concatenate([g.ravel() for g in (*coef_gradients, *intercept_gradients)])
 
+    def size_of_what_is_added(self):
+        """Sum the norms of the samples' parts of the gradient.
+
+        With G = sum_n s_n g_n / S the part of a sample is g_n = S dG/ds_n + G. This holds for sparsity and covariances
+        of all samples, too, if g_n is what a change of s_n adds, since G does not depend on the scale of the weights.
+        """
+        weights = np.ones(len(self.inputs)) if self.sample_weight is None else self.sample_weight
+        (_, gradient), step, size = self.reference(), 1e-4, 0.0
+        for n in np.flatnonzero(weights):
+            more = weights + step * (np.arange(len(weights)) == n)
+            slope = (self.replace(sample_weight=more).reference()[1] - gradient) / step
+            size += weights[n] / weights.sum() * np.linalg.norm(weights.sum() * slope + gradient)
+        return size
+
     def difference(self, this, other, by_block=True):
         """Return the largest relative difference of two (value, gradient), of the values and of each gradient block.
 
@@ -373,23 +387,25 @@ def other_errors(*dtypes):
                 )
 
 
-def set_optimization_level(patch, level):
+def compile_with(patch, level, smallest):
     patch.setitem(compilation.CPU_OPTIONS, "xla_backend_optimization_level", level)
     compilation._options.cache_clear()
+    patch.setattr("sparsam.engine.data.samples.SMALLEST", smallest)
 
 
-SHIPPED_LEVEL = compilation.CPU_OPTIONS["xla_backend_optimization_level"]
+SHIPPED = (compilation.CPU_OPTIONS["xla_backend_optimization_level"], SMALLEST)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def least_optimized():
-    """Compile without optimization, as most tests have short programs: compiling takes a third of the time.
+def compile_quickly():
+    """Compile without optimization, which takes a third of the time, and the same program for all small data.
 
-    The programs run four times as long. No formula or interface depends on it. Doctests, pages, commands in processes
-    of their own and tests with the fixture `as_shipped` compile as users do.
+    Most tests run so few steps that it matters little how long they take: four times as long. No formula or interface
+    depends on it. Doctests, pages, commands in processes of their own and tests with the fixture `as_shipped` compile
+    as users do.
     """
     with pytest.MonkeyPatch.context() as patch:
-        set_optimization_level(patch, 0)
+        compile_with(patch, level=0, smallest=256)
         yield
     compilation._options.cache_clear()
 
@@ -398,7 +414,7 @@ def least_optimized():
 def as_shipped():
     """Compile as users do."""
     with pytest.MonkeyPatch.context() as patch:
-        set_optimization_level(patch, SHIPPED_LEVEL)
+        compile_with(patch, *SHIPPED)
         yield
     compilation._options.cache_clear()
 
@@ -408,20 +424,21 @@ def dtype(request):
     return request.param
 
 
-@pytest.fixture(scope="session", params=table("float64", "float32"))
+def a_third_of(rows):
+    """Mark two rows of three as exhaustive."""
+    for i, row in enumerate(rows):
+        yield pytest.param(*row.values, id=row.id, marks=[*row.marks, *([pytest.mark.exhaustive] if i % 3 else [])])
+
+
+@pytest.fixture(scope="session", params=[*table("float64"), *a_third_of(table("float32"))])
 def case(request):
+    """Return a row of the table in float64, or every third one in float32, all in an exhaustive run."""
     return request.param
 
 
 @pytest.fixture(scope="session", params=table("float64"))
 def float64_case(request):
     return request.param
-
-
-def a_third_of(rows):
-    """Mark two rows of three as exhaustive."""
-    for i, row in enumerate(rows):
-        yield pytest.param(*row.values, id=row.id, marks=[*row.marks, *([pytest.mark.exhaustive] if i % 3 else [])])
 
 
 @pytest.fixture(scope="session", params=a_third_of(table("float64")))

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sparsam.engine.data.samples import Samples, choose_chunk_size
@@ -126,6 +126,8 @@ def test_sum_over_chunks_may_be_differentiated_inside_the_loop():
 layers = st.lists(st.integers(1, 10**4), min_size=2, max_size=5)
 
 
+@pytest.mark.usefixtures("as_shipped")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(n_samples=st.integers(1, 10**7), layer_sizes=layers)
 @example(n_samples=10_000, layer_sizes=[192, 400, 192])
 @example(n_samples=1, layer_sizes=[1, 1])
@@ -150,6 +152,7 @@ def test_chunk_sizes_are_few(n_samples, layer_sizes):
         assert size.bit_count() == 1 or 1024 < size < 1.13 * n_samples
 
 
+@pytest.mark.usefixtures("as_shipped")
 def test_chunk_size_stays_where_the_cache_ends():
     assert choose_chunk_size(10**6, (192, 400, 192)) == 1024
     assert choose_chunk_size(10**6, (64, 25, 64)) == 4096

@@ -60,7 +60,7 @@ def labels_of(n_classes):
 
 
 def regressor(**parameters):
-    standard = {"hidden_layer_sizes": (4,), "alpha": 0.1, "random_state": 0, "tol": 1e-4}
+    standard = {"hidden_layer_sizes": (2,), "alpha": 0.5, "random_state": 0, "tol": 1e-4}
     standard |= {"early_stopping": False, "cv": None}
     return MultivariateNormalRegressor(**standard | parameters)
 
