@@ -24,11 +24,16 @@ CPU_OPTIONS = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters
 
 
 def quick_jit(
-    function: Callable[P, R], *, thorough: Callable[P, bool] = lambda *args, **kwargs: False, **options: Any
+    function: Callable[P, R],
+    *,
+    thorough: Callable[P, bool] = lambda *args, **kwargs: False,
+    runs_once: bool = False,
+    **options: Any,
 ) -> Callable[P, R]:
     """Compile a whole program by `jax.jit`, with options that save compile time; for use at top level only.
 
     For arguments for which ``thorough`` returns True, whose computation is worth a longer wait, use plain `jax.jit`.
+    A program that ``runs_once`` or a few times is not optimized at all, which takes a third of the time.
 
     Examples
     --------
@@ -43,17 +48,19 @@ def quick_jit(
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         with hold_interrupts():  # tracing runs Python, and so garbage collection, for seconds
-            return compiled(() if thorough(*args, **kwargs) else _options(jax.default_backend()))(*args, **kwargs)
+            options = () if thorough(*args, **kwargs) else _options(jax.default_backend(), runs_once)
+            return compiled(options)(*args, **kwargs)
 
     return call
 
 
 @cache
-def _options(backend: str) -> tuple[tuple[str, Any], ...]:
+def _options(backend: str, runs_once: bool) -> tuple[tuple[str, Any], ...]:
     if backend != "cpu":
         return ()
+    options = CPU_OPTIONS | ({"xla_backend_optimization_level": 0} if runs_once else {})
     try:  # these options are internal to the compiler, and another version may not have them
-        jax.jit(lambda x: x, compiler_options=CPU_OPTIONS)(0)
+        jax.jit(lambda x: x, compiler_options=options)(0)
     except jax.errors.JaxRuntimeError:
         return ()
-    return tuple(CPU_OPTIONS.items())
+    return tuple(options.items())

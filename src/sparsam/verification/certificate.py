@@ -12,7 +12,6 @@ from concurrent.futures import Future
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
@@ -57,7 +56,7 @@ COMBINATIONS = (
 MAX_ROWS = 100  # more rows make numerical gradients slower, but not better
 BATCH_ROWS = 30
 
-_evaluate_divided = quick_jit(on_every_device(Objective.evaluate))
+_evaluate_divided = quick_jit(on_every_device(Objective.evaluate), runs_once=True)
 
 
 def certify(
@@ -162,19 +161,11 @@ def comparisons(
     noisy: tuple[Term, ...] = (NoisyCrossEntropy(transition), WeightDecay(alpha))  # type: ignore[arg-type]
     theta = random_weights(classes, generator)
     labels = np.eye(3)[generator.integers(3, size=len(x))]
-    yield partial(compare, "noisy labels, 3 classes", Objective(classes, noisy), theta, x, labels, None)
-
     tangents = generator.normal(size=(len(x), 2, x.shape[1])) / np.sqrt(x.shape[1])
-    yield partial(
-        compare,
-        "the same + tangents, 2 a sample",
-        Objective(classes, (*noisy, TangentPropagation(1.0))),
-        theta,
-        x,
-        labels,
-        None,
-        tangents=tangents,
-    )
+    # A weight of 0 switches tangent propagation off, in the program of both.
+    for name, weight in (("noisy labels, 3 classes", 0.0), ("the same + tangents, 2 a sample", 1.0)):
+        with_tangents = Objective(classes, (*noisy, TangentPropagation(weight)))
+        yield partial(compare, name, with_tangents, theta, x, labels, None, tangents=tangents)
 
 
 def other_evaluations(
@@ -187,12 +178,12 @@ def other_evaluations(
             return (Batch(x[start : start + BATCH_ROWS]) for start in range(0, len(x), BATCH_ROWS))
 
         stream = StreamedSamples(batches, BATCH_ROWS, 8, float(len(x)), dtype)
-        return theta, _on_host(evaluate_stream(objective, jnp.asarray(theta, dtype), stream))
+        return theta, _on_host(evaluate_stream(objective, theta.astype(dtype), stream))
 
     def divided(objective: Objective, dtype: str) -> tuple[NDArray[np.floating], tuple[float, NDArray[np.float64]]]:
         mesh = Mesh(np.array(jax.local_devices()), ("samples",))
         samples = Samples.from_arrays(x, chunk_size=8, dtype=dtype, mesh=mesh)
-        return theta, _on_host(_evaluate_divided(objective, jnp.asarray(theta, dtype), samples))
+        return theta, _on_host(_evaluate_divided(objective, theta.astype(dtype), samples))
 
     def resumed(objective: Objective, dtype: str) -> tuple[NDArray[np.floating], tuple[float, NDArray[np.float64]]]:
         samples = Samples.from_arrays(x, chunk_size=32, dtype=dtype)
@@ -210,9 +201,8 @@ def other_evaluations(
                 callbacks=callbacks,
                 checkpointer=checkpointer,
             )
-        reached = jnp.asarray(training.theta)
         # J as recorded at the last iterate, and the gradient there.
-        evaluation = compiled_evaluate(objective, reached, samples)
+        evaluation = compiled_evaluate(objective, training.theta, samples)
         return training.theta, (training.history[-1].J, _on_host(evaluation)[1])
 
     n_devices = jax.local_device_count()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,7 +37,7 @@ __all__ = [
 
 Evaluated = tuple[float, NDArray[np.float64]]  # J and its gradient
 
-compiled_evaluate = quick_jit(Objective.evaluate)
+compiled_evaluate = quick_jit(Objective.evaluate, runs_once=True)
 """J and its gradient, compiled in the same way as in a training."""
 
 BOUNDS = {
@@ -152,9 +151,10 @@ def compare(
 
     def by_engine(dtype: str) -> tuple[float, NDArray[np.float64]]:
         with precision(dtype):
-            samples = Samples.from_arrays(x, t, sample_weight, tangents, chunk_size=32, dtype=dtype)
-            typed = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
-            evaluation = compiled_evaluate(typed, jnp.asarray(theta, dtype), samples)
+            targets = None if t is x else t
+            samples = Samples.from_arrays(x, targets, sample_weight, tangents, chunk_size=32, dtype=dtype)
+            typed, weights = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), (objective, theta))
+            evaluation = compiled_evaluate(typed, weights, samples)
             return float(evaluation.value), np.asarray(evaluation.gradient, dtype=float)
 
     hand = by_hand(theta)
@@ -194,7 +194,7 @@ def compare_engine(
     for dtype in ("float64", "float32"):
         with precision(dtype):
             theta, evaluated = evaluate(
-                jax.tree.map(lambda leaf, dtype=dtype: jnp.asarray(leaf, dtype), objective), dtype
+                jax.tree.map(lambda leaf, dtype=dtype: np.asarray(leaf, dtype), objective), dtype
             )
         by_hand = reference_cost(objective, np.asarray(theta, np.float64), x, x, None, None)
         differences.append(largest_difference(evaluated, by_hand, objective))

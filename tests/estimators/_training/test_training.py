@@ -314,6 +314,7 @@ def short_of_memory(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("as_shipped")
 def test_out_of_memory_halves_the_chunks_once_with_a_warning(build, X, short_of_memory):
     sizes = short_of_memory(1)
     with pytest.warns(UserWarning, match="ran out of memory with chunks of 64 samples; trying again with chunks of 32"):

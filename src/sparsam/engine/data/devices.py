@@ -156,8 +156,8 @@ def name_lost_processes(mesh: Mesh | None) -> Iterator[None]:
 def _lost_processes(mesh: Mesh | None) -> list[int]:
     """List the processes that are no longer alive after a failure in a distributed run.
 
-    Waits until the runtime knows, at most until a heartbeat times out. If process 0 is lost, which runs the
-    coordinator, the runtime ends this process too.
+    Waits until the runtime knows, at most until a heartbeat times out. Process 0 runs the coordinator: if that cannot
+    be asked, process 0 is lost. The runtime will end this process too, but later.
     """
     count = n_processes(mesh)
     if count == 1:
@@ -167,6 +167,8 @@ def _lost_processes(mesh: Mesh | None) -> list[int]:
     client: Any = distributed.global_state.client
     try:
         living = client.get_live_nodes(list(range(count)))
-    except (AttributeError, RuntimeError):
+    except AttributeError:  # not in this version of JAX
         return []
+    except RuntimeError:
+        return [0] if jax.process_index() else []
     return sorted(set(range(count)) - set(living))

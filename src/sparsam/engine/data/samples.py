@@ -121,9 +121,10 @@ class Samples:
         )
 
     @property
-    def n_buffered(self) -> int:
-        """Number of chunks in the buffer of a device."""
-        return len(self.inputs) // (1 if self.mesh is None else self.mesh.size)
+    def is_large(self) -> bool:
+        """Whether a device has several chunks, and so much to compute that it is worth waiting for the compiler."""
+        n_buffered = len(self.inputs) // (1 if self.mesh is None else self.mesh.size)
+        return n_buffered > 1 and n_buffered * self.inputs.shape[-1] > SMALL
 
     def chunk(self, index: int | jax.Array) -> Batch:
         """Return one chunk."""

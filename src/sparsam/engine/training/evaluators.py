@@ -160,7 +160,7 @@ _tell = quick_jit(tell_and_record)
 
 _burst = quick_jit(
     on_every_device(run_loop),
-    thorough=lambda objective, samples, *_: samples.n_buffered > 1,
+    thorough=lambda objective, samples, *_: samples.is_large,
     donate_argnums=2,
 )
 _factors = quick_jit(kronecker_factors)

@@ -221,7 +221,7 @@ def summed(function: Callable[..., Any]) -> Callable[..., Any]:
         return samples.sum_over_chunks(partial(function, *others))
 
     def is_large(*arguments: Any) -> bool:
-        return bool(arguments[-1].n_buffered > 1)
+        return bool(arguments[-1].is_large)
 
     sum_samples = quick_jit(on_every_device(over_chunks), thorough=is_large)
     sum_batch = quick_jit(on_every_device(over_chunks, add=False), thorough=is_large)
@@ -245,14 +245,14 @@ _moments = summed(moments)
 _input_products = summed(input_products)
 
 
-@jax.jit
+@quick_jit
 def _added(total: Any, part: Any) -> Any:
     return jax.tree.map(jnp.add, total, part)
 
 
 @cache
 def _compiled_add_devices(mesh: Mesh) -> Callable[[Any], Any]:
-    return jax.jit(
+    return quick_jit(
         lambda sums: jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), sums),
         out_shardings=NamedSharding(mesh, PartitionSpec()),
     )
