@@ -141,7 +141,7 @@ def compare(
     sample_weight: NDArray[np.float64] | None,
     *,
     tangents: NDArray[np.float64] | None = None,
-    numerical: NumericalGradients | None = None,
+    numerical: Callable[[], NumericalGradients] | None = None,
 ) -> Comparison:
     """Compare the gradient of an objective by all three derivations; without ``numerical`` differentiate J here."""
     blocks = objective.network.blocks
@@ -161,8 +161,9 @@ def compare(
     gradient = hand[1]
     double, single = by_engine("float64"), by_engine("float32")
     if numerical is None:
-        numerical = NumericalGradients(numerical_gradient(lambda point: by_hand(point)[0], theta, 1e-3, order=4))
-    fine, as_notes = numerical
+        fine, as_notes = NumericalGradients(numerical_gradient(lambda point: by_hand(point)[0], theta, 1e-3, order=4))
+    else:  # differentiated meanwhile
+        fine, as_notes = numerical()
     return Comparison(
         name,
         notes_step=None if as_notes is None else relative_difference(gradient, as_notes),
