@@ -119,8 +119,9 @@ def differ_by_rounding(problem, this, other):
     if problem.difference(this, other, by_block=False) >= limit:
         (value, gradient), (other_value, other_gradient) = this, other
         assert abs(value - other_value) < limit * abs(other_value)
-        # In 2,500 random problems of each precision it was at most a fifth of the limit.
-        assert np.linalg.norm(gradient - other_gradient) < 0.5 * limit * problem.size_of_what_is_added()
+        # In 2,500 random problems of each precision it was at most a fifth of the limit; a search for the worst found
+        # three fifths, with rho = 1/2, where the two slopes of the sparsity nearly cancel, too.
+        assert np.linalg.norm(gradient - other_gradient) < limit * problem.size_of_what_is_added()
 
 
 @pytest.mark.slow
