@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -16,7 +15,14 @@ from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.training.train import precision
 from sparsam.reference.gradcheck import numerical_gradient, relative_difference
-from sparsam.verification.comparison import BOUNDS, Evaluated, largest_difference, random_weights, reference_cost
+from sparsam.verification.comparison import (
+    BOUNDS,
+    Evaluated,
+    compiled_evaluate,
+    largest_difference,
+    random_weights,
+    reference_cost,
+)
 
 __all__ = ["Derivative", "SpotCheck", "spot_check"]
 
@@ -132,8 +138,8 @@ def spot_check(
 
     with precision("float64"):
         samples = Samples.from_arrays(x, chunk_size=len(x), dtype="float64")
-        typed = jax.tree.map(lambda leaf: jnp.asarray(leaf, "float64"), objective)
-        evaluation = jax.jit(Objective.evaluate)(typed, jnp.asarray(theta), samples)
+        typed, weights = jax.tree.map(lambda leaf: np.asarray(leaf, "float64"), (objective, theta))
+        evaluation = compiled_evaluate(typed, weights, samples)
         engine = float(evaluation.value), np.asarray(evaluation.gradient, dtype=float)
 
     places = np.array([start + element for _, _, start, element in picked])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from sparsam.engine.data.devices import all_devices
 from sparsam.engine.data.samples import Samples, choose_chunk_size
 from sparsam.engine.training.train import precision
 
@@ -121,6 +122,15 @@ def test_sum_over_chunks_may_be_differentiated_inside_the_loop():
     samples = Samples.from_arrays(rows(5), chunk_size=4, dtype="float32")
     slope = samples.sum_over_chunks(lambda chunk: jax.grad(lambda w: jnp.sum(w * chunk.inputs))(jnp.float32(3)))
     assert slope == rows(5).sum()
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "chunk_size", "large"), [(100, 8, False), (1500, 1500, False), (1500, 512, True)]
+)
+def test_only_much_data_in_several_chunks_wait_for_the_compiler(n_samples, chunk_size, large):
+    for mesh in (None, all_devices()):
+        samples = Samples.from_arrays(rows(n_samples), chunk_size=chunk_size, dtype="float32", mesh=mesh)
+        assert samples.is_large == large
 
 
 layers = st.lists(st.integers(1, 10**4), min_size=2, max_size=5)

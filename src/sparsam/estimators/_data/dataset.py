@@ -131,8 +131,8 @@ class InMemoryDataset(Dataset):
     counts : int array of shape (n_rows,) or None
         Number of samples that each row stands for, after merging repeated rows; None before.
     whole : int
-        Number of rows of the data whose training part this is, 0 if it is no part. On the devices a small part is as
-        long as the whole, so that both use the same compiled programs.
+        Number of rows of the data whose training part this is, 0 if it is no part. On the devices a part of small data
+        is as long as the whole, so that both use the same compiled programs.
     """
 
     batch: Batch
@@ -200,7 +200,8 @@ class InMemoryDataset(Dataset):
         else:  # a part of merged rows may not contain the largest weight, by which all were scaled
             largest = max_of_processes(batch.weights.max(initial=0.0), self.mesh)
             batch = batch._replace(sample_weight=np.ldexp(batch.weights, 1 - np.frexp(largest)[1]))
-        n_rows = int(max_of_processes(max(batch.n_rows, min(self.whole, SMALL)), self.mesh))
+        as_long_as = self.whole if self.whole <= SMALL else 0
+        n_rows = int(max_of_processes(max(batch.n_rows, as_long_as), self.mesh))
         n_tangents = 0 if tangents is None else tangents.shape[1]
         chunk = _choose_chunk_size(n_rows, layer_sizes, chunk_size, n_tangents, self.mesh)
         with precision(dtype):
