@@ -4,6 +4,7 @@ import gc
 import math
 import os
 import shutil
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -18,7 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # there is a worker for each core: more
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_parallel_codegen_split_count=1")  # threads that compile
 
 MAPS = Path("/proc/self/maps")
-MOST_MAPS = 25_000  # a process crashes at Linux's limit of 65,530; every compiled program uses a few
+MOST_MAPS = 40_000  # a process crashes at Linux's limit of 65,530; every compiled program uses a few
 LARGEST_CACHE = 2**30  # bytes of compiled programs that are kept
 tests_done = count(1)
 
@@ -91,6 +92,47 @@ def pytest_collection_modifyitems(config, items):
 def reduction(request):
     """Factor by which simulations, damaged files and kills are fewer than in an exhaustive run: 10, or 1 in one."""
     return 1 if request.config.getoption("exhaustive") else 10
+
+
+@contextmanager
+def compiling(level, smallest):
+    """Compile at an optimization level of LLVM, for chunks of at least ``smallest`` samples."""
+    from sparsam._utils import jit as compilation
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(compilation.CPU_OPTIONS, "xla_backend_optimization_level", level)
+        patch.setattr("sparsam.engine.data.samples.SMALLEST", smallest)
+        compilation._options.cache_clear()
+        yield
+    compilation._options.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """Return the settings with which users compile."""
+    from sparsam._utils.jit import CPU_OPTIONS
+    from sparsam.engine.data.samples import SMALLEST
+
+    return {"level": CPU_OPTIONS["xla_backend_optimization_level"], "smallest": SMALLEST}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compile_quickly(shipped):
+    """Compile without optimization, which takes a third of the time, and the same program for all small data.
+
+    Most tests run so few steps that it matters little how long they take: four times as long. No formula or interface
+    depends on it. Pages, commands in processes of their own and tests with the fixture `as_shipped` compile as users
+    do.
+    """
+    with compiling(level=0, smallest=256):
+        yield
+
+
+@pytest.fixture
+def as_shipped(shipped):
+    """Compile as users do."""
+    with compiling(**shipped):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import strategies as st
 
 from sparsam import reference
-from sparsam._utils import jit as compilation
 from sparsam._utils.jit import quick_jit
-from sparsam.engine.data.samples import SMALLEST, Samples
+from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import (
     CrossEntropy,
@@ -29,7 +28,7 @@ from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import KLSparsity, TangentPropagation, WeightDecay
 from sparsam.engine.training.callbacks import FunctionCallback
 from sparsam.engine.training.stop_reasons import STOP_REASONS
-from sparsam.engine.training.train import precision, train
+from sparsam.engine.training.train import _TrainingLoop, precision, train
 
 evaluate = quick_jit(Objective.evaluate)
 
@@ -387,36 +386,13 @@ def other_errors(*dtypes):
                 )
 
 
-def compile_with(patch, level, smallest):
-    patch.setitem(compilation.CPU_OPTIONS, "xla_backend_optimization_level", level)
-    compilation._options.cache_clear()
-    patch.setattr("sparsam.engine.data.samples.SMALLEST", smallest)
-
-
-SHIPPED = (compilation.CPU_OPTIONS["xla_backend_optimization_level"], SMALLEST)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compile_quickly():
-    """Compile without optimization, which takes a third of the time, and the same program for all small data.
-
-    Most tests run so few steps that it matters little how long they take: four times as long. No formula or interface
-    depends on it. Doctests, pages, commands in processes of their own and tests with the fixture `as_shipped` compile
-    as users do.
-    """
+@pytest.fixture(scope="module")
+def without_factors():
+    """Train without factors of the curvature, which compiles in half the time; for tests of what follows a training."""
+    begin = _TrainingLoop.begin
     with pytest.MonkeyPatch.context() as patch:
-        compile_with(patch, level=0, smallest=256)
+        patch.setattr(_TrainingLoop, "begin", lambda loop, solver: begin(loop, "lbfgs"))
         yield
-    compilation._options.cache_clear()
-
-
-@pytest.fixture
-def as_shipped():
-    """Compile as users do."""
-    with pytest.MonkeyPatch.context() as patch:
-        compile_with(patch, *SHIPPED)
-        yield
-    compilation._options.cache_clear()
 
 
 @pytest.fixture(scope="session", params=["float64", "float32"])

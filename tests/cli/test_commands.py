@@ -14,6 +14,8 @@ import sparsam.verification.certificate
 from sparsam import MultivariateNormalRegressor, save
 from sparsam.verification.certificate import Comparison
 
+pytestmark = pytest.mark.usefixtures("without_factors")
+
 COMMANDS = ("learn", "check", "show", "encode", "sweep", "report")
 
 

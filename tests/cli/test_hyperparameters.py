@@ -17,6 +17,8 @@ from sparsam.cli.app import app
 from sparsam.cli.estimator_source import MODULES, hyperparameters_of
 from sparsam.cli.hyperparameters import EXCLUDED, hyperparameter_options
 
+pytestmark = pytest.mark.usefixtures("without_factors")
+
 COMMANDS = {
     "learn": "SparseAutoencoder",
     "sweep": "SparseAutoencoder",

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sparsam import load
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_factors")]
 
 PICTURES = {"filters.png", "patches.png", "reconstructions.png", "cost.png"}
 FILES = PICTURES | {"model.safetensors", "scaler.safetensors", "metrics.json"}

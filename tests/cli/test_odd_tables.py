@@ -12,6 +12,8 @@ import pytest
 
 from sparsam.cli.console import warnings_shown
 
+pytestmark = pytest.mark.usefixtures("without_factors")
+
 FAST = ("--max-iter", 30, "--hidden-layer-sizes", 0, "--no-early-stopping", "--cv", 0)
 
 

@@ -11,7 +11,7 @@ from sparsam import load
 from sparsam.images import load_images, normalize_patches, sample_patches, tile_patches, whiten
 from sparsam.preprocessing import PatchNormalizer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_factors")]
 
 SMALL = ("--n-components", 4, "--max-iter", 20)
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sparsam import load
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_factors")]
 
 TINY = ("--n-patches", 200, "--n-held-out", 50, "--patch-size", 4, "--n-components", "3,4", "--rho", "0.05,0.2")
 TINY += ("--max-iter", "3,6")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_factors")]
 
 FAST = ("--max-iter", 30, "--hidden-layer-sizes", 4, "--no-early-stopping")
 

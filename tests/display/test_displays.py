@@ -31,6 +31,8 @@ from sparsam import (
 from sparsam.display import filter_mosaic, plot_filters, plot_transition_matrix
 from sparsam.estimators._labels.likelihood_profile import LikelihoodProfile
 
+pytestmark = pytest.mark.usefixtures("without_factors")
+
 rng = np.random.default_rng(0)
 IMAGES = rng.uniform(0.1, 0.9, size=(40, 16))
 Y = rng.normal(size=(40, 3))

@@ -94,7 +94,8 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.parametrize(
-    ("when", "method", "code"), [("before", "fit", 0), ("after", "fit", 3), ("after", "transform", 3)]
+    ("when", "method", "code"),
+    [("before", "fit", 0), ("after", "fit", 3), pytest.param("after", "transform", 3, marks=pytest.mark.exhaustive)],
 )
 def test_a_fork_after_jax_has_started_is_refused_and_does_not_hang(when, method, code):
     run = subprocess.run([sys.executable, "-c", FORK, when, method], capture_output=True, text=True, timeout=60)

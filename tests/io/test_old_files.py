@@ -22,7 +22,10 @@ from sparsam._utils.checksummed_file import checksummed, read_checksummed
 from sparsam.io import pipelines, schemas
 from sparsam.io.pipelines import FORMAT, load_pipeline, save_pipeline
 
-pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:X does not have valid feature names"),
+    pytest.mark.usefixtures("without_factors"),
+]
 
 DATA = Path(__file__).parent / "data"
 FOLDER = DATA / "0.1.0"

@@ -31,7 +31,10 @@ KINDS = {
     "stopped at once": {"callback": lambda progress: True},
 }
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.usefixtures("without_factors"),
+]
 
 
 @pytest.fixture

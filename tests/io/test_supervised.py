@@ -8,6 +8,8 @@ from sklearn.pipeline import Pipeline
 from sparsam import Checkpoint, MultivariateNormalRegressor, NoisyLabelClassifier, load, save
 from sparsam.io.pipelines import TableModel, load_pipeline, save_pipeline
 
+pytestmark = pytest.mark.usefixtures("without_factors")
+
 rng = np.random.default_rng(0)
 X = rng.normal(size=(80, 3))
 Y = X[:, :2] + rng.multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]], size=80)

@@ -13,7 +13,7 @@ from sparsam import SparseAutoencoder
 from sparsam.reports.diagnostics import diagnose_inputs
 from sparsam.reports.unit_pages import losses_without
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_factors")]
 
 
 @pytest.fixture(scope="module")

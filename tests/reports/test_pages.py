@@ -15,7 +15,11 @@ from sklearn.preprocessing import StandardScaler
 import sparsam
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, TangentPipeline
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Not converged")]  # irrelevant here
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Not converged"),
+    pytest.mark.usefixtures("without_factors"),
+]  # irrelevant here
 
 PAGES = ("autoencoder", "colors", "named", "sounds", "regressor", "classifier")
 HOSTILE = "<script>alert(1)</script>"

@@ -21,6 +21,8 @@ from sparsam.reports.embedded_charts import MOST_BARS, MOST_POINTS, curve_chart,
 from sparsam.reports.filter_gabors import FilterGabors
 from sparsam.reports.row_views import BarView, CurveView, PictureView, possible_shapes, view_of
 
+pytestmark = pytest.mark.usefixtures("without_factors")
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 

@@ -16,6 +16,7 @@ from sparsam.reports.rows import Rows
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:Not converged", "ignore:The noise covariance is degenerate"),
+    pytest.mark.usefixtures("without_factors"),
 ]
 
 

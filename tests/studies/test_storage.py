@@ -15,7 +15,7 @@ from sparsam.studies import draw_study, read_study
 
 rng = np.random.default_rng(0)
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_factors")]
 X = rng.uniform(0.1, 0.9, size=(60, 16))
 MODEL = SparseAutoencoder(3, rho=0.1, max_iter=5)
 GRID = {"n_components": [2, 3], "beta": [0.0, 1.0]}
@@ -152,7 +152,7 @@ parameter_study(model, {"max_iter": [3, 10**9]}, X, out=sys.argv[1], seeds=3, re
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.exhaustive)])
 def test_signals_end_a_study_soon_and_it_can_be_resumed(tmp_path, number):
     """The training of the last setting would never end; finished settings are kept."""
     command = [sys.executable, "-c", PROGRAM.replace("tol=0.0", "tol=0.0, dtype='float64'"), str(tmp_path)]

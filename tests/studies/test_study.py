@@ -25,6 +25,7 @@ GRID = {"n_components": [3, 4], "beta": [0.0, 1.0], "max_iter": [4, 9, 2000]}
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.usefixtures("without_factors"),
 ]
 
 

@@ -36,7 +36,11 @@ def slopes_by_autodiff(network, parameters, x, tau, layer):
 
 @pytest.mark.parametrize(
     "output",
-    ["identity", *(pytest.param(output, marks=pytest.mark.slow) for output in ("logistic", "tanh", "softmax"))],
+    [
+        "identity",
+        *(pytest.param(output, marks=pytest.mark.slow) for output in ("tanh", "softmax")),
+        pytest.param("logistic", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_at_the_outputs_they_are_the_gauss_newton_matrices(output):
     network = Network((4, 3), output_activation=output)

@@ -393,7 +393,9 @@ print("fitted", model.stop_reason_)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 0)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 0, marks=pytest.mark.exhaustive)]
+)
 def test_a_signal_ends_the_fit_after_a_last_checkpoint(tmp_path, number, code):
     process = subprocess.Popen(
         [sys.executable, "-c", ENDLESS, tmp_path],

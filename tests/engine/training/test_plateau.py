@@ -22,7 +22,7 @@ def assert_same(one, other, rtol=0.0):
         assert here.gradient_norm == pytest.approx(there.gradient_norm, rel=rtol, abs=rtol)
 
 
-@pytest.mark.parametrize("solver", ["kronecker-lbfgs", "lbfgs"])
+@pytest.mark.parametrize("solver", ["kronecker-lbfgs", pytest.param("lbfgs", marks=pytest.mark.exhaustive)])
 def test_it_ends_at_the_bits_of_the_smaller_tol(training_job, dtype, solver):
     job, options = training_job(dtype), {"dtype": dtype, "solver": solver}
     on = train(*job, **options, tol=1e-2, plateau=EVERYWHERE)
@@ -81,7 +81,7 @@ def test_it_is_resumed_on_either_side(training_job, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("together", [many.train_lanes, many.train_side_by_side])
-@pytest.mark.parametrize("solver", ["kronecker-lbfgs", "lbfgs"])
+@pytest.mark.parametrize("solver", ["kronecker-lbfgs", pytest.param("lbfgs", marks=pytest.mark.exhaustive)])
 def test_many_at_once_go_on_each_for_itself(training_job, together, solver):
     """One training converges on the plateau, the others do not."""
     settings = ({"seed": 0}, {"seed": 1, "alpha": 1e-1, "beta": 5.0}, {"seed": 2})

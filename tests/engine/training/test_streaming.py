@@ -78,7 +78,7 @@ def test_streamed_factors_are_those_of_samples(streamed_case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("solver", ["kronecker-lbfgs", "lbfgs"])
+@pytest.mark.parametrize("solver", ["kronecker-lbfgs", pytest.param("lbfgs", marks=pytest.mark.exhaustive)])
 def test_a_streamed_training_ends_in_the_same_minimum(training_job, dtype, solver):
     objective, samples, theta = training_job(dtype)
     seen = []

@@ -162,7 +162,7 @@ def compilations():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", [lambda: None, all_devices], ids=["device", "mesh"])
-@pytest.mark.parametrize("solver", ["kronecker-lbfgs", "lbfgs"])
+@pytest.mark.parametrize("solver", ["kronecker-lbfgs", pytest.param("lbfgs", marks=pytest.mark.exhaustive)])
 def test_one_program_serves_all_data_hyperparameters_seeds_and_bursts(run, compilations, solver, devices):
     jax.clear_caches()
     run = partial(run, mesh=devices())

@@ -74,7 +74,9 @@ SLOW = pytest.mark.slow
 CASES = {"regressor": (regressor, targets_of), "2": (classifier, labels_of(2)), "3": (classifier, labels_of(3))}
 
 
-@pytest.fixture(params=[pytest.param("regressor", marks=SLOW), "2", pytest.param("3", marks=SLOW)])
+@pytest.fixture(
+    params=[pytest.param("regressor", marks=SLOW), "2", pytest.param("3", marks=[SLOW, pytest.mark.exhaustive])]
+)
 def case(request, X):
     make, targets = CASES[request.param]
     return make, targets(X)

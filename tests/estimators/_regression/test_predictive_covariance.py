@@ -151,7 +151,7 @@ def fine_structure(n=300):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_if_folds_explain_nothing_a_weaker_decay_is_tried(seed):
     X, y = fine_structure()
     model = MultivariateNormalRegressor(random_state=seed).fit(X, y)
@@ -236,7 +236,7 @@ def test_streamed_rows_are_held_out_once():
 # Linear models
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.05])
+@pytest.mark.parametrize("alpha", [pytest.param(0.0, marks=pytest.mark.exhaustive), 0.05])
 def test_for_linear_models_it_is_the_covariance_of_new_targets(alpha):
     """Ratio of new residuals' mean squares to predicted ones, in 200 draws of n = 40 rows of p = 10 inputs.
 

@@ -118,7 +118,10 @@ def test_fits_are_extended_several_times(kind, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["autoencoder", "early stopping", "folds", "alphas", "estimated noise"])
+@pytest.mark.parametrize(
+    "kind",
+    ["autoencoder", "early stopping", "folds", "estimated noise", pytest.param("alphas", marks=pytest.mark.exhaustive)],
+)
 def test_a_fit_ended_by_its_time_budget_can_be_extended_to_one_without_a_limit(kind, tmp_path):
     """Each resumed fit has the full budget again, and no unfinished training counts as finished."""
     options = {"max_iter": 12, "tol": 1e-3}

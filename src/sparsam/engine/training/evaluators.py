@@ -71,17 +71,18 @@ class ResidentEvaluator:
 
     def factor_shapes(self, theta: jax.Array) -> KroneckerFactors:
         """Return the shapes of the factors."""
-        inputs = jax.eval_shape(input_moments, self.samples)
-        return jax.eval_shape(kronecker_factors, self.objective, theta, self.samples, inputs, 0)
+        inputs = jax.eval_shape(input_moments, self.samples, self.objective)
+        iteration = np.int32(0)  # of the same type as the state's, so that `factors` need not trace it again
+        return jax.eval_shape(kronecker_factors, self.objective, theta, self.samples, inputs, iteration)
 
     def factors(self, state: lbfgs.LBFGSState) -> KroneckerFactors:
         """Compute the factors at the iterate, in early iterations from a part of the samples."""
-        state = self._placed(state)
+        state = _placed(state, self.samples.mesh)
         return _factors(self.objective, state.theta, self.samples, self._inputs, state.iteration)
 
     def steps(self, state: lbfgs.LBFGSState, steps: int, pause: int) -> tuple[lbfgs.LBFGSState, LoopRecords]:
         """Run the compiled loop."""
-        return _burst(self.objective, self.samples, self._placed(state), steps, pause)
+        return _burst(self.objective, self.samples, _placed(state, self.samples.mesh), steps, pause)
 
     def compile(self, state: lbfgs.LBFGSState) -> None:
         """Run the compiled loop for zero steps."""
@@ -90,13 +91,6 @@ class ResidentEvaluator:
     def agree(self, steps: int, stop_reason: str) -> tuple[int, str]:
         """Agree on the shortest burst, and on the reason of the first process that stops."""
         return _agree(self.samples.mesh, steps, stop_reason)
-
-    def _placed(self, state: lbfgs.LBFGSState) -> lbfgs.LBFGSState:
-        """Copy arrays on the host to all devices, since JAX compiles a program again for arrays in other places."""
-        mesh = self.samples.mesh
-        if mesh is None:
-            return state
-        return jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else replicated(leaf, mesh), state)
 
     @cached_property
     def _inputs(self) -> InputMoments:
@@ -116,10 +110,12 @@ class StreamedEvaluator:
 
     def factors(self, state: lbfgs.LBFGSState) -> KroneckerFactors:
         """Compute the factors at the iterate."""
+        state = _placed(state, self.stream.mesh)
         return stream_factors(self.objective, state.theta, self.stream, self._inputs)
 
     def steps(self, state: lbfgs.LBFGSState, steps: int, pause: int) -> tuple[lbfgs.LBFGSState, LoopRecords]:
         """Take one step, whatever the value of ``steps``."""
+        state = _placed(state, self.stream.mesh)
         evaluation = evaluate_stream(self.objective, _ask(state), self.stream)
         return _tell(state, evaluation)
 
@@ -133,6 +129,13 @@ class StreamedEvaluator:
     @cached_property
     def _inputs(self) -> InputMoments:
         return stream_input_moments(self.stream, self.objective)
+
+
+def _placed(state: lbfgs.LBFGSState, mesh: Mesh | None) -> lbfgs.LBFGSState:
+    """Copy arrays on the host to all devices, since JAX compiles a program again for arrays in other places."""
+    if mesh is None:
+        return state
+    return jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else replicated(leaf, mesh), state)
 
 
 def _agree(mesh: Mesh | None, steps: int, stop_reason: str) -> tuple[int, str]:

@@ -171,9 +171,10 @@ class StreamedSamples:
         """Add the sums of all devices, given those of this process's devices."""
         mesh = cast(Mesh, self.mesh)
         sharding = NamedSharding(mesh, spread(mesh))
+        if self._local is None:
+            sums = _stacked(sums)
 
-        def everywhere(leaf: jax.Array) -> jax.Array:
-            own = leaf[None] if self._local is None else leaf
+        def everywhere(own: jax.Array) -> jax.Array:
             shards = [shard.data for shard in own.addressable_shards]
             return jax.make_array_from_single_device_arrays((mesh.size, *own.shape[1:]), sharding, shards)
 
@@ -248,6 +249,11 @@ _input_products = summed(input_products)
 @quick_jit
 def _added(total: Any, part: Any) -> Any:
     return jax.tree.map(jnp.add, total, part)
+
+
+@quick_jit
+def _stacked(sums: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[None], sums)
 
 
 @cache
