@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.lax.linalg import cholesky, triangular_solve
 
 from sparsam.engine.network.network import FULL_PRECISION, Network, Parameters
@@ -85,18 +86,19 @@ class Layer(NamedTuple):
         # 1 / (p q + damping), as a function of q, is interpolated linearly between a few nodes. Since it is convex,
         # this overestimates it, and C too, so that (4) stays positive definite.
         largest = jnp.where(jnp.max(q) > 0, jnp.max(q), 1)  # q is 0 if all units are saturated
-        nodes = jnp.concatenate([jnp.zeros(1, q.dtype), jnp.geomspace(1e-6, 1, NODES, dtype=q.dtype)]) * largest
-        rise = (q - nodes[:-1, None]) / jnp.diff(nodes)[:, None]  # of the hat function of the node above
+        nodes = NODES.astype(q.dtype) * largest
+        rise = (q - nodes[:-1, None]) / (np.diff(NODES).astype(q.dtype) * largest)[:, None]  # to the node above
         hats = jnp.clip(jnp.minimum(jnp.vstack([jnp.ones_like(q), rise]), jnp.vstack([1 - rise, jnp.ones_like(q)])), 0)
 
         def add_node(k: jax.Array, C: jax.Array) -> jax.Array:
             inputs = _matmul(B.T / (p * nodes[k] + damping), B)
-            outputs = jnp.diag(hats[k]) if V is None else _matmul(V * hats[k], V.T)
+            outputs = hats[k] * identity if V is None else _matmul(V * hats[k], V.T)
             return C + inputs * outputs
 
-        C = jax.lax.fori_loop(0, len(nodes), add_node, jnp.eye(len(q), dtype=q.dtype))
+        identity = np.eye(len(q), dtype=q.dtype)
+        C = jax.lax.fori_loop(0, len(NODES), add_node, jnp.asarray(identity))
         L = cholesky(C, symmetrize_input=False)
-        return triangular_solve(L, jnp.eye(len(q), dtype=q.dtype), left_side=True, lower=True)
+        return triangular_solve(L, identity, left_side=True, lower=True)
 
     def inverse_product(self, R: jax.Array, damping: jax.Array, inverse_root: jax.Array | None) -> jax.Array:
         """Apply the inverse of (2), with alpha included in the damping, to R, (n_in + 1, n_out)."""
@@ -116,8 +118,8 @@ class Layer(NamedTuple):
         return self.inputs.back(solution.T).T
 
 
-NODES = 32
-"""Number of nodes of the interpolation in `Layer.inverse_root`."""
+NODES = np.concatenate([np.zeros(1), np.geomspace(1e-6, 1, 32)])
+"""Nodes of the interpolation in `Layer.inverse_root`, in units of the largest eigenvalue."""
 
 
 @jax.tree_util.register_dataclass

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 import jax
@@ -38,6 +38,8 @@ from sparsam.engine.data.devices import (
 __all__ = ["SMALL", "Samples", "choose_chunk_size", "on_every_device"]
 
 Sums = TypeVar("Sums")
+
+INDEX = jax.ShapeDtypeStruct((), np.int32)
 
 
 @jax.tree_util.register_dataclass
@@ -148,7 +150,7 @@ class Samples:
         """Sum a function of the chunk over the first ``n_parts`` of ``of`` equal parts of each chunk with data."""
         size = self.inputs.shape[-1] // of
 
-        def part(index: int | jax.Array) -> Batch:
+        def part(index: jax.Array) -> Batch:
             chunk, start = index // n_parts, index % n_parts * size
 
             def take(buffer: jax.Array) -> jax.Array:
@@ -158,29 +160,37 @@ class Samples:
 
             return self._take(take)
 
-        def add_part(index: jax.Array, total: Sums) -> Sums:
-            return jax.tree.map(jnp.add, total, function(part(index)))
+        @partial(jax.jit, inline=True)  # which traces it once, for the shapes and for the loop
+        def of_part(index: jax.Array) -> Sums:
+            return function(part(index))
 
-        sums = jax.eval_shape(lambda: function(part(0)))
-        return self._add_devices(jax.lax.fori_loop(0, self.n_chunks[0] * n_parts, add_part, _zeros(sums)))
+        def add_part(index: jax.Array, total: Sums) -> Sums:
+            return jax.tree.map(jnp.add, total, of_part(index))
+
+        sums = jax.eval_shape(of_part, INDEX)
+        n_indices = (self.n_chunks[0] * n_parts).astype(np.int32)
+        return self._add_devices(jax.lax.fori_loop(np.int32(0), n_indices, add_part, _zeros(sums)))
 
     def sum_and_keep(self, function: Callable[..., tuple[Sums, Any]], *kept: Any) -> tuple[Sums, Any]:
         """Sum a function's first result over the chunks, and keep its second result of each chunk for another pass."""
 
-        def part(index: jax.Array | int) -> Any:
-            return jax.tree.map(lambda buffer: jax.lax.dynamic_index_in_dim(buffer, index, keepdims=False), kept)
+        @partial(jax.jit, inline=True)  # which traces it once, for the shapes and for the loop
+        def of_chunk(index: jax.Array) -> tuple[Sums, Any]:
+            parts = jax.tree.map(lambda buffer: jax.lax.dynamic_index_in_dim(buffer, index, keepdims=False), kept)
+            return function(self.chunk(index), *parts)
 
-        sums, keep = jax.eval_shape(lambda: function(self.chunk(0), *part(0)))
+        sums, keep = jax.eval_shape(of_chunk, INDEX)
         n_buffered = self.inputs.shape[0]
 
         def add_chunk(index: jax.Array, carry: tuple[Sums, Any]) -> tuple[Sums, Any]:
-            more, keep = function(self.chunk(index), *part(index))
+            more, keep = of_chunk(index)
             return (
                 jax.tree.map(jnp.add, carry[0], more),
                 jax.tree.map(lambda buffer, part: buffer.at[index].set(part), carry[1], keep),
             )
 
-        total, keep = jax.lax.fori_loop(0, self.n_chunks[0], add_chunk, (_zeros(sums), _zeros(keep, n_buffered)))
+        zeros = _zeros(sums), _zeros(keep, n_buffered)
+        total, keep = jax.lax.fori_loop(np.int32(0), self.n_chunks[0], add_chunk, zeros)
         return self._add_devices(total), keep
 
     def _add_devices(self, sums: Sums) -> Sums:

@@ -73,7 +73,7 @@ def remember(
     """
     ss, sy, yy = squares
     store = wanted & (sy > jnp.finfo(s.dtype).eps * jnp.sqrt(ss) * jnp.sqrt(yy))
-    slot = pairs.stored % len(pairs.s)
+    slot = jax.lax.rem(pairs.stored, np.int32(len(pairs.s)))
     # Write in any case, the old row if not wanted, so that the buffer is updated in place rather than copied.
     S = pairs.s.at[slot].set(jnp.where(store, s, pairs.s[slot]))
     Y = pairs.y.at[slot].set(jnp.where(store, y, pairs.y[slot]))
@@ -84,26 +84,28 @@ def remember(
 def inverse_hessian_product(pairs: Pairs, inverse: Inverse | None, vector: jax.Array) -> jax.Array:
     """Compute H v."""
     n_pairs = len(pairs.s)
-    slots = jnp.arange(n_pairs)
-    order = (pairs.stored + slots) % n_pairs  # empty slots, then the pairs, oldest first
+    slots, identity = np.arange(n_pairs, dtype=np.int32), np.eye(n_pairs, dtype=vector.dtype)
+    order = jax.lax.rem(pairs.stored + slots, np.full_like(slots, n_pairs))  # empty slots, then the pairs, oldest first
     full = order < pairs.stored
     # Rows of the identity in that order, zero for empty slots. Products with it call a library routine, whereas each
     # indexing operation would have to be compiled.
     P = (full[:, None] & (order[:, None] == slots)).astype(vector.dtype)
-    R = jnp.triu(_matmul(_matmul(P, pairs.products), P.T)) + jnp.diag(1.0 - full)
-    inverse_R = triangular_solve(R, jnp.eye(n_pairs, dtype=vector.dtype), left_side=True)
+    ordered = _matmul(_matmul(P, pairs.products), P.T)
+    D = jnp.sum(ordered * identity, axis=0) + (1 - full)
+    R = jnp.where(slots[:, None] < slots, ordered, D * identity)
+    inverse_R = triangular_solve(R, identity, left_side=True)
 
     alpha = _matmul(inverse_R, _matmul(P, _matmul(pairs.s, vector)))
     q = vector - _matmul(_matmul(alpha, P), pairs.y)
     # H0 q and H0 y of the newest pair, which sets the scale of H0.
-    newest = (pairs.stored - 1) % n_pairs
+    newest = jax.lax.rem(pairs.stored + np.int32(n_pairs - 1), np.int32(n_pairs))
     both = jnp.stack([q, pairs.y[newest]])
     both = both if inverse is None else jax.vmap(inverse.product)(both)
     products = _matmul(pairs.y, both.T)
     scale = pairs.products[newest, newest] / products[newest, 1]
     scale = jnp.where((pairs.stored > 0) & (scale > 0), scale, 1)
     r = scale * both[0]
-    c = _matmul(jnp.diag(R) * alpha - _matmul(P, scale * products[:, 0]), inverse_R)
+    c = _matmul(D * alpha - _matmul(P, scale * products[:, 0]), inverse_R)
     return r + _matmul(_matmul(c, P), pairs.s)
 
 
