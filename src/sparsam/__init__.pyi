@@ -1,4 +1,5 @@
 from . import display, engine, gradcheck, images, inspection, preprocessing, reference, studies
+from ._utils.program_cache import keep_compiled_programs
 from .display import (
     CostCurveDisplay,
     CovarianceDisplay,
@@ -45,6 +46,7 @@ __all__ = [
     "images",
     "inspection",
     "invariance_report",
+    "keep_compiled_programs",
     "likelihood_ratio_test",
     "load",
     "parameter_study",

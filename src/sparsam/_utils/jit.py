@@ -13,12 +13,15 @@ from typing import Any, ParamSpec, TypeVar
 
 import jax
 
+from sparsam._utils.program_cache import keep_if_wanted
 from sparsam._utils.stop_signals import hold_interrupts
 
 __all__ = ["quick_jit"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+keep_if_wanted()
 
 CPU_OPTIONS = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sparsam.cli.cache import keep_compiled_programs
+from sparsam._utils.program_cache import keep_if_wanted
 from sparsam.cli.check import check
 from sparsam.cli.classify import classify
 from sparsam.cli.console import reports_errors
@@ -67,5 +67,5 @@ _add(report, "[bold]sparsam report sparsam-out[/bold] writes sparsam-out/report.
 
 def run() -> None:
     """Run the command line."""
-    keep_compiled_programs()
+    keep_if_wanted(default="1")
     app(prog_name="sparsam")
