@@ -336,8 +336,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             likelihood has no maximum.
         UserWarning
             If ``warm_start`` has no influence. If outputs are never observed together. If the residuals of the final
-            training are larger than the held-out residuals of the folds. If alpha > 0 and columns of X are in odd
-            units, with deviations outside 1e-3 to 1e3: standardize them.
+            training are larger than the held-out residuals of the folds. If the folds predict held-out rows no better
+            than the mean of y does. If alpha > 0 and columns of X are in odd units, with deviations outside 1e-3 to
+            1e3: standardize them.
         ConvergenceWarning
             If the training stopped before converging, or ``time_budget`` ended a training in the folds.
         """
@@ -481,7 +482,20 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         degenerate = self._degeneracy_warning(attributes, training, data) if isinstance(self.covariance, str) else None
         odd_units = odd_units_warning(data.columns, self._feature_names, attributes["alpha_"])
         never_together = never_together_warning(data.unknown_pairs, data.dependent.kept)
-        return [degenerate, never_together, self._plateau_warning(attributes), odd_units]
+        no_better = self._no_better_than_the_mean_warning(attributes, data)
+        return [degenerate, never_together, self._plateau_warning(attributes), no_better, odd_units]
+
+    def _no_better_than_the_mean_warning(self, attributes: dict[str, Any], data: RegressionData) -> Warning | None:
+        """Make the warning that the folds predict held-out rows no better than the mean of y does."""
+        held_out = np.diag(attributes["predictive_covariance_"])[data.dependent.kept]
+        ratio = float(np.mean(held_out / np.square(data.scale.scale)))
+        if not (self._cross_fits() and ratio >= 1):
+            return None
+        return UserWarning(
+            "The network predicts rows held out in the folds no better than the mean of y does: its mean squared error "
+            f"is {ratio:.3g} times the variance of y. Do not rely on the predictions; more rows, or columns of X that "
+            "determine y, can help."
+        )
 
     def _plateau_warning(self, attributes: dict[str, Any]) -> Warning | None:
         """Make the warning that the final training fits its own data worse than the folds fit held-out data."""

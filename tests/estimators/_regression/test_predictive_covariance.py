@@ -1,5 +1,7 @@
 """Covariance of new targets about their predictions: folds, degrees of freedom, coverage."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -177,6 +179,32 @@ def test_a_final_training_that_ends_worse_than_the_folds_has_a_warning():
     with pytest.warns(UserWarning, match=r"on a plateau: the residuals of output 0 .* of 0\.\d+, but only 0\.\d+ on"):
         model = MultivariateNormalRegressor(random_state=0, alpha=0.01).fit(X, y)
     assert model.covariance_ > 1.5 * model.predictive_covariance_
+
+
+def warns_that_the_mean_predicts_as_well(share, seed, unit=1.0):
+    """Fit 100 rows of which X determines this share of the variance of y."""
+    rng = np.random.default_rng(seed)
+    X, noise = rng.normal(size=(100, 5)), rng.normal(size=(100, 2))
+    Y = np.sqrt(share) * X[:, :2] + np.sqrt(1 - share) * noise
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        MultivariateNormalRegressor(random_state=seed).fit(X, unit * Y)
+    return any("no better than the mean of y" in str(warning.message) for warning in caught)
+
+
+@pytest.mark.slow
+def test_fits_to_noise_say_that_the_mean_predicts_as_well_and_others_do_not():
+    """A fit to noise warned 25 times of 36; at that rate fewer than 3 of 8 do in 1 of 50 suites."""
+    seeds = range(40, 48)
+    assert sum(warns_that_the_mean_predicts_as_well(0.0, seed) for seed in seeds) >= 3
+    assert not any(warns_that_the_mean_predicts_as_well(0.5, seed) for seed in seeds)
+
+
+@pytest.mark.slow
+def test_that_warning_does_not_depend_on_units():
+    for seed in range(40, 43):
+        plain = warns_that_the_mean_predicts_as_well(0.0, seed)
+        assert warns_that_the_mean_predicts_as_well(0.0, seed, unit=2.0**-20) == plain
 
 
 @pytest.mark.slow
