@@ -19,7 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # there is a worker for each core: more
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_parallel_codegen_split_count=1")  # threads that compile
 
 MAPS = Path("/proc/self/maps")
-MOST_MAPS = 40_000  # a process crashes at Linux's limit of 65,530; every compiled program uses a few
+MOST_MAPS = 25_000  # a process crashes at Linux's limit of 65,530; every compiled program uses a few
 LARGEST_CACHE = 2**30  # bytes of compiled programs that are kept
 tests_done = count(1)
 
@@ -74,6 +74,7 @@ def share_compiled_programs(config):
         folder.mkdir()
     # The key is the program with its options, devices and versions, so a program from the cache is the same.
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ.pop("SPARSAM_KEEP_COMPILED_PROGRAMS", None)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
 
 

@@ -34,7 +34,13 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
 )
 # Variables that would keep a peer's BLAS from its best kernels, or skip compilations.
-REMOVED_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_X64")
+REMOVED_VARIABLES = (
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "JAX_COMPILATION_CACHE_DIR",
+    "SPARSAM_KEEP_COMPILED_PROGRAMS",
+    "JAX_ENABLE_X64",
+)
 
 
 def environment(threads: int, platform: str = "cpu") -> dict[str, str]:

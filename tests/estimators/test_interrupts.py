@@ -52,11 +52,6 @@ MARKERS = {
     """,
 }
 
-LOOP_AND_FACTORS = [
-    "the loop is compiled, and the fit waits for it",
-    pytest.param("factors are compiled, beside the loop", marks=pytest.mark.exhaustive),
-]
-
 BEGIN = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent process may ignore it
@@ -106,7 +101,7 @@ def interrupted(program):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize("kind", [*LOOP_AND_FACTORS, "a stream is read"])
+@pytest.mark.parametrize("kind", MARKERS)
 def test_ctrl_c_while_compiling_raises_keyboard_interrupt_and_nothing_else(kind):
     program = BEGIN + textwrap.dedent(MARKERS[kind]) + FIT.format(kind=kind)
     assert interrupted(program) == (0, "interrupted\n", "")
@@ -114,7 +109,13 @@ def test_ctrl_c_while_compiling_raises_keyboard_interrupt_and_nothing_else(kind)
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize("kind", LOOP_AND_FACTORS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "the loop is compiled, and the fit waits for it",
+        pytest.param("factors are compiled, beside the loop", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_ctrl_c_while_compiling_ends_a_command_with_130(kind, tmp_path):
     program = BEGIN + textwrap.dedent(MARKERS[kind]) + COMMAND.format(out=str(tmp_path / "out"))
     code, output, errors = interrupted(program)

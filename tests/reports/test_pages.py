@@ -17,9 +17,9 @@ from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAut
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:Not converged"),
+    pytest.mark.filterwarnings("ignore:Not converged"),  # irrelevant here
     pytest.mark.usefixtures("without_factors"),
-]  # irrelevant here
+]
 
 PAGES = ("autoencoder", "colors", "named", "sounds", "regressor", "classifier")
 HOSTILE = "<script>alert(1)</script>"

@@ -1,4 +1,4 @@
-"""Keep compiled programs from one process to the next, in a folder that nobody else can write."""
+"""Keep compiled programs from one process to the next, in a folder that nobody else can write to."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import stat
 import sys
 import warnings
 from pathlib import Path
+from typing import Any, cast
 
 import platformdirs
 
-__all__ = ["VARIABLE", "keep_compiled_programs", "keep_if_wanted"]
+__all__ = ["JAX_FOLDER", "VARIABLE", "keep_compiled_programs", "keep_if_wanted"]
 
 VARIABLE = "SPARSAM_KEEP_COMPILED_PROGRAMS"
-FOLDER = "JAX_COMPILATION_CACHE_DIR"
-# JAX's defaults are a second, and no limit.
-SETTINGS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": 0.1, "JAX_COMPILATION_CACHE_MAX_SIZE": 2**28}  # bytes
+
+# JAX's settings, as environment variables; in lower case they are those of jax.config.
+JAX_FOLDER = "JAX_COMPILATION_CACHE_DIR"
+JAX_SECONDS = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
+SECONDS, SECONDS_OF_JAX = 0.1, 1.0  # programs that compile faster are not kept
+
+LARGEST = 2**28  # bytes
 
 
 def keep_compiled_programs(folder: str | os.PathLike[str] | None = None) -> Path:
@@ -25,14 +30,14 @@ def keep_compiled_programs(folder: str | os.PathLike[str] | None = None) -> Path
     it starts. Call it once, before the first fit. A program is used again only for the same shapes, options, versions
     and kind of device, so results do not change. The commands do this by themselves. Setting the environment variable
     ``SPARSAM_KEEP_COMPILED_PROGRAMS`` has the same effect without a change of the code: ``1`` for the user's cache
-    folder, or the path of another; ``0`` means no, for the commands as well.
+    folder, or the absolute path of another; ``0`` means no, for the commands as well.
 
     Parameters
     ----------
     folder : path, optional
-        By default the folder that JAX is already set to use, or else ``sparsam/compiled`` in the user's cache folder
-        (``~/.cache`` on Linux). It is created if it does not exist. When its files exceed 256 MiB, those used least
-        recently are deleted.
+        By default the folder that JAX is already set to use, as it is; or else ``sparsam/compiled`` in the user's cache
+        folder (``~/.cache`` on Linux). A folder that does not exist is created, for its owner alone. If its files
+        exceed 256 MiB, those used least recently are deleted.
 
     Returns
     -------
@@ -42,7 +47,8 @@ def keep_compiled_programs(folder: str | os.PathLike[str] | None = None) -> Path
     Raises
     ------
     PermissionError
-        If other users can write to the folder: a program that they put there would run with your rights.
+        If other users can write to the folder, or replace it: a program that they put there would run with your rights.
+        If you cannot write to it.
 
     Examples
     --------
@@ -50,41 +56,65 @@ def keep_compiled_programs(folder: str | os.PathLike[str] | None = None) -> Path
     >>> sparsam.keep_compiled_programs().is_dir()
     True
     """
-    jax = sys.modules.get("jax")
-    chosen = os.environ.get(FOLDER) if jax is None else jax.config.jax_compilation_cache_dir
+    chosen = _folder_of_jax()
     if folder is None and chosen:
+        _set_jax(JAX_SECONDS, SECONDS)
         return Path(chosen)
     path = Path(folder or platformdirs.user_cache_path("sparsam") / "compiled").expanduser().resolve()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(path)
+    if folder is None:
+        path.chmod(0o700)  # earlier versions made it for the user's group, too
     _refuse_if_others_can_write(path)
-    os.environ[FOLDER] = str(path)  # for JAX, if it is imported later, and for processes that are started later
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, str(value))
-    if jax is not None:
-        from jax.experimental.compilation_cache import compilation_cache
-
-        jax.config.update(FOLDER.lower(), str(path))
-        for name, value in SETTINGS.items():
-            jax.config.update(name.lower(), type(value)(os.environ[name]))
-        compilation_cache.reset_cache()  # JAX decides at its first compilation whether there is a cache
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise PermissionError(f"no permission to write to {path}: choose another folder")
+    _delete_least_recently_used(path)
+    _set_jax(JAX_SECONDS, SECONDS)
+    _set_jax(JAX_FOLDER, str(path))
     return path
 
 
-def keep_if_wanted(default: str = "0") -> None:
-    """Keep compiled programs as the environment variable says; where that is not possible, warn and go on without.
-
-    Parameters
-    ----------
-    default : str
-        The value if the variable is not set.
-    """
-    wanted = os.environ.get(VARIABLE) or default
-    if wanted == "0":
+def keep_if_wanted() -> None:
+    """Keep compiled programs as the environment variable says; where that is not possible, warn and go on without."""
+    wanted = os.environ.get(VARIABLE, "")
+    if wanted in ("", "0"):
         return
     try:
+        if wanted != "1" and not Path(wanted).expanduser().is_absolute():
+            raise ValueError(f"{VARIABLE} must be 0, 1 or an absolute path, got {wanted!r}")
         keep_compiled_programs(None if wanted == "1" else wanted)
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: there is no home folder, or a loop of links
         warnings.warn(f"Compiled programs are not kept: {error}", UserWarning, stacklevel=2)
+
+
+def _folder_of_jax() -> str | None:
+    if "jax" in sys.modules:
+        import jax  # waits, if another thread is importing it
+
+        folder: str | None = cast(Any, jax.config).jax_compilation_cache_dir
+        return folder
+    return os.environ.get(JAX_FOLDER)
+
+
+def _set_jax(name: str, value: str | float) -> None:
+    """Set an option of JAX, whether or not it is imported yet, and for processes that are started later."""
+    if name == JAX_SECONDS and os.environ.get(name):
+        return  # the user's
+    if "jax" in sys.modules:
+        import jax
+        from jax.experimental.compilation_cache import compilation_cache
+
+        if name == JAX_SECONDS and getattr(jax.config, name.lower()) != SECONDS_OF_JAX:
+            return  # the user's
+        jax.config.update(name.lower(), value)
+        compilation_cache.reset_cache()  # JAX decides at its first compilation whether there is a cache
+    os.environ[name] = str(value)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder and those above it, where they do not exist, for the user alone, whatever the umask."""
+    for path in (*reversed(folder.parents), folder):
+        if not path.exists():
+            path.mkdir(mode=0o700, exist_ok=True)
 
 
 def _refuse_if_others_can_write(folder: Path) -> None:
@@ -104,3 +134,22 @@ def _refuse_if_others_can_write(folder: Path) -> None:
             raise PermissionError(
                 f"other users can write to {path}, and {danger}: forbid it (chmod go-w {path}) or choose another folder"
             )
+
+
+def _delete_least_recently_used(folder: Path) -> None:
+    """Halve a folder that is too large. JAX's own limit would stop saving if a file of its bookkeeping were lost."""
+    files = sorted(
+        ((file.stat(), file) for file in folder.iterdir() if file.is_file()), key=lambda pair: _used(pair[0])
+    )
+    size = sum(status.st_size for status, _ in files)
+    if size <= LARGEST:
+        return
+    for status, file in files:
+        if size <= LARGEST // 2:
+            return
+        file.unlink(missing_ok=True)
+        size -= status.st_size
+
+
+def _used(status: os.stat_result) -> float:
+    return max(status.st_atime, status.st_mtime)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
-from sparsam._utils.program_cache import keep_if_wanted
+from sparsam._utils.program_cache import JAX_FOLDER, VARIABLE
 from sparsam.cli.check import check
 from sparsam.cli.classify import classify
 from sparsam.cli.console import reports_errors
@@ -67,5 +68,6 @@ _add(report, "[bold]sparsam report sparsam-out[/bold] writes sparsam-out/report.
 
 def run() -> None:
     """Run the command line."""
-    keep_if_wanted(default="1")
+    if JAX_FOLDER not in os.environ:
+        os.environ.setdefault(VARIABLE, "1")  # read when the first program is compiled
     app(prog_name="sparsam")
