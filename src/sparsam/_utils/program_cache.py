@@ -86,8 +86,12 @@ def keep_if_wanted() -> None:
         warnings.warn(f"Compiled programs are not kept: {error}", UserWarning, stacklevel=2)
 
 
+def _jax_is_imported() -> bool:
+    return "jax" in sys.modules
+
+
 def _folder_of_jax() -> str | None:
-    if "jax" in sys.modules:
+    if _jax_is_imported():
         import jax  # waits, if another thread is importing it
 
         folder: str | None = cast(Any, jax.config).jax_compilation_cache_dir
@@ -99,7 +103,7 @@ def _set_jax(name: str, value: str | float) -> None:
     """Set an option of JAX, whether or not it is imported yet, and for processes that are started later."""
     if name == JAX_SECONDS and os.environ.get(name):
         return  # the user's
-    if "jax" in sys.modules:
+    if _jax_is_imported():
         import jax
         from jax.experimental.compilation_cache import compilation_cache
 
