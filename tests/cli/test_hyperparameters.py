@@ -251,6 +251,13 @@ finally:
     assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
+def test_reading_the_source_of_estimators_leaves_their_package_in_its_place():
+    """`pkgutil.get_data` loads a package without making it an attribute of the one above."""
+    code = "from sparsam.cli import app; import sparsam.estimators; print(sparsam.estimators.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "sparsam.estimators\n"
+
+
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     rng = np.random.default_rng(0)

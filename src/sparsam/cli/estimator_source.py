@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import functools
-import pkgutil
 import re
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 MODULES = {
@@ -69,7 +69,7 @@ def hyperparameters_of(estimator: str) -> dict[str, Hyperparameter]:
 
 
 def _source(estimator: str) -> str:
-    return (pkgutil.get_data("sparsam.estimators", f"{MODULES[estimator]}.py") or b"").decode()
+    return (resources.files("sparsam.estimators") / f"{MODULES[estimator]}.py").read_text(encoding="utf-8")
 
 
 def _parsed(estimator: str) -> Any:
