@@ -1,6 +1,6 @@
 """Nothing on the built pages is wider than its column: on a screen of 1280 pixels, on a phone of 390.
 
-The rule. Formulas, pictures, signatures and inline code end within the column at both widths: a formula that scrolls is
+The rule. Headings, formulas, pictures, signatures and inline code end within the column at both widths: a formula that scrolls is
 read in halves, and nothing tells that it goes on. A block of code or a table fits on a screen. On a phone it may scroll
 within a box of its own, since breaking lines of code or columns of numbers harms them more; the box ends within the
 column and shows its scroll bar, so nothing is cut off. The page itself never scrolls sideways.
@@ -41,6 +41,8 @@ MEASURE = """() => {
     for (const math of column.querySelectorAll("mjx-merror")) note("formula with an error", math, Infinity);
     for (const code of column.querySelectorAll("dt.sig, :not(pre) > code"))
         if (!code.closest("table")) note("signature or inline code", code, right(code) - edge);
+    for (const heading of column.querySelectorAll("h1, h2, h3"))
+        note("heading", heading, heading.scrollWidth - heading.clientWidth);
     for (const picture of column.querySelectorAll("img")) note("picture", picture, right(picture) - edge);
     for (const block of column.querySelectorAll("pre, table")) {
         const box = scroller(block);
