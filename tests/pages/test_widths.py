@@ -1,8 +1,8 @@
 """Nothing on the built pages is wider than its column: on a screen of 1280 pixels, on a phone of 390.
 
-The rule. Headings, formulas, pictures, signatures and inline code end within the column at both widths: a formula that scrolls is
-read in halves, and nothing tells that it goes on. A block of code or a table fits on a screen. On a phone it may scroll
-within a box of its own, since breaking lines of code or columns of numbers harms them more; the box ends within the
+The rule. Headings, formulas, pictures, signatures and inline code end within the column at both widths: a formula that
+scrolls is read in halves, and nothing tells that it goes on. A block of code or a table fits on a screen. On a phone it
+may scroll within a box of its own, since breaking lines of code or columns of numbers harms them more; the box ends within the
 column and shows its scroll bar, so nothing is cut off. The page itself never scrolls sideways.
 """
 
