@@ -2,8 +2,8 @@
 
 The rule. Headings, formulas, pictures, signatures and inline code end within the column at both widths: a formula that
 scrolls is read in halves, and nothing tells that it goes on. A block of code or a table fits on a screen. On a phone it
-may scroll within a box of its own, since breaking lines of code or columns of numbers harms them more; the box ends within the
-column and shows its scroll bar, so nothing is cut off. The page itself never scrolls sideways.
+may scroll within a box of its own, since breaking lines of code or columns of numbers harms them more; the box ends
+within the column and shows its scroll bar, so nothing is cut off. The page itself never scrolls sideways.
 """
 
 import os
