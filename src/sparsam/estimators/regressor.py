@@ -356,7 +356,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
                 scores = run.held_out_scores if folds is None else trainer.in_units_of_y(folds.scores)
                 attributes = self._attributes(run.problem, training, scores)
                 del run, trainer  # frees the data on the devices
-            warnings = self._warnings(attributes, training, data) if attributes else []
+            warnings = self._warnings(attributes, training, data, folds is not None) if attributes else []
             warnings += [budget.warning("predictive_covariance_ and alpha_"), unused]
             return self._finish(training, attributes, reporter, warnings)
 
@@ -477,19 +477,23 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             return {}
         return {**problem.attributes_at(training.history[-1], training.theta), **validation_attributes(scores)}
 
-    def _warnings(self, attributes: dict[str, Any], training: Training, data: RegressionData) -> list[Warning | None]:
+    def _warnings(
+        self, attributes: dict[str, Any], training: Training, data: RegressionData, in_folds: bool
+    ) -> list[Warning | None]:
         """Make the warnings of a fit with these attributes."""
         degenerate = self._degeneracy_warning(attributes, training, data) if isinstance(self.covariance, str) else None
         odd_units = odd_units_warning(data.columns, self._feature_names, attributes["alpha_"])
         never_together = never_together_warning(data.unknown_pairs, data.dependent.kept)
-        no_better = self._no_better_than_the_mean_warning(attributes, data)
-        return [degenerate, never_together, self._plateau_warning(attributes), no_better, odd_units]
+        plateau = self._plateau_warning(attributes) if in_folds else None
+        cut_short = training.stop_reason in ("time_budget", "max_iter", "interrupted")  # a longer training may predict
+        no_better = self._no_better_than_the_mean_warning(attributes, data) if in_folds and not cut_short else None
+        return [degenerate, never_together, plateau, no_better, odd_units]
 
     def _no_better_than_the_mean_warning(self, attributes: dict[str, Any], data: RegressionData) -> Warning | None:
         """Make the warning that the folds predict held-out rows no better than the mean of y does."""
         held_out = np.diag(attributes["predictive_covariance_"])[data.dependent.kept]
         ratio = float(np.mean(held_out / np.square(data.scale.scale)))
-        if not (self._cross_fits() and ratio >= 1):
+        if not ratio >= 1:  # it is NaN without an estimate
             return None
         return UserWarning(
             "The network predicts rows held out in the folds no better than the mean of y does: its mean squared error "
@@ -501,7 +505,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         """Make the warning that the final training fits its own data worse than the folds fit held-out data."""
         final, held_out = (np.diag(attributes[name]) for name in ("covariance_", "predictive_covariance_"))
         worse = np.flatnonzero(final > WORSE * held_out)
-        if not (self._cross_fits() and len(worse)):
+        if not len(worse):
             return None
         return UserWarning(
             f"The training on all rows ended on a plateau: the residuals of output {worse[0]} have a variance of "

@@ -181,14 +181,14 @@ def test_a_final_training_that_ends_worse_than_the_folds_has_a_warning():
     assert model.covariance_ > 1.5 * model.predictive_covariance_
 
 
-def warns_that_the_mean_predicts_as_well(share, seed, unit=1.0):
+def warns_that_the_mean_predicts_as_well(share, seed, unit=1.0, **options):
     """Fit 100 rows of which X determines this share of the variance of y."""
     rng = np.random.default_rng(seed)
     X, noise = rng.normal(size=(100, 5)), rng.normal(size=(100, 2))
     Y = np.sqrt(share) * X[:, :2] + np.sqrt(1 - share) * noise
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        MultivariateNormalRegressor(random_state=seed).fit(X, unit * Y)
+        MultivariateNormalRegressor(random_state=seed, **options).fit(X, unit * Y)
     return any("no better than the mean of y" in str(warning.message) for warning in caught)
 
 
@@ -205,6 +205,13 @@ def test_that_warning_does_not_depend_on_units():
     for seed in range(40, 43):
         plain = warns_that_the_mean_predicts_as_well(0.0, seed)
         assert warns_that_the_mean_predicts_as_well(0.0, seed, unit=2.0**-20) == plain
+
+
+@pytest.mark.slow
+def test_that_warning_needs_folds_that_were_trained_to_their_end():
+    assert warns_that_the_mean_predicts_as_well(0.0, 40)
+    for options in ({"time_budget": 1e-9}, {"max_iter": 1, "early_stopping": False}, {"cv": None}):
+        assert not warns_that_the_mean_predicts_as_well(0.0, 40, **options)
 
 
 @pytest.mark.slow

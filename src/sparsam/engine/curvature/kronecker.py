@@ -87,7 +87,8 @@ class Layer(NamedTuple):
         # this overestimates it, and C too, so that (4) stays positive definite.
         largest = jnp.where(jnp.max(q) > 0, jnp.max(q), 1)  # q is 0 if all units are saturated
         nodes = NODES.astype(q.dtype) * largest
-        rise = (q - nodes[:-1, None]) / (np.diff(NODES).astype(q.dtype) * largest)[:, None]  # to the node above
+        widths = np.diff(NODES).astype(q.dtype) * largest
+        rise = (q - nodes[:-1, None]) / widths[:, None]  # of the hat function of the node above
         hats = jnp.clip(jnp.minimum(jnp.vstack([jnp.ones_like(q), rise]), jnp.vstack([1 - rise, jnp.ones_like(q)])), 0)
 
         def add_node(k: jax.Array, C: jax.Array) -> jax.Array:

@@ -39,7 +39,7 @@ __all__ = ["SMALL", "Samples", "choose_chunk_size", "on_every_device"]
 
 Sums = TypeVar("Sums")
 
-INDEX = jax.ShapeDtypeStruct((), np.int32)
+INDEX = jax.ShapeDtypeStruct((), np.int32)  # shape and type of the index of a chunk
 
 
 @jax.tree_util.register_dataclass
