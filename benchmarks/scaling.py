@@ -73,7 +73,8 @@ class Point:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it is not meant to converge
-            model = SparseAutoencoder(n_components, rho=0.1, tol=1e-12, max_iter=iterations, random_state=0).fit(X)
+            options = {"tol": 1e-12, "max_iter": iterations, "random_state": 0, "start_on_sample": False}
+            model = SparseAutoencoder(n_components, rho=0.1, **options).fit(X)
         return int(model.n_evaluations_)
 
 

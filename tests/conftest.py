@@ -390,8 +390,13 @@ def other_errors(*dtypes):
 def without_factors():
     """Train without factors of the curvature, which compiles in half the time; for tests of what follows a training."""
     begin = _TrainingLoop.begin
+
+    def begin_without(loop):
+        loop.solver = "lbfgs"
+        begin(loop)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_TrainingLoop, "begin", lambda loop, solver: begin(loop, "lbfgs"))
+        patch.setattr(_TrainingLoop, "begin", begin_without)
         yield
 
 

@@ -29,12 +29,26 @@ def rows():
 
 AUTOENCODER = {
     "estimator": "SparseAutoencoder",
-    "parameters": {"n_components": 3, "rho": 0.2, "beta": 0.5, "random_state": 0, "max_iter": 20, "dtype": "float64"},
+    "parameters": {
+        "n_components": 3,
+        "rho": 0.2,
+        "beta": 0.5,
+        "random_state": 0,
+        "max_iter": 20,
+        "dtype": "float64",
+        "start_on_sample": False,
+    },
 }
 REGRESSOR = {
     "estimator": "MultivariateNormalRegressor",
     "targets": "Y",
-    "parameters": {"hidden_layer_sizes": (), "alpha": 0.01, "random_state": 0, "max_iter": 20},
+    "parameters": {
+        "hidden_layer_sizes": (),
+        "alpha": 0.01,
+        "random_state": 0,
+        "max_iter": 20,
+        "start_on_sample": False,
+    },
 }
 CLASSIFIER = {
     "estimator": "NoisyLabelClassifier",
@@ -47,6 +61,7 @@ CLASSIFIER = {
         "max_iter": 20,
         "dtype": "float64",
         "solver": "lbfgs",  # other fits test the factors of the curvature
+        "start_on_sample": False,
     },
 }
 
@@ -69,6 +84,10 @@ DRAWN = {  # each process holds rows of its own out
     "early stopping": changed(REGRESSOR, early_stopping=True, validation_fraction=0.4, solver="lbfgs"),
     "matrix": changed(CLASSIFIER, epsilon="estimate_matrix", **FEW),
     "rate, stored": changed(CLASSIFIER, {"stored": EVERYWHERE}, epsilon="estimate", **FEW),
+}
+SAMPLED = {  # each process draws from its own rows
+    "sample": changed(AUTOENCODER, {"sampled": True, "weights": True}, start_on_sample=True),
+    "sample, stored": changed(AUTOENCODER, {"sampled": True, "stored": EVERYWHERE}, start_on_sample=True),
 }
 FAILING = {
     "source": changed(AUTOENCODER, {"stored": EVERYWHERE, "fails": 1}),
@@ -138,6 +157,21 @@ def test_all_processes_hold_out_the_same_rows_and_end_with_the_same_model(rows, 
         assert len(one["validation_scores_"]) > 1
     else:
         assert 0 <= one["epsilon_"] < 0.7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cuts", "n_devices"), [([0, 80, 203], 2), pytest.param([0, 203], 4, marks=pytest.mark.exhaustive)]
+)
+def test_all_processes_begin_on_the_same_sample(rows, tmp_path, free_port, cuts, n_devices):
+    [first, *others] = run(tmp_path, rows, cuts, free_port(), n_devices, SAMPLED)
+    assert [first] * len(others) == others
+    for name in SAMPLED:
+        assert "error" not in first[name], first[name]
+        shares = sorted(set(first[name]["shares"]))
+        assert len(shares) > 1
+        assert shares[-1] <= 0.6
+        assert first[name]["J"][-1] < first[name]["J"][0]
 
 
 @pytest.mark.slow

@@ -35,6 +35,8 @@ def tangents(X):
 def fit(variant, rows, file, process_id):
     import sparsam
     from sparsam.engine.data.devices import all_devices
+    from sparsam.estimators._data import dataset
+    from sparsam.estimators._training import train_estimator
 
     parameters = variant["parameters"] | {"mesh": all_devices()}
     if process_id:  # only the first process's random numbers count
@@ -45,6 +47,9 @@ def fit(variant, rows, file, process_id):
         parameters["tangents"] = tangents
     is_stored = process_id in variant.get("stored", [])
     X = np.load(file, mmap_mode="r") if is_stored else rows["X"]
+    if variant.get("sampled"):  # make samples of so few rows
+        train_estimator.ROWS_PER_WEIGHT = 1
+        dataset.choose_chunk_size = lambda *arguments: 4
     if variant.get("fails") == process_id:
         X = Failing(rows["X"], 5)
     with_it = {"y": rows[variant["targets"]]} if "targets" in variant else {}
@@ -52,6 +57,7 @@ def fit(variant, rows, file, process_id):
         with_it["sample_weight"] = rows["weights"]
     model = getattr(sparsam, variant["estimator"])(**parameters).fit(X, **with_it)
     found = {name: np.asarray(getattr(model, name)).tolist() for name in ATTRIBUTES if hasattr(model, name)}
+    found["shares"] = list(model.sample_history_.get("share", ()))
     found["resumed"] = int("resumed" in model.history_)
     last_layer = model.coefs_[-1].ravel().tolist()
     return found | {"J": model.loss_curve_, "gradient_norm": model.history_["gradient_norm"].tolist(), "w": last_layer}

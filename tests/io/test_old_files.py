@@ -157,7 +157,9 @@ def older(name, edit, path):
 def changed(monkeypatch):
     """Enter changes since 0.1.0 in the layout of a class."""
 
-    def changed(name, **changes):
+    def changed(name, added=None, **changes):
+        if added is not None:
+            changes["added"] = {**schemas.LAYOUTS[name].added, **added}
         monkeypatch.setitem(schemas.LAYOUTS, name, dataclasses.replace(schemas.LAYOUTS[name], **changes))
 
     return changed
@@ -258,7 +260,7 @@ def test_checkpoints_of_an_older_version_are_refused_with_a_word(tmp_path):
     model = SparseAutoencoder(2, max_iter=5, random_state=0, checkpoint=Checkpoint(tmp_path / "run", resume=True))
     with pytest.raises(
         ValueError,
-        match=r"an older version of sparsam wrote it \(its format is 1, this version reads 3\): finish that run with "
+        match=r"an older version of sparsam wrote it \(its format is 1, this version reads 4\): finish that run with "
         "the version that wrote it, or start again in another folder",
     ):
         model.fit(X)

@@ -17,6 +17,7 @@ from .objective.objective import Evaluation, Objective, Term
 from .objective.penalties import KLSparsity, TangentPropagation, WeightDecay
 from .training.callbacks import FitCallback, FunctionCallback
 from .training.checkpoints import Checkpointer
+from .training.growing_sample import nested_samples
 from .training.plateau import Plateau
 from .training.state import Progress
 from .training.stop_reasons import STOP_REASONS
@@ -56,6 +57,7 @@ __all__ = [
     "initialize",
     "map_rows",
     "needs_factors",
+    "nested_samples",
     "outer_products",
     "precision",
     "tell",

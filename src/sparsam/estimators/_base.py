@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -46,6 +47,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
     coefs_: list[NDArray[np.floating]]
     intercepts_: list[NDArray[np.floating]]
     _history: dict[str, list[float]]
+    _sample_history: Mapping[str, list[float]] = MappingProxyType({})  # models of version 0.1.0 have none
     _fields_beside_inputs: tuple[str, ...] = ()  # fields that streamed data may contain, which predictions ignore
 
     @abstractmethod
@@ -129,6 +131,12 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         """History of the fit: a row for the initial weights and for each iteration."""
         check_is_fitted(self)
         return pd.DataFrame(self._history)
+
+    @property
+    def sample_history_(self) -> pd.DataFrame:
+        """Iterations on a sample of the rows, before those of the history; empty if the fit began on all rows."""
+        check_is_fitted(self)
+        return pd.DataFrame(dict(self._sample_history))
 
     @property
     def terms_(self) -> dict[str, float]:

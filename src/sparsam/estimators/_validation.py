@@ -84,7 +84,7 @@ def check_hyperparameters(estimator: Any) -> None:
     if estimator.chunk_size is not None:
         check_number("chunk_size", estimator.chunk_size, Integral, low=1)
     as_checkpoint(estimator.checkpoint)
-    for name in ("polish", "warm_start"):
+    for name in ("polish", "start_on_sample", "warm_start"):
         check_flag(name, getattr(estimator, name))
     checked_mesh(estimator.mesh)
     if estimator.callback is not None and not callable(estimator.callback):

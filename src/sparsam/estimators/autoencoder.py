@@ -95,12 +95,17 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         again.
     chunk_size : int or None, default None
         Number of rows to process at once. None chooses a size for which a chunk stays in the processor's cache. It
-        does not influence the result beyond rounding.
+        does not influence the result beyond rounding, unless the fit begins on a sample, which is a number of chunks.
     dtype : {"float32", "float64"}, default "float32"
         Precision of the training and of the fitted weights. float32 converges to the default tol at half the cost.
     polish : bool, default False
         Whether to continue in float64 after a float32 training, until no component of the gradient exceeds 1e-8. The
         fitted weights are then float64. max_iter and time_budget limit both together.
+    start_on_sample : bool, default True
+        Whether to begin on a random sample of the rows, which grows until it is all of them. It makes trainings on many
+        rows several times as fast, and ends at a minimum on all rows in any case. Only data of at least some ten
+        thousand rows use it, and only trainings from new weights that hold out no rows. n_iter_, max_iter and callbacks
+        count iterations on all rows.
     warm_start : bool, default False
         Whether `fit` starts from the fitted weights, if there are any.
     random_state : int, RandomState instance or None, default None
@@ -149,10 +154,13 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         "converged", "precision", "max_iter", "time_budget", "callback", "interrupted" or, after a FloatingPointError,
         "not_finite"; see `sparsam.engine.STOP_REASONS`.
     loss_curve_ : list of float
-        J at the initial weights and after each iteration.
+        J at the first weights that were evaluated on all rows, and after each iteration.
     history_ : pandas.DataFrame
         A row for each entry of loss_curve_: iteration, evaluations, seconds since the fit began, J, each term of J,
         gradient_norm.
+    sample_history_ : pandas.DataFrame
+        The same for the iterations on a sample (see ``start_on_sample``), which precede those of history_, with its
+        share of the rows. ``evaluations`` is in units of all rows. Empty if the fit began on all rows.
     terms_ : dict of str to float
         The terms of J at the fitted weights.
     n_features_in_, feature_names_in_
@@ -194,6 +202,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         chunk_size: int | None = None,
         dtype: str = "float32",
         polish: bool = False,
+        start_on_sample: bool = True,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         mesh: Mesh | None = None,
@@ -214,6 +223,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         self.chunk_size = chunk_size
         self.dtype = dtype
         self.polish = polish
+        self.start_on_sample = start_on_sample
         self.warm_start = warm_start
         self.random_state = random_state
         self.mesh = mesh
@@ -296,7 +306,13 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         theta = initial_weights(self, network, partial(_centered, origin))
         attributes_at = _AttributesAt(network, origin)
         return TrainingProblem(
-            objective, theta, dataset, attributes_at, network.layer_sizes, reconstructs=True
+            objective,
+            theta,
+            dataset,
+            attributes_at,
+            network.layer_sizes,
+            reconstructs=True,
+            new_weights=not self._is_warm(),
         ), columns
 
     def _check_range(self, batch: Batch, row: int) -> Batch:

@@ -143,7 +143,9 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         Whether `fit` starts from the fitted weights, if there are any. It has no influence, and a warning says so, if
         folds choose the number of iterations: this number counts from new weights, so the final network starts from new
         weights, too.
-    solver, max_iter, tol, time_budget, chunk_size, dtype, polish, random_state, mesh, checkpoint, callback, verbose
+    solver, max_iter, tol, time_budget, chunk_size, dtype, polish, start_on_sample
+        As for `SparseAutoencoder`; with early stopping no training begins on a sample.
+    random_state, mesh, checkpoint, callback, verbose
         As for `SparseAutoencoder`. ``random_state`` also draws the folds or the held-out part: for an integer, from a
         random stream of their own. If epsilon is estimated, which takes many trainings, ``max_iter`` limits each of
         them, and ``time_budget`` all together.
@@ -168,7 +170,9 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     validation_iterations_ : list of int
         Iterations that were scored: the first five, then at most ``n_iter_no_change`` / 4 apart. They
         continue beyond the best iteration.
-    loss_, loss_curve_, history_, terms_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
+    loss_, loss_curve_, history_, sample_history_, terms_
+        As for `SparseAutoencoder`. With early stopping they end at the best iteration.
+    n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
         As for `SparseAutoencoder`. With early stopping they end at the best iteration.
 
     Notes
@@ -227,6 +231,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         chunk_size: int | None = None,
         dtype: str = "float32",
         polish: bool = False,
+        start_on_sample: bool = True,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         mesh: Mesh | None = None,
@@ -253,6 +258,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         self.chunk_size = chunk_size
         self.dtype = dtype
         self.polish = polish
+        self.start_on_sample = start_on_sample
         self.warm_start = warm_start
         self.random_state = random_state
         self.mesh = mesh
@@ -611,6 +617,7 @@ class _Trainer:
             labeled.network.layer_sizes,
             labeled.tangents,
             stop_at=stop_at,
+            new_weights=not warm,
         )
 
 

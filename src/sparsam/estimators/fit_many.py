@@ -15,6 +15,7 @@ from sparsam.engine.training.train import Training
 from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.fitted_attributes import set_fitted_attributes, training_attributes, warn_or_raise
 from sparsam.estimators._training.reconstruction import input_variance
+from sparsam.estimators._training.train_estimator import least_rows_to_begin_on
 from sparsam.estimators._warnings import warn_user
 from sparsam.estimators.autoencoder import SparseAutoencoder
 
@@ -88,7 +89,8 @@ def fit_many(
         estimator.check_hyperparameters()
     problems = [estimator._problem(X, sample_weight)[0] for estimator in estimators]
     dataset, layer_sizes = problems[0].data, problems[0].layer_sizes
-    data = DeviceData(dataset, layer_sizes, first.chunk_size, problems[0].objective.input_scale)  # type: ignore[arg-type]
+    least_rows = least_rows_to_begin_on(first, problems[0])
+    data = DeviceData(dataset, layer_sizes, first.chunk_size, problems[0].objective.input_scale, least_rows)  # type: ignore[arg-type]
     samples = data.samples_in(first.dtype)
     if not isinstance(samples, Samples):
         raise TypeError("X is streamed, which is not possible for several fits together: fit the estimators one by one")
@@ -114,6 +116,7 @@ def fit_many(
         max_iter=first.max_iter,
         snapshots=snapshots,
         plateau=inputs.plateau,
+        begin_on=data.samples_to_begin_on(first.dtype),
         finished=finish,
         stop=stop,
         **options,

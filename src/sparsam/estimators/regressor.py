@@ -174,7 +174,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Whether `fit` starts from the fitted weights, if there are any. It has no influence, and a warning says so, if
         folds choose the number of iterations: this number counts from new weights, so the final network starts from new
         weights, too.
-    solver, tol, time_budget, chunk_size, polish, random_state, mesh, checkpoint, callback, verbose
+    solver, tol, time_budget, chunk_size, polish, start_on_sample
+        As for `SparseAutoencoder`; with early stopping no training begins on a sample.
+    random_state, mesh, checkpoint, callback, verbose
         As for `SparseAutoencoder`. ``random_state`` also draws the folds or the held-out part: for an integer, from a
         random stream of their own. ``time_budget`` limits all trainings together, including those of the folds.
 
@@ -200,7 +202,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     validation_iterations_ : list of int
         Iterations that were scored: the first five, then at most ``n_iter_no_change`` / 4 apart. They
         continue beyond the best iteration.
-    loss_, loss_curve_, history_, terms_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
+    loss_, loss_curve_, history_, sample_history_, terms_
+        As for `SparseAutoencoder`. With early stopping they end at the best iteration.
+    n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_
         As for `SparseAutoencoder`. With early stopping they end at the best iteration.
 
     Notes
@@ -259,6 +263,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         chunk_size: int | None = None,
         dtype: str = "float64",
         polish: bool = False,
+        start_on_sample: bool = True,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         mesh: Mesh | None = None,
@@ -286,6 +291,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         self.chunk_size = chunk_size
         self.dtype = dtype
         self.polish = polish
+        self.start_on_sample = start_on_sample
         self.warm_start = warm_start
         self.random_state = random_state
         self.mesh = mesh
@@ -862,6 +868,7 @@ class _Trainer:
             regressor._layer_sizes(data.network, error),
             data.tangents,
             data.scale.mean_log_jacobian(split.held_out) if split else 0.0,
+            new_weights=fitted is None,
             **stopping,
         )
 

@@ -102,9 +102,11 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
 
     arrays: Arrays = {name: getattr(model, name) for name in layout.arrays} | layout.encode(model)
     history = model._history if layout.is_network else {}
+    sampled = model._sample_history if layout.is_network else {}
     for name in WEIGHTS if layout.is_network else ():
         arrays |= {f"{name}{layer}": array for layer, array in enumerate(getattr(model, name))}
     arrays |= {f"history.{column}": np.asarray(values) for column, values in history.items()}
+    arrays |= {f"sample_history.{column}": np.asarray(values) for column, values in sampled.items()}
 
     parameters = model.get_params(deep=False)
     for name in layout.not_saved:
@@ -117,6 +119,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         "results": {name: _as_json(getattr(model, name)) for name in layout.results},
         "labels": {name: _labels_as_json(getattr(model, name)) for name in layout.labels},
         "history": list(history),
+        "sample_history": list(sampled),
         "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
         "settings": settings_of(model),
         "versions": {package: importlib.metadata.version(package) for package in ("sparsam", "jax", "numpy")},
@@ -231,12 +234,24 @@ def _restore_training(model: Any, header: dict[str, Any], arrays: Arrays) -> Non
     for name in WEIGHTS:
         n_layers = sum(key.startswith(name) for key in arrays)
         setattr(model, name, [arrays[f"{name}{layer}"] for layer in range(n_layers)])
-    columns = {column: arrays[f"history.{column}"] for column in header["history"]}
-    for values in columns.values():
-        if values.shape != (model.n_iter_ + 1,) or values.dtype.kind not in "fi" or not np.all(np.isfinite(values)):
-            raise ValueError("its history does not hold one finite number per iteration")
-    model._history = {column: values.tolist() for column, values in columns.items()}
+    model._history = _history(header["history"], arrays, "history")
+    if len(model._history["J"]) != model.n_iter_ + 1:
+        raise ValueError(BAD_HISTORY)
     model.loss_curve_ = model._history["J"]
+    model._sample_history = _history(header.get("sample_history", []), arrays, "sample_history")  # 0.1.0 has none
+
+
+def _history(names: list[str], arrays: Arrays, kind: str) -> dict[str, list[float]]:
+    """Read the columns of a history, one finite number per iteration."""
+    columns = {name: arrays[f"{kind}.{name}"] for name in names}
+    for values in columns.values():
+        same_length = values.ndim == 1 and len(values) == len(columns[names[0]])
+        if not same_length or values.dtype.kind not in "fi" or not np.all(np.isfinite(values)):
+            raise ValueError(BAD_HISTORY)
+    return {name: values.tolist() for name, values in columns.items()}
+
+
+BAD_HISTORY = "its history does not hold one finite number per iteration"
 
 
 def _as_json(value: Any) -> Any:

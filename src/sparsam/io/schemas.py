@@ -203,6 +203,7 @@ LAYOUTS = {
         results=RESULTS | {"explained_variance_ratio_": float},
         encode=_encode_origin,
         decode=_decode_origin,
+        added={"start_on_sample": False},
         derived={"explained_variance_ratio_": lambda model: float("nan")},
     ),
     "MultivariateNormalRegressor": Layout(
@@ -212,7 +213,7 @@ LAYOUTS = {
         not_saved=NOT_SAVED_SUPERVISED,
         encode=_encode_scores,
         decode=_decode_scores,
-        added={"cv": None},
+        added={"cv": None, "start_on_sample": False},
         derived={
             "predictive_covariance_": lambda model: model.covariance_,
             "alpha_": lambda model: float(model.alpha),
@@ -225,7 +226,7 @@ LAYOUTS = {
         results=RESULTS | {"epsilon_": float, "alpha_": float},
         labels=("classes_",),
         not_saved=NOT_SAVED_SUPERVISED,
-        added={"classes": None},
+        added={"classes": None, "start_on_sample": False},
         encode=_encode_classifier,
         decode=_decode_classifier,
         update=_update_classifier,

@@ -13,7 +13,7 @@ from sparsam.engine.data.devices import all_devices
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training import evaluators, train
-from sparsam.engine.training.callbacks import FitCallback, FunctionCallback
+from sparsam.engine.training.callbacks import FitCallback, FunctionCallback, StopWhen
 from sparsam.engine.training.stop_reasons import REASON_OF_STATUS, STOP_REASONS
 from sparsam.engine.training.train import precision
 
@@ -228,7 +228,7 @@ def test_a_callback_may_see_every_iterate_and_the_last_one_too(run, options, rea
 
 
 def test_the_first_callback_says_why(single_steps, run):
-    stops = [FunctionCallback(lambda progress: True, reason) for reason in ("interrupted", "callback")]
+    stops = [StopWhen(lambda: True), FunctionCallback(lambda progress: True)]
     assert run(options={"callbacks": stops}).stop_reason == "interrupted"
     assert run(options={"callbacks": stops[::-1]}).stop_reason == "callback"
 

@@ -53,8 +53,10 @@ __all__ = [
     "Factors",
     "LBFGSState",
     "ask",
+    "count_anew",
     "initialize",
     "needs_factors",
+    "restart",
     "set_limits",
     "set_tol",
     "tell",
@@ -318,6 +320,37 @@ def set_limits(state: LBFGSState, tol: jax.Array, max_iter: jax.Array) -> LBFGSS
     status = _status_of_iterate(state)
     search_failed = (state.status == PRECISION) & (status == RUNNING)
     return replace(state, status=jnp.where(search_failed, PRECISION, status).astype(state.status.dtype))
+
+
+def restart(state: LBFGSState) -> LBFGSState:
+    """Return the state with which to go on from its iterate after J has changed, for example by more rows.
+
+    The next evaluation is at the iterate and counts as the first. Pairs, factors and damping are kept, as are the
+    number of the iteration and the limits.
+    """
+    dtype = state.theta.dtype
+    infinity, none = host_array(np.inf, dtype), host_array(0, np.int32)
+    return replace(
+        state,
+        value=infinity,
+        gradient=host_array(0, dtype, state.theta.shape),
+        gradient_norm=infinity,
+        status=host_array(RUNNING, np.int32),
+        evaluations=none,
+        accepted=host_array(False, np.bool_),
+        search=LineSearch.at_rest(state.theta),
+        lows=Lows(infinity, infinity, none),
+    )
+
+
+def count_anew(state: LBFGSState, *, tol: float, max_iter: int) -> LBFGSState:
+    """Count iterations from 0 again, with these limits; for a state that `restart` has returned."""
+    return replace(
+        state,
+        iteration=host_array(0, np.int32),
+        tol=host_array(tol, state.theta.dtype),
+        max_iter=host_array(max_iter, np.int32),
+    )
 
 
 def _status_of_iterate(state: LBFGSState) -> jax.Array:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sparsam.engine.training.state import Progress
 
-__all__ = ["FitCallback", "FunctionCallback"]
+__all__ = ["FitCallback", "FunctionCallback", "StopWhen"]
 
 
 class FitCallback:
@@ -56,6 +56,23 @@ class FitCallback:
         """
         return None
 
+    def on_sample(self, progress: Progress) -> str | None:
+        """Handle an iterate on a sample of the rows (``progress.share`` < 1), on which a training may begin.
+
+        It is called at the end of bursts; `on_iterate` is called only for iterates on all rows. A reason to stop makes
+        the training evaluate J on all rows once, and end there.
+
+        Parameters
+        ----------
+        progress : Progress
+
+        Returns
+        -------
+        str or None
+            As for `on_iterate`.
+        """
+        return None
+
     def reset(self) -> None:
         """Forget all iterates, since the training begins again."""
 
@@ -81,13 +98,32 @@ class FunctionCallback(FitCallback):
     ----------
     function : callable
         Takes a `Progress`.
-    reason : str, default "callback"
-        Reason for the stop, a key of `sparsam.engine.STOP_REASONS`.
     """
 
-    def __init__(self, function: Callable[[Progress], bool | None], reason: str = "callback") -> None:
-        self.function, self.reason = function, reason
+    def __init__(self, function: Callable[[Progress], bool | None]) -> None:
+        self.function = function
 
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
         """Call the function, and return the reason if it returns True."""
-        return self.reason if not stop_reason and self.function(progress) else ""
+        return "callback" if not stop_reason and self.function(progress) else ""
+
+
+class StopWhen(FitCallback):
+    """Interrupt the training when a function returns True, also on a sample of the rows.
+
+    Parameters
+    ----------
+    stop : callable
+        Called without arguments.
+    """
+
+    def __init__(self, stop: Callable[[], bool]) -> None:
+        self.stop = stop
+
+    def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
+        """Call the function."""
+        return "interrupted" if not stop_reason and self.stop() else ""
+
+    def on_sample(self, progress: Progress) -> str:
+        """Call the function."""
+        return "interrupted" if self.stop() else ""

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from numpy.typing import NDArray
 
 from sparsam._utils.atomic_write import atomic_write
 from sparsam._utils.checksummed_file import checksummed, read_checksummed
@@ -27,7 +28,7 @@ from sparsam.engine.training.state import Progress, TrainingState
 
 __all__ = ["Checkpointer"]
 
-FORMAT = 3  # version 0.1.0 wrote format 1
+FORMAT = 4  # version 0.1.0 wrote format 1
 IF_OLDER = "finish that run with the version that wrote it, or start again in another folder"
 HEADER_KEY = "sparsam-checkpoint"
 NAME = re.compile(r"checkpoint-(\d{4})-(\d{8})\.safetensors")
@@ -216,11 +217,12 @@ def _through_json(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(saved: TrainingState, fingerprint: Mapping[str, Any], training: Mapping[str, Any]) -> bytes:
-    names = list(saved.history[0].terms)
-    rows = [
-        [*(float(getattr(row, name)) for name in COLUMNS), *(row.terms[name] for name in names)]
-        for row in saved.history
-    ]
+    names = list([*saved.sampled, *saved.history][0].terms)
+
+    def rows(history: list[Progress]) -> NDArray[np.float64]:
+        numbers = [[*(getattr(row, name) for name in COLUMNS), *(row.terms[n] for n in names)] for row in history]
+        return np.array(numbers, np.float64).reshape(len(history), len(COLUMNS) + len(names))
+
     arrays = {f"state.{k:04d}": leaf for k, leaf in enumerate(saved.leaves)}
     arrays |= {f"callbacks.{name}": array for name, array in saved.callbacks.items()}
     header = {
@@ -229,8 +231,10 @@ def _content(saved: TrainingState, fingerprint: Mapping[str, Any], training: Map
         "training": training,
         "terms": names,
         "seconds": saved.seconds,
+        "level": saved.level,
+        "cost": saved.cost,
     }
-    return checksummed(HEADER_KEY, header, arrays | {"history": np.array(rows)})
+    return checksummed(HEADER_KEY, header, arrays | {"history": rows(saved.history), "sampled": rows(saved.sampled)})
 
 
 def _read(path: Path) -> tuple[dict[str, Any], TrainingState]:
@@ -238,15 +242,18 @@ def _read(path: Path) -> tuple[dict[str, Any], TrainingState]:
     try:
         leaves = [arrays[name] for name in sorted(arrays) if name.startswith("state.")]
         callbacks = {name[10:]: array for name, array in arrays.items() if name.startswith("callbacks.")}
-        history = [_row(row, header["terms"]) for row in arrays["history"]]
+        history, sampled = ([_row(row, header["terms"]) for row in arrays[name]] for name in ("history", "sampled"))
         if not (isinstance(header["fingerprint"], dict) and isinstance(header["training"], dict)):
             raise TypeError("its fingerprints are not JSON objects")
-        return header, TrainingState(leaves, history, float(header["seconds"]), callbacks)
+        level, cost = int(header["level"]), float(header["cost"])
+        return header, TrainingState(leaves, history, float(header["seconds"]), callbacks, sampled, level, cost)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"its content is not as saved ({error!r})") from error
 
 
 def _row(numbers: np.ndarray[Any, Any], terms: list[str]) -> Progress:
     values = dict(zip(COLUMNS, numbers.tolist(), strict=False))
-    whole: Any = {name: int(values[name]) for name in ("iteration", "evaluations", "resumed")}
+    whole: Any = {name: int(values[name]) for name in ("iteration", "resumed")}
+    if values["share"] == 1:  # otherwise it is in units of all rows
+        whole["evaluations"] = int(values["evaluations"])
     return Progress(**values | whole, terms=dict(zip(terms, numbers[len(COLUMNS) :].tolist(), strict=True)))

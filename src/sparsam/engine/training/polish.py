@@ -73,4 +73,5 @@ def polish(
         after=last,
     )
     # Its first row is the last row of the first training, with more digits.
-    return replace(polished, history=training.history[:-1] + polished.history, timed=training.timed + polished.timed)
+    history, timed = training.history[:-1] + polished.history, training.timed + polished.timed
+    return replace(polished, history=history, timed=timed, sampled=training.sampled)

@@ -23,8 +23,10 @@ class Progress:
 
     Attributes
     ----------
-    iteration, evaluations : int
-        Number of accepted steps, and of evaluations of J and its gradient.
+    iteration : int
+        Number of accepted steps.
+    evaluations : int or float
+        Number of evaluations of J and its gradient; on a sample in units of all rows, and so not an integer.
     seconds : float
         Wall time since the training began, including compilation; if it was resumed, without the time in between.
     J : float
@@ -35,15 +37,18 @@ class Progress:
         Max-norm of the gradient.
     resumed : int
         How often the training had been resumed from a checkpoint before this iterate.
+    share : float
+        Share of the rows, by weight, of which J is: less than 1 on a sample, on which a training may begin.
     """
 
     iteration: int
-    evaluations: int
+    evaluations: float
     seconds: float
     J: float
     terms: Mapping[str, float]
     gradient_norm: float
     resumed: int = 0
+    share: float = 1.0
 
 
 class TrainingState(NamedTuple):
@@ -54,16 +59,24 @@ class TrainingState(NamedTuple):
     leaves : list of arrays
         The arrays of the minimizer's state.
     history : list of Progress
+        Iterates on all rows; empty while the training is on a sample.
     seconds : float
         Wall time so far.
     callbacks : dict of str to array
         State of the callbacks.
+    sampled : list of Progress
+        Iterates on samples, before those on all rows.
+    level, cost : int and float
+        See `GrowingSample`.
     """
 
     leaves: list[NDArray[Any]]
     history: list[Progress]
     seconds: float
     callbacks: Mapping[str, NDArray[Any]]
+    sampled: list[Progress]
+    level: int
+    cost: float
 
 
 def host_leaves(state: Any) -> list[NDArray[Any]]:

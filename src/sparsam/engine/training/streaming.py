@@ -65,6 +65,17 @@ class StreamedSamples:
         """S in the precision of the training; a NumPy array, which is valid on the devices of any process."""
         return cast(jax.Array, np.asarray(self.total_weight, self.dtype))
 
+    @property
+    def row_bytes(self) -> int:
+        """Size of a row, with its targets, weight and tangents, in the precision of the training."""
+        numbers = sum(int(np.prod(part.shape[1:])) for part in self._no_rows if part is not None)
+        return numbers * np.dtype(self.dtype).itemsize
+
+    @property
+    def n_tangents(self) -> int:
+        """Number of tangents of a sample."""
+        return 0 if self._no_rows.tangents is None else int(self._no_rows.tangents.shape[1])
+
     @cached_property
     def blank(self) -> Batch:
         """A chunk of zeros, for shapes."""

@@ -32,6 +32,7 @@ from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.compiled_loop import MAX_STEPS, LoopRecords
 from sparsam.engine.training.evaluators import Evaluator, make_evaluator
+from sparsam.engine.training.growing_sample import GrowingSample, share_of
 from sparsam.engine.training.limits import Replayed, replay
 from sparsam.engine.training.plateau import Plateau, tol_beyond
 from sparsam.engine.training.state import Progress, TrainingState, host_leaves, restore_minimizer
@@ -72,13 +73,16 @@ class Training:
     plateau_tol : float or None
         The smaller tolerance used after it converged on a plateau.
     history : list of Progress
-        One entry per iteration, from the initial weights (iteration 0) on. Seconds within a burst are interpolated.
+        One entry per iteration, from the first weights evaluated on all samples (iteration 0) on. Seconds within a
+        burst are interpolated.
     broken_terms : tuple of str
         With "not_finite": the terms of J that were not finite.
     snapshots : dict of int to Training
         By iteration, the results of the training with that smaller ``max_iter``.
     timed : float
         Seconds that count for a time_budget.
+    sampled : list of Progress
+        Entries for the iterations on a part of the samples, which precede those of the history.
     """
 
     theta: NDArray[np.floating]
@@ -89,6 +93,7 @@ class Training:
     broken_terms: tuple[str, ...] = ()
     snapshots: dict[int, Training] = field(default_factory=dict)
     timed: float = 0.0
+    sampled: list[Progress] = field(default_factory=list)
 
     def at_max_iter(self, max_iter: int) -> Training:
         """Return the result with a smaller ``max_iter``, one of the requested snapshots."""
@@ -133,6 +138,7 @@ def train(
     snapshots: Collection[int] = (),
     plateau: Plateau | None = None,
     after: Progress | None = None,
+    begin_on: Sequence[Samples] = (),
 ) -> Training:
     """Minimize an objective over samples, starting at the weights theta.
 
@@ -167,6 +173,10 @@ def train(
         does not allow such a small gradient.
     after : Progress or None
         The end of a training that this one continues: iterations, evaluations and seconds are counted from there.
+    begin_on : sequence of Samples
+        Parts of the samples on which to begin, each contained in the next, as `nested_samples` makes them; see
+        `growing_sample`. Limits, snapshots and callbacks count iterations on all samples, and a training that ends
+        before has been evaluated on all of them once.
 
     Returns
     -------
@@ -176,30 +186,36 @@ def train(
     """
     with precision(dtype):
         on_host, theta = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), (objective, theta))
+    parts: list[Samples | StreamedSamples] = [*begin_on, samples]
     loop = _TrainingLoop(
-        evaluator=make_evaluator(on_host, samples),
+        sample=GrowingSample(
+            evaluators=[make_evaluator(on_host, part) for part in parts],
+            shares=[share_of(part, samples) for part in parts],
+            tol=tol,
+            max_iter=max_iter,
+        ),
+        solver=solver,
         training=Training(theta=theta, stop_reason="", tol=tol),
         names=[term.name for term in objective.terms],
         callbacks=callbacks,
         checkpointer=checkpointer or Checkpointer(),
         time_budget=time_budget,
         snapshots=snapshots,
-        max_iter=max_iter,
         plateau=plateau,
         after=after,
     )
-    loop.begin(solver)
+    loop.begin()
     try:
         while not loop.training.stop_reason:
             loop.run_burst()
     except KeyboardInterrupt:
-        if not loop.training.history or n_processes(samples.mesh) > 1:  # other processes would wait for this one
+        begun = loop.training.history or loop.training.sampled
+        if not begun or n_processes(samples.mesh) > 1:  # other processes would wait for this one
             raise
         if not interrupts.end_fit():
             raise
         loop.training.stop_reason = "interrupted"
-    loop.training.timed = loop.timed
-    return loop.training
+    return loop.finish()
 
 
 @dataclass
@@ -208,6 +224,8 @@ class _TrainingLoop:
 
     Attributes
     ----------
+    sample : GrowingSample
+        The samples of the next step, in the end all of them.
     state : LBFGSState
         The minimizer's state.
     steps : int
@@ -220,14 +238,14 @@ class _TrainingLoop:
         How often the training has been resumed.
     """
 
-    evaluator: Evaluator
+    sample: GrowingSample
+    solver: str
     training: Training
     names: list[str]
     callbacks: Sequence[FitCallback]
     checkpointer: Checkpointer
     time_budget: float | None
     snapshots: Collection[int]
-    max_iter: int
     plateau: Plateau | None
     after: Progress | None
     start: float = 0.0
@@ -237,23 +255,21 @@ class _TrainingLoop:
     resumed: int = 0
     state: lbfgs.LBFGSState = field(init=False)
 
-    def begin(self, solver: str) -> None:
+    def begin(self) -> None:
         """Make the minimizer's initial state, or restore it from a checkpoint."""
-        self.start, theta = time.perf_counter(), self.training.theta
+        self.start, theta = time.perf_counter(), cast(jax.Array, self.training.theta)
         with precision(theta.dtype):
-            self.state = initial_state(
-                self.evaluator, cast(jax.Array, theta), solver, tol=self.training.tol, max_iter=self.max_iter
-            )
+            self.state = initial_state(self.sample.evaluator, theta, self.solver, **self.sample.limits)
             saved = self.checkpointer.load()
             if saved is not None and self._can_resume(saved):
                 self._resume(saved)
             else:
                 saved = None
-            if solver == "kronecker-lbfgs" and saved is None:
+            if self.solver == "kronecker-lbfgs" and saved is None:
                 with worker_threads(1) as other:
                     # Compile the loop in parallel with the factors.
-                    other.submit(_compile, self.evaluator, self.state)
-                    self.state = lbfgs.tell_factors(self.state, self.evaluator.factors(self.state))
+                    other.submit(_compile, self.sample.evaluator, self.state)
+                    self._refresh_factors()
         self.elapsed = time.perf_counter() - self.start
         if saved is not None:
             self._agree_to_stop(self.steps)  # callbacks and limits may now decide differently than before
@@ -272,9 +288,9 @@ class _TrainingLoop:
             self.checkpointer.refuse(
                 ValueError(
                     f"the checkpoint in {self.checkpointer.folder} is at iteration {last}, but with max_iter = "
-                    f"{self.max_iter} and tol = {self.training.tol:g} the training ends at iteration {end} already: to "
-                    f"extend it, set max_iter above {last} and tol below {saved.history[-1].gradient_norm:.2g}; "
-                    "or use another folder"
+                    f"{self.sample.max_iter} and tol = {self.training.tol:g} the training ends at iteration {end} "
+                    f"already: to extend it, set max_iter above {last} and tol below "
+                    f"{saved.history[-1].gradient_norm:.2g}; or use another folder"
                 )
             )
             return False
@@ -287,23 +303,25 @@ class _TrainingLoop:
         return True
 
     def _replay(self, saved: TrainingState) -> Replayed:
-        tol, dtype = self.training.tol, self.training.theta.dtype
-        return replay(saved.history, tol=tol, max_iter=self.max_iter, plateau=self.plateau, dtype=dtype)
+        tol, max_iter, dtype = self.training.tol, self.sample.max_iter, self.training.theta.dtype
+        return replay(saved.history, tol=tol, max_iter=max_iter, plateau=self.plateau, dtype=dtype)
 
     def _resume(self, saved: TrainingState) -> None:
         """Restore a checkpoint, with the limits of this training."""
-        training = self.training
-        if self._replay(saved).beyond_plateau:
-            training.plateau_tol = tol_beyond(training.tol)
-        tol = training.tol if training.plateau_tol is None else training.plateau_tol
+        training, sample = self.training, self.sample
+        sample.level, sample.cost = saved.level, saved.cost
         state = restore_minimizer(saved.leaves, self.state)
-        # Move it to the host, whose arrays are valid on the devices of any process.
-        self.state = jax.device_get(lbfgs.set_limits(state, np.asarray(tol), np.asarray(self.max_iter)))
+        if sample.is_all:
+            if self._replay(saved).beyond_plateau:
+                training.plateau_tol = tol_beyond(training.tol)
+            tol = training.tol if training.plateau_tol is None else training.plateau_tol
+            state = lbfgs.set_limits(state, np.asarray(tol), np.asarray(sample.max_iter))
+        self.state = jax.device_get(state)  # to the host, whose arrays are valid on the devices of any process
         if lbfgs.needs_factors(self.state):  # a training that had ended did not compute them
-            self.state = lbfgs.tell_factors(self.state, self.evaluator.factors(self.state))
+            self._refresh_factors()
         self.start -= saved.seconds
-        training.theta, training.history = np.asarray(self.state.theta), saved.history
-        self.resumed = saved.history[-1].resumed + 1
+        training.theta, training.history, training.sampled = np.asarray(self.state.theta), saved.history, saved.sampled
+        self.resumed = [*saved.sampled, *saved.history][-1].resumed + 1
         training.stop_reason = reason_of(training, int(self.state.status))
 
     @property
@@ -313,29 +331,83 @@ class _TrainingLoop:
 
     def run_burst(self) -> None:
         """Run a burst of the minimizer's steps, record it, and decide whether to stop and whether to save."""
-        training = self.training
-        done = len(training.history)
-        wanted = [callback.next_iteration(done - 1) for callback in self.callbacks]
-        pause = min([k for k in wanted if k is not None], default=self.max_iter)
-        pause = min(pause, next_pause(done - 1, self.snapshots, self.max_iter))
+        training, before = self.training, self.elapsed
         with precision(training.theta.dtype):
-            self.state, records = self.evaluator.steps(self.state, self.steps, pause)
-            records, theta, status = jax.device_get((records, self.state.theta, self.state.status))
-            needs_factors = records.needs_factors
-            if on_plateau(self.plateau, self.names, status, records.last_terms):
-                self.state = go_beyond_plateau(self.state, [training], np.array(True))
-                status, needs_factors = jax.device_get((self.state.status, lbfgs.needs_factors(self.state)))
-            if needs_factors:
-                self.state = lbfgs.tell_factors(self.state, self.evaluator.factors(self.state))
-        before, self.elapsed = self.elapsed, time.perf_counter() - self.start
-        record(training, self.names, records, theta, int(status), before, self.elapsed, self.resumed, self.after)
-        if len(training.history) - 1 == pause and len(training.history) > done:
-            training.take_snapshot(self.snapshots)
+            if self.sample.is_all:
+                self._run_on_all()
+            else:
+                self._run_on_sample()
         self._agree_to_stop(next_steps(self.steps, self.elapsed - before))
-        if training.history and training.stop_reason != "not_finite":
+        if (training.history or training.sampled) and training.stop_reason != "not_finite":
             self._save()
         if self.compiled_at is None:
             self.compiled_at = time.perf_counter()
+
+    def finish(self) -> Training:
+        """Return the result of the training; if it ended on a part of the samples, evaluate J on all of them."""
+        training = self.training
+        if not training.history and training.stop_reason != "not_finite":
+            reason, training.stop_reason = training.stop_reason, ""
+            with precision(training.theta.dtype):
+                self.sample.level = len(self.sample.evaluators) - 1
+                theta, evaluator = cast(jax.Array, training.theta), self.sample.evaluator
+                state = initial_state(evaluator, theta, self.solver, **self.sample.limits)
+                self.state, records = evaluator.steps(state, 1, 0)
+                self._record(records)
+            training.stop_reason = training.stop_reason or reason
+        training.timed = self.timed
+        return training
+
+    def _run_on_all(self) -> None:
+        done, max_iter = len(self.training.history), self.sample.max_iter
+        wanted = [callback.next_iteration(done - 1) for callback in self.callbacks]
+        pause = min([k for k in wanted if k is not None], default=max_iter)
+        pause = min(pause, next_pause(done - 1, self.snapshots, max_iter))
+        self.state, records = self.sample.evaluator.steps(self.state, self.steps, pause)
+        self._record(records)
+        if len(self.training.history) - 1 == pause and len(self.training.history) > done:
+            self.training.take_snapshot(self.snapshots)
+
+    def _record(self, records: LoopRecords) -> None:
+        """Record steps on all samples, and prepare the next ones."""
+        training = self.training
+        records, theta, status = jax.device_get((records, self.state.theta, self.state.status))
+        needs_factors = records.needs_factors
+        if on_plateau(self.plateau, self.names, status, np.asarray(records.last_terms)):
+            self.state = go_beyond_plateau(self.state, [training], np.array(True))
+            status, needs_factors = jax.device_get((self.state.status, lbfgs.needs_factors(self.state)))
+        if needs_factors:
+            self._refresh_factors()
+        before, self.elapsed = self.elapsed, time.perf_counter() - self.start
+        record(training, self.names, records, theta, int(status), before, self.elapsed, self.resumed, self.after)
+
+    def _run_on_sample(self) -> None:
+        """Take steps on a part of the samples, up to the next comparison with a larger part."""
+        training, sample = self.training, self.sample
+        done = training.sampled[-1].iteration if training.sampled else 0
+        pause = sample.next_comparison(done)
+        self.state, records = sample.evaluator.steps(self.state, self.steps, pause)
+        records, theta, status, iteration = jax.device_get(
+            (records, self.state.theta, self.state.status, self.state.iteration)
+        )
+        if records.needs_factors:
+            self._refresh_factors()
+        before, self.elapsed = self.elapsed, time.perf_counter() - self.start
+        more = _progress(records, self.names, len(training.sampled), before, self.elapsed, self.resumed)
+        more = sample.in_units_of_all(more, records)
+        training.theta, training.sampled = theta, training.sampled + more
+        if status == lbfgs.RUNNING and iteration < pause:
+            return
+        self.state, of_larger = sample.compare(self.state)
+        if of_larger is None:
+            return
+        if sample.is_all:
+            self._record(of_larger)
+        elif jax.device_get(of_larger.needs_factors):
+            self._refresh_factors()
+
+    def _refresh_factors(self) -> None:
+        self.state = lbfgs.tell_factors(self.state, self.sample.evaluator.factors(self.state))
 
     def _agree_to_stop(self, steps: int) -> None:
         """Call the callbacks, and agree with the other processes on whether to stop and on the next burst's length."""
@@ -344,7 +416,7 @@ class _TrainingLoop:
             reason = self._reason_to_stop(reason)
         except Exception as error:  # raised by a callback; other processes must not wait for this one
             failure, reason = error, FAILED
-        self.steps, self.training.stop_reason = self.evaluator.agree(steps, reason)
+        self.steps, self.training.stop_reason = self.sample.evaluator.agree(steps, reason)
         if failure is not None:
             raise failure
         if self.training.stop_reason == FAILED:
@@ -352,11 +424,15 @@ class _TrainingLoop:
 
     def _call(self, callbacks: Sequence[FitCallback], reason: str = "") -> str:
         """Call callbacks in order with the last iterate; return the first reason to stop."""
-        reason = reason or self.training.stop_reason
-        if self.training.history:
-            for callback in callbacks:
-                more = callback.on_iterate(self.training.history[-1], self.training.theta, reason)
-                reason = reason or more or ""
+        training = self.training
+        reason = reason or training.stop_reason
+        for callback in callbacks:
+            more = None
+            if training.history:
+                more = callback.on_iterate(training.history[-1], training.theta, reason)
+            elif training.sampled:
+                more = callback.on_sample(training.sampled[-1])
+            reason = reason or more or ""
         return reason
 
     def _reason_to_stop(self, reason: str) -> str:
@@ -373,7 +449,12 @@ class _TrainingLoop:
             training = self.training
             with precision(training.theta.dtype):
                 leaves = host_leaves(self.state)
-            self.checkpointer.save(TrainingState(leaves, training.history, self.elapsed, callbacks))
+            sample = self.sample
+            self.checkpointer.save(
+                TrainingState(
+                    leaves, training.history, self.elapsed, callbacks, training.sampled, sample.level, sample.cost
+                )
+            )
 
 
 def initial_state(

@@ -27,7 +27,7 @@ from sparsam.engine.curvature.factors import kronecker_factors
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training.callbacks import FunctionCallback
+from sparsam.engine.training.callbacks import StopWhen
 from sparsam.engine.training.compiled_loop import run_loop
 from sparsam.engine.training.evaluators import compiled_input_moments, make_evaluator
 from sparsam.engine.training.plateau import Plateau
@@ -58,7 +58,12 @@ def _ignore(number: int, training: Training) -> None:
 
 
 def train_many(
-    objectives: Sequence[Objective], samples: Samples, thetas: Sequence[NDArray[np.floating]], **options: Any
+    objectives: Sequence[Objective],
+    samples: Samples,
+    thetas: Sequence[NDArray[np.floating]],
+    *,
+    begin_on: Sequence[Samples] = (),
+    **options: Any,
 ) -> list[Training]:
     """Minimize several objectives of one network, in the way that is faster on the default device.
 
@@ -74,6 +79,8 @@ def train_many(
         The same for all.
     thetas : sequence of arrays of shape (n_parameters,)
         Initial weights of each.
+    begin_on : sequence of Samples
+        As for `sparsam.engine.train`.
     **options
         ``solver``, ``dtype``, ``tol``, ``max_iter``, ``time_budget``, ``snapshots``, ``plateau`` as for
         `sparsam.engine.train`, the same for all; ``finished``, called with each training as it ends; ``stop``, called
@@ -84,9 +91,10 @@ def train_many(
     list of Training
         In the order of the objectives. In threads, trainings that ``stop`` ended before their start have no history.
     """
-    # Dividing lanes over several devices is not implemented.
-    train_all = train_side_by_side if jax.default_backend() == "cpu" or samples.mesh is not None else train_lanes
-    return train_all(objectives, samples, thetas, **options)
+    # Lanes are not implemented for several devices, nor for trainings that begin on a part of the samples.
+    if jax.default_backend() == "cpu" or samples.mesh is not None or begin_on:
+        return train_side_by_side(objectives, samples, thetas, begin_on=begin_on, **options)
+    return train_lanes(objectives, samples, thetas, **options)
 
 
 def train_side_by_side(
@@ -113,8 +121,7 @@ def train_side_by_side(
         if must_end():
             return Training(np.asarray(thetas[number]), "interrupted", options.get("tol", 1e-5))
         try:
-            ends = FunctionCallback(lambda progress: must_end(), reason="interrupted")
-            training = train(objectives[number], samples, thetas[number], callbacks=[ends], **options)
+            training = train(objectives[number], samples, thetas[number], callbacks=[StopWhen(must_end)], **options)
             finished(number, training)
         except BaseException:
             failed.set()

@@ -26,7 +26,15 @@ from sparsam.engine.training.streaming import StreamedSamples
 from sparsam.engine.training.train import precision
 from sparsam.estimators._data.deduplicate import merge_repeated
 
-__all__ = ["BATCH_BYTES", "Dataset", "InMemoryDataset", "MappedDataset", "on_all_processes", "streamed_samples"]
+__all__ = [
+    "BATCH_BYTES",
+    "Dataset",
+    "InMemoryDataset",
+    "MappedDataset",
+    "on_all_processes",
+    "streamed_samples",
+    "too_many_for_one_chunk",
+]
 
 Result = TypeVar("Result")
 
@@ -70,9 +78,12 @@ class Dataset(ABC):
 
     @abstractmethod
     def to_devices(
-        self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None
+        self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None, *, shuffle: bool = False
     ) -> Samples | StreamedSamples:
-        """Make the samples for the engine, in chunks that suit the sizes of the layers."""
+        """Make the samples for the engine, in chunks that suit the sizes of the layers.
+
+        With ``shuffle`` rows in memory are in random order if they are `too_many_for_one_chunk`.
+        """
 
     def map(self, function: Callable[[Batch], Batch]) -> Dataset:
         """Apply a function to every batch: at once for data in memory, in every pass for others."""
@@ -190,7 +201,9 @@ class InMemoryDataset(Dataset):
             counts = np.round(s / s.sum() * total).astype(np.int64)
         return replace(self, batch=merged, counts=counts)
 
-    def to_devices(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> Samples:
+    def to_devices(
+        self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None, *, shuffle: bool = False
+    ) -> Samples:
         """Convert to a precision, merge repeated rows unless they are merged, and copy to the devices."""
         inputs, targets, weights, tangents = self.batch
         parts = [None if part is None else part.astype(dtype, copy=False) for part in (inputs, targets, tangents)]
@@ -205,7 +218,8 @@ class InMemoryDataset(Dataset):
         n_tangents = 0 if tangents is None else tangents.shape[1]
         chunk = _choose_chunk_size(n_rows, layer_sizes, chunk_size, n_tangents, self.mesh)
         with precision(dtype):
-            return Samples.from_arrays(*batch, chunk_size=chunk, dtype=dtype, mesh=self.mesh)
+            shuffle = shuffle and too_many_for_one_chunk(n_rows, layer_sizes, n_tangents, self.mesh)
+            return Samples.from_arrays(*batch, chunk_size=chunk, dtype=dtype, mesh=self.mesh, shuffle=shuffle)
 
 
 @dataclass(frozen=True)
@@ -257,7 +271,9 @@ class MappedDataset(Dataset):
         """Pass over the other dataset, and apply the function."""
         return self.function(self.dataset.batches())
 
-    def to_devices(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> StreamedSamples:
+    def to_devices(
+        self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None, *, shuffle: bool = False
+    ) -> StreamedSamples:
         """Make streamed samples for the engine."""
         return streamed_samples(self, dtype, layer_sizes, chunk_size)
 
@@ -303,6 +319,15 @@ def on_all_processes(function: Callable[[], Result], mesh: Mesh | None) -> Resul
     if failed:
         raise RuntimeError("the data of another process cannot be used: see the log of that process")
     return result  # type: ignore[return-value]
+
+
+def too_many_for_one_chunk(n_rows: int, layer_sizes: tuple[int, ...], n_tangents: int, mesh: Mesh | None) -> bool:
+    """Return whether a device gets several chunks, unless the user has set their size.
+
+    Then evaluations of J on some of the chunks are cheaper, whatever the size that the user has set.
+    """
+    per_device = -(-n_rows // (1 if mesh is None else len(local_devices(mesh))))
+    return _choose_chunk_size(n_rows, layer_sizes, None, n_tangents, mesh) < per_device
 
 
 def _choose_chunk_size(

@@ -66,6 +66,11 @@ class DisplayCallback(FitCallback):
     label: str = ""
     held_out: Callable[[], float | None] = lambda: None
 
+    def on_sample(self, progress: Progress) -> str:
+        """Show the number of iterations on a sample."""
+        self.display.count(f"iterations on {progress.share:.2g} of the rows", progress.iteration)
+        return ""
+
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
         """Show the iterate."""
         self.display.progress(progress, self.max_iter, self.label, self.held_out())

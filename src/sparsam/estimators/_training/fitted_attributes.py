@@ -87,6 +87,7 @@ def training_attributes(training: Training) -> dict[str, Any]:
         "stop_reason_": training.stop_reason,
         "loss_curve_": [progress.J for progress in training.history],
         "_history": _columns(training.history),
+        "_sample_history": _columns(training.sampled) | _shares(training.sampled),
     }
 
 
@@ -118,6 +119,8 @@ PROGRESS_COLUMNS = ("iteration", "evaluations", "seconds", "J", "gradient_norm",
 
 
 def _columns(history: list[Progress]) -> dict[str, list[float]]:
+    if not history:
+        return {}
     columns: dict[str, list[float]] = {
         name: [getattr(progress, name) for progress in history] for name in ("iteration", "evaluations", "seconds", "J")
     }
@@ -127,6 +130,10 @@ def _columns(history: list[Progress]) -> dict[str, list[float]]:
     if history[-1].resumed:
         columns["resumed"] = [progress.resumed for progress in history]
     return columns
+
+
+def _shares(sampled: list[Progress]) -> dict[str, list[float]]:
+    return {"share": [progress.share for progress in sampled]} if sampled else {}
 
 
 def warn_or_raise(training: Training, *, can_start_warm: bool = True) -> None:

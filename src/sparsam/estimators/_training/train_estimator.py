@@ -28,7 +28,10 @@ from sparsam.estimators._training.reconstruction import InputVariance, input_var
 from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._warnings import warn_user
 
-__all__ = ["EstimatorTraining", "TrainingProblem"]
+__all__ = ["EstimatorTraining", "TrainingProblem", "least_rows_to_begin_on"]
+
+ROWS_PER_WEIGHT = 10
+"""Least number of rows of a sample for each weight of a unit, bias included."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class TrainingProblem:
         Makes the callback for data with a split: `EarlyStopping`, or a subclass.
     stop_at : int or None
         Iteration at which to stop.
+    new_weights : bool
+        Whether theta is new, and not the result of another training.
     """
 
     objective: Objective
@@ -70,6 +75,18 @@ class TrainingProblem:
     reconstructs: bool = False
     early_stopping: Callable[..., EarlyStopping] = EarlyStopping
     stop_at: int | None = None
+    new_weights: bool = True
+
+
+def least_rows_to_begin_on(estimator: Any, problem: TrainingProblem) -> int | None:
+    """Return the least number of rows of a sample on which to begin the training; None to begin on all rows.
+
+    Only trainings to a minimum, from new weights, begin on a sample: where other rows choose the iteration at which to
+    stop, the first iterations must not overfit a few rows.
+    """
+    if not estimator.start_on_sample or problem.stop_at is not None or not problem.new_weights:
+        return None
+    return ROWS_PER_WEIGHT * (max(problem.objective.network.layer_sizes[:-1]) + 1)
 
 
 class EstimatorTraining:
@@ -125,7 +142,8 @@ class EstimatorTraining:
                 problem.objective, training, held_out, estimator.dtype, estimator.n_iter_no_change, problem.offset
             )
         else:
-            self.data = self._on_devices(problem.data if tangents is None else tangents.add_to(problem.data))
+            dataset = problem.data if tangents is None else tangents.add_to(problem.data)
+            self.data = self._on_devices(dataset, least_rows_to_begin_on(estimator, problem))
         self.data.on_rows_passed = reporter.rows_passed
         self.callbacks = self._callbacks()
 
@@ -159,12 +177,15 @@ class EstimatorTraining:
             training = self._polish(training)
         if self.early_stopping is not None:
             training = self.early_stopping.keep_best(training)
-        history = [replace(progress, seconds=before + progress.seconds) for progress in training.history]
-        return replace(training, history=history)
+        history, sampled = (
+            [replace(progress, seconds=before + progress.seconds) for progress in iterates]
+            for iterates in (training.history, training.sampled)
+        )
+        return replace(training, history=history, sampled=sampled)
 
-    def _on_devices(self, dataset: Dataset) -> DeviceData:
-        problem = self.problem
-        return DeviceData(dataset, problem.layer_sizes, self.estimator.chunk_size, problem.objective.input_scale)
+    def _on_devices(self, dataset: Dataset, least_rows: int | None = None) -> DeviceData:
+        problem, chunk_size = self.problem, self.estimator.chunk_size
+        return DeviceData(dataset, problem.layer_sizes, chunk_size, problem.objective.input_scale, least_rows)
 
     def _callbacks(self) -> list[FitCallback]:
         """Return the callbacks: early stopping first, as its scores are displayed; the user's last.
@@ -198,6 +219,7 @@ class EstimatorTraining:
             callbacks=self.callbacks,
             checkpointer=self.checkpointer,
             plateau=None if self.inputs is None else self.inputs.plateau,
+            begin_on=self.data.samples_to_begin_on(estimator.dtype),
         )
         self.budget.use(training.timed)
         if self.n_to_come > 1 and training.stop_reason == "time_budget":

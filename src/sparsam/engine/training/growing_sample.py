@@ -1,0 +1,185 @@
+"""Begin a training on a sample of the rows, which grows until it is all of them.
+
+Far from the minimum, a step that is good for a part of the rows is good for all of them, at a fraction of the cost. The
+rows are in random order, and a sample is some of the first chunks: each sample contains the smaller ones, and all use
+the same compiled programs.
+
+A larger sample is needed when the gradient on a sample is much smaller than its error. Let g be the gradient on a share
+p of the rows, drawn without replacement, g' that on a share p' that contains them, and g* that on all rows. With C the
+covariance of the gradient of a single row, divided by the number of rows,
+
+    E |g - g*|^2  =  (1/p - 1) tr C,        E |g - g'|^2  =  (1/p - 1/p') tr C
+
+so that g and g' give an estimate of the error of g. The sample grows when
+
+    |g|^2  <=  NOISE^2 |g - g'|^2 (1/p - 1) / (1/p - 1/p')                                                         (1)
+
+With NOISE = 1 this is the norm test of Byrd, Chin, Nocedal & Wu, "Sample size selection in optimization methods for
+machine learning" (Math. Program. 134, 2012, sec. 3), with a larger sample in place of the variance over single rows.
+The error lies mostly in directions of large curvature, where steps are short; much smaller gradients are still of use
+in the other ones, in which the training takes longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypedDict
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam.engine.data.samples import Samples
+from sparsam.engine.minimizer import lbfgs
+from sparsam.engine.training.compiled_loop import LoopRecords
+from sparsam.engine.training.evaluators import Evaluator
+from sparsam.engine.training.state import Progress
+from sparsam.engine.training.streaming import StreamedSamples
+
+__all__ = ["GrowingSample", "nested_samples", "share_of", "squared_error"]
+
+GROWTH, NOISE, ITERATIONS = 2, 0.1, 10
+"""A sample is this many times as large as the one before; NOISE is that of (1), which is checked after this many
+iterations."""
+
+LARGEST_FIRST, LARGEST = 1 / 6, 1 / 2
+"""Largest share of the first sample, and of any sample: beyond it a sample saves too little."""
+
+
+class Limits(TypedDict):
+    """Limits of the minimizer."""
+
+    tol: float
+    max_iter: int
+
+
+def nested_samples(samples: Samples, least_rows: int) -> list[Samples]:
+    """Return the samples to begin with, smallest first; none if `LARGEST_FIRST` of the chunks hold fewer rows.
+
+    Call it within the scope of the training's precision.
+
+    Parameters
+    ----------
+    samples : Samples
+        All samples, in random order.
+    least_rows : int
+        Least number of rows of the first sample.
+    """
+    n_devices = 1 if samples.mesh is None else samples.mesh.size
+    n_chunks = samples.most_chunks
+    k = -(-least_rows // (samples.inputs.shape[-1] * n_devices))
+    if k > LARGEST_FIRST * n_chunks:
+        return []
+    nested = []
+    while k <= LARGEST * n_chunks:
+        nested.append(samples.first_chunks(k))
+        k *= GROWTH
+    return nested
+
+
+def share_of(sample: Samples | StreamedSamples, samples: Samples | StreamedSamples) -> float:
+    """Compute the share of a sample in the weight of all rows."""
+    return float(sample.total_weight) / float(samples.total_weight)
+
+
+def squared_error(own: NDArray[np.floating], larger: NDArray[np.floating], share: float, larger_share: float) -> float:
+    """Estimate the squared error of the gradient on a sample, the right side of (1) with NOISE = 1.
+
+    Parameters
+    ----------
+    own, larger : arrays of shape (n_parameters,)
+        The gradients on the sample and on a larger one that contains it.
+    share, larger_share : float
+        The shares of the two samples in all rows.
+
+    Examples
+    --------
+    >>> round(squared_error(np.array([0.1, 0.0]), np.array([0.1, 0.2]), 0.25, 0.5), 6)
+    0.06
+    """
+    difference = np.asarray(own, np.float64) - np.asarray(larger, np.float64)
+    return float(np.sum(difference**2) * (1 / share - 1) / (1 / share - 1 / larger_share))
+
+
+@dataclass
+class GrowingSample:
+    """Sample of a training; on all rows from the beginning if there are no smaller samples.
+
+    Attributes
+    ----------
+    evaluators : sequence of Evaluator
+        On nested samples, smallest first; the last one is on all rows.
+    shares : sequence of float
+        Their shares in the weight of all rows.
+    tol, max_iter : float and int
+        Limits of the minimizer on all rows.
+    level : int
+        Number of the current sample.
+    cost : float
+        Evaluations on smaller samples, in units of all rows.
+    """
+
+    evaluators: Sequence[Evaluator]
+    shares: Sequence[float]
+    tol: float
+    max_iter: int
+    level: int = 0
+    cost: float = 0.0
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """Evaluator on the current sample."""
+        return self.evaluators[self.level]
+
+    @property
+    def share(self) -> float:
+        """Share of the current sample in the weight of all rows."""
+        return self.shares[self.level]
+
+    @property
+    def is_all(self) -> bool:
+        """Whether the current sample is all rows."""
+        return self.level == len(self.evaluators) - 1
+
+    @property
+    def limits(self) -> Limits:
+        """Limits of the minimizer on the current sample; none on a part, whose steps must not depend on them."""
+        return {"tol": self.tol, "max_iter": self.max_iter} if self.is_all else {"tol": 0.0, "max_iter": 2**30}
+
+    def in_units_of_all(self, sampled: Sequence[Progress], records: LoopRecords) -> list[Progress]:
+        """Count the evaluations of a burst on the current sample in units of all rows, and add them to the cost."""
+        before = self.cost - self.share * int(records.evaluations_before)
+        self.cost += self.share * int(records.steps)
+        return [replace(p, evaluations=before + self.share * p.evaluations, share=self.share) for p in sampled]
+
+    def next_comparison(self, iteration: int) -> int:
+        """Return the next iteration at which to compare with a larger sample."""
+        return (iteration // ITERATIONS + 1) * ITERATIONS
+
+    def compare(self, state: lbfgs.LBFGSState) -> tuple[lbfgs.LBFGSState, LoopRecords | None]:
+        """Evaluate J on the next larger sample, at the iterate, and go on with that sample if it is needed.
+
+        It is needed by (1), or if the minimizer can go no further on the current one.
+
+        Returns
+        -------
+        state : LBFGSState
+            The state to go on with.
+        records : LoopRecords or None
+            Records of the evaluation, if the sample has grown.
+        """
+        state = jax.device_get(state)  # a compiled step deletes its argument on the devices
+        larger = self.level + 1
+        start = lbfgs.restart(state)
+        if larger == len(self.evaluators) - 1:
+            start = lbfgs.count_anew(start, tol=self.tol, max_iter=self.max_iter)
+        after, records = self.evaluators[larger].steps(start, 1, 2**30)
+        share, own = self.shares[larger], np.asarray(state.gradient, np.float64)
+        error = squared_error(own, jax.device_get(after.gradient), self.share, share)
+        if int(state.status) != lbfgs.RUNNING or np.sum(own**2) <= NOISE**2 * error:
+            self.level = larger
+            self.cost += share * (not self.is_all)
+            return after, records
+        self.cost += share
+        return state, None
