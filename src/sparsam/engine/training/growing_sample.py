@@ -179,7 +179,8 @@ class GrowingSample:
         error = squared_error(own, jax.device_get(after.gradient), self.share, share)
         if int(state.status) != lbfgs.RUNNING or np.sum(own**2) <= NOISE**2 * error:
             self.level = larger
-            self.cost += share * (not self.is_all)
+            if not self.is_all:
+                self.cost += share
             return after, records
         self.cost += share
         return state, None
