@@ -90,11 +90,12 @@ def run_section(records: Records, section: str, seeds: list[int], cores: int, qu
             say(f"scaling: the same on {device}")
             scaling(records, cores=cores, platform="cuda", quick=quick)
     elif section == "cold":
-        from benchmarks.cold import cold
+        from benchmarks.cold import cold, commands
 
         threads, m = best_reference(records)
         problem = problems.load("notes", quick)
         cold(records, problem, seeds, cores=cores, tol=tolerance(quick), folder=folder, threads=threads, m=m)
+        commands(records, rounds=1 if quick else 3, cores=cores, folder=folder)
     else:
         run_race(records, section, seeds, cores, quick, folder)
 
