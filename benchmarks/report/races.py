@@ -135,8 +135,8 @@ def _commands(records: Records) -> str:
         return ""
     first, again = (seconds(median(run[name] for run in runs)) for name in ("first", "again"))
     return (
-        f"\n\n`sparsam learn` with its defaults (10,000 patches; it writes a model and pictures) takes {first} the first "
-        f"time, when it compiles, and {again} again (medians of {len(runs)})."
+        f"\n\n`sparsam learn` with its defaults (10,000 patches; it writes a model and pictures) takes {first} the "
+        f"first time, when it compiles, and {again} again (medians of {len(runs)})."
     )
 
 
