@@ -30,6 +30,7 @@ from sparsam import (
 )
 from sparsam.display import filter_mosaic, plot_filters, plot_transition_matrix
 from sparsam.estimators._labels.likelihood_profile import LikelihoodProfile
+from sparsam.preprocessing import Whitening
 
 pytestmark = pytest.mark.usefixtures("without_factors")
 
@@ -174,6 +175,9 @@ def test_filters_are_those_of_the_innermost_network():
     assert_array_equal(FilterDisplay.from_estimator(pipeline).filters, pipeline[-1].components_)
     search = GridSearchCV(PCA(), {"n_components": [2]}).fit(IMAGES)
     assert len(FilterDisplay.from_estimator(search).filters) == 2
+    whitened = make_pipeline(StandardScaler(), Whitening("pca", n_components=5), PCA(2)).fit(IMAGES)
+    of_inputs = whitened[-1].components_ @ whitened[1].whitening_
+    assert_allclose(FilterDisplay.from_estimator(whitened).filters, of_inputs, atol=1e-12)
     first_layer = Fitted(coefs_=[np.ones((16, 3)), np.ones((3, 1))])
     assert FilterDisplay.from_estimator(first_layer).filters.shape == (3, 16)
     display = FilterDisplay.from_estimator(AUTOENCODER, image_shape=(2, 8), cmap="viridis")

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from sparsam import SparseAutoencoder, load, save
-from sparsam.preprocessing import PatchNormalizer
+from sparsam.preprocessing import PatchNormalizer, Whitening
 
 KINDS = {
     "float32": {},
@@ -272,7 +272,9 @@ def test_a_wrapped_network_is_refused_with_the_ways_to_save_it(build, X, path, w
 
 
 @pytest.mark.parametrize("named", [False, True])
-@pytest.mark.parametrize("scaler", [PatchNormalizer(), MinMaxScaler((0.1, 0.9), clip=True)])
+@pytest.mark.parametrize(
+    "scaler", [PatchNormalizer(), MinMaxScaler((0.1, 0.9), clip=True), Whitening(), Whitening("pca", n_components=2)]
+)
 def test_scalers_come_back(scaler, named, path):
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 4)) * [1, 10, 0, 1e-9], columns=list("abcd"))
     rows = X if named else X.to_numpy()
@@ -291,6 +293,10 @@ def test_a_scaler_whose_scale_does_not_fit_is_refused(path):
     scaler.scale_ = np.ones(2)
     with pytest.raises(ValueError, match="its scale is not finite, or not one number per feature"):
         save(scaler, path)
+    whitening = Whitening().fit(np.eye(3))
+    whitening.mean_ = np.ones(2)
+    with pytest.raises(ValueError, match="its arrays do not fit together"):
+        save(whitening, path)
     normalizer = PatchNormalizer().fit(np.eye(3))
     normalizer.limit_ = np.inf
     with pytest.raises(ValueError, match="its scale is not finite"):

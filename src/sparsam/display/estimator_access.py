@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["check_drawable", "drawable_network", "part_with", "unwrap_estimator"]
+from numpy.typing import NDArray
+
+__all__ = ["check_drawable", "drawable_network", "filters_of_inputs", "part_with", "unwrap_estimator"]
 
 
 def unwrap_estimator(estimator: Any) -> Any:
@@ -61,6 +63,19 @@ def check_drawable(
         missing = f"{display} draws {drawn}; {type(estimator).__name__} has no {' or '.join(needs)}"
         part = part_with(estimator if within is None else within, needs)
         raise TypeError(missing if part is None else f"{missing}: pass {part}")
+
+
+def filters_of_inputs(estimator: Any, filters: NDArray[Any]) -> NDArray[Any]:
+    """Express the filters of a pipeline's last step as filters of its inputs, if the steps before it can do so.
+
+    A step that can has ``input_filters``, like `sparsam.preprocessing.Whitening`. Other steps leave them as they are.
+    """
+    pipeline = getattr(estimator, "best_estimator_", estimator)
+    for _, step in reversed(getattr(pipeline, "steps", [])[:-1]):
+        if not hasattr(step, "input_filters"):
+            break
+        filters = step.input_filters(filters)
+    return filters
 
 
 def part_with(estimator: Any, needs: tuple[str, ...]) -> str | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sparsam.display.estimator_access import check_drawable, drawable_network, part_with
+from sparsam.display.estimator_access import check_drawable, drawable_network, filters_of_inputs, part_with
 from sparsam.display.filters import plot_filters, plot_reconstructions
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ class FilterDisplay:
         ----------
         estimator : fitted estimator, pipeline or search
             Its ``components_`` are drawn (autoencoders, scikit-learn's decompositions), or else the weights of its
-            first layer, ``coefs_[0]``.
+            first layer, ``coefs_[0]``. After a `sparsam.preprocessing.Whitening` in a pipeline they are drawn as
+            filters of the inputs, W times the whitening.
         image_shape : (height, width) or (height, width, 3), optional
             Shape of a filter. Default: gray, square.
         ax : matplotlib.axes.Axes, optional
@@ -102,7 +103,7 @@ class FilterDisplay:
                 f"{cls.__name__} draws weights of the inputs, but {name} has weights of other features: pass {part}"
             )
         weights = network.components_ if hasattr(network, "components_") else np.asarray(network.coefs_[0]).T
-        return cls.from_filters(as_images(weights, image_shape), ax=ax, **options)
+        return cls.from_filters(as_images(filters_of_inputs(estimator, weights), image_shape), ax=ax, **options)
 
     @classmethod
     def from_filters(cls, filters: ArrayLike, *, ax: Axes | None = None, **options: Any) -> Self:

@@ -45,7 +45,8 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
     Parameters
     ----------
     estimator : SparseAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
-        A fitted estimator; or a fitted scaler of its inputs, PatchNormalizer or scikit-learn's MinMaxScaler.
+        A fitted estimator; or a fitted transformer of its inputs: PatchNormalizer, Whitening, or scikit-learn's
+        MinMaxScaler.
     path : str or path
         Usually ``*.safetensors``. The file is written completely or not at all.
     overwrite : bool, default False

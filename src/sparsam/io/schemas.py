@@ -20,6 +20,7 @@ from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.classifier import LikelihoodProfile, NoisyLabelClassifier
 from sparsam.estimators.regressor import MultivariateNormalRegressor
 from sparsam.preprocessing.patch_normalizer import PatchNormalizer
+from sparsam.preprocessing.whitening import Whitening
 
 __all__ = ["LAYOUTS", "MOVED", "REMOVED", "RENAMED", "Layout"]
 
@@ -194,6 +195,16 @@ def _check_scale(model: Any) -> None:
         raise ValueError("its scale is not finite, or not one number per feature")
 
 
+def _check_whitening(model: Whitening) -> None:
+    n_axes, n_features = model.components_.shape
+    shapes = [model.mean_.shape, model.explained_variance_.shape, model.whitening_.shape]
+    expected = [(n_features,), (n_axes,), (model._n_features_out, n_features)]
+    arrays = (model.mean_, model.components_, model.explained_variance_, model.whitening_)
+    finite = all(array.dtype == np.float64 and np.isfinite(array).all() for array in arrays)
+    if shapes != expected or n_features != model.n_features_in_ or not finite:
+        raise ValueError("its arrays do not fit together, or are not finite")
+
+
 RANGES = ("min_", "scale_", "data_min_", "data_max_", "data_range_")
 NOT_SAVED_SUPERVISED = ("callback", "random_state", "mesh", "checkpoint", "tangents")
 LAYOUTS = {
@@ -238,6 +249,14 @@ LAYOUTS = {
         not_saved=(),
         is_network=False,
         check=_check_scale,
+    ),
+    "Whitening": Layout(
+        estimator=Whitening,
+        arrays=("mean_", "components_", "explained_variance_", "whitening_"),
+        results={"n_features_in_": int, "_n_features_out": int},
+        not_saved=(),
+        is_network=False,
+        check=_check_whitening,
     ),
     "MinMaxScaler": Layout(
         estimator=MinMaxScaler,

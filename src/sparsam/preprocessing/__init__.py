@@ -6,5 +6,8 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from sparsam.preprocessing.patch_normalizer import PatchNormalizer as PatchNormalizer
+    from sparsam.preprocessing.whitening import Whitening as Whitening
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"patch_normalizer": ["PatchNormalizer"]})
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"patch_normalizer": ["PatchNormalizer"], "whitening": ["Whitening"]}
+)
