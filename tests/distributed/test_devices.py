@@ -165,7 +165,7 @@ def test_all_processes_hold_out_the_same_rows_and_end_with_the_same_model(rows, 
 )
 def test_all_processes_begin_on_the_same_sample(rows, tmp_path, free_port, cuts, n_devices):
     [first, *others] = run(tmp_path, rows, cuts, free_port(), n_devices, SAMPLED)
-    assert [first] * len(others) == others
+    assert all(other == first for other in others)
     for name in SAMPLED:
         assert "error" not in first[name], first[name]
         shares = sorted(set(first[name]["shares"]))

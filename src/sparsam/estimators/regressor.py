@@ -175,7 +175,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         folds choose the number of iterations: this number counts from new weights, so the final network starts from new
         weights, too.
     solver, tol, time_budget, chunk_size, polish, start_on_sample
-        As for `SparseAutoencoder`; with early stopping no training begins on a sample.
+        As for `SparseAutoencoder`; trainings that held-out rows stop do not begin on a sample.
     random_state, mesh, checkpoint, callback, verbose
         As for `SparseAutoencoder`. ``random_state`` also draws the folds or the held-out part: for an integer, from a
         random stream of their own. ``time_budget`` limits all trainings together, including those of the folds.

@@ -1,5 +1,6 @@
 """Trainings that begin on a sample of the rows: they end at a minimum on all rows, and stop and resume as others do."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -11,7 +12,14 @@ from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training import evaluators, train
 from sparsam.engine.training.callbacks import FitCallback, FunctionCallback, StopWhen
 from sparsam.engine.training.checkpoints import Checkpointer
-from sparsam.engine.training.growing_sample import GROWTH, LARGEST, LARGEST_FIRST, nested_samples, squared_error
+from sparsam.engine.training.growing_sample import (
+    GROWTH,
+    LARGEST,
+    LARGEST_FIRST,
+    MOST_ITERATIONS,
+    nested_samples,
+    squared_error,
+)
 from sparsam.engine.training.stop_reasons import STOP_REASONS
 from sparsam.engine.training.train import precision
 from sparsam.engine.training.train_many import train_many
@@ -78,29 +86,6 @@ def test_samples_are_nested_and_grow_from_enough_rows_to_half(n_samples, least_r
     for number, part in zip(numbers, parts, strict=True):
         np.testing.assert_allclose(float(part.total_weight), weights[: number * CHUNK_SIZE].sum(), rtol=1e-12)
         assert part.inputs is samples.inputs
-
-
-def test_shuffled_samples_hold_the_same_rows_in_another_order():
-    rng = np.random.default_rng(0)
-    inputs, targets = rng.normal(size=(50, 2)), np.arange(50.0)[:, None]
-    tangents = np.arange(50.0)[:, None, None] * np.ones((1, 3, 2))
-    make = partial(Samples.from_arrays, inputs, targets, np.arange(1.0, 51), tangents, chunk_size=8, dtype="float64")
-    with precision("float64"):
-        shuffled, again, plain = make(shuffle=True), make(shuffle=True), make()
-
-    def rows(array):
-        return np.moveaxis(np.asarray(array), -1, 1).reshape(-1, *array.shape[1:-1])
-
-    weight = rows(shuffled.sample_weight)
-    order = weight[weight > 0].astype(int) - 1
-    assert np.array_equal(np.sort(order), np.arange(50))
-    assert not np.array_equal(order, np.arange(50))
-    assert abs(np.corrcoef(order, np.arange(50))[0, 1]) < 3 / np.sqrt(50)
-    np.testing.assert_array_equal(rows(shuffled.inputs)[:50], inputs[order])
-    np.testing.assert_array_equal(rows(shuffled.targets)[:50], targets[order])
-    np.testing.assert_array_equal(rows(shuffled.tangents)[:50], np.swapaxes(tangents, 1, 2)[order])
-    np.testing.assert_array_equal(shuffled.inputs, again.inputs)
-    np.testing.assert_array_equal(rows(plain.inputs)[:50], inputs)
 
 
 def test_the_error_of_a_gradient_is_estimated_without_bias():
@@ -181,6 +166,60 @@ def test_J_that_is_not_finite_is_found_on_all_rows(training_job):
     np.testing.assert_array_equal(training.theta, theta.astype("float32"))
 
 
+def test_where_all_rows_have_the_same_minimum_samples_grow_all_the_same(training_job):
+    """Without noise (1) never holds: the gradients on all samples vanish together."""
+    objective, _, theta = training_job("float64")
+    row = np.random.default_rng(0).uniform(0.1, 0.9, (1, 6))
+    with precision("float64"):
+        samples = Samples.from_arrays(np.repeat(row, 640, axis=0), chunk_size=CHUNK_SIZE, dtype="float64")
+        parts = nested_samples(samples, LEAST_ROWS)
+    training = train.train(objective, samples, theta, dtype="float64", begin_on=parts, max_iter=500)
+    assert training.stop_reason == "converged"
+    for share in {p.share for p in training.sampled}:
+        assert sum(p.share == share for p in training.sampled) <= MOST_ITERATIONS + 1
+    assert max(p.share for p in training.sampled) == 0.5
+
+
+@pytest.mark.parametrize("broken", [0, 1, 2])
+def test_where_J_is_not_finite_on_a_sample_the_training_begins_on_all_rows(training_job, broken):
+    objective, samples, theta = training_job(n_samples=N_SAMPLES)
+    with precision("float32"):
+        parts = nested_samples(samples, LEAST_ROWS)
+        inputs = np.asarray(samples.inputs).copy()
+        inputs[0, 0, 0] = np.nan
+        spoilt = replace(parts[broken], inputs=jax.device_put(inputs))
+    training = train.train(objective, samples, theta, begin_on=[*parts[:broken], spoilt], max_iter=10)
+    plain = train.train(objective, samples, theta, max_iter=10)
+    assert training.sampled == []
+    assert bits(training) == bits(plain)
+
+
+def test_samples_without_weight_are_left_out(training_job):
+    objective, _, theta = training_job()
+    inputs = np.random.default_rng(0).uniform(0.1, 0.9, (N_SAMPLES, 6))
+    weights = np.concatenate([np.zeros(100), np.ones(220), np.zeros(320)])
+    with precision("float32"):
+        samples = Samples.from_arrays(inputs, None, weights, chunk_size=CHUNK_SIZE, dtype="float32")
+        parts = nested_samples(samples, LEAST_ROWS)
+    training = train.train(objective, samples, theta, begin_on=parts, max_iter=10)
+    assert {p.share for p in training.sampled} == {60 / 220}  # the first has no weight, the third all of it
+
+
+def test_the_first_burst_on_all_rows_is_short(begin, monkeypatch):
+    """Bursts on a sample become long, of steps that take no time; those on all rows take longer."""
+    taken, steps = [], evaluators.ResidentEvaluator.steps
+
+    def counted(self, state, n_steps, pause):
+        if float(self.samples.total_weight) == N_SAMPLES:
+            taken.append(n_steps)
+        return steps(self, state, n_steps, pause)
+
+    monkeypatch.setattr(evaluators.ResidentEvaluator, "steps", counted)
+    begin(max_iter=20, solver="lbfgs")
+    after_growth = taken[taken.index(1) :] if 1 in taken else taken
+    assert after_growth[1] <= 2
+
+
 # Stops on a sample
 
 
@@ -249,6 +288,21 @@ def test_a_training_killed_on_a_sample_resumes_to_the_same_bits(begin, single_st
     resumed = begin(max_iter=8, checkpointer=checkpointed(resume=True))
     assert bits(resumed) == bits(begin(max_iter=8))
     assert resumed.history[-1].resumed == (1 if iteration else 0)  # nothing was saved before the first burst ended
+
+
+def test_a_checkpoint_of_other_samples_is_refused(begin, single_steps, tmp_path, training_job):
+    with pytest.raises(Killed):
+        begin(callbacks=[AtSample(kill, 3)], checkpointer=Checkpointer(tmp_path, 0.0, fingerprint={}))
+    with pytest.raises(ValueError, match=r"is from a training on a share of 0\.125 of the rows, which is none of"):
+        begin(begin_on=[], checkpointer=Checkpointer(tmp_path, 0.0, resume=True, fingerprint={}))
+
+
+def test_a_training_killed_on_all_rows_keeps_what_was_sampled(begin, single_steps, tmp_path):
+    checkpointed = partial(Checkpointer, tmp_path, 0.0, fingerprint={})
+    stop = FunctionCallback(lambda progress: kill() if progress.iteration >= 3 else False)
+    with pytest.raises(Killed):
+        begin(max_iter=8, callbacks=[stop], checkpointer=checkpointed())
+    assert bits(begin(max_iter=8, checkpointer=checkpointed(resume=True))) == bits(begin(max_iter=8))
 
 
 def test_a_training_out_of_time_on_a_sample_goes_on_there(begin, single_steps, tmp_path):

@@ -168,3 +168,23 @@ def test_fit_does_not_depend_on_the_scale_of_the_weights(fit, X, sample_weight):
 def test_scores_take_weights_as_repetitions(model, X, counts, score):
     method = getattr(model, score)
     assert method(X, sample_weight=counts) == pytest.approx(method(np.repeat(X, counts, axis=0)), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "sorted", "integers", "one-hot", "one column"])
+def test_the_order_has_nothing_to_do_with_the_values(kind):
+    """The first rows are a sample, on which a training may begin."""
+    rng = np.random.default_rng(0)
+    n = 4096
+    X = {
+        "uniform": rng.uniform(size=(n, 5)),
+        "sorted": np.sort(rng.normal(size=(n, 1)), axis=0) * np.ones((1, 5)),
+        "integers": rng.integers(0, 8, (n, 5)).astype(float),
+        "one-hot": np.column_stack([np.eye(8)[rng.integers(0, 8, n)], np.arange(n)]),
+        "one column": np.arange(float(n))[:, None],
+    }[kind]
+    rows, _ = merge_repeated_rows(X.astype(np.float32), None)
+    for share in (1 / 16, 1 / 8, 1 / 2):
+        k = round(share * len(rows))
+        error = rows[:k].mean(axis=0) - rows.mean(axis=0)
+        expected = rows.std(axis=0) * np.sqrt((1 - share) / k)  # drawn without replacement
+        assert np.all(np.abs(error) < 4.5 * expected + 1e-6)

@@ -2,11 +2,19 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, load, parameter_study, save
-from sparsam.engine.data.samples import choose_chunk_size
+from sparsam.engine.data.batch import Batch
+from sparsam.engine.training.state import Progress
+from sparsam.engine.training.train import Training
+from sparsam.engine.training.train_many import train_lanes
 from sparsam.estimators._data import dataset as dataset_module
 from sparsam.estimators._data import stream_sample
+from sparsam.estimators._data.dataset import InMemoryDataset
+from sparsam.estimators._training.device_data import DeviceData
+from sparsam.estimators._training.fitted_attributes import warn_or_raise
+from sparsam.estimators.fit_many import fit_many
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -68,6 +76,19 @@ def test_data_of_one_chunk_begin_on_all_rows():
     assert build().fit(Chunks(X)).sample_history_.empty
 
 
+def test_the_default_chunk_decides():
+    """Of 64-25-64 it holds 27,000 rows."""
+    shares = {
+        n_rows: DeviceData(
+            InMemoryDataset(Batch(np.ones((n_rows, 64)) * np.arange(n_rows)[:, None])), (64, 25, 64), None
+        )
+        for n_rows in (27_000, 60_000)
+    }
+    for n_rows, data in shares.items():
+        data.least_rows = 650
+        assert bool(data.samples_to_begin_on("float32")) == (n_rows == 60_000)
+
+
 def test_integer_weights_and_the_order_of_rows_change_no_bit(many_chunks):
     weights = RNG.integers(1, 4, N_ROWS)
     weighted, repeated = build().fit(X, sample_weight=weights), build().fit(np.repeat(X, weights, axis=0))
@@ -96,6 +117,31 @@ def test_polishing_goes_on_from_there_on_all_rows(many_chunks):
     assert model.sample_history_.drop(columns="seconds").equals(
         build(max_iter=1000).fit(X).sample_history_.drop(columns="seconds")
     )
+
+
+def test_a_target_that_no_row_of_the_sample_has_is_learned_from_all_rows(many_chunks):
+    Y = X[:, :2] + RNG.normal(0, 0.1, (N_ROWS, 2))
+    Y[3:, 1] = np.nan
+    options = {"covariance": "diag", "alpha": 0.01, "cv": None, "early_stopping": False, "max_iter": 20}
+    model = MultivariateNormalRegressor((), **options).fit(X, Y)
+    plain = MultivariateNormalRegressor((), **options, start_on_sample=False).fit(X, Y)
+    assert np.all(np.isfinite(model.loss_curve_))
+    assert model.loss_ == pytest.approx(plain.loss_, abs=0.05)
+
+
+@pytest.mark.parametrize("n_sampled", [0, 50])
+def test_a_stop_after_many_iterations_on_a_sample_is_not_close_to_the_initial_weights(n_sampled):
+    rows = [Progress(k, k + 1, 0.1, 1.0, {}, 0.5) for k in range(n_sampled + 1)]
+    training = Training(np.zeros(2), "time_budget", 1e-5, history=rows[:1], sampled=rows[1:])
+    with pytest.warns(ConvergenceWarning, match="Not converged: the time budget is used up") as caught:
+        warn_or_raise(training)
+    assert ("close to the initial ones" in str(caught[0].message)) == (n_sampled == 0)
+
+
+def test_fits_in_lanes_begin_on_all_rows(many_chunks):
+    found = {}
+    fit_many([build(max_iter=3)], X, lambda number, model: found.update({number: model}), train_many=train_lanes)
+    assert found[0].sample_history_.empty
 
 
 def test_fits_of_a_study_begin_on_the_sample_too(many_chunks):
@@ -157,8 +203,3 @@ def test_progress_on_a_sample_is_shown(many_chunks, monkeypatch, capsys):
 def test_start_on_sample_must_be_a_bool():
     with pytest.raises(TypeError, match="start_on_sample must be True or False"):
         build(start_on_sample="yes").fit(X)
-
-
-def test_the_default_chunk_decides():
-    assert choose_chunk_size(27_000, (64, 25, 64)) >= 27_000  # begins on all rows
-    assert choose_chunk_size(100_000, (64, 25, 64)) < 100_000 / 8

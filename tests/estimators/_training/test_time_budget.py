@@ -7,7 +7,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import Checkpoint, MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
-from sparsam.engine.training import train as engine
+from sparsam.engine.training import growing_sample, train
 from sparsam.estimators._training.time_budget import TimeBudget
 
 X = np.random.default_rng(0).uniform(0.1, 0.9, (60, 6))
@@ -31,8 +31,8 @@ class Clock:
 
     def __init__(self, monkeypatch, first=1000.0, each=1.0):
         self.now, self.n_bursts = 0.0, 0
-        monkeypatch.setattr(engine.time, "perf_counter", lambda: self.now)
-        steps = engine.make_evaluator
+        monkeypatch.setattr(train.time, "perf_counter", lambda: self.now)
+        steps = growing_sample.make_evaluator
 
         def timed(objective, data):
             evaluator = steps(objective, data)
@@ -47,7 +47,7 @@ class Clock:
             evaluator.steps = moved
             return evaluator
 
-        monkeypatch.setattr(engine, "make_evaluator", timed)
+        monkeypatch.setattr(growing_sample, "make_evaluator", timed)
 
 
 @pytest.fixture

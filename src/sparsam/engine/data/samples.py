@@ -85,14 +85,11 @@ class Samples:
         mesh: Mesh | None = None,
         n_buffered: int | None = None,
         total_weight: float | None = None,
-        shuffle: bool = False,
     ) -> Samples:
         """Copy host arrays (n_samples, ...), samples in rows, into chunks on the default device or a mesh's devices.
 
         Tangents are (n_samples, n_tangents, n_features). If a mesh spans several processes, each passes its own rows.
-        For a batch of the data, pass the number of chunks in a device's buffer, and the global total weight S. With
-        ``shuffle`` the rows are in a random order, always the same for as many rows, so that the first chunks are a
-        sample of them.
+        For a batch of the data, pass the number of chunks in a device's buffer, and the global total weight S.
 
         Call it within the scope of the wanted precision (see `sparsam.engine.precision`).
         """
@@ -101,7 +98,6 @@ class Samples:
         n_devices = 1 if mesh is None else len(local_devices(mesh))
         bounds = [n_samples * k // n_devices for k in range(n_devices + 1)]
         n_chunks = -(-np.diff(bounds) // chunk_size)
-        order = np.random.default_rng(0).permutation(n_samples) if shuffle else range(n_samples)
         if n_buffered is None:
             n_buffered = _round_up(int(max_of_processes(max(n_chunks.max(), 1), mesh)), 3)
         if total_weight is None:
@@ -113,7 +109,7 @@ class Samples:
         def chunked(rows: NDArray[np.floating]) -> jax.Array:
             buffer = np.zeros((n_devices, n_buffered, *rows.shape[:0:-1], chunk_size), dtype=dtype)
             for k in range(n_devices):
-                _fill(buffer[k], rows, order[bounds[k] : bounds[k + 1]])
+                _fill(buffer[k], rows[bounds[k] : bounds[k + 1]])
             return put(buffer.reshape(-1, *buffer.shape[2:]))
 
         total = np.asarray(total_weight, dtype)
@@ -136,8 +132,12 @@ class Samples:
     @property
     def most_chunks(self) -> int:
         """Number of chunks with data on the device that has the most."""
-        own = max(int(shard.data[0]) for shard in self.n_chunks.addressable_shards)
-        return int(max_of_processes(own, self.mesh))
+        return int(max_of_processes(self._own_chunks.max(), self.mesh))
+
+    @property
+    def _own_chunks(self) -> NDArray[np.int32]:
+        """Numbers of chunks with data on the devices of this process."""
+        return np.concatenate([np.asarray(shard.data) for shard in self.n_chunks.addressable_shards])
 
     @property
     def n_rows(self) -> int:
@@ -150,8 +150,11 @@ class Samples:
         return 0 if self.tangents is None else self.tangents.shape[2]
 
     def first_chunks(self, n_chunks: int) -> Samples:
-        """Return the first chunks of each device as samples, which share the buffers and the compiled programs."""
-        own = np.full(1 if self.mesh is None else len(local_devices(self.mesh)), n_chunks, np.int32)
+        """Return the first chunks of each device as samples, which share the buffers and the compiled programs.
+
+        The device with the most chunks has ``n_chunks`` in them, and the others in proportion.
+        """
+        own = (-(-self._own_chunks * n_chunks // self.most_chunks)).astype(np.int32)
         some = replace(self, n_chunks=jax.device_put(own) if self.mesh is None else from_local(own, self.mesh))
         return replace(some, total_weight=_total_weight(some))
 
@@ -267,15 +270,14 @@ def _total_weight(samples: Samples) -> jax.Array:
     return samples.sum_over_chunks(lambda chunk: jnp.sum(chunk.sample_weight))
 
 
-def _fill(chunks: NDArray[np.floating], rows: NDArray[np.floating], order: NDArray[np.intp] | range) -> None:
-    """Write rows, in this order, into the columns of chunks, one chunk after the other."""
+def _fill(chunks: NDArray[np.floating], rows: NDArray[np.floating]) -> None:
+    """Write rows into the columns of chunks, one chunk after the other."""
     chunk_size = chunks.shape[-1]
-    for chunk, begin in zip(chunks, range(0, len(order), chunk_size), strict=False):
-        of_chunk = order[begin : begin + chunk_size]
+    for chunk, begin in zip(chunks, range(0, len(rows), chunk_size), strict=False):
+        chunk_rows = rows[begin : begin + chunk_size]
         # Transpose a few rows at a time, which stay in cache: all at once takes six times as long.
-        for start in range(0, len(of_chunk), 64):
-            some = of_chunk[start : start + 64]
-            block = rows[some.start : some.stop] if isinstance(some, range) else rows[some]
+        for start in range(0, len(chunk_rows), 64):
+            block = chunk_rows[start : start + 64]
             chunk[..., start : start + len(block)] = block.T
 
 

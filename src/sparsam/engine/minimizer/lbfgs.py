@@ -53,7 +53,6 @@ __all__ = [
     "Factors",
     "LBFGSState",
     "ask",
-    "count_anew",
     "initialize",
     "needs_factors",
     "restart",
@@ -322,15 +321,21 @@ def set_limits(state: LBFGSState, tol: jax.Array, max_iter: jax.Array) -> LBFGSS
     return replace(state, status=jnp.where(search_failed, PRECISION, status).astype(state.status.dtype))
 
 
-def restart(state: LBFGSState) -> LBFGSState:
+def restart(state: LBFGSState, *, limits: tuple[float, int] | None = None) -> LBFGSState:
     """Return the state with which to go on from its iterate after J has changed, for example by more rows.
 
-    The next evaluation is at the iterate and counts as the first. Pairs, factors and damping are kept, as are the
-    number of the iteration and the limits.
+    The next evaluation is at the iterate and counts as the first. Pairs, factors and damping are kept.
+
+    Parameters
+    ----------
+    state : LBFGSState
+    limits : (float, int) or None
+        tol and max_iter from here on, with iterations counted from 0 again; factors are then refreshed as often as at
+        the start of a run. None keeps limits and number of the iteration.
     """
     dtype = state.theta.dtype
     infinity, none = host_array(np.inf, dtype), host_array(0, np.int32)
-    return replace(
+    restarted = replace(
         state,
         value=infinity,
         gradient=host_array(0, dtype, state.theta.shape),
@@ -341,16 +346,10 @@ def restart(state: LBFGSState) -> LBFGSState:
         search=LineSearch.at_rest(state.theta),
         lows=Lows(infinity, infinity, none),
     )
-
-
-def count_anew(state: LBFGSState, *, tol: float, max_iter: int) -> LBFGSState:
-    """Count iterations from 0 again, with these limits; for a state that `restart` has returned."""
-    return replace(
-        state,
-        iteration=host_array(0, np.int32),
-        tol=host_array(tol, state.theta.dtype),
-        max_iter=host_array(max_iter, np.int32),
-    )
+    if limits is None:
+        return restarted
+    tol, max_iter = limits
+    return replace(restarted, iteration=none, tol=host_array(tol, dtype), max_iter=host_array(max_iter, np.int32))
 
 
 def _status_of_iterate(state: LBFGSState) -> jax.Array:

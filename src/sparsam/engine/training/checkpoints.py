@@ -231,7 +231,7 @@ def _content(saved: TrainingState, fingerprint: Mapping[str, Any], training: Map
         "training": training,
         "terms": names,
         "seconds": saved.seconds,
-        "level": saved.level,
+        "share": saved.share,
         "cost": saved.cost,
     }
     return checksummed(HEADER_KEY, header, arrays | {"history": rows(saved.history), "sampled": rows(saved.sampled)})
@@ -245,8 +245,8 @@ def _read(path: Path) -> tuple[dict[str, Any], TrainingState]:
         history, sampled = ([_row(row, header["terms"]) for row in arrays[name]] for name in ("history", "sampled"))
         if not (isinstance(header["fingerprint"], dict) and isinstance(header["training"], dict)):
             raise TypeError("its fingerprints are not JSON objects")
-        level, cost = int(header["level"]), float(header["cost"])
-        return header, TrainingState(leaves, history, float(header["seconds"]), callbacks, sampled, level, cost)
+        seconds, share, cost = (float(header[name]) for name in ("seconds", "share", "cost"))
+        return header, TrainingState(leaves, history, seconds, callbacks, sampled, share, cost)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"its content is not as saved ({error!r})") from error
 

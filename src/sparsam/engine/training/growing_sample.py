@@ -6,7 +6,7 @@ the same compiled programs.
 
 A larger sample is needed when the gradient on a sample is much smaller than its error. Let g be the gradient on a share
 p of the rows, drawn without replacement, g' that on a share p' that contains them, and g* that on all rows. With C the
-covariance of the gradient of a single row, divided by the number of rows,
+covariance of the gradient of a single row, divided by the number of rows, and rows of equal weight,
 
     E |g - g*|^2  =  (1/p - 1) tr C,        E |g - g'|^2  =  (1/p - 1/p') tr C
 
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict
+from typing import Self
 
 import jax
 import numpy as np
@@ -32,26 +32,26 @@ from numpy.typing import NDArray
 
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.minimizer import lbfgs
+from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.compiled_loop import LoopRecords
-from sparsam.engine.training.evaluators import Evaluator
+from sparsam.engine.training.evaluators import Evaluator, make_evaluator
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.streaming import StreamedSamples
 
-__all__ = ["GrowingSample", "nested_samples", "share_of", "squared_error"]
+__all__ = ["LARGEST", "GrowingSample", "nested_samples", "squared_error"]
 
 GROWTH, NOISE, ITERATIONS = 2, 0.1, 10
 """A sample is this many times as large as the one before; NOISE is that of (1), which is checked after this many
 iterations."""
 
+MOST_ITERATIONS = 50
+"""Iterations after which a sample grows in any case: where all rows have nearly the same minimum, (1) never holds."""
+
 LARGEST_FIRST, LARGEST = 1 / 6, 1 / 2
 """Largest share of the first sample, and of any sample: beyond it a sample saves too little."""
 
-
-class Limits(TypedDict):
-    """Limits of the minimizer."""
-
-    tol: float
-    max_iter: int
+UNLIMITED = (0.0, 2**30)
+"""tol and max_iter on a sample, so that a training with other limits has the same steps."""
 
 
 def nested_samples(samples: Samples, least_rows: int) -> list[Samples]:
@@ -62,7 +62,7 @@ def nested_samples(samples: Samples, least_rows: int) -> list[Samples]:
     Parameters
     ----------
     samples : Samples
-        All samples, in random order.
+        All samples, in an order that has nothing to do with their values.
     least_rows : int
         Least number of rows of the first sample.
     """
@@ -76,11 +76,6 @@ def nested_samples(samples: Samples, least_rows: int) -> list[Samples]:
         nested.append(samples.first_chunks(k))
         k *= GROWTH
     return nested
-
-
-def share_of(sample: Samples | StreamedSamples, samples: Samples | StreamedSamples) -> float:
-    """Compute the share of a sample in the weight of all rows."""
-    return float(sample.total_weight) / float(samples.total_weight)
 
 
 def squared_error(own: NDArray[np.floating], larger: NDArray[np.floating], share: float, larger_share: float) -> float:
@@ -104,7 +99,7 @@ def squared_error(own: NDArray[np.floating], larger: NDArray[np.floating], share
 
 @dataclass
 class GrowingSample:
-    """Sample of a training; on all rows from the beginning if there are no smaller samples.
+    """Sample of a training; all rows from the beginning if there are no smaller samples.
 
     Attributes
     ----------
@@ -127,6 +122,24 @@ class GrowingSample:
     level: int = 0
     cost: float = 0.0
 
+    @classmethod
+    def of(
+        cls,
+        objective: Objective,
+        begin_on: Sequence[Samples],
+        samples: Samples | StreamedSamples,
+        tol: float,
+        max_iter: int,
+    ) -> Self:
+        """Begin on the first sample with any weight; those without more weight than the one before are left out."""
+        evaluators, shares = [], [0.0]
+        for part in begin_on:
+            share = float(part.total_weight) / float(samples.total_weight)
+            if shares[-1] < share < 1:
+                evaluators.append(make_evaluator(objective, part))
+                shares.append(share)
+        return cls([*evaluators, make_evaluator(objective, samples)], [*shares[1:], 1.0], tol, max_iter)
+
     @property
     def evaluator(self) -> Evaluator:
         """Evaluator on the current sample."""
@@ -143,9 +156,29 @@ class GrowingSample:
         return self.level == len(self.evaluators) - 1
 
     @property
-    def limits(self) -> Limits:
-        """Limits of the minimizer on the current sample; none on a part, whose steps must not depend on them."""
-        return {"tol": self.tol, "max_iter": self.max_iter} if self.is_all else {"tol": 0.0, "max_iter": 2**30}
+    def limits(self) -> tuple[float, int]:
+        """The minimizer's tol and max_iter on the current sample."""
+        return (self.tol, self.max_iter) if self.is_all else UNLIMITED
+
+    def take_all(self) -> None:
+        """Make all rows the current sample."""
+        self.level = len(self.evaluators) - 1
+
+    def take_share(self, share: float) -> None:
+        """Make the sample of a checkpoint the current one.
+
+        Raises
+        ------
+        ValueError
+            If there is none with this share.
+        """
+        level = int(np.argmin(np.abs(np.array(self.shares) - share)))
+        if not np.isclose(self.shares[level], share, rtol=1e-6):
+            raise ValueError(
+                f"the checkpoint is from a training on a share of {share:.4g} of the rows, which is none of the "
+                "samples on which this one begins"
+            )
+        self.level = level
 
     def in_units_of_all(self, sampled: Sequence[Progress], records: LoopRecords) -> list[Progress]:
         """Count the evaluations of a burst on the current sample in units of all rows, and add them to the cost."""
@@ -157,10 +190,16 @@ class GrowingSample:
         """Return the next iteration at which to compare with a larger sample."""
         return (iteration // ITERATIONS + 1) * ITERATIONS
 
-    def compare(self, state: lbfgs.LBFGSState) -> tuple[lbfgs.LBFGSState, LoopRecords | None]:
+    def grow_if_needed(self, state: lbfgs.LBFGSState, n_iterations: int) -> tuple[lbfgs.LBFGSState, LoopRecords | None]:
         """Evaluate J on the next larger sample, at the iterate, and go on with that sample if it is needed.
 
-        It is needed by (1), or if the minimizer can go no further on the current one.
+        It is needed by (1), after `MOST_ITERATIONS`, or if the minimizer can go no further on the current one.
+
+        Parameters
+        ----------
+        state : LBFGSState
+        n_iterations : int
+            Number of iterations on the current sample.
 
         Returns
         -------
@@ -170,17 +209,16 @@ class GrowingSample:
             Records of the evaluation, if the sample has grown.
         """
         state = jax.device_get(state)  # a compiled step deletes its argument on the devices
-        larger = self.level + 1
-        start = lbfgs.restart(state)
-        if larger == len(self.evaluators) - 1:
-            start = lbfgs.count_anew(start, tol=self.tol, max_iter=self.max_iter)
+        larger, own = self.level + 1, np.asarray(state.gradient, np.float64)
+        becomes_all = larger == len(self.evaluators) - 1
+        start = lbfgs.restart(state, limits=(self.tol, self.max_iter) if becomes_all else None)
         after, records = self.evaluators[larger].steps(start, 1, 2**30)
-        share, own = self.shares[larger], np.asarray(state.gradient, np.float64)
-        error = squared_error(own, jax.device_get(after.gradient), self.share, share)
-        if int(state.status) != lbfgs.RUNNING or np.sum(own**2) <= NOISE**2 * error:
-            self.level = larger
-            if not self.is_all:
-                self.cost += share
-            return after, records
-        self.cost += share
-        return state, None
+        error = squared_error(own, jax.device_get(after.gradient), self.share, self.shares[larger])
+        is_needed = np.sum(own**2) <= NOISE**2 * error or n_iterations >= MOST_ITERATIONS
+        if int(state.status) == lbfgs.RUNNING and not is_needed:
+            self.cost += self.shares[larger]
+            return state, None
+        self.level = larger
+        if not becomes_all:  # otherwise it is counted as the first evaluation on all rows
+            self.cost += self.share
+        return after, records

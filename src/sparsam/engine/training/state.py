@@ -66,7 +66,7 @@ class TrainingState(NamedTuple):
         State of the callbacks.
     sampled : list of Progress
         Iterates on samples, before those on all rows.
-    level, cost : int and float
+    share, cost : float
         See `GrowingSample`.
     """
 
@@ -75,7 +75,7 @@ class TrainingState(NamedTuple):
     seconds: float
     callbacks: Mapping[str, NDArray[Any]]
     sampled: list[Progress]
-    level: int
+    share: float
     cost: float
 
 

@@ -31,8 +31,8 @@ from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.compiled_loop import MAX_STEPS, LoopRecords
-from sparsam.engine.training.evaluators import Evaluator, make_evaluator
-from sparsam.engine.training.growing_sample import GrowingSample, share_of
+from sparsam.engine.training.evaluators import Evaluator
+from sparsam.engine.training.growing_sample import GrowingSample
 from sparsam.engine.training.limits import Replayed, replay
 from sparsam.engine.training.plateau import Plateau, tol_beyond
 from sparsam.engine.training.state import Progress, TrainingState, host_leaves, restore_minimizer
@@ -186,15 +186,10 @@ def train(
     """
     with precision(dtype):
         on_host, theta = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), (objective, theta))
-    parts: list[Samples | StreamedSamples] = [*begin_on, samples]
     loop = _TrainingLoop(
-        sample=GrowingSample(
-            evaluators=[make_evaluator(on_host, part) for part in parts],
-            shares=[share_of(part, samples) for part in parts],
-            tol=tol,
-            max_iter=max_iter,
-        ),
+        sample=GrowingSample.of(on_host, begin_on, samples, tol, max_iter),
         solver=solver,
+        initial=theta,
         training=Training(theta=theta, stop_reason="", tol=tol),
         names=[term.name for term in objective.terms],
         callbacks=callbacks,
@@ -226,6 +221,8 @@ class _TrainingLoop:
     ----------
     sample : GrowingSample
         The samples of the next step, in the end all of them.
+    initial : array of shape (n_parameters,)
+        The initial weights.
     state : LBFGSState
         The minimizer's state.
     steps : int
@@ -240,6 +237,7 @@ class _TrainingLoop:
 
     sample: GrowingSample
     solver: str
+    initial: NDArray[np.floating]
     training: Training
     names: list[str]
     callbacks: Sequence[FitCallback]
@@ -257,9 +255,9 @@ class _TrainingLoop:
 
     def begin(self) -> None:
         """Make the minimizer's initial state, or restore it from a checkpoint."""
-        self.start, theta = time.perf_counter(), cast(jax.Array, self.training.theta)
-        with precision(theta.dtype):
-            self.state = initial_state(self.sample.evaluator, theta, self.solver, **self.sample.limits)
+        self.start = time.perf_counter()
+        with precision(self.initial.dtype):
+            self.state = self._state_at(self.initial)
             saved = self.checkpointer.load()
             if saved is not None and self._can_resume(saved):
                 self._resume(saved)
@@ -309,7 +307,8 @@ class _TrainingLoop:
     def _resume(self, saved: TrainingState) -> None:
         """Restore a checkpoint, with the limits of this training."""
         training, sample = self.training, self.sample
-        sample.level, sample.cost = saved.level, saved.cost
+        sample.take_share(saved.share)
+        sample.cost = saved.cost
         state = restore_minimizer(saved.leaves, self.state)
         if sample.is_all:
             if self._replay(saved).beyond_plateau:
@@ -322,7 +321,8 @@ class _TrainingLoop:
         self.start -= saved.seconds
         training.theta, training.history, training.sampled = np.asarray(self.state.theta), saved.history, saved.sampled
         self.resumed = [*saved.sampled, *saved.history][-1].resumed + 1
-        training.stop_reason = reason_of(training, int(self.state.status))
+        if sample.is_all:
+            training.stop_reason = reason_of(training, int(self.state.status))
 
     @property
     def timed(self) -> float:
@@ -344,19 +344,28 @@ class _TrainingLoop:
             self.compiled_at = time.perf_counter()
 
     def finish(self) -> Training:
-        """Return the result of the training; if it ended on a part of the samples, evaluate J on all of them."""
-        training = self.training
-        if not training.history and training.stop_reason != "not_finite":
-            reason, training.stop_reason = training.stop_reason, ""
-            with precision(training.theta.dtype):
-                self.sample.level = len(self.sample.evaluators) - 1
-                theta, evaluator = cast(jax.Array, training.theta), self.sample.evaluator
-                state = initial_state(evaluator, theta, self.solver, **self.sample.limits)
-                self.state, records = evaluator.steps(state, 1, 0)
-                self._record(records)
-            training.stop_reason = training.stop_reason or reason
+        """Return the result; if the training ended on a part of the samples, evaluate J on all of them once.
+
+        Weights that are good for a part may give no finite J for all; the initial ones are evaluated then.
+        """
+        training, reason = self.training, self.training.stop_reason
+        if not training.history and reason != "not_finite":
+            self.sample.take_all()
+            for theta in (training.theta, self.initial):
+                training.theta, training.stop_reason = theta, ""
+                with precision(theta.dtype):
+                    self.state, records = self.sample.evaluator.steps(self._state_at(theta), 1, 0)
+                    self._record(records)
+                if training.history:
+                    training.stop_reason = training.stop_reason or reason
+                    break
         training.timed = self.timed
         return training
+
+    def _state_at(self, theta: NDArray[np.floating]) -> lbfgs.LBFGSState:
+        """Make the minimizer's initial state at some weights, on the current sample, without factors."""
+        tol, max_iter = self.sample.limits
+        return initial_state(self.sample.evaluator, cast(jax.Array, theta), self.solver, tol=tol, max_iter=max_iter)
 
     def _run_on_all(self) -> None:
         done, max_iter = len(self.training.history), self.sample.max_iter
@@ -390,20 +399,40 @@ class _TrainingLoop:
         records, theta, status, iteration = jax.device_get(
             (records, self.state.theta, self.state.status, self.state.iteration)
         )
+        if status == lbfgs.NOT_FINITE:
+            self._begin_on_all()
+            return
         if records.needs_factors:
             self._refresh_factors()
         before, self.elapsed = self.elapsed, time.perf_counter() - self.start
         more = _progress(records, self.names, len(training.sampled), before, self.elapsed, self.resumed)
-        more = sample.in_units_of_all(more, records)
-        training.theta, training.sampled = theta, training.sampled + more
-        if status == lbfgs.RUNNING and iteration < pause:
-            return
-        self.state, of_larger = sample.compare(self.state)
+        training.theta = theta
+        training.sampled = training.sampled + sample.in_units_of_all(more, records)
+        if status != lbfgs.RUNNING or iteration >= pause:
+            self._grow_if_needed()
+
+    def _grow_if_needed(self) -> None:
+        sample = self.sample
+        n_iterations = sum(progress.share == sample.share for progress in self.training.sampled)
+        self.state, of_larger = sample.grow_if_needed(self.state, n_iterations)
+        self.elapsed = time.perf_counter() - self.start
         if of_larger is None:
             return
-        if sample.is_all:
+        self.steps = 1  # as long as steps on the smaller sample: far too many
+        of_larger = jax.device_get(of_larger)
+        if not of_larger.n_accepted:
+            self._begin_on_all()
+        elif sample.is_all:
             self._record(of_larger)
-        elif jax.device_get(of_larger.needs_factors):
+        elif of_larger.needs_factors:
+            self._refresh_factors()
+
+    def _begin_on_all(self) -> None:
+        """Begin again on all samples: J is not finite on a part of them, or at weights that are good for a part."""
+        self.sample.take_all()
+        self.training.theta, self.training.sampled, self.steps = self.initial, [], 1
+        self.state = self._state_at(self.initial)
+        if self.solver == "kronecker-lbfgs":
             self._refresh_factors()
 
     def _refresh_factors(self) -> None:
@@ -449,12 +478,8 @@ class _TrainingLoop:
             training = self.training
             with precision(training.theta.dtype):
                 leaves = host_leaves(self.state)
-            sample = self.sample
-            self.checkpointer.save(
-                TrainingState(
-                    leaves, training.history, self.elapsed, callbacks, training.sampled, sample.level, sample.cost
-                )
-            )
+            progress = training.history, self.elapsed, callbacks, training.sampled
+            self.checkpointer.save(TrainingState(leaves, *progress, self.sample.share, self.sample.cost))
 
 
 def initial_state(

@@ -61,8 +61,6 @@ def train_many(
     objectives: Sequence[Objective],
     samples: Samples,
     thetas: Sequence[NDArray[np.floating]],
-    *,
-    begin_on: Sequence[Samples] = (),
     **options: Any,
 ) -> list[Training]:
     """Minimize several objectives of one network, in the way that is faster on the default device.
@@ -79,10 +77,8 @@ def train_many(
         The same for all.
     thetas : sequence of arrays of shape (n_parameters,)
         Initial weights of each.
-    begin_on : sequence of Samples
-        As for `sparsam.engine.train`.
     **options
-        ``solver``, ``dtype``, ``tol``, ``max_iter``, ``time_budget``, ``snapshots``, ``plateau`` as for
+        ``solver``, ``dtype``, ``tol``, ``max_iter``, ``time_budget``, ``snapshots``, ``plateau``, ``begin_on`` as for
         `sparsam.engine.train`, the same for all; ``finished``, called with each training as it ends; ``stop``, called
         about ten times a second, which returns True to end all trainings, with the reason "interrupted".
 
@@ -91,9 +87,9 @@ def train_many(
     list of Training
         In the order of the objectives. In threads, trainings that ``stop`` ended before their start have no history.
     """
-    # Lanes are not implemented for several devices, nor for trainings that begin on a part of the samples.
-    if jax.default_backend() == "cpu" or samples.mesh is not None or begin_on:
-        return train_side_by_side(objectives, samples, thetas, begin_on=begin_on, **options)
+    # Lanes are not implemented for several devices, and begin on all samples.
+    if jax.default_backend() == "cpu" or samples.mesh is not None:
+        return train_side_by_side(objectives, samples, thetas, **options)
     return train_lanes(objectives, samples, thetas, **options)
 
 
@@ -149,10 +145,11 @@ def train_lanes(
     time_budget: float | None = None,
     snapshots: Collection[int] = (),
     plateau: Plateau | None = None,
+    begin_on: Sequence[Samples] = (),
     finished: Finished = _ignore,
     stop: Callable[[], bool] = _never_stop,
 ) -> list[Training]:
-    """Minimize several objectives as lanes of one program.
+    """Minimize several objectives as lanes of one program, which all begin on all samples, whatever ``begin_on``.
 
     A lane that has stopped, or waits for its factors, keeps its state while the others go on. When at most half of the
     lanes still run, they continue in a program with half as many lanes, so that stopped lanes cost nothing more. The

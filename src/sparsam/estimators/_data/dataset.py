@@ -78,12 +78,9 @@ class Dataset(ABC):
 
     @abstractmethod
     def to_devices(
-        self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None, *, shuffle: bool = False
+        self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None
     ) -> Samples | StreamedSamples:
-        """Make the samples for the engine, in chunks that suit the sizes of the layers.
-
-        With ``shuffle`` rows in memory are in random order if they are `too_many_for_one_chunk`.
-        """
+        """Make the samples for the engine, in chunks that suit the sizes of the layers."""
 
     def map(self, function: Callable[[Batch], Batch]) -> Dataset:
         """Apply a function to every batch: at once for data in memory, in every pass for others."""
@@ -201,9 +198,7 @@ class InMemoryDataset(Dataset):
             counts = np.round(s / s.sum() * total).astype(np.int64)
         return replace(self, batch=merged, counts=counts)
 
-    def to_devices(
-        self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None, *, shuffle: bool = False
-    ) -> Samples:
+    def to_devices(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> Samples:
         """Convert to a precision, merge repeated rows unless they are merged, and copy to the devices."""
         inputs, targets, weights, tangents = self.batch
         parts = [None if part is None else part.astype(dtype, copy=False) for part in (inputs, targets, tangents)]
@@ -218,8 +213,7 @@ class InMemoryDataset(Dataset):
         n_tangents = 0 if tangents is None else tangents.shape[1]
         chunk = _choose_chunk_size(n_rows, layer_sizes, chunk_size, n_tangents, self.mesh)
         with precision(dtype):
-            shuffle = shuffle and too_many_for_one_chunk(n_rows, layer_sizes, n_tangents, self.mesh)
-            return Samples.from_arrays(*batch, chunk_size=chunk, dtype=dtype, mesh=self.mesh, shuffle=shuffle)
+            return Samples.from_arrays(*batch, chunk_size=chunk, dtype=dtype, mesh=self.mesh)
 
 
 @dataclass(frozen=True)
@@ -271,9 +265,7 @@ class MappedDataset(Dataset):
         """Pass over the other dataset, and apply the function."""
         return self.function(self.dataset.batches())
 
-    def to_devices(
-        self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None, *, shuffle: bool = False
-    ) -> StreamedSamples:
+    def to_devices(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> StreamedSamples:
         """Make streamed samples for the engine."""
         return streamed_samples(self, dtype, layer_sizes, chunk_size)
 

@@ -90,9 +90,7 @@ class StreamedDataset(Dataset):
         assert self._first_pass
         yield from self._read()
 
-    def to_devices(
-        self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None, *, shuffle: bool = False
-    ) -> StreamedSamples:
+    def to_devices(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> StreamedSamples:
         """Make streamed samples for the engine."""
         return streamed_samples(self, dtype, layer_sizes, chunk_size)
 

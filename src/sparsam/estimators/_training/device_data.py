@@ -54,8 +54,7 @@ class DeviceData:
             scale, dataset = self.input_scale, self.dataset
             if scale is not None:
                 dataset = dataset.map(partial(scale.scaled, dtype=dtype))
-            shuffle = self.least_rows is not None
-            samples = dataset.to_devices(dtype, self.layer_sizes, self.chunk_size, shuffle=shuffle)
+            samples = dataset.to_devices(dtype, self.layer_sizes, self.chunk_size)
             if isinstance(samples, StreamedSamples):
                 samples = replace(samples, batches=partial(self._counted, samples.batches))
             self._cache[dtype] = samples

@@ -174,7 +174,8 @@ def warn_or_raise(training: Training, *, can_start_warm: bool = True) -> None:
                 )
             history = training.history
             advice = f"Increase {training.stop_reason}"
-            if training.stop_reason == "time_budget" and history[-1].iteration < FEW_ITERATIONS:
+            few = len(training.sampled) + history[-1].iteration < FEW_ITERATIONS
+            if training.stop_reason == "time_budget" and few:
                 advice = f"After so few iterations the weights are still close to the initial ones. {advice}"
             advice += ", or continue from these weights with warm_start=True." if can_start_warm else "."
             if not still_descends([row.J for row in history], [row.gradient_norm for row in history]):

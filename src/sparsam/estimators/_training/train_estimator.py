@@ -31,7 +31,7 @@ from sparsam.estimators._warnings import warn_user
 __all__ = ["EstimatorTraining", "TrainingProblem", "least_rows_to_begin_on"]
 
 ROWS_PER_WEIGHT = 10
-"""Least number of rows of a sample for each weight of a unit, bias included."""
+"""Least number of rows of a sample for each weight of a unit, bias included, and for each output."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,12 @@ def least_rows_to_begin_on(estimator: Any, problem: TrainingProblem) -> int | No
     """Return the least number of rows of a sample on which to begin the training; None to begin on all rows.
 
     Only trainings to a minimum, from new weights, begin on a sample: where other rows choose the iteration at which to
-    stop, the first iterations must not overfit a few rows.
+    stop, the first iterations must not overfit a few rows. The first process of several decides for all.
     """
-    if not estimator.start_on_sample or problem.stop_at is not None or not problem.new_weights:
+    begins = estimator.start_on_sample and problem.stop_at is None and problem.new_weights
+    if not all_gather(begins, problem.data[0].mesh if isinstance(problem.data, Split) else problem.data.mesh)[0]:
         return None
-    return ROWS_PER_WEIGHT * (max(problem.objective.network.layer_sizes[:-1]) + 1)
+    return ROWS_PER_WEIGHT * (max(problem.objective.network.layer_sizes) + 1)
 
 
 class EstimatorTraining:
