@@ -1,8 +1,8 @@
 """Begin a training on a sample of the rows, which grows until it is all of them.
 
 Far from the minimum, a step that is good for a part of the rows is good for all of them, at a fraction of the cost. The
-rows are in random order, and a sample is some of the first chunks: each sample contains the smaller ones, and all use
-the same compiled programs.
+order of the rows has nothing to do with their values (in memory it is that of a hash), and a sample is some of the
+first chunks: each sample contains the smaller ones, and all use the same compiled programs.
 
 A larger sample is needed when the gradient on a sample is much smaller than its error. Let g be the gradient on a share
 p of the rows, drawn without replacement, g' that on a share p' that contains them, and g* that on all rows. With C the
