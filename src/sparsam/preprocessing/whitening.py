@@ -26,10 +26,11 @@ Array = NDArray[np.float64]
 class Whitening(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Whiten rows: make their features uncorrelated, with nearly the same variance.
 
-    With the covariance :math:`C = U \Lambda U^\top` of the rows of the fit, divided by N,
+    With the covariance :math:`C = U \Lambda U^\top` of the rows of the fit, divided by N, ZCA is
 
-    .. math:: \text{ZCA: } (x - \bar x) \, U (\Lambda + \epsilon)^{-1/2} U^\top, \qquad
-              \text{PCA: } (x - \bar x) \, U (\Lambda + \epsilon)^{-1/2} .
+    .. math:: (x - \bar x) \, U (\Lambda + \epsilon)^{-1/2} U^\top ,
+
+    and PCA the same without the last :math:`U^\top`.
 
     Whitened pictures are the usual inputs of a linear decoder (``output_activation="identity"``): without it, the
     first filters are smooth shades, since most of the variance of pictures is at low frequencies.
