@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.problems import Problem
 
-__all__ = ["Limits", "Recorder", "Run", "Start", "Stop", "System"]
+__all__ = ["Limits", "Recorder", "Run", "Start", "Stop", "System", "weights_of"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,11 @@ class System(Protocol):
 
     def run(self, start: Start, limits: Limits) -> Run:
         """Minimize."""
+
+
+def weights_of(model: Any) -> np.ndarray:
+    """Return theta = [W1, W2, b1, b2] of a fitted network."""
+    return np.concatenate([array.ravel() for array in (*model.coefs_, *model.intercepts_)]).astype(np.float64)
 
 
 class Stop(Exception):

@@ -146,3 +146,13 @@ def test_tangent_pipeline():
     tangents = np.tile(np.eye(3)[None, 2:], (N, 1, 1))
     model = sparsam.TangentPipeline(StandardScaler(), network).fit(X, LABELS, tangents=tangents)
     assert model.predict(X).shape == (N,)
+
+
+def test_whitening():
+    X = np.random.default_rng(0).normal(size=(N, 3))
+    for kind in ("zca", "pca"):
+        white = sparsam.preprocessing.Whitening(kind, epsilon=0).set_output(transform="pandas").fit_transform(X)
+        np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(3), atol=1e-10)
+    weights = np.arange(N) % 2
+    weighted = sparsam.preprocessing.Whitening().fit(X, sample_weight=weights)
+    np.testing.assert_allclose(weighted.mean_, X[weights > 0].mean(axis=0))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from benchmarks.problems import Problem
-from benchmarks.protocol import Limits, Run, Start
+from benchmarks.protocol import Limits, Run, Start, weights_of
 
 __all__ = ["BatchAdam", "BatchMLP", "Library"]
 
@@ -48,35 +48,24 @@ class Library:
 
     def run(self, start: Start, limits: Limits) -> Run:
         """Fit with ``random_state=seed``, which draws the weights of `start`."""
-        from sparsam import SparseAutoencoder
+        from benchmarks.systems.estimator import autoencoder
 
-        problem = self.problem
-        model = SparseAutoencoder(
-            problem.n_components,
-            rho=problem.rho,
-            beta=problem.beta,
-            alpha=problem.alpha,
-            output_activation=problem.output_activation,
-            tol=limits.tol,
-            max_iter=3 if limits.warm_up else 10**6,
-            time_budget=limits.max_seconds,
-            random_state=start.seed,
-            start_on_sample=self.start_on_sample,
-        )
+        options = {"max_iter": 3} if limits.warm_up else {}
+        model = autoencoder(self.problem, start, limits, start_on_sample=self.start_on_sample, **options)
         X = Chunks(self.data) if self.streamed else self.data
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about convergence, which the judge reports
             begin = time.perf_counter()
             model.fit(X)
             seconds = time.perf_counter() - begin
-        theta = np.concatenate([array.ravel() for array in (*model.coefs_, *model.intercepts_)])
         sampled = model.sample_history_
         on_sample = float(sampled["evaluations"].iloc[-1]) if len(sampled) else 0.0
         passes = X.passes if isinstance(X, Chunks) else None
         extra = {"on_sample": on_sample, "passes": passes}
-        return Run(theta, seconds, [], model.stop_reason_, model.n_evaluations_, extra)
+        return Run(weights_of(model), seconds, [], model.stop_reason_, model.n_evaluations_, extra)
 
 
+@dataclass
 class BatchAdam:
     """torch.optim.Adam on random mini-batches, where the sparsity penalty is that of the batch's mean activations.
 
@@ -88,8 +77,8 @@ class BatchAdam:
     batch_size : int
     """
 
-    def __init__(self, learning_rate: float, batch_size: int) -> None:
-        self.learning_rate, self.batch_size = learning_rate, batch_size
+    learning_rate: float
+    batch_size: int
 
     def prepare(self, problem: Problem, data: np.ndarray) -> None:
         """Copy the data into a tensor."""
@@ -126,6 +115,7 @@ class BatchAdam:
         return Run(flat(leaves), seconds, [], "time", None, {"epochs": steps * self.batch_size / len(self.rows)})
 
 
+@dataclass
 class BatchMLP:
     """scikit-learn's MLPRegressor(solver="adam"), which stops when its loss has ceased to fall.
 
@@ -135,8 +125,8 @@ class BatchMLP:
     batch_size : int
     """
 
-    def __init__(self, learning_rate: float, batch_size: int) -> None:
-        self.learning_rate, self.batch_size = learning_rate, batch_size
+    learning_rate: float
+    batch_size: int
 
     def prepare(self, problem: Problem, data: np.ndarray) -> None:
         """Keep the rows in the precision that is faster."""
@@ -163,5 +153,4 @@ class BatchMLP:
             begin = time.perf_counter()
             model.fit(self.data, self.data)
             seconds = time.perf_counter() - begin
-        theta = np.concatenate([array.ravel() for array in (*model.coefs_, *model.intercepts_)]).astype(float)
-        return Run(theta, seconds, [], f"{model.n_iter_} epochs", None, {"epochs": float(math.ceil(model.n_iter_))})
+        return Run(weights_of(model), seconds, [], f"{model.n_iter_} epochs", None, {"epochs": float(model.n_iter_)})

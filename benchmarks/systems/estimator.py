@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 
 from benchmarks.problems import Problem
 from benchmarks.programs.library import solver_keyword
-from benchmarks.protocol import Limits, Run, Start
+from benchmarks.protocol import Limits, Run, Start, weights_of
 from sparsam import SparseAutoencoder
+
+
+def autoencoder(problem: Problem, start: Start, limits: Limits, **options: Any) -> SparseAutoencoder:
+    """Make the estimator of a job; ``random_state=seed`` draws the weights of `start`."""
+    model = SparseAutoencoder(
+        problem.n_components,
+        rho=problem.rho,
+        beta=problem.beta,
+        alpha=problem.alpha,
+        output_activation=problem.output_activation,
+        tol=limits.tol,
+        max_iter=10**6,
+        time_budget=limits.max_seconds,
+        random_state=start.seed,
+    )
+    return model.set_params(**options)
 
 
 class Estimator:
@@ -32,20 +49,9 @@ class Estimator:
 
     def run(self, start: Start, limits: Limits) -> Run:
         """Fit with ``random_state=seed``, which draws the weights of `start`."""
-        target, problem = limits.target, self.problem
-        model = SparseAutoencoder(
-            problem.n_components,
-            rho=problem.rho,
-            beta=problem.beta,
-            alpha=problem.alpha,
-            output_activation=problem.output_activation,
-            tol=limits.tol,
-            max_iter=10**6,
-            time_budget=limits.max_seconds,
-            random_state=start.seed,
-            callback=None if target is None else lambda progress: progress.J <= target,
-            **self.options,
-        )
+        target = limits.target
+        callback = None if target is None else lambda progress: progress.J <= target
+        model = autoencoder(self.problem, start, limits, callback=callback, **self.options)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about convergence, which the judge reports
             begin = time.perf_counter()
@@ -55,5 +61,4 @@ class Estimator:
         # The curve starts after the time that `fit` spends around the training (validation, ordering rows).
         around = seconds - history["seconds"].iloc[-1]
         curve = list(zip(history["seconds"] + around, history["evaluations"], history["J"], strict=True))
-        theta = np.concatenate([array.ravel() for array in (*model.coefs_, *model.intercepts_)])
-        return Run(theta, seconds, curve, model.stop_reason_, model.n_evaluations_)
+        return Run(weights_of(model), seconds, curve, model.stop_reason_, model.n_evaluations_)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.neural_network import MLPRegressor
 
 from benchmarks.problems import Problem
-from benchmarks.protocol import Limits, Run, Start
+from benchmarks.protocol import Limits, Run, Start, weights_of
 
 
 class SklearnMLP:
@@ -43,5 +43,4 @@ class SklearnMLP:
             begin = time.perf_counter()
             self.model.fit(self.data, self.data)
             seconds = time.perf_counter() - begin
-        theta = np.concatenate([array.ravel() for array in (*self.model.coefs_, *self.model.intercepts_)])
-        return Run(theta, seconds, [], f"{self.model.n_iter_} iterations", None)
+        return Run(weights_of(self.model), seconds, [], f"{self.model.n_iter_} iterations", None)

@@ -40,7 +40,7 @@ from sparsam.estimators._validation import check_unit_range
 from sparsam.images import load_images
 from sparsam.io import persistence
 from sparsam.io.pipelines import TableModel, load_pipeline, save_pipeline
-from sparsam.preprocessing import PatchNormalizer
+from sparsam.preprocessing import PatchNormalizer, Whitening
 
 SECONDS = 60  # limit for each file
 EXTREMES = [
@@ -88,7 +88,11 @@ def whole_files(folder):
             X, np.array(["a", "b"])[(X[:, 0] > 0.5) * 1]
         ),
     }
-    models |= {"normalizer": PatchNormalizer().fit(X), "scaler": MinMaxScaler().fit(X)}
+    models |= {
+        "normalizer": PatchNormalizer().fit(X),
+        "scaler": MinMaxScaler().fit(X),
+        "whitening": Whitening("pca").fit(X),
+    }
     files = {}
     for name, model in models.items():
         save(model, folder / f"{name}.safetensors")

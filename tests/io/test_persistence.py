@@ -297,6 +297,8 @@ def test_a_scaler_whose_scale_does_not_fit_is_refused(path):
     whitening.mean_ = np.ones(2)
     with pytest.raises(ValueError, match="its arrays do not fit together"):
         save(whitening, path)
+    with pytest.raises(ValueError, match="epsilon must be at least 0"):
+        save(Whitening().fit(np.eye(3)).set_params(epsilon=-1.0), path)
     normalizer = PatchNormalizer().fit(np.eye(3))
     normalizer.limit_ = np.inf
     with pytest.raises(ValueError, match="its scale is not finite"):

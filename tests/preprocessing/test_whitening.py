@@ -100,7 +100,7 @@ def test_weights_are_repetitions_and_rows_of_weight_0_are_none(kind):
     repeated = Whitening(kind).fit(np.repeat(X, weights, axis=0))
     np.testing.assert_allclose(weighted.whitening_, repeated.whitening_, atol=1e-12)
     np.testing.assert_allclose(weighted.mean_, repeated.mean_, atol=1e-12)
-    with pytest.raises(ValueError, match="at least one non-zero number"):
+    with pytest.raises(ValueError, match=r"at least one non-zero number|no row with a positive weight"):
         Whitening(kind).fit(X, sample_weight=np.zeros(200))
 
 
@@ -186,7 +186,7 @@ def test_bad_parameters_are_named(parameters, error, message):
 
 
 def test_a_stream_without_rows_is_an_error():
-    with pytest.raises(ValueError, match="X yields no rows"):
+    with pytest.raises(ValueError, match="X has no row with a positive weight"):
         Whitening().fit(Chunks(draw()[:0], 50))
 
 

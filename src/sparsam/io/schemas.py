@@ -196,12 +196,13 @@ def _check_scale(model: Any) -> None:
 
 
 def _check_whitening(model: Whitening) -> None:
-    n_axes, n_features = model.components_.shape
-    shapes = [model.mean_.shape, model.explained_variance_.shape, model.whitening_.shape]
-    expected = [(n_features,), (n_axes,), (model._n_features_out, n_features)]
+    model.check_hyperparameters()
+    n_axes, n_features = len(model.components_), model.n_features_in_
+    n_out = n_axes if model.kind == "pca" else n_features
     arrays = (model.mean_, model.components_, model.explained_variance_, model.whitening_)
+    expected = [(n_features,), (n_axes, n_features), (n_axes,), (n_out, n_features)]
     finite = all(array.dtype == np.float64 and np.isfinite(array).all() for array in arrays)
-    if shapes != expected or n_features != model.n_features_in_ or not finite:
+    if [array.shape for array in arrays] != expected or n_out != model._n_features_out or not finite:
         raise ValueError("its arrays do not fit together, or are not finite")
 
 

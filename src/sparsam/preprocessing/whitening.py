@@ -106,7 +106,7 @@ class Whitening(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         ValueError, TypeError
             If a parameter or the data cannot be used, or if ``epsilon=0`` and there is no variance along an axis.
         """
-        self._check_parameters()
+        self.check_hyperparameters()
         moments = _Moments()
         for rows, weights in self._batches(X, sample_weight):
             moments.add(rows, weights)
@@ -201,7 +201,8 @@ class Whitening(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _check_parameters(self) -> None:
+    def check_hyperparameters(self) -> None:
+        """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}; got {self.kind!r}")
         if not isinstance(self.epsilon, Real) or isinstance(self.epsilon, bool):
@@ -288,7 +289,7 @@ class _Moments:
     def principal_axes(self) -> tuple[Array, Array]:
         """Return the variances along all axes, the largest first, and the axes, (n_features, n_features)."""
         if self.n_rows == 0:
-            raise ValueError("X yields no rows")
+            raise ValueError("X has no row with a positive weight")
         if self.rows:
             x, s = (np.concatenate(parts) for parts in zip(*self.rows, strict=True))
             root = np.sqrt(s / self.weight)[:, None] * (x - self.mean)

@@ -212,7 +212,7 @@ class GrowingSample:
         larger, own = self.level + 1, np.asarray(state.gradient, np.float64)
         becomes_all = larger == len(self.evaluators) - 1
         start = lbfgs.restart(state, limits=(self.tol, self.max_iter) if becomes_all else None)
-        after, records = self.evaluators[larger].steps(start, 1, 2**30)
+        after, records = self.evaluators[larger].steps(start, 1, UNLIMITED[1])
         error = squared_error(own, jax.device_get(after.gradient), self.share, self.shares[larger])
         is_needed = np.sum(own**2) <= NOISE**2 * error or n_iterations >= MOST_ITERATIONS
         if int(state.status) == lbfgs.RUNNING and not is_needed:

@@ -84,8 +84,10 @@ def least_rows_to_begin_on(estimator: Any, problem: TrainingProblem) -> int | No
     Only trainings to a minimum, from new weights, begin on a sample: where other rows choose the iteration at which to
     stop, the first iterations must not overfit a few rows. The first process of several decides for all.
     """
+    if isinstance(problem.data, Split):
+        return None
     begins = estimator.start_on_sample and problem.stop_at is None and problem.new_weights
-    if not all_gather(begins, problem.data[0].mesh if isinstance(problem.data, Split) else problem.data.mesh)[0]:
+    if not all_gather(begins, problem.data.mesh)[0]:
         return None
     return ROWS_PER_WEIGHT * (max(problem.objective.network.layer_sizes) + 1)
 
