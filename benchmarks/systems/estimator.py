@@ -15,7 +15,7 @@ from sparsam import SparseAutoencoder
 
 
 def autoencoder(problem: Problem, start: Start, limits: Limits, **options: Any) -> SparseAutoencoder:
-    """Make the estimator of a job; ``random_state=seed`` draws the weights of `start`."""
+    """Make the estimator of a job, which starts from the weights of `start`, drawn by ``random_state=seed``."""
     model = SparseAutoencoder(
         problem.n_components,
         rho=problem.rho,
@@ -27,6 +27,13 @@ def autoencoder(problem: Problem, start: Start, limits: Limits, **options: Any) 
         time_budget=limits.max_seconds,
         random_state=start.seed,
     )
+    if problem.output_activation == "identity":
+        # New weights would be those for centered inputs, so that J would begin elsewhere than for the other systems.
+        n_in, n_hidden, n_out = problem.layer_sizes
+        ends = np.cumsum([n_in * n_hidden, n_hidden * n_out, n_hidden])
+        W1, W2, b1, b2 = np.split(start.theta, ends)
+        model.coefs_, model.intercepts_ = [W1.reshape(n_in, n_hidden), W2.reshape(n_hidden, n_out)], [b1, b2]
+        model.warm_start = True
     return model.set_params(**options)
 
 
@@ -48,7 +55,7 @@ class Estimator:
         self.problem, self.data = problem, data
 
     def run(self, start: Start, limits: Limits) -> Run:
-        """Fit with ``random_state=seed``, which draws the weights of `start`."""
+        """Fit from the weights of `start`."""
         target = limits.target
         callback = None if target is None else lambda progress: progress.J <= target
         model = autoencoder(self.problem, start, limits, callback=callback, **self.options)
