@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sparsam import reference
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.samples import Samples
-from sparsam.engine.network.network import Network
+from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.error_functions import (
     CrossEntropy,
     GaussianError,
@@ -33,6 +33,7 @@ from sparsam.engine.training.train import _TrainingLoop, precision, train
 evaluate = quick_jit(Objective.evaluate)
 
 LAYER_SIZES = ((4, 3), (4, 5, 3), (4, 5, 4, 3), (4, 5, 4, 6, 3))  # always several outputs
+UNROLLED_SIZES = (4, 5, 3, 6, 4)  # of a stack of two autoencoders
 N_SAMPLES = 23
 CHUNK_SIZE = 8  # does not divide N_SAMPLES
 
@@ -123,6 +124,7 @@ class Case:
     error: Error = SQUARED_ERROR
     n_tangents: int = 0
     tangents_of: str = "outputs"
+    unrolled: bool = False  # a stack of autoencoders: each layer has its own alpha, each encoder layer a rho and beta
 
     @property
     def depth(self):
@@ -131,7 +133,7 @@ class Case:
     @property
     def sparse(self):
         """Whether there are hidden units, with a range on which KL sparsity is defined."""
-        return self.depth > 0 and self.network.hidden_activation in ("logistic", "tanh")
+        return self.unrolled or (self.depth > 0 and self.network.hidden_activation in ("logistic", "tanh"))
 
     def tolerance(self, float64, float32):
         # A full covariance has an error of some units in the last place, and with missing targets that of an iteration;
@@ -220,14 +222,14 @@ class Problem:
         )
 
     def distance_to_kinks(self):
-        """Return the smallest distance of a ReLU's pre-activation from 0, where there is no gradient."""
-        if self.case.network.hidden_activation != "relu":
-            return np.inf
-        coefs, intercepts = self.case.network.unravel(self.theta)
+        """Return the smallest distance of a pre-activation from a kink, where there is no gradient."""
         z, distance = self.inputs, np.inf
-        for coef, intercept in zip(coefs[:-1], intercepts[:-1], strict=True):
+        parameters = self.case.network.unravel(self.theta)
+        for coef, intercept, h in zip(*parameters, self.case.network.activations, strict=True):
             a = z @ coef + intercept
-            z, distance = np.maximum(a, 0), min(distance, np.abs(a).min())
+            kinks = {"relu": [0.0], "satlin": [0.0, 1.0]}.get(h.name, [])
+            distance = min([distance, *(np.abs(a - kink).min() for kink in kinks)])
+            z = reference.OUTPUT_ACTIVATIONS[h.name](a)
         return distance
 
     @property
@@ -236,11 +238,34 @@ class Problem:
 
     def objective(self):
         """Make the engine's objective."""
-        alpha, rho, beta, tangent_weight = self.hyperparameters.values()
+        alpha, rho, beta, tangent_weight = self.of_layers().values()
         terms = (self.case.error.make(self), WeightDecay(alpha))
-        terms += (KLSparsity(rho, beta),) if self.case.sparse else ()
+        if self.case.unrolled:
+            n_encoders = len(self.case.network.shapes) // 2
+            terms += (KLSparsity(rho[:n_encoders], beta[:n_encoders], tuple(range(n_encoders))),)
+        elif self.case.sparse:
+            terms += (KLSparsity(rho, beta),)
         terms += (TangentPropagation(tangent_weight, self.case.tangents_of),) if self.case.n_tangents else ()
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, self.case.dtype), Objective(self.case.network, terms))
+
+    def of_layers(self):
+        """Return the hyperparameters, one for each layer if the network is an unrolled stack, half of the last one's.
+
+        rho and beta are those of the hidden layers; beta is 0 for the decoder's.
+        """
+        if not self.case.unrolled:
+            return self.hyperparameters
+        alpha, rho, beta, tangent_weight = self.hyperparameters.values()
+        n_layers = len(self.case.network.shapes)
+        halves = 0.5 ** np.arange(n_layers)
+        encodes = np.arange(n_layers - 1) < n_layers // 2
+        decays = np.arange(n_layers) < self.case.network.n_free
+        return {
+            "alpha": tuple(alpha * halves * decays),
+            "rho": tuple(rho * halves[:-1]),
+            "beta": tuple(beta * halves[:-1] * encodes),
+            "tangent_weight": tangent_weight,
+        }
 
     def samples(self, chunk_size=CHUNK_SIZE):
         return Samples.from_arrays(
@@ -284,8 +309,9 @@ class Problem:
             sample_weight=self.sample_weight,
             tangents=self.tangents,
             tangents_of=self.case.tangents_of,
-            **self.hyperparameters,
+            **self.of_layers(),
         )
+        coef_gradients, intercept_gradients = network.tie_gradient(Parameters(coef_gradients, intercept_gradients))
         return cost, np.concatenate([g.ravel() for g in (*coef_gradients, *intercept_gradients)])
 
     def size_of_what_is_added(self):
@@ -319,7 +345,7 @@ class Problem:
 
 
 def table(*dtypes):
-    """Yield all activations, depths and precisions with the squared error; then `other_errors` and `with_tangents`.
+    """Yield all activations, depths and precisions with the squared error; then the other rows.
 
     The fast ones are two pairs of activations in float64, with one and two hidden layers, and float32 without hidden
     layers.
@@ -337,6 +363,25 @@ def table(*dtypes):
                     )
     yield from other_errors(*dtypes)
     yield from with_tangents(*dtypes)
+    yield from unrolled(*dtypes)
+
+
+def unrolled(*dtypes):
+    """Yield unrolled stacks of autoencoders, with other activations in each layer, also with tied weights."""
+    for hidden, output, n_tangents, tied in (
+        (("tanh", "logistic", "relu"), "logistic", 0, False),
+        (("logistic", "tanh", "identity"), "identity", 2, False),
+        (("tanh", "logistic", "tanh"), "logistic", 0, True),
+        (("logistic",), "identity", 0, True),
+        (("logistic", "tanh", "satlin"), "satlin", 0, False),
+    ):
+        sizes = (4, 5, 4) if len(hidden) == 1 else (4, 5, 3, 5, 4) if tied else UNROLLED_SIZES
+        for dtype in dtypes:
+            yield pytest.param(
+                Case(Network(sizes, hidden, output, tied), dtype, n_tangents=n_tangents, unrolled=True),
+                marks=[] if dtype == "float64" and len(hidden) == 3 and not n_tangents else [pytest.mark.slow],
+                id=f"unrolled-{'-'.join(hidden)}-{output}{'-tied' if tied else ''}-{dtype}",
+            )
 
 
 def with_tangents(*dtypes):

@@ -49,7 +49,7 @@ def test_it_imports_numpy_alone():
         modules |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
         modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
     others = {module for module in modules if not module.startswith("sparsam.reference")}
-    assert others == {"__future__", "collections.abc", "dataclasses", "numpy", "numpy.typing"}
+    assert others == {"__future__", "collections.abc", "dataclasses", "typing", "numpy", "numpy.typing"}
 
 
 def test_cost_is_that_of_the_notes_written_sample_by_sample(data, theta):

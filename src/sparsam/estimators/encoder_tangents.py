@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam._utils.jit import quick_jit
-from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import Network, Parameters, affine
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._data.apply_network import apply_in_chunks
@@ -87,7 +86,7 @@ def encoder_tangents(
 def _singular_vectors(n_tangents: int, network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
     W = parameters.coefs[0]
     a = affine(X.T, W, parameters.intercepts[0])
-    slopes = get_activation(network.hidden_activation).slope(a)
+    slopes = network.activations[0].slope(a)
     # The eigenvectors u of J J' = diag(h') W'W diag(h'), (n_components, n_components), cost less than decomposing J;
     # v = J' u / |J' u|.
     products = slopes.T[:, :, None] * (W.T @ W) * slopes.T[:, None, :]

@@ -13,7 +13,7 @@ __all__ = ["RANGES", "UnitStatistics", "ends_of", "unit_statistics"]
 
 Array = NDArray[np.float64]
 
-RANGES = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
+RANGES = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf), "satlin": (0.0, 1.0)}
 ROWS = 8192  # rows converted to float64 at a time
 LEAST_DEVIATION = 1e-3  # of the range; a unit that fires on one sample in a hundred thousand has three times that
 END = 0.01  # share of the range at either end, where a logistic unit's slope is at most a 25th of its maximum
@@ -101,7 +101,7 @@ def unit_statistics(
     ----------
     activations : array-like of shape (n_samples, n_units), or an iterable of such chunks
         ``autoencoder.transform(X)``; for more rows than fit into memory, an array on disk or a generator of chunks.
-    hidden_activation : {"logistic", "tanh", "relu"}, default "logistic"
+    hidden_activation : {"logistic", "tanh", "relu", "satlin"}, default "logistic"
         Activation of the units, which determines their range. ReLU units have no upper end: none is saturated, and the
         largest standard deviation among them replaces their range.
     rho : float, optional

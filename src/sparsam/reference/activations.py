@@ -28,6 +28,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
     "logistic": (logistic, lambda z: z * (1.0 - z)),  # d/da 1/(1 + e^-a) = e^-a/(1 + e^-a)^2 = z (1 - z)
     "tanh": (np.tanh, lambda z: 1.0 - z * z),  # PRML eq. 5.60
     "relu": (lambda a: np.maximum(a, 0.0), lambda z: (z > 0).astype(float)),
+    "satlin": (lambda a: np.clip(a, 0.0, 1.0), lambda z: ((z > 0) & (z < 1)).astype(float)),  # MATLAB's name
     "identity": (lambda a: a, np.ones_like),
 }
 
@@ -36,6 +37,7 @@ CURVATURES: dict[str, Callable[[Array], Array]] = {
     "logistic": lambda z: z * (1.0 - z) * (1.0 - 2.0 * z),
     "tanh": lambda z: -2.0 * z * (1.0 - z * z),
     "relu": np.zeros_like,
+    "satlin": np.zeros_like,
     "identity": np.zeros_like,
 }
 

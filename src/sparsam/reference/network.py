@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,15 +22,15 @@ def network_cost(
     inputs: ArrayLike,
     targets: ArrayLike | None,
     *,
-    hidden_activation: str = "logistic",
+    hidden_activation: str | Sequence[str] = "logistic",
     output_activation: str = "logistic",
     error: str = "squared_error",
     transition: ArrayLike | None = None,
     covariance: ArrayLike | str = "full",
     covariance_prior: tuple[float, ArrayLike] | None = None,
-    alpha: float = 0.0,
-    rho: float = 0.5,
-    beta: float = 0.0,
+    alpha: float | Sequence[float] = 0.0,
+    rho: float | Sequence[float] = 0.5,
+    beta: float | Sequence[float] = 0.0,
     sample_weight: ArrayLike | None = None,
     tangents: ArrayLike | None = None,
     tangent_weight: float = 0.0,
@@ -39,10 +40,11 @@ def network_cost(
 
     ::
 
-        J = E  +  alpha/2 sum_l |W_l|^2  +  beta sum_j KL(rho || rho_hat_j)  +  tangent_weight 1/S sum_n s_n Omega_n
+        J = E  +  sum_l alpha_l/2 |W_l|^2  +  sum_l beta_l sum_j KL(rho_l || rho_hat_lj)
+              +  tangent_weight 1/S sum_n s_n Omega_n
 
-    with S = sum_n s_n, rho_hat_j = 1/S sum_n s_n z_nj for every hidden unit j (for tanh units the mean of (z + 1)/2),
-    Omega_n from `sparsam.reference.tangents`, and E = 1/S sum_n s_n E_n one of ::
+    with S = sum_n s_n, rho_hat_lj = 1/S sum_n s_n z_nlj for unit j of hidden layer l (for tanh units the mean of
+    (z + 1)/2), Omega_n from `sparsam.reference.tangents`, and E = 1/S sum_n s_n E_n one of ::
 
         squared_error                         E_n = 1/2 |y_n - t_n|^2
         cross_entropy, softmax outputs        E_n = -sum_k t_nk ln y_nk
@@ -63,8 +65,9 @@ def network_cost(
     inputs : array of shape (n_samples, n_features)
     targets : array of shape (n_samples, n_outputs) or None
         None omits the error, so that J consists of the penalties.
-    hidden_activation : {"logistic", "tanh", "relu", "identity"}
-    output_activation : {"logistic", "tanh", "relu", "identity", "softmax"}
+    hidden_activation : {"logistic", "tanh", "relu", "satlin", "identity"}, or a list of these
+        Of all hidden layers, or of each.
+    output_activation : {"logistic", "tanh", "relu", "satlin", "identity", "softmax"}
     error : {"squared_error", "cross_entropy", "noisy_cross_entropy", "gaussian_error"}
         Cross-entropy takes softmax or logistic outputs and targets that are probabilities; for noisy labels the targets
         are 0 and 1.
@@ -74,8 +77,9 @@ def network_cost(
         C of gaussian_error, or the structure of an unknown one. A missing target is NaN.
     covariance_prior : (nu, Psi) or None
         Inverse-Wishart prior on an unknown C.
-    alpha, rho, beta : float
-        Weight decay; target mean activation; weight of the sparsity penalty (0: no penalty).
+    alpha, rho, beta : float or list of float
+        Weight decay, of all layers or of each; target mean activation and weight of the sparsity penalty (0: no
+        penalty), of all hidden layers or of each.
     sample_weight : array of shape (n_samples,) or None
         s_n; None for ones.
     tangents : array of shape (n_samples, n_tangents, n_features) or None
@@ -114,9 +118,10 @@ def network_cost(
     s = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
     S = s.sum()
     n_layers = len(W)
-    h_slope = ACTIVATIONS[hidden_activation][1]
+    hidden = of_each_layer(hidden_activation, n_layers - 1)
+    alphas = of_each_layer(alpha, n_layers)
 
-    a, z = forward_pass(W, b, x, hidden_activation, output_activation)
+    a, z = forward_pass(W, b, x, hidden, output_activation)
     cost, delta = 0.0, np.zeros_like(a)
     if targets is not None:
         t = np.asarray(targets, dtype=float)
@@ -125,30 +130,31 @@ def network_cost(
         else:
             E, delta = error_of_each(error, output_activation, a, z[-1], t, transition)
             cost = np.sum(s * E) / S
-    cost += weight_decay(W, alpha)
-    sparsity, sparsity_slopes = kl_sparsity(z[1:-1], s, hidden_activation, rho, beta)
+    cost += weight_decay(W, alphas)
+    sparsity, sparsity_slopes = kl_sparsity(z[1:-1], s, hidden, rho, beta)
     cost += sparsity
 
     # Backward. delta_l = dE_n/da_l, row n without its factor s_n/S, which is multiplied in when samples are summed.
     #   Outputs: as derived in `error_of_each` and `gaussian_error`.
     #   Hidden: a_l influences E_n only through a_(l+1), and J also through rho_hat (PRML eq. 5.56 and the notes'
     #   change to it):                                       delta_l = h'(a_l) (delta_(l+1) W_(l+1)' + slope_l).
-    #   Weights: a_l = z_(l-1) W_l + b_l, so                 dJ/dW_l = 1/S sum_n s_n z_(l-1),n delta_l,n' + alpha W_l
+    #   Weights: a_l = z_(l-1) W_l + b_l, so                 dJ/dW_l = 1/S sum_n s_n z_(l-1),n delta_l,n' + alpha_l W_l
     #   (PRML eq. 5.53), and                                 dJ/db_l = 1/S sum_n s_n delta_l,n.
     coef_gradients: list[Array] = []
     intercept_gradients: list[Array] = []
     for layer in reversed(range(n_layers)):
         weighted = s[:, None] * delta / S
-        coef_gradients.insert(0, z[layer].T @ weighted + alpha * W[layer])
+        coef_gradients.insert(0, z[layer].T @ weighted + alphas[layer] * W[layer])
         intercept_gradients.insert(0, weighted.sum(axis=0))
         if layer > 0:
+            h_slope = ACTIVATIONS[hidden[layer - 1]][1]
             delta = h_slope(z[layer]) * (delta @ W[layer].T + sparsity_slopes[layer - 1])
 
     if tangents is not None and tangent_weight != 0:
         tau = np.asarray(tangents, dtype=float)
         # For pre-activations, Omega is that of a network with identity outputs, y = a.
         h_omega = output_activation if tangents_of == "outputs" else "identity"
-        omega, by_coefs, by_intercepts = tangent_propagation(W, z, tau, s, hidden_activation, h_omega)
+        omega, by_coefs, by_intercepts = tangent_propagation(W, z, tau, s, hidden, h_omega)
         cost += tangent_weight * omega
         for gradients, more in ((coef_gradients, by_coefs), (intercept_gradients, by_intercepts)):
             for gradient, by_weights in zip(gradients, more, strict=True):
@@ -156,8 +162,13 @@ def network_cost(
     return float(cost), coef_gradients, intercept_gradients
 
 
+def of_each_layer(given: Any, n_layers: int) -> list[Any]:
+    """Return what is given for each layer, or the same for all layers."""
+    return list(given) if isinstance(given, list | tuple) else [given] * n_layers
+
+
 def forward_pass(
-    W: Sequence[Array], b: Sequence[Array], x: Array, hidden_activation: str, output_activation: str
+    W: Sequence[Array], b: Sequence[Array], x: Array, hidden_activation: str | Sequence[str], output_activation: str
 ) -> tuple[Array, list[Array]]:
     """Return the pre-activations of the outputs, and z of every layer, the inputs first.
 
@@ -165,23 +176,28 @@ def forward_pass(
 
         z_0 = x,    a_l = z_(l-1) W_l + b_l,    z_l = h(a_l)
     """
-    h, h_out = ACTIVATIONS[hidden_activation][0], OUTPUT_ACTIVATIONS[output_activation]
+    functions = [ACTIVATIONS[name][0] for name in of_each_layer(hidden_activation, len(W) - 1)]
     z = [x]
-    for layer in range(len(W)):
-        a = z[-1] @ W[layer] + b[layer]
-        z.append((h if layer < len(W) - 1 else h_out)(a))
+    for W_l, b_l, h in zip(W, b, [*functions, OUTPUT_ACTIVATIONS[output_activation]], strict=True):
+        a = z[-1] @ W_l + b_l
+        z.append(h(a))
     return a, z
 
 
-def weight_decay(W: Sequence[Array], alpha: float) -> float:
-    """Return alpha/2 sum_l |W_l|^2."""
-    return 0.5 * alpha * sum(float(np.sum(w**2)) for w in W)
+def weight_decay(W: Sequence[Array], alpha: float | Sequence[float]) -> float:
+    """Return sum_l alpha_l/2 |W_l|^2."""
+    alphas = of_each_layer(alpha, len(W))
+    return 0.5 * sum(alpha_l * float(np.sum(W_l**2)) for alpha_l, W_l in zip(alphas, W, strict=True))
 
 
 def kl_sparsity(
-    hidden: Sequence[Array], s: Array, hidden_activation: str, rho: float, beta: float
+    hidden: Sequence[Array],
+    s: Array,
+    hidden_activation: str | Sequence[str],
+    rho: float | Sequence[float],
+    beta: float | Sequence[float],
 ) -> tuple[float, list[Array]]:
-    """Return beta sum_j KL(rho || rho_hat_j) over all hidden units, and its slope by their activations, without s_n/S.
+    """Return sum_l beta_l sum_j KL(rho_l || rho_hat_lj), and its slope by the units' activations, without s_n/S.
 
     ::
 
@@ -191,12 +207,15 @@ def kl_sparsity(
     and rho_hat_j = 1/S sum_n s_n z_nj, so dJ/dz_nj = s_n/S beta (-rho/rho_hat_j + (1-rho)/(1-rho_hat_j)). For tanh
     units rho_hat is of (z+1)/2: a factor 1/2 more.
     """
-    value, slopes = 0.0, [np.zeros(z.shape[1]) for z in hidden]
-    if beta != 0:
-        for layer, z in enumerate(hidden):
-            probability = 0.5 * (z + 1.0) if hidden_activation == "tanh" else z
-            rho_hat = s @ probability / s.sum()
-            value += beta * np.sum(rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat)))
-            slope = beta * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))
-            slopes[layer] = 0.5 * slope if hidden_activation == "tanh" else slope
+    value, slopes = 0.0, []
+    each = [of_each_layer(given, len(hidden)) for given in (hidden_activation, rho, beta)]
+    for z, h, rho_l, beta_l in zip(hidden, *each, strict=True):
+        if beta_l == 0:
+            slopes.append(np.zeros(z.shape[1]))
+            continue
+        probability = 0.5 * (z + 1.0) if h == "tanh" else z
+        rho_hat = s @ probability / s.sum()
+        value += beta_l * np.sum(rho_l * np.log(rho_l / rho_hat) + (1 - rho_l) * np.log((1 - rho_l) / (1 - rho_hat)))
+        slope = beta_l * (-rho_l / rho_hat + (1 - rho_l) / (1 - rho_hat))
+        slopes.append(0.5 * slope if h == "tanh" else slope)
     return float(value), slopes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sparsam.reference.activations import ACTIVATIONS, CURVATURES, Array
@@ -14,7 +16,7 @@ def tangent_propagation(
     z: list[Array],
     tangents: Array,
     sample_weight: Array,
-    hidden_activation: str,
+    hidden_activations: Sequence[str],
     output_activation: str,
 ) -> tuple[float, list[Array], list[Array]]:
     """Compute Omega = 1/S sum_n s_n 1/2 sum_tau |Jac_n tau|^2, and its gradients by the weights and the biases.
@@ -27,7 +29,9 @@ def tangent_propagation(
         Activations of the layers 0 (the inputs) ... L (the outputs y).
     tangents : array of shape (n_samples, n_tangents, n_features)
     sample_weight : array of shape (n_samples,)
-    hidden_activation, output_activation : str
+    hidden_activations : list of str
+        One for each hidden layer.
+    output_activation : str
 
     Returns
     -------
@@ -59,7 +63,8 @@ def tangent_propagation(
     """
     W, s, S = coefs, sample_weight, sample_weight.sum()
     n_layers = len(W)
-    slope, curvature = ACTIVATIONS[hidden_activation][1], CURVATURES[hidden_activation]
+    slopes = [ACTIVATIONS[name][1] for name in hidden_activations]
+    curvatures = [CURVATURES[name] for name in hidden_activations]
     omega = 0.0
     coef_gradients = [np.zeros_like(w) for w in W]
     intercept_gradients = [np.zeros(w.shape[1]) for w in W]
@@ -69,7 +74,7 @@ def tangent_propagation(
         for layer in range(n_layers):
             a_dot.append(z_dot[-1] @ W[layer])
             if layer < n_layers - 1:
-                z_dot.append(slope(z[layer + 1]) * a_dot[-1])
+                z_dot.append(slopes[layer](z[layer + 1]) * a_dot[-1])
         delta, phi = _at_outputs(output_activation, z[-1], a_dot[-1])  # (n_samples, k, r)
         y_dot = np.einsum("nkr,nr->nk", delta, a_dot[-1])
         omega += 0.5 * np.sum(s[:, None] * y_dot**2) / S
@@ -82,7 +87,7 @@ def tangent_propagation(
             coef_gradients[layer] += z[layer].T @ by_phi + z_dot[layer].T @ by_delta
             intercept_gradients[layer] += by_phi.sum(axis=0)
             if layer > 0:
-                h1, h2 = slope(z[layer])[:, None], curvature(z[layer])[:, None]
+                h1, h2 = slopes[layer - 1](z[layer])[:, None], curvatures[layer - 1](z[layer])[:, None]
                 down = delta @ W[layer].T
                 delta, phi = h1 * down, h2 * a_dot[layer - 1][:, None] * down + h1 * (phi @ W[layer].T)
     return float(omega), coef_gradients, intercept_gradients

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sparsam import reference
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.samples import Samples
-from sparsam.engine.network.network import Network
+from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.error_functions import ErrorFunction, NoisyCrossEntropy, ProfileGaussianError
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import KLSparsity, TangentPropagation, WeightDecay
@@ -216,11 +216,11 @@ def reference_cost(
     decay = next((term for term in objective.terms if isinstance(term, WeightDecay)), WeightDecay(0.0))
     sparsity = next((term for term in objective.terms if isinstance(term, KLSparsity)), KLSparsity(0.5, 0.0))
     along = next((term for term in objective.terms if isinstance(term, TangentPropagation)), TangentPropagation(0.0))
-    parameters = [theta[block] for block in network.blocks.values()]
+    coefs, intercepts = network.unravel(theta)  # type: ignore[arg-type]
     n_layers = len(network.shapes)
     cost, coef_gradients, intercept_gradients = reference.network_cost(
-        [coef.reshape(shape) for coef, shape in zip(parameters[:n_layers], network.shapes, strict=True)],
-        parameters[n_layers:],
+        coefs,
+        intercepts,
         x,
         None if error is None else t,
         hidden_activation=network.hidden_activation,
@@ -228,12 +228,22 @@ def reference_cost(
         error="squared_error" if error is None else error.name,
         transition=error.transition if isinstance(error, NoisyCrossEntropy) else None,
         covariance=error.structure if isinstance(error, ProfileGaussianError) else "full",
-        alpha=float(decay.alpha),
-        rho=float(sparsity.rho),
-        beta=float(sparsity.beta),
+        alpha=jax.tree.map(float, decay.alpha),
+        rho=_of_hidden_layers(sparsity, sparsity.rho, 0.5, n_layers - 1),
+        beta=_of_hidden_layers(sparsity, sparsity.beta, 0.0, n_layers - 1),
         sample_weight=sample_weight,
         tangents=tangents,
         tangent_weight=float(along.tangent_weight),
         tangents_of=along.of,
     )
-    return cost, np.concatenate([array.ravel() for array in (*coef_gradients, *intercept_gradients)])
+    tied = network.tie_gradient(Parameters(tuple(coef_gradients), tuple(intercept_gradients)))  # type: ignore[arg-type]
+    return cost, np.concatenate([np.ravel(array) for array in (*tied.coefs, *tied.intercepts)])
+
+
+def _of_hidden_layers(sparsity: KLSparsity, given: Any, otherwise: float, n_hidden: int) -> float | list[float]:
+    """Return a hyperparameter of the sparsity penalty, for all hidden layers or for each."""
+    if sparsity.layers is None:
+        return jax.tree.map(float, given)
+    numbers = given if isinstance(given, tuple) else (given,) * len(sparsity.layers)
+    by_layer = dict(zip(sparsity.layers, map(float, numbers), strict=True))
+    return [by_layer.get(layer, otherwise) for layer in range(n_hidden)]

@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.network import Network
-from sparsam.engine.objective.error_functions import SquaredError
+from sparsam.engine.objective.error_functions import CrossEntropy, SquaredError
 from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.training.train import precision
+from sparsam.reference.activations import OUTPUT_ACTIVATIONS
 from sparsam.reference.gradcheck import numerical_gradient, relative_difference
 from sparsam.verification.comparison import (
     BOUNDS,
@@ -27,6 +28,7 @@ from sparsam.verification.comparison import (
 __all__ = ["Derivative", "SpotCheck", "spot_check"]
 
 STEP = 1e-3  # of the fourth-order formula, which uses two steps to either side
+KINKS = {"relu": [0.0], "satlin": [0.0, 1.0]}  # where there is no derivative
 MAX_DRAWS = 50
 
 
@@ -91,6 +93,8 @@ def spot_check(
     alpha: float = 1e-4,
     hidden_activation: str = "logistic",
     output_activation: str = "logistic",
+    tied: bool = False,
+    error: str = "squared",
     n_each: int = 2,
     random_state: int = 0,
 ) -> SpotCheck:
@@ -103,7 +107,7 @@ def spot_check(
     ----------
     inputs : array-like of shape (n_samples, n_features)
         A few rows are enough.
-    n_components, rho, beta, alpha, hidden_activation, output_activation
+    n_components, rho, beta, alpha, hidden_activation, output_activation, tied, error
         As in `SparseAutoencoder`.
     n_each : int, default 2
         Number of weights from each block.
@@ -122,14 +126,18 @@ def spot_check(
     """
     x = np.asarray(inputs, dtype=np.float64)
     generator = np.random.default_rng(random_state)
-    network = Network((x.shape[1], n_components, x.shape[1]), hidden_activation, output_activation)
-    terms: list[Term] = [SquaredError(), WeightDecay(alpha)]
+    network = Network((x.shape[1], n_components, x.shape[1]), hidden_activation, output_activation, tied)
+    terms: list[Term] = [
+        CrossEntropy() if error == "cross-entropy" else SquaredError(),
+        WeightDecay((alpha, 0.0) if tied else alpha),
+    ]
     if beta > 0:
         terms.append(KLSparsity(rho, beta))
     objective = Objective(network, tuple(terms))
     theta, picked = random_weights(network, generator), _picked(network, generator, n_each)
+    places = np.array([start + element for _, _, start, element in picked])
     for _ in range(MAX_DRAWS):
-        if hidden_activation != "relu" or not _near_kinks(network, theta, x, picked):
+        if not _near_kinks(network, theta, x, places):
             break
         theta = random_weights(network, generator)
 
@@ -141,8 +149,6 @@ def spot_check(
         typed, weights = jax.tree.map(lambda leaf: np.asarray(leaf, "float64"), (objective, theta))
         evaluation = compiled_evaluate(typed, weights, samples)
         engine = float(evaluation.value), np.asarray(evaluation.gradient, dtype=float)
-
-    places = np.array([start + element for _, _, start, element in picked])
 
     def cost_at(values: NDArray[np.float64]) -> float:
         moved = theta.copy()
@@ -180,18 +186,28 @@ def _picked(network: Network, generator: np.random.Generator, n_each: int) -> Pi
     ]
 
 
-def _near_kinks(network: Network, theta: NDArray[np.float64], x: NDArray[np.float64], picked: Picked) -> bool:
-    """Return whether a step crosses the kink of a ReLU, where a difference does not approximate a derivative."""
-    a = x @ theta[network.blocks["W1"]].reshape(network.shapes[0]) + theta[network.blocks["b1"]]
-    for name, shape, _, element in picked:
-        if name in ("W1", "b1"):
-            *inputs, unit = np.unravel_index(element, shape)
-            slope = x[:, inputs[0]] if inputs else 1.0
-            if np.any(np.abs(a[:, unit]) <= 2 * STEP * np.abs(slope)):
+def _near_kinks(network: Network, theta: NDArray[np.float64], x: NDArray[np.float64], places: NDArray[np.intp]) -> bool:
+    """Return whether a step crosses a kink, where a difference does not approximate a derivative."""
+    here = _pieces(network, theta, x)
+    for place in places:
+        for change in (-2 * STEP, 2 * STEP):
+            moved = theta.copy()
+            moved[place] += change
+            if any(np.any(a != b) for a, b in zip(here, _pieces(network, moved, x), strict=True)):
                 return True
     return False
 
 
+def _pieces(network: Network, theta: NDArray[np.float64], x: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """Return, for each layer, the number of the piece between kinks that each pre-activation is in."""
+    z, pieces = x, []
+    for coef, intercept, h in zip(*network.unravel(theta), network.activations, strict=True):  # type: ignore[arg-type]
+        a = z @ np.asarray(coef) + np.asarray(intercept)
+        pieces.append(np.digitize(a, KINKS.get(h.name, [])))
+        z = OUTPUT_ACTIVATIONS[h.name](a)
+    return pieces
+
+
 def _shapes(network: Network) -> list[tuple[int, ...]]:
     """List the shapes of the blocks in their order: weight matrices, then biases."""
-    return [*network.shapes, *((n_out,) for _, n_out in network.shapes)]
+    return [*network.shapes[: network.n_free], *((n_out,) for _, n_out in network.shapes)]

@@ -9,7 +9,6 @@ from sparsam.engine.curvature.tangent_factors import hidden_curvature, joint_bas
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.network import Network
-from sparsam.engine.objective import penalties
 from sparsam.engine.objective.error_functions import CrossEntropy
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import TangentPropagation, WeightDecay
@@ -20,14 +19,12 @@ def slopes_by_autodiff(network, parameters, x, tau, layer):
     """Compute, for one sample and tangent, delta = dy_dot/da_dot and phi = dy_dot/da of a layer, and a_dot itself."""
 
     def y_dot(shift, shift_dot):
-        h = [network.hidden_activation] * (len(network.shapes) - 1) + [network.output_activation]
         z, z_dot = x, tau
         for l, (W, b) in enumerate(zip(*parameters, strict=True)):
             a, a_dot = W.T @ z + b, W.T @ z_dot
             if l == layer:
                 a, a_dot = a + shift, a_dot + shift_dot
-            function = penalties.get_activation(h[l]).function
-            z, z_dot = jax.jvp(function, (a,), (a_dot,))
+            z, z_dot = jax.jvp(network.activations[l].function, (a,), (a_dot,))
         return z_dot
 
     zeros = jnp.zeros(network.layer_sizes[layer + 1])

@@ -99,7 +99,7 @@ def test_no_pre_activation_overflows(name, a):
 def test_probabilities_are_what_z_amounts_to_between_the_ends_of_its_range(name, dtype):
     activation, a = get_activation(name), np.linspace(-5, 5, 101).astype(dtype)
     if activation.probabilities is None:
-        assert name in ("relu", "identity")  # unbounded
+        assert name in ("relu", "satlin", "identity")  # unbounded, or exactly 0
         return
     with precision(dtype):
         z = np.asarray(activation.function(jnp.asarray(a)))
@@ -111,7 +111,7 @@ def test_probabilities_are_what_z_amounts_to_between_the_ends_of_its_range(name,
 
 @pytest.mark.parametrize("name", ["sigmoid", "", None, ["tanh"], "Tanh"])
 def test_unknown_name_is_refused_and_the_known_ones_named(name):
-    with pytest.raises(ValueError, match=r"unknown activation .*logistic, tanh, relu, identity, softmax"):
+    with pytest.raises(ValueError, match=r"unknown activation .*logistic, tanh, relu, satlin, identity, softmax"):
         get_activation(name)
 
 

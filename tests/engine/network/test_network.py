@@ -70,13 +70,10 @@ def test_forward_pass_equals_the_one_by_hand(some_float64_case):
     if some_float64_case.error.name not in ("squared_error", "cross_entropy"):
         return  # the other error functions use the same networks
     problem, network = some_float64_case.problem(), some_float64_case.network
-    h = reference.ACTIVATIONS[network.hidden_activation][0]
-    h_out = reference.OUTPUT_ACTIVATIONS[network.output_activation]
-    coefs, intercepts = network.unravel(problem.theta)
     a, z = [], [problem.inputs]
-    for coef, intercept in zip(coefs, intercepts, strict=True):
+    for coef, intercept, h in zip(*network.unravel(problem.theta), network.activations, strict=True):
         a.append(z[-1] @ coef + intercept)
-        z.append(h(a[-1]) if len(a) < len(coefs) else h_out(a[-1]))
+        z.append(reference.OUTPUT_ACTIVATIONS[h.name](a[-1]))
 
     with precision("float64"):
         theta, inputs = jnp.asarray(problem.theta), jnp.asarray(problem.inputs)
@@ -108,5 +105,5 @@ def test_unknown_activation_is_refused_at_once(activations):
 
 def test_softmax_is_for_outputs_only():
     Network((2, 2, 2), "tanh", "softmax")
-    with pytest.raises(ValueError, match=r"'softmax' is for outputs only.*: logistic, tanh, relu, identity$"):
+    with pytest.raises(ValueError, match=r"'softmax' is for outputs only.*: logistic, tanh, relu, satlin, identity$"):
         Network((2, 2, 2), "softmax", "softmax")

@@ -131,8 +131,9 @@ def test_gradients_by_hand_and_by_the_engine_equal_the_numerical_one_in_every_bl
     problem = data.draw(float64_case.problems())
     value, by_hand = problem.reference()
     # Order 4 goes two steps away, which moves a pre-activation by 2 step |x|, with |x| < 5: less than the distance of a
-    # problem's ReLUs from their kinks, at least 0.01 * 0.25.
-    step = 2.5e-4 if float64_case.network.hidden_activation == "relu" else 1e-3
+    # problem's units from their kinks, at least 0.01 * 0.25.
+    has_kinks = any(h.name in ("relu", "satlin") for h in float64_case.network.activations)
+    step = 2.5e-4 if has_kinks else 1e-3
     numerical = numerical_gradient(lambda theta: problem.reference(theta)[0], problem.theta, step, order=4)
     # J's rounding over the step is noise in every difference, however small the block's gradient: it shows where J is
     # large, as cross-entropies are, and layers lie far from the outputs. The norm of a block's noise is a few times

@@ -17,7 +17,8 @@ for deep learning", ICML 2017, eq. 19) ::
 
 A penalty f on the mean activation of unit j adds f'' v_j v_j' for the weights of that unit, where the slope of the mean
 is v_j = 1/S sum_n s_n d_nj z_n. Weight decay adds alpha I; tangent propagation adds a second product, A_dot (x) D, and
-P to G (`curvature.tangent_factors`). The sum is the model (2) of `curvature.kronecker`, which inverts it.
+P to G (`curvature.tangent_factors`). The sum is the model (2) of `curvature.kronecker`, which inverts it. Layers that
+share their weights share a curvature (`curvature.tied_factors`).
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ from sparsam.engine.curvature.tangent_factors import (
     tangent_moments,
     through_weights,
 )
+from sparsam.engine.curvature.tied_factors import tie
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.samples import Samples, on_every_device
-from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import FULL_PRECISION, Network, Parameters
 from sparsam.engine.objective.error_functions import ErrorFunction
 from sparsam.engine.objective.input_scale import TYPICAL_CURVATURE
@@ -75,8 +76,11 @@ the means change. Without it MNIST took 104 evaluations to J = 12.1135 instead o
 class CurvesMeans(Protocol):
     """A penalty on the mean activation of each hidden unit."""
 
-    def unit_curvature(self, network: Network, mean: Any) -> tuple[jax.Array, ...]:
-        """Compute f'' with respect to each unit's mean z, at the mean of the term's sums: (n_units,) per layer."""
+    def unit_curvature(self, network: Network, mean: Any) -> tuple[jax.Array | None, ...]:
+        """Compute f'' with respect to each unit's mean z, at the mean of the term's sums.
+
+        The result is (n_units,) for each hidden layer; None for a layer whose means have no penalty.
+        """
 
 
 @runtime_checkable
@@ -96,8 +100,8 @@ class CurvesTangents(Protocol):
 class CurvesWeights(Protocol):
     """A penalty whose Hessian with respect to the weights is a multiple of the identity."""
 
-    def weight_curvature(self) -> jax.Array:
-        """Return the multiple."""
+    def weight_curvature(self) -> jax.Array | tuple[jax.Array, ...]:
+        """Return the multiple, or a tuple with that of each layer."""
 
 
 class Moments(NamedTuple):
@@ -118,7 +122,7 @@ def moments(objective: Objective, parameters: Parameters, chunk: Batch) -> Momen
     along = next((term.of for term in objective.terms if isinstance(term, CurvesTangents)), None)
     forward = network.forward(parameters, chunk.inputs, (), chunk.tangents if along else None)
     inputs = [_append_one(z) for z in (chunk.inputs, *forward.hidden)]
-    slopes = [get_activation(network.hidden_activation).slope(a) for a in forward.pre_activations[:-1]]
+    slopes = [h.slope(a) for h, a in zip(network.activations, forward.pre_activations[:-1], strict=False)]
     means = [term for term in objective.terms if isinstance(term, CurvesMeans)]
     targets_and_weight = (chunk.targets, chunk.sample_weight)
     return Moments(
@@ -222,13 +226,7 @@ def assemble(objective: Objective, parameters: Parameters, means: Moments, input
     along = curvature_along(objective, parameters, means)
     A, c = zip(inputs, *(_input_spectrum(l, means, along) for l in range(len(means.inputs))), strict=True)
     penalties = [term for term in objective.terms if isinstance(term, CurvesMeans)]
-    curvatures = [
-        reduce(jnp.add, by_penalty)
-        for by_penalty in zip(
-            *(term.unit_curvature(network, mean) for term, mean in zip(penalties, means.terms, strict=True)),
-            strict=True,
-        )
-    ]
+    by_penalty = [term.unit_curvature(network, mean) for term, mean in zip(penalties, means.terms, strict=True)]
 
     def layer(l: int, G: jax.Array, v: jax.Array | None = None) -> Layer:
         # v is already multiplied by sqrt(f'').
@@ -246,35 +244,41 @@ def assemble(objective: Objective, parameters: Parameters, means: Moments, input
     layers = [layer(len(means.slopes), G)]
     for l in reversed(range(len(means.slopes))):
         G = means.slopes[l] * through_weights(parameters.coefs[l + 1], G)
-        if not curvatures:
+        of_layer = [curvature for curvatures in by_penalty if (curvature := curvatures[l]) is not None]
+        if not of_layer:
             layers.insert(0, layer(l, G))
             continue
-        f, v = curvatures[l], means.mean_slopes[l]
+        f, v = reduce(jnp.add, of_layer), means.mean_slopes[l]
         trace = jnp.diag(f * jnp.sum(jnp.square(v), axis=0) / jnp.sum(A[l].values))
         layers.insert(0, layer(l, G + SPREAD * trace, v * jnp.sqrt(f)))
         # The weights of the layers below change this layer's means too; for them the penalty's curvature is
         # approximated by a diagonal matrix of the same trace.
         G += trace
+    if network.tied:
+        layers = tie(layers)
     return KroneckerFactors(network, tuple(layers), _ridges(objective, layers))
 
 
 def _ridges(objective: Objective, layers: list[Layer]) -> tuple[jax.Array, ...]:
     """Compute the curvature of the penalties on weights for each layer; for scaled inputs, in the basis of A."""
-    ridge, first = _weight_curvature(objective), _decay_of_inputs(objective)
+    ridges, first = _weight_curvature(objective), _decay_of_inputs(objective)
     vectors = layers[0].inputs.vectors
     if first is not None and vectors is not None:
         first = _matmul(first, jnp.square(vectors))
-    return (ridge if first is None else first, *(ridge for _ in layers[1:]))
+    return (ridges[0] if first is None else first, *ridges[1:])
 
 
 def _decay_of_inputs(objective: Objective) -> jax.Array | None:
     """Compute weight decay's curvature for each row of the first layer, (n_features + 1,), if inputs are scaled."""
-    return None if objective.input_scale is None else objective.input_scale.decay(_weight_curvature(objective))
+    return None if objective.input_scale is None else objective.input_scale.decay(_weight_curvature(objective)[0])
 
 
-def _weight_curvature(objective: Objective) -> jax.Array:
-    curvatures = [term.weight_curvature() for term in objective.terms if isinstance(term, CurvesWeights)]
-    return reduce(jnp.add, curvatures, jnp.zeros(()))
+def _weight_curvature(objective: Objective) -> tuple[jax.Array, ...]:
+    """Compute the curvature of the penalties on weights for each layer."""
+    n_layers = len(objective.network.shapes)
+    given = [term.weight_curvature() for term in objective.terms if isinstance(term, CurvesWeights)]
+    by_term = [curvature if isinstance(curvature, tuple) else (curvature,) * n_layers for curvature in given]
+    return tuple(reduce(jnp.add, curvatures) for curvatures in zip((jnp.zeros(()),) * n_layers, *by_term, strict=True))
 
 
 def _input_spectrum(l: int, means: Moments, along: list[OutputCurvature] | None) -> InputMoments:

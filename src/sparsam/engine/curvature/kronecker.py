@@ -136,12 +136,13 @@ class DampedInverse:
         """Multiply the inverse, layer by layer, by a vector (n_parameters,)."""
         network = self.factors.network
         coefs, intercepts = network.unravel(vector)
-        products = [
-            layer.inverse_product(jnp.vstack([coef, intercept]), damping, inverse_root)
-            for layer, damping, inverse_root, coef, intercept in zip(
-                self.factors.layers, self.dampings, self.inverse_roots, coefs, intercepts, strict=True
-            )
-        ]
+        products = []
+        for l, (layer, damping, inverse_root) in enumerate(
+            zip(self.factors.layers, self.dampings, self.inverse_roots, strict=True)
+        ):
+            # Of a tied layer only the biases are parameters of its own.
+            R = jnp.vstack([coefs[l], intercepts[l]]) if l < network.n_free else intercepts[l][None]
+            products.append(layer.inverse_product(R, damping, inverse_root))
         return network.ravel(Parameters(tuple(p[:-1] for p in products), tuple(p[-1] for p in products)))
 
 

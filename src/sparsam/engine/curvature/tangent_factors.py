@@ -76,10 +76,9 @@ def tangent_moments(network: Network, forward: ForwardPass, chunk: Batch, of: st
     """Sum the moments over a chunk, for a penalty on the change ``of`` the outputs or of their pre-activations."""
     along, s = forward.tangents, chunk.sample_weight
     assert along is not None  # samples have tangents if the objective has a penalty along tangents
-    slope = get_activation(network.hidden_activation).slope
     bends = [
-        along_tangents(slope, a, a_dot)
-        for a, a_dot in zip(forward.pre_activations[:-1], along.pre_activations[:-1], strict=True)
+        along_tangents(h.slope, a, a_dot)
+        for h, a, a_dot in zip(network.activations, forward.pre_activations[:-1], along.pre_activations, strict=False)
     ]
     return TangentMoments(
         inputs=tuple(moment_along(z_dot, s) for z_dot in along.hidden),

@@ -137,6 +137,10 @@ def _softmax(a: jax.Array) -> jax.Array:
     return complementary_softmax(a)[0]
 
 
+def _saturating_linear(a: jax.Array) -> jax.Array:
+    return jnp.clip(a, 0.0, 1.0)
+
+
 def _identity(a: jax.Array) -> jax.Array:
     return a
 
@@ -154,8 +158,8 @@ class Activation:
     probabilities : callable or None
         For units with a bounded range, (p, 1 - p) as a function of a, where p is the position of z in that range: p = z
         for logistic units, p = (z + 1)/2 = logistic(2a) for tanh units (CS294A, section 3). None if a Kullback-Leibler
-        divergence between Bernoulli means makes no sense: the range is unbounded, or the units of a layer share one
-        probability (softmax).
+        divergence between Bernoulli means makes no sense: the range is unbounded, the units of a layer share one
+        probability (softmax), or a unit may be exactly 0 on all samples (satlin), where the divergence is infinite.
     elementwise : bool
         Whether each unit's z depends on its own a only, as it must in hidden layers. Softmax is not elementwise: it
         turns the pre-activations of the output layer into the probabilities of K exclusive classes.
@@ -180,6 +184,7 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("logistic", _logistic, complementary_logistics),
         Activation("tanh", jnp.tanh, lambda a: complementary_logistics(2.0 * a), width=2.0),
         Activation("relu", jax.nn.relu),
+        Activation("satlin", _saturating_linear),
         Activation("identity", _identity),
         Activation("softmax", _softmax, elementwise=False),
     )
@@ -191,7 +196,7 @@ def get_activation(name: str) -> Activation:
 
     Parameters
     ----------
-    name : {"logistic", "tanh", "relu", "identity", "softmax"}
+    name : {"logistic", "tanh", "relu", "satlin", "identity", "softmax"}
         The names are those of scikit-learn's MLP. Softmax, for outputs only, is not elementwise: its function maps
         pre-activations (n_outputs, ...) to probabilities.
 

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.engine.network.activations import ACTIVATIONS, get_activation
+from sparsam.engine.network.activations import ACTIVATIONS, Activation, get_activation
 
 __all__ = [
     "ForwardPass",
@@ -119,8 +119,13 @@ class Network:
     ----------
     layer_sizes : tuple of int
         D, M_1, ..., K: inputs, hidden layers, outputs; at least (D, K).
-    hidden_activation, output_activation : str
-        See `network.activations`. Softmax is for the outputs only.
+    hidden_activation : str or tuple of str
+        Activation of all hidden layers, or of each; see `network.activations`.
+    output_activation : str
+        Softmax is for the outputs only.
+    tied : bool
+        Whether the second half of the layers has the weights of the first half, transposed, in reverse order: the
+        layers of an autoencoder whose decoder is tied to its encoder. Biases are not tied.
 
     Examples
     --------
@@ -130,8 +135,9 @@ class Network:
     """
 
     layer_sizes: tuple[int, ...]
-    hidden_activation: str = "logistic"
+    hidden_activation: str | tuple[str, ...] = "logistic"
     output_activation: str = "logistic"
+    tied: bool = False
 
     def __post_init__(self) -> None:
         if len(self.layer_sizes) < 2 or min(self.layer_sizes) < 1:
@@ -139,12 +145,29 @@ class Network:
                 "layer_sizes must be the positive sizes of at least the input and the output layer: "
                 f"got {self.layer_sizes}"
             )
-        get_activation(self.output_activation)
-        if not get_activation(self.hidden_activation).elementwise:
+        if not isinstance(self.hidden_activation, str) and len(self.hidden_activation) != len(self.layer_sizes) - 2:
             raise ValueError(
-                f"{self.hidden_activation!r} is for outputs only, because its units depend on each other; "
-                f"hidden units need an elementwise activation: {', '.join(ELEMENTWISE)}"
+                f"hidden_activation names {len(self.hidden_activation)} activations, but there are "
+                f"{len(self.layer_sizes) - 2} hidden layers"
             )
+        get_activation(self.output_activation)
+        hidden = (self.hidden_activation,) if isinstance(self.hidden_activation, str) else self.hidden_activation
+        for name in hidden:
+            if not get_activation(name).elementwise:
+                raise ValueError(
+                    f"{name!r} is for outputs only, because its units depend on each other; "
+                    f"hidden units need an elementwise activation: {', '.join(ELEMENTWISE)}"
+                )
+
+        if self.tied and (len(self.layer_sizes) % 2 == 0 or self.layer_sizes != self.layer_sizes[::-1]):
+            raise ValueError(f"layers of the sizes {self.layer_sizes} cannot be tied: they are not symmetric")
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """Activation of each layer; the last one is that of the outputs."""
+        hidden = self.hidden_activation
+        names = [hidden] * (len(self.layer_sizes) - 2) if isinstance(hidden, str) else hidden
+        return tuple(get_activation(name) for name in (*names, self.output_activation))
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -152,14 +175,22 @@ class Network:
         return tuple(pairwise(self.layer_sizes))
 
     @property
+    def n_free(self) -> int:
+        """Number of layers, the first ones, whose weights are not those of another layer."""
+        return len(self.shapes) // 2 if self.tied else len(self.shapes)
+
+    @property
     def n_parameters(self) -> int:
         """Length of the flat parameter vector."""
-        return sum((n_in + 1) * n_out for n_in, n_out in self.shapes)
+        return sum(n_in * n_out for n_in, n_out in self.shapes[: self.n_free]) + sum(self.layer_sizes[1:])
 
     @property
     def blocks(self) -> dict[str, slice]:
-        """Slices of the flat vector for each weight matrix and bias: W1, W2, ..., b1, b2, ..., as in the notes."""
-        sizes = {f"W{layer}": n_in * n_out for layer, (n_in, n_out) in enumerate(self.shapes, 1)}
+        """Slices of the flat vector for each weight matrix and bias: W1, W2, ..., b1, b2, ..., as in the notes.
+
+        Tied layers have no slice for their weights.
+        """
+        sizes = {f"W{layer}": n_in * n_out for layer, (n_in, n_out) in enumerate(self.shapes[: self.n_free], 1)}
         sizes |= {f"b{layer}": n_out for layer, (_, n_out) in enumerate(self.shapes, 1)}
         ends = np.cumsum(list(sizes.values())).tolist()
         return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
@@ -181,7 +212,7 @@ class Network:
         A. Ng, *CS294A Lecture notes: Sparse autoencoder*, starter code ``initializeParameters``.
         """
         theta = np.zeros(self.n_parameters)
-        for (n_in, n_out), block in zip(self.shapes, self.blocks.values(), strict=False):
+        for (n_in, n_out), block in zip(self.shapes[: self.n_free], self.blocks.values(), strict=False):
             bound = np.sqrt(6.0 / (n_in + n_out + 1))
             theta[block] = random_state.uniform(-bound, bound, size=(n_in * n_out,))
         return theta
@@ -189,13 +220,21 @@ class Network:
     def unravel(self, theta: jax.Array) -> Parameters:
         """Split the flat vector [W_1, ..., W_L, b_1, ..., b_L] (each in C order) into the layers' arrays."""
         pieces = [theta[block] for block in self.blocks.values()]
-        n_layers = len(self.shapes)
-        coefs = tuple(piece.reshape(shape) for piece, shape in zip(pieces[:n_layers], self.shapes, strict=True))
-        return Parameters(coefs, tuple(pieces[n_layers:]))
+        free = tuple(piece.reshape(shape) for piece, shape in zip(pieces[: self.n_free], self.shapes, strict=False))
+        tied = tuple(coef.T for coef in reversed(free)) if self.tied else ()
+        return Parameters(free + tied, tuple(pieces[self.n_free :]))
 
     def ravel(self, parameters: Parameters) -> jax.Array:
         """Concatenate the layers' arrays to the flat vector: the inverse of `unravel`."""
-        return jnp.concatenate([jnp.ravel(array) for array in (*parameters.coefs, *parameters.intercepts)])
+        return jnp.concatenate([jnp.ravel(a) for a in (*parameters.coefs[: self.n_free], *parameters.intercepts)])
+
+    def tie_gradient(self, gradient: Parameters) -> Parameters:
+        """Add the slopes by the weights of tied layers, transposed, to those by the weights that they are."""
+        if not self.tied:
+            return gradient
+        coefs = gradient.coefs
+        pairs = zip(coefs[: self.n_free], coefs[: self.n_free - 1 : -1], strict=True)
+        return gradient._replace(coefs=tuple(own + tied.T for own, tied in pairs))
 
     def forward(
         self,
@@ -209,28 +248,26 @@ class Network:
         ``known`` holds pre-activations of the first layers from an earlier pass at the same weights. They are not
         computed again; their derivatives are computed as usual.
         """
-        hidden_function = get_activation(self.hidden_activation).function
         pre_activations: list[jax.Array] = []
-        activations = [inputs]
-        for layer, (coef, intercept) in enumerate(zip(*parameters, strict=True)):
-            if layer:
-                activations.append(hidden_function(pre_activations[-1]))
-            z = activations[-1]
-            a = known_affine(z, coef, intercept, known[layer]) if layer < len(known) else affine(z, coef, intercept)
+        z = [inputs]
+        for layer, (coef, intercept, activation) in enumerate(zip(*parameters, self.activations, strict=True)):
+            if layer < len(known):
+                a = known_affine(z[-1], coef, intercept, known[layer])
+            else:
+                a = affine(z[-1], coef, intercept)
             pre_activations.append(a)
-        outputs = get_activation(self.output_activation).function(pre_activations[-1])
+            z.append(activation.function(a))
         along = None if tangents is None else self._along(parameters, tuple(pre_activations), tangents)
-        return ForwardPass(tuple(pre_activations), tuple(activations[1:]), outputs, along)
+        return ForwardPass(tuple(pre_activations), tuple(z[1:-1]), z[-1], along)
 
     def _along(
         self, parameters: Parameters, pre_activations: tuple[jax.Array, ...], tangents: jax.Array
     ) -> TangentPass:
-        names = [self.hidden_activation] * (len(self.shapes) - 1) + [self.output_activation]
         a_dots: list[jax.Array] = []
         z_dots = [tangents]
-        for coef, a, name in zip(parameters.coefs, pre_activations, names, strict=True):
+        for coef, a, activation in zip(parameters.coefs, pre_activations, self.activations, strict=True):
             a_dots.append(linear(z_dots[-1], coef))
-            z_dots.append(along_tangents(get_activation(name).function, a, a_dots[-1]))
+            z_dots.append(along_tangents(activation.function, a, a_dots[-1]))
         return TangentPass(tuple(a_dots), tuple(z_dots[1:-1]), z_dots[-1])
 
 

@@ -207,7 +207,8 @@ class Objective:
         """Compute J and its gradient (1) from the sums over all data."""
         gradient = jax.tree.map(lambda g, h: g / total_weight + h, gradient, slopes.by_weights)
         terms = self.values(sums, total_weight, parameters)
-        return Evaluation(jnp.sum(terms), self.network.ravel(self._masked(gradient)), terms)
+        slopes_by_theta = self.network.tie_gradient(self._masked(gradient))
+        return Evaluation(jnp.sum(terms), self.network.ravel(slopes_by_theta), terms)
 
     def _value(self, term: Term, mean: Any, parameters: Parameters) -> jax.Array:
         return term.value(mean, self._unscaled(parameters))

@@ -13,7 +13,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from sparsam.engine.network.activations import Pair, get_activation
+from sparsam.engine.network.activations import Pair
 from sparsam.engine.network.network import ForwardPass, Network, Parameters, weighted_sum
 
 __all__ = ["KLSparsity", "TangentPropagation", "WeightDecay"]
@@ -22,16 +22,16 @@ __all__ = ["KLSparsity", "TangentPropagation", "WeightDecay"]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class WeightDecay:
-    """Weight decay: alpha/2 sum_l |W_l|^2, biases not decayed (CS294A, section 2; PRML eq. 5.112).
+    """Weight decay: 1/2 sum_l alpha_l |W_l|^2, biases not decayed (CS294A, section 2; PRML eq. 5.112 and 5.113).
 
     Parameters
     ----------
-    alpha : float
-        Not negative. Since the data term is a mean over samples, this is a Gaussian prior of precision S alpha on the
-        weights.
+    alpha : float or tuple of float
+        For all layers, or for each; not negative. Since the data term is a mean over samples, this is a Gaussian prior
+        of precision S alpha on the weights.
     """
 
-    alpha: float | jax.Array
+    alpha: float | jax.Array | tuple[float | jax.Array, ...]
 
     name: ClassVar[str] = "weight_decay"
     linear: ClassVar[bool] = True
@@ -41,12 +41,15 @@ class WeightDecay:
         return ()
 
     def value(self, mean: tuple[()], parameters: Parameters) -> jax.Array:
-        """Compute alpha/2 sum_l |W_l|^2."""
-        return 0.5 * self.alpha * reduce(jnp.add, [jnp.sum(jnp.square(coef)) for coef in parameters.coefs])
+        """Compute 1/2 sum_l alpha_l |W_l|^2."""
+        squares = [jnp.sum(jnp.square(coef)) for coef in parameters.coefs]
+        if not isinstance(self.alpha, tuple):
+            return 0.5 * self.alpha * reduce(jnp.add, squares)
+        return 0.5 * reduce(jnp.add, [alpha * square for alpha, square in zip(self.alpha, squares, strict=True)])
 
-    def weight_curvature(self) -> jax.Array:
-        """Return alpha, since the Hessian is alpha I."""
-        return jnp.asarray(self.alpha)
+    def weight_curvature(self) -> jax.Array | tuple[jax.Array, ...]:
+        """Return alpha, or that of each layer, since the Hessian is alpha I."""
+        return jax.tree.map(jnp.asarray, self.alpha)
 
 
 @jax.tree_util.register_dataclass
@@ -59,20 +62,23 @@ class KLSparsity:
         KL(rho || rho_hat) = rho ln(rho / rho_hat) + (1 - rho) ln((1 - rho) / (1 - rho_hat))
 
     (CS294A, section 3). It is a function of a mean over the data, not a mean of functions: averaging a KL per chunk
-    would be a different objective. With several hidden layers the sum is over all hidden units. For tanh units rho_hat
-    is the mean of (z + 1)/2.
+    would be a different objective. With several hidden layers the sum is over all hidden units, or over those of some
+    layers, each with a rho and beta of its own. For tanh units rho_hat is the mean of (z + 1)/2.
 
     Parameters
     ----------
-    rho : float
-        Target mean activation, in (0, 1).
-    beta : float
+    rho : float or tuple of float
+        Target mean activation, in (0, 1); for all layers, or for each of ``layers``.
+    beta : float or tuple of float
         Weight of the penalty, not negative. 0 switches it off entirely, even if a unit is saturated and the divergence
         infinite.
+    layers : tuple of int or None, default None
+        The hidden layers with this penalty; None for all.
     """
 
-    rho: float | jax.Array
-    beta: float | jax.Array
+    rho: float | jax.Array | tuple[float | jax.Array, ...]
+    beta: float | jax.Array | tuple[float | jax.Array, ...]
+    layers: tuple[int, ...] | None = field(default=None, metadata={"static": True})
 
     name: ClassVar[str] = "sparsity"
     linear: ClassVar[bool] = False
@@ -80,37 +86,54 @@ class KLSparsity:
     def sums(
         self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array
     ) -> tuple[Pair, ...]:
-        """Compute sum_n s_n z_nj and sum_n s_n (1 - z_nj) over a chunk: two arrays (n_units,) per hidden layer.
+        """Compute sum_n s_n z_nj and sum_n s_n (1 - z_nj) over a chunk: two arrays (n_units,) for each layer.
 
         The second keeps precision: for a unit that is saturated on all samples, 1 - rho_hat rounds to 0, and the
         divergence and its slope would be infinite although they are only large.
         """
-        probabilities = get_activation(network.hidden_activation).probabilities
-        if probabilities is None:
-            raise ValueError(
-                f"KL sparsity compares mean activations with rho in (0, 1), but {network.hidden_activation!r} units "
-                "have no bounded range: use logistic or tanh hidden units, or beta=0"
-            )
-        pairs = [probabilities(a) for a in forward.pre_activations[:-1]]
+        pairs = []
+        for layer in self._layers(network):
+            activation = network.activations[layer]
+            if activation.probabilities is None:
+                raise ValueError(
+                    f"KL sparsity compares mean activations with rho in (0, 1), but {activation.name!r} units "
+                    "have no bounded range, or may be 0 on all samples: use logistic or tanh hidden units, or beta=0"
+                )
+            pairs.append(activation.probabilities(forward.pre_activations[layer]))
         return tuple((weighted_sum(p, sample_weight), weighted_sum(q, sample_weight)) for p, q in pairs)
 
     def value(self, mean: tuple[Pair, ...], parameters: Parameters) -> jax.Array:
         """Compute beta sum_j KL(rho || rho_hat_j)."""
-        # If beta = 0, a constant replaces the means, so that the slope is not 0 times infinity.
-        p, q = (jnp.where(jnp.asarray(self.beta) > 0, jnp.concatenate(ends), 0.5) for ends in zip(*mean, strict=True))
-        return self.beta * jnp.sum(bernoulli_divergence(jnp.asarray(self.rho), p, q))
+        by_layer = []
+        for (p, q), rho, beta in zip(mean, *self._hyperparameters(len(mean)), strict=True):
+            # If beta = 0, a constant replaces the means, so that the slope is not 0 times infinity.
+            p, q = (jnp.where(beta > 0, end, 0.5) for end in (p, q))
+            by_layer.append(beta * jnp.sum(bernoulli_divergence(rho, p, q)))
+        return reduce(jnp.add, by_layer)
 
-    def unit_curvature(self, network: Network, mean: tuple[Pair, ...]) -> tuple[jax.Array, ...]:
-        """Compute the second derivative with respect to each unit's mean activation, (n_units,) per hidden layer.
+    def unit_curvature(self, network: Network, mean: tuple[Pair, ...]) -> tuple[jax.Array | None, ...]:
+        """Compute the second derivative with respect to each unit's mean activation, (n_units,) for each hidden layer.
 
-        beta (rho/p^2 + (1-rho)/q^2) for logistic units, p = z; a quarter of it for tanh units, p = (z + 1)/2.
+        beta (rho/p^2 + (1-rho)/q^2) for logistic units, p = z; a quarter of it for tanh units, p = (z + 1)/2. None for
+        a layer without this penalty.
         """
-        width = get_activation(network.hidden_activation).width
-        rho, beta = jnp.asarray(self.rho), jnp.asarray(self.beta)
         largest = jnp.finfo(mean[0][0].dtype).max ** 0.5  # p^2 may be 0 in a saturated unit
+        curvatures: list[jax.Array | None] = [None] * (len(network.layer_sizes) - 2)
+        for layer, (p, q), rho, beta in zip(
+            self._layers(network), mean, *self._hyperparameters(len(mean)), strict=True
+        ):
+            curvature = beta * jnp.minimum(rho / p**2 + (1 - rho) / q**2, largest)
+            curvatures[layer] = jnp.where(beta > 0, curvature / network.activations[layer].width ** 2, 0.0)
+        return tuple(curvatures)
+
+    def _layers(self, network: Network) -> tuple[int, ...]:
+        return tuple(range(len(network.layer_sizes) - 2)) if self.layers is None else self.layers
+
+    def _hyperparameters(self, n_layers: int) -> tuple[list[jax.Array], ...]:
+        """Return rho and beta, one for each layer."""
         return tuple(
-            jnp.where(beta > 0, beta * jnp.minimum(rho / p**2 + (1 - rho) / q**2, largest) / width**2, 0.0)
-            for p, q in mean
+            [jnp.asarray(number) for number in (given if isinstance(given, tuple) else (given,) * n_layers)]
+            for given in (self.rho, self.beta)
         )
 
 
