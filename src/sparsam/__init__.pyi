@@ -15,6 +15,7 @@ from .estimators.checkpoint import Checkpoint
 from .estimators.classifier import NoisyLabelClassifier
 from .estimators.encoder_tangents import encoder_tangents
 from .estimators.regressor import MultivariateNormalRegressor
+from .estimators.stacked_autoencoder import StackedAutoencoder
 from .estimators.tangent_pipeline import TangentPipeline
 from .inspection.gabor import fit_gabors
 from .inspection.invariance import invariance_report
@@ -36,6 +37,7 @@ __all__ = [
     "NoisyLabelClassifier",
     "ReconstructionDisplay",
     "SparseAutoencoder",
+    "StackedAutoencoder",
     "TangentPipeline",
     "compare_studies",
     "display",

@@ -104,10 +104,10 @@ def test_a_model_in_color_is_shown_and_reported_in_color(run, colored, tmp_path)
     assert "red, green and blue are brighter than gray" in html
 
 
-def test_built_in_images_have_no_color(run, tmp_path):
-    result = run("learn", "--color", "--out", tmp_path / "run")
-    assert result.exit_code == 1
-    assert "--color: the built-in images are gray" in result.stderr
+def test_built_in_photographs_in_color_are_whitened(run, tmp_path):
+    assert run("learn", "--color", *SMALL, "--out", tmp_path).exit_code == 0
+    data = json.loads((tmp_path / "metrics.json").read_text())["data"]
+    assert (data["n_images"], data["n_whitened"], data["border"], data["color"]) == (5, 5, 2, True)
 
 
 def test_another_run_is_not_overwritten_unasked(learned, run):
@@ -202,7 +202,8 @@ def test_raw_pictures_are_whitened_and_whitened_stacks_are_not(run, tmp_path):
         (("--hidden-activation", "relu"), "beta=0"),
         (("--patch-size", 1000), "--patch-size 1000 does not fit into built-in image 0 of"),
         (("missing.png",), "missing.png"),
-        (("--no-whiten",), "built-in images are whitened already"),
+        (("--whitening", "zca"), "--output-activation identity"),
+        (("--rows", "--whitening", "zca"), "--whitening applies to images"),
         (("--n-patches", 10**12), "not enough memory"),
         (("--warm-start", "missing.safetensors"), "missing.safetensors"),
     ],

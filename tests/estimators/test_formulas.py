@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsam import reference
-from sparsam.estimators import autoencoder
+from sparsam.estimators import _autoencoder_base
 
 FUNCTIONS = {
     "logistic": lambda a: 1 / (1 + np.exp(-a)),
@@ -185,20 +185,22 @@ def test_a_row_does_not_depend_on_other_rows(model, X, start, count):
     ],
 )
 def test_compiled_programs_see_one_chunk_at_a_time(model, X, monkeypatch, method, program, columns):
-    shapes, original = [], getattr(autoencoder, program)
+    shapes, original = [], getattr(_autoencoder_base, program)
 
     def watched(*arguments):
         shapes.append(arguments[-1].shape)
         return original(*arguments)
 
-    monkeypatch.setattr(autoencoder, program, watched)
+    monkeypatch.setattr(_autoencoder_base, program, watched)
     getattr(chunked(model, 7), method)(X[:, :columns])
     assert shapes == [(7, columns)] * 9
 
 
 def test_cost_sums_over_one_chunk_at_a_time(model, X, monkeypatch):
-    seen, original = [], autoencoder._sums
-    monkeypatch.setattr(autoencoder, "_sums", lambda *arguments: seen.append(arguments[-1]) or original(*arguments))
+    seen, original = [], _autoencoder_base._sums
+    monkeypatch.setattr(
+        _autoencoder_base, "_sums", lambda *arguments: seen.append(arguments[-1]) or original(*arguments)
+    )
     chunked(model, 7).cost(X)
     assert [stream.chunk_size for stream in seen] == [7]
 

@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
+from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, StackedAutoencoder
 
 pytestmark = [
     pytest.mark.slow,
@@ -52,6 +52,20 @@ OUTSIDE = {
 
 @parametrize_with_checks([MultivariateNormalRegressor(), NoisyLabelClassifier()])
 def test_with_default_parameters_every_check_passes(estimator, check):
+    check(estimator)
+
+
+STACK = StackedAutoencoder(
+    [
+        SparseAutoencoder(5, beta=0.0, output_activation="identity", max_iter=50),
+        SparseAutoencoder(2, beta=0.0, max_iter=50),
+    ],
+    max_iter=50,
+)
+
+
+@parametrize_with_checks([STACK])
+def test_a_stack_with_linear_outputs_passes_every_check(estimator, check):
     check(estimator)
 
 

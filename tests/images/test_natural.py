@@ -3,7 +3,7 @@ import pytest
 from skimage import data
 from skimage.color import rgb2gray
 
-from sparsam.images import natural_images
+from sparsam.images import natural_images, natural_photographs, whiten
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +39,11 @@ def test_neighboring_pixels_are_nearly_uncorrelated(images):
     for image in images:
         correlation = np.corrcoef(image[:, :-2].ravel(), image[:, 2:].ravel())[0, 1]
         assert abs(correlation) < 0.3
+
+
+def test_the_photographs_are_those_that_are_whitened(images):
+    gray, color = natural_photographs(), natural_photographs(color=True)
+    assert [image.shape[2] for image in color] == [3] * 5
+    assert all(image.min() >= 0 and 0.5 < image.max() <= 1 for image in (*gray, *color))
+    np.testing.assert_allclose(color[0], data.astronaut() / 255)
+    np.testing.assert_allclose(whiten(gray)[6][2:-2, 2:-2], images[6], atol=1e-9)

@@ -7,6 +7,7 @@ NAMES = [
     "image_tangents",
     "load_images",
     "natural_images",
+    "natural_photographs",
     "normalize_patches",
     "sample_patches",
     "tile_patches",

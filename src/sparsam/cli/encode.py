@@ -12,7 +12,7 @@ import typer
 from sparsam.cli import image_options, table_options
 from sparsam.cli.console import require_paths, say
 from sparsam.cli.models import LearnedModel, load_learned, whiten_of
-from sparsam.cli.training_rows import RANGE, read_numbers
+from sparsam.cli.training_rows import RANGE, read_numbers, whitens
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +122,8 @@ class Encoder:
         rows = _with_names(rows, list(getattr(autoencoder, "feature_names_in_", [])))
         if scaler is not None and self.scale:
             rows = scaler.transform(rows)
+            if whitens(scaler):
+                return np.ascontiguousarray(autoencoder.transform(rows))
             width = RANGE[1] - RANGE[0]
             values = np.asarray(rows)
             self.n_far += int(((values < RANGE[0] - width) | (values > RANGE[1] + width)).any(axis=1).sum())

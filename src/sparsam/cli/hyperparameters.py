@@ -20,6 +20,7 @@ EXCLUDED = {
     "classes": "come from the table",
     "covariance_prior": "holds a matrix",
     "mask": "an array",
+    "pretraining": "an estimator",
     "mesh": "devices; `sparsam learn` has --coordinator, --num-processes and --process-id instead",
     "tangents": "a function",
     "tangent_weight": "has no influence without tangents",
@@ -30,7 +31,18 @@ EXCLUDED = {
 }
 """Hyperparameters that are not options of any command, and why."""
 
-MODEL = ("n_components", "hidden_layer_sizes", "rho", "beta", "alpha", "covariance", "epsilon")
+MODEL = (
+    "n_components",
+    "hidden_layer_sizes",
+    "rho",
+    "beta",
+    "alpha",
+    "covariance",
+    "epsilon",
+    "tied",
+    "error",
+    "corruption",
+)
 EARLY_STOPPING = ("early_stopping", "cv", "validation_fraction", "n_iter_no_change")
 PANELS = {
     **dict.fromkeys((*MODEL, "hidden_activation", "output_activation"), panels.MODEL),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -31,7 +31,7 @@ Border = Annotated[
     typer.Option(
         help="Width of the margin of each image, in pixels, that patches avoid.",
         min=0,
-        show_default="2, where whitening wraps around; 0 for the built-in images, already cropped",
+        show_default="2 where whitening wraps around; 0 with --no-whiten, and for the built-in images, already cropped",
         rich_help_panel=DATA,
     ),
 ]
@@ -40,7 +40,7 @@ Whiten = Annotated[
     typer.Option(
         "--whiten/--no-whiten",
         help="Whiten the images before cutting patches.",
-        show_default="only images without negative pixels: raw intensities",
+        show_default="only images without negative pixels: raw intensities; none with --whitening",
         rich_help_panel=DATA,
     ),
 ]
@@ -48,6 +48,25 @@ Color = Annotated[
     bool,
     typer.Option(
         "--color/--gray", help="Use the colors red, green and blue, or only the luminance.", rich_help_panel=DATA
+    ),
+]
+
+
+WhiteningKind = Annotated[
+    Literal["none", "zca", "pca"],
+    typer.Option(
+        "--whitening",
+        help="Whiten the patches, not the images, by their own covariance, instead of normalizing them to [0.1, 0.9]; "
+        "needs --output-activation identity.",
+        rich_help_panel=DATA,
+    ),
+]
+WhiteningEpsilon = Annotated[
+    float,
+    typer.Option(
+        help="Added to the variance along each axis by --whitening, for intensities in [0, 1].",
+        min=0.0,
+        rich_help_panel=DATA,
     ),
 ]
 
@@ -83,21 +102,22 @@ def load(
     from sparsam.estimators._progress.progress_display import ProgressDisplay
     from sparsam.images.loading import load_named_images
 
-    if not paths:
-        if whiten is False:
-            raise ValueError("--no-whiten: the built-in images are whitened already; name your own images")
-        if color:
-            raise ValueError("--color: the built-in images are gray; name your own images")
+    if not paths and not color and whiten is not False:
         loaded = {f"built-in image {k}": image for k, image in enumerate(images.natural_images())}
         origin = {"images": BUILT_IN, "n_images": len(loaded), "n_whitened": 0, "whiten": None, "color": False}
         _check_patch_size(loaded, patch_size, border or 0)
         return loaded, origin | {"border": border or 0}
     display = display or ProgressDisplay()
-    border = 2 if border is None else border
-    loaded = load_named_images(
-        paths, as_gray=not color, tell=lambda done, of: display.count("files read", done, of), warn=say
-    )
-    say(_describe_images(paths, loaded))
+    if border is None:
+        border = 0 if whiten is False else 2
+    if paths:
+        loaded = load_named_images(
+            paths, as_gray=not color, tell=lambda done, of: display.count("files read", done, of), warn=say
+        )
+    else:
+        photographs = images.natural_photographs(color=color)
+        loaded = {f"built-in image {k}": image for k, image in enumerate(photographs)}
+    say(_describe_images(paths or [], loaded))
     _check_patch_size(loaded, patch_size, border)
     # Raw intensities are not negative; images that are whitened already, like the notes' IMAGES, have mean zero.
     raw = [name for name, image in loaded.items() if (image.min() >= 0 if whiten is None else whiten)]
@@ -108,7 +128,7 @@ def load(
         loaded[name] = images.whiten({name: loaded[name]})[0]
         display.count("images whitened", done, len(raw))
     return loaded, {
-        "images": [str(path.absolute()) for path in paths],
+        "images": [str(path.absolute()) for path in paths] if paths else BUILT_IN,
         "n_images": len(loaded),
         "n_whitened": len(raw),
         "whiten": whiten,
@@ -132,7 +152,7 @@ def _describe_images(paths: list[Path], loaded: dict[str, NDArray[np.float64]]) 
     sizes = sorted({(image.shape[0], image.shape[1]) for image in loaded.values()})
     size = " to ".join(f"{height} x {width}" for height, width in (sizes[0], sizes[-1])[: min(len(sizes), 2)])
     kind = "image" if len(loaded) == 1 else "images"
-    array = len(loaded) == 1 and paths[0].suffix.lower() in ARRAYS
+    array = len(loaded) == 1 and len(paths) == 1 and paths[0].suffix.lower() in ARRAYS
     return f"{len(loaded)} {kind} of {size} pixels" + ("; if its rows are samples, use --rows" if array else "")
 
 

@@ -15,13 +15,22 @@ from sparsam.cli.console import print_json, progress_shown, require_files, requi
 from sparsam.cli.convergence import convergence_advice, library_advice_ignored
 from sparsam.cli.distributed import Processes
 from sparsam.cli.hyperparameters import hyperparameter_options, refuse_given
-from sparsam.cli.image_options import Border, Color, Images, NPatches, PatchSize, Whiten
+from sparsam.cli.image_options import (
+    Border,
+    Color,
+    Images,
+    NPatches,
+    PatchSize,
+    Whiten,
+    WhiteningEpsilon,
+    WhiteningKind,
+)
 from sparsam.cli.interrupts import INTERRUPTED
 from sparsam.cli.models import MODEL_FILE, SCALER_FILE, load_autoencoder, model_file_of
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
 from sparsam.cli.panels import DATA, SEVERAL, TRAINING
 from sparsam.cli.table_options import METRICS_FILE
-from sparsam.cli.training_rows import TrainingRows, cut_patches, read_rows
+from sparsam.cli.training_rows import TrainingRows, cut_patches, read_rows, unfitted_scaler
 
 if TYPE_CHECKING:
     from sparsam.estimators.autoencoder import SparseAutoencoder
@@ -30,7 +39,7 @@ FILTERS, PATCHES, RECONSTRUCTIONS, COST = "filters.png", "patches.png", "reconst
 FILES = (FILTERS, PATCHES, RECONSTRUCTIONS, COST, MODEL_FILE, SCALER_FILE, METRICS_FILE)
 
 
-IMAGE_OPTIONS = ("n_patches", "patch_size", "border", "whiten", "color")
+IMAGE_OPTIONS = ("n_patches", "patch_size", "border", "whiten", "color", "whitening", "whitening_epsilon")
 ROW_OPTIONS = ("image_shape", "sep", "decimal", "thousands", "encoding")
 SHOWN_PATCHES = 100
 SHOWN_RECONSTRUCTIONS = 20
@@ -45,6 +54,8 @@ def learn(
     border: Border = None,
     whiten: Whiten = None,
     color: Color = False,
+    whitening: WhiteningKind = "none",
+    whitening_epsilon: WhiteningEpsilon = 0.1,
     rows: Annotated[
         bool,
         typer.Option(
@@ -101,6 +112,9 @@ def learn(
     reconstructions.png, cost.png, model.safetensors, scaler.safetensors (the scale of the patches), metrics.json.
     Ctrl-C stops the training and saves the current model.
 
+    With --whitening, the patches are whitened instead, as is usual for color: `sparsam learn --color --whitening zca
+    --output-activation identity --n-components 100 --rho 0.035 --beta 5 --alpha 3e-3` learns edges and opponent colors.
+
     With --rows, it learns from rows of numbers instead of patches: rows with missing values are left out, and each
     column is scaled to [0.1, 0.9].
 
@@ -119,6 +133,11 @@ def learn(
         csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
     else:
         refuse_given(context, ROW_OPTIONS, "applies to rows: add --rows")
+        if whitening != "none" and hyperparameters["output_activation"] != "identity":
+            raise ValueError(
+                "--whitening: whitened patches have values of both signs, which logistic outputs cannot reach: add "
+                "--output-activation identity"
+            )
         if not processes.are_several:  # several processes check later, so that one that fails tells the others
             require_paths(*(images or []))
     processes.watch()
@@ -134,8 +153,10 @@ def learn(
         if rows:
             data = read_rows(path, csv_format, shape)
         else:
+            whiten = False if whitening != "none" and whiten is None else whiten
             loaded, origin = image_options.load(images, whiten, border, patch_size, display, color=color)
-            data = cut_patches(loaded, origin, n_patches, patch_size, hyperparameters["random_state"])
+            scaler = unfitted_scaler(whitening, whitening_epsilon)
+            data = cut_patches(loaded, origin, n_patches, patch_size, hyperparameters["random_state"], scaler)
         say(f"{data.description}; compiling")
         if start_file is not None:
             _start_from(model, start_file, data.X.shape[1])
@@ -228,22 +249,22 @@ def _write(
         names = getattr(data.X, "columns", None)
         display.plot_weights(model.components_, names=names, save=out / FILTERS)
     else:
-        _draw_pictures(model, data.X, data.image_shape, out)
+        _draw_pictures(model, data, data.image_shape, out)
     display.plot_cost_curve(model.history_, save=out / COST)
     plt.close("all")
     return [name for name in FILES if data.image_shape is not None or name not in (PATCHES, RECONSTRUCTIONS)]
 
 
-def _draw_pictures(model: SparseAutoencoder, X: Any, shape: tuple[int, ...], out: Path) -> None:
+def _draw_pictures(model: SparseAutoencoder, data: TrainingRows, shape: tuple[int, ...], out: Path) -> None:
     import numpy as np
 
     from sparsam import display
     from sparsam.display.filter_display import as_images
 
-    display.plot_filters(as_images(model.components_, shape), save=out / FILTERS)
-    patches = as_images(np.asarray(X[:SHOWN_PATCHES]), shape)
+    display.plot_filters(as_images(data.drawn_filters(model.components_), shape), save=out / FILTERS)
+    shown = data.X[:SHOWN_PATCHES]
+    patches = as_images(data.drawn_rows(np.asarray(shown)), shape)
     display.plot_filters(patches, normalize_each=False, normalize_all=False, border_color="white", save=out / PATCHES)
-    originals, reconstructions = patches[:SHOWN_RECONSTRUCTIONS], model.predict(X[:SHOWN_RECONSTRUCTIONS])
-    display.plot_reconstructions(
-        originals, as_images(reconstructions, shape), n_patches=len(originals), save=out / RECONSTRUCTIONS
-    )
+    originals = patches[:SHOWN_RECONSTRUCTIONS]
+    reconstructions = as_images(data.drawn_rows(model.predict(shown[:SHOWN_RECONSTRUCTIONS])), shape)
+    display.plot_reconstructions(originals, reconstructions, n_patches=len(originals), save=out / RECONSTRUCTIONS)

@@ -24,7 +24,7 @@ class LearnedModel:
     Attributes
     ----------
     autoencoder : SparseAutoencoder
-    scaler : PatchNormalizer, MinMaxScaler or None
+    scaler : PatchNormalizer, Whitening, MinMaxScaler or None
         Scaler of the inputs; None for a model outside a run, and for runs of version 0.1.0.
     origin : dict
         The entry ``data`` of the run's metrics, about the source of the inputs. Empty for a model outside a run.
@@ -72,9 +72,10 @@ def load_learned(path: Path) -> LearnedModel:
     if file.name != MODEL_FILE or not (file.parent / METRICS_FILE).is_file():
         return LearnedModel(autoencoder, None, {})
     scaler = load(file.parent / SCALER_FILE) if (file.parent / SCALER_FILE).is_file() else None
-    if scaler is not None and scaler.n_features_in_ != autoencoder.n_features_in_:
+    n_scaled = None if scaler is None else len(scaler.get_feature_names_out())
+    if n_scaled not in (None, autoencoder.n_features_in_):
         raise ValueError(
-            f"{file.parent / SCALER_FILE} has {scaler.n_features_in_} features, but {file.name} has "
+            f"{file.parent / SCALER_FILE} has {n_scaled} features, but {file.name} has "
             f"{autoencoder.n_features_in_}: they are from different runs"
         )
     return LearnedModel(autoencoder, scaler, read_metrics(file.parent)["data"])

@@ -12,7 +12,7 @@ from sparsam.cli import image_options, table_options
 from sparsam.cli.console import require_paths, say
 from sparsam.cli.models import MODEL_FILE, image_shape_of, load_learned, read_metrics, whiten_of
 from sparsam.cli.table_options import METRICS_FILE
-from sparsam.cli.training_rows import cut_patches, read_rows
+from sparsam.cli.training_rows import cut_patches, read_rows, whitens
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,6 +137,10 @@ def _autoencoder_arguments(run: Path, metrics: dict[str, Any], moved: list[Path]
         seed = metrics["parameters"]["random_state"]
         X = cut_patches(images, origin, origin["n_patches"], size, seed, learned.scaler).X
     J, now = metrics["J_float64"], model.cost(X)
+    if whitens(learned.scaler):
+        from sklearn.pipeline import make_pipeline
+
+        model, X = make_pipeline(learned.scaler, model), learned.scaler.inverse_transform(X)
     if math.isclose(now, J, rel_tol=ROUNDING):
         return {"model": model, "X": X, "remarks": []}
     remark = (

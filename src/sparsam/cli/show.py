@@ -10,6 +10,7 @@ import typer
 from sparsam.cli import image_options
 from sparsam.cli.console import print_json, say
 from sparsam.cli.models import image_shape_of, load_learned
+from sparsam.cli.training_rows import filters_to_draw
 
 PICTURE = "Picture"
 
@@ -80,7 +81,7 @@ def show(
             plot_weights(estimator.components_, names=names, save=save, show=show)
         else:
             plot_filters(
-                as_images(estimator.components_, shape),
+                as_images(filters_to_draw(learned.scaler, estimator.components_), shape),
                 normalize_each=normalize_each,
                 normalize_all=normalize_all,
                 n_columns=n_columns,

@@ -25,7 +25,7 @@ class TrainingRows:
     ----------
     X : array or DataFrame of shape (n_samples, n_features)
         The scaled rows; a DataFrame if the columns have names.
-    scaler : PatchNormalizer or MinMaxScaler
+    scaler : PatchNormalizer, Whitening or MinMaxScaler
         The scaler, fitted on the unscaled rows.
     origin : dict
         The settings to make them again, for metrics.json.
@@ -44,6 +44,33 @@ class TrainingRows:
         shape = self.origin["image_shape"]
         return None if shape is None else tuple(shape)
 
+    def drawn_filters(self, filters: Any) -> Any:
+        """Return filters of the scaled rows as they are drawn: filters of whitened rows as those of the rows."""
+        return filters_to_draw(self.scaler, filters)
+
+    def drawn_rows(self, rows: Any) -> Any:
+        """Return scaled rows as they are drawn: whitened ones as they were, within [0, 1]."""
+        if not whitens(self.scaler):
+            return rows
+        return self.scaler.inverse_transform(rows).clip(0, 1)
+
+
+def whitens(scaler: Any) -> bool:
+    """Return whether a scaler whitens, so that pictures undo it."""
+    return hasattr(scaler, "input_filters")
+
+
+def filters_to_draw(scaler: Any, filters: Any) -> Any:
+    """Express filters of whitened rows as filters of the rows; other filters stay as they are."""
+    return scaler.input_filters(filters) if whitens(scaler) else filters
+
+
+def unfitted_scaler(whitening: str, epsilon: float) -> Any:
+    """Make the scaler of patches that the options ask for."""
+    from sparsam.preprocessing import PatchNormalizer, Whitening
+
+    return PatchNormalizer() if whitening == "none" else Whitening(whitening, epsilon=epsilon)
+
 
 def cut_patches(
     images: dict[str, NDArray[np.float64]],
@@ -53,12 +80,17 @@ def cut_patches(
     random_state: int | np.random.RandomState,
     scaler: Any = None,
 ) -> TrainingRows:
-    """Cut random patches from images, and normalize them with the given fitted scaler, or one fitted on them."""
+    """Cut random patches from images, and scale them.
+
+    An unfitted scaler is fitted on the patches; None is a `PatchNormalizer`.
+    """
     from sparsam.images import sample_patches
     from sparsam.preprocessing import PatchNormalizer
 
     patches = sample_patches(images, n_patches, patch_size, random_state, border=origin["border"])
-    scaler = scaler or PatchNormalizer().fit(patches)
+    scaler = PatchNormalizer() if scaler is None else scaler
+    if not hasattr(scaler, "n_features_in_"):
+        scaler.fit(patches)
     shape = [patch_size, patch_size, *next(iter(images.values())).shape[2:]]
     described = f"{n_patches} patches of {patch_size} x {patch_size} pixels from {len(images)} images"
     cut = {"n_patches": n_patches, "patch_size": patch_size, "image_shape": shape}

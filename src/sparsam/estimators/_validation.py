@@ -26,6 +26,7 @@ __all__ = [
     "as_numpy",
     "check_batch",
     "check_choice",
+    "check_early_stopping",
     "check_finite",
     "check_flag",
     "check_hyperparameters",
@@ -85,7 +86,7 @@ def check_hyperparameters(estimator: Any) -> None:
         check_number("chunk_size", estimator.chunk_size, Integral, low=1)
     as_checkpoint(estimator.checkpoint)
     for name in ("polish", "start_on_sample", "warm_start"):
-        check_flag(name, getattr(estimator, name))
+        check_flag(name, getattr(estimator, name, False))
     checked_mesh(estimator.mesh)
     if estimator.callback is not None and not callable(estimator.callback):
         raise TypeError(f"callback must be callable or None, got {estimator.callback!r}")
@@ -98,7 +99,13 @@ def check_supervised_hyperparameters(estimator: Any) -> None:
     check_hyperparameters(estimator)
     layer_sizes(estimator.hidden_layer_sizes)
     check_choice("hidden_activation", estimator.hidden_activation, ("tanh", "logistic", "relu"))
-    if not (isinstance(estimator.early_stopping, str) and estimator.early_stopping == "auto"):
+    check_early_stopping(estimator, can_be_automatic=True)
+
+
+def check_early_stopping(estimator: Any, *, can_be_automatic: bool = False) -> None:
+    """Check the hyperparameters of early stopping; ``can_be_automatic`` is whether it may be "auto"."""
+    automatic = isinstance(estimator.early_stopping, str) and estimator.early_stopping == "auto"
+    if not (can_be_automatic and automatic):
         check_flag("early_stopping", estimator.early_stopping)
     least = np.finfo(float).tiny
     check_number("validation_fraction", estimator.validation_fraction, low=least, high=1 - 1e-9, interval="in (0, 1)")

@@ -3,56 +3,52 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
+from types import MappingProxyType
 from typing import Any, Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
+from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
 
-from sparsam._utils.jit import quick_jit
-from sparsam.engine.data.batch import Batch
+from sparsam.engine.data.devices import all_gather
 from sparsam.engine.network.activations import get_activation
-from sparsam.engine.network.network import Network, Parameters, affine
-from sparsam.engine.objective.error_functions import SquaredError
-from sparsam.engine.objective.input_scale import InputScale
+from sparsam.engine.network.network import Network
+from sparsam.engine.objective.error_functions import CrossEntropy, ErrorFunction, SquaredError
 from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.training.state import Progress
-from sparsam.engine.training.streaming import summed
-from sparsam.engine.training.train import Training, precision
+from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._base import NetworkEstimator
-from sparsam.estimators._data.apply_network import Compiled, network_outputs
+from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit, centered_weights
 from sparsam.estimators._data.column_moments import ColumnMoments
-from sparsam.estimators._data.dataset import BATCH_BYTES, Dataset, InMemoryDataset, streamed_samples
+from sparsam.estimators._data.corruption import corrupt
+from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.odd_units import few_columns_warning
-from sparsam.estimators._data.streamed import load_dataset
+from sparsam.estimators._data.splits import Split, hold_out
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
-from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.fit_checkpoints import checkpointer_of
-from sparsam.estimators._training.fitted_attributes import initial_weights, network_attributes, unravel
-from sparsam.estimators._training.reconstruction import InputVariance, unit_activity
+from sparsam.estimators._training.fitted_attributes import initial_weights
+from sparsam.estimators._training.supervised import seed_to_hold_out
+from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators._validation import LARGEST_WEIGHT
 from sparsam.estimators.checkpoint import Checkpoint
-from sparsam.inspection.weak_fit import diagnose_fit, explained_variance
+from sparsam.inspection.units import UnitStatistics
+from sparsam.inspection.weak_fit import WeakFit, diagnose_fit
 
 __all__ = ["SparseAutoencoder"]
 
-Array = NDArray[np.floating]
+HIDDEN_ACTIVATIONS = ("logistic", "tanh", "relu", "satlin")
+OUTPUT_ACTIVATIONS = ("logistic", "identity", "satlin")
+ERRORS: dict[str, ErrorFunction] = {"squared": SquaredError(), "cross-entropy": CrossEntropy()}
 
 
-class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
+class SparseAutoencoder(AutoencoderBase):
     """Sparse autoencoder: a network that reconstructs its input through hidden units that are seldom active.
 
     It minimizes ::
@@ -74,12 +70,31 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         Weight of the sparsity penalty; 0 switches it off.
     alpha : float, default 1e-4
         Weight decay; biases do not decay.
-    hidden_activation : {"logistic", "tanh", "relu"}, default "logistic"
-        Activation function h of the hidden units. ReLU units are unbounded, so that their mean activation cannot be
-        compared with rho: they need ``beta=0``.
-    output_activation : {"logistic", "identity"}, default "logistic"
-        Activation function h_out of the outputs. "logistic", as in the notes, needs data in [0, 1]; "identity", a
+    hidden_activation : {"logistic", "tanh", "relu", "satlin"}, default "logistic"
+        Activation function h of the hidden units. "satlin" is MATLAB's, a clipped to [0, 1]. ReLU units are unbounded,
+        so that their mean activation cannot be compared with rho, and satlin units may be 0 on all rows: both need
+        ``beta=0``.
+    output_activation : {"logistic", "identity", "satlin"}, default "logistic"
+        Activation function h_out of the outputs. "logistic", as in the notes, needs data in [0, 1], as does "satlin",
+        a clipped to [0, 1], whose slope vanishes where an output is 0 or 1; "identity", a
         linear decoder, takes any data, with any origin: the minimizer gets centered data, which does not change J.
+    tied : bool, default False
+        Whether the decoder has the encoder's weights, transposed: W_2 = W_1'. They decay once. Such filters are
+        templates: each unit adds to the reconstruction the pattern that it responds to.
+    error : {"squared", "cross-entropy"}, default "squared"
+        Error function E_n: 1/2 |y_n - x_n|^2, or for data in [0, 1], such as shares or intensities of pixels, with
+        logistic outputs, -sum_k [x_nk ln y_nk + (1 - x_nk) ln(1 - y_nk)].
+    corruption : float, default 0.0
+        Share of the inputs to mask, in [0, 1): a denoising autoencoder. J is then that of four copies of each row, in
+        each of which this share of the inputs is 0 (with linear outputs the mean of its column), and which the
+        network reconstructs without the gaps. The copies are drawn once, by ``random_state``.
+    early_stopping : bool, default False
+        Whether to hold out a part of the rows, and to stop where the error on them is least. It is for tables with few
+        rows; features of many rows are better at the minimum.
+    validation_fraction : float, default 0.1
+        Part of the rows to hold out, in (0, 1). A row with an integer weight counts as that many copies.
+    n_iter_no_change : int, default 20
+        Number of iterations without a new least error after which early stopping ends the training.
     solver : {"kronecker-lbfgs", "lbfgs"}, default "kronecker-lbfgs"
         L-BFGS preconditioned by Kronecker factors of the curvature, or plain L-BFGS. The former needs a fraction of the
         evaluations; the latter starts from a multiple of the identity, as in textbooks.
@@ -143,7 +158,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         1 - sum_n s_n |y_n - x_n|^2 / sum_n s_n |x_n - mean x|^2. It is 0 for the best constant, and NaN for constant
         data.
     loss_ : float
-        J at the end, as the training computed it.
+        J at the end, as the training computed it; with ``corruption``, of the corrupted copies.
     n_iter_, n_evaluations_ : int
         Numbers of iterations, and of evaluations of J and its gradient, on all rows.
     gradient_norm_ : float
@@ -164,6 +179,11 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         share of the rows. ``evaluations`` is in units of all rows. Empty if the fit began on all rows.
     terms_ : dict of str to float
         The terms of J at the fitted weights.
+    validation_scores_ : list of float
+        Minus the mean of E_n on the held-out rows, at each of ``validation_iterations_``. Empty without early stopping.
+    validation_iterations_ : list of int
+        Iterations that were scored: the first five, then at most ``n_iter_no_change`` / 4 apart. They
+        continue beyond the best iteration, at which the other results end.
     n_features_in_, feature_names_in_
         As in every scikit-learn estimator.
 
@@ -185,8 +205,6 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
     True
     """
 
-    _input_mean: NDArray[np.float64] | None = None  # of X, for linear outputs; None in models of version 0.1.0
-
     def __init__(
         self,
         n_components: int = 25,
@@ -196,6 +214,12 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         alpha: float = 1e-4,
         hidden_activation: str = "logistic",
         output_activation: str = "logistic",
+        tied: bool = False,
+        error: str = "squared",
+        corruption: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 20,
         solver: str = "kronecker-lbfgs",
         max_iter: int = 1000,
         tol: float = 1e-5,
@@ -217,6 +241,12 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         self.alpha = alpha
         self.hidden_activation = hidden_activation
         self.output_activation = output_activation
+        self.tied = tied
+        self.error = error
+        self.corruption = corruption
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
         self.solver = solver
         self.max_iter = max_iter
         self.tol = tol
@@ -276,197 +306,44 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
             Ctrl-C within five seconds raises it, and ends the loop or the search.
         """
         with self._fitting(X, y, sample_weight) as reporter:
-            problem, columns = self._problem(X, sample_weight, reporter.rows_read)
-            assert isinstance(problem.data, Dataset)
-            with checkpointer_of(self, problem.data) as checkpointer:
-                run = self._prepare_training(problem, reporter, checkpointer)
-                training = run.train()
-                assert run.inputs is not None
-                attributes, warning = self._results(problem, training, run.data, run.inputs)
-                del run  # frees the data on the devices
+            dataset, columns = self._load(X, sample_weight, reporter.rows_read)
+            # The hyperparameters determine which rows are held out, and the gaps of corrupted copies.
+            drawn = self.early_stopping or self.corruption > 0
+            with checkpointer_of(self, dataset, held_out=0 if drawn else None) as checkpointer:
+                fit = PartOfFit(reporter, checkpointer, TimeBudget(self.time_budget))
+                training, attributes, weak = self._fit_dataset(dataset, columns, fit)
             few = None if columns is None else few_columns_warning(columns, self._feature_names)
-            return self._finish(training, attributes, reporter, [few, warning])
+            return self._finish(training, attributes, reporter, [few, weak])
+
+    def _fit_dataset(
+        self, dataset: Dataset, columns: ColumnMoments | None, fit: PartOfFit
+    ) -> tuple[Training, dict[str, Any], Warning | None]:
+        problem = self._problem(dataset, columns, fit.depends_on)
+        if self.early_stopping or self.corruption > 0:
+            seed = seed_to_hold_out(self.random_state, check_random_state(self.random_state))
+            seed = int(all_gather(seed, dataset.mesh)[0])
+            problem = replace(problem, data=self._divided_and_corrupted(dataset.merge_repeated(), columns, seed))
+        return self._train(problem, fit)
+
+    def _divided_and_corrupted(self, dataset: Dataset, columns: ColumnMoments | None, seed: int) -> Dataset | Split:
+        """Hold out a part of the rows, and corrupt them, by the hyperparameters."""
+        origin = None if columns is None else columns.origin
+        parts: tuple[Dataset, ...] = (dataset,)
+        if self.early_stopping:
+            parts = hold_out(dataset, self.validation_fraction, seed)
+        if self.corruption > 0:
+            parts = tuple(corrupt(part, float(self.corruption), origin, seed) for part in parts)
+        return Split(*parts) if self.early_stopping else parts[0]
 
     def _problem(
-        self, X: ArrayLike, sample_weight: ArrayLike | None, on_rows_read: Callable[[int], None] = lambda n_rows: None
-    ) -> tuple[TrainingProblem, ColumnMoments | None]:
-        """Prepare the data and build the objective; return also the moments of the inputs, if outputs are linear.
-
-        With linear outputs J does not depend on the origin of X, because biases do not decay: the minimizer gets
-        centered inputs, which are also its targets. They are not scaled, since that would weight the targets
-        differently.
-        """
-        dataset = load_dataset(self, X, sample_weight, self._check_range, on_rows_read=on_rows_read)
-        columns = None
-        if self.output_activation == "identity":
-            dataset = dataset.merge_repeated()
-            columns = ColumnMoments.of(dataset)
+        self, dataset: Dataset, columns: ColumnMoments | None, depends_on: Mapping[str, Any] = MappingProxyType({})
+    ) -> TrainingProblem:
+        """Build the objective, and choose the initial weights."""
         origin = None if columns is None else columns.origin
-        network = self._network(dataset.n_features, int(self.n_components))
-        objective = replace(self._objective(network), input_scale=origin)
-        theta = initial_weights(self, network, partial(_centered, origin))
-        attributes_at = _AttributesAt(network, origin)
-        return TrainingProblem(
-            objective,
-            theta,
-            dataset,
-            attributes_at,
-            network.layer_sizes,
-            reconstructs=True,
-            new_weights=not self._is_warm(),
-        ), columns
-
-    def _check_range(self, batch: Batch, row: int) -> Batch:
-        if self.output_activation == "logistic":
-            validation.check_unit_range(batch.inputs, row)
-        return batch
-
-    def _results(
-        self, problem: TrainingProblem, training: Training, data: DeviceData, inputs: InputVariance
-    ) -> tuple[dict[str, Any], Warning | None]:
-        """Make the fitted attributes, and a warning if the fit is weak (see `diagnose_fit`).
-
-        The statistics of the hidden units take a pass over the data.
-        """
-        if not training.history:
-            return {}, None
-        objective, last = problem.objective, training.history[-1]
-        rho = float(self.rho) if self.beta > 0 else None
-        with precision(self.dtype):
-            weights = objective.network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
-            samples, n_rows = data.samples_in(self.dtype), data.dataset.n_rows
-            units = unit_activity(objective, weights, samples, inputs, n_samples=n_rows, rho=rho)
-        explained = explained_variance(last.terms[SquaredError.name], inputs.variance)
-        at_end = problem.attributes_at(last, training.theta)
-        attributes = {**at_end, "mean_activation_": units.mean, "explained_variance_ratio_": explained}
-        weak = diagnose_fit(self, training.stop_reason, explained, inputs.variance, len(inputs.mean), units)
-        return attributes, ConvergenceWarning(weak.text) if weak is not None and weak.at_minimum else None
-
-    def transform(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
-        """Compute the activations of the hidden units, z = h(x W_1 + b_1).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Or rows that are not in memory, as in `fit`.
-        out : array of shape (n_samples, n_components), optional
-            Array to write the result into, a batch at a time: anything that supports assignment to slices of rows, such
-            as a memory-mapped file, an HDF5 or a Zarr dataset.
-
-        Returns
-        -------
-        Z : array of shape (n_samples, n_components), in the precision of the weights; or ``out``
-        """
-        return self._apply_to_rows(_encode, X, out)
-
-    def inverse_transform(self, X: ArrayLike) -> NDArray[np.floating]:
-        """Reconstruct inputs from hidden activations, y = h_out(z W_2 + b_2).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_components)
-            Activations z; the name X is the one of scikit-learn's transformers.
-
-        Returns
-        -------
-        y : array of shape (n_samples, n_features), in the precision of the weights
-        """
-        check_is_fitted(self)
-        activations = validation.check_batch(X, 0)
-        if activations.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"X has {activations.shape[1]} columns, but there are {self._n_features_out} hidden units: pass the "
-                "result of transform"
-            )
-        return self._apply(_decode, InMemoryDataset(Batch(activations)), dtype=self.coefs_[0].dtype)
-
-    def predict(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
-        """Reconstruct each sample: compute y, the `inverse_transform` of `transform`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Or rows that are not in memory, as in `fit`.
-        out : array of shape (n_samples, n_features), optional
-            Array to write the result into, as in `transform`.
-
-        Returns
-        -------
-        y : array of shape (n_samples, n_features), in the precision of the weights; or ``out``
-        """
-        return self._apply_to_rows(network_outputs, X, out, then=self._uncentered_rows)
-
-    def cost(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Compute J of the fitted weights on X, in float64.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : ignored
-        sample_weight : array-like of shape (n_samples,), optional
-
-        Returns
-        -------
-        float
-            J; on the training data it is about `loss_`. It depends on alpha, rho and beta: use `score` to compare
-            settings.
-        """
-        check_is_fitted(self)
-        self.check_hyperparameters()  # they may have been set since the fit
-        dataset = self._dataset_to_predict(X, sample_weight)
-        network = self._fitted_network()
-        with precision(np.float64):
-            objective = self._objective(network)
-            parameters = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), self._fitted_parameters())
-            batches = dataset.split_batches(max(BATCH_BYTES // (4 * dataset.n_features), 1))
-            stream = streamed_samples(batches, np.float64, network.layer_sizes, self.chunk_size)
-            sums = _sums(objective, parameters, stream)
-            return float(_cost(objective, sums, np.asarray(stream.total_weight), parameters))  # type: ignore[arg-type]
-
-    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Compute minus the mean of E_n = 1/2 |y_n - x_n|^2: greater is better, comparable across settings.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : ignored
-        sample_weight : array-like of shape (n_samples,), optional
-
-        Returns
-        -------
-        float
-        """
-        scores, weights = [], []
-        for batch in self._dataset_to_predict(X, sample_weight).batches():
-            of_batch = self._apply_to_dataset(_negative_error, InMemoryDataset(batch))
-            scores.append(of_batch.astype(np.float64))
-            weights.append(batch.weights)
-        return float(np.average(np.concatenate(scores), weights=np.concatenate(weights)))
-
-    def score_samples(self, X: ArrayLike) -> NDArray[np.floating]:
-        """Compute -E_n for each sample: a low score marks a sample unlike the training data (an anomaly).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        array of shape (n_samples,), float64
-        """
-        return self._apply_to_rows(_negative_error, X).astype(np.float64)
-
-    @property
-    def components_(self) -> NDArray[np.floating]:
-        """The learned filters, (n_components, n_features)."""
-        check_is_fitted(self)
-        return self.coefs_[0].T
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.positive_only = self.output_activation == "logistic"
-        tags.transformer_tags.preserves_dtype = ["float64"] if self.dtype == "float64" else []
-        return tags
+        network = replace(self._network(dataset.n_features, int(self.n_components)), tied=bool(self.tied))
+        theta = initial_weights(self, network, partial(centered_weights, origin))
+        new = not self._is_warm()
+        return self._problem_of(dataset, network, theta, origin, new_weights=new, depends_on=depends_on)
 
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
@@ -478,27 +355,47 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
         inside = f"in (0, 1), and at least {resolution:.2g} from 0 and 1, which is the precision of {self.dtype}"
         validation.check_number("rho", self.rho, low=resolution, high=1 - resolution, interval=inside)
         validation.check_number("beta", self.beta, low=0, high=LARGEST_WEIGHT)
-        validation.check_choice("hidden_activation", self.hidden_activation, ("logistic", "tanh", "relu"))
-        validation.check_choice("output_activation", self.output_activation, ("logistic", "identity"))
+        validation.check_choice("hidden_activation", self.hidden_activation, HIDDEN_ACTIVATIONS)
+        validation.check_choice("output_activation", self.output_activation, OUTPUT_ACTIVATIONS)
+        validation.check_flag("tied", self.tied)
+        validation.check_choice("error", self.error, tuple(ERRORS))
+        validation.check_number("corruption", self.corruption, low=0, high=1 - 1e-9, interval="in [0, 1)")
+        validation.check_early_stopping(self)
+        if self.error == "cross-entropy" and self.output_activation != "logistic":
+            raise ValueError(
+                "error='cross-entropy' needs outputs that are probabilities: use output_activation='logistic', or "
+                "error='squared'"
+            )
         if self.beta > 0 and get_activation(self.hidden_activation).probabilities is None:
+            reason = "may be 0 on all rows" if self.hidden_activation == "satlin" else "are unbounded"
             raise ValueError(
                 f"beta = {self.beta} turns on the sparsity penalty, which compares mean activations with rho in "
-                f"(0, 1), but {self.hidden_activation} units are unbounded: use hidden_activation='logistic' or "
+                f"(0, 1), but {self.hidden_activation} units {reason}: use hidden_activation='logistic' or "
                 "'tanh', or beta=0"
             )
 
-    def _check_attributes(self) -> None:
-        m = self.mean_activation_.size
-        if self.mean_activation_.shape != (m,) or self.coefs_[0].shape != (self.n_features_in_, m):
-            raise ValueError("its arrays do not fit together")
-        mean = np.zeros(self.n_features_in_) if self._input_mean is None else self._input_mean
-        if mean.shape != (self.n_features_in_,):
-            raise ValueError("its arrays do not fit together")
-        self._check_weights(self.mean_activation_, mean)
-        self._n_features_out = m
+    def _encoder_layers(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        return (int(self.n_components),), (self.hidden_activation,)
+
+    def _error_function(self) -> ErrorFunction:
+        return ERRORS[self.error]
+
+    @property
+    def _output(self) -> str:
+        return self.output_activation
+
+    @property
+    def _rho_of_code(self) -> float | None:
+        return float(self.rho) if self.beta > 0 else None
+
+    def _diagnose(
+        self, stop_reason: str, explained: float, variance: float, n_features: int, units: UnitStatistics
+    ) -> WeakFit | None:
+        return diagnose_fit(self, stop_reason, explained, variance, n_features, units)
 
     def _objective(self, network: Network) -> Objective:
-        terms: list[Term] = [SquaredError(), WeightDecay(float(self.alpha))]
+        alpha = (float(self.alpha), 0.0) if self.tied else float(self.alpha)
+        terms: list[Term] = [self._error_function(), WeightDecay(alpha)]
         if self.beta > 0:  # otherwise its pass over the data would be wasted
             terms.append(KLSparsity(float(self.rho), float(self.beta)))
         return Objective(network, tuple(terms))
@@ -508,80 +405,3 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Netwo
 
     def _fitted_network(self) -> Network:
         return self._network(*self.coefs_[0].shape)
-
-    def _apply_to_rows(self, function: Compiled, X: ArrayLike, out: Any = None, **options: Any) -> Array:
-        return self._apply_to_dataset(function, self._dataset_to_predict(X), out=out, **options)
-
-    def _apply_to_dataset(self, function: Compiled, dataset: Dataset, **options: Any) -> Array:
-        """Apply a compiled function to inputs, centered in float64 like those of the training."""
-        dtype, origin = self.coefs_[0].dtype, self._origin()
-        if origin is not None:
-            dataset = dataset.map(partial(origin.scaled, dtype=dtype))
-        parameters = _centered(origin, self._fitted_parameters())
-        results: Array = self._apply(function, dataset, parameters, dtype=dtype, **options)
-        return results
-
-    def _uncentered_rows(self, outputs: Array) -> Array:
-        """Shift outputs of the network for centered inputs back to the origin of X."""
-        if self._input_mean is None:
-            return outputs
-        return (outputs + self._input_mean).astype(outputs.dtype)
-
-    def _origin(self) -> InputScale | None:
-        return None if self._input_mean is None else InputScale(self._input_mean, np.ones_like(self._input_mean))
-
-
-@dataclass(frozen=True)
-class _AttributesAt:
-    """Compute the fitted attributes at an iterate."""
-
-    network: Network
-    origin: InputScale | None
-
-    def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
-        attributes = network_attributes(_uncentered(self.origin, unravel(self.network, theta)), progress)
-        mean = None if self.origin is None else self.origin.mean
-        return attributes | {"_n_features_out": self.network.layer_sizes[1], "_input_mean": mean}
-
-
-def _uncentered(origin: InputScale | None, parameters: Parameters) -> Parameters:
-    """Convert weights for inputs and outputs x - mean to weights for x; biases in float64, as they contain the mean."""
-    if origin is None:
-        return parameters
-    bias_1, bias_2 = origin.unscaled_weights(parameters).intercepts
-    return Parameters(parameters.coefs, (bias_1, bias_2 + origin.mean))
-
-
-def _centered(origin: InputScale | None, parameters: Parameters) -> Parameters:
-    """Inverse of `_uncentered`."""
-    if origin is None:
-        return parameters
-    bias_1, bias_2 = origin.scaled_weights(parameters).intercepts
-    return Parameters(parameters.coefs, (bias_1, bias_2 - origin.mean))
-
-
-# JAX compiles these functions once for each architecture. The user's samples are in rows, the engine's in columns.
-
-
-@partial(quick_jit, static_argnums=0)
-def _encode(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
-    return network.forward(parameters, X.T).hidden[0].T
-
-
-@partial(quick_jit, static_argnums=0)
-def _decode(network: Network, parameters: Parameters, Z: jax.Array) -> jax.Array:
-    a = affine(Z.T, parameters.coefs[1], parameters.intercepts[1])
-    return get_activation(network.output_activation).function(a).T
-
-
-@partial(quick_jit, static_argnums=0)
-def _negative_error(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
-    return -SquaredError().per_sample(network, network.forward(parameters, X.T), X.T)
-
-
-_sums = summed(Objective.sums)
-
-
-@quick_jit
-def _cost(objective: Objective, sums: Any, total_weight: jax.Array, parameters: Parameters) -> jax.Array:
-    return jnp.sum(objective.values(sums, total_weight, parameters))

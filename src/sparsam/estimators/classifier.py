@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.frozen import FrozenEstimator
 
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import NoisyCrossEntropy
@@ -22,6 +23,7 @@ from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
+from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit
 from sparsam.estimators._base import NetworkEstimator
 from sparsam.estimators._data.apply_network import unscaled_parameters
 from sparsam.estimators._data.column_moments import ColumnMoments
@@ -49,6 +51,14 @@ from sparsam.estimators._labels.noise_estimation import (
 )
 from sparsam.estimators._labels.noise_model import given_probabilities, wrong_probabilities
 from sparsam.estimators._labels.transitions import transition_matrix
+from sparsam.estimators._pretraining import (
+    SHARE,
+    check_pretraining,
+    encoder_of,
+    fit_pretraining,
+    hidden_layers,
+    starting_from,
+)
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
 from sparsam.estimators._tangents import (
@@ -111,6 +121,11 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         y.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         Activation function h of the hidden units.
+    pretraining : SparseAutoencoder, StackedAutoencoder, FrozenEstimator or None, default None
+        Autoencoder whose encoder gives the first hidden layers, at the start of the training; those of
+        ``hidden_layer_sizes`` follow. It is cloned and fitted on X, with the settings of the computation (``dtype``,
+        ``mesh``, ...) of this estimator. A fitted one in scikit-learn's ``FrozenEstimator`` is used as it is: fit it
+        on many more rows than those with labels. All layers are then trained.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
         Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26): for
         images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X
@@ -162,6 +177,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     likelihood_profile_ : LikelihoodProfile or None
         The likelihood of held-out labels as a function of epsilon, with an interval for epsilon; None if the noise was
         not estimated.
+    pretraining_ : SparseAutoencoder, StackedAutoencoder or None
+        The fitted autoencoder whose encoder the training started from.
     coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
         Weights of each layer, in float64. For two classes there is one output, the probability of ``classes_[1]``.
     validation_scores_ : list of float
@@ -217,6 +234,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         alpha: float | tuple[float, ...] = 1e-4,
         classes: ArrayLike | None = None,
         hidden_activation: str = "tanh",
+        pretraining: AutoencoderBase | FrozenEstimator | None = None,
         tangents: Tangents | None = None,
         tangent_weight: float | None = None,
         normalize_tangents: bool = True,
@@ -244,6 +262,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         self.alpha = alpha
         self.classes = classes
         self.hidden_activation = hidden_activation
+        self.pretraining = pretraining
         self.tangents = tangents
         self.tangent_weight = tangent_weight
         self.normalize_tangents = normalize_tangents
@@ -315,12 +334,15 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             labeled = self._labeled_data(X, y, sample_weight, tangents, reporter)
             held_out = labeled.seed if self._stops_early() or self._estimates() else None
             with checkpointer_of(self, labeled.with_tangents, held_out=held_out) as checkpointer:
+                fit = PartOfFit(reporter, checkpointer, budget, "pretraining", SHARE, labeled.seed)
+                pretrained = fit_pretraining(self, labeled.dataset, fit)
+                labeled = replace(labeled, encoder=encoder_of(pretrained))
                 trainer = _Trainer(self, labeled, checkpointer, budget)
                 noise = self._estimate_noise(trainer, reporter)
                 with reporter.training() if self._estimates() else nullcontext(reporter) as last:
                     run = trainer.prepare(noise, last)
                     training = run.train()
-            attributes = self._attributes(run, training, noise)
+            attributes = self._attributes(run, training, noise) | {"pretraining_": pretrained}
             del run, trainer  # frees the data on the devices
             odd_units = odd_units_warning(labeled.columns, self._feature_names, float(noise.alpha))
             warnings = [self._unclear_noise(noise), odd_units, budget.warning("epsilon_ and alpha_"), unused]
@@ -499,6 +521,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         for alpha in alphas:
             validation.check_weight("alpha", alpha)
         validation.check_supervised_hyperparameters(self)
+        check_pretraining(self.pretraining)
         check_tangent_hyperparameters(self)
         if self.classes is not None:
             check_classes(self.classes)
@@ -534,8 +557,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
 
     def _network(self, n_features: int, n_classes: int) -> Network:
         n_outputs, output = (1, "logistic") if n_classes == 2 else (n_classes, "softmax")
-        sizes = (n_features, *validation.layer_sizes(self.hidden_layer_sizes), n_outputs)
-        return Network(sizes, self.hidden_activation, output)
+        hidden_sizes, activations = hidden_layers(self)
+        return Network((n_features, *hidden_sizes, n_outputs), activations, output)
 
     def _fitted_network(self) -> Network:
         return self._network(self.coefs_[0].shape[0], len(self.classes_))
@@ -611,13 +634,15 @@ class _Trainer:
         objective = Objective(labeled.network, terms, input_scale=scale)
         return TrainingProblem(
             objective,
-            initial_weights(classifier, labeled.network, scale.scaled_weights) if warm else labeled.new_theta,
+            initial_weights(classifier, labeled.network, scale.scaled_weights)
+            if warm
+            else starting_from(labeled.encoder, labeled.new_theta, labeled.network, scale),
             network_targets(data, len(labeled.classes), classifier.dtype),
             _AttributesAt(objective, labeled.classes, noise),
             labeled.network.layer_sizes,
             labeled.tangents,
             stop_at=stop_at,
-            new_weights=not warm,
+            new_weights=not warm and labeled.encoder is None,
         )
 
 

@@ -13,7 +13,12 @@ from sparsam.engine.data.samples import Samples
 from sparsam.engine.training import train_many as together
 from sparsam.engine.training.train import Training
 from sparsam.estimators._training.device_data import DeviceData
-from sparsam.estimators._training.fitted_attributes import set_fitted_attributes, training_attributes, warn_or_raise
+from sparsam.estimators._training.fitted_attributes import (
+    set_fitted_attributes,
+    training_attributes,
+    validation_attributes,
+    warn_or_raise,
+)
 from sparsam.estimators._training.reconstruction import input_variance
 from sparsam.estimators._training.train_estimator import least_rows_to_begin_on
 from sparsam.estimators._warnings import warn_user
@@ -25,6 +30,8 @@ OWN = ("rho", "beta", "alpha", "random_state")
 """Hyperparameters that may differ between autoencoders fitted together."""
 
 REQUIRED = {
+    "corruption": 0.0,
+    "early_stopping": False,
     "polish": False,
     "warm_start": False,
     "time_budget": None,
@@ -87,15 +94,19 @@ def fit_many(
     first = estimators[0]
     for estimator in estimators:
         estimator.check_hyperparameters()
-    problems = [estimator._problem(X, sample_weight)[0] for estimator in estimators]
-    dataset, layer_sizes = problems[0].data, problems[0].layer_sizes
+    dataset, columns = first._load(X, sample_weight)
+    features = {name: value for name, value in vars(first).items() if name in ("n_features_in_", "feature_names_in_")}
+    for estimator in estimators[1:]:
+        set_fitted_attributes(estimator, features)
+    problems = [estimator._problem(dataset, columns) for estimator in estimators]
+    layer_sizes = problems[0].layer_sizes
     least_rows = least_rows_to_begin_on(first, problems[0])
-    data = DeviceData(dataset, layer_sizes, first.chunk_size, problems[0].objective.input_scale, least_rows)  # type: ignore[arg-type]
+    data = DeviceData(dataset, layer_sizes, first.chunk_size, problems[0].objective.input_scale, least_rows)
     samples = data.samples_in(first.dtype)
     if not isinstance(samples, Samples):
         raise TypeError("X is streamed, which is not possible for several fits together: fit the estimators one by one")
 
-    inputs = input_variance(samples, first.dtype)
+    inputs = input_variance(samples, first.dtype, problems[0].objective.terms[0])
 
     def finish(number: int, training: Training) -> None:
         if training.stop_reason == "interrupted":
@@ -103,7 +114,8 @@ def fit_many(
         for max_iter in (*sorted(snapshots), first.max_iter):
             estimator = copy(estimators[number]).set_params(max_iter=max_iter)
             at = training.at_max_iter(max_iter)
-            _set_fitted(estimator, at, *estimator._results(problems[number], at, data, inputs))
+            attributes, weak = estimator._results(problems[number], at, data, inputs)
+            _set_fitted(estimator, at, attributes | validation_attributes(()), weak)
             finished(number, estimator)
 
     train_many(

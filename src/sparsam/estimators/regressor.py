@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 
@@ -27,12 +28,21 @@ from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
+from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit
 from sparsam.estimators._base import NetworkEstimator
 from sparsam.estimators._data.apply_network import network_outputs
 from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset, InMemoryDataset
 from sparsam.estimators._data.odd_units import odd_units_warning
 from sparsam.estimators._data.splits import Split, folds_of_rows, hold_out, split_by_shares
+from sparsam.estimators._pretraining import (
+    SHARE,
+    check_pretraining,
+    encoder_of,
+    fit_pretraining,
+    hidden_layers,
+    starting_from,
+)
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
 from sparsam.estimators._regression.dependent_targets import DependentTargets, bounded
@@ -134,6 +144,11 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         tried, and the better one used. alpha is meant for inputs of unit variance: standardize others.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         Activation function h of the hidden units. tanh is smooth, which helps the solver, and has zero mean.
+    pretraining : SparseAutoencoder, StackedAutoencoder, FrozenEstimator or None, default None
+        Autoencoder whose encoder gives the first hidden layers, at the start of the training; those of
+        ``hidden_layer_sizes`` follow. It is cloned and fitted on X, with the settings of the computation (``dtype``,
+        ``mesh``, ...) of this estimator. A fitted one in scikit-learn's ``FrozenEstimator`` is used as it is: fit it
+        on many more rows than those with targets. All layers are then trained.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
         Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26): for
         images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X
@@ -182,6 +197,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
     Attributes
     ----------
+    pretraining_ : SparseAutoencoder, StackedAutoencoder or None
+        The fitted autoencoder whose encoder the training started from.
     coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
         Weights of each layer, in float64, the last layer's in the units of y.
     covariance_ : array of shape (n_outputs, n_outputs)
@@ -249,6 +266,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         mask: ArrayLike | None = None,
         alpha: float | None = None,
         hidden_activation: str = "tanh",
+        pretraining: AutoencoderBase | FrozenEstimator | None = None,
         tangents: Tangents | None = None,
         tangent_weight: float | None = None,
         normalize_tangents: bool = True,
@@ -277,6 +295,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         self.mask = mask
         self.alpha = alpha
         self.hidden_activation = hidden_activation
+        self.pretraining = pretraining
         self.tangents = tangents
         self.tangent_weight = tangent_weight
         self.normalize_tangents = normalize_tangents
@@ -354,15 +373,18 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             data = self._regression_data(X, y, sample_weight, tangents, reporter)
             held_out = data.held_out if self._stops_early() or in_parts else None
             with checkpointer_of(self, data.with_tangents, held_out=held_out) as checkpointer:
+                fit = PartOfFit(reporter, checkpointer, budget, "pretraining", SHARE, data.seed)
+                pretrained = fit_pretraining(self, data.dataset, fit)
+                data = replace(data, encoder=encoder_of(pretrained))
                 trainer = _Trainer(self, data, checkpointer, budget, self._weight_decay(data.dataset.n_samples))
                 trainer, folds = self._cross_fit(trainer, reporter) if in_parts else (trainer, None)
                 with reporter.training() if in_parts else nullcontext(reporter) as last:
                     run = trainer.prepare(folds, last)
                     training = run.train()
                 scores = run.held_out_scores if folds is None else trainer.in_units_of_y(folds.scores)
-                attributes = self._attributes(run.problem, training, scores)
+                attributes = self._attributes(run.problem, training, scores) | {"pretraining_": pretrained}
                 del run, trainer  # frees the data on the devices
-            warnings = self._warnings(attributes, training, data, folds is not None) if attributes else []
+            warnings = self._warnings(attributes, training, data, folds is not None) if training.history else []
             warnings += [budget.warning("predictive_covariance_ and alpha_"), unused]
             return self._finish(training, attributes, reporter, warnings)
 
@@ -455,13 +477,15 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     def _stops_early(self) -> bool:
         """Whether held-out data choose the number of iterations."""
         if self.early_stopping == "auto":
-            return isinstance(self.covariance, str) and len(validation.layer_sizes(self.hidden_layer_sizes)) > 0
+            return isinstance(self.covariance, str) and self._has_hidden_layers()
         return bool(self.early_stopping)
 
     def _cross_fits(self) -> bool:
         """Whether trainings in folds precede the final training."""
-        hidden = len(validation.layer_sizes(self.hidden_layer_sizes)) > 0
-        return self.cv is not None and hidden and isinstance(self.covariance, str)
+        return self.cv is not None and self._has_hidden_layers() and isinstance(self.covariance, str)
+
+    def _has_hidden_layers(self) -> bool:
+        return len(hidden_layers(self)[0]) > 0
 
     def _ends_by_folds(self) -> bool:
         """Whether trainings in folds choose the number of iterations."""
@@ -471,7 +495,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         """Return alpha, or its default for this number of samples."""
         if self.alpha is not None:
             return float(self.alpha)
-        if not validation.layer_sizes(self.hidden_layer_sizes):
+        if not self._has_hidden_layers():
             return LINEAR_ALPHA
         return min(MAX_ALPHA, ALPHA_TIMES_SAMPLES / n_samples)
 
@@ -719,6 +743,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
         validation.check_supervised_hyperparameters(self)
+        check_pretraining(self.pretraining)
         check_tangent_hyperparameters(self)
         if self.alpha is not None:
             validation.check_weight("alpha", self.alpha)
@@ -745,7 +770,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     def _checked_mask(self, n_features: int, n_outputs: int) -> Array | None:
         if self.mask is None:
             return None
-        if validation.layer_sizes(self.hidden_layer_sizes):
+        if self._has_hidden_layers():
             raise ValueError(
                 "mask selects the inputs of each output, which is impossible with hidden layers, because all outputs "
                 "share the hidden units: use hidden_layer_sizes=()"
@@ -759,12 +784,12 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return mask
 
     def _network(self, n_features: int, n_outputs: int) -> Network:
-        sizes = (n_features, *validation.layer_sizes(self.hidden_layer_sizes), n_outputs)
-        return Network(sizes, self.hidden_activation, "identity")
+        hidden_sizes, activations = hidden_layers(self)
+        return Network((n_features, *hidden_sizes, n_outputs), activations, "identity")
 
     def _fitted_network(self) -> Network:
         sizes = (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
-        return Network(sizes, self.hidden_activation, "identity")
+        return Network(sizes, hidden_layers(self)[1], "identity")
 
     @staticmethod
     def _layer_sizes(network: Network, error: GaussianError | ProfileGaussianError) -> tuple[int, ...]:
@@ -862,13 +887,15 @@ class _Trainer:
         predictive = self._predictive(error, alpha, dataset, folds)
         return TrainingProblem(
             objective,
-            data.new_theta if fitted is None else ravel(input_scale.scaled_weights(fitted)),
+            starting_from(data.encoder, data.new_theta, data.network, input_scale)
+            if fitted is None
+            else ravel(data.network, input_scale.scaled_weights(fitted)),
             trained_on,
             _AttributesAt(distribution, predictive, data.unknown_pairs, alpha, data.one_dimensional),
             regressor._layer_sizes(data.network, error),
             data.tangents,
             data.scale.mean_log_jacobian(split.held_out) if split else 0.0,
-            new_weights=fitted is None,
+            new_weights=fitted is None and data.encoder is None,
             **stopping,
         )
 

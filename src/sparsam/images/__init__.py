@@ -10,6 +10,7 @@ import lazy_loader
 if TYPE_CHECKING:
     from sparsam.images.loading import load_images as load_images
     from sparsam.images.natural import natural_images as natural_images
+    from sparsam.images.natural import natural_photographs as natural_photographs
     from sparsam.images.patches import normalize_patches as normalize_patches
     from sparsam.images.patches import sample_patches as sample_patches
     from sparsam.images.patches import tile_patches as tile_patches
@@ -20,7 +21,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "loading": ["load_images"],
-        "natural": ["natural_images"],
+        "natural": ["natural_images", "natural_photographs"],
         "patches": ["normalize_patches", "sample_patches", "tile_patches"],
         "tangents": ["image_tangents"],
         "whitening": ["whiten"],

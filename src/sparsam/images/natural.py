@@ -12,6 +12,32 @@ SAMPLES = ("china.jpg", "flower.jpg")
 """Names in ``sklearn.datasets.load_sample_image``."""
 
 
+def natural_photographs(*, color: bool = False) -> list[npt.NDArray[np.float64]]:
+    """Return the photographs of `natural_images` as they are, neither whitened nor cropped.
+
+    Parameters
+    ----------
+    color : bool, default False
+        Whether to return the five in color (astronaut, chelsea, coffee, china, flower), instead of all nine in gray.
+
+    Returns
+    -------
+    images : list of ndarrays of shape (height, width), or (height, width, 3) in color, float64
+        Intensities in [0, 1]. Credits: see `natural_images`.
+
+    Examples
+    --------
+    >>> from sparsam.images import natural_photographs
+    >>> [image.shape for image in natural_photographs(color=True)][:2]
+    [(512, 512, 3), (300, 451, 3)]
+    """
+    from skimage.color import rgb2gray
+
+    if color:
+        return [image / 255 for image in _originals() if image.ndim == 3]
+    return [rgb2gray(image) if image.ndim == 3 else image / 255 for image in _originals()]
+
+
 def natural_images() -> list[npt.NDArray[np.float64]]:
     r"""Return nine whitened photographs, to replace the ten of the CS294A notes, which state no license.
 
@@ -44,10 +70,14 @@ def natural_images() -> list[npt.NDArray[np.float64]]:
     >>> sample_patches(images, n_patches=100, random_state=0).shape
     (100, 64)
     """
-    from skimage import data
     from skimage.color import rgb2gray
+
+    gray = [rgb2gray(image) if image.ndim == 3 else image for image in _originals()]
+    return [image[WRAPPED:-WRAPPED, WRAPPED:-WRAPPED].copy() for image in whiten(gray)]
+
+
+def _originals() -> list[npt.NDArray[np.uint8]]:
+    from skimage import data
     from sklearn.datasets import load_sample_image
 
-    originals = [getattr(data, name)() for name in PHOTOGRAPHS] + [load_sample_image(name) for name in SAMPLES]
-    gray = [rgb2gray(image) if image.ndim == 3 else image for image in originals]
-    return [image[WRAPPED:-WRAPPED, WRAPPED:-WRAPPED].copy() for image in whiten(gray)]
+    return [getattr(data, name)() for name in PHOTOGRAPHS] + [load_sample_image(name) for name in SAMPLES]

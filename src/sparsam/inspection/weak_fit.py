@@ -19,6 +19,7 @@ __all__ = [
     "WEAKNESSES",
     "WeakFit",
     "diagnose_fit",
+    "diagnose_stack",
     "examine_fit",
     "explained_variance",
     "total_variance",
@@ -40,9 +41,14 @@ WEAKNESSES = {
 NO_QUALITY = f"\N{EN DASH}: not counted, because the network {' or '.join(WEAKNESSES.values())}"
 """Remark below a picture of filters whose quality is not counted."""
 
-SCALE = {"logistic": 0.8 / 6, "identity": 1.0}
+SCALE = {"logistic": 0.8 / 6, "satlin": 0.8 / 6, "identity": 1.0}
 """Standard deviation of inputs for which the default alpha and beta are suitable, by the output activation: that of the
 notes' patches, three standard deviations to either side of 0.5 in [0.1, 0.9]; and that of standardized features."""
+
+ALL_THE_SAME = "The rows of X are all the same: there is nothing to learn from them."
+
+FINISHED = ("converged", "precision", "held_out")
+"""Stop reasons after which more iterations would not help."""
 
 LEAST_FACTOR = 10.0  # by which to lower alpha and beta if the scale of the data does not determine it
 
@@ -58,7 +64,8 @@ class WeakFit:
     text : str
         Description, with advice.
     at_minimum : bool
-        Whether the training reached a minimum of J within the precision. If not, more iterations may be enough.
+        Whether the training reached a minimum of J within the precision, or that of the error on held-out rows. If not,
+        more iterations may be enough.
     """
 
     kind: Literal["unexplained", "uninformative"]
@@ -104,10 +111,9 @@ def diagnose_fit(
     n_features : int
     units : UnitStatistics
     """
-    at_minimum = stop_reason in ("converged", "precision")
+    at_minimum = stop_reason in FINISHED
     if variance == 0:
-        same = "The rows of X are all the same: there is nothing to learn from them."
-        return WeakFit("uninformative", same, at_minimum)
+        return WeakFit("uninformative", ALL_THE_SAME, at_minimum)
     poor = _poor_units(units)
     deviation = float(np.sqrt(variance / n_features))
     if explained < LEAST_EXPLAINED:
@@ -120,6 +126,26 @@ def diagnose_fit(
     if units.uninformative.mean() > MOST_UNINFORMATIVE:
         found = f"{poor[0].upper()}{poor[1:]} dead, saturated or constant: as features they are of little use."
         return WeakFit("uninformative", f"{found} {_use_of_units(network, deviation)}", at_minimum)
+    return None
+
+
+def diagnose_stack(stop_reason: str, explained: float, variance: float, units: UnitStatistics) -> WeakFit | None:
+    """Diagnose a fitted stack of autoencoders by its reconstructions and its innermost code; None if it is not weak.
+
+    The parameters are those of `diagnose_fit`. What to change in which autoencoder is in the diagnoses of their own
+    trainings.
+    """
+    at_minimum = stop_reason in FINISHED
+    if variance == 0:
+        return WeakFit("uninformative", ALL_THE_SAME, at_minimum)
+    poor = _poor_units(units)
+    advice = "Change the autoencoders about which there are warnings, or the last one: lower its alpha and beta."
+    if explained < LEAST_EXPLAINED:
+        text = f"The stack {WEAKNESSES['unexplained']} (R^2 = {explained:.2g}). {advice}"
+        return WeakFit("unexplained", text, at_minimum)
+    if units.uninformative.mean() > MOST_UNINFORMATIVE:
+        text = f"In the innermost code {poor} dead, saturated or constant. {advice}"
+        return WeakFit("uninformative", text, at_minimum)
     return None
 
 
@@ -157,7 +183,7 @@ def _remedies(network: Any, deviation: float) -> str:
     lower = " and ".join(f"{name} to {_short(value / factor)}" for name, value in weights.items())
     if low:
         return f"{_stretch(network, low)}; or lower {lower}."
-    stretch = "as far as [0, 1] allows" if network.output_activation == "logistic" else f"by {_short(np.sqrt(factor))}"
+    stretch = "as far as [0, 1] allows" if network.output_activation != "identity" else f"by {_short(np.sqrt(factor))}"
     return f"Lower {lower}; or stretch the contrast of the data, {stretch}."
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -101,6 +103,17 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
             "model: call set_params(cv=5) before saving, and set cv again after loading"
         )
 
+    header, arrays = _content_of(model)
+    header["format"] = FORMAT
+    header["versions"] = {package: importlib.metadata.version(package) for package in ("sparsam", "jax", "numpy")}
+    _refuse_lost_attributes(model, _rebuild(header, arrays))
+    with atomic_write(path, overwrite=overwrite) as file:
+        file.write(checksummed(HEADER_KEY, header, arrays))
+
+
+def _content_of(model: Any) -> tuple[dict[str, Any], Arrays]:
+    """Return the header and the arrays of a fitted estimator; those of its parts have their name as a prefix."""
+    layout = _layout_of(model)
     arrays: Arrays = {name: getattr(model, name) for name in layout.arrays} | layout.encode(model)
     history = model._history if layout.is_network else {}
     sampled = model._sample_history if layout.is_network else {}
@@ -108,26 +121,30 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
         arrays |= {f"{name}{layer}": array for layer, array in enumerate(getattr(model, name))}
     arrays |= {f"history.{column}": np.asarray(values) for column, values in history.items()}
     arrays |= {f"sample_history.{column}": np.asarray(values) for column, values in sampled.items()}
-
-    parameters = model.get_params(deep=False)
-    for name in layout.not_saved:
-        if not isinstance(parameters[name], int | np.integer):
-            parameters[name] = None
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for name in layout.parts:
+        parts[name] = []
+        for number, part in enumerate(_as_list(getattr(model, name))):
+            header, of_part = _content_of(part)
+            parts[name].append(header)
+            arrays |= {f"{name}.{number}.{key}": array for key, array in of_part.items()}
     header = {
-        "format": FORMAT,
-        "class": type(estimator).__name__,
-        "parameters": {name: _as_json(value) for name, value in parameters.items()},
+        "class": type(model).__name__,
+        "parameters": _parameters_as_json(model, layout),
         "results": {name: _as_json(getattr(model, name)) for name in layout.results},
         "labels": {name: _labels_as_json(getattr(model, name)) for name in layout.labels},
         "history": list(history),
         "sample_history": list(sampled),
         "feature_names": getattr(model, "feature_names_in_", np.array([])).tolist(),
         "settings": settings_of(model),
-        "versions": {package: importlib.metadata.version(package) for package in ("sparsam", "jax", "numpy")},
+        "parts": parts,
     }
-    _refuse_lost_attributes(model, _rebuild(header, arrays))
-    with atomic_write(path, overwrite=overwrite) as file:
-        file.write(checksummed(HEADER_KEY, header, arrays))
+    return header, arrays
+
+
+def _as_list(part: Any) -> list[Any]:
+    """Return a list of estimators as it is, one estimator as a list, and an empty list for None."""
+    return part if isinstance(part, list) else [] if part is None else [part]
 
 
 def _layout_of(estimator: Any) -> Layout:
@@ -194,14 +211,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
-    layout = LAYOUTS.get(header["class"])
-    if layout is None:
-        raise ValueError(f"it holds a {header['class']!r}, which this version of sparsam does not know")
-    parameters = layout.up_to_date(header["parameters"])
-    if set(parameters) != set(layout.estimator().get_params(deep=False)):
-        raise ValueError("its parameters are not those that the class has in this version")
-    model: Any = layout.estimator(**{name: _from_json(value) for name, value in parameters.items()})
-
+    layout = _known_layout(header["class"])
+    model: Any = _new_estimator(layout, header["parameters"])
     results = layout.with_current_names(header["results"])
     for name, kind in layout.results.items():
         if name in layout.derived and name not in results:
@@ -222,11 +233,31 @@ def _rebuild(header: dict[str, Any], arrays: Arrays) -> BaseEstimator:
         setattr(model, name, _labels_from_json(header.get("labels", {})[name]))
     if layout.is_network:
         _restore_training(model, header, arrays)
+    for name, kind in layout.parts.items():
+        restored = _rebuild_parts(name, header.get("parts", {}).get(name, []), arrays)  # files of 0.1.0 have none
+        setattr(model, name, restored if kind is list else restored[0] if restored else None)
     layout.decode(model, arrays)
     restore_settings(model, header.get("settings", {}))  # files of 0.1.0 have none
     layout.complete(model)
     layout.check(model)
     return model
+
+
+def _known_layout(name: str) -> Layout:
+    layout = LAYOUTS.get(name)
+    if layout is None:
+        raise ValueError(f"it holds a {name!r}, which this version of sparsam does not know")
+    return layout
+
+
+def _rebuild_parts(name: str, headers: list[dict[str, Any]], arrays: Arrays) -> list[BaseEstimator]:
+    """Rebuild the fitted estimators that are an attribute of another one."""
+    parts = []
+    for number, header in enumerate(headers):
+        prefix = f"{name}.{number}."
+        own = {key[len(prefix) :]: array for key, array in arrays.items() if key.startswith(prefix)}
+        parts.append(_rebuild(header, own))
+    return parts
 
 
 def _restore_training(model: Any, header: dict[str, Any], arrays: Arrays) -> None:
@@ -255,8 +286,30 @@ def _history(names: list[str], arrays: Arrays, kind: str) -> dict[str, list[floa
 BAD_HISTORY = "its history does not hold one finite number per iteration"
 
 
+def _parameters_as_json(estimator: Any, layout: Layout) -> dict[str, Any]:
+    """Convert hyperparameters to JSON values; those that JSON cannot hold are None."""
+    parameters = estimator.get_params(deep=False)
+    for name in layout.not_saved:
+        if not isinstance(parameters[name], int | np.integer):
+            parameters[name] = None
+    return {name: _as_json(value) for name, value in parameters.items()}
+
+
+def _new_estimator(layout: Layout, parameters: Mapping[str, Any]) -> BaseEstimator:
+    """Make an estimator with hyperparameters that `_parameters_as_json` converted, perhaps in an older version."""
+    current = layout.up_to_date(parameters)
+    if set(current) != set(layout.estimator().get_params(deep=False)):
+        raise ValueError("its parameters are not those that the class has in this version")
+    return layout.estimator(**{name: _from_json(value) for name, value in current.items()})
+
+
 def _as_json(value: Any) -> Any:
-    """Convert a parameter to JSON values: a number, text, None, or tuples, lists and arrays of these."""
+    """Convert a parameter to JSON values: a number, text, None, an estimator, or tuples, lists and arrays of these."""
+    if isinstance(value, FrozenEstimator):  # the fitted estimator is a part of the model
+        return {"frozen": _as_json(value.estimator)}
+    if isinstance(value, BaseEstimator):
+        layout = _layout_of(value)
+        return {"estimator": type(value).__name__, "parameters": _parameters_as_json(value, layout)}
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -274,6 +327,10 @@ def _from_json(value: Any) -> Any:
         return value
     if set(value) == {"array"}:
         return np.array(value["array"])
+    if set(value) == {"estimator", "parameters"}:
+        return _new_estimator(_known_layout(value["estimator"]), value["parameters"])
+    if set(value) == {"frozen"}:
+        return FrozenEstimator(_from_json(value["frozen"]))
     if set(value) == {"tuple"}:
         return tuple(_from_json(part) for part in value["tuple"])
     raise ValueError("a parameter has an unknown kind")

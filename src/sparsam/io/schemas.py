@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import MinMaxScaler
 
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.classifier import LikelihoodProfile, NoisyLabelClassifier
 from sparsam.estimators.regressor import MultivariateNormalRegressor
+from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
 from sparsam.preprocessing.patch_normalizer import PatchNormalizer
 from sparsam.preprocessing.whitening import Whitening
 
@@ -67,6 +69,9 @@ class Layout:
     arrays: tuple[str, ...]  # attributes that are one array
     results: Mapping[str, type]  # attributes that are one number, string or boolean
     labels: tuple[str, ...] = ()  # attributes that are labels: numbers or strings
+    parts: Mapping[str, type] = field(
+        default_factory=dict
+    )  # attributes that are a list of fitted estimators, or one or None
     not_saved: tuple[str, ...] = (
         "callback",
         "random_state",
@@ -123,6 +128,8 @@ def _encode_scores(model: Any) -> Arrays:
 
 def _decode_scores(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
     _set_scores(model, arrays["validation_scores"])
+    if isinstance(model.pretraining, FrozenEstimator):
+        model.pretraining = FrozenEstimator(model.pretraining_)
 
 
 def _set_scores(model: Any, pairs: Any) -> None:
@@ -175,11 +182,12 @@ def _update_classifier(model: Any) -> None:
         )
 
 
-def _encode_origin(model: Any) -> Arrays:
-    return {} if model._input_mean is None else {"input_mean": model._input_mean}
+def _encode_autoencoder(model: Any) -> Arrays:
+    return _encode_scores(model) | ({} if model._input_mean is None else {"input_mean": model._input_mean})
 
 
-def _decode_origin(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+def _decode_autoencoder(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+    _set_scores(model, arrays.get("validation_scores", ()))  # none in files of 0.1.0
     model._input_mean = arrays.get("input_mean")  # None for files of 0.1.0
 
 
@@ -207,16 +215,25 @@ def _check_whitening(model: Whitening) -> None:
 
 
 RANGES = ("min_", "scale_", "data_min_", "data_max_", "data_range_")
+NO_EARLY_STOPPING = {"early_stopping": False, "validation_fraction": 0.1, "n_iter_no_change": 20}
 NOT_SAVED_SUPERVISED = ("callback", "random_state", "mesh", "checkpoint", "tangents")
 LAYOUTS = {
     "SparseAutoencoder": Layout(
         estimator=SparseAutoencoder,
         arrays=("mean_activation_",),
         results=RESULTS | {"explained_variance_ratio_": float},
-        encode=_encode_origin,
-        decode=_decode_origin,
-        added={"start_on_sample": False},
+        encode=_encode_autoencoder,
+        decode=_decode_autoencoder,
+        added={"start_on_sample": False, "tied": False, "error": "squared", "corruption": 0.0} | NO_EARLY_STOPPING,
         derived={"explained_variance_ratio_": lambda model: float("nan")},
+    ),
+    "StackedAutoencoder": Layout(
+        estimator=StackedAutoencoder,
+        arrays=("mean_activation_",),
+        results=RESULTS | {"explained_variance_ratio_": float},
+        parts={"autoencoders_": list},
+        encode=_encode_autoencoder,
+        decode=_decode_autoencoder,
     ),
     "MultivariateNormalRegressor": Layout(
         estimator=MultivariateNormalRegressor,
@@ -225,10 +242,12 @@ LAYOUTS = {
         not_saved=NOT_SAVED_SUPERVISED,
         encode=_encode_scores,
         decode=_decode_scores,
-        added={"cv": None, "start_on_sample": False},
+        parts={"pretraining_": BaseEstimator},
+        added={"cv": None, "start_on_sample": False, "pretraining": None},
         derived={
             "predictive_covariance_": lambda model: model.covariance_,
             "alpha_": lambda model: float(model.alpha),
+            "pretraining_": lambda model: None,
         },
         update=_update_scores,
     ),
@@ -238,7 +257,9 @@ LAYOUTS = {
         results=RESULTS | {"epsilon_": float, "alpha_": float},
         labels=("classes_",),
         not_saved=NOT_SAVED_SUPERVISED,
-        added={"classes": None, "start_on_sample": False},
+        parts={"pretraining_": BaseEstimator},
+        added={"classes": None, "start_on_sample": False, "pretraining": None},
+        derived={"pretraining_": lambda model: None},
         encode=_encode_classifier,
         decode=_decode_classifier,
         update=_update_classifier,

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam.inspection.units import RANGES, unit_statistics
-from sparsam.inspection.weak_fit import examine_fit, explained_variance, total_variance
+from sparsam.inspection.weak_fit import explained_variance, total_variance
 from sparsam.reports import charts
 from sparsam.reports import diagnostics as findings
+from sparsam.reports.code import Code
+from sparsam.reports.drawn_inputs import DrawnInputs
 from sparsam.reports.embedded_charts import MOST_BARS
 from sparsam.reports.page import Page
 from sparsam.reports.row_views import RowView, possible_shapes, view_of
@@ -22,24 +24,30 @@ __all__ = ["autoencoder_page"]
 
 Array = NDArray[np.float64]
 
+NOT_CHANGED = DrawnInputs()
+
 MOST_ROWS = 10_000
 N_PATCHES = 8
 MOST_STRONGEST = 30
 CHECKED_ROWS = 10
 
 
-def autoencoder_page(network: Any, X: Any, names: list[str] | None, image_shape: Any) -> Page:
+def autoencoder_page(
+    network: Any, X: Any, names: list[str] | None, image_shape: Any, drawn: DrawnInputs = NOT_CHANGED
+) -> Page:
     """Gather the content of an autoencoder's page.
 
     Parameters
     ----------
-    network : SparseAutoencoder
+    network : SparseAutoencoder or StackedAutoencoder
     X : array-like
         Training rows; at most 10,000 of them are used, chosen at random.
     names : list of str, optional
-        Names of the features.
+        Names of the features that are drawn.
     image_shape : tuple of int, optional
-        Shape of the rows, if they are images.
+        Shape of the rows that are drawn, if they are images.
+    drawn : DrawnInputs
+        How to draw rows and filters.
     """
     n_rows = len(X)
     if n_rows > MOST_ROWS:
@@ -47,24 +55,30 @@ def autoencoder_page(network: Any, X: Any, names: list[str] | None, image_shape:
         X = X.iloc[kept] if hasattr(X, "iloc") else X[kept] if hasattr(X, "shape") else np.asarray(X)[kept]
     Z = np.asarray(network.transform(X), dtype=np.float64)  # before X loses its column names
     X = np.asarray(X, dtype=np.float64)
-    view = view_of(X, names, image_shape)
-    rho = float(network.rho) if network.beta > 0 else None
-    statistics = unit_statistics(Z, hidden_activation=network.hidden_activation, rho=rho)
+    rows = drawn.rows(X)
+    view = view_of(rows, names, image_shape)
+    code = Code.of(network)
+    rho, hidden_activation = code.rho, code.hidden_activation
+    statistics = unit_statistics(Z, hidden_activation=hidden_activation, rho=rho)
     losses, n_for_losses = losses_without(network, X, Z)
-    units = unit_pages(network, X, Z, view, statistics, losses)
+    units = unit_pages(drawn.filters(code.filters), rows, Z, view, statistics, losses, hidden_activation)
     explained = [unit for unit in units if unit.oriented and unit.r2 is not None and unit.r2 > 0.7]
     mean = np.asarray(network.mean_activation_, dtype=np.float64)
-    weak = examine_fit(network, X, statistics)
+    weak = code.diagnose(X, statistics)
     error = float(squared_errors(network, X, Z).mean())
-    check = spot_check(
-        X[:CHECKED_ROWS],
-        n_components=Z.shape[1],
-        rho=float(network.rho),
-        beta=float(network.beta),
-        alpha=float(network.alpha),
-        hidden_activation=network.hidden_activation,
-        output_activation=network.output_activation,
-    )
+    check = None
+    if not code.is_stack:
+        check = spot_check(
+            X[:CHECKED_ROWS],
+            n_components=Z.shape[1],
+            rho=float(network.rho),
+            beta=float(network.beta),
+            alpha=float(network.alpha),
+            hidden_activation=network.hidden_activation,
+            output_activation=network.output_activation,
+            tied=network.tied,
+            error=network.error,
+        )
     histogram = charts.activation_histogram(len(X))
     return Page(
         template="autoencoder.html",
@@ -72,11 +86,12 @@ def autoencoder_page(network: Any, X: Any, names: list[str] | None, image_shape:
             "units": units,
             "has_gabors": any(unit.gabor for unit in units),
             "n_explained": len(explained),
-            "patches": _reconstructions(network, X, Z, view),
+            "patches": _reconstructions(code, X, Z, view, drawn),
             "check": check,
+            "n_layers": len(code.layers),
             "rho": rho,
-            "activity": _describe_activity(mean, network.hidden_activation),
-            "of_tanh": network.hidden_activation == "tanh",
+            "activity": _describe_activity(mean, hidden_activation),
+            "of_tanh": hidden_activation == "tanh",
             "error": error,
             "is_weak": weak is not None,
             "n_rows": n_rows,
@@ -87,7 +102,7 @@ def autoencoder_page(network: Any, X: Any, names: list[str] | None, image_shape:
             "n_features": X.shape[1],
             "most_bars": MOST_BARS,
             "is_color": getattr(view, "is_color", False),
-            "possible_shapes": possible_shapes(X.shape[1]) if view.kind == "curve" else [],
+            "possible_shapes": possible_shapes(rows.shape[1]) if view.kind == "curve" else [],
         },
         charts={
             "cost": charts.cost_curve(network.history_),
@@ -103,8 +118,8 @@ def autoencoder_page(network: Any, X: Any, names: list[str] | None, image_shape:
         ],
         findings=[
             findings.diagnose_training(network, weak),
-            *findings.diagnose_units(statistics, mean, rho if RANGES[network.hidden_activation][1] < np.inf else None),
-            *findings.diagnose_inputs(X, network.output_activation),
+            *findings.diagnose_units(statistics, mean, rho if RANGES[hidden_activation][1] < np.inf else None),
+            *findings.diagnose_inputs(X, code.output_activation),
         ],
         parameters=parameters_of(network),
     )
@@ -122,15 +137,14 @@ def _describe_activity(mean: Array, hidden_activation: str) -> str:
     return f"{quantity} range from {low} to {high}, with median {median}"
 
 
-def _reconstructions(network: Any, X: Array, Z: Array, view: RowView) -> list[dict[str, Any]]:
+def _reconstructions(code: Code, X: Array, Z: Array, view: RowView, drawn: DrawnInputs) -> list[dict[str, Any]]:
     """Reconstruct some patches from their k strongest units, with all other units at their mean activation.
 
     The strongest units move the pre-activations of the outputs the most: by |z_j - mean z_j| |w_j|, where w_j are the
     weights from the unit to the outputs.
     """
-    mean = Z.mean(axis=0)
-    norms = np.linalg.norm(network.coefs_[1], axis=1)
-    strength = np.abs(Z - mean) * norms
+    network, mean = code.network, Z.mean(axis=0)
+    strength = np.abs(Z - mean) * code.lengths
     gained = squared_errors(network, X, np.broadcast_to(mean, Z.shape)) - squared_errors(network, X, Z)
     patches = []
     for row, how in _choose_rows(gained, strength.argmax(axis=1)):
@@ -140,14 +154,15 @@ def _reconstructions(network: Any, X: Array, Z: Array, view: RowView) -> list[di
             codes[k + 1 :, unit] = Z[row, unit]
         if len(order) < Z.shape[1]:
             codes = np.vstack([codes, Z[row]])
-        frames = network.inverse_transform(codes)
+        frames = drawn.rows(network.inverse_transform(codes))
+        [original] = drawn.rows(X[[row]])
         patches.append(
             {
                 "row": int(row),
                 "how": how,
-                "thumbnail": view.row_thumbnail(X[row]),
-                "original": view.row(X[row]),
-                "frames": [view.row(frame, X[row]) for frame in frames],
+                "thumbnail": view.row_thumbnail(original),
+                "original": view.row(original),
+                "frames": [view.row(frame, original) for frame in frames],
                 "errors": [float(f"{error:.4g}") for error in squared_errors(network, X[[row]], codes)],
                 "units": order.tolist(),
             }

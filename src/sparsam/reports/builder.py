@@ -7,6 +7,7 @@ from typing import Any
 
 from sparsam._utils.atomic_write import atomic_write
 from sparsam.display.estimator_access import drawable_network
+from sparsam.reports.drawn_inputs import DrawnInputs
 from sparsam.reports.page import Page, render, require_libraries
 from sparsam.reports.rows import Rows
 
@@ -113,7 +114,9 @@ def report(
 def _autoencoder_page(model: Any, network: Any, X: Any, image_shape: Any) -> Page:
     from sparsam.reports.autoencoder import autoencoder_page
 
-    return autoencoder_page(network, _network_inputs(model, X), _feature_names(model, network), image_shape)
+    drawn = DrawnInputs.of(model)
+    names = _feature_names(model, network) if drawn.steps is None else _names_of_rows(model)
+    return autoencoder_page(network, _network_inputs(model, X), names, image_shape, drawn)
 
 
 def _supervised_page(
@@ -130,6 +133,12 @@ def _supervised_page(
     from sparsam.reports.regressor import regressor_page
 
     return regressor_page(network, training, held_out, names)
+
+
+def _names_of_rows(model: Any) -> list[str] | None:
+    """Return the names of the inputs of a pipeline, if they have any."""
+    names = getattr(model, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
 
 
 def _feature_names(model: Any, network: Any) -> list[str] | None:

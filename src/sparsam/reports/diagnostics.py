@@ -120,7 +120,7 @@ def diagnose_units(
 def diagnose_inputs(X: NDArray[Any], output_activation: str) -> list[Finding]:
     """Find values that logistic outputs cannot reconstruct, beyond the rounding that a fit allows."""
     outside = outside_unit_range(X)
-    if output_activation != "logistic" or not outside.any():
+    if output_activation == "identity" or not outside.any():
         return []
     return [
         Finding(

@@ -62,19 +62,20 @@ class Unit:
 
 
 def unit_pages(
-    network: Any,
-    X: Array,
+    filters: Array,
+    rows: Array,
     Z: Array,
     view: RowView,
     statistics: UnitStatistics,
     losses: Array,
+    hidden_activation: str,
 ) -> list[Unit]:
     """Describe each unit.
 
     Parameters
     ----------
-    network : SparseAutoencoder
-    X : array of shape (n_samples, n_features)
+    filters : array of shape (n_components, n_features)
+    rows : array of shape (n_samples, n_features)
     Z : array of shape (n_samples, n_components)
         The activations.
     view : RowView
@@ -82,13 +83,13 @@ def unit_pages(
     statistics : UnitStatistics
     losses : array of shape (n_components,)
         The losses from `losses_without`.
+    hidden_activation : str
     """
-    components = np.asarray(network.components_, dtype=np.float64)
-    fits = FilterGabors.of(components, view.shape) if isinstance(view, PictureView) else None
+    fits = FilterGabors.of(filters, view.shape) if isinstance(view, PictureView) else None
     exciting = np.argsort(-Z, axis=0, kind="stable")[:N_EXCITING]
-    edges = _edges(Z, network.hidden_activation)
+    edges = _edges(Z, hidden_activation)
     pages = []
-    for j, component in enumerate(components):
+    for j, component in enumerate(filters):
         has_gabor = fits is not None and fits.r2[j] > 0
         oriented = bool(fits is not None and fits.oriented[j])
         orientation = float(fits.orientation[j]) if fits is not None and has_gabor else None
@@ -101,7 +102,7 @@ def unit_pages(
                 thumbnail=view.filter_thumbnail(component),
                 filter=view.filter(component),
                 gabor=view.filter(fits.image[j]) if fits is not None and has_gabor else "",
-                exciting=view.rows(X[exciting[:, j]]),
+                exciting=view.rows(rows[exciting[:, j]]),
                 alt=_describe_filter(j, oriented, orientation, frequency) + (f": {words}" if words else ""),
                 mean=float(statistics.mean[j]),
                 loss=float(losses[j]),

@@ -65,9 +65,6 @@ CASES = [
 
 def check_validation_scores(model, held_out):
     """Validation scores are floats, one for each scored iteration; without early stopping there are none."""
-    if isinstance(model, SparseAutoencoder):  # holds nothing out
-        assert not hasattr(model, "validation_scores_")
-        return
     iterations, scores = model.validation_iterations_, model.validation_scores_
     assert len(iterations) == len(scores)
     assert bool(scores) == held_out

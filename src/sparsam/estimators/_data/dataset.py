@@ -82,9 +82,12 @@ class Dataset(ABC):
     ) -> Samples | StreamedSamples:
         """Make the samples for the engine, in chunks that suit the sizes of the layers."""
 
-    def map(self, function: Callable[[Batch], Batch]) -> Dataset:
-        """Apply a function to every batch: at once for data in memory, in every pass for others."""
-        return MappedDataset(self, lambda batches: map(function, batches), self.batch_size)
+    def map(self, function: Callable[[Batch], Batch], n_features: int | None = None) -> Dataset:
+        """Apply a function to every batch: at once for data in memory, in every pass for others.
+
+        ``n_features`` is the number of features of its result, if it changes.
+        """
+        return MappedDataset(self, lambda batches: map(function, batches), self.batch_size, n_mapped=n_features)
 
     def split_batches(self, size: int) -> Dataset:
         """Pass over the data in batches of at most ``size`` rows."""
@@ -178,7 +181,7 @@ class InMemoryDataset(Dataset):
         """Yield all rows as one batch."""
         yield self.batch
 
-    def map(self, function: Callable[[Batch], Batch]) -> InMemoryDataset:
+    def map(self, function: Callable[[Batch], Batch], n_features: int | None = None) -> InMemoryDataset:
         """Apply a function to the rows."""
         return replace(self, batch=function(self.batch))
 
@@ -189,6 +192,8 @@ class InMemoryDataset(Dataset):
         repeated rows. The weight of a row is its number of samples, if all weights are integers and their sum is not
         too large.
         """
+        if self.counts is not None:
+            return self  # they are merged
         merged = merge_repeated(self.batch, self.mesh)
         s, weights = merged.weights, self.batch.sample_weight
         counts = np.ones(len(s), dtype=np.int64)
@@ -229,12 +234,15 @@ class MappedDataset(Dataset):
         Largest number of rows of the function's batches.
     keeps_rows : bool
         Whether the function keeps all rows and their weights.
+    n_mapped : int or None
+        Number of features of the function's batches, if it changes.
     """
 
     dataset: Dataset
     function: Callable[[Iterator[Batch]], Iterator[Batch]]
     most_rows: int
     keeps_rows: bool = True
+    n_mapped: int | None = None
 
     @property
     def batch_size(self) -> int:
@@ -249,7 +257,7 @@ class MappedDataset(Dataset):
     @property
     def n_features(self) -> int:
         """Number of features, D."""
-        return self.dataset.n_features
+        return self.dataset.n_features if self.n_mapped is None else self.n_mapped
 
     @cached_property
     def n_rows(self) -> int:

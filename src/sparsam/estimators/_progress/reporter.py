@@ -28,7 +28,7 @@ class FitReporter:
     max_iter : int
         Largest number of iterations of a training.
     label : str
-        Name of a training for an estimate; empty for the final training.
+        Name of a training that precedes the final training; empty for that.
     start : float
         Time of the beginning of the fit, by the monotonic clock.
     """
@@ -66,7 +66,7 @@ class FitReporter:
         return [DisplayCallback(self.display, self.max_iter, self.label, held_out), self.task]
 
     def begin(self, text: str) -> None:
-        """Show that a step begins, except in trainings for an estimate, whose beginning is shown once."""
+        """Show that a step begins, except in trainings with a label, whose beginning is shown otherwise."""
         if not self.label:
             self.display.begin(text)
 
@@ -96,6 +96,11 @@ class FitReporter:
         task = self.task.part(f"estimate {what}", most)
         yield replace(self, task=task)
         task.end()
+
+    def of_part(self, estimator: Any, label: str) -> Self:
+        """Report on the fit of another estimator that is a part of this fit, without scikit-learn's callbacks."""
+        most = int(estimator.max_iter)
+        return replace(self, task=SklearnTask(estimator, None, {}), max_iter=most, label=label)
 
     def end(self) -> None:
         """Report that the estimator is fitted."""

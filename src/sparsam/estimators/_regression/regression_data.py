@@ -56,6 +56,8 @@ class RegressionData:
         Computes tangents that are not in memory.
     one_dimensional : bool
         Whether the shape of y was (n_samples,).
+    encoder : Parameters or None
+        Pretrained weights of the first layers, for unscaled inputs, which replace those of ``new_theta``.
     """
 
     dataset: Dataset
@@ -74,6 +76,7 @@ class RegressionData:
     folds: list[FoldShares] | None
     tangents: TangentFunction | None
     one_dimensional: bool
+    encoder: Parameters | None = None
 
     @property
     def unknown_pairs(self) -> NDArray[np.bool_]:

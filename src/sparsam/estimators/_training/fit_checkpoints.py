@@ -14,6 +14,7 @@ from typing import Any
 import jax
 from filelock import FileLock, Timeout
 from jax.sharding import Mesh
+from sklearn.base import BaseEstimator
 
 from sparsam._utils.digests import to_jsonable
 from sparsam.engine.data.devices import all_gather, all_gather_json, n_processes
@@ -52,8 +53,8 @@ def checkpointer_of(estimator: Any, dataset: Dataset, *, held_out: int | None = 
     # The first process draws for all.
     if held_out is not None and not all_gather(isinstance(estimator.random_state, Integral), mesh)[0]:
         raise ValueError(
-            "checkpoint needs an integer random_state here, because a resumed fit must draw the same held-out rows "
-            f"again; random_state is {estimator.random_state!r}"
+            "checkpoint needs an integer random_state here, because a resumed fit must draw the same held-out rows, or "
+            f"the same corrupted copies, again; random_state is {estimator.random_state!r}"
         )
     fingerprint = _fingerprint(estimator, dataset, held_out, mesh)
     with _folder_of(checkpoint, fingerprint, mesh) as folder:
@@ -72,7 +73,16 @@ def checkpointer_of(estimator: Any, dataset: Dataset, *, held_out: int | None = 
 def influential_options(estimator: Any) -> dict[str, Any]:
     """Return the hyperparameters that influence the result."""
     parameters = estimator.get_params(deep=False).items()
-    return {name: to_jsonable(value) for name, value in parameters if name not in NO_INFLUENCE}
+    return {name: _describe(value) for name, value in parameters if name not in NO_INFLUENCE}
+
+
+def _describe(value: Any) -> Any:
+    """Convert a hyperparameter to JSON values; an estimator to its class and hyperparameters."""
+    if isinstance(value, list | tuple):
+        return [_describe(part) for part in value]
+    if isinstance(value, BaseEstimator):
+        return [type(value).__name__, influential_options(value)]
+    return to_jsonable(value)
 
 
 def _fingerprint(estimator: Any, dataset: Dataset, held_out: int | None, mesh: Mesh | None) -> dict[str, Any]:

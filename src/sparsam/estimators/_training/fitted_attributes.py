@@ -51,7 +51,7 @@ def initial_weights(
     if not (estimator.warm_start and hasattr(estimator, "coefs_")):
         return network.initialize(check_random_state(estimator.random_state))
     check_warm_start(estimator, network)
-    return ravel(scaled(Parameters(tuple(estimator.coefs_), tuple(estimator.intercepts_))))
+    return ravel(network, scaled(Parameters(tuple(estimator.coefs_), tuple(estimator.intercepts_))))
 
 
 def check_warm_start(estimator: Any, network: Network) -> None:
@@ -104,9 +104,10 @@ def set_fitted_attributes(estimator: Any, attributes: dict[str, Any]) -> None:
     vars(estimator).update(attributes)
 
 
-def ravel(parameters: Parameters) -> NDArray[np.floating]:
+def ravel(network: Network, parameters: Parameters) -> NDArray[np.floating]:
     """Concatenate the arrays of the layers into flat weights on the host."""
-    return np.concatenate([np.ravel(array) for array in (*parameters.coefs, *parameters.intercepts)])
+    free = parameters.coefs[: network.n_free]  # without those that are tied to them
+    return np.concatenate([np.ravel(array) for array in (*free, *parameters.intercepts)])
 
 
 def unravel(network: Network, theta: NDArray[np.floating]) -> Parameters:
@@ -136,8 +137,16 @@ def _shares(sampled: list[Progress]) -> dict[str, list[float]]:
     return {"share": [progress.share for progress in sampled]} if sampled else {}
 
 
-def warn_or_raise(training: Training, *, can_start_warm: bool = True) -> None:
-    """Warn if a training did not converge; ``can_start_warm`` is whether warm_start has an influence on this fit.
+def warn_or_raise(training: Training, *, can_start_warm: bool = True, label: str = "") -> None:
+    """Warn if a training did not converge.
+
+    Parameters
+    ----------
+    training : Training
+    can_start_warm : bool
+        Whether warm_start has an influence on this fit.
+    label : str
+        Name of the training, if a fit has several.
 
     Raises
     ------
@@ -145,6 +154,7 @@ def warn_or_raise(training: Training, *, can_start_warm: bool = True) -> None:
         If J was not finite.
     """
     tol, dtype = training.tol, training.theta.dtype
+    not_converged = f"{label}: not converged" if label else "Not converged"
     reason, where = STOP_REASONS[training.stop_reason], ""
     if training.history:
         last = training.history[-1]
@@ -180,12 +190,14 @@ def warn_or_raise(training: Training, *, can_start_warm: bool = True) -> None:
             advice += ", or continue from these weights with warm_start=True." if can_start_warm else "."
             if not still_descends([row.J for row in history], [row.gradient_norm for row in history]):
                 advice = NO_MORE_ITERATIONS
-            warn_user(f"Not converged: {reason}{where}, above {above}. {advice}", ConvergenceWarning)
+            warn_user(f"{not_converged}: {reason}{where}, above {above}. {advice}", ConvergenceWarning)
         case "precision":
             advice = "Use dtype='float64', or a larger tol." if dtype == "float32" else "Use a larger tol."
             if tol == POLISHED_TOL:  # not the user's tol
                 advice = "Polishing cannot get closer to the minimum; polish=False stops at tol, without this warning."
-            warn_user(f"Not converged: {reason} ({dtype}){where}, above tol = {tol:.2g}. {advice}", ConvergenceWarning)
+            warn_user(
+                f"{not_converged}: {reason} ({dtype}){where}, above tol = {tol:.2g}. {advice}", ConvergenceWarning
+            )
 
 
 def check_finished(training: Training) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import xlogy
 from numpy.typing import NDArray
 
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import all_gather
 from sparsam.engine.data.samples import Samples
-from sparsam.engine.network.activations import get_activation
-from sparsam.engine.network.network import Parameters, weighted_sum
-from sparsam.engine.objective.error_functions import SquaredError
+from sparsam.engine.network.network import Network, Parameters, weighted_sum
+from sparsam.engine.objective.error_functions import CrossEntropy, SquaredError
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.plateau import Plateau
 from sparsam.engine.training.streaming import StreamedSamples, summed
@@ -22,7 +23,7 @@ from sparsam.engine.training.train import precision
 from sparsam.inspection.units import UnitStatistics, ends_of
 from sparsam.inspection.weak_fit import LEAST_EXPLAINED
 
-__all__ = ["InputVariance", "input_variance", "unit_activity"]
+__all__ = ["InputVariance", "input_variance", "mean_squared_error", "n_encoders", "unit_activity"]
 
 FAR = 10.0  # largest ratio of a squared shift to the variance; a larger one loses digits by cancellation
 
@@ -36,23 +37,41 @@ class InputVariance:
     mean : array of shape (n_features,)
     variance : float
         1/S sum_n s_n |x_n - mean x|^2, over all features together; exactly 0 where all inputs are the same.
+    entropy : float or None
+        The least cross-entropy, 1/S sum_n s_n sum_k H(x_nk), H(x) = -x ln x - (1 - x) ln(1 - x); None if the error is
+        the squared error.
     """
 
     mean: NDArray[np.float64]
     variance: float
 
+    entropy: float | None = None
+
     @property
     def plateau(self) -> Plateau | None:
-        """Plateau on which an autoencoder explains nearly nothing; None for constant inputs."""
+        """Plateau on which an autoencoder explains nearly nothing; None for constant inputs.
+
+        A share of the squared error, or of the cross-entropy above that of perfect reconstructions, is explained. The
+        largest is that of the best constant, the mean.
+        """
         if self.variance == 0:
             return None
-        return Plateau(SquaredError.name, (1 - LEAST_EXPLAINED) * self.variance / 2)
+        if self.entropy is None:
+            return Plateau(SquaredError.name, (1 - LEAST_EXPLAINED) * self.variance / 2)
+        of_mean = float(np.sum(_entropy_of(np.clip(self.mean, 0, 1))))
+        return Plateau(CrossEntropy.name, of_mean - LEAST_EXPLAINED * (of_mean - self.entropy))
 
 
-def input_variance(data: Samples | StreamedSamples, dtype: str) -> InputVariance:
+def n_encoders(network: Network) -> int:
+    """Return the number of layers that encode, the first half of an autoencoder's layers."""
+    return len(network.shapes) // 2
+
+
+def input_variance(data: Samples | StreamedSamples, dtype: str, error: Any = None) -> InputVariance:
     """Compute mean and variance of the inputs in one pass about the first row, or in two if that is an outlier.
 
-    All processes of a distributed run must call it together.
+    If the error function is the cross-entropy, its least value takes one more pass. All processes of a distributed run
+    must call it together.
     """
     with precision(dtype):
         total = float(data.total_weight)
@@ -66,7 +85,13 @@ def input_variance(data: Samples | StreamedSamples, dtype: str) -> InputVariance
             if from_shift <= FAR * variance:
                 break
             shift = (shift + offset).astype(dtype)
-    return InputVariance(shift.astype(np.float64) + offset, variance)
+        entropy = float(_entropies(data)) / total if isinstance(error, CrossEntropy) else None
+    return InputVariance(shift.astype(np.float64) + offset, variance, entropy)
+
+
+def mean_squared_error(objective: Objective, parameters: Parameters, data: Samples | StreamedSamples) -> float:
+    """Compute 1/S sum_n s_n 1/2 |y_n - x_n|^2."""
+    return float(_squared_errors(objective, parameters, data)) / float(data.total_weight)
 
 
 def unit_activity(
@@ -78,12 +103,12 @@ def unit_activity(
     n_samples: int,
     rho: float | None,
 ) -> UnitStatistics:
-    """Compute weighted statistics of the hidden units over the data, in one pass.
+    """Compute weighted statistics of the units of the code over the data, in one pass.
 
     tanh activations z are mapped to (z + 1)/2, the scale of rho. Squares are computed about the activations of the mean
     input, which avoids cancellation for units that hardly vary.
     """
-    hidden = get_activation(objective.network.hidden_activation)
+    hidden = objective.network.activations[n_encoders(objective.network) - 1]
     name = "logistic" if hidden.probabilities else hidden.name
     mean_input, ends = (np.asarray(values, parameters.coefs[0].dtype) for values in (inputs.mean, ends_of(name)))
     sums = _unit_sums(objective, parameters, mean_input, ends, data)
@@ -96,22 +121,39 @@ def unit_activity(
 def _first_row(data: Samples | StreamedSamples) -> NDArray[np.floating]:
     """Return the first process's first row of inputs, in all processes; zeros if it has no rows."""
     if isinstance(data, Samples):
-        own = np.asarray(data.inputs.addressable_shards[0].data[0, :, 0])
+        rows = data.inputs if data.targets is None else data.targets
+        own = np.asarray(rows.addressable_shards[0].data[0, :, 0])
     else:
-        batch = next(data.batches()).inputs
+        first = next(data.batches())
+        batch = first.inputs if first.targets is None else first.targets
         own = (batch[0] if len(batch) else np.zeros(batch.shape[1])).astype(data.dtype)
     return np.asarray(all_gather(own, data.mesh)[0])
 
 
 def _about(shift: jax.Array, chunk: Batch) -> tuple[jax.Array, jax.Array]:
-    difference = chunk.inputs - shift[:, None]
+    difference = chunk.targets - shift[:, None]  # the inputs, unless those are corrupted
     squares = jnp.sum(jnp.square(difference), axis=0)
     return weighted_sum(difference, chunk.sample_weight), weighted_sum(squares, chunk.sample_weight)
 
 
+def _entropy_of(x: Any) -> Any:
+    return -(xlogy(x, x) + xlogy(1 - x, 1 - x))
+
+
+def _sum_entropies(chunk: Batch) -> jax.Array:
+    x = jnp.clip(chunk.targets, 0, 1)
+    return weighted_sum(jnp.sum(_entropy_of(x), axis=0), chunk.sample_weight)
+
+
+def _sum_squared_errors(objective: Objective, parameters: Parameters, chunk: Batch) -> jax.Array:
+    forward = objective.network.forward(parameters, chunk.inputs)
+    return SquaredError().sums(objective.network, forward, chunk.targets, chunk.sample_weight)
+
+
 def _activations(objective: Objective, parameters: Parameters, inputs: jax.Array) -> jax.Array:
-    hidden = get_activation(objective.network.hidden_activation)
-    a = objective.network.forward(parameters, inputs).pre_activations[0]
+    layer = n_encoders(objective.network) - 1
+    hidden = objective.network.activations[layer]
+    a = objective.network.forward(parameters, inputs).pre_activations[layer]
     return hidden.probabilities(a)[0] if hidden.probabilities else hidden.function(a)
 
 
@@ -127,3 +169,5 @@ def _activity(
 
 _sums_about = summed(_about)
 _unit_sums = summed(_activity)
+_entropies = summed(_sum_entropies)
+_squared_errors = summed(_sum_squared_errors)

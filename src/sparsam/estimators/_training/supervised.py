@@ -19,7 +19,7 @@ from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.streamed import Check, load_dataset
 from sparsam.estimators._tangents import check_tangents_given, checked_tangents, tangent_weight_of
 
-__all__ = ["draw_weights_and_seed", "load_with_targets", "split_seed"]
+__all__ = ["draw_weights_and_seed", "load_with_targets", "seed_to_hold_out", "split_seed"]
 
 
 def load_with_targets(
@@ -70,8 +70,12 @@ def draw_weights_and_seed(
     """
     generator = check_random_state(random_state)
     theta = network.initialize(generator)
-    seed = split_seed(random_state) if isinstance(random_state, Integral) else generator.randint(2**31 - 1)
-    return theta, int(all_gather(seed, mesh)[0])
+    return theta, int(all_gather(seed_to_hold_out(random_state, generator), mesh)[0])
+
+
+def seed_to_hold_out(random_state: Any, generator: np.random.RandomState) -> int:
+    """Return the seed for drawing the held-out samples: `split_seed` of an integer, otherwise drawn."""
+    return split_seed(random_state) if isinstance(random_state, Integral) else int(generator.randint(2**31 - 1))
 
 
 def split_seed(random_state: int | Integral) -> int:

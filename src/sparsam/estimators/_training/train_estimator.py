@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -63,6 +63,8 @@ class TrainingProblem:
         Iteration at which to stop.
     new_weights : bool
         Whether theta is new, and not the result of another training.
+    depends_on : mapping
+        JSON values that identify results of earlier trainings of the fit on which this one depends.
     """
 
     objective: Objective
@@ -76,6 +78,7 @@ class TrainingProblem:
     early_stopping: Callable[..., EarlyStopping] = EarlyStopping
     stop_at: int | None = None
     new_weights: bool = True
+    depends_on: Mapping[str, Any] = field(default_factory=dict)
 
 
 def least_rows_to_begin_on(estimator: Any, problem: TrainingProblem) -> int | None:
@@ -86,7 +89,7 @@ def least_rows_to_begin_on(estimator: Any, problem: TrainingProblem) -> int | No
     """
     if isinstance(problem.data, Split):
         return None
-    begins = estimator.start_on_sample and problem.stop_at is None and problem.new_weights
+    begins = problem.new_weights and problem.stop_at is None and estimator.start_on_sample
     if not all_gather(begins, problem.data.mesh)[0]:
         return None
     return ROWS_PER_WEIGHT * (max(problem.objective.network.layer_sizes) + 1)
@@ -209,7 +212,7 @@ class EstimatorTraining:
         estimator = self.estimator
         samples = self.data.samples_in(estimator.dtype)
         if self.problem.reconstructs:
-            self.inputs = input_variance(samples, estimator.dtype)
+            self.inputs = input_variance(samples, estimator.dtype, self.problem.objective.terms[0])
         training = train(
             self.problem.objective,
             samples,
@@ -270,7 +273,7 @@ class EstimatorTraining:
         """
         numbers = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(self.problem.objective)]
         objective = all_gather(array_digest(*numbers), self.data.dataset.mesh)[0]
-        return {"part": self.reporter.label, "objective": int(objective)}
+        return {"part": self.reporter.label, "objective": int(objective), **self.problem.depends_on}
 
     def _refuse_iterate_callbacks_in_several_processes(self) -> None:
         """Raise ValueError if a callback of scikit-learn needs the fitted estimator in a distributed run.

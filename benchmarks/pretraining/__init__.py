@@ -1,0 +1,1 @@
+"""Digits from few and from many labels, with and without pretraining."""

@@ -1,0 +1,475 @@
+"""Private base class of autoencoders, single and stacked: encode, decode, and describe a fit."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from sparsam._utils.jit import quick_jit
+from sparsam.engine.data.batch import Batch
+from sparsam.engine.network.network import Network, Parameters, affine
+from sparsam.engine.objective.error_functions import SquaredError
+from sparsam.engine.objective.input_scale import InputScale
+from sparsam.engine.objective.objective import Objective
+from sparsam.engine.training.checkpoints import Checkpointer
+from sparsam.engine.training.state import Progress
+from sparsam.engine.training.streaming import summed
+from sparsam.engine.training.train import Training, precision
+from sparsam.estimators import _validation as validation
+from sparsam.estimators._base import NetworkEstimator
+from sparsam.estimators._data.apply_network import Compiled, network_outputs
+from sparsam.estimators._data.column_moments import ColumnMoments
+from sparsam.estimators._data.dataset import BATCH_BYTES, Dataset, InMemoryDataset, streamed_samples
+from sparsam.estimators._data.streamed import load_dataset
+from sparsam.estimators._progress.reporter import FitReporter
+from sparsam.estimators._training.device_data import DeviceData
+from sparsam.estimators._training.fitted_attributes import (
+    network_attributes,
+    set_fitted_attributes,
+    training_attributes,
+    unravel,
+    validation_attributes,
+    warn_or_raise,
+)
+from sparsam.estimators._training.reconstruction import (
+    InputVariance,
+    mean_squared_error,
+    n_encoders,
+    unit_activity,
+)
+from sparsam.estimators._training.time_budget import TimeBudget
+from sparsam.estimators._training.train_estimator import TrainingProblem
+from sparsam.estimators._warnings import warn_user
+from sparsam.inspection.units import UnitStatistics
+from sparsam.inspection.weak_fit import WeakFit, explained_variance
+
+__all__ = ["IN_UNIT_RANGE", "AutoencoderBase", "PartOfFit", "centered_weights"]
+
+Array = NDArray[np.floating]
+
+IN_UNIT_RANGE = ("logistic", "satlin")
+"""Activations of outputs whose range is [0, 1]."""
+
+OF_THE_WHOLE = {"verbose": 0, "warm_start": False, "polish": False, "checkpoint": None, "time_budget": None}
+"""Hyperparameters without influence in a part of a fit, besides ``dtype``, ``chunk_size`` and ``mesh``."""
+
+
+class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
+    """Network that reconstructs its inputs: the first half of its layers encodes them, the second half decodes."""
+
+    _input_mean: NDArray[np.float64] | None = None  # of X, for linear outputs; None in models of version 0.1.0
+
+    @abstractmethod
+    def _objective(self, network: Network) -> Objective:
+        """Make J of the network, with the error function as its first term."""
+
+    @abstractmethod
+    def _diagnose(
+        self, stop_reason: str, explained: float, variance: float, n_features: int, units: UnitStatistics
+    ) -> WeakFit | None:
+        """Diagnose a fit (see `diagnose_fit`)."""
+
+    @abstractmethod
+    def _encoder_layers(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """Return the sizes and activations of the layers that encode, by the hyperparameters."""
+
+    @property
+    @abstractmethod
+    def _output(self) -> str:
+        """Activation of the outputs."""
+
+    @property
+    @abstractmethod
+    def _rho_of_code(self) -> float | None:
+        """Target mean activation of the units of the code; None without a sparsity penalty."""
+
+    def _load(
+        self, X: ArrayLike, sample_weight: ArrayLike | None, on_rows_read: Callable[[int], None] = lambda n_rows: None
+    ) -> tuple[Dataset, ColumnMoments | None]:
+        """Check the data and load them into memory or prepare to stream them; the result is that of `_center`."""
+        return self._center(load_dataset(self, X, sample_weight, self._check_range, on_rows_read=on_rows_read))
+
+    def _center(self, dataset: Dataset) -> tuple[Dataset, ColumnMoments | None]:
+        """Return the dataset, and the moments of its columns if the outputs are linear.
+
+        With linear outputs J does not depend on the origin of X, because biases do not decay: the minimizer gets
+        centered inputs, which are also its targets. They are not scaled, since that would weight the targets
+        differently.
+        """
+        if self._output != "identity":
+            return dataset, None
+        dataset = dataset.merge_repeated()
+        return dataset, ColumnMoments.of(dataset)
+
+    def _problem_of(
+        self,
+        dataset: Dataset,
+        network: Network,
+        theta: NDArray[np.floating],
+        origin: InputScale | None,
+        **others: Any,
+    ) -> TrainingProblem:
+        """Build the objective; theta are the initial weights for centered inputs."""
+        return TrainingProblem(
+            replace(self._objective(network), input_scale=origin),
+            theta,
+            dataset,
+            _AttributesAt(network, origin),
+            network.layer_sizes,
+            reconstructs=True,
+            **others,
+        )
+
+    def _check_range(self, batch: Batch, row: int) -> Batch:
+        if self._output in IN_UNIT_RANGE:
+            validation.check_unit_range(batch.inputs, row)
+        return batch
+
+    def _fit_part(self, outer: NetworkEstimator, dataset: Dataset, fit: PartOfFit) -> Self:
+        """Fit a clone on a dataset, as a part of the fit of another estimator, whose settings of the computation apply.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If a training was interrupted.
+        FloatingPointError
+            If J was not finite.
+        """
+        settings = OF_THE_WHOLE | {name: getattr(outer, name) for name in ("dtype", "chunk_size", "mesh")}
+        part = clone(self).set_params(**settings)
+        part.check_hyperparameters()
+        if part.random_state is None:
+            part.random_state = fit.seed
+        part.n_features_in_ = dataset.n_features
+        reporter = fit.reporter.of_part(part, fit.label)
+        reporter.display.begin(f"training {fit.label}")
+        dataset, columns = part._center(dataset)
+        training, attributes, warning = part._fit_dataset(dataset, columns, replace(fit, reporter=reporter))
+        if training.stop_reason == "interrupted":
+            raise KeyboardInterrupt
+        if training.stop_reason == "not_finite":
+            raise FloatingPointError(
+                f"{fit.label}: J is not finite. Look for extreme values in X and standardize it, or use "
+                "dtype='float64'."
+            )
+        set_fitted_attributes(part, attributes | training_attributes(training))
+        if warning is not None:
+            warn_user(f"{fit.label}: {warning}", type(warning))
+        warn_or_raise(training, can_start_warm=False, label=fit.label)
+        return part
+
+    @abstractmethod
+    def _fit_dataset(
+        self, dataset: Dataset, columns: ColumnMoments | None, fit: PartOfFit
+    ) -> tuple[Training, dict[str, Any], Warning | None]:
+        """Train on a dataset; ``columns`` are the moments of its inputs, from `_center`.
+
+        Returns
+        -------
+        training : Training
+        attributes : dict
+            Fitted attributes, besides those of `training_attributes`.
+        warning : Warning or None
+            Warning if the fit is weak.
+        """
+
+    def _train(
+        self, problem: TrainingProblem, fit: PartOfFit, **options: Any
+    ) -> tuple[Training, dict[str, Any], Warning | None]:
+        """Train once; the result is that of `_fit_dataset`."""
+        run = self._prepare_training(
+            problem, fit.reporter, fit.checkpointer, budget=fit.budget, n_to_come=fit.n_to_come, **options
+        )
+        training = run.train()
+        assert run.inputs is not None
+        attributes, weak = self._results(problem, training, run.data, run.inputs)
+        return training, attributes | validation_attributes(run.held_out_scores), weak
+
+    def _results(
+        self, problem: TrainingProblem, training: Training, data: DeviceData, inputs: InputVariance
+    ) -> tuple[dict[str, Any], Warning | None]:
+        """Make the fitted attributes, and a warning if the fit is weak.
+
+        The statistics of the units of the code take a pass over the data.
+        """
+        if not training.history:
+            return {}, None
+        objective, last = problem.objective, training.history[-1]
+        with precision(self.dtype):
+            weights = objective.network.unravel(training.theta.astype(self.dtype))  # type: ignore[arg-type]
+            samples, n_rows = data.samples_in(self.dtype), data.dataset.n_rows
+            units = unit_activity(objective, weights, samples, inputs, n_samples=n_rows, rho=self._rho_of_code)
+            squared_error = last.terms.get(SquaredError.name)
+            if squared_error is None:
+                squared_error = mean_squared_error(objective, weights, samples)
+        explained = explained_variance(squared_error, inputs.variance)
+        at_end = problem.attributes_at(last, training.theta)
+        attributes = {**at_end, "mean_activation_": units.mean, "explained_variance_ratio_": explained}
+        weak = self._diagnose(training.stop_reason, explained, inputs.variance, len(inputs.mean), units)
+        return attributes, ConvergenceWarning(weak.text) if weak is not None and weak.at_minimum else None
+
+    def transform(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
+        """Compute the code: the activations z of the hidden units, of the innermost layer if there are several.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Or rows that are not in memory, as in `fit`.
+        out : array of shape (n_samples, n_components), optional
+            Array to write the result into, a batch at a time: anything that supports assignment to slices of rows, such
+            as a memory-mapped file, an HDF5 or a Zarr dataset.
+
+        Returns
+        -------
+        Z : array of shape (n_samples, n_components), in the precision of the weights; or ``out``
+        """
+        return self._apply_to_rows(_encode, X, out)
+
+    def inverse_transform(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Reconstruct inputs from their code.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Activations z; the name X is the one of scikit-learn's transformers.
+
+        Returns
+        -------
+        y : array of shape (n_samples, n_features), in the precision of the weights
+        """
+        check_is_fitted(self)
+        activations = validation.check_batch(X, 0)
+        if activations.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {activations.shape[1]} columns, but there are {self._n_features_out} hidden units: pass the "
+                "result of transform"
+            )
+        return self._apply(_decode, InMemoryDataset(Batch(activations)), dtype=self.coefs_[0].dtype)
+
+    def predict(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
+        """Reconstruct each sample: compute y, the `inverse_transform` of `transform`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Or rows that are not in memory, as in `fit`.
+        out : array of shape (n_samples, n_features), optional
+            Array to write the result into, as in `transform`.
+
+        Returns
+        -------
+        y : array of shape (n_samples, n_features), in the precision of the weights; or ``out``
+        """
+        return self._apply_to_rows(network_outputs, X, out, then=self._uncentered_rows)
+
+    def cost(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Compute J of the fitted weights on X, in float64.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            J; on the training data it is about `loss_`. It depends on alpha, rho and beta: use `score` to compare
+            settings.
+        """
+        check_is_fitted(self)
+        self.check_hyperparameters()  # they may have been set since the fit
+        dataset = self._dataset_to_predict(X, sample_weight)
+        network = self._fitted_network()
+        with precision(np.float64):
+            objective = self._objective(network)
+            parameters = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), self._fitted_parameters())
+            batches = dataset.split_batches(max(BATCH_BYTES // (4 * dataset.n_features), 1))
+            stream = streamed_samples(batches, np.float64, network.layer_sizes, self.chunk_size)
+            sums = _sums(objective, parameters, stream)
+            return float(_cost(objective, sums, np.asarray(stream.total_weight), parameters))  # type: ignore[arg-type]
+
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Compute minus the mean of E_n = 1/2 |y_n - x_n|^2: greater is better, comparable across settings.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        scores, weights = [], []
+        for batch in self._dataset_to_predict(X, sample_weight).batches():
+            of_batch = self._apply_to_dataset(_negative_error, InMemoryDataset(batch))
+            scores.append(of_batch.astype(np.float64))
+            weights.append(batch.weights)
+        return float(np.average(np.concatenate(scores), weights=np.concatenate(weights)))
+
+    def score_samples(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Compute -E_n for each sample: a low score marks a sample unlike the training data (an anomaly).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,), float64
+        """
+        return self._apply_to_rows(_negative_error, X).astype(np.float64)
+
+    @property
+    def components_(self) -> NDArray[np.floating]:
+        """The learned filters of the first layer, W_1 transposed: (n_units, n_features)."""
+        check_is_fitted(self)
+        return self.coefs_[0].T
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = self._output in IN_UNIT_RANGE
+        tags.transformer_tags.preserves_dtype = ["float64"] if self.dtype == "float64" else []
+        return tags
+
+    def _check_attributes(self) -> None:
+        n_components, n_features = self.mean_activation_.size, self.n_features_in_
+        n_layers = len(self.coefs_)
+        code = self.coefs_[n_layers // 2 - 1] if n_layers % 2 == 0 else np.empty((0, 0))
+        mean = np.zeros(n_features) if self._input_mean is None else self._input_mean
+        if (
+            self.mean_activation_.shape != (n_components,)
+            or code.shape[1] != n_components
+            or {self.coefs_[0].shape[0], self.coefs_[-1].shape[1]} != {n_features}
+            or mean.shape != (n_features,)
+        ):
+            raise ValueError("its arrays do not fit together")
+        self._check_weights(self.mean_activation_, mean)
+        self._n_features_out = n_components
+
+    def _encoded(self, batch: Batch) -> Array:
+        """Return the code of a batch whose inputs are checked."""
+        return self._apply_to_dataset(_encode, InMemoryDataset(batch))
+
+    def _apply_to_rows(self, function: Compiled, X: ArrayLike, out: Any = None, **options: Any) -> Array:
+        return self._apply_to_dataset(function, self._dataset_to_predict(X), out=out, **options)
+
+    def _apply_to_dataset(self, function: Compiled, dataset: Dataset, **options: Any) -> Array:
+        """Apply a compiled function to inputs, centered in float64 like those of the training."""
+        dtype, origin = self.coefs_[0].dtype, self._origin()
+        if origin is not None:
+            dataset = dataset.map(partial(origin.scaled, dtype=dtype))
+        parameters = centered_weights(origin, self._fitted_parameters())
+        results: Array = self._apply(function, dataset, parameters, dtype=dtype, **options)
+        return results
+
+    def _uncentered_rows(self, outputs: Array) -> Array:
+        """Shift outputs of the network for centered inputs back to the origin of X."""
+        if self._input_mean is None:
+            return outputs
+        return (outputs + self._input_mean).astype(outputs.dtype)
+
+    def _origin(self) -> InputScale | None:
+        return None if self._input_mean is None else InputScale(self._input_mean, np.ones_like(self._input_mean))
+
+
+@dataclass(frozen=True)
+class PartOfFit:
+    """Circumstances of a training: the fit that it is a part of, or all of.
+
+    Attributes
+    ----------
+    reporter : FitReporter
+    checkpointer : Checkpointer or None
+    budget : TimeBudget
+        Time of all trainings of the fit.
+    label : str
+        Name of the part; empty for the whole.
+    n_to_come : int
+        Number of trainings of the fit still to come, including this one.
+    seed : int
+        Seed of an autoencoder without a random_state.
+    depends_on : mapping
+        See `TrainingProblem`.
+    """
+
+    reporter: FitReporter
+    checkpointer: Checkpointer | None
+    budget: TimeBudget
+    label: str = ""
+    n_to_come: int = 1
+    seed: int = 0
+    depends_on: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _AttributesAt:
+    """Compute the fitted attributes at an iterate."""
+
+    network: Network
+    origin: InputScale | None
+
+    def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
+        attributes = network_attributes(_uncentered_weights(self.origin, unravel(self.network, theta)), progress)
+        mean = None if self.origin is None else self.origin.mean
+        n_components = self.network.layer_sizes[n_encoders(self.network)]
+        return attributes | {"_n_features_out": n_components, "_input_mean": mean}
+
+
+def _uncentered_weights(origin: InputScale | None, parameters: Parameters) -> Parameters:
+    """Convert weights for inputs and outputs x - mean to weights for x; biases in float64, as they contain the mean."""
+    if origin is None:
+        return parameters
+    first, *others, last = origin.unscaled_weights(parameters).intercepts
+    return Parameters(parameters.coefs, (first, *others, last + origin.mean))
+
+
+def centered_weights(origin: InputScale | None, parameters: Parameters) -> Parameters:
+    """Convert weights for inputs and outputs x to weights for x - mean."""
+    if origin is None:
+        return parameters
+    first, *others, last = origin.scaled_weights(parameters).intercepts
+    return Parameters(parameters.coefs, (first, *others, last - origin.mean))
+
+
+# JAX compiles these functions once for each architecture. The user's samples are in rows, the engine's in columns.
+
+
+@partial(quick_jit, static_argnums=0)
+def _encode(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
+    return network.forward(parameters, X.T).hidden[n_encoders(network) - 1].T
+
+
+@partial(quick_jit, static_argnums=0)
+def _decode(network: Network, parameters: Parameters, Z: jax.Array) -> jax.Array:
+    z, decoders = Z.T, slice(n_encoders(network), None)
+    for coef, intercept, h in zip(*(part[decoders] for part in (*parameters, network.activations)), strict=True):
+        z = h.function(affine(z, coef, intercept))
+    return z.T
+
+
+@partial(quick_jit, static_argnums=0)
+def _negative_error(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
+    return -SquaredError().per_sample(network, network.forward(parameters, X.T), X.T)
+
+
+_sums = summed(Objective.sums)
+
+
+@quick_jit
+def _cost(objective: Objective, sums: Any, total_weight: jax.Array, parameters: Parameters) -> jax.Array:
+    return jnp.sum(objective.values(sums, total_weight, parameters))
