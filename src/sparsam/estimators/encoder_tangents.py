@@ -52,7 +52,7 @@ def encoder_tangents(
     Raises
     ------
     NotFittedError, ValueError
-        If the autoencoder is not fitted, or n_tangents is too large.
+        If the autoencoder is not fitted or is a stack, or n_tangents is too large.
 
     References
     ----------
@@ -69,6 +69,8 @@ def encoder_tangents(
     True
     """
     check_is_fitted(autoencoder)
+    if len(autoencoder.coefs_) != 2:
+        raise ValueError("encoder_tangents takes an autoencoder with one hidden layer, such as stack.autoencoders_[0]")
     inputs = validation.validate_inputs(autoencoder, X, reset=False)
     n_features, n_components = autoencoder.coefs_[0].shape
     validation.check_number("n_tangents", n_tangents, Integral, low=1, high=min(n_features, n_components))
