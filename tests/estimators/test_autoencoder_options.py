@@ -11,6 +11,7 @@ from sparsam.engine.data.batch import Batch
 from sparsam.engine.objective.input_scale import InputScale
 from sparsam.estimators._data.corruption import COPIES, corrupt
 from sparsam.estimators._data.dataset import InMemoryDataset
+from sparsam.estimators._training.supervised import split_seed
 
 X = load_digits().data[:150, 8:32] / 16  # 24 pixels
 TIGHT = {"dtype": "float64", "tol": 1e-8, "max_iter": 3000, "random_state": 0}
@@ -83,8 +84,6 @@ def test_corrupted_copies_are_reconstructed_without_gaps(output_activation):
     model = autoencoder(corruption=0.3, output_activation=output_activation, **TIGHT).fit(X)
     origin = X.mean(axis=0) if output_activation == "identity" else np.zeros(24)
     dataset = InMemoryDataset(Batch(X)).merge_repeated()
-    from sparsam.estimators._training.supervised import split_seed
-
     scale = InputScale(origin, np.ones(24)) if output_activation == "identity" else None
     copies = corrupt(dataset, 0.3, scale, split_seed(0)).batch
     J, coefs, intercepts = gradient_by_hand(
@@ -226,3 +225,18 @@ def test_bad_options_are_refused(options, error, message):
 def test_a_stack_that_is_tied_in_part_is_refused():
     with pytest.raises(ValueError, match="some autoencoders are tied and some are not"):
         StackedAutoencoder([autoencoder(tied=True), SparseAutoencoder(3)]).fit(X)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_results_of_a_denoising_fit_are_of_the_rows_as_they_are(early_stopping):
+    model = autoencoder(corruption=0.5, early_stopping=early_stopping, dtype="float64").fit(X)
+    rows = X if not early_stopping else _training_part(model, X)
+    errors = 0.5 * np.sum((model.predict(rows) - rows) ** 2, axis=1)
+    assert model.explained_variance_ratio_ == pytest.approx(1 - 2 * errors.mean() / rows.var(axis=0).sum(), abs=1e-9)
+    np.testing.assert_allclose(model.mean_activation_, model.transform(rows).mean(axis=0), rtol=1e-9)
+
+
+def _training_part(model, X):
+    """Return the rows that early stopping did not hold out."""
+    dataset = InMemoryDataset(Batch(X)).merge_repeated()
+    return model._parts(dataset, split_seed(model.random_state))[0].batch.inputs

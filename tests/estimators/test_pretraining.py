@@ -1,6 +1,7 @@
 """Pretraining: the first layers start from an autoencoder's encoder, in all forms that it can be given."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -9,6 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 
 from sparsam import (
+    Checkpoint,
     MultivariateNormalRegressor,
     NoisyLabelClassifier,
     SparseAutoencoder,
@@ -69,7 +71,11 @@ def test_a_frozen_autoencoder_is_used_as_it_is(make_and_targets, tmp_path):
     make, targets = make_and_targets
     more = clone(AUTOENCODER).fit(DATA[:, 8:40] / 16)
     model = make(FrozenEstimator(more), max_iter=3).fit(X, targets)
-    assert model.pretraining_ is more
+    np.testing.assert_array_equal(model.pretraining_.coefs_[0], more.coefs_[0])
+    before = model.predict(X)
+    more.set_params(hidden_activation="tanh")  # of the caller's object
+    np.testing.assert_array_equal(model.predict(X), before)
+    more.set_params(hidden_activation="logistic")
     save(model, tmp_path / "model.safetensors")
     loaded = load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
@@ -167,3 +173,46 @@ def test_data_outside_the_range_of_the_autoencoder_are_refused(make_and_targets)
     frozen = FrozenEstimator(clone(AUTOENCODER).fit(X))
     with pytest.raises(ValueError, match="X has 31 features, but the autoencoder in pretraining was fitted on 32"):
         make(frozen).fit(X[:, 1:], targets)
+
+
+def test_a_resumed_fit_does_not_take_the_weights_of_another_encoder(make_and_targets, tmp_path):
+    make, targets = make_and_targets
+    one, other = clone(AUTOENCODER).fit(X), clone(AUTOENCODER).fit(0.5 * X)
+    make(FrozenEstimator(one), max_iter=3, checkpoint=tmp_path).fit(X, targets)
+    cold = make(FrozenEstimator(other), max_iter=6).fit(X, targets)
+    resumed = make(FrozenEstimator(other), max_iter=6, checkpoint=Checkpoint(tmp_path, resume=True)).fit(X, targets)
+    np.testing.assert_array_equal(resumed.coefs_[0], cold.coefs_[0])
+
+
+def test_a_time_budget_that_ends_the_pretraining_is_not_blamed_on_folds(make_and_targets):
+    make, targets = make_and_targets
+    endless = SparseAutoencoder(20, beta=0.0, alpha=0.0, tol=0.0, max_iter=10**6, random_state=0)
+    with pytest.warns(ConvergenceWarning) as caught:
+        make(endless, time_budget=0.05).fit(X, targets)
+    messages = [str(warning.message) for warning in caught]
+    assert any("pretraining: not converged" in message for message in messages)
+    assert not any("folds" in message for message in messages)
+
+
+def test_a_warm_start_with_other_activations_is_refused(make_and_targets):
+    make, targets = make_and_targets
+    model = make(clone(AUTOENCODER), max_iter=3).fit(X, targets)
+    model.set_params(warm_start=True, pretraining__hidden_activation="tanh")
+    with pytest.raises(ValueError, match="their hidden layers have other activations"):
+        model.fit(X, targets)
+
+
+def test_features_in_another_order_than_the_frozen_encoders_are_refused(make_and_targets):
+    make, targets = make_and_targets
+    frame = pd.DataFrame(X, columns=[f"pixel {k}" for k in range(32)])
+    frozen = FrozenEstimator(clone(AUTOENCODER).fit(frame))
+    make(frozen, max_iter=3).fit(frame, targets)
+    with pytest.raises(ValueError, match=r"other names, or another order.*pixel 31, pixel 30.*there pixel 0, pixel 1"):
+        make(frozen, max_iter=3).fit(frame.iloc[:, ::-1], targets)
+
+
+def test_given_weights_are_a_warm_start_without_a_fit_before():
+    model = NoisyLabelClassifier((), epsilon=0.1, alpha=1.0, warm_start=True)
+    model.classes_ = np.array([0, 1])
+    model.coefs_, model.intercepts_ = [np.full((32, 1), 0.01)], [np.zeros(1)]
+    assert model.fit(X, Y % 2).score(X, Y % 2) > 0.5

@@ -220,3 +220,64 @@ def test_it_is_reported_and_drawn(fitted):
     assert all(filter_picture(weights, (4, 8)) in page for weights in filters)
     shown = FilterDisplay.from_estimator(fitted, image_shape=(4, 8)).filters  # of the first layer
     np.testing.assert_array_equal(shown.reshape(8, -1), fitted.coefs_[0].T)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"autoencoder1__output_activation": "identity"},
+        {"autoencoder2__hidden_activation": "tanh"},
+        {"autoencoder1__tied": True, "autoencoder2__tied": True},
+        {"autoencoder2__n_components": 5},
+    ],
+    ids=str,
+)
+def test_a_warm_start_of_other_layers_is_refused(change):
+    model = stack(max_iter=50, tol=1e-2).fit(DIGITS)
+    before = model.predict(DIGITS)
+    with pytest.raises(ValueError, match="warm_start=True starts from the fitted weights"):
+        model.set_params(warm_start=True, **change).fit(DIGITS)
+    np.testing.assert_array_equal(model.predict(DIGITS), before)
+
+
+def test_without_fine_tuning_only_the_part_that_did_not_converge_is_warned_of():
+    model = stack(fine_tune=False).set_params(autoencoder1__max_iter=3)
+    with pytest.warns(ConvergenceWarning) as caught:
+        model.fit(DIGITS)
+    [message] = [str(warning.message) for warning in caught]
+    assert message.startswith("autoencoder 1 of 2: not converged")
+    assert model.stop_reason_ == "max_iter"
+    assert not model.converged_
+
+
+def test_checkpoints_of_a_stack_that_draws_rows_need_an_integer_random_state(tmp_path):
+    model = StackedAutoencoder([SparseAutoencoder(4, beta=0.0, corruption=0.3)], checkpoint=tmp_path)
+    with pytest.raises(ValueError, match="integer random_state"):
+        model.fit(DIGITS)
+
+
+def test_the_default_stack_can_be_changed_by_number_and_does_not_share_its_parts():
+    one, other = StackedAutoencoder(), StackedAutoencoder()
+    one.set_params(autoencoder1__n_components=7)
+    assert one.get_params()["autoencoder1__n_components"] == 7
+    assert other.get_params()["autoencoder1__n_components"] == 25
+    assert other.autoencoders is None
+
+
+def test_a_part_can_be_extended_when_a_fit_is_resumed(tmp_path):
+    with pytest.warns(ConvergenceWarning):
+        stack(max_iter=5, checkpoint=tmp_path).set_params(autoencoder1__max_iter=5).fit(DIGITS)
+    longer = stack(max_iter=5).set_params(autoencoder1__max_iter=20)
+    with pytest.warns(ConvergenceWarning):
+        whole = longer.fit(DIGITS).coefs_
+    with pytest.warns(ConvergenceWarning):
+        resumed = longer.set_params(checkpoint=Checkpoint(tmp_path, resume=True)).fit(DIGITS).coefs_
+    for one, again in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(one, again)
+
+
+def test_a_part_with_an_attribute_of_the_user_is_not_saved(fitted, tmp_path):
+    model = clone(fitted).set_params(tol=1e-2).fit(DIGITS)
+    model.autoencoders_[0].note = "mine"
+    with pytest.raises(TypeError, match="'note'"):
+        save(model, tmp_path / "stack.safetensors")

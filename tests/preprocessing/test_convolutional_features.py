@@ -6,6 +6,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sparsam import SparseAutoencoder, StackedAutoencoder
@@ -84,10 +85,59 @@ def test_a_frozen_autoencoder_is_used_as_it_is(frozen):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_clipping_is_refused():
-    features = ConvolutionalFeatures(make_pipeline(PatchNormalizer(), small()), (10, 9), patch_shape=4)
-    with pytest.raises(ValueError, match=r"'patchnormalizer'.*not an affine map.*clips.*Whitening"):
-        features.fit(GRAY)
+@pytest.mark.parametrize("scale", [1.0, 255.0, 65535.0])
+@pytest.mark.parametrize("step", [PatchNormalizer(), MinMaxScaler((0.1, 0.9), clip=True)], ids=["patches", "clip"])
+def test_clipping_is_refused_in_any_unit(scale, step):
+    features = ConvolutionalFeatures(make_pipeline(step, small()), (10, 9), patch_shape=4)
+    with pytest.raises(ValueError, match=r"not an affine map.*clips.*Whitening"):
+        features.fit(scale * GRAY)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        small(output_activation="identity"),
+        make_pipeline(MinMaxScaler((0.1, 0.9)), small()),
+        make_pipeline("passthrough", Whitening(epsilon=1.0), small(output_activation="identity")),
+    ],
+    ids=["linear", "scaled", "whitened"],
+)
+def test_images_far_from_zero_lose_no_digits(encoder):
+    images = 1e5 + 10 * GRAY
+    features = ConvolutionalFeatures(encoder, (10, 9), patch_shape=(4, 3), n_patches=200, random_state=0).fit(images)
+    expected = by_hand(features.autoencoder_, images, (10, 9, 1), (4, 3), 2, "mean")
+    np.testing.assert_allclose(features.transform(images), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_signals_are_images_of_height_1(frozen):
+    signals = RNG.uniform(size=(6, 50))
+    features = ConvolutionalFeatures(frozen).fit(signals)  # 16 values
+    assert (features.image_shape_, features.patch_shape_, features.pool_) == ((1, 50, 1), (1, 16), (1, 2))
+    expected = by_hand(frozen.estimator, signals, (1, 50, 1), (1, 16), 1, "max")
+    whole = ConvolutionalFeatures(frozen, pool=1, kind="max").fit(signals).transform(signals)
+    np.testing.assert_allclose(whole, expected, atol=1e-5)
+    assert ConvolutionalFeatures(small(), patch_shape=5, n_patches=50).fit(signals).patch_shape_ == (1, 5)
+
+
+def test_a_failed_fit_leaves_the_earlier_one(frozen):
+    features = ConvolutionalFeatures(frozen, np.array([10, 9])).fit(GRAY)
+    before = features.transform(GRAY)
+    with pytest.raises(ValueError, match="X has 80 features, which are not those of images"):
+        features.fit(GRAY[:, :80])
+    np.testing.assert_array_equal(features.transform(GRAY), before)
+    with pytest.raises(ValueError, match="kind must be one of"):
+        features.set_params(kind="median").transform(GRAY)
+    with pytest.raises(ValueError, match="X yields no rows"):
+        ConvolutionalFeatures(frozen, (10, 9)).fit(Nothing())
+
+
+class Nothing:
+    """Rows that are read, of which there are none."""
+
+    def __iter__(self):
+        return iter(())
 
 
 def test_images_that_are_read_give_the_same(frozen, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self
@@ -17,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from sparsam._utils.digests import array_digest
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.network.network import Network, Parameters, affine
@@ -45,6 +46,7 @@ from sparsam.estimators._training.fitted_attributes import (
 )
 from sparsam.estimators._training.reconstruction import (
     InputVariance,
+    input_variance,
     mean_squared_error,
     n_encoders,
     unit_activity,
@@ -55,7 +57,7 @@ from sparsam.estimators._warnings import warn_user
 from sparsam.inspection.units import UnitStatistics
 from sparsam.inspection.weak_fit import WeakFit, explained_variance
 
-__all__ = ["IN_UNIT_RANGE", "AutoencoderBase", "PartOfFit", "centered_weights"]
+__all__ = ["IN_UNIT_RANGE", "AutoencoderBase", "PartOfFit", "centered_weights", "digest_of"]
 
 Array = NDArray[np.floating]
 
@@ -80,6 +82,10 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         self, stop_reason: str, explained: float, variance: float, n_features: int, units: UnitStatistics
     ) -> WeakFit | None:
         """Diagnose a fit (see `diagnose_fit`)."""
+
+    @abstractmethod
+    def _draws_rows(self) -> bool:
+        """Whether rows are held out or corrupted at random, as the hyperparameters say."""
 
     @abstractmethod
     def _encoder_layers(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -186,23 +192,37 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         """
 
     def _train(
-        self, problem: TrainingProblem, fit: PartOfFit, **options: Any
+        self, problem: TrainingProblem, fit: PartOfFit, *, rows: Dataset | None = None, **options: Any
     ) -> tuple[Training, dict[str, Any], Warning | None]:
-        """Train once; the result is that of `_fit_dataset`."""
+        """Train once; the result is that of `_fit_dataset`.
+
+        ``rows`` are those to describe the fit by, if the data of the training are corrupted copies of them.
+        """
         run = self._prepare_training(
             problem, fit.reporter, fit.checkpointer, budget=fit.budget, n_to_come=fit.n_to_come, **options
         )
         training = run.train()
-        assert run.inputs is not None
-        attributes, weak = self._results(problem, training, run.data, run.inputs)
+        data, inputs = run.data, run.inputs
+        assert inputs is not None
+        if rows is not None:
+            data = DeviceData(rows, problem.layer_sizes, self.chunk_size, problem.objective.input_scale)
+            inputs = input_variance(data.samples_in(self.dtype), self.dtype)
+        attributes, weak = self._results(problem, training, data, inputs, as_trained=rows is None)
         return training, attributes | validation_attributes(run.held_out_scores), weak
 
     def _results(
-        self, problem: TrainingProblem, training: Training, data: DeviceData, inputs: InputVariance
+        self,
+        problem: TrainingProblem,
+        training: Training,
+        data: DeviceData,
+        inputs: InputVariance,
+        *,
+        as_trained: bool = True,
     ) -> tuple[dict[str, Any], Warning | None]:
         """Make the fitted attributes, and a warning if the fit is weak.
 
-        The statistics of the units of the code take a pass over the data.
+        ``as_trained`` is whether the data are those of the training, so that its squared error is theirs. The
+        statistics of the units of the code take a pass over the data.
         """
         if not training.history:
             return {}, None
@@ -212,7 +232,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
             samples, n_rows = data.samples_in(self.dtype), data.dataset.n_rows
             units = unit_activity(objective, weights, samples, inputs, n_samples=n_rows, rho=self._rho_of_code)
             squared_error = last.terms.get(SquaredError.name)
-            if squared_error is None:
+            if squared_error is None or not as_trained:
                 squared_error = mean_squared_error(objective, weights, samples)
         explained = explained_variance(squared_error, inputs.variance)
         at_end = problem.attributes_at(last, training.theta)
@@ -385,6 +405,12 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
 
     def _origin(self) -> InputScale | None:
         return None if self._input_mean is None else InputScale(self._input_mean, np.ones_like(self._input_mean))
+
+
+def digest_of(autoencoders: Sequence[AutoencoderBase]) -> dict[str, Any]:
+    """Return a digest of the weights of fitted autoencoders, on which a later training depends."""
+    digests = [array_digest(*autoencoder.coefs_, *autoencoder.intercepts_) for autoencoder in autoencoders]
+    return {"autoencoders": [int(digest) for digest in digests]}
 
 
 @dataclass(frozen=True)

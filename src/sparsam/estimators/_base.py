@@ -109,8 +109,12 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
         attributes: dict[str, Any],
         reporter: FitReporter,
         warnings: Sequence[Warning | None] = (),
+        *,
+        about_training: bool = True,
     ) -> Self:
         """Set all fitted attributes, report the end, then give the estimator's warnings and those about the training.
+
+        ``about_training`` is whether to give the latter.
 
         Raises
         ------
@@ -123,7 +127,8 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator):
             reporter.end()
         for warning in filter(None, warnings):
             warn_user(str(warning), type(warning))
-        warn_or_raise(training, can_start_warm=not self._ends_by_folds())
+        if about_training or training.stop_reason == "not_finite":
+            warn_or_raise(training, can_start_warm=not self._ends_by_folds())
         return self
 
     @property

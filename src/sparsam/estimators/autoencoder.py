@@ -152,13 +152,14 @@ class SparseAutoencoder(AutoencoderBase):
     intercepts_ : list of two arrays, (n_components,) and (n_features,)
         b_1, b_2; with linear outputs they are float64, since they contain the mean of X.
     mean_activation_ : array of shape (n_components,)
-        rho_hat on the training data.
+        rho_hat on the training data; with ``early_stopping``, on those that were not held out.
     explained_variance_ratio_ : float
-        Share of the variance of the training data that their reconstructions explain (R^2), at the end of the training:
+        Share of the variance of these data that their reconstructions explain (R^2), at the end of the training:
         1 - sum_n s_n |y_n - x_n|^2 / sum_n s_n |x_n - mean x|^2. It is 0 for the best constant, and NaN for constant
         data.
     loss_ : float
-        J at the end, as the training computed it; with ``corruption``, of the corrupted copies.
+        J at the end, as the training computed it; with ``corruption``, of the corrupted copies, where the others of
+        these results are of the rows as they are.
     n_iter_, n_evaluations_ : int
         Numbers of iterations, and of evaluations of J and its gradient, on all rows.
     gradient_norm_ : float
@@ -167,8 +168,8 @@ class SparseAutoencoder(AutoencoderBase):
         Whether gradient_norm_ <= tol, or, if the training continued to tol / 100 (see ``tol``), whether it reached
         that.
     stop_reason_ : str
-        "converged", "precision", "max_iter", "time_budget", "callback", "interrupted" or, after a FloatingPointError,
-        "not_finite"; see `sparsam.engine.STOP_REASONS`.
+        "converged", "precision", "max_iter", "time_budget", "held_out" (by early stopping), "callback", "interrupted"
+        or, after a FloatingPointError, "not_finite"; see `sparsam.engine.STOP_REASONS`.
     loss_curve_ : list of float
         J at the first weights that were evaluated on all rows, and after each iteration.
     history_ : pandas.DataFrame
@@ -308,8 +309,7 @@ class SparseAutoencoder(AutoencoderBase):
         with self._fitting(X, y, sample_weight) as reporter:
             dataset, columns = self._load(X, sample_weight, reporter.rows_read)
             # The hyperparameters determine which rows are held out, and the gaps of corrupted copies.
-            drawn = self.early_stopping or self.corruption > 0
-            with checkpointer_of(self, dataset, held_out=0 if drawn else None) as checkpointer:
+            with checkpointer_of(self, dataset, held_out=0 if self._draws_rows() else None) as checkpointer:
                 fit = PartOfFit(reporter, checkpointer, TimeBudget(self.time_budget))
                 training, attributes, weak = self._fit_dataset(dataset, columns, fit)
             few = None if columns is None else few_columns_warning(columns, self._feature_names)
@@ -319,21 +319,23 @@ class SparseAutoencoder(AutoencoderBase):
         self, dataset: Dataset, columns: ColumnMoments | None, fit: PartOfFit
     ) -> tuple[Training, dict[str, Any], Warning | None]:
         problem = self._problem(dataset, columns, fit.depends_on)
-        if self.early_stopping or self.corruption > 0:
-            seed = seed_to_hold_out(self.random_state, check_random_state(self.random_state))
-            seed = int(all_gather(seed, dataset.mesh)[0])
-            problem = replace(problem, data=self._divided_and_corrupted(dataset.merge_repeated(), columns, seed))
-        return self._train(problem, fit)
-
-    def _divided_and_corrupted(self, dataset: Dataset, columns: ColumnMoments | None, seed: int) -> Dataset | Split:
-        """Hold out a part of the rows, and corrupt them, by the hyperparameters."""
-        origin = None if columns is None else columns.origin
-        parts: tuple[Dataset, ...] = (dataset,)
-        if self.early_stopping:
-            parts = hold_out(dataset, self.validation_fraction, seed)
+        if not self._draws_rows():
+            return self._train(problem, fit)
+        seed = seed_to_hold_out(self.random_state, check_random_state(self.random_state))
+        seed = int(all_gather(seed, dataset.mesh)[0])
+        clean = parts = self._parts(dataset.merge_repeated(), seed)
         if self.corruption > 0:
-            parts = tuple(corrupt(part, float(self.corruption), origin, seed) for part in parts)
-        return Split(*parts) if self.early_stopping else parts[0]
+            origin = None if columns is None else columns.origin
+            parts = tuple(corrupt(part, float(self.corruption), origin, seed) for part in clean)
+        problem = replace(problem, data=Split(*parts) if self.early_stopping else parts[0])
+        return self._train(problem, fit, rows=clean[0] if self.corruption > 0 else None)
+
+    def _parts(self, dataset: Dataset, seed: int) -> tuple[Dataset, ...]:
+        """Hold out a part of the rows with early stopping; return the training part first."""
+        return tuple(hold_out(dataset, self.validation_fraction, seed)) if self.early_stopping else (dataset,)
+
+    def _draws_rows(self) -> bool:
+        return bool(self.early_stopping) or self.corruption > 0
 
     def _problem(
         self, dataset: Dataset, columns: ColumnMoments | None, depends_on: Mapping[str, Any] = MappingProxyType({})

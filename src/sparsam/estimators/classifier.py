@@ -23,7 +23,7 @@ from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit
+from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit, digest_of
 from sparsam.estimators._base import NetworkEstimator
 from sparsam.estimators._data.apply_network import unscaled_parameters
 from sparsam.estimators._data.column_moments import ColumnMoments
@@ -53,9 +53,12 @@ from sparsam.estimators._labels.noise_model import given_probabilities, wrong_pr
 from sparsam.estimators._labels.transitions import transition_matrix
 from sparsam.estimators._pretraining import (
     SHARE,
+    check_fitted_pretraining,
     check_pretraining,
+    draws_rows,
     encoder_of,
     fit_pretraining,
+    fitted_activations,
     hidden_layers,
     starting_from,
 )
@@ -125,7 +128,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         Autoencoder whose encoder gives the first hidden layers, at the start of the training; those of
         ``hidden_layer_sizes`` follow. It is cloned and fitted on X, with the settings of the computation (``dtype``,
         ``mesh``, ...) of this estimator. A fitted one in scikit-learn's ``FrozenEstimator`` is used as it is: fit it
-        on many more rows than those with labels. All layers are then trained.
+        on many more rows than those with labels. All layers are then trained. With ``warm_start``
+        it has no influence.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
         Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26): for
         images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X
@@ -332,17 +336,17 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         budget, unused = TimeBudget(self.time_budget), self._unused_warm_start()
         with self._fitting(X, y, sample_weight, in_parts=self._estimates()) as reporter:
             labeled = self._labeled_data(X, y, sample_weight, tangents, reporter)
-            held_out = labeled.seed if self._stops_early() or self._estimates() else None
+            draws = self._stops_early() or self._estimates() or draws_rows(self.pretraining)
+            held_out = labeled.seed if draws else None
             with checkpointer_of(self, labeled.with_tangents, held_out=held_out) as checkpointer:
                 fit = PartOfFit(reporter, checkpointer, budget, "pretraining", SHARE, labeled.seed)
-                pretrained = fit_pretraining(self, labeled.dataset, fit)
-                labeled = replace(labeled, encoder=encoder_of(pretrained))
+                labeled = replace(labeled, pretrained=fit_pretraining(self, labeled.dataset, fit))
                 trainer = _Trainer(self, labeled, checkpointer, budget)
                 noise = self._estimate_noise(trainer, reporter)
                 with reporter.training() if self._estimates() else nullcontext(reporter) as last:
                     run = trainer.prepare(noise, last)
                     training = run.train()
-            attributes = self._attributes(run, training, noise) | {"pretraining_": pretrained}
+            attributes = self._attributes(run, training, noise)
             del run, trainer  # frees the data on the devices
             odd_units = odd_units_warning(labeled.columns, self._feature_names, float(noise.alpha))
             warnings = [self._unclear_noise(noise), odd_units, budget.warning("epsilon_ and alpha_"), unused]
@@ -533,6 +537,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         n_classes = len(self.classes_)
         if n_classes < 2 or not np.array_equal(np.unique(self.classes_), self.classes_):
             raise ValueError("its classes are not in order")
+        check_fitted_pretraining(self)
         if self._fitted_network().shapes[0][0] != self.n_features_in_:
             raise ValueError("its arrays do not fit together")
         self._check_weights(self.transition_matrix_)
@@ -561,7 +566,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         return Network((n_features, *hidden_sizes, n_outputs), activations, output)
 
     def _fitted_network(self) -> Network:
-        return self._network(self.coefs_[0].shape[0], len(self.classes_))
+        sizes = (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
+        return Network(sizes, fitted_activations(self), "logistic" if len(self.classes_) == 2 else "softmax")
 
     def _probabilities(self, X: ArrayLike, then: Callable[[Array], Any] = lambda p: p, out: Any = None) -> Any:
         return self._apply(class_probabilities, self._dataset_to_predict(X), then=then, out=out)
@@ -636,13 +642,14 @@ class _Trainer:
             objective,
             initial_weights(classifier, labeled.network, scale.scaled_weights)
             if warm
-            else starting_from(labeled.encoder, labeled.new_theta, labeled.network, scale),
+            else starting_from(encoder_of(labeled.pretrained), labeled.new_theta, labeled.network, scale),
             network_targets(data, len(labeled.classes), classifier.dtype),
-            _AttributesAt(objective, labeled.classes, noise),
+            _AttributesAt(objective, labeled.classes, noise, labeled.pretrained),
             labeled.network.layer_sizes,
             labeled.tangents,
             stop_at=stop_at,
-            new_weights=not warm and labeled.encoder is None,
+            new_weights=not warm and labeled.pretrained is None,
+            depends_on={} if labeled.pretrained is None else digest_of([labeled.pretrained]),
         )
 
 
@@ -653,6 +660,7 @@ class _AttributesAt:
     objective: Objective
     classes: NDArray[Any]
     noise: NoiseEstimate
+    pretrained: AutoencoderBase | None
 
     def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
         T = self.noise.transition_matrix
@@ -661,4 +669,5 @@ class _AttributesAt:
             "alpha_": float(self.noise.alpha),
             "transition_matrix_": T,
             "epsilon_": float(np.mean(1 - np.diag(T))),
+            "pretraining_": self.pretrained,
         }

@@ -28,7 +28,7 @@ from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit
+from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit, digest_of
 from sparsam.estimators._base import NetworkEstimator
 from sparsam.estimators._data.apply_network import network_outputs
 from sparsam.estimators._data.column_moments import ColumnMoments
@@ -37,9 +37,12 @@ from sparsam.estimators._data.odd_units import odd_units_warning
 from sparsam.estimators._data.splits import Split, folds_of_rows, hold_out, split_by_shares
 from sparsam.estimators._pretraining import (
     SHARE,
+    check_fitted_pretraining,
     check_pretraining,
+    draws_rows,
     encoder_of,
     fit_pretraining,
+    fitted_activations,
     hidden_layers,
     starting_from,
 )
@@ -148,7 +151,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Autoencoder whose encoder gives the first hidden layers, at the start of the training; those of
         ``hidden_layer_sizes`` follow. It is cloned and fitted on X, with the settings of the computation (``dtype``,
         ``mesh``, ...) of this estimator. A fitted one in scikit-learn's ``FrozenEstimator`` is used as it is: fit it
-        on many more rows than those with targets. All layers are then trained.
+        on many more rows than those with targets. All layers are then trained. With ``warm_start``
+        it has no influence.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
         Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26): for
         images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X
@@ -371,18 +375,18 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         unused = self._unused_warm_start()
         with self._fitting(X, y, sample_weight, in_parts=in_parts) as reporter:
             data = self._regression_data(X, y, sample_weight, tangents, reporter)
-            held_out = data.held_out if self._stops_early() or in_parts else None
+            draws = self._stops_early() or in_parts or draws_rows(self.pretraining)
+            held_out = data.held_out if draws else None
             with checkpointer_of(self, data.with_tangents, held_out=held_out) as checkpointer:
                 fit = PartOfFit(reporter, checkpointer, budget, "pretraining", SHARE, data.seed)
-                pretrained = fit_pretraining(self, data.dataset, fit)
-                data = replace(data, encoder=encoder_of(pretrained))
+                data = replace(data, pretrained=fit_pretraining(self, data.dataset, fit))
                 trainer = _Trainer(self, data, checkpointer, budget, self._weight_decay(data.dataset.n_samples))
                 trainer, folds = self._cross_fit(trainer, reporter) if in_parts else (trainer, None)
                 with reporter.training() if in_parts else nullcontext(reporter) as last:
                     run = trainer.prepare(folds, last)
                     training = run.train()
                 scores = run.held_out_scores if folds is None else trainer.in_units_of_y(folds.scores)
-                attributes = self._attributes(run.problem, training, scores) | {"pretraining_": pretrained}
+                attributes = self._attributes(run.problem, training, scores)
                 del run, trainer  # frees the data on the devices
             warnings = self._warnings(attributes, training, data, folds is not None) if training.history else []
             warnings += [budget.warning("predictive_covariance_ and alpha_"), unused]
@@ -756,6 +760,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         check_prior(self.covariance_prior)
 
     def _check_attributes(self) -> None:
+        check_fitted_pretraining(self)
         sizes = self._network(self.n_features_in_, self.n_outputs_).layer_sizes
         if sizes != self._fitted_network().layer_sizes or self.covariance_.shape != (self.n_outputs_, self.n_outputs_):
             raise ValueError("its arrays do not fit together")
@@ -789,7 +794,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
     def _fitted_network(self) -> Network:
         sizes = (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
-        return Network(sizes, hidden_layers(self)[1], "identity")
+        return Network(sizes, fitted_activations(self), "identity")
 
     @staticmethod
     def _layer_sizes(network: Network, error: GaussianError | ProfileGaussianError) -> tuple[int, ...]:
@@ -887,15 +892,16 @@ class _Trainer:
         predictive = self._predictive(error, alpha, dataset, folds)
         return TrainingProblem(
             objective,
-            starting_from(data.encoder, data.new_theta, data.network, input_scale)
+            starting_from(encoder_of(data.pretrained), data.new_theta, data.network, input_scale)
             if fitted is None
             else ravel(data.network, input_scale.scaled_weights(fitted)),
             trained_on,
-            _AttributesAt(distribution, predictive, data.unknown_pairs, alpha, data.one_dimensional),
+            _AttributesAt(distribution, predictive, data.unknown_pairs, alpha, data.one_dimensional, data.pretrained),
             regressor._layer_sizes(data.network, error),
             data.tangents,
             data.scale.mean_log_jacobian(split.held_out) if split else 0.0,
-            new_weights=fitted is None and data.encoder is None,
+            new_weights=fitted is None and data.pretrained is None,
+            depends_on={} if data.pretrained is None else digest_of([data.pretrained]),
             **stopping,
         )
 
@@ -927,6 +933,7 @@ class _AttributesAt:
     unknown: NDArray[np.bool_]
     alpha: float
     one_dimensional: bool
+    pretrained: AutoencoderBase | None
 
     def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
         covariance = self.distribution.covariance_at(theta)
@@ -936,6 +943,7 @@ class _AttributesAt:
             "predictive_covariance_": self._of_all(self.predictive.of(covariance)),
             "n_outputs_": len(self.distribution.dependent.offset),
             "_one_dimensional": self.one_dimensional,
+            "pretraining_": self.pretrained,
         }
 
     def _of_all(self, covariance: Array) -> Array:

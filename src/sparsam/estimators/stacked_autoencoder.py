@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sparsam._utils.digests import array_digest
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.objective import Objective, Term
@@ -22,13 +21,13 @@ from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._autoencoder_base import IN_UNIT_RANGE, AutoencoderBase, PartOfFit, centered_weights
+from sparsam.estimators._autoencoder_base import IN_UNIT_RANGE, AutoencoderBase, PartOfFit, centered_weights, digest_of
 from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.odd_units import few_columns_warning
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
 from sparsam.estimators._training.fit_checkpoints import checkpointer_of
-from sparsam.estimators._training.fitted_attributes import check_warm_start, ravel
+from sparsam.estimators._training.fitted_attributes import ravel
 from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators.autoencoder import SparseAutoencoder
@@ -79,7 +78,7 @@ class StackedAutoencoder(AutoencoderBase):
         Whether to continue the common training in float64, as in `SparseAutoencoder`.
     warm_start : bool, default False
         Whether `fit` starts the common training from the fitted weights, if there are any, without training the
-        autoencoders again.
+        autoencoders again; with ``fine_tune=False`` nothing is trained then.
     random_state : int, RandomState instance or None, default None
         Seed for the initial weights of the autoencoders whose own random_state is None.
     mesh : jax.sharding.Mesh or None, default None
@@ -200,28 +199,41 @@ class StackedAutoencoder(AutoencoderBase):
         with self._fitting(X, y, sample_weight) as reporter:
             dataset, columns = self._load(X, sample_weight, reporter.rows_read)
             dataset = dataset.merge_repeated()
-            with checkpointer_of(self, dataset) as checkpointer:
+            with checkpointer_of(self, dataset, held_out=0 if self._draws_rows() else None) as checkpointer:
                 fit = PartOfFit(reporter, checkpointer, TimeBudget(self.time_budget))
                 training, attributes, weak = self._fit_dataset(dataset, columns, fit)
             few = None if columns is None else few_columns_warning(columns, self._feature_names)
-            return self._finish(training, attributes, reporter, [few, weak])
+            return self._finish(training, attributes, reporter, [few, weak], about_training=bool(self.fine_tune))
 
     def _fit_dataset(
         self, dataset: Dataset, columns: ColumnMoments | None, fit: PartOfFit
     ) -> tuple[Training, dict[str, Any], Warning | None]:
         if self._is_warm():
+            self._check_warm_start()
             layers, parameters = self.autoencoders_, self._fitted_parameters()
-            check_warm_start(self, self._network(self._stack(), dataset.n_features))
         else:
             layers = self._fit_layers(dataset, fit)
             parameters = unrolled(layers)
         origin = None if columns is None else columns.origin
         network = replace(self._network(layers, dataset.n_features), tied=self._is_tied())
         theta = ravel(network, centered_weights(origin, parameters))
-        depends_on = {**fit.depends_on, **_digest_of(layers)}
+        depends_on = {**fit.depends_on, **digest_of(layers)}
         problem = self._problem_of(dataset, network, theta, origin, new_weights=False, depends_on=depends_on)
         training, attributes, weak = self._train_together(problem, layers, fit)
         return training, attributes | {"autoencoders_": layers}, weak
+
+    def _check_warm_start(self) -> None:
+        """Raise ValueError if the fitted stack has other layers than the hyperparameters name."""
+        names = ("n_components", "hidden_activation", "output_activation", "tied")
+        fitted, asked = (
+            [{name: getattr(part, name) for name in names} for part in stack]
+            for stack in (self.autoencoders_, self._stack())
+        )
+        if fitted != asked:
+            raise ValueError(
+                f"warm_start=True starts from the fitted weights, but these belong to autoencoders {fitted}, and this "
+                f"fit needs {asked}: set warm_start=False, or fit a clone"
+            )
 
     def _fit_layers(self, dataset: Dataset, fit: PartOfFit) -> list[SparseAutoencoder]:
         """Fit each autoencoder on the code of the one before it."""
@@ -235,7 +247,7 @@ class StackedAutoencoder(AutoencoderBase):
                 label=f"{fit.label}: {name}" if fit.label else name,
                 n_to_come=fit.n_to_come + len(stack) + 1 - number,
                 seed=generator.randint(2**31 - 1),
-                depends_on={**fit.depends_on, **_digest_of(fitted)},
+                depends_on={**fit.depends_on, **digest_of(fitted)},
             )
             fitted.append(autoencoder._fit_part(self, dataset, part))
             dataset = dataset.map(_Encode(fitted[-1]), int(fitted[-1].n_components))
@@ -266,8 +278,8 @@ class StackedAutoencoder(AutoencoderBase):
         dict
         """
         parameters: dict[str, Any] = super().get_params(deep=False)
-        if deep and isinstance(self.autoencoders, list | tuple):
-            for number, autoencoder in enumerate(self.autoencoders, 1):
+        if deep and isinstance(self.autoencoders, list | tuple | None):
+            for number, autoencoder in enumerate(self._stack(), 1):
                 name = f"autoencoder{number}"
                 parameters[name] = autoencoder
                 own = autoencoder.get_params() if hasattr(autoencoder, "get_params") else {}
@@ -287,6 +299,8 @@ class StackedAutoencoder(AutoencoderBase):
         """
         if "autoencoders" in params:
             self.autoencoders = params.pop("autoencoders")
+        if self.autoencoders is None and any(re.match("autoencoder[0-9]", name) for name in params):
+            self.autoencoders = self._stack()
         known = self.get_params()
         for name in [name for name in params if re.fullmatch("autoencoder[0-9]+", name) and name in known]:
             autoencoders = list(self._stack())
@@ -329,6 +343,9 @@ class StackedAutoencoder(AutoencoderBase):
                 raise ValueError("its autoencoders are of another class")
             layer.check_fitted()
 
+    def _draws_rows(self) -> bool:
+        return any(autoencoder._draws_rows() for autoencoder in self._stack())
+
     def _is_tied(self) -> bool:
         return all(autoencoder.tied for autoencoder in self._stack())
 
@@ -339,7 +356,8 @@ class StackedAutoencoder(AutoencoderBase):
     @property
     def _output(self) -> str:
         stack = self._stack()
-        return str(getattr(stack[0], "output_activation", "")) if stack else ""
+        first = stack[0] if isinstance(stack, list | tuple) and stack else None
+        return str(getattr(first, "output_activation", ""))
 
     @property
     def _rho_of_code(self) -> float | None:
@@ -397,8 +415,3 @@ class _Encode:
 
     def __call__(self, batch: Batch) -> Batch:
         return batch._replace(inputs=self.autoencoder._encoded(batch))
-
-
-def _digest_of(layers: Sequence[SparseAutoencoder]) -> dict[str, Any]:
-    """Return a digest of the weights of the autoencoders on which a later training depends."""
-    return {"autoencoders": [int(array_digest(*layer.coefs_, *layer.intercepts_)) for layer in layers]}

@@ -32,7 +32,12 @@ HEADER_KEY = "sparsam"
 LABELS = {"b": "bool", "i": "int64", "u": "uint64", "f": "float64", "U": "str", "O": "object"}
 """Kinds of labels that a header can hold, and the types to restore; labels of type object must be strings."""
 
-PARTS = {"steps": "model[-1]", "best_estimator_": "model.best_estimator_", "estimator_": "model.estimator_"}
+PARTS = {
+    "autoencoder_": "model.autoencoder_",
+    "steps": "model[-1]",
+    "best_estimator_": "model.best_estimator_",
+    "estimator_": "model.estimator_",
+}
 """Attributes of pipelines, searches and `TangentPipeline`, and the expression of the network in each."""
 
 WEIGHTS = ("coefs_", "intercepts_")
@@ -167,6 +172,9 @@ def _layout_of(estimator: Any) -> Layout:
 
 def _refuse_lost_attributes(model: Any, rebuilt: Any) -> None:
     """Raise TypeError if the model has attributes that the model rebuilt from its file does not have."""
+    for name in LAYOUTS[type(model).__name__].parts:
+        for part, again in zip(_as_list(getattr(model, name)), _as_list(getattr(rebuilt, name)), strict=True):
+            _refuse_lost_attributes(part, again)
     lost = sorted(vars(model).keys() - vars(rebuilt).keys() - OBSERVERS)
     if lost:
         raise TypeError(

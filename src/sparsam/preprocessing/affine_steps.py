@@ -13,13 +13,15 @@ __all__ = ["fold_into_layer"]
 
 Array = NDArray[np.float64]
 
-PROBE_SIZES = (1e-2, 1.0, 1e2)  # times the largest entry of the unit inputs' images; a step that clips is found by one
+PROBE_SIZES = (0.1, 1.0, 10.0)
+"""Sizes of random probes, in units of the largest value of the rows: a step that clips beyond the rows clips these."""
+
 N_PROBES = 8
-TOLERANCE = 1e-6  # relative; of a step that computes in float64
+TOLERANCE = 1e-6  # relative, of a step that computes in float64
 
 
 def fold_into_layer(
-    steps: Sequence[tuple[str, Any]], n_features: int, coef: Array, intercept: Array
+    steps: Sequence[tuple[str, Any]], rows: Array, coef: Array, intercept: Array
 ) -> tuple[Array, Array]:
     """Return weights and biases of a layer for the inputs of the steps, so that x W' + b' = f(x) W + b.
 
@@ -28,8 +30,9 @@ def fold_into_layer(
     Parameters
     ----------
     steps : sequence of (name, fitted transformer)
-    n_features : int
-        Number of features of x.
+        "passthrough" is no step.
+    rows : array of shape (n_rows, n_features)
+        Some x, on which the steps must be affine.
     coef : array of shape (n_steps_out, n_units)
         W, for the outputs of the steps.
     intercept : array of shape (n_units,)
@@ -40,21 +43,27 @@ def fold_into_layer(
     ValueError
         If a step is not affine.
     """
+    n_features = rows.shape[1]
     A, c = np.eye(n_features), np.zeros(n_features)
     for name, step in steps:
-        matrix, constant = _affine_map(name, step, A.shape[1])
-        A, c = A @ matrix, c @ matrix + constant
+        if step is None or step == "passthrough":
+            continue
+        matrix, constant = _affine_map(name, step, rows)
+        A, c, rows = A @ matrix, c @ matrix + constant, rows @ matrix + constant
     return A @ coef, c @ coef + intercept
 
 
-def _affine_map(name: str, step: Any, n_in: int) -> tuple[Array, Array]:
-    """Find the matrix and the constant of an affine transformer from the images of 0 and of the unit vectors."""
-    constant = _transformed(step, np.zeros((1, n_in)))[0]
-    matrix = _transformed(step, np.eye(n_in)) - constant
+def _affine_map(name: str, step: Any, rows: Array) -> tuple[Array, Array]:
+    """Find the matrix and the constant of an affine transformer from the images of a row and of steps from it."""
+    n_in, size = rows.shape[1], max(float(np.abs(rows).max()), np.finfo(float).tiny)
+    origin = rows.mean(axis=0)
+    image = _transformed(step, origin[None])[0]
+    matrix = (_transformed(step, origin + size * np.eye(n_in)) - image) / size
+    constant = image - origin @ matrix
     rng = np.random.default_rng(0)
-    for size in PROBE_SIZES:
-        probes = size * rng.normal(size=(N_PROBES, n_in))
-        got, expected = _transformed(step, probes), probes @ matrix + constant
+    probes = [rows, *(factor * size * rng.normal(size=(N_PROBES, n_in)) for factor in PROBE_SIZES)]
+    for x in probes:
+        got, expected = _transformed(step, x), x @ matrix + constant
         if not np.allclose(got, expected, rtol=TOLERANCE, atol=TOLERANCE * np.abs(expected).max()):
             raise ValueError(
                 f"step {name!r} ({type(step).__name__}) is not an affine map of a patch, so that it cannot be combined "

@@ -35,6 +35,7 @@ __all__ = ["ConvolutionalFeatures"]
 KINDS = ("mean", "max")
 DEFAULT_PATCH = 8  # pixels, as in the notes and in UFLDL
 RESPONSE_BYTES = 2**25  # of the responses of one chunk of images, before they are pooled
+N_PROBED = 100  # patches on which steps must be affine
 BATCH_BYTES = 2**24  # of the images that are read at a time
 
 Array = NDArray[np.floating]
@@ -59,8 +60,8 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Shape of an image, whose pixels, in C order, are a row of X. None: a square gray image, or if the number of
         features is no square, a signal, an image of height 1.
     patch_shape : int, (height, width) or None, default None
-        Shape of a patch; a number means a square. None: that of a frozen autoencoder's patches, if they are squares;
-        otherwise 8 x 8, or less if the image is smaller.
+        Shape of a patch; a number means a square, or of a signal so many values. None: that of a frozen autoencoder's
+        patches, if they are squares; otherwise 8 x 8, or less if the image is smaller.
     pool : int, default 2
         Number of regions along the height and along the width, at most the number of positions of a patch; 2 means
         quadrants.
@@ -142,15 +143,28 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             If a parameter or the data cannot be used, or a step of the pipeline is not affine.
         """
         self.check_hyperparameters()
+        before = dict(self.__dict__)
+        try:
+            return self._fit(X)
+        except BaseException:  # a failed fit leaves an earlier one as it was
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _fit(self, X: Any) -> Self:
         n_images = sum(len(rows) for rows in self._batches(X, reset=True))
         self.image_shape_ = self._image_shape()
         self.patch_shape_ = self._patch_shape()
+        patches = self._random_patches(X, n_images)
         if isinstance(self.autoencoder, FrozenEstimator):
             self.autoencoder_ = self.autoencoder.estimator
         else:
             encoder = _default_autoencoder() if self.autoencoder is None else clone(self.autoencoder)
-            self.autoencoder_ = encoder.fit(self._random_patches(X, n_images))
-        self._layers = self._fold()
+            self.autoencoder_ = encoder.fit(patches)
+        # Images are centered in float64, as an autoencoder with linear outputs centers its inputs.
+        channels = patches.reshape(-1, self.image_shape_[2])
+        self._center = channels.mean(axis=0, dtype=np.float64)
+        self._layers = self._fold(patches[:N_PROBED].astype(np.float64))
         height, width = self.patch_shape_
         coef = self._layers[0][0]
         self.filters_ = coef.T.reshape(-1, height, width, self.image_shape_[2])
@@ -175,6 +189,7 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             its right, and so on.
         """
         check_is_fitted(self)
+        self.check_hyperparameters()  # they may have been set since the fit
         results, row = [], 0
         for rows in self._batches(X, reset=False):
             features = self._pooled(rows)
@@ -225,15 +240,15 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     def _patch_shape(self) -> tuple[int, int]:
         height, width, channels = self.image_shape_
-        given = (self.patch_shape, self.patch_shape) if isinstance(self.patch_shape, Integral) else self.patch_shape
-        n_pixels: int | None = None
+        given, n_pixels = self.patch_shape, None
         if isinstance(self.autoencoder, FrozenEstimator):
             n_pixels = int(self.autoencoder.estimator.n_features_in_)
             if given is None:
-                side = math.isqrt(n_pixels // channels)
-                given = (side, side)
-        elif given is None:
+                given = max(n_pixels // channels if height == 1 else math.isqrt(n_pixels // channels), 1)
+        if given is None:
             given = (min(DEFAULT_PATCH, height), min(DEFAULT_PATCH, width))
+        elif isinstance(given, Integral):
+            given = (1 if height == 1 else given, given)  # of a signal, a piece
         h, w = _sides("patch_shape", given, (2,))
         if n_pixels is not None and h * w * channels != n_pixels:
             raise ValueError(
@@ -264,21 +279,18 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         (height, width, _), (h, w) = self.image_shape_, self.patch_shape_
         return height - h + 1, width - w + 1
 
-    def _fold(self) -> tuple[tuple[Array, Array], ...]:
-        """Return weights and biases of the layers that encode a patch, those of the first for its pixels."""
+    def _fold(self, patches: NDArray[np.float64]) -> tuple[tuple[Array, Array], ...]:
+        """Return weights and biases of the layers that encode a patch, those of the first for its centered pixels."""
         steps = self.autoencoder_.steps if isinstance(self.autoencoder_, Pipeline) else [("", self.autoencoder_)]
         autoencoder = steps[-1][1]
         n_layers = len(autoencoder.coefs_) // 2
         dtype = autoencoder.coefs_[0].dtype
-        n_features = math.prod(self.patch_shape_) * self.image_shape_[2]
-        first = fold_into_layer(
-            steps[:-1],
-            n_features,
-            autoencoder.coefs_[0].astype(np.float64),
-            autoencoder.intercepts_[0].astype(np.float64),
+        coef, intercept = fold_into_layer(
+            steps[:-1], patches, autoencoder.coefs_[0].astype(float), autoencoder.intercepts_[0].astype(float)
         )
+        intercept = intercept + np.tile(self._center, math.prod(self.patch_shape_)) @ coef
         others = zip(autoencoder.coefs_[1:n_layers], autoencoder.intercepts_[1:n_layers], strict=True)
-        return tuple((coef.astype(dtype), intercept.astype(dtype)) for coef, intercept in (first, *others))
+        return tuple((coef.astype(dtype), intercept.astype(dtype)) for coef, intercept in ((coef, intercept), *others))
 
     def _pooled(self, rows: Array) -> Array:
         """Encode and pool images, a chunk at a time."""
@@ -294,7 +306,7 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             for start in range(0, len(rows), size):
                 chunk = np.zeros((size, *self.image_shape_), dtype)
                 part = rows[start : start + size]
-                chunk[: len(part)] = part.reshape(-1, *self.image_shape_)
+                chunk[: len(part)] = part.reshape(-1, *self.image_shape_) - self._center
                 features = _encode_and_pool(activations, self.patch_shape_, edges, self.kind, self._layers, chunk)
                 results[start : start + len(part)] = np.asarray(features)[: len(part)]
         return results
@@ -304,8 +316,9 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         if not is_large(X):
             yield self._validated(X, reset=reset)
             return
-        few = next(source_of(X).batches(1))[0]
-        assert few is not None
+        few = next(source_of(X).batches(1), (None,))[0]
+        if few is None:
+            raise ValueError("X yields no rows")
         for parts in source_of(X).batches(max(BATCH_BYTES // (4 * few.size), 1)):
             yield self._validated(parts[0], reset=reset)
             reset = False
@@ -320,7 +333,8 @@ def _default_autoencoder() -> Pipeline:
 
 
 def _sides(name: str, given: Any, lengths: Sequence[int]) -> tuple[int, ...]:
-    if not isinstance(given, Sequence) or len(given) not in lengths or not all(isinstance(n, Integral) for n in given):
+    given = tuple(given) if isinstance(given, Sequence | np.ndarray) else given
+    if not isinstance(given, tuple) or len(given) not in lengths or not all(isinstance(n, Integral) for n in given):
         raise TypeError(f"{name} must have {' or '.join(map(str, lengths))} integers; got {given!r}")
     if min(given) < 1:
         raise ValueError(f"{name} must be positive; got {given!r}")

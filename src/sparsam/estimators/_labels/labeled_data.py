@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.engine.network.network import Network, Parameters
+from sparsam.engine.network.network import Network
 from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._tangents import TangentFunction
@@ -34,8 +34,8 @@ class LabeledData:
         Seed for drawing the held-out samples.
     tangents : TangentFunction or None
         Computes tangents that are not in memory.
-    encoder : Parameters or None
-        Pretrained weights of the first layers, for unscaled inputs, which replace those of ``new_theta``.
+    pretrained : autoencoder or None
+        Its encoder replaces the first layers of ``new_theta``.
     """
 
     dataset: Dataset
@@ -45,7 +45,7 @@ class LabeledData:
     new_theta: NDArray[np.floating]
     seed: int
     tangents: TangentFunction | None
-    encoder: Parameters | None = None
+    pretrained: Any = None
 
     @property
     def has_tangents(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +57,8 @@ class RegressionData:
         Computes tangents that are not in memory.
     one_dimensional : bool
         Whether the shape of y was (n_samples,).
-    encoder : Parameters or None
-        Pretrained weights of the first layers, for unscaled inputs, which replace those of ``new_theta``.
+    pretrained : autoencoder or None
+        Its encoder replaces the first layers of ``new_theta``.
     """
 
     dataset: Dataset
@@ -76,7 +77,7 @@ class RegressionData:
     folds: list[FoldShares] | None
     tangents: TangentFunction | None
     one_dimensional: bool
-    encoder: Parameters | None = None
+    pretrained: Any = None
 
     @property
     def unknown_pairs(self) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from numbers import Integral
@@ -70,24 +70,28 @@ def checkpointer_of(estimator: Any, dataset: Dataset, *, held_out: int | None = 
             yield checkpointer
 
 
-def influential_options(estimator: Any) -> dict[str, Any]:
-    """Return the hyperparameters that influence the result."""
+def influential_options(estimator: Any, without: Collection[str] = ()) -> dict[str, Any]:
+    """Return the hyperparameters that influence the result, also those of estimators among them.
+
+    ``without`` are names to leave out.
+    """
+    left_out = NO_INFLUENCE | set(without)
     parameters = estimator.get_params(deep=False).items()
-    return {name: _describe(value) for name, value in parameters if name not in NO_INFLUENCE}
+    return {name: _describe(value, without) for name, value in parameters if name not in left_out}
 
 
-def _describe(value: Any) -> Any:
+def _describe(value: Any, without: Collection[str]) -> Any:
     """Convert a hyperparameter to JSON values; an estimator to its class and hyperparameters."""
     if isinstance(value, list | tuple):
-        return [_describe(part) for part in value]
+        return [_describe(part, without) for part in value]
     if isinstance(value, BaseEstimator):
-        return [type(value).__name__, influential_options(value)]
+        return [type(value).__name__, influential_options(value, without)]
     return to_jsonable(value)
 
 
 def _fingerprint(estimator: Any, dataset: Dataset, held_out: int | None, mesh: Mesh | None) -> dict[str, Any]:
     """Return the properties that must be the same when a fit is resumed; they are those of the first process."""
-    options = {name: value for name, value in influential_options(estimator).items() if name not in EXTENDED_BY}
+    options = influential_options(estimator, EXTENDED_BY)
     model = {
         "class": type(estimator).__name__,
         "sparsam": version("sparsam"),

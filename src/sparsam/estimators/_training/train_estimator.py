@@ -228,7 +228,8 @@ class EstimatorTraining:
             begin_on=self.data.samples_to_begin_on(estimator.dtype),
         )
         self.budget.use(training.timed)
-        if self.n_to_come > 1 and training.stop_reason == "time_budget":
+        in_fold = self.n_to_come > 1 and not self.problem.reconstructs
+        if in_fold and training.stop_reason == "time_budget":
             self.budget.cut_off.append(training.history[-1].iteration)
         return training
 
