@@ -3,6 +3,7 @@
 import gc
 import signal
 import time
+import weakref
 
 import pytest
 
@@ -33,6 +34,43 @@ def test_ctrl_c_in_a_callback_of_the_garbage_collector_is_raised_after_it():
         gc.callbacks.remove(press)
     assert sent
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class PressesWhenDeleted:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+class PressesWhenForgotten(weakref.WeakValueDictionary):
+    """Its callback of a weak reference, in Python's module weakref, presses Ctrl-C by way of the key's hash."""
+
+    class Key:
+        pressing = False
+
+        def __hash__(self):
+            if self.pressing:
+                signal.raise_signal(signal.SIGINT)
+            return 0
+
+
+def delete_and_wait(objects):
+    with safe_interrupts():
+        objects.clear()
+        for _ in range(3000):  # until Ctrl-C arrives
+            time.sleep(0.01)
+
+
+def test_ctrl_c_while_an_object_is_deleted_is_raised_after_it():
+    """Python only prints an exception that __del__ or a callback of a weak reference raises."""
+    with pytest.raises(KeyboardInterrupt):
+        delete_and_wait([PressesWhenDeleted()])
+    forgotten, key = PressesWhenForgotten(), PressesWhenForgotten.Key()
+    value = type("Value", (), {})()
+    forgotten[key], key.pressing = value, True
+    objects = [value]
+    del value
+    with pytest.raises(KeyboardInterrupt):
+        delete_and_wait(objects)
 
 
 def test_a_handler_of_the_program_stays():

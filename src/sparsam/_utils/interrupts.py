@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import _thread
+import _weakrefset
 import gc
 import signal
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -14,6 +16,7 @@ from typing import cast
 __all__ = ["raise_interrupt", "safe_interrupts"]
 
 RETRY_SECONDS = 0.02
+UNSAFE_FILES = {"<frozen importlib._bootstrap>", weakref.__file__, _weakrefset.__file__}
 
 
 @contextmanager
@@ -33,8 +36,8 @@ def safe_interrupts() -> Iterator[None]:
 def raise_interrupt(number: int, frame: FrameType | None) -> None:
     """Handle SIGINT: raise KeyboardInterrupt, or try again later where it would be lost or abort the process.
 
-    It is lost in a callback of the garbage collector (JAX registers one). It aborts the process during the import of
-    a C++ module that calls Python.
+    It is lost in a callback of the garbage collector (JAX registers one) or of a weak reference, and in `__del__`. It
+    aborts the process during the import of a C++ module that calls Python.
     """
     if not _is_unsafe(frame):
         raise KeyboardInterrupt
@@ -52,10 +55,11 @@ def _interrupt_main_thread() -> None:
 
 
 def _is_unsafe(frame: FrameType | None) -> bool:
-    """Return whether a frame or one of its callers imports a module or collects garbage."""
+    """Return whether a frame or one of its callers imports a module, collects garbage, or deletes an object."""
     callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     while frame is not None:
-        if frame.f_code in callbacks or frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+        code = frame.f_code
+        if code in callbacks or code.co_filename in UNSAFE_FILES or code.co_name == "__del__":
             return True
         frame = frame.f_back
     return False

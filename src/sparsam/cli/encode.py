@@ -76,7 +76,7 @@ def encode(
             f"Warning: {encoder.n_far / len(rows):.1%} of the rows lie outside the range of the training data by more "
             "than its width: are they in other units?"
         )
-    say(f"Wrote {len(rows)} rows of {learned.autoencoder.n_components} activations to {out}")
+    say(f"Wrote {len(rows)} rows of {len(learned.autoencoder.get_feature_names_out())} activations to {out}")
     if learned.scaler is None and scale:
         say("The rows were not scaled: there is no scaler beside the model, so they should be scaled already")
 

@@ -26,14 +26,15 @@ from sparsam.cli.image_options import (
     WhiteningKind,
 )
 from sparsam.cli.interrupts import INTERRUPTED
-from sparsam.cli.models import MODEL_FILE, SCALER_FILE, load_autoencoder, model_file_of
+from sparsam.cli.models import MODEL_FILE, SCALER_FILE, load_autoencoder, model_file_of, parameters_of
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
-from sparsam.cli.panels import DATA, SEVERAL, TRAINING
+from sparsam.cli.panels import DATA, MODEL, SEVERAL, TRAINING
 from sparsam.cli.table_options import METRICS_FILE
 from sparsam.cli.training_rows import TrainingRows, cut_patches, read_rows, unfitted_scaler
 
 if TYPE_CHECKING:
     from sparsam.estimators.autoencoder import SparseAutoencoder
+    from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
 
 FILTERS, PATCHES, RECONSTRUCTIONS, COST = "filters.png", "patches.png", "reconstructions.png", "cost.png"
 FILES = (FILTERS, PATCHES, RECONSTRUCTIONS, COST, MODEL_FILE, SCALER_FILE, METRICS_FILE)
@@ -76,6 +77,15 @@ def learn(
     decimal: table_options.Decimal = ".",
     thousands: table_options.Thousands = None,
     encoding: table_options.Encoding = "utf-8",
+    stack: Annotated[
+        str | None,
+        typer.Option(
+            help="Numbers of units of further autoencoders, comma-separated: each learns from the code of the one "
+            "before it, and then all are trained together.",
+            show_default="none",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     warm_start: Annotated[
         Path | None,
         typer.Option(help="Saved model to start from.", show_default="random weights", rich_help_panel=TRAINING),
@@ -112,6 +122,9 @@ def learn(
     reconstructions.png, cost.png, model.safetensors, scaler.safetensors (the scale of the patches), metrics.json.
     Ctrl-C stops the training and saves the current model.
 
+    With --stack, further autoencoders learn from its code, and all are trained together; the pictures show the filters
+    of the first.
+
     With --whitening, the patches are whitened instead, as is usual for color: `sparsam learn --color --whitening zca
     --output-activation identity --n-components 100 --rho 0.035 --beta 5 --alpha 3e-3` learns edges and opponent colors.
 
@@ -125,6 +138,9 @@ def learn(
     processes = Processes.of_flags(coordinator, num_processes, process_id)
     if processes.is_first:
         check_output_folder(out, FILES, overwrite)
+    sizes = [] if stack is None else _sizes_of(stack)
+    if sizes and warm_start is not None:
+        raise ValueError("--warm-start starts a single autoencoder, not a --stack: leave one of them out")
     start_file = None if warm_start is None else model_file_of(warm_start)
     shape = None if image_shape is None else image_options.shape_of(image_shape)
     if rows:
@@ -146,7 +162,9 @@ def learn(
     from sparsam.estimators.autoencoder import SparseAutoencoder
     from sparsam.inspection.weak_fit import examine_fit
 
-    model = SparseAutoencoder(**hyperparameters, mesh=mesh)
+    model: Any = SparseAutoencoder(**hyperparameters, mesh=mesh)
+    if sizes:
+        model = _stacked(model, sizes)
     quiet = verbose == 0 or not processes.is_first
     with processes.together(), progress_shown(quiet=quiet) as display:
         model.check_hyperparameters()
@@ -167,7 +185,8 @@ def learn(
             model.fit(processes.share(data.X) if processes.are_several else data.X)
     if not processes.is_first:
         raise typer.Exit(INTERRUPTED if model.stop_reason_ == "interrupted" else 0)
-    advice = convergence_advice(model, has_checkpoint=model.checkpoint is not None, model_file=str(out / MODEL_FILE))
+    model_file = None if sizes else str(out / MODEL_FILE)
+    advice = convergence_advice(model, has_checkpoint=model.checkpoint is not None, model_file=model_file)
     model.set_params(mesh=None, checkpoint=None)  # not part of the model
     seconds = time.perf_counter() - start
     say(f"Stopped: {summary_line(model)}, {seconds:.1f} s")
@@ -188,6 +207,30 @@ def learn(
         raise typer.Exit(INTERRUPTED)
 
 
+def _sizes_of(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--stack {text}: expected comma-separated integers, such as 50,20") from None
+
+
+def _stacked(first: SparseAutoencoder, sizes: list[int]) -> StackedAutoencoder:
+    """Stack autoencoders of these sizes, with the hyperparameters of the first, on it."""
+    from sklearn.base import clone
+
+    from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
+
+    # A code of logistic or satlin units is in [0, 1], like the outputs that reconstruct it; others are not bounded.
+    output = "logistic" if first.hidden_activation in ("logistic", "satlin") else "identity"
+    further = [clone(first).set_params(n_components=size, output_activation=output) for size in sizes]
+    for autoencoder in further:
+        autoencoder.set_params(error="squared", corruption=0.0)
+    own = StackedAutoencoder().get_params(deep=False).keys() - {"autoencoders", "fine_tune"}
+    shared = {name: value for name, value in first.get_params(deep=False).items() if name in own}
+    parts = [clone(part).set_params(random_state=None) for part in (first, *further)]
+    return StackedAutoencoder(parts, **shared)
+
+
 def _only(paths: list[Path] | None, processes: Processes) -> Path:
     """Return the one file of --rows."""
     if paths is None or len(paths) != 1:
@@ -199,6 +242,8 @@ def _only(paths: list[Path] | None, processes: Processes) -> Path:
 
 def _start_from(model: SparseAutoencoder, path: Path, n_features: int) -> None:
     start = load_autoencoder(path)
+    if len(start.coefs_) != 2:
+        raise ValueError(f"--warm-start {path} holds a stack of autoencoders; a single one is needed")
     if start.coefs_[0].shape != (n_features, model.n_components):
         features, units = start.coefs_[0].shape
         raise ValueError(
@@ -210,8 +255,8 @@ def _start_from(model: SparseAutoencoder, path: Path, n_features: int) -> None:
     model.coefs_, model.intercepts_ = start.coefs_, start.intercepts_
 
 
-def _metrics(model: SparseAutoencoder, data: TrainingRows, seconds: float) -> dict[str, Any]:
-    parameters = {name: value for name, value in model.get_params().items() if name != "callback"}
+def _metrics(model: SparseAutoencoder | StackedAutoencoder, data: TrainingRows, seconds: float) -> dict[str, Any]:
+    parameters = {name: value for name, value in parameters_of(model).items() if name != "callback"}
     return {
         "data": data.origin,
         "parameters": parameters,
@@ -229,7 +274,11 @@ def _metrics(model: SparseAutoencoder, data: TrainingRows, seconds: float) -> di
 
 
 def _write(
-    model: SparseAutoencoder, data: TrainingRows, metrics: dict[str, Any], out: Path, overwrite: bool
+    model: SparseAutoencoder | StackedAutoencoder,
+    data: TrainingRows,
+    metrics: dict[str, Any],
+    out: Path,
+    overwrite: bool,
 ) -> list[str]:
     """Write the files of the run; return their names."""
     import matplotlib as mpl
@@ -255,7 +304,9 @@ def _write(
     return [name for name in FILES if data.image_shape is not None or name not in (PATCHES, RECONSTRUCTIONS)]
 
 
-def _draw_pictures(model: SparseAutoencoder, data: TrainingRows, shape: tuple[int, ...], out: Path) -> None:
+def _draw_pictures(
+    model: SparseAutoencoder | StackedAutoencoder, data: TrainingRows, shape: tuple[int, ...], out: Path
+) -> None:
     import numpy as np
 
     from sparsam import display

@@ -13,6 +13,7 @@ from sparsam.cli.table_options import METRICS_FILE
 
 if TYPE_CHECKING:
     from sparsam.estimators.autoencoder import SparseAutoencoder
+    from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
 
 MODEL_FILE, SCALER_FILE = "model.safetensors", "scaler.safetensors"
 
@@ -23,14 +24,14 @@ class LearnedModel:
 
     Attributes
     ----------
-    autoencoder : SparseAutoencoder
+    autoencoder : SparseAutoencoder or StackedAutoencoder
     scaler : PatchNormalizer, Whitening, MinMaxScaler or None
         Scaler of the inputs; None for a model outside a run, and for runs of version 0.1.0.
     origin : dict
         The entry ``data`` of the run's metrics, about the source of the inputs. Empty for a model outside a run.
     """
 
-    autoencoder: SparseAutoencoder
+    autoencoder: SparseAutoencoder | StackedAutoencoder
     scaler: Any
     origin: dict[str, Any]
 
@@ -81,13 +82,21 @@ def load_learned(path: Path) -> LearnedModel:
     return LearnedModel(autoencoder, scaler, read_metrics(file.parent)["data"])
 
 
-def load_autoencoder(path: Path) -> SparseAutoencoder:
-    """Load a model, and check that it is an autoencoder."""
+def parameters_of(model: Any) -> dict[str, Any]:
+    """Return the hyperparameters of an autoencoder; those of the parts of a stack by their number."""
+    parameters = model.get_params()
+    parts = {name for name in parameters if f"{name}__n_components" in parameters} | {"autoencoders"}
+    return {name: value for name, value in parameters.items() if name not in parts}
+
+
+def load_autoencoder(path: Path) -> SparseAutoencoder | StackedAutoencoder:
+    """Load a model, and check that it is an autoencoder or a stack."""
     from sparsam.estimators.autoencoder import SparseAutoencoder
+    from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
     from sparsam.io.persistence import load
 
     model = load(path)
-    if not isinstance(model, SparseAutoencoder):
+    if not isinstance(model, SparseAutoencoder | StackedAutoencoder):
         raise ValueError(f"{path} holds a {type(model).__name__}: a SparseAutoencoder is needed")
     return model
 

@@ -9,7 +9,7 @@ import typer
 
 from sparsam.cli import image_options
 from sparsam.cli.console import print_json, say
-from sparsam.cli.models import image_shape_of, load_learned
+from sparsam.cli.models import image_shape_of, load_learned, parameters_of
 from sparsam.cli.training_rows import filters_to_draw
 
 PICTURE = "Picture"
@@ -102,7 +102,7 @@ def show(
 
 
 def _figures(estimator: Any) -> dict[str, Any]:
-    parameters = {name: value for name, value in estimator.get_params().items() if name != "callback"}
+    parameters = {name: value for name, value in parameters_of(estimator).items() if name != "callback"}
     return {
         "class": type(estimator).__name__,
         "n_features": estimator.n_features_in_,

@@ -219,11 +219,11 @@ def _short(number: float) -> str:
 
 
 def examine_fit(network: Any, X: ArrayLike, units: UnitStatistics | None = None) -> WeakFit | None:
-    """Diagnose a fitted autoencoder with the data it was fitted on; see `diagnose_fit`.
+    """Diagnose a fitted autoencoder, or a stack, with the data it was fitted on; see `diagnose_fit`.
 
     Parameters
     ----------
-    network : SparseAutoencoder
+    network : SparseAutoencoder or StackedAutoencoder
         For a model of version 0.1.0, which does not store its explained variance, that is computed.
     X : array or DataFrame of shape (n_samples, n_features)
     units : UnitStatistics, optional
@@ -231,9 +231,12 @@ def examine_fit(network: Any, X: ArrayLike, units: UnitStatistics | None = None)
     """
     if units is None:
         codes = np.asarray(network.transform(X))
-        units = unit_statistics(codes, hidden_activation=network.hidden_activation)
+        last = getattr(network, "autoencoders_", [network])[-1]
+        units = unit_statistics(codes, hidden_activation=last.hidden_activation)
     variance = total_variance(np.asarray(X))
     explained = network.explained_variance_ratio_
     if np.isnan(explained):
         explained = explained_variance(-network.score(X), variance)
+    if hasattr(network, "autoencoders_"):
+        return diagnose_stack(network.stop_reason_, explained, variance, units)
     return diagnose_fit(network, network.stop_reason_, explained, variance, network.n_features_in_, units)

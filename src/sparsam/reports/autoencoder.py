@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam.inspection.units import RANGES, unit_statistics
-from sparsam.inspection.weak_fit import explained_variance, total_variance
+from sparsam.inspection.weak_fit import examine_fit, explained_variance, total_variance
 from sparsam.reports import charts
 from sparsam.reports import diagnostics as findings
 from sparsam.reports.code import Code
@@ -64,7 +64,7 @@ def autoencoder_page(
     units = unit_pages(drawn.filters(code.filters), rows, Z, view, statistics, losses, hidden_activation)
     explained = [unit for unit in units if unit.oriented and unit.r2 is not None and unit.r2 > 0.7]
     mean = np.asarray(network.mean_activation_, dtype=np.float64)
-    weak = code.diagnose(X, statistics)
+    weak = examine_fit(network, X, statistics)
     error = float(squared_errors(network, X, Z).mean())
     check = None
     if not code.is_stack:

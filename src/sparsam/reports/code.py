@@ -9,9 +9,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.inspection.units import UnitStatistics
-from sparsam.inspection.weak_fit import WeakFit, diagnose_stack, examine_fit, total_variance
-
 __all__ = ["Code"]
 
 Array = NDArray[np.float64]
@@ -69,10 +66,3 @@ class Code:
         """Target mean activation; None without a sparsity penalty."""
         last = self.layers[-1]
         return float(last.rho) if last.beta > 0 else None
-
-    def diagnose(self, X: Array, statistics: UnitStatistics) -> WeakFit | None:
-        """Diagnose the fit; see `examine_fit`."""
-        if not self.is_stack:
-            return examine_fit(self.network, X, statistics)
-        network = self.network
-        return diagnose_stack(network.stop_reason_, network.explained_variance_ratio_, total_variance(X), statistics)
