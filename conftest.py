@@ -4,6 +4,7 @@ import gc
 import math
 import os
 import shutil
+import signal
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -40,6 +41,8 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Prepare the session, and each of its workers."""
     choose_hypothesis_profiles(config.getoption("exhaustive"))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell script
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.set_threshold(20_000, 20, 20)  # thousands of traced programs stay alive, and each collection visits them
     if not hasattr(config, "workerinput"):  # a worker inherits the environment of the process that started it
         share_compiled_programs(config)
