@@ -1,5 +1,7 @@
 """Convolutional features: equal to encoding every patch and pooling the codes, for all encoders."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -77,11 +79,20 @@ def frozen():
 
 def test_a_frozen_autoencoder_is_used_as_it_is(frozen):
     features = ConvolutionalFeatures(frozen, (10, 9)).fit(GRAY)
-    assert features.autoencoder_ is frozen.estimator
+    np.testing.assert_array_equal(features.autoencoder_.coefs_[0], frozen.estimator.coefs_[0])
+    np.testing.assert_array_equal(features.autoencoder_.intercepts_[0], frozen.estimator.intercepts_[0])
     assert features.patch_shape_ == (4, 4)
     np.testing.assert_array_equal(features.filters_[..., 0].reshape(3, 16), frozen.estimator.components_)
     with pytest.raises(ValueError, match="fitted on 16 features, but patches of 3 x 4 pixels"):
         ConvolutionalFeatures(frozen, (10, 9), patch_shape=(3, 4)).fit(GRAY)
+
+
+def test_later_changes_of_a_frozen_autoencoder_leave_the_features_as_they_are(frozen):
+    encoder = deepcopy(frozen)
+    features = ConvolutionalFeatures(encoder, (10, 9)).fit(GRAY)
+    before = features.transform(GRAY)
+    encoder.estimator.set_params(hidden_activation="relu")
+    np.testing.assert_array_equal(features.transform(GRAY), before)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

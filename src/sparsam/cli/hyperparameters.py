@@ -122,9 +122,9 @@ class HyperparameterOption:
         if self.hyperparameter.name in NONE_IF_ZERO and given == 0:
             return None
         if self.in_grid:
-            return _comma_separated(flag, given, self.type, "25,49" if self.type is int else "0.01,0.05")
+            return comma_separated(flag, given, self.type, "25,49" if self.type is int else "0.01,0.05")
         if self.type is tuple:
-            values = tuple(_comma_separated(flag, given, int, "50 or 50,20"))
+            values = tuple(comma_separated(flag, given, int, "50 or 50,20"))
             return () if values == (0,) else values
         return given
 
@@ -191,7 +191,14 @@ def _panel_number(parameter: inspect.Parameter) -> int:
     return -1 if info.rich_help_panel is None else panels.ORDER.index(info.rich_help_panel)
 
 
-def _comma_separated(flag: str, text: str, kind: Callable[[str], Any], example: str) -> list[Any]:
+def comma_separated(flag: str, text: str, kind: Callable[[str], Any], example: str) -> list[Any]:
+    """Parse comma-separated numbers.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not of this kind.
+    """
     try:
         return [kind(part.strip()) for part in text.split(",")]
     except ValueError:

@@ -14,7 +14,7 @@ from sparsam.cli import image_options, table_options
 from sparsam.cli.console import print_json, progress_shown, require_files, require_paths, say
 from sparsam.cli.convergence import convergence_advice, library_advice_ignored
 from sparsam.cli.distributed import Processes
-from sparsam.cli.hyperparameters import hyperparameter_options, refuse_given
+from sparsam.cli.hyperparameters import comma_separated, hyperparameter_options, refuse_given
 from sparsam.cli.image_options import (
     Border,
     Color,
@@ -138,7 +138,7 @@ def learn(
     processes = Processes.of_flags(coordinator, num_processes, process_id)
     if processes.is_first:
         check_output_folder(out, FILES, overwrite)
-    sizes = [] if stack is None else _sizes_of(stack)
+    sizes = [] if stack is None else comma_separated("--stack", stack, int, "50,20")
     if sizes and warm_start is not None:
         raise ValueError("--warm-start starts a single autoencoder, not a --stack: leave one of them out")
     start_file = None if warm_start is None else model_file_of(warm_start)
@@ -205,13 +205,6 @@ def learn(
         print_json(metrics)
     if model.stop_reason_ == "interrupted":
         raise typer.Exit(INTERRUPTED)
-
-
-def _sizes_of(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"--stack {text}: expected comma-separated integers, such as 50,20") from None
 
 
 def _stacked(first: SparseAutoencoder, sizes: list[int]) -> StackedAutoencoder:

@@ -306,8 +306,8 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         Returns
         -------
         float
-            J; on the training data it is about `loss_`. It depends on alpha, rho and beta: use `score` to compare
-            settings.
+            J; on the training data, without corruption, it is about `loss_`. It depends on alpha, rho and beta: use
+            `score` to compare settings.
         """
         check_is_fitted(self)
         self.check_hyperparameters()  # they may have been set since the fit

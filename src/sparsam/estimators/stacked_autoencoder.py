@@ -103,7 +103,8 @@ class StackedAutoencoder(AutoencoderBase):
     explained_variance_ratio_ : float
         Share of the variance of the training data that their reconstructions explain (R^2).
     loss_, n_iter_, n_evaluations_, gradient_norm_, converged_, stop_reason_, loss_curve_, history_, terms_
-        Results of the common training, as in `SparseAutoencoder`.
+        Results of the common training, as in `SparseAutoencoder`; with ``fine_tune=False``, `converged_` says whether
+        the training of every autoencoder converged.
     n_features_in_, feature_names_in_
         As in every scikit-learn estimator.
 

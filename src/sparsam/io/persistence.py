@@ -51,7 +51,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
 
     Parameters
     ----------
-    estimator : SparseAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
+    estimator : SparseAutoencoder, StackedAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
         A fitted estimator; or a fitted transformer of its inputs: PatchNormalizer, Whitening, or scikit-learn's
         MinMaxScaler.
     path : str or path

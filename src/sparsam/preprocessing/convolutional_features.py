@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from functools import partial
 from itertools import pairwise
 from numbers import Integral
@@ -157,7 +158,7 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.patch_shape_ = self._patch_shape()
         patches = self._random_patches(X, n_images)
         if isinstance(self.autoencoder, FrozenEstimator):
-            self.autoencoder_ = self.autoencoder.estimator
+            self.autoencoder_ = deepcopy(self.autoencoder.estimator)  # later changes must not change the features
         else:
             encoder = _default_autoencoder() if self.autoencoder is None else clone(self.autoencoder)
             self.autoencoder_ = encoder.fit(patches)

@@ -35,7 +35,7 @@ def report(
 
     Parameters
     ----------
-    model : SparseAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
+    model : SparseAutoencoder, StackedAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
         The fitted estimator; or a pipeline (`TangentPipeline` too) that ends with it, or a search for it.
     X : array-like or DataFrame of shape (n_samples, n_features)
         The training data. For an autoencoder, at most 10,000 rows are used.
