@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import sparsam
 from sparsam import SparseAutoencoder
+from sparsam.reports.autoencoder import _format_explained_variance
 from sparsam.reports.diagnostics import diagnose_inputs
 from sparsam.reports.unit_pages import losses_without
 
@@ -180,3 +181,9 @@ def test_a_network_that_explains_nothing_is_not_called_a_minimum_and_no_more(pat
     assert "this is a minimum of J" not in text
     assert "similar to a Gabor function (R" not in text
     assert str(caught[0].message) in text
+
+
+def test_a_share_that_rounds_to_zero_has_no_sign():
+    X = np.array([[0.0], [1.0]])  # the variance is 1/4, and half of it an error of the mean
+    assert _format_explained_variance(0.125 * (1 + 1e-6), X) == "0.0 %"
+    assert _format_explained_variance(0.125 * 1.1, X) == "-10.0 %"

@@ -127,7 +127,7 @@ def autoencoder_page(
 
 def _format_explained_variance(error: float, X: Array) -> str:
     share = explained_variance(error, total_variance(X))
-    return "\N{EN DASH}" if np.isnan(share) else f"{100 * share:.1f} %"
+    return "\N{EN DASH}" if np.isnan(share) else f"{100 * share:z.1f} %"
 
 
 def _describe_activity(mean: Array, hidden_activation: str) -> str:
