@@ -31,12 +31,13 @@ def by_hand(encoder, images, shape, patch, pool, kind):
     patches = patches_of(images, shape, *patch)
     n, rows, columns, pixels = patches.shape
     codes = encoder.transform(patches.reshape(-1, pixels)).reshape(n, rows, columns, -1)
-    edges = [[round(k * m / pool) for k in range(pool + 1)] for m in (rows, columns)]
+    pools = [min(pool, m) for m in (rows, columns)]
+    edges = [[round(k * m / n) for k in range(n + 1)] for m, n in zip((rows, columns), pools, strict=True)]
     summary = np.mean if kind == "mean" else np.max
     regions = [
         summary(codes[:, edges[0][i] : edges[0][i + 1], edges[1][j] : edges[1][j + 1]], axis=(1, 2))
-        for i in range(pool)
-        for j in range(pool)
+        for i in range(pools[0])
+        for j in range(pools[1])
     ]
     return np.concatenate(regions, axis=1)
 
@@ -96,6 +97,16 @@ def test_later_changes_of_a_frozen_autoencoder_leave_the_features_as_they_are(fr
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", ["mean", "max"])
+def test_large_regions_equal_encoding_every_patch_and_pooling(kind):
+    signals = np.random.default_rng(0).random((7, 150))
+    features = ConvolutionalFeatures(small(), (1, 150), patch_shape=5, pool=2, kind=kind, n_patches=50, random_state=0)
+    got = features.fit_transform(signals)
+    expected = by_hand(features.autoencoder_, signals, (1, 150, 1), (1, 5), 2, kind)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("scale", [1.0, 255.0, 65535.0])
 @pytest.mark.parametrize("step", [PatchNormalizer(), MinMaxScaler((0.1, 0.9), clip=True)], ids=["patches", "clip"])
 def test_clipping_is_refused_in_any_unit(scale, step):
