@@ -20,6 +20,7 @@ from sparsam import (
     MultivariateNormalRegressor,
     NoisyLabelClassifier,
     SparseAutoencoder,
+    StackedAutoencoder,
     TangentPipeline,
     encoder_tangents,
     invariance_report,
@@ -354,6 +355,25 @@ def test_learned_tangents_are_the_leading_singular_vectors_of_the_encoder(autoen
         assert values[3] > 1.001 * values[4]
         np.testing.assert_allclose(np.abs(np.sum(vectors * expected[:4], axis=1)), 1, atol=1e-4)
         np.testing.assert_allclose(vectors @ vectors.T, np.eye(4), atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(6, 4), (6, 5, 3)], ids=["two layers", "three layers"])
+def test_learned_tangents_of_a_stack_are_singular_vectors_of_numerical_differences(sizes):
+    X = np.random.default_rng(0).uniform(0.2, 0.8, size=(40, 5))
+    parts = [SparseAutoencoder(size, rho=0.3, beta=0.1, alpha=1e-3, hidden_activation="tanh") for size in sizes[:-1]]
+    parts.append(SparseAutoencoder(sizes[-1], rho=0.3, beta=0.1, alpha=1e-3, output_activation="identity"))
+    for part in parts[1:]:
+        part.output_activation = "identity"
+    with pytest.warns(ConvergenceWarning):
+        stack = StackedAutoencoder(parts, max_iter=20, dtype="float64", random_state=0).fit(X)
+    tangents = encoder_tangents(X[:3], stack, 2)
+    steps = 1e-5 * np.eye(5)
+    for x, vectors in zip(X, tangents, strict=False):
+        jacobian = (stack.transform(x + steps) - stack.transform(x - steps)).T / 2e-5
+        _, values, expected = np.linalg.svd(jacobian)
+        assert values[1] > 1.01 * values[2]
+        np.testing.assert_allclose(np.abs(np.sum(vectors * expected[:2], axis=1)), 1, atol=1e-6)
+        np.testing.assert_allclose(vectors @ vectors.T, np.eye(2), atol=1e-6)
 
 
 @pytest.mark.slow

@@ -15,19 +15,26 @@ from sparsam._utils.jit import quick_jit
 from sparsam.engine.network.network import Network, Parameters, affine
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._data.apply_network import apply_in_chunks
+from sparsam.estimators._training.reconstruction import n_encoders
 from sparsam.estimators.autoencoder import SparseAutoencoder
+from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
 
 __all__ = ["encoder_tangents"]
 
 
 def encoder_tangents(
-    X: ArrayLike, autoencoder: SparseAutoencoder, n_tangents: int = 8, *, chunk_size: int | None = 256
+    X: ArrayLike,
+    autoencoder: SparseAutoencoder | StackedAutoencoder,
+    n_tangents: int = 8,
+    *,
+    chunk_size: int | None = 256,
 ) -> NDArray[np.floating]:
     """Compute leading singular vectors of the encoder's Jacobian at each sample (the "manifold tangent classifier").
 
-    The Jacobian of the hidden activations by the inputs is ::
+    The Jacobian of the code by the inputs, of the hidden activations or in a stack of the innermost ones, is ::
 
-        dz/dx = diag(h'(a)) W_1'  =  U diag(sigma) V'
+        dz/dx = diag(h'(a)) W_1'  =  U diag(sigma) V'                                       (one layer)
+        dz/dx = diag(h'(a_L)) W_L' ... diag(h'(a_1)) W_1'  =  U diag(sigma) V'              (a stack)
 
     Its first right singular vectors span the directions in which the code changes the most. An autoencoder encodes
     changes along the manifold of its data, and hardly any others, so that these vectors are the manifold's tangents.
@@ -35,10 +42,10 @@ def encoder_tangents(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-    autoencoder : SparseAutoencoder
+    autoencoder : SparseAutoencoder or StackedAutoencoder
         Fitted autoencoder; it may be fitted on more samples than these, which need no labels.
     n_tangents : int, default 8
-        At most n_components, and at most n_features.
+        At most the number of units of the code, and at most n_features.
     chunk_size : int or None, default 256
         Number of samples to decompose at a time.
 
@@ -52,7 +59,7 @@ def encoder_tangents(
     Raises
     ------
     NotFittedError, ValueError
-        If the autoencoder is not fitted or is a stack, or n_tangents is too large.
+        If the autoencoder is not fitted, or n_tangents is too large.
 
     References
     ----------
@@ -69,11 +76,9 @@ def encoder_tangents(
     True
     """
     check_is_fitted(autoencoder)
-    if len(autoencoder.coefs_) != 2:
-        raise ValueError("encoder_tangents takes an autoencoder with one hidden layer, such as stack.autoencoders_[0]")
     inputs = validation.validate_inputs(autoencoder, X, reset=False)
-    n_features, n_components = autoencoder.coefs_[0].shape
-    validation.check_number("n_tangents", n_tangents, Integral, low=1, high=min(n_features, n_components))
+    n_units = len(autoencoder.mean_activation_)
+    validation.check_number("n_tangents", n_tangents, Integral, low=1, high=min(autoencoder.n_features_in_, n_units))
     return apply_in_chunks(
         partial(_singular_vectors, int(n_tangents)),
         autoencoder._fitted_network(),
@@ -89,11 +94,31 @@ def _singular_vectors(n_tangents: int, network: Network, parameters: Parameters,
     W = parameters.coefs[0]
     a = affine(X.T, W, parameters.intercepts[0])
     slopes = network.activations[0].slope(a)
-    # The eigenvectors u of J J' = diag(h') W'W diag(h'), (n_components, n_components), cost less than decomposing J;
-    # v = J' u / |J' u|.
-    products = slopes.T[:, :, None] * (W.T @ W) * slopes.T[:, None, :]
+    # The Jacobian is J = M' diag(h') W', where M' is the one of the code by the activations of the first layer, for a
+    # single layer 1. The eigenvectors u of J J' = M' diag(h') W'W diag(h') M, whose size is that of the code, cost less
+    # than decomposing J; v = J' u / |J' u|.
+    products = slopes.T[:, :, None] * jnp.matmul(W.T, W) * slopes.T[:, None, :]
+    M = _jacobian_after_first(network, parameters, a)
+    if M is not None:
+        products = jnp.einsum("nmk,nml,nlj->nkj", M, products, M)
     values, u = jnp.linalg.eigh(products)
     values, u = values[:, ::-1][:, :n_tangents], u[:, :, ::-1][:, :, :n_tangents]
-    vectors = jnp.einsum("dm,mn,nmk->nkd", W, slopes, u) / jnp.sqrt(jnp.where(values > 0, values, 1.0))[:, :, None]
+    of_first = u if M is None else jnp.matmul(M, u)
+    vectors = jnp.einsum("dm,mn,nmk->nkd", W, slopes, of_first)
+    vectors /= jnp.sqrt(jnp.where(values > 0, values, 1.0))[:, :, None]
     in_range = values > jnp.finfo(values.dtype).eps * len(W) * values[:, :1]
     return jnp.where(in_range[:, :, None], vectors, 0.0)
+
+
+def _jacobian_after_first(network: Network, parameters: Parameters, a: jax.Array) -> jax.Array | None:
+    """Return the transposed Jacobian of the code by the activations of the first layer; None if they are the code.
+
+    Its shape is (n_samples, n_units of the first layer, n_units of the code); ``a`` are the first pre-activations.
+    """
+    M = None
+    for layer in range(1, n_encoders(network)):
+        W = parameters.coefs[layer]
+        a = affine(network.activations[layer - 1].function(a), W, parameters.intercepts[layer])
+        step = W if M is None else jnp.matmul(M, W)
+        M = step * network.activations[layer].slope(a).T[:, None, :]
+    return M
