@@ -14,6 +14,7 @@ from sparsam.cli.hyperparameters import hyperparameter_options
 from sparsam.cli.interrupts import INTERRUPTED
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
 from sparsam.cli.panels import DATA
+from sparsam.cli.pretraining import Pretraining, unfitted_autoencoder
 from sparsam.cli.table_options import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def classify(
     thousands: table_options.Thousands = None,
     encoding: table_options.Encoding = "utf-8",
     test_fraction: table_options.TestFraction = 0.2,
+    pretraining: Pretraining = None,
     verbose: Verbose = 1,
     out: Out = Path("sparsam-out"),
     overwrite: Overwrite = False,
@@ -52,6 +54,9 @@ def classify(
     label-errors.csv (the labels that are probably wrong), likelihood-profile.png (if epsilon is estimated), cost.png,
     model.skops, metrics.json. Ctrl-C stops the training and saves the current model; while epsilon is being estimated,
     there is none to save.
+
+    With --pretraining, an autoencoder learns from the rows first, also from those without a label, which are left out
+    otherwise.
     """
     hyperparameters["epsilon"] = _epsilon(hyperparameters["epsilon"])
     files = (
@@ -66,7 +71,8 @@ def classify(
     from sparsam.io.tables import read_table, take_columns
 
     csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
-    table = with_labels(read_table(data, say, csv_format=csv_format), label)
+    rows = read_table(data, say, csv_format=csv_format)
+    table = with_labels(rows, label, pretraining=pretraining is not None)
     counts = table[label].value_counts()
     if len(counts) < 2:
         only = str(counts.index[0])
@@ -79,17 +85,19 @@ def classify(
         )
     labels = table[label].to_numpy()
     inputs = table.drop(columns=[label, *take_columns(table, ignore or [])])
+    unlabeled = rows.drop(index=table.index if pretraining else rows.index)[list(inputs)]
     from sparsam.estimators.classifier import NoisyLabelClassifier
     from sparsam.io.pipelines import TableModel, save_pipeline, table_pipeline
 
     model = NoisyLabelClassifier(**hyperparameters)
     model.check_hyperparameters()
     training, test = table_options.split(inputs, test_fraction, hyperparameters["random_state"], labels)
-    inputs, columns = table_options.usable_columns(inputs, training, csv_format)
+    autoencoder = None if pretraining is None else unfitted_autoencoder(pretraining, hyperparameters)
+    inputs, unlabeled, columns = table_options.usable_columns(inputs, unlabeled, training, csv_format)
     pipeline = table_pipeline(columns, model)
     table_options.warn_of_determining_inputs(inputs, table[[label]])
     say(f"{len(training)} training rows, {len(test)} held-out rows, {len(counts)} classes; compiling")
-    seconds = table_options.train(pipeline, inputs.iloc[training], labels[training], verbose)
+    seconds = table_options.train(pipeline, inputs.iloc[training], labels[training], unlabeled, autoencoder, verbose)
     profile = model.likelihood_profile_
     if profile is not None:
         low, high = profile.interval
@@ -105,7 +113,7 @@ def classify(
             "n_training": len(training),
             "n_test": len(test),
         },
-        "parameters": {name: value for name, value in model.get_params().items() if name != "callback"},
+        "parameters": table_options.parameters_of(model),
         "classes": model.classes_.tolist(),
         "epsilon": model.epsilon_,
         "epsilon_interval": None if profile is None else list(profile.interval),
@@ -190,7 +198,7 @@ def _write(model: Any, suspects: pd.DataFrame, out: Path, overwrite: bool) -> No
     plt.close("all")
 
 
-def with_labels(table: pd.DataFrame, label: str) -> pd.DataFrame:
+def with_labels(table: pd.DataFrame, label: str, *, pretraining: bool = False) -> pd.DataFrame:
     """Drop rows without a label, and convert the labels to integers, booleans or text."""
     from sparsam.io.columns import class_labels
     from sparsam.io.tables import listed, take_columns
@@ -201,5 +209,6 @@ def with_labels(table: pd.DataFrame, label: str) -> pd.DataFrame:
     labels = class_labels(table[label], label)
     known = labels.notna()
     if not known.all():
-        say(f"Left out: {int((~known).sum())} rows without a label")
+        use = "Only for the pretraining" if pretraining else "Left out"
+        say(f"{use}: {int((~known).sum())} rows without a label")
     return table[known].assign(**{label: labels[known].infer_objects()})

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
 from sparsam.cli import image_options, table_options
 from sparsam.cli.console import require_paths, say
 from sparsam.cli.models import LearnedModel, load_learned, whiten_of
+from sparsam.cli.pooled_features import pooled_features, write_features
 from sparsam.cli.training_rows import RANGE, read_numbers, whitens
 
 if TYPE_CHECKING:
@@ -40,6 +41,18 @@ def encode(
     decimal: table_options.Decimal = ".",
     thousands: table_options.Thousands = None,
     encoding: table_options.Encoding = "utf-8",
+    pool: Annotated[
+        int | None,
+        typer.Option(
+            help="Encode every patch of an image, and pool the activations over so many regions along its height and "
+            "its width, 2 for quadrants: one row per image. Needs a run of `sparsam learn --whitening`.",
+            show_default="adjacent patches, one row each",
+            min=1,
+        ),
+    ] = None,
+    pool_kind: Annotated[
+        Literal["mean", "max"], typer.Option(help="What --pool keeps of a unit's activations in a region.")
+    ] = "mean",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Encode data: write the activations of a model's hidden units, one row per sample.
@@ -49,7 +62,8 @@ def encode(
     memory.
 
     Images are whitened as in training and cut into adjacent patches, from left to right and from top to bottom; a .csv
-    file lists the image of each patch and the position of its upper left pixel.
+    file lists the image of each patch and the position of its upper left pixel. With --pool, every patch counts, and a
+    row has the activations of a whole image.
     """
     if out.suffix.lower() not in FORMATS:
         raise ValueError(f"{out}: unknown format; use one of {', '.join(FORMATS)}")
@@ -59,7 +73,16 @@ def encode(
     from sparsam._utils.atomic_write import atomic_write
 
     learned = load_learned(model)
-    if holds_rows(data) or ("rows" in learned.origin and data.suffix.lower() == ".npz"):
+    is_rows = holds_rows(data) or ("rows" in learned.origin and data.suffix.lower() == ".npz")
+    if pool is not None:
+        if is_rows:
+            raise ValueError(f"--pool applies to images, but {data} holds rows of numbers")
+        features = pooled_features(learned, _load_images(learned, data), pool, pool_kind)
+        with atomic_write(out, overwrite=overwrite) as file:
+            write_features(features, file, out.suffix.lower())
+        say(f"Wrote {features.shape[1]} features of {len(features)} images to {out}")
+        return
+    if is_rows:
         rows: Any = read_numbers(data, table_options.csv_format(sep, decimal, thousands, encoding))
         places = None
     else:
@@ -156,6 +179,23 @@ def _with_names(rows: Any, names: list[str]) -> Any:
     return rows
 
 
+def _load_images(learned: LearnedModel, path: Path) -> dict[str, Any]:
+    """Load images as for the training.
+
+    Raises
+    ------
+    ValueError
+        If the model was not trained on patches.
+    """
+    origin = learned.origin
+    if "patch_size" not in origin or learned.scaler is None:
+        reason = "it was trained on rows" if "rows" in origin else "the scale of its patches is unknown"
+        n_features = learned.autoencoder.n_features_in_
+        raise ValueError(f"{path}: the model cannot encode images, since {reason}: use rows of {n_features} numbers")
+    size, border, whiten = origin["patch_size"], origin["border"], whiten_of(origin)
+    return image_options.load([path], whiten, border, size, color=origin.get("color", False))[0]
+
+
 def _cut(learned: LearnedModel, path: Path) -> tuple[Any, pd.DataFrame]:
     """Cut images into adjacent patches; return the patches and a table of their positions."""
     import numpy as np
@@ -163,16 +203,9 @@ def _cut(learned: LearnedModel, path: Path) -> tuple[Any, pd.DataFrame]:
 
     from sparsam.images import tile_patches
 
-    origin = learned.origin
-    if "patch_size" not in origin or learned.scaler is None:
-        reason = "it was trained on rows" if "rows" in origin else "the scale of its patches is unknown"
-        n_features = learned.autoencoder.n_features_in_
-        raise ValueError(f"{path}: the model cannot encode images, since {reason}: use rows of {n_features} numbers")
-    size, border, whiten = origin["patch_size"], origin["border"], whiten_of(origin)
-    images, _ = image_options.load([path], whiten, border, size, color=origin.get("color", False))
     patches, places = [], []
-    for name, image in images.items():
-        cut, positions = tile_patches(image, size, border=border)
+    for name, image in _load_images(learned, path).items():
+        cut, positions = tile_patches(image, learned.origin["patch_size"], border=learned.origin["border"])
         patches.append(cut)
         places.append(pd.DataFrame({"image": name, "row": positions[:, 0], "column": positions[:, 1]}))
     return np.concatenate(patches), pd.concat(places, ignore_index=True)

@@ -14,6 +14,7 @@ from sparsam.cli.hyperparameters import hyperparameter_options
 from sparsam.cli.interrupts import INTERRUPTED
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
 from sparsam.cli.panels import DATA
+from sparsam.cli.pretraining import Pretraining, unfitted_autoencoder
 from sparsam.cli.table_options import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def regress(
     thousands: table_options.Thousands = None,
     encoding: table_options.Encoding = "utf-8",
     test_fraction: table_options.TestFraction = 0.2,
+    pretraining: Pretraining = None,
     verbose: Verbose = 1,
     out: Out = Path("sparsam-out"),
     overwrite: Overwrite = False,
@@ -57,6 +59,9 @@ def regress(
     a covariance between the targets (PRML exercise 5.3); estimates the covariance of predictions by cross-validation;
     scores held-out rows; and writes to the output folder: residuals.png, cost.png, model.skops, metrics.json. Ctrl-C
     stops the last training and saves the current model; before it, during cross-validation, there is none to save.
+
+    With --pretraining, an autoencoder learns from the rows first, also from those without any target, which are left
+    out otherwise.
     """
     check_output_folder(out, (*PICTURES, MODEL_FILE, table_options.METRICS_FILE), overwrite)
     require_files(data)
@@ -66,20 +71,24 @@ def regress(
     csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
     table = read_table(data, say, csv_format=csv_format)
     targets = numeric_targets(table, take_columns(table, target), csv_format)
-    inputs = table.drop(columns=[*targets, *take_columns(table, ignore or [])])
-    inputs, targets = with_targets(inputs, targets)
+    rows = table.drop(columns=[*targets, *take_columns(table, ignore or [])])
+    inputs, targets = with_targets(rows, targets, pretraining=pretraining is not None)
+    unlabeled = rows.drop(index=inputs.index if pretraining else rows.index)
     from sparsam.estimators.regressor import MultivariateNormalRegressor
     from sparsam.io.pipelines import TableModel, save_pipeline, table_pipeline
 
     model = MultivariateNormalRegressor(**hyperparameters)
     model.check_hyperparameters()
     training, test = table_options.split(inputs, test_fraction, hyperparameters["random_state"])
-    inputs, columns = table_options.usable_columns(inputs, training, csv_format)
+    autoencoder = None if pretraining is None else unfitted_autoencoder(pretraining, hyperparameters)
+    inputs, unlabeled, columns = table_options.usable_columns(inputs, unlabeled, training, csv_format)
     pipeline = table_pipeline(columns, model)
     table_options.warn_of_determining_inputs(inputs, targets)
     n_targets = "1 target" if targets.shape[1] == 1 else f"{targets.shape[1]} targets"
     say(f"{len(training)} training rows, {len(test)} held-out rows, {n_targets}; compiling")
-    seconds = table_options.train(pipeline, inputs.iloc[training], targets.iloc[training].to_numpy(), verbose)
+    seconds = table_options.train(
+        pipeline, inputs.iloc[training], targets.iloc[training].to_numpy(), unlabeled, autoencoder, verbose
+    )
 
     metrics = {
         "data": {
@@ -90,7 +99,7 @@ def regress(
             "n_training": len(training),
             "n_test": len(test),
         },
-        "parameters": {name: value for name, value in model.get_params().items() if name != "callback"},
+        "parameters": table_options.parameters_of(model),
         "training": _scores(pipeline, inputs.iloc[training], targets.iloc[training]),
         "test": _scores(pipeline, inputs.iloc[test], targets.iloc[test]) if len(test) else None,
         "covariance": _numbers(model.covariance_),
@@ -115,11 +124,14 @@ def regress(
         raise typer.Exit(INTERRUPTED)
 
 
-def with_targets(inputs: pd.DataFrame, targets: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Drop rows without any target."""
+def with_targets(
+    inputs: pd.DataFrame, targets: pd.DataFrame, *, pretraining: bool = False
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Drop rows without any target, and report them."""
     known = targets.notna().any(axis=1)
     if not known.all():
-        say(f"Left out: {int((~known).sum())} rows without any target")
+        use = "Only for the pretraining" if pretraining else "Left out"
+        say(f"{use}: {int((~known).sum())} rows without any target")
     return inputs[known], targets[known]
 
 

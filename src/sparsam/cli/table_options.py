@@ -12,6 +12,7 @@ import typer
 from sparsam.cli.console import progress_shown, say
 from sparsam.cli.convergence import convergence_advice, library_advice_ignored
 from sparsam.cli.panels import DATA
+from sparsam.cli.pretraining import pretrain, pretraining_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,10 +53,20 @@ def csv_format(sep: str | None, decimal: str, thousands: str | None, encoding: s
     return CsvFormat("\t" if sep == r"\t" else sep, decimal, thousands, encoding)
 
 
-def usable_columns(inputs: pd.DataFrame, training: Any, form: CsvFormat) -> tuple[pd.DataFrame, list[Column]]:
-    """Convert the columns to types for a model, choose their kinds from the training rows, and report the decisions."""
+def usable_columns(
+    inputs: pd.DataFrame, unlabeled: pd.DataFrame, training: Any, form: CsvFormat
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Column]]:
+    """Convert the columns to types for a model, choose their kinds from the training rows, and report the decisions.
+
+    ``unlabeled`` are rows without a target, of the same columns; they may be empty.
+    """
+    import pandas as pd
+
     from sparsam.io.columns import describe_columns, typed_columns
 
+    n_labeled = len(inputs)
+    if len(unlabeled):
+        inputs = pd.concat([inputs, unlabeled])
     typed, dropped = typed_columns(inputs, form)
     decided = {column.name: column for column in (*describe_columns(typed.iloc[training]), *dropped)}
     columns = [decided[name] for name in inputs]
@@ -65,7 +76,8 @@ def usable_columns(inputs: pd.DataFrame, training: Any, form: CsvFormat) -> tupl
             say(f"  {column}")
     if len(columns) > MOST_LINES:
         say(f"  {sum(not column.remark for column in columns)} others: numeric")
-    return typed[[column.name for column in columns if column.kind != "dropped"]], columns
+    usable = typed[[column.name for column in columns if column.kind != "dropped"]]
+    return usable.iloc[:n_labeled], usable.iloc[n_labeled:], columns
 
 
 def warn_of_determining_inputs(inputs: pd.DataFrame, targets: pd.DataFrame) -> None:
@@ -98,13 +110,20 @@ def split_at(n_rows: int, n_test: int, seed: int, labels: Any = None) -> tuple[A
     return np.sort(training), np.sort(test)
 
 
-def train(pipeline: Any, inputs: pd.DataFrame, targets: Any, verbose: int) -> float:
-    """Fit a pipeline whose estimator is its last step, with progress; return the seconds."""
+def train(
+    pipeline: Any, inputs: pd.DataFrame, targets: Any, unlabeled: pd.DataFrame, autoencoder: Any, verbose: int
+) -> float:
+    """Fit a pipeline whose estimator is its last step, with progress; return the seconds.
+
+    With an autoencoder the estimator is pretrained on these rows and on those without a target, ``unlabeled``.
+    """
     from sparsam.estimators._progress.displays import summary_line
 
     start = time.perf_counter()
     estimator = pipeline[-1]
     with progress_shown(quiet=verbose == 0), library_advice_ignored():
+        if autoencoder is not None:
+            pretrain(pipeline, autoencoder, inputs, unlabeled)
         pipeline.fit(inputs, targets)
     seconds = time.perf_counter() - start
     advice = convergence_advice(estimator, has_checkpoint=estimator.checkpoint is not None)
@@ -120,9 +139,17 @@ def mean_log_likelihood(pipeline: Any, inputs: pd.DataFrame, targets: Any) -> fl
     return float(pipeline[-1].mean_log_likelihood(pipeline[:-1].transform(inputs), targets))
 
 
+def parameters_of(estimator: Any) -> dict[str, Any]:
+    """Return the hyperparameters as JSON values; those of the pretraining are among the metrics of the training."""
+    left_out = ("callback", "pretraining")
+    return {name: value for name, value in estimator.get_params(deep=False).items() if name not in left_out}
+
+
 def training_metrics(estimator: Any, seconds: float) -> dict[str, Any]:
     """Return the metrics that all trainings have."""
+    pretrained = estimator.pretraining_
     return {
+        "pretraining": None if pretrained is None else pretraining_metrics(pretrained),
         "J": estimator.loss_,
         "gradient_norm": estimator.gradient_norm_,
         "n_iter": estimator.n_iter_,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -52,8 +53,8 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
     Parameters
     ----------
     estimator : SparseAutoencoder, StackedAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
-        A fitted estimator; or a fitted transformer of its inputs: PatchNormalizer, Whitening, or scikit-learn's
-        MinMaxScaler.
+        A fitted estimator; or a fitted transformer: PatchNormalizer, Whitening, ConvolutionalFeatures, or
+        scikit-learn's MinMaxScaler.
     path : str or path
         Usually ``*.safetensors``. The file is written completely or not at all.
     overwrite : bool, default False
@@ -148,7 +149,9 @@ def _content_of(model: Any) -> tuple[dict[str, Any], Arrays]:
 
 
 def _as_list(part: Any) -> list[Any]:
-    """Return a list of estimators as it is, one estimator as a list, and an empty list for None."""
+    """Return a list as it is, one estimator or the steps of a pipeline as a list, and an empty list for None."""
+    if isinstance(part, Pipeline):
+        return [step for _, step in part.steps if step not in (None, "passthrough")]
     return part if isinstance(part, list) else [] if part is None else [part]
 
 
@@ -167,7 +170,7 @@ def _layout_of(estimator: Any) -> Layout:
     for attribute, part in PARTS.items():
         if hasattr(estimator, attribute):
             raise TypeError(f"{message}: save only its network, {part}, or all of it with skops.io.dump(model, path)")
-    raise TypeError(message)
+    raise TypeError(f"{message}: skops.io.dump(model, path) saves others")
 
 
 def _refuse_lost_attributes(model: Any, rebuilt: Any) -> None:
@@ -315,6 +318,8 @@ def _as_json(value: Any) -> Any:
     """Convert a parameter to JSON values: a number, text, None, an estimator, or tuples, lists and arrays of these."""
     if isinstance(value, FrozenEstimator):  # the fitted estimator is a part of the model
         return {"frozen": _as_json(value.estimator)}
+    if isinstance(value, Pipeline):
+        return {"pipeline": [[name, _as_json(step)] for name, step in value.steps]}
     if isinstance(value, BaseEstimator):
         layout = _layout_of(value)
         return {"estimator": type(value).__name__, "parameters": _parameters_as_json(value, layout)}
@@ -337,6 +342,8 @@ def _from_json(value: Any) -> Any:
         return np.array(value["array"])
     if set(value) == {"estimator", "parameters"}:
         return _new_estimator(_known_layout(value["estimator"]), value["parameters"])
+    if set(value) == {"pipeline"}:
+        return Pipeline([(name, _from_json(step)) for name, step in value["pipeline"]])
     if set(value) == {"frozen"}:
         return FrozenEstimator(_from_json(value["frozen"]))
     if set(value) == {"tuple"}:

@@ -18,6 +18,7 @@ import skops.io
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -33,6 +34,8 @@ __all__ = ["TableModel", "load_pipeline", "save_pipeline", "table_pipeline"]
 
 TRUSTED = (
     "numpy.dtype",
+    "sparsam.estimators.autoencoder.SparseAutoencoder",
+    "sparsam.estimators.stacked_autoencoder.StackedAutoencoder",
     "sparsam.estimators.classifier.NoisyLabelClassifier",
     "sparsam.estimators._labels.likelihood_profile.LikelihoodProfile",
     "sparsam.estimators.regressor.MultivariateNormalRegressor",
@@ -41,6 +44,7 @@ TRUSTED = (
 
 FORMAT = "sparsam table model 1"
 OBSERVERS = {"callback", "mesh", "checkpoint"}  # hyperparameters that are not saved
+HISTORIES = ("_history", "_sample_history")
 NUMBERS, CATEGORIES = "numbers", "categories"  # transformers in the pipeline's first step
 SCHEMA = "schema.json"  # member of the archive that names the types
 
@@ -174,17 +178,32 @@ def save_pipeline(model: TableModel, path: str | os.PathLike[str], *, overwrite:
     """
     layout = _layout_of(model.pipeline[-1])
     model.pipeline[-1].check_fitted()
-    pipeline = _without_observers(model.pipeline, layout)
+    *others, (name, estimator) = model.pipeline.steps
+    pipeline = Pipeline([*others, (name, _to_save(estimator, layout))])
     content = {"format": FORMAT, "pipeline": pipeline, "inputs": model.inputs, "targets": model.targets}
     with atomic_write(path, overwrite=overwrite) as file:
         file.write(skops.io.dumps(content))
 
 
-def _without_observers(pipeline: Pipeline, layout: Layout) -> Pipeline:
-    """Copy a pipeline without the parameters that do not influence a fit: checkpoints, callbacks, devices."""
-    estimator = copy.copy(pipeline[-1])
-    estimator.set_params(**dict.fromkeys(OBSERVERS & set(layout.not_saved)))
-    return Pipeline([*pipeline.steps[:-1], (pipeline.steps[-1][0], estimator)])
+def _to_save(estimator: Any, layout: Layout) -> Any:
+    """Copy an estimator, without parameters that do not influence a fit, and with compact histories, in its parts, too.
+
+    Skops needs hundreds of bytes for each number of a list.
+    """
+    copied = copy.copy(estimator)
+    copied.set_params(**dict.fromkeys(OBSERVERS & set(layout.not_saved)))
+    for name in HISTORIES:
+        setattr(copied, name, {column: np.array(values) for column, values in getattr(copied, name).items()})
+    copied.loss_curve_ = np.array(copied.loss_curve_)
+    for name in layout.parts:
+        part = getattr(copied, name)
+        if isinstance(part, list):
+            setattr(copied, name, [_to_save(one, _layout_of(one)) for one in part])
+        elif part is not None:
+            setattr(copied, name, _to_save(part, _layout_of(part)))
+    if isinstance(getattr(copied, "pretraining", None), FrozenEstimator):  # it is the same, and stored once
+        copied.pretraining = FrozenEstimator(copied.pretraining_)
+    return copied
 
 
 def load_pipeline(path: str | os.PathLike[str]) -> TableModel:
@@ -261,14 +280,26 @@ def _checked(content: dict[str, Any]) -> TableModel:
     pipeline, inputs, targets = content["pipeline"], list(content["inputs"]), list(content["targets"])
     if not isinstance(pipeline, Pipeline):
         raise TypeError(f"it holds a {type(pipeline).__name__} instead of a pipeline")
-    estimator = pipeline[-1]
+    _restore(pipeline[-1])
+    pipeline[-1].check_fitted()
+    return TableModel(pipeline, inputs, targets)
+
+
+def _restore(estimator: Any) -> None:
+    """Update the attributes of an estimator and of its parts to this version."""
     layout = _layout_of(estimator)
     attributes = layout.up_to_date(vars(estimator))
     vars(estimator).clear()
     vars(estimator).update(attributes)
+    for name in HISTORIES:
+        columns = getattr(estimator, name, {})
+        setattr(estimator, name, {column: np.asarray(values).tolist() for column, values in columns.items()})
+    estimator.loss_curve_ = np.asarray(estimator.loss_curve_).tolist()
     layout.complete(estimator)
-    estimator.check_fitted()
-    return TableModel(pipeline, inputs, targets)
+    for name in layout.parts:
+        part = getattr(estimator, name)
+        for one in part if isinstance(part, list) else [] if part is None else [part]:
+            _restore(one)
 
 
 def _layout_of(estimator: Any) -> Layout:

@@ -21,6 +21,7 @@ from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.classifier import LikelihoodProfile, NoisyLabelClassifier
 from sparsam.estimators.regressor import MultivariateNormalRegressor
 from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
+from sparsam.preprocessing.convolutional_features import ConvolutionalFeatures
 from sparsam.preprocessing.patch_normalizer import PatchNormalizer
 from sparsam.preprocessing.whitening import Whitening
 
@@ -191,6 +192,28 @@ def _decode_autoencoder(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
     model._input_mean = arrays.get("input_mean")  # None for files of 0.1.0
 
 
+def _encode_convolution(model: Any) -> Arrays:
+    arrays = {"shapes": np.array([*model.image_shape_, *model.patch_shape_, *model.pool_])}
+    for layer, (coef, intercept) in enumerate(model._layers):
+        arrays |= {f"coef_{layer}": coef, f"intercept_{layer}": intercept}
+    return arrays
+
+
+def _decode_convolution(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+    shapes = [int(side) for side in arrays["shapes"]]
+    model.image_shape_, model.patch_shape_, model.pool_ = tuple(shapes[:3]), tuple(shapes[3:5]), tuple(shapes[5:])
+    n_layers = sum(name.startswith("coef_") for name in arrays)
+    model._layers = tuple((arrays[f"coef_{layer}"], arrays[f"intercept_{layer}"]) for layer in range(n_layers))
+    model.autoencoder_ = model._encoder_of(model.autoencoder_)
+    if isinstance(model.autoencoder, FrozenEstimator):
+        model.autoencoder = FrozenEstimator(model.autoencoder_)
+
+
+def _check_convolution(model: ConvolutionalFeatures) -> None:
+    model.check_hyperparameters()
+    model.check_fitted()
+
+
 def _check_scale(model: Any) -> None:
     arrays = (
         [np.atleast_1d(model.limit_)]
@@ -279,6 +302,17 @@ LAYOUTS = {
         not_saved=(),
         is_network=False,
         check=_check_whitening,
+    ),
+    "ConvolutionalFeatures": Layout(
+        estimator=ConvolutionalFeatures,
+        arrays=("_center",),
+        results={"n_features_in_": int},
+        not_saved=("random_state",),
+        encode=_encode_convolution,
+        decode=_decode_convolution,
+        parts={"autoencoder_": list},
+        is_network=False,
+        check=_check_convolution,
     ),
     "MinMaxScaler": Layout(
         estimator=MinMaxScaler,

@@ -77,8 +77,6 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     ----------
     autoencoder_ : SparseAutoencoder, StackedAutoencoder or Pipeline
         The fitted encoder of patches.
-    filters_ : array of shape (n_units, height, width, n_channels)
-        Filters of the first layer, for pixels.
     image_shape_ : (height, width, n_channels)
     patch_shape_ : (height, width)
     pool_ : (int, int)
@@ -160,17 +158,12 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         if isinstance(self.autoencoder, FrozenEstimator):
             self.autoencoder_ = deepcopy(self.autoencoder.estimator)  # later changes must not change the features
         else:
-            encoder = _default_autoencoder() if self.autoencoder is None else clone(self.autoencoder)
-            self.autoencoder_ = encoder.fit(patches)
+            self.autoencoder_ = clone(self._given_encoder()).fit(patches)
         # Images are centered in float64, as an autoencoder with linear outputs centers its inputs.
         channels = patches.reshape(-1, self.image_shape_[2])
         self._center = channels.mean(axis=0, dtype=np.float64)
         self._layers = self._fold(patches[:N_PROBED].astype(np.float64))
-        height, width = self.patch_shape_
-        coef = self._layers[0][0]
-        self.filters_ = coef.T.reshape(-1, height, width, self.image_shape_[2])
         self.pool_ = tuple(min(int(self.pool), n) for n in self._positions())
-        self._n_features_out = math.prod(self.pool_) * self._layers[-1][0].shape[1]
         return self
 
     def transform(self, X: ArrayLike, out: Any = None) -> Array:
@@ -201,6 +194,16 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             row += len(rows)
         return np.concatenate(results) if out is None else out
 
+    @property
+    def filters_(self) -> Array:
+        """Filters of the first layer, for pixels: (n_units, height, width, n_channels)."""
+        check_is_fitted(self)
+        return self._layers[0][0].T.reshape(-1, *self.patch_shape_, self.image_shape_[2])
+
+    @property
+    def _n_features_out(self) -> int:
+        return math.prod(self.pool_) * int(self._layers[-1][0].shape[1])
+
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
         for name in ("pool", "n_patches"):
@@ -211,16 +214,52 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 raise ValueError(f"{name} must be at least 1; got {value}")
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}; got {self.kind!r}")
-        frozen = isinstance(self.autoencoder, FrozenEstimator)
-        encoder = self.autoencoder.estimator if frozen else self.autoencoder
-        if frozen:
+        encoder = self._given_encoder()
+        if isinstance(self.autoencoder, FrozenEstimator):
             check_is_fitted(encoder)
-        last = encoder[-1] if isinstance(encoder, Pipeline) else encoder
-        if last is not None and not isinstance(last, SparseAutoencoder | StackedAutoencoder):
+        last = _last_step(encoder)
+        if not isinstance(last, SparseAutoencoder | StackedAutoencoder):
             raise TypeError(
                 "autoencoder must be a SparseAutoencoder, a StackedAutoencoder, a Pipeline that ends with one, or one "
                 f"of these, fitted, in scikit-learn's FrozenEstimator; got {type(last).__name__}"
             )
+
+    def check_fitted(self) -> None:
+        """Raise ValueError or TypeError if the fitted attributes, perhaps from a file, are inconsistent."""
+        (height, width, channels), (h, w) = self.image_shape_, self.patch_shape_
+        autoencoder = _last_step(self.autoencoder_)
+        if not isinstance(autoencoder, SparseAutoencoder | StackedAutoencoder):
+            raise TypeError("its autoencoder_ does not end with an autoencoder")
+        n_units = [coef.shape[1] for coef in autoencoder.coefs_[: len(autoencoder.coefs_) // 2]]
+        shapes = [(n_in, n_out) for n_in, n_out in pairwise([h * w * channels, *n_units])]
+        arrays = [array for layer in self._layers for array in layer]
+        if (
+            height * width * channels != self.n_features_in_
+            or not (1 <= h <= height and 1 <= w <= width)
+            or [coef.shape for coef, _ in self._layers] != shapes
+            or [intercept.shape for _, intercept in self._layers] != [(n,) for n in n_units]
+            or self._center.shape != (channels,)
+            or not all(1 <= pool <= n for pool, n in zip(self.pool_, self._positions(), strict=True))
+            or any(array.dtype != autoencoder.coefs_[0].dtype for array in arrays)
+            or not all(np.isfinite(array).all() for array in (self._center, *arrays))
+        ):
+            raise ValueError("its arrays do not fit together, or are not finite")
+
+    def _given_encoder(self) -> Any:
+        """Return the autoencoder or the pipeline that the hyperparameter names, or its default."""
+        if self.autoencoder is None:
+            return make_pipeline(Whitening(), SparseAutoencoder(25, output_activation="identity", random_state=0))
+        return self.autoencoder.estimator if isinstance(self.autoencoder, FrozenEstimator) else self.autoencoder
+
+    def _encoder_of(self, steps: list[Any]) -> Any:
+        """Return fitted steps, from a file, as the encoder that `fit` made of them: the only one, or a pipeline."""
+        given = self._given_encoder()
+        if len(steps) == 1 and not isinstance(given, Pipeline):
+            return steps[0]
+        names = [name for name, step in getattr(given, "steps", ()) if step not in (None, "passthrough")]
+        if len(names) != len(steps):  # the hyperparameter has been set since the fit
+            return make_pipeline(*steps)
+        return Pipeline(list(zip(names, steps, strict=True)))
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: the autoencoder determines the precision."""
@@ -295,8 +334,7 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     def _pooled(self, rows: Array) -> Array:
         """Encode and pool images, a chunk at a time."""
-        autoencoder = self.autoencoder_[-1] if isinstance(self.autoencoder_, Pipeline) else self.autoencoder_
-        network: Network = autoencoder._fitted_network()
+        network: Network = _last_step(self.autoencoder_)._fitted_network()
         dtype, positions = self._layers[0][0].dtype, self._positions()
         widest = max(coef.shape[1] for coef, _ in self._layers)
         size = min(max(RESPONSE_BYTES // (dtype.itemsize * math.prod(positions) * widest), 1), len(rows))
@@ -329,8 +367,8 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
 
 
-def _default_autoencoder() -> Pipeline:
-    return make_pipeline(Whitening(), SparseAutoencoder(25, output_activation="identity", random_state=0))
+def _last_step(encoder: Any) -> Any:
+    return encoder[-1] if isinstance(encoder, Pipeline) else encoder
 
 
 def _sides(name: str, given: Any, lengths: Sequence[int]) -> tuple[int, ...]:
