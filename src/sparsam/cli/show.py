@@ -56,7 +56,10 @@ def show(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on standard output.")] = False,
 ) -> None:
-    """Show a saved model: its parameters, the result of its training, and a picture of its filters."""
+    """Show a saved model: its parameters, the result of its training, and a picture of its filters.
+
+    Of a stack, the filters are those of the first layer; `sparsam report` shows the innermost units.
+    """
     if save is not None and save.exists() and not overwrite:
         raise FileExistsError(f"{save} exists: name another file, or replace it with --overwrite")
     shape = None if image_shape is None else image_options.shape_of(image_shape)
