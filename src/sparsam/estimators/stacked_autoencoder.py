@@ -343,6 +343,9 @@ class StackedAutoencoder(AutoencoderBase):
             if not isinstance(layer, SparseAutoencoder):
                 raise ValueError("its autoencoders are of another class")
             layer.check_fitted()
+        encoders = [layer.coefs_[0].shape for layer in self.autoencoders_]
+        if encoders != [coef.shape for coef in self.coefs_[: len(encoders)]]:
+            raise ValueError("its autoencoders do not fit its layers")
 
     def _draws_rows(self) -> bool:
         return any(autoencoder._draws_rows() for autoencoder in self._stack())

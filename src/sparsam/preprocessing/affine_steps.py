@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fold_into_layer"]
+__all__ = ["affine_map"]
 
 Array = NDArray[np.float64]
 
@@ -20,12 +20,10 @@ N_PROBES = 8
 TOLERANCE = 1e-6  # relative, of a step that computes in float64
 
 
-def fold_into_layer(
-    steps: Sequence[tuple[str, Any]], rows: Array, coef: Array, intercept: Array
-) -> tuple[Array, Array]:
-    """Return weights and biases of a layer for the inputs of the steps, so that x W' + b' = f(x) W + b.
+def affine_map(steps: Sequence[tuple[str, Any]], rows: Array) -> tuple[Array, Array]:
+    """Return A and c of fitted steps f(x) = x A + c.
 
-    With f(x) = x A + c, W' = A W and b' = c W + b.
+    Weights W and biases b of a layer after the steps are then A W and c W + b for their inputs.
 
     Parameters
     ----------
@@ -33,10 +31,6 @@ def fold_into_layer(
         "passthrough" is no step.
     rows : array of shape (n_rows, n_features)
         Some x, on which the steps must be affine.
-    coef : array of shape (n_steps_out, n_units)
-        W, for the outputs of the steps.
-    intercept : array of shape (n_units,)
-        b.
 
     Raises
     ------
@@ -48,12 +42,12 @@ def fold_into_layer(
     for name, step in steps:
         if step is None or step == "passthrough":
             continue
-        matrix, constant = _affine_map(name, step, rows)
+        matrix, constant = _map_of_step(name, step, rows)
         A, c, rows = A @ matrix, c @ matrix + constant, rows @ matrix + constant
-    return A @ coef, c @ coef + intercept
+    return A, c
 
 
-def _affine_map(name: str, step: Any, rows: Array) -> tuple[Array, Array]:
+def _map_of_step(name: str, step: Any, rows: Array) -> tuple[Array, Array]:
     """Find the matrix and the constant of an affine transformer from the images of a row and of steps from it."""
     n_in, size = rows.shape[1], max(float(np.abs(rows).max()), np.finfo(float).tiny)
     origin = rows.mean(axis=0)

@@ -27,7 +27,7 @@ from sparsam.engine.network.network import FULL_PRECISION, Network
 from sparsam.engine.training.train import precision
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
-from sparsam.preprocessing.affine_steps import fold_into_layer
+from sparsam.preprocessing.affine_steps import affine_map
 from sparsam.preprocessing.whitening import Whitening
 
 __all__ = ["ConvolutionalFeatures"]
@@ -158,13 +158,21 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         if isinstance(self.autoencoder, FrozenEstimator):
             self.autoencoder_ = deepcopy(self.autoencoder.estimator)  # later changes must not change the features
         else:
-            self.autoencoder_ = clone(self._given_encoder()).fit(patches)
+            self.autoencoder_ = self._fit_encoder(patches)
         # Images are centered in float64, as an autoencoder with linear outputs centers its inputs.
         channels = patches.reshape(-1, self.image_shape_[2])
         self._center = channels.mean(axis=0, dtype=np.float64)
         self._layers = self._fold(patches[:N_PROBED].astype(np.float64))
         self.pool_ = tuple(min(int(self.pool), n) for n in self._positions())
         return self
+
+    def _fit_encoder(self, patches: Array) -> Any:
+        """Fit a clone of the given encoder, unless a step before the autoencoder is not affine."""
+        encoder = clone(self._given_encoder())
+        if isinstance(encoder, Pipeline) and len(encoder) > 1:
+            steps = clone(encoder[:-1]).fit(patches)  # which takes much less time than the autoencoder
+            affine_map(steps.steps, patches[:N_PROBED].astype(np.float64))
+        return encoder.fit(patches)
 
     def transform(self, X: ArrayLike, out: Any = None) -> Array:
         """Compute the pooled features.
@@ -325,9 +333,9 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         autoencoder = steps[-1][1]
         n_layers = len(autoencoder.coefs_) // 2
         dtype = autoencoder.coefs_[0].dtype
-        coef, intercept = fold_into_layer(
-            steps[:-1], patches, autoencoder.coefs_[0].astype(float), autoencoder.intercepts_[0].astype(float)
-        )
+        A, c = affine_map(steps[:-1], patches)
+        coef = autoencoder.coefs_[0].astype(float)
+        coef, intercept = A @ coef, c @ coef + autoencoder.intercepts_[0]
         intercept = intercept + np.tile(self._center, math.prod(self.patch_shape_)) @ coef
         others = zip(autoencoder.coefs_[1:n_layers], autoencoder.intercepts_[1:n_layers], strict=True)
         return tuple((coef.astype(dtype), intercept.astype(dtype)) for coef, intercept in ((coef, intercept), *others))
