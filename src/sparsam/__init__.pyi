@@ -14,6 +14,7 @@ from .estimators.autoencoder import SparseAutoencoder
 from .estimators.checkpoint import Checkpoint
 from .estimators.classifier import NoisyLabelClassifier
 from .estimators.encoder_tangents import encoder_tangents
+from .estimators.outlier_detector import AutoencoderOutlierDetector
 from .estimators.regressor import MultivariateNormalRegressor
 from .estimators.stacked_autoencoder import StackedAutoencoder
 from .estimators.tangent_pipeline import TangentPipeline
@@ -26,6 +27,7 @@ from .studies.comparison import compare_studies
 from .studies.study import parameter_study
 
 __all__ = [
+    "AutoencoderOutlierDetector",
     "Checkpoint",
     "CostCurveDisplay",
     "CovarianceDisplay",

@@ -12,7 +12,13 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, StackedAutoencoder
+from sparsam import (
+    AutoencoderOutlierDetector,
+    MultivariateNormalRegressor,
+    NoisyLabelClassifier,
+    SparseAutoencoder,
+    StackedAutoencoder,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -50,7 +56,7 @@ OUTSIDE = {
 """List the checks that fit data outside [0, 1], which a logistic output does not accept."""
 
 
-@parametrize_with_checks([MultivariateNormalRegressor(), NoisyLabelClassifier()])
+@parametrize_with_checks([MultivariateNormalRegressor(), NoisyLabelClassifier(), AutoencoderOutlierDetector()])
 def test_with_default_parameters_every_check_passes(estimator, check):
     check(estimator)
 

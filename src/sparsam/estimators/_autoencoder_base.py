@@ -354,6 +354,23 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         """
         return self._apply_to_rows(_negative_error, X).astype(np.float64)
 
+    def reconstruction_errors(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
+        """Compute the error of each feature of each sample, e_nd = 1/2 (y_nd - x_nd)^2, whose sum is -`score_samples`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Or rows that are not in memory, as in `fit`.
+        out : array of shape (n_samples, n_features), optional
+            Array to write the result into, as in `transform`.
+
+        Returns
+        -------
+        array of shape (n_samples, n_features), in the precision of the weights; or ``out``
+            In the squared unit of each feature.
+        """
+        return self._apply_to_rows(_squared_errors, X, out)
+
     @property
     def components_(self) -> NDArray[np.floating]:
         """The learned filters of the first layer, W_1 transposed: (n_units, n_features)."""
@@ -491,6 +508,11 @@ def _decode(network: Network, parameters: Parameters, Z: jax.Array) -> jax.Array
 @partial(quick_jit, static_argnums=0)
 def _negative_error(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
     return -SquaredError().per_sample(network, network.forward(parameters, X.T), X.T)
+
+
+@partial(quick_jit, static_argnums=0)
+def _squared_errors(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
+    return jnp.square(network.forward(parameters, X.T).outputs.T - X) / 2
 
 
 _sums = summed(Objective.sums)

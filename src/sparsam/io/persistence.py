@@ -52,9 +52,10 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], *, overwrite: b
 
     Parameters
     ----------
-    estimator : SparseAutoencoder, StackedAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
-        A fitted estimator; or a fitted transformer: PatchNormalizer, Whitening, ConvolutionalFeatures, or
-        scikit-learn's MinMaxScaler.
+    estimator : estimator or transformer of sparsam
+        A fitted SparseAutoencoder, StackedAutoencoder, AutoencoderOutlierDetector, MultivariateNormalRegressor,
+        NoisyLabelClassifier, PatchNormalizer, Whitening or ConvolutionalFeatures; or scikit-learn's MinMaxScaler or
+        StandardScaler.
     path : str or path
         Usually ``*.safetensors``. The file is written completely or not at all.
     overwrite : bool, default False

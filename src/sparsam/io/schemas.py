@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
-from sklearn.preprocessing import MinMaxScaler
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.classifier import LikelihoodProfile, NoisyLabelClassifier
+from sparsam.estimators.outlier_detector import AutoencoderOutlierDetector
 from sparsam.estimators.regressor import MultivariateNormalRegressor
 from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
 from sparsam.preprocessing.convolutional_features import ConvolutionalFeatures
@@ -204,12 +206,47 @@ def _decode_convolution(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
     model.image_shape_, model.patch_shape_, model.pool_ = tuple(shapes[:3]), tuple(shapes[3:5]), tuple(shapes[5:])
     n_layers = sum(name.startswith("coef_") for name in arrays)
     model._layers = tuple((arrays[f"coef_{layer}"], arrays[f"intercept_{layer}"]) for layer in range(n_layers))
-    model.autoencoder_ = model._encoder_of(model.autoencoder_)
+    _assemble_autoencoder(model)
+
+
+def _assemble_autoencoder(model: Any) -> None:
+    """Make a pipeline, or its only step, of the list of fitted steps ``autoencoder_``, as a fit does."""
+    steps, given = model.autoencoder_, model.autoencoder
+    given = given.estimator if isinstance(given, FrozenEstimator) else given
+    names = [name for name, step in getattr(given, "steps", ()) if step not in (None, "passthrough")]
+    if len(names) == len(steps):
+        model.autoencoder_ = Pipeline(list(zip(names, steps, strict=True)))
+    else:  # the default, or the hyperparameter has been set since the fit
+        model.autoencoder_ = steps[0] if len(steps) == 1 else make_pipeline(*steps)
     if isinstance(model.autoencoder, FrozenEstimator):
         model.autoencoder = FrozenEstimator(model.autoencoder_)
 
 
-def _check_convolution(model: ConvolutionalFeatures) -> None:
+def _decode_detector(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+    _assemble_autoencoder(model)
+
+
+def _encode_standard_scaler(model: Any) -> Arrays:
+    moments = {name: getattr(model, name) for name in MOMENTS if getattr(model, name) is not None}
+    return moments | {"n_samples_seen_": np.atleast_1d(model.n_samples_seen_)}
+
+
+def _decode_standard_scaler(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+    for name in MOMENTS:
+        setattr(model, name, arrays.get(name))
+    seen = arrays["n_samples_seen_"]
+    model.n_samples_seen_ = seen[0] if seen.size == 1 else seen
+
+
+def _check_standard_scaler(model: StandardScaler) -> None:
+    arrays = [array for name in MOMENTS if (array := getattr(model, name)) is not None]
+    if (model.with_mean and model.mean_ is None) or (model.with_std and (model.scale_ is None or model.var_ is None)):
+        raise ValueError("its scale is missing")
+    if any(array.shape != (model.n_features_in_,) or not np.isfinite(array).all() for array in arrays):
+        raise ValueError("its scale is not one finite number per feature")
+
+
+def _check_all(model: Any) -> None:
     model.check_hyperparameters()
     model.check_fitted()
 
@@ -237,6 +274,7 @@ def _check_whitening(model: Whitening) -> None:
         raise ValueError("its arrays do not fit together, or are not finite")
 
 
+MOMENTS = ("mean_", "var_", "scale_")
 RANGES = ("min_", "scale_", "data_min_", "data_max_", "data_range_")
 NO_EARLY_STOPPING = {"early_stopping": False, "validation_fraction": 0.1, "n_iter_no_change": 20}
 NOT_SAVED_SUPERVISED = ("callback", "random_state", "mesh", "checkpoint", "tangents")
@@ -312,7 +350,27 @@ LAYOUTS = {
         decode=_decode_convolution,
         parts={"autoencoder_": list},
         is_network=False,
-        check=_check_convolution,
+        check=_check_all,
+    ),
+    "AutoencoderOutlierDetector": Layout(
+        estimator=AutoencoderOutlierDetector,
+        arrays=(),
+        results={"n_features_in_": int, "offset_": float},
+        not_saved=("random_state",),
+        decode=_decode_detector,
+        parts={"autoencoder_": list},
+        is_network=False,
+        check=_check_all,
+    ),
+    "StandardScaler": Layout(
+        estimator=StandardScaler,
+        arrays=(),
+        results={"n_features_in_": int},
+        not_saved=(),
+        encode=_encode_standard_scaler,
+        decode=_decode_standard_scaler,
+        is_network=False,
+        check=_check_standard_scaler,
     ),
     "MinMaxScaler": Layout(
         estimator=MinMaxScaler,

@@ -259,16 +259,6 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             return make_pipeline(Whitening(), SparseAutoencoder(25, output_activation="identity", random_state=0))
         return self.autoencoder.estimator if isinstance(self.autoencoder, FrozenEstimator) else self.autoencoder
 
-    def _encoder_of(self, steps: list[Any]) -> Any:
-        """Return fitted steps, from a file, as the encoder that `fit` made of them: the only one, or a pipeline."""
-        given = self._given_encoder()
-        if len(steps) == 1 and not isinstance(given, Pipeline):
-            return steps[0]
-        names = [name for name, step in getattr(given, "steps", ()) if step not in (None, "passthrough")]
-        if len(names) != len(steps):  # the hyperparameter has been set since the fit
-            return make_pipeline(*steps)
-        return Pipeline(list(zip(names, steps, strict=True)))
-
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: the autoencoder determines the precision."""
         tags = super().__sklearn_tags__()
