@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 import sparsam
-from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
+from sparsam import AutoencoderOutlierDetector, MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -130,4 +130,5 @@ def pages(autoencoder, patches, regressor, measured, classifier, labelled, sound
         "sounds": sparsam.report(sounds[1], sounds[0]),
         "regressor": sparsam.report(regressor, X[:300], Y[:300], test=(X[300:], Y[300:]), names=["height", "width"]),
         "classifier": sparsam.report(classifier, *labelled, image_shape=(8, 8)),
+        "detector": sparsam.report(AutoencoderOutlierDetector(random_state=0).fit(named[0]), named[0]),
     }

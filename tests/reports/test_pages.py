@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.usefixtures("without_factors"),
 ]
 
-PAGES = ("autoencoder", "colors", "named", "sounds", "regressor", "classifier")
+PAGES = ("autoencoder", "colors", "named", "sounds", "regressor", "classifier", "detector")
 HOSTILE = "<script>alert(1)</script>"
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sparsam._utils.program_cache import JAX_FOLDER, VARIABLE
+from sparsam.cli.anomalies import anomalies
 from sparsam.cli.check import check
 from sparsam.cli.classify import classify
 from sparsam.cli.console import reports_errors
@@ -62,6 +63,7 @@ _add(encode, "[bold]sparsam encode sparsam-out photographs/ -o codes.csv[/bold]"
 _add(sweep, "[bold]sparsam sweep --rho 0.01,0.05,0.2 --alpha 0,1e-4,1e-2 --seeds 3 --out study[/bold]")
 _add(regress, "[bold]sparsam regress houses.csv --target heating --target cooling[/bold]")
 _add(classify, "[bold]sparsam classify flowers.csv --label species --epsilon estimate[/bold]")
+_add(anomalies, "[bold]sparsam anomalies orders.csv -o ranked.csv[/bold]")
 _add(predict, "[bold]sparsam predict sparsam-out/model.skops new.csv -o predictions.csv[/bold]")
 _add(report, "[bold]sparsam report sparsam-out[/bold] writes sparsam-out/report.html")
 

@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any
 
 MODULES = {
+    "AutoencoderOutlierDetector": "outlier_detector",
     "SparseAutoencoder": "autoencoder",
     "MultivariateNormalRegressor": "regressor",
     "NoisyLabelClassifier": "classifier",

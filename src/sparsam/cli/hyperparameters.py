@@ -16,6 +16,7 @@ from sparsam.cli import checkpoint_options, panels
 from sparsam.cli.estimator_source import Hyperparameter, hyperparameters_of
 
 EXCLUDED = {
+    "autoencoder": "an estimator",
     "callback": "a function",
     "classes": "come from the table",
     "covariance_prior": "holds a matrix",

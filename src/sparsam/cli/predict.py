@@ -49,6 +49,8 @@ def predict(
     from sparsam.io.tables import read_table
 
     fitted = load_pipeline(model)
+    if hasattr(fitted.pipeline[-1], "offset_"):
+        raise ValueError(f"{model} ranks anomalies: use `sparsam anomalies TABLE --model {model.parent} -o ranked.csv`")
     csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
     table = read_table(data, say, csv_format=csv_format, text=fitted.categorical)
     inputs = fitted.pipeline[:-1].transform(fitted.take_inputs(table, say, csv_format))

@@ -79,7 +79,8 @@ def report(
         if not (run / MODEL_FILE).exists():
             if images:
                 raise ValueError("--images applies to runs of learn; name the table of this run with --data")
-            arguments = _table_arguments(run, metrics, data)
+            is_ranking = "n_outliers" in metrics
+            arguments = (_ranking_arguments if is_ranking else _table_arguments)(run, metrics, data)
         elif "rows" in metrics["data"]:
             if images:
                 raise ValueError("--images applies to patches, but this run used --rows: name its table with --data")
@@ -185,6 +186,26 @@ def _table_arguments(run: Path, metrics: dict[str, Any], data: Path | None) -> d
     if labels is None:
         arguments["names"] = fitted.targets
     return arguments | ({"test": (inputs.iloc[test], targets[test])} if n_test else {})
+
+
+def _ranking_arguments(run: Path, metrics: dict[str, Any], data: Path | None) -> dict[str, Any]:
+    """Load the pipeline of a run of anomalies, and its table."""
+    from sparsam.io.pipelines import load_pipeline
+    from sparsam.io.tables import read_table
+
+    fitted = load_pipeline(run / table_options.MODEL_FILE)
+    path = data or Path(metrics["data"]["table"])
+    _require_data([path], "--data")
+    csv_format = _csv_format(metrics["data"])
+    table = read_table(path, say, csv_format=csv_format, text=fitted.categorical)
+    inputs = fitted.take_inputs(table, say, csv_format)
+    remarks = []
+    if len(inputs) != metrics["data"]["n_rows"]:
+        remarks.append(
+            f"The rows of this page differ from those of the training: {path.name} has {len(inputs)} rows, but the "
+            f"run had {metrics['data']['n_rows']}."
+        )
+    return {"model": fitted.pipeline, "X": inputs, "remarks": remarks}
 
 
 def _rows(fitted: Any, table: pd.DataFrame, form: CsvFormat) -> tuple[pd.DataFrame, Any, Any]:

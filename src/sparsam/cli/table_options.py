@@ -134,6 +134,22 @@ def train(
     return seconds
 
 
+def train_detector(pipeline: Any, inputs: pd.DataFrame, verbose: int) -> float:
+    """Fit a pipeline whose last step is a detector, with progress; return the seconds."""
+    from sparsam.estimators._progress.displays import summary_line
+
+    start = time.perf_counter()
+    with progress_shown(quiet=verbose == 0), library_advice_ignored():
+        pipeline.fit(inputs)
+    seconds = time.perf_counter() - start
+    autoencoder = pipeline[-1].autoencoder_
+    advice = convergence_advice(autoencoder, has_checkpoint=False)
+    say(f"Stopped: {summary_line(autoencoder)}, {seconds:.1f} s")
+    if advice is not None:
+        say(f"Not converged: {advice}")
+    return seconds
+
+
 def mean_log_likelihood(pipeline: Any, inputs: pd.DataFrame, targets: Any) -> float:
     """Compute the mean log-likelihood of targets or labels under the last step of a pipeline, in nats per row."""
     return float(pipeline[-1].mean_log_likelihood(pipeline[:-1].transform(inputs), targets))

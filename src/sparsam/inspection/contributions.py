@@ -19,9 +19,8 @@ __all__ = ["Contributions", "contributions"]
 
 Array = NDArray[np.floating]
 
-N_ITERATIONS = 10
-"""Steps to the fixed point; with one alone the right feature is named nearly as often."""
-
+N_CYCLES = 5  # of two steps towards the fixed point and an extrapolation
+MOST_AHEAD = 20.0  # of the extrapolation, in units of the last step
 N_CANDIDATES = 10  # features with the largest errors, among which the contributions are compared
 
 
@@ -91,6 +90,11 @@ def contributions(
 
 def _replace(rows: Array, reconstruct: Callable[[Array], Array], where: NDArray[np.bool_]) -> Array:
     """Replace values by their fixed points."""
-    for _ in range(N_ITERATIONS):
-        rows = np.where(where, reconstruct(rows), rows)
+    for _ in range(N_CYCLES):
+        # Aitken: if each step is r times the one before, the steps to come sum to r / (1 - r) times the last.
+        once = np.where(where, reconstruct(rows), rows)
+        twice = np.where(where, reconstruct(once), rows)
+        first, second = once - rows, twice - once
+        ratio = np.divide(second, first, out=np.zeros_like(first), where=np.abs(first) > np.abs(second))
+        rows = twice + second * np.clip(ratio / (1 - ratio), -MOST_AHEAD, MOST_AHEAD)
     return rows

@@ -38,6 +38,7 @@ TRUSTED = (
     "sparsam.estimators.stacked_autoencoder.StackedAutoencoder",
     "sparsam.estimators.classifier.NoisyLabelClassifier",
     "sparsam.estimators._labels.likelihood_profile.LikelihoodProfile",
+    "sparsam.estimators.outlier_detector.AutoencoderOutlierDetector",
     "sparsam.estimators.regressor.MultivariateNormalRegressor",
 )
 """Types to trust, besides those of scikit-learn and others that skops trusts by itself."""
@@ -192,9 +193,10 @@ def _to_save(estimator: Any, layout: Layout) -> Any:
     """
     copied = copy.copy(estimator)
     copied.set_params(**dict.fromkeys(OBSERVERS & set(layout.not_saved)))
-    for name in HISTORIES:
-        setattr(copied, name, {column: np.array(values) for column, values in getattr(copied, name).items()})
-    copied.loss_curve_ = np.array(copied.loss_curve_)
+    if layout.is_network:
+        for name in HISTORIES:
+            setattr(copied, name, {column: np.array(values) for column, values in getattr(copied, name).items()})
+        copied.loss_curve_ = np.array(copied.loss_curve_)
     for name in layout.parts:
         part = getattr(copied, name)
         if isinstance(part, list):
@@ -291,10 +293,11 @@ def _restore(estimator: Any) -> None:
     attributes = layout.up_to_date(vars(estimator))
     vars(estimator).clear()
     vars(estimator).update(attributes)
-    for name in HISTORIES:
-        columns = getattr(estimator, name, {})
-        setattr(estimator, name, {column: np.asarray(values).tolist() for column, values in columns.items()})
-    estimator.loss_curve_ = np.asarray(estimator.loss_curve_).tolist()
+    if layout.is_network:
+        for name in HISTORIES:
+            columns = getattr(estimator, name, {})
+            setattr(estimator, name, {column: np.asarray(values).tolist() for column, values in columns.items()})
+        estimator.loss_curve_ = np.asarray(estimator.loss_curve_).tolist()
     layout.complete(estimator)
     for name in layout.parts:
         part = getattr(estimator, name)

@@ -31,12 +31,14 @@ def report(
 
     The page shows the training history and warnings. For an autoencoder it also shows the filters, to sort and click
     for details of each unit, and reconstructions by the strongest units; for a regression the noise covariance, and a
-    test of it on the residuals; for a classification the label noise, and the labels that are probably wrong.
+    test of it on the residuals; for a classification the label noise, and the labels that are probably wrong; for an
+    outlier detector the rows that fit least, and why.
 
     Parameters
     ----------
-    model : SparseAutoencoder, StackedAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
-        The fitted estimator; or a pipeline (`TangentPipeline` too) that ends with it, or a search for it.
+    model : estimator
+        A fitted SparseAutoencoder, StackedAutoencoder, MultivariateNormalRegressor, NoisyLabelClassifier or
+        AutoencoderOutlierDetector; or a pipeline (`TangentPipeline` too) that ends with it, or a search for it.
     X : array-like or DataFrame of shape (n_samples, n_features)
         The training data. For an autoencoder, at most 10,000 rows are used.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -95,8 +97,12 @@ def report(
     require_libraries()
     if path is not None and os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{os.fspath(path)} exists: name another file, or replace it with overwrite=True")
-    network = drawable_network(model, "report", ("coefs_",), "the weights of a sparsam estimator")
-    if hasattr(network, "inverse_transform"):
+    network = drawable_network(model, "report", ("coefs_", "offset_"), "the weights of a sparsam estimator")
+    if hasattr(network, "offset_") and hasattr(network, "explain"):
+        from sparsam.reports.detector import detector_page
+
+        page = detector_page(model, network, X, _network_inputs(model, X), image_shape)
+    elif hasattr(network, "inverse_transform"):
         page = _autoencoder_page(model, network, X, image_shape)
     elif hasattr(network, "transition_matrix_") or hasattr(network, "covariance_"):
         page = _supervised_page(model, network, X, y, test, names, image_shape)

@@ -20,6 +20,7 @@ __all__ = [
     "calibration",
     "cost_curve",
     "coverage",
+    "error_histogram",
     "heatmap",
     "likelihood_profile",
     "mean_activations",
@@ -219,6 +220,26 @@ def residual_pair(
         points + lines,
         f"Residuals of {names[0]} and {names[1]} with ellipses: " + " and ".join(shares),
         SQUARE,
+    )
+
+
+def error_histogram(errors: Array, threshold: float) -> Spec:
+    """Plot a histogram of errors on a logarithmic scale, and a threshold."""
+    positive = errors[errors > 0]
+    counts, edges = np.histogram(np.log10(positive), bins="auto")
+    edges = 10.0**edges
+    kept = counts > 0
+    x = alt.X("low:Q", title="error, logarithmic", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format="~g"))
+    bars = (
+        alt.Chart(_rows(low=edges[:-1][kept], high=edges[1:][kept], rows=counts[kept]))
+        .mark_bar()
+        .encode(x=x, x2="high:Q", y=alt.Y("rows:Q", title="rows", scale=alt.Scale(type="symlog")), y2=alt.datum(0))
+    )
+    line = alt.Chart(_rows(low=[threshold])).mark_rule(strokeDash=[6, 4], strokeWidth=2).encode(x="low:Q")
+    n_beyond = int(np.sum(errors > threshold))
+    return _spec(
+        bars + line if threshold > 0 else bars,
+        f"Histogram of the errors of {len(errors)} rows, {n_beyond} of them beyond the threshold {threshold:.4g}",
     )
 
 

@@ -1,0 +1,1 @@
+"""Anomalies: found by area under ROC, and explained."""

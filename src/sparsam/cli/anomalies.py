@@ -1,0 +1,197 @@
+"""``sparsam anomalies``: rank the rows of a raw table by how little they fit, with the columns that tell."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparsam.cli import table_options
+from sparsam.cli.console import print_json, require_files, say
+from sparsam.cli.hyperparameters import hyperparameter_options, refuse_given
+from sparsam.cli.interrupts import INTERRUPTED
+from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
+from sparsam.cli.panels import DATA, OUTPUT
+from sparsam.cli.table_options import METRICS_FILE, MODEL_FILE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sparsam.io.pipelines import TableModel
+
+RANKED = "anomalies.csv"
+DIGITS = 6  # of errors; they have the precision of float32
+N_REASONS = 3  # columns named for each row
+LEAST_EXPLAINED = 100  # rows with reasons, if fewer are outliers
+OF_TRAINING = ("ignore", "contamination", "validation_fraction", "random_state", "out")
+
+
+@hyperparameter_options(
+    "AutoencoderOutlierDetector",
+    only=("contamination", "validation_fraction", "random_state"),
+    help={"random_state": "Seed of the initial weights, and of the rows to hold out."},
+)
+def anomalies(
+    context: typer.Context,
+    data: table_options.Table,
+    ignore: table_options.Ignore = None,
+    sep: table_options.Sep = None,
+    decimal: table_options.Decimal = ".",
+    thousands: table_options.Thousands = None,
+    encoding: table_options.Encoding = "utf-8",
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of an earlier run, or its model.skops: rank the rows of this table by what that one taught.",
+            show_default="learn from this table",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    ranked: Annotated[
+        Path | None,
+        typer.Option(
+            "--ranked",
+            "-o",
+            help="File for the ranked rows: .csv.",
+            show_default=f"{RANKED} in the folder",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    verbose: Verbose = 1,
+    out: Out = Path("sparsam-out"),
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    **hyperparameters: Any,
+) -> None:
+    """Rank the rows of a raw table by how little they fit, and name the columns that tell.
+
+    Imputes, standardizes and encodes the columns; learns with an autoencoder what they have in common; and ranks the
+    rows by the error of their reconstruction, largest first. Writes to the output folder: anomalies.csv, with the
+    three columns that tell most about each outlier and what would have been expected there, model.skops, metrics.json.
+    `sparsam report` makes a page of it.
+
+    With --model, it ranks the rows of another table by a model that was saved.
+    """
+    hyperparameters["contamination"] = _contamination(hyperparameters["contamination"])
+    if ranked is not None and ranked.suffix.lower() != ".csv":
+        raise ValueError(f"--ranked {ranked}: expected a name that ends with .csv")
+    if ranked is not None and ranked.exists() and not overwrite:
+        raise FileExistsError(f"{ranked} exists: name another file, or replace it with --overwrite")
+    csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
+    if model is not None:
+        refuse_given(context, OF_TRAINING, "applies to a training, not to --model")
+        if ranked is None:
+            raise ValueError("--model needs a file for the ranked rows: add -o ranked.csv")
+        _rank_by(model, data, csv_format, ranked, overwrite)
+        return
+    files = (*((RANKED,) if ranked is None else ()), MODEL_FILE, METRICS_FILE)
+    check_output_folder(out, files, overwrite)
+    require_files(data)
+    import numpy as np
+
+    from sparsam.io.pipelines import TableModel, save_pipeline, table_pipeline
+    from sparsam.io.tables import read_table, take_columns
+
+    table = read_table(data, say, csv_format=csv_format)
+    inputs = table.drop(columns=take_columns(table, ignore or []))
+    inputs, _, columns = table_options.usable_columns(inputs, inputs.iloc[:0], np.arange(len(inputs)), csv_format)
+    detector = _detector(columns, inputs, hyperparameters)
+    pipeline = table_pipeline(columns, detector)
+    say(f"{len(inputs)} rows; compiling")
+    seconds = table_options.train_detector(pipeline, inputs, verbose)
+    fitted = TableModel(pipeline, list(inputs), [])
+    rows = rank(fitted, inputs, table)
+    autoencoder = detector.autoencoder_
+    n_outliers = int(rows["outlier"].sum())
+    metrics = {
+        "data": {
+            "table": str(data.absolute()),
+            "csv_format": asdict(csv_format),
+            "columns": {column.name: str(column) for column in columns},
+            "n_rows": len(inputs),
+        },
+        "parameters": hyperparameters,
+        "threshold": -detector.offset_,
+        "n_outliers": n_outliers,
+        "explained_variance_ratio": autoencoder.explained_variance_ratio_,
+        "J": autoencoder.loss_,
+        "gradient_norm": autoencoder.gradient_norm_,
+        "n_iter": autoencoder.n_iter_,
+        "stop_reason": autoencoder.stop_reason_,
+        "seconds": seconds,
+    }
+    say(f"{n_outliers} of {len(inputs)} rows have errors above the threshold {-detector.offset_:.4g}")
+    out.mkdir(parents=True, exist_ok=True)
+    save_pipeline(fitted, out / MODEL_FILE, overwrite=overwrite)
+    table_options.write_metrics(metrics, out, overwrite)
+    _write(rows, ranked or out / RANKED, overwrite)
+    say(f"Wrote {', '.join(str(path) for path in (ranked or out / RANKED, out / MODEL_FILE, out / METRICS_FILE))}")
+    if as_json:
+        print_json(metrics)
+    if autoencoder.stop_reason_ == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+
+
+def _contamination(text: str) -> str | float:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--contamination {text}: expected auto, or a share in (0, 0.5] such as 0.05") from None
+
+
+def _detector(columns: list[Any], inputs: pd.DataFrame, hyperparameters: dict[str, Any]) -> Any:
+    """Make the unfitted detector for the encoded columns, which are standardized already."""
+    from sparsam.estimators.outlier_detector import AutoencoderOutlierDetector, default_autoencoder
+    from sparsam.io.pipelines import table_pipeline
+
+    detector = AutoencoderOutlierDetector(**hyperparameters)
+    detector.check_hyperparameters()
+    encoder = table_pipeline(columns, detector)[:-1].fit(inputs)
+    autoencoder = default_autoencoder(len(encoder.get_feature_names_out()))
+    return detector.set_params(autoencoder=autoencoder.set_params(random_state=hyperparameters["random_state"]))
+
+
+def _rank_by(run: Path, data: Path, csv_format: Any, ranked: Path, overwrite: bool) -> None:
+    """Rank the rows of a table by a saved model."""
+    path = run / MODEL_FILE if run.is_dir() else run
+    require_files(path, data)
+    from sparsam.io.pipelines import load_pipeline
+    from sparsam.io.tables import read_table
+
+    fitted = load_pipeline(path)
+    if not hasattr(fitted.pipeline[-1], "offset_"):
+        raise ValueError(f"--model {run} is a model of regress or classify: name a run of `sparsam anomalies`")
+    table = read_table(data, say, csv_format=csv_format, text=fitted.categorical)
+    rows = rank(fitted, fitted.take_inputs(table, say, csv_format), table)
+    _write(rows, ranked, overwrite)
+    say(f"{int(rows['outlier'].sum())} of {len(rows)} rows have errors above the threshold. Wrote {ranked}")
+
+
+def rank(model: TableModel, inputs: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Rank rows, with the reasons of outliers, or of the first ones if they are few; then the columns of the table."""
+    import numpy as np
+    import pandas as pd
+
+    from sparsam.io.reasons import reasons
+
+    encoded, detector = model.pipeline[:-1].transform(inputs), model.pipeline[-1]
+    scores = detector.score_samples(encoded)
+    order = np.argsort(scores, kind="stable")
+    errors = [float(f"{-score:.{DIGITS}g}") for score in scores[order]]
+    found = {"row": table.index[order], "error": errors, "outlier": scores[order] < detector.offset_}
+    result = pd.DataFrame(found, index=table.index[order])
+    explained = order[: max(int(result["outlier"].sum()), LEAST_EXPLAINED)]
+    result = result.join(reasons(model, inputs.iloc[explained], N_REASONS))
+    own = table.rename(columns={name: f"{name} (column)" for name in result})
+    return result.join(own)
+
+
+def _write(rows: pd.DataFrame, path: Path, overwrite: bool) -> None:
+    from sparsam._utils.atomic_write import atomic_write
+
+    with atomic_write(path, overwrite=overwrite) as file:
+        rows.to_csv(file, index=False)
