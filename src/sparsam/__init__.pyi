@@ -21,6 +21,7 @@ from .estimators.tangent_pipeline import TangentPipeline
 from .inspection.gabor import fit_gabors
 from .inspection.invariance import invariance_report
 from .inspection.units import unit_statistics
+from .io.onnx.export import to_onnx
 from .io.persistence import load, save
 from .reports import report
 from .studies.comparison import compare_studies
@@ -59,5 +60,6 @@ __all__ = [
     "report",
     "save",
     "studies",
+    "to_onnx",
     "unit_statistics",
 ]

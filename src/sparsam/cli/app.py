@@ -15,6 +15,7 @@ from sparsam.cli.check import check
 from sparsam.cli.classify import classify
 from sparsam.cli.console import reports_errors
 from sparsam.cli.encode import encode
+from sparsam.cli.export import export
 from sparsam.cli.learn import learn
 from sparsam.cli.predict import predict
 from sparsam.cli.regress import regress
@@ -65,6 +66,7 @@ _add(regress, "[bold]sparsam regress houses.csv --target heating --target coolin
 _add(classify, "[bold]sparsam classify flowers.csv --label species --epsilon estimate[/bold]")
 _add(anomalies, "[bold]sparsam anomalies orders.csv -o ranked.csv[/bold]")
 _add(predict, "[bold]sparsam predict sparsam-out/model.skops new.csv -o predictions.csv[/bold]")
+_add(export, "[bold]sparsam export sparsam-out -o model.onnx[/bold]")
 _add(report, "[bold]sparsam report sparsam-out[/bold] writes sparsam-out/report.html")
 
 

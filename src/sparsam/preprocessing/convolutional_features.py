@@ -30,7 +30,7 @@ from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
 from sparsam.preprocessing.affine_steps import affine_map
 from sparsam.preprocessing.whitening import Whitening
 
-__all__ = ["ConvolutionalFeatures"]
+__all__ = ["ConvolutionalFeatures", "region_edges"]
 
 KINDS = ("mean", "max")
 DEFAULT_PATCH = 8  # pixels, as in the notes and in UFLDL
@@ -337,7 +337,7 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         widest = max(coef.shape[1] for coef, _ in self._layers)
         size = min(max(RESPONSE_BYTES // (dtype.itemsize * math.prod(positions) * widest), 1), len(rows))
         activations = tuple(h.name for h in network.activations[: len(self._layers)])
-        edges = tuple(_region_edges(n, pool) for n, pool in zip(positions, self.pool_, strict=True))
+        edges = tuple(region_edges(n, pool) for n, pool in zip(positions, self.pool_, strict=True))
         results = np.empty((len(rows), self._n_features_out), dtype)
         with precision(dtype):
             for start in range(0, len(rows), size):
@@ -378,7 +378,7 @@ def _sides(name: str, given: Any, lengths: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(side) for side in given)
 
 
-def _region_edges(n_positions: int, pool: int) -> tuple[int, ...]:
+def region_edges(n_positions: int, pool: int) -> tuple[int, ...]:
     """Divide positions into regions of nearly the same size."""
     return tuple(round(k * n_positions / pool) for k in range(pool + 1))
 

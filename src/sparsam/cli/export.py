@@ -1,0 +1,65 @@
+"""``sparsam export``: write a saved model as an ONNX graph, for programs without Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from sparsam.cli import table_options
+from sparsam.cli.console import require_paths, say
+from sparsam.cli.models import load_learned
+
+SUFFIX = ".onnx"
+
+
+def export(
+    model: Annotated[
+        Path, typer.Argument(help="Folder of a run of learn, regress, classify or anomalies, or its model file.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File for the graph: .onnx.")],
+    dtype: Annotated[
+        Literal["float32", "float64"],
+        typer.Option(help="Precision of the graph. Float64 is for inputs far from 0 relative to their spread."),
+    ] = "float32",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Export a model as an ONNX graph, which runs in C++, C#, Java, JavaScript, and in a browser.
+
+    The graph includes the scaling, imputing and encoding of the run. A run of learn has one input, X, rows in the units
+    of the training; other runs have an input for each column of the table, numbers or text. Needs the extra `onnx`:
+    pip install 'sparsam[onnx]'.
+    """
+    if out.suffix.lower() != SUFFIX:
+        raise ValueError(f"{out}: expected a name that ends with {SUFFIX}")
+    if out.exists() and not overwrite:
+        raise FileExistsError(f"{out} exists: name another file, or replace it with --overwrite")
+    require_paths(model)
+    from sparsam.io.onnx.export import to_onnx
+
+    try:
+        graph = to_onnx(_load(model), dtype=dtype, path=out, overwrite=overwrite).graph
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    inputs, outputs = ([value.name for value in values] for values in (graph.input, graph.output))
+    say(f"Wrote {out}: {_listed('input', inputs)}; {_listed('output', outputs)}")
+
+
+def _load(path: Path) -> Any:
+    """Load the pipeline of a run for a table, or the autoencoder of a run of learn behind its scaler."""
+    of_table = path / table_options.MODEL_FILE if path.is_dir() else path
+    if of_table.suffix == Path(table_options.MODEL_FILE).suffix and of_table.is_file():
+        from sparsam.io.pipelines import load_pipeline
+
+        return load_pipeline(of_table).pipeline
+    from sklearn.pipeline import make_pipeline
+
+    learned = load_learned(path)
+    return learned.autoencoder if learned.scaler is None else make_pipeline(learned.scaler, learned.autoencoder)
+
+
+def _listed(kind: str, names: list[str]) -> str:
+    from sparsam.io.tables import listed
+
+    return f"{kind}{'s' if len(names) > 1 else ''} {listed(names)}"
