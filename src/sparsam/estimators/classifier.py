@@ -31,6 +31,7 @@ from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.odd_units import odd_units_warning
 from sparsam.estimators._data.splits import Split, folds, hold_out
 from sparsam.estimators._labels.class_probabilities import class_probabilities
+from sparsam.estimators._labels.cross_fitting import cross_fitted_probabilities
 from sparsam.estimators._labels.encoding import (
     check_classes,
     check_labels,
@@ -461,23 +462,32 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         """
         return given_probabilities(self.predict_proba(X), self.transition_matrix_)
 
-    def label_error_proba(self, X: ArrayLike, y: ArrayLike) -> Array:
+    def label_error_proba(self, X: ArrayLike, y: ArrayLike, cv: Any = None) -> Array:
         """Compute the posterior probability that a given label t is wrong, 1 - T_tt y_t / p_t.
+
+        A network that was trained on a label has partly learned it, if it is wrong, too. With ``cv`` each row is judged
+        by a network that was trained on other rows, with the transition matrix T of this fit.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
             The given labels.
+        cv : int, splitter, iterable or None, default None
+            Number of folds, stratified and shuffled, or what scikit-learn takes in its place. None: by this network.
+            The rows are then usually those of the fit; each fold costs a training, without tangents given to `fit`.
 
         Returns
         -------
         array of shape (n_samples,)
         """
         probabilities = self.predict_proba(X)
+        if cv is not None:
+            self._label_indices(probabilities, y)  # refuse unknown labels before the trainings
+            probabilities = cross_fitted_probabilities(self, X, y, cv)
         return wrong_probabilities(probabilities, self.transition_matrix_, self._label_indices(probabilities, y))
 
-    def find_label_errors(self, X: ArrayLike, y: ArrayLike, threshold: float = 0.5) -> NDArray[np.intp]:
+    def find_label_errors(self, X: ArrayLike, y: ArrayLike, threshold: float = 0.5, cv: Any = None) -> NDArray[np.intp]:
         """Find the rows whose label is wrong with more than a threshold probability, the most probable first.
 
         Parameters
@@ -487,6 +497,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             The given labels.
         threshold : float, default 0.5
             In [0, 1]. 0 ranks all rows; if epsilon is 0, it ranks them by the probability of the given label.
+        cv : int, splitter, iterable or None, default None
+            As in `label_error_proba`: judge each row by a network that was trained on other rows.
 
         Returns
         -------
@@ -494,7 +506,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             Row numbers.
         """
         validation.check_number("threshold", threshold, low=0, high=1)
-        wrong = self.label_error_proba(X, y)
+        wrong = self.label_error_proba(X, y, cv)
         order = np.argsort(-wrong, kind="stable")
         return order[wrong[order] > threshold]
 
