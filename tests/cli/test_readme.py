@@ -32,7 +32,7 @@ def test_every_command_of_the_readme_runs(run, tmp_path, monkeypatch):
             continue  # it reads and writes nothing: tests/cli/test_commands.py runs it
         result = run(*arguments)
         assert result.exit_code == 0, (arguments, result.output)
-    assert len(commands()) == 9
+    assert len(commands()) == 10
     written = ["predictions.csv", "codes.csv", "filters.png", "study/study.csv", "sparsam-out/report.html"]
     assert [path for path in written if not Path(path).exists()] == []
     suspects = pd.read_csv("digits/label-errors.csv")["row"]
