@@ -119,6 +119,8 @@ def test_a_share_of_outliers_is_an_option(run, trips, tmp_path):
         (("--contamination", "much"), "--contamination much: expected auto, or a share"),
         (("--contamination", 0.9), "contamination must be 'auto' or in (0, 0.5]; got 0.9"),
         (("-o", "ranked.txt"), "expected a name that ends with .csv"),
+        (("-o", "none/ranked.csv"), "--ranked none/ranked.csv: there is no folder"),
+        (("-o", "{table}", "--overwrite"), "is the table itself: name another file"),
         (("--model", "{run}"), "--model needs a file for the ranked rows"),
         (("--model", "{run}", "--ignore", "km", "-o", "x.csv"), "--ignore applies to a training, not to --model"),
         (("--model", "{run}/none", "-o", "x.csv"), "no such file"),
@@ -126,11 +128,43 @@ def test_a_share_of_outliers_is_an_option(run, trips, tmp_path):
 )
 def test_bad_options_are_refused(run, trips, ranked, tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
-    options = [str(option).format(run=ranked[0] / "run") for option in options]
+    options = [str(option).format(run=ranked[0] / "run", table=trips[0]) for option in options]
     result = run("anomalies", trips[0], *options)
     assert result.exit_code == 1
     assert message in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_category_is_never_its_own_reason(ranked):
+    _, rows = ranked
+    for k in (1, 2, 3):
+        named = rows[rows[f"column_{k}"] == "vehicle"]
+        assert (named[f"value_{k}"] != named[f"expected_{k}"]).all()
+        assert (rows[f"share_{k}"].dropna() > 0).all()
+
+
+def test_a_ranked_table_can_be_ranked_again(run, ranked, tmp_path):
+    _, rows = ranked
+    rows.head(60).to_csv(tmp_path / "again.csv", index=False)
+    result = run("anomalies", tmp_path / "again.csv", "-o", tmp_path / "twice.csv", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    header = (tmp_path / "twice.csv").read_text().splitlines()[0].split(",")
+    assert len(set(header)) == len(header)
+
+
+def test_a_new_row_without_a_category_is_ranked_by_a_model_that_knows_gaps(run, trips, tmp_path):
+    table = trips[1].drop(columns="order").copy()
+    table.loc[::4, "vehicle"] = None
+    table.to_csv(tmp_path / "gaps.csv", index=False)
+    assert run("anomalies", tmp_path / "gaps.csv", "--out", tmp_path / "run").exit_code == 0
+    table.iloc[[0, 4]].to_csv(tmp_path / "new.csv", index=False)
+    options = ("--model", tmp_path / "run", "-o", tmp_path / "new-ranked.csv", "--json")
+    result = run("anomalies", tmp_path / "new.csv", *options)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["n_rows"] == 2
+    first = pd.read_csv(tmp_path / "run" / "anomalies.csv").set_index("row")["error"]
+    again = pd.read_csv(tmp_path / "new-ranked.csv").set_index("row")["error"]
+    np.testing.assert_allclose(again[[0, 1]], first[[0, 4]], rtol=1e-4)
 
 
 def test_other_models_and_predict_say_where_to_go(run, trips, ranked, tmp_path):

@@ -204,4 +204,4 @@ def test_a_run_of_rows_is_reported_from_where_they_have_moved(run, of_table, fol
 def test_show_refuses_a_folder_without_an_autoencoder(run, tmp_path):
     assert f"the folder {tmp_path} holds no model.safetensors" in run("show", tmp_path).stderr.replace("\n", "")
     (tmp_path / "model.skops").write_bytes(b"")
-    assert "holds a run of regress or classify" in run("show", tmp_path).stderr
+    assert "holds a run of another command, for tables" in run("show", tmp_path).stderr

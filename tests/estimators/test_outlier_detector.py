@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sparsam import AutoencoderOutlierDetector, SparseAutoencoder, StackedAutoencoder
 from sparsam.inspection.contributions import contributions
+from sparsam.inspection.gross_values import has_gross_value
 
 RNG = np.random.default_rng(0)
 CORRELATED = RNG.normal(size=(200, 2)) @ RNG.normal(size=(2, 6)) + 0.1 * RNG.normal(size=(200, 6))
@@ -130,6 +131,38 @@ def test_a_changed_value_is_named_first_with_what_was_there():
         first["value"], [changed.loc[row, name] for row, name in zip(first["row"], first["feature"], strict=True)]
     )
     assert (np.diff(reasons["contribution"].to_numpy().reshape(20, 2)) <= 0).all()
+
+
+@pytest.mark.parametrize("factor", [10, 1000])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_slipped_decimal_point_is_first_and_its_true_value_is_expected(seed, factor):
+    rng = np.random.default_rng(seed)
+    rows = 100 + 10 * rng.normal(size=(60, 2)) @ rng.normal(size=(2, 5)) + rng.normal(size=(60, 5))
+    true = rows[20, 1]
+    rows[20, 1] *= factor
+    model = detector().fit(rows)
+    assert np.argmin(model.score_samples(rows)) == 20
+    assert model.predict(rows)[20] == -1
+    reason = model.explain(rows[[20]]).iloc[0]
+    assert reason["feature"] == 1
+    assert abs(reason["expected"] - true) < 12  # the column's deviation is at least 10 in most seeds
+
+
+def test_rows_with_values_far_off_are_found_unless_they_are_many():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(200, 3))
+    rows[5, 1], rows[9, 2] = 1e6, np.nan
+    rows[:40, 0] = 1000.0  # a fifth of the column
+    assert np.flatnonzero(has_gross_value(rows)).tolist() == [5]
+    assert not has_gross_value(np.ones((10, 2))).any()
+
+
+def test_no_rows_and_rows_without_an_error_have_no_reasons():
+    model = detector(contamination=0.1).fit(CORRELATED)
+    assert model.explain(CORRELATED[:0]).empty
+    constant = np.ones((20, 3))
+    reasons = detector().fit(constant).explain(constant[:2])
+    assert (reasons["contribution"] == 0).all()
 
 
 def test_features_of_several_columns_are_replaced_together():

@@ -79,12 +79,16 @@ def anomalies(
         raise ValueError(f"--ranked {ranked}: expected a name that ends with .csv")
     if ranked is not None and ranked.exists() and not overwrite:
         raise FileExistsError(f"{ranked} exists: name another file, or replace it with --overwrite")
+    if ranked is not None:
+        _check_place(ranked, data)
     csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
     if model is not None:
         refuse_given(context, OF_TRAINING, "applies to a training, not to --model")
         if ranked is None:
             raise ValueError("--model needs a file for the ranked rows: add -o ranked.csv")
-        _rank_by(model, data, csv_format, ranked, overwrite)
+        rows = _rank_by(model, data, csv_format, ranked, overwrite)
+        if as_json:
+            print_json({"n_rows": len(rows), "n_outliers": int(rows["outlier"].sum())})
         return
     files = (*((RANKED,) if ranked is None else ()), MODEL_FILE, METRICS_FILE)
     check_output_folder(out, files, overwrite)
@@ -99,8 +103,9 @@ def anomalies(
     inputs, _, columns = table_options.usable_columns(inputs, inputs.iloc[:0], np.arange(len(inputs)), csv_format)
     detector = _detector(columns, inputs, hyperparameters)
     pipeline = table_pipeline(columns, detector)
+    is_gross = _gross_rows(columns, inputs)
     say(f"{len(inputs)} rows; compiling")
-    seconds = table_options.train_detector(pipeline, inputs, verbose)
+    seconds = table_options.train_detector(pipeline, inputs[~is_gross], verbose)
     fitted = TableModel(pipeline, list(inputs), [])
     rows = rank(fitted, inputs, table)
     autoencoder = detector.autoencoder_
@@ -155,8 +160,31 @@ def _detector(columns: list[Any], inputs: pd.DataFrame, hyperparameters: dict[st
     return detector.set_params(autoencoder=autoencoder.set_params(random_state=hyperparameters["random_state"]))
 
 
-def _rank_by(run: Path, data: Path, csv_format: Any, ranked: Path, overwrite: bool) -> None:
-    """Rank the rows of a table by a saved model."""
+def _gross_rows(columns: list[Any], inputs: pd.DataFrame) -> Any:
+    """Find the rows with a number far from all others, which are ranked but not learned from, and report them."""
+    import numpy as np
+
+    from sparsam.inspection.gross_values import has_gross_value
+
+    numbers = [column.name for column in columns if column.kind == "numeric"]
+    if not numbers:
+        return np.zeros(len(inputs), bool)
+    is_gross = has_gross_value(inputs[numbers].to_numpy(np.float64))
+    if is_gross.any():
+        say(f"Not learned from: {int(is_gross.sum())} rows with a number more than 10 robust deviations off the median")
+    return is_gross
+
+
+def _check_place(ranked: Path, data: Path) -> None:
+    """Raise an error, before any work, if the ranked rows would replace the table or have no folder."""
+    if ranked.absolute() == data.absolute() or (ranked.exists() and data.exists() and ranked.samefile(data)):
+        raise ValueError(f"--ranked {ranked} is the table itself: name another file")
+    if not ranked.absolute().parent.is_dir():
+        raise FileNotFoundError(f"--ranked {ranked}: there is no folder {ranked.absolute().parent}")
+
+
+def _rank_by(run: Path, data: Path, csv_format: Any, ranked: Path, overwrite: bool) -> pd.DataFrame:
+    """Rank the rows of a table by a saved model, and write them."""
     path = run / MODEL_FILE if run.is_dir() else run
     require_files(path, data)
     from sparsam.io.pipelines import load_pipeline
@@ -169,6 +197,7 @@ def _rank_by(run: Path, data: Path, csv_format: Any, ranked: Path, overwrite: bo
     rows = rank(fitted, fitted.take_inputs(table, say, csv_format), table)
     _write(rows, ranked, overwrite)
     say(f"{int(rows['outlier'].sum())} of {len(rows)} rows have errors above the threshold. Wrote {ranked}")
+    return rows
 
 
 def rank(model: TableModel, inputs: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -186,8 +215,12 @@ def rank(model: TableModel, inputs: pd.DataFrame, table: pd.DataFrame) -> pd.Dat
     result = pd.DataFrame(found, index=table.index[order])
     explained = order[: max(int(result["outlier"].sum()), LEAST_EXPLAINED)]
     result = result.join(reasons(model, inputs.iloc[explained], N_REASONS))
-    own = table.rename(columns={name: f"{name} (column)" for name in result})
-    return result.join(own)
+    names: list[str] = list(result)
+    for name in table:
+        while name in names:  # the table may hold a table that was ranked before
+            name = f"{name} (column)"
+        names.append(name)
+    return result.join(table.set_axis(names[len(result.columns) :], axis=1))
 
 
 def _write(rows: pd.DataFrame, path: Path, overwrite: bool) -> None:

@@ -74,6 +74,8 @@ def classify(
     rows = read_table(data, say, csv_format=csv_format)
     table = with_labels(rows, label, pretraining=pretraining is not None)
     counts = table[label].value_counts()
+    if len(counts) == 0:
+        raise ValueError(f"the label {label!r} has no value in any row")
     if len(counts) < 2:
         only = str(counts.index[0])
         raise ValueError(f"the label {label!r} is constant, {only!r}: there is nothing to predict")

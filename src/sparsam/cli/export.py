@@ -21,15 +21,14 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="File for the graph: .onnx.")],
     dtype: Annotated[
         Literal["float32", "float64"],
-        typer.Option(help="Precision of the graph. Float64 is for inputs far from 0 relative to their spread."),
+        typer.Option(help="Precision of the graph. Float64 is for inputs with more than seven digits that matter."),
     ] = "float32",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Export a model as an ONNX graph, which runs in C++, C#, Java, JavaScript, and in a browser.
 
     The graph includes the scaling, imputing and encoding of the run. A run of learn has one input, X, rows in the units
-    of the training; other runs have an input for each column of the table, numbers or text. Needs the extra `onnx`:
-    pip install 'sparsam[onnx]'.
+    of the training; other runs have an input for each column of the table, numbers or text. Needs the extra "onnx".
     """
     if out.suffix.lower() != SUFFIX:
         raise ValueError(f"{out}: expected a name that ends with {SUFFIX}")

@@ -52,7 +52,7 @@ def model_file_of(path: Path) -> Path:
     if not (path / MODEL_FILE).is_file():
         if (path / table_options.MODEL_FILE).is_file():
             raise ValueError(
-                f"{path} holds a run of regress or classify: name a run of `sparsam learn`, with an autoencoder"
+                f"{path} holds a run of another command, for tables: name a run of `sparsam learn`, with an autoencoder"
             )
         raise FileNotFoundError(f"the folder {path} holds no {MODEL_FILE}: name a folder that `sparsam learn` wrote")
     return path / MODEL_FILE

@@ -21,6 +21,7 @@ from sparsam.estimators import _validation as validation
 from sparsam.estimators._autoencoder_base import AutoencoderBase
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.inspection.contributions import contributions
+from sparsam.inspection.gross_values import has_gross_value
 
 __all__ = ["AutoencoderOutlierDetector", "default_autoencoder"]
 
@@ -43,7 +44,8 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         A pipeline ends with an autoencoder, whose inputs have the errors. A fitted one in scikit-learn's
         ``FrozenEstimator`` is used as it is; others are cloned and fitted. None stands for standardized features and
         twice as many tanh units as features, from 50 to 200, with linear outputs, no sparsity penalty, and strong
-        weight decay (alpha=0.03), which keeps the network from reconstructing what is unusual.
+        weight decay (alpha=0.03), which keeps the network from reconstructing what is unusual; rows with a value more
+        than 10 robust deviations from a column's median, such as slipped decimal points, are not learned from.
     contamination : "auto" or float, default "auto"
         Share of outliers among the rows of the fit, in (0, 0.5]. "auto" calls rows outliers whose error is beyond
         Tukey's fence on a logarithmic scale, above the upper quartile by more than 1.5 interquartile ranges, but at
@@ -124,17 +126,17 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
             If a parameter or the data cannot be used.
         """
         self.check_hyperparameters()
-        X = self._validated(X, reset=True)
+        rows: Any = self._validated(X, reset=True)
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(2**31))
-        of_training, of_threshold = X, X
+        of_training, of_threshold = rows, rows
         if self.validation_fraction is not None:
-            of_training, of_threshold = self._split(X, rng)
+            of_training, of_threshold = self._split(rows, rng)
         if isinstance(self.autoencoder, FrozenEstimator):
             fitted = deepcopy(self.autoencoder.estimator)  # later changes must not change the scores
         elif self.autoencoder is None:
             model = default_autoencoder(self.n_features_in_).set_params(random_state=seed)
-            fitted = make_pipeline(StandardScaler(), model).fit(of_training)
+            fitted = make_pipeline(StandardScaler(), model).fit(of_training[~has_gross_value(of_training)])
         else:
             fitted = clone(self.autoencoder).fit(of_training)
         offset = self._threshold(fitted.score_samples(of_threshold))
@@ -217,16 +219,25 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
             A line for each row and feature, for each row in the order of decreasing contribution: ``row``, its label
             or number in X; ``feature``, its name or number; ``value`` and ``expected``, in the units of X if the steps
             before the autoencoder have an ``inverse_transform`` to as many features, otherwise in those of its inputs;
-            ``contribution``, a share of the row's error.
+            ``contribution``, a share of the row's error, 0 if the expected value does not make it smaller. Shares of
+            a row need not sum to 1.
         """
         check_is_fitted(self)
-        inputs = np.asarray(self._inputs(X), np.float64)
-        n_rows, n_inputs = inputs.shape
-        validation.check_number("n_features", n_features, Integral, low=1, high=n_inputs)
         autoencoder = self._last_step()
-        found = contributions(inputs, lambda rows: np.asarray(autoencoder.predict(rows), np.float64), n_features)
+        n_rows, n_inputs = np.shape(X)[0], autoencoder.n_features_in_
+        validation.check_number("n_features", n_features, Integral, low=1, high=n_inputs)
+        if n_rows == 0:
+            return pd.DataFrame(columns=["row", "feature", "value", "expected", "contribution"])
+        inputs = np.asarray(self._inputs(X), np.float64)
+        found = contributions(
+            inputs,
+            lambda rows: np.asarray(autoencoder.predict(rows), np.float64),
+            n_features,
+            start=autoencoder._input_mean,
+        )
         replaced = np.asarray(found.replaced, np.float64).reshape(-1, n_inputs)
-        values, expected = self._in_units(inputs), self._in_units(replaced).reshape(n_rows, n_features, -1)
+        values = np.asarray(X, np.float64) if self._can_invert(n_inputs) else inputs
+        expected = self._in_units(replaced).reshape(n_rows, n_features, -1)
         names = self._input_names(n_inputs)
         row = np.repeat(np.arange(n_rows), n_features)
         feature = found.features.ravel()
@@ -237,7 +248,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
                 "feature": names[feature],
                 "value": values[row, feature],
                 "expected": expected[row, np.tile(np.arange(n_features), n_rows), feature],
-                "contribution": found.shares.ravel(),
+                "contribution": np.maximum(found.shares.ravel(), 0.0),
             }
         )
 
@@ -249,7 +260,8 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
             if not 0 < self.contamination <= 0.5:
                 raise ValueError(f"contamination must be 'auto' or in (0, 0.5]; got {self.contamination}")
         if self.validation_fraction is not None:
-            validation.check_number("validation_fraction", self.validation_fraction, Real, low=0, high=1)
+            if isinstance(self.validation_fraction, bool) or not isinstance(self.validation_fraction, Real):
+                raise TypeError(f"validation_fraction must be None or a number; got {self.validation_fraction!r}")
             if not 0 < self.validation_fraction < 1:
                 raise ValueError(f"validation_fraction must be None or in (0, 1); got {self.validation_fraction}")
         if self.autoencoder is None:

@@ -48,6 +48,7 @@ def contributions(
     reconstruct: Callable[[Array], Array],
     n_named: int,
     groups: Sequence[Sequence[int]] | None = None,
+    start: Array | None = None,
 ) -> Contributions:
     """Compute the contributions.
 
@@ -59,7 +60,11 @@ def contributions(
     n_named : int
         Number of features to name, at most their number.
     groups : sequence of sequences of int, optional
-        Columns of each feature, if a feature has several, such as the indicators of categories. Default: each is one.
+        Columns of each feature, if a feature has several: the indicators of its categories, one of which is set in its
+        place. Default: each is one.
+    start : array of shape (n_features,), optional
+        Where to begin the way to the fixed point: usual values, since an absurd one may lead to another fixed point.
+        Default: at the values themselves.
 
     Examples
     --------
@@ -74,12 +79,17 @@ def contributions(
         member[number, list(columns)] = True
     errors = np.square(reconstruct(rows) - rows)
     candidates = np.argsort(-errors @ member.T, axis=1)[:, : max(N_CANDIDATES, n_named)]
-    replaced = np.stack([_replace(rows, reconstruct, member[chosen]) for chosen in candidates.T], axis=1)
+    expected = [_replace(rows, reconstruct, member[chosen], start) for chosen in candidates.T]
+    for number, columns in enumerate(groups):
+        if len(columns) > 1:
+            for of_candidate, chosen in zip(expected, candidates.T, strict=True):
+                _set_one(of_candidate, chosen == number, np.asarray(columns))
+    replaced = np.stack(expected, axis=1)
     n_rows, n_candidates, n_features = replaced.shape
     flat = replaced.reshape(-1, n_features)
     left = np.square(reconstruct(flat) - flat).sum(axis=1).reshape(n_rows, n_candidates)
-    total = np.maximum(errors.sum(axis=1, keepdims=True), np.finfo(errors.dtype).tiny)
-    shares = 1 - left / total
+    total = errors.sum(axis=1, keepdims=True)
+    shares = np.where(total > 0, 1 - left / np.where(total > 0, total, 1), 0.0)
     best = np.argsort(-shares, axis=1)[:, :n_named]
     return Contributions(
         np.take_along_axis(candidates, best, axis=1),
@@ -88,8 +98,19 @@ def contributions(
     )
 
 
-def _replace(rows: Array, reconstruct: Callable[[Array], Array], where: NDArray[np.bool_]) -> Array:
+def _set_one(rows: Array, of: NDArray[np.bool_], columns: NDArray[np.intp]) -> None:
+    """Set the largest of some indicators to 1, and the others to 0, in some of the rows."""
+    places = np.flatnonzero(of)
+    largest = np.argmax(rows[np.ix_(places, columns)], axis=1)
+    rows[np.ix_(places, columns)] = np.eye(len(columns))[largest]
+
+
+def _replace(
+    rows: Array, reconstruct: Callable[[Array], Array], where: NDArray[np.bool_], start: Array | None
+) -> Array:
     """Replace values by their fixed points."""
+    if start is not None:
+        rows = np.where(where, start, rows)
     for _ in range(N_CYCLES):
         # Aitken: if each step is r times the one before, the steps to come sum to r / (1 - r) times the last.
         once = np.where(where, reconstruct(rows), rows)

@@ -141,7 +141,8 @@ def _with_categories(values: pd.Series, categories: NDArray[Any], say: Callable[
     n_missing = int(texts.isna().sum())
     if n_missing and not pd.isna(categories).any():
         say(f"{values.name}: missing in {n_missing} rows but never in training, counts as no category")
-    return texts.map(lambda text: known.get(text, text), na_action="ignore")
+    # A column without any value is one of numbers to pandas, which the encoder of texts would refuse.
+    return texts.map(lambda text: known.get(text, text), na_action="ignore").astype(object)
 
 
 def table_pipeline(columns: list[Column], estimator: BaseEstimator) -> Pipeline:

@@ -33,7 +33,8 @@ def reasons(model: TableModel, inputs: pd.DataFrame, n_columns: int) -> pd.DataF
     -------
     DataFrame
         For each row, in their order, and for k = 1, 2, ...: ``column_k``, its ``value_k``, what was ``expected_k`` from
-        the others, and ``share_k``, the share of the row's error that goes away with the expected value.
+        the others, and ``share_k``, the share of the row's error that goes away with the expected value. They are
+        empty where no value makes the error smaller.
     """
     parts = [_explain(model, inputs.iloc[k : k + ROWS_AT_ONCE], n_columns) for k in range(0, len(inputs), ROWS_AT_ONCE)]
     return pd.concat(parts) if parts else _explain(model, inputs, n_columns)
@@ -48,14 +49,21 @@ def _explain(model: TableModel, inputs: pd.DataFrame, n_columns: int) -> pd.Data
         lambda rows: np.asarray(autoencoder.predict(rows), np.float64),
         min(n_columns, len(columns)),
         [column.places for column in columns],
+        autoencoder._input_mean,
     )
-    result: dict[str, list[Any]] = {}
+    is_reason = found.shares > 0
+    result: dict[str, pd.Series] = {}
     for k in range(found.features.shape[1]):
         named = [columns[number] for number in found.features[:, k]]
-        result[f"column_{k + 1}"] = [column.name for column in named]
-        result[f"value_{k + 1}"] = [inputs[column.name].iloc[row] for row, column in enumerate(named)]
-        result[f"expected_{k + 1}"] = [column.decode(found.replaced[row, k]) for row, column in enumerate(named)]
-        result[f"share_{k + 1}"] = np.round(found.shares[:, k], DIGITS).tolist()
+        of_rows = {
+            "column": [column.name for column in named],
+            "value": [inputs[column.name].iloc[row] for row, column in enumerate(named)],
+            "expected": [column.decode(found.replaced[row, k]) for row, column in enumerate(named)],
+            "share": np.round(found.shares[:, k], DIGITS).tolist(),
+        }
+        for what, values in of_rows.items():
+            kept = [value if is_reason[row, k] else None for row, value in enumerate(values)]
+            result[f"{what}_{k + 1}"] = pd.Series(kept, inputs.index, dtype=object)
     return pd.DataFrame(result, index=inputs.index)
 
 

@@ -56,6 +56,7 @@ def detector_page(model: Any, detector: Any, raw: Any, inputs: Any, image_shape:
     ]
     last = detector.autoencoder_[-1] if hasattr(detector.autoencoder_, "steps") else detector.autoencoder_
     first_named = Counter(row["reasons"][0]["column"] for row in rows if row["is_outlier"])
+    first_named.pop("", None)
     return Page(
         template="detector.html",
         content={
@@ -131,7 +132,9 @@ def _reasons(model: Any, detector: Any, raw: Any, inputs: Any, shown: NDArray[np
     return [lines[start : start + n_named] for start in range(0, len(lines), n_named)]
 
 
-def _reason(column: Any, value: Any, expected: Any, share: float) -> dict[str, str]:
+def _reason(column: Any, value: Any, expected: Any, share: float | None) -> dict[str, str]:
+    if share is None or not share > 0:  # no expected value makes the error smaller
+        return dict.fromkeys(("column", "value", "expected", "share"), "")
     return {"column": str(column), "value": _short(value), "expected": _short(expected), "share": f"{share:.0%}"}
 
 

@@ -16,7 +16,14 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline, make_union
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    MinMaxScaler,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    StandardScaler,
+)
 
 import sparsam
 from sparsam import (
@@ -205,6 +212,28 @@ def test_our_transformers_within_those_of_scikit_learn():
         )
 
 
+@pytest.mark.parametrize(
+    "step", [PolynomialFeatures(2), OrdinalEncoder(), KBinsDiscretizer(3, encode="onehot-dense")], ids=repr
+)
+def test_results_of_other_types_get_that_of_the_graph(step):
+    rows = np.round(4 * X.astype(np.float64))
+    pipe = make_pipeline(step, NoisyLabelClassifier((3,), epsilon=0.0, **FAST)).fit(rows, LABELS["three"])
+    assert_close(run(pipe, rows)["probabilities"], pipe.predict_proba(rows))
+
+
+def test_a_graph_that_no_runtime_would_load_is_not_made():
+    # In float64 skl2onnx puts a constant of float32 beside the numbers.
+    pipe = make_pipeline(PolynomialFeatures(2), NoisyLabelClassifier((), epsilon=0.0, **FAST)).fit(X, LABELS["three"])
+    with pytest.raises(TypeError, match="a step of scikit-learn has no graph in float64"):
+        to_onnx(pipe, dtype="float64")
+
+
+def test_frozen_steps_are_unwrapped():
+    scaler = FrozenEstimator(StandardScaler().fit(X))
+    pipe = make_pipeline(scaler, FrozenEstimator(SparseAutoencoder(2, beta=0.0, **FAST).fit(X)))
+    assert_close(run(pipe.fit(X), X)["code"], pipe.transform(X))
+
+
 def test_an_autoencoder_before_another_estimator_encodes():
     pipe = make_pipeline(SparseAutoencoder(4, beta=0.0, **FAST), LogisticRegression()).fit(X, LABELS["three"])
     outputs = run(pipe, X)
@@ -280,6 +309,9 @@ def test_any_number_of_rows_and_names_in_the_graph(tmp_path):
     to_onnx(model, path=path, overwrite=True)
 
 
+WITH_GAPS = np.where(np.arange(60 * 6).reshape(60, 6) % 7 == 0, np.nan, X)
+
+
 class WithoutGraph(TransformerMixin, BaseEstimator):
     def fit(self, X, y=None):
         self.n_features_in_ = X.shape[1]
@@ -301,6 +333,15 @@ class WithoutGraph(TransformerMixin, BaseEstimator):
             r"the step 'functiontransformer' \(FunctionTransformer\) has no graph in ONNX",
         ),
         (make_pipeline(WithoutGraph(), PCA(2)).fit(X), TypeError, "the step 'withoutgraph'"),
+        (make_pipeline("passthrough").fit(X), TypeError, "all steps of this one are 'passthrough'"),
+        (
+            make_pipeline(ColumnTransformer([("few", StandardScaler(), ["a", "b"])])).fit(
+                pd.DataFrame(X, columns=list("abcdef"))
+            ),
+            TypeError,
+            "choose columns by number",
+        ),
+        (make_pipeline(SimpleImputer(add_indicator=True), PCA(2)).fit(WITH_GAPS), TypeError, "has no graph in ONNX"),
     ],
 )
 def test_what_has_no_graph_gets_one_clear_error(model, error, message):
@@ -311,6 +352,7 @@ def test_what_has_no_graph_gets_one_clear_error(model, error, message):
 def test_a_bad_type_is_refused():
     with pytest.raises(ValueError, match="dtype must be one of 'float32', 'float64'; got 'float16'"):
         to_onnx(StandardScaler().fit(X), dtype="float16")
+    assert to_onnx(StandardScaler().fit(X), dtype=np.float64).graph.input[0].type.tensor_type.elem_type == 11
 
 
 def test_every_estimator_of_the_library_has_a_graph():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam._utils.atomic_write import atomic_write
@@ -33,7 +34,7 @@ def to_onnx(
         StandardScaler, and whatever skl2onnx can convert. Searches stand for their best estimator.
     dtype : {"float32", "float64"}, default "float32"
         Precision of the graph, its inputs and outputs. Float32 runs everywhere. Estimators predict in float64 in
-        Python; if inputs are far from 0 relative to their spread, put a StandardScaler in front, or use float64.
+        Python: use float64 if inputs have more than seven digits that matter, such as 1e9 + 0.5.
     path : path, optional
         File to write, usually ``*.onnx``, completely or not at all.
     overwrite : bool, default False
@@ -78,7 +79,9 @@ def to_onnx(
     >>> [value.name for value in graph.input], [value.name for value in graph.output]
     (['X'], ['code', 'reconstruction', 'score'])
     """
-    if dtype not in TYPES:
+    if str(getattr(dtype, "__name__", dtype)) in TYPES:
+        dtype = str(getattr(dtype, "__name__", dtype))  # also NumPy's types
+    else:
         raise ValueError(f"dtype must be one of {', '.join(map(repr, TYPES))}; got {dtype!r}")
     if path is not None and os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{os.fspath(path)} exists: name another file, or replace it with overwrite=True")
@@ -90,6 +93,8 @@ def to_onnx(
     if not hasattr(model, "fit"):
         raise TypeError(f"to_onnx takes a fitted estimator or pipeline, got {model!r}")
     steps = _steps_of(model)
+    if not steps:
+        raise TypeError("to_onnx takes a fitted estimator or pipeline, but all steps of this one are 'passthrough'")
     for name, step in steps:
         _check_fitted(name, step)
     graph = Graph(np.dtype(dtype))
@@ -110,8 +115,10 @@ def _check_fitted(name: str, step: Any) -> None:
 
 def _steps_of(model: Any, name: str = "") -> list[tuple[str, Any]]:
     """Return the steps of a pipeline, of nested ones too, or of a `TangentPipeline`; another model is one step."""
-    if model is None or model == "passthrough":
+    if model is None or isinstance(model, str):  # "passthrough"
         return []
+    if isinstance(model, FrozenEstimator):
+        return _steps_of(model.estimator, name)
     if hasattr(model, "steps"):
         return [inner for own, step in model.steps for inner in _steps_of(step, own)]
     if hasattr(model, "transformer_") and hasattr(model, "estimator_"):

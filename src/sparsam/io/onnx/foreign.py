@@ -38,11 +38,14 @@ def add_foreign(graph: Graph, x: Rows, name: str, step: Any) -> list[Rows]:
             options=options,
         )
     except Exception as error:  # skl2onnx raises errors of its own kinds
-        raise TypeError(f"the step {name!r} ({type(step).__name__}) has no graph in ONNX: {error}") from error
-    return _inline(graph, x, model, step)
+        reason = str(error).strip().split("\n")[0]
+        if "find column name" in reason:
+            reason = "it chooses columns by name, but the graph has numbered ones: choose columns by number"
+        raise TypeError(f"the step {name!r} ({type(step).__name__}) has no graph in ONNX: {reason}") from error
+    return _inline(graph, x, model, name, step)
 
 
-def _inline(graph: Graph, x: Rows, model: Any, step: Any) -> list[Rows]:
+def _inline(graph: Graph, x: Rows, model: Any, name: str, step: Any) -> list[Rows]:
     """Copy the nodes of a model into the graph, with names of their own."""
     own = {model.graph.input[0].name: x.name}
 
@@ -61,11 +64,27 @@ def _inline(graph: Graph, x: Rows, model: Any, step: Any) -> list[Rows]:
         graph.nodes.append(node)
     found = []
     for output in model.graph.output:
-        sides = output.type.tensor_type.shape.dim
+        kind = output.type.tensor_type
+        sides = kind.shape.dim
         width = sides[1].dim_value if len(sides) > 1 else 1
-        found.append(Rows(own[output.name], width or _width(step, x.width)))
+        value = own[output.name]
+        if hasattr(step, "transform"):
+            expected = _width(step, x.width)
+            if width not in (0, expected):
+                raise TypeError(
+                    f"the step {name!r} ({type(step).__name__}) has no graph in ONNX: it makes {expected} columns, and "
+                    f"skl2onnx {width}"
+                )
+            width = expected
+            if kind.elem_type != graph.float_type:
+                value = graph.add("Cast", value, to=graph.float_type)
+        found.append(Rows(value, width))
     return found
 
 
 def _width(step: Any, width: int) -> int:
-    return int(np.shape(step.transform(np.zeros((1, width))))[1])
+    """Return the number of columns that a transformer makes."""
+    try:
+        return len(step.get_feature_names_out())
+    except (AttributeError, TypeError, ValueError):
+        return int(np.shape(step.transform(np.zeros((1, width))))[1])

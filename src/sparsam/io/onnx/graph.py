@@ -107,7 +107,7 @@ class Graph:
         """
         from onnx import helper
 
-        if any(given.name == name for given in self.inputs):
+        while any(given.name == name for given in self.inputs):
             name = f"{name}_output"
         self.nodes.append(helper.make_node("Identity", [value], [name], name=f"{name}_node"))
         shape: Sequence[Any] = ["N"] if width is None else ["N", width]
@@ -128,7 +128,14 @@ class Graph:
             producer_version=version("sparsam"),
         )
         helper.set_model_props(model, properties)
-        onnx.checker.check_model(model)
+        try:
+            onnx.checker.check_model(model)
+            onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise TypeError(
+                f"a step of scikit-learn has no graph in {self.dtype}, although skl2onnx makes one: {reason}"
+            ) from error
         return model
 
     @property
