@@ -73,7 +73,9 @@ def test_the_autoencoders_learn_from_all_rows_except_the_held_out_ones(run, tabl
     again = clone(pretrained).fit(rows)
     for mine, theirs in zip(again.coefs_, pretrained.coefs_, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-9)
-    assert run("report", tmp_path / "run").exit_code == 0
+    result = run("report", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert f"Only for the pretraining: {n_unlabeled} rows without" in result.stderr
 
 
 def held_out(frame, n_test, command):
@@ -93,7 +95,11 @@ def test_without_it_rows_without_a_label_are_left_out(run, table, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("units", "message"), [("many", "--pretraining many: expected comma-separated integers"), ("0", "n_components")]
+    ("units", "message"),
+    [
+        ("many", "--pretraining many: expected comma-separated integers"),
+        ("5,0", "--pretraining 5,0: each number of units must be at least 1"),
+    ],
 )
 def test_bad_numbers_of_units_are_refused(run, table, tmp_path, units, message):
     result = run("classify", table[0], *COMMANDS["classify"], *FAST, "--pretraining", units, "--out", tmp_path / "run")

@@ -40,6 +40,8 @@ def unfitted_autoencoder(units: str, hyperparameters: dict[str, Any]) -> Any:
     from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
 
     sizes = comma_separated("--pretraining", units, int, "50 or 50,20")
+    if min(sizes) < 1:
+        raise ValueError(f"--pretraining {units}: each number of units must be at least 1")
     layer = {name: hyperparameters[name] for name in OF_LAYERS} | {"output_activation": "identity", "tol": TOL}
     parts = [SparseAutoencoder(size, alpha=ALPHA, beta=0.0, **layer) for size in sizes]
     autoencoder: Any = parts[0] if len(parts) == 1 else StackedAutoencoder(parts, tol=TOL)

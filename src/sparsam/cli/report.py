@@ -214,12 +214,13 @@ def _rows(fitted: Any, table: pd.DataFrame, form: CsvFormat) -> tuple[pd.DataFra
     from sparsam.cli.regress import with_targets
     from sparsam.io.columns import numeric_targets
 
+    pretraining = fitted.pipeline[-1].pretraining_ is not None
     if hasattr(fitted.pipeline[-1], "classes_"):
-        table = with_labels(table, fitted.targets[0])
+        table = with_labels(table, fitted.targets[0], pretraining=pretraining)
         labels = table[fitted.targets[0]].to_numpy()
         return fitted.take_inputs(table, form=form), labels, labels
     targets = numeric_targets(table, fitted.targets, form)
-    inputs, targets = with_targets(fitted.take_inputs(table, form=form), targets)
+    inputs, targets = with_targets(fitted.take_inputs(table, form=form), targets, pretraining=pretraining)
     return inputs, targets.to_numpy(), None
 
 

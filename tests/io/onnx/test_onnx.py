@@ -151,6 +151,7 @@ def test_detectors(autoencoder):
     clear = np.abs(model.decision_function(X)) > 1e-4
     assert (outputs["label"] == model.predict(X))[clear].all()
     assert set(outputs["label"]) == {-1, 1}
+    assert run(model, np.full((1, 6), np.nan))["label"] == -1  # Python refuses it
 
 
 # Transformers and pipelines

@@ -70,8 +70,8 @@ def _detector(graph: Graph, x: Rows, model: AutoencoderOutlierDetector) -> None:
     *_, error = add_autoencoder(graph, inputs, steps[-1][1])
     score = graph.add("Neg", row_sums(graph, error))
     decision = graph.add("Sub", score, graph.constant(model.offset_))
-    signs = graph.constant(np.array(-1, np.int64)), graph.constant(np.array(1, np.int64))
-    label = graph.add("Where", graph.add("Less", decision, graph.constant(0.0)), *signs)
+    signs = graph.constant(np.array(1, np.int64)), graph.constant(np.array(-1, np.int64))
+    label = graph.add("Where", graph.add("GreaterOrEqual", decision, graph.constant(0.0)), *signs)  # NaN is an outlier
     graph.output("label", label, dtype=np.int64)
     graph.output("score", score)
     graph.output("decision", decision)
