@@ -1,6 +1,6 @@
 r"""
 Features of features
-======================
+====================
 
 Stack two autoencoders, and the second learns from the code of the first: features of features. A
 unit of the first layer responds to strokes, which different digits share; one of the second layer

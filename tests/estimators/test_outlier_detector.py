@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
@@ -184,6 +185,18 @@ def test_reasons_of_a_pipeline_that_mixes_columns_are_about_its_inputs():
     assert set(model.explain(CORRELATED[:5])["feature"]) <= {"pca0", "pca1", "pca2"}
     with pytest.raises(ValueError, match=r"n_features must be in \[1, 3\]"):
         model.explain(CORRELATED[:5], 4)
+    rotated = AutoencoderOutlierDetector(make_pipeline(PCA(6), small())).fit(CORRELATED)
+    assert all(str(name).startswith("pca") for name in rotated.explain(CORRELATED[:5])["feature"])
+
+
+def test_reasons_of_sorted_columns_have_their_own_names():
+    frame = pd.DataFrame(CORRELATED, columns=list("abcdef"))
+    sorted_anew = ColumnTransformer([("last", StandardScaler(), ["f", "e"]), ("first", StandardScaler(), list("abcd"))])
+    model = AutoencoderOutlierDetector(make_pipeline(sorted_anew, small())).fit(frame)
+    changed = frame.head(10).copy()
+    changed["a"] += 5 * frame["a"].std()
+    first = model.explain(changed, 1)
+    assert (first["feature"] == "first__a").mean() > 0.7
 
 
 # Beside other detectors

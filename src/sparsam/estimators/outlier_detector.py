@@ -18,8 +18,8 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._autoencoder_base import AutoencoderBase
 from sparsam.estimators.autoencoder import SparseAutoencoder
+from sparsam.estimators.encoders import check_encoder, is_autoencoder, last_step, steps_before, unfreeze
 from sparsam.inspection.contributions import contributions
 from sparsam.inspection.gross_values import has_gross_value
 
@@ -196,7 +196,8 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         -------
         array of shape (n_samples, n_inputs)
         """
-        errors: NDArray[np.floating] = self._last_step().reconstruction_errors(self._inputs(X))
+        inputs = self._inputs(X)
+        errors: NDArray[np.floating] = last_step(self.autoencoder_).reconstruction_errors(inputs)
         return errors
 
     def explain(self, X: ArrayLike, n_features: int = 3) -> pd.DataFrame:
@@ -223,22 +224,25 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
             a row need not sum to 1.
         """
         check_is_fitted(self)
-        autoencoder = self._last_step()
+        autoencoder, before = last_step(self.autoencoder_), steps_before(self.autoencoder_)
         n_rows, n_inputs = np.shape(X)[0], autoencoder.n_features_in_
         validation.check_number("n_features", n_features, Integral, low=1, high=n_inputs)
         if n_rows == 0:
             return pd.DataFrame(columns=["row", "feature", "value", "expected", "contribution"])
-        inputs = np.asarray(self._inputs(X), np.float64)
+        values = np.asarray(self._inputs(X), np.float64)
         found = contributions(
-            inputs,
+            values,
             lambda rows: np.asarray(autoencoder.predict(rows), np.float64),
             n_features,
             start=autoencoder._input_mean,
         )
-        replaced = np.asarray(found.replaced, np.float64).reshape(-1, n_inputs)
-        values = np.asarray(X, np.float64) if self._can_invert(n_inputs) else inputs
-        expected = self._in_units(replaced).reshape(n_rows, n_features, -1)
-        names = self._input_names(n_inputs)
+        expected = np.asarray(found.replaced, np.float64).reshape(-1, n_inputs)
+        if self._keeps_features():
+            names, values = self._names(), np.asarray(X, np.float64)
+            expected = expected if before is None else before.inverse_transform(expected)
+        else:
+            names = self._input_names()
+        expected = np.reshape(expected, (n_rows, n_features, n_inputs))
         row = np.repeat(np.arange(n_rows), n_features)
         feature = found.features.ravel()
         labels = np.asarray(X.index) if isinstance(X, pd.DataFrame) else np.arange(n_rows)
@@ -264,38 +268,28 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
                 raise TypeError(f"validation_fraction must be None or a number; got {self.validation_fraction!r}")
             if not 0 < self.validation_fraction < 1:
                 raise ValueError(f"validation_fraction must be None or in (0, 1); got {self.validation_fraction}")
-        if self.autoencoder is None:
-            return
-        encoder = self.autoencoder
-        if isinstance(encoder, FrozenEstimator):
-            encoder = encoder.estimator
-            check_is_fitted(encoder)
-        last = encoder[-1] if isinstance(encoder, Pipeline) else encoder
-        if not isinstance(last, AutoencoderBase):
-            raise TypeError(
-                "autoencoder must be a SparseAutoencoder, a StackedAutoencoder, a Pipeline that ends with one, or one "
-                f"of these, fitted, in scikit-learn's FrozenEstimator; got {type(last).__name__}"
-            )
+        if self.autoencoder is not None:
+            check_encoder(self.autoencoder)
 
     def check_fitted(self) -> None:
         """Raise ValueError or TypeError if the fitted attributes, perhaps from a file, are inconsistent."""
-        if not isinstance(self._last_step(), AutoencoderBase):
+        autoencoder = last_step(self.autoencoder_)
+        if not is_autoencoder(autoencoder):
             raise TypeError("its autoencoder_ does not end with an autoencoder")
-        self._last_step().check_fitted()
+        autoencoder.check_fitted()
         if not np.isfinite(self.offset_):
             raise ValueError("its offset_ is not finite")
 
     def __sklearn_tags__(self) -> Tags:
         """Return scikit-learn's tags."""
         tags = super().__sklearn_tags__()
-        encoder = self.autoencoder.estimator if isinstance(self.autoencoder, FrozenEstimator) else self.autoencoder
-        if encoder is not None:
-            tags.input_tags = encoder.__sklearn_tags__().input_tags
+        if self.autoencoder is not None:
+            tags.input_tags = unfreeze(self.autoencoder).__sklearn_tags__().input_tags
         return tags
 
     def _validated(self, X: Any, *, reset: bool) -> Any:
         """Check X; a pipeline gets it as it is."""
-        if isinstance(self.autoencoder, Pipeline) or isinstance(getattr(self.autoencoder, "estimator", None), Pipeline):
+        if isinstance(unfreeze(self.autoencoder), Pipeline):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
         return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
@@ -318,34 +312,33 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         fence = -float(np.exp(upper + FENCE * (upper - lower)))
         return max(fence, float(np.percentile(scores, LEAST_OUTLIERS)))
 
-    def _last_step(self) -> AutoencoderBase:
-        check_is_fitted(self)
-        last: AutoencoderBase = self.autoencoder_[-1] if isinstance(self.autoencoder_, Pipeline) else self.autoencoder_
-        return last
-
     def _inputs(self, X: Any) -> Any:
         """Return the inputs of the autoencoder."""
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
-        return self.autoencoder_[:-1].transform(X) if self._has_steps() else X
+        X, before = self._validated(X, reset=False), steps_before(self.autoencoder_)
+        return X if before is None else before.transform(X)
 
-    def _has_steps(self) -> bool:
-        return isinstance(self.autoencoder_, Pipeline) and len(self.autoencoder_) > 1
+    def _names(self) -> NDArray[Any]:
+        """Return the names of the features, or their numbers."""
+        return np.asarray(getattr(self, "feature_names_in_", np.arange(self.n_features_in_)))
 
-    def _in_units(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return inputs of the autoencoder in the units of X, if its steps can say so."""
-        if not self._can_invert(inputs.shape[1]):
-            return inputs
-        return np.asarray(self.autoencoder_[:-1].inverse_transform(inputs), np.float64)
+    def _keeps_features(self) -> bool:
+        """Whether the steps before the autoencoder scale the features and neither mix nor sort them, by their names."""
+        before = steps_before(self.autoencoder_)
+        if before is None or not hasattr(before, "inverse_transform"):
+            return before is None
+        names = getattr(self, "feature_names_in_", [f"x{k}" for k in range(self.n_features_in_)])
+        try:
+            return list(before.get_feature_names_out(names)) == list(names)
+        except (AttributeError, ValueError):  # a step has no names
+            return False
 
-    def _can_invert(self, n_inputs: int) -> bool:
-        return self._has_steps() and n_inputs == self.n_features_in_ and hasattr(self.autoencoder_, "inverse_transform")
-
-    def _input_names(self, n_inputs: int) -> NDArray[Any]:
-        """Return the names of the autoencoder's inputs, or numbers."""
-        if n_inputs == self.n_features_in_:
-            return np.asarray(getattr(self, "feature_names_in_", np.arange(n_inputs)))
-        return np.asarray(self.autoencoder_[:-1].get_feature_names_out())
+    def _input_names(self) -> NDArray[Any]:
+        """Return the names of the autoencoder's inputs, or their numbers."""
+        try:
+            return np.asarray(self.autoencoder_[:-1].get_feature_names_out())
+        except (AttributeError, ValueError):
+            return np.arange(last_step(self.autoencoder_).n_features_in_)
 
 
 def default_autoencoder(n_features: int) -> SparseAutoencoder:

@@ -20,6 +20,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.classifier import LikelihoodProfile, NoisyLabelClassifier
+from sparsam.estimators.encoders import unfreeze
 from sparsam.estimators.outlier_detector import AutoencoderOutlierDetector
 from sparsam.estimators.regressor import MultivariateNormalRegressor
 from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
@@ -211,8 +212,7 @@ def _decode_convolution(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def _assemble_autoencoder(model: Any) -> None:
     """Make a pipeline, or its only step, of the list of fitted steps ``autoencoder_``, as a fit does."""
-    steps, given = model.autoencoder_, model.autoencoder
-    given = given.estimator if isinstance(given, FrozenEstimator) else given
+    steps, given = model.autoencoder_, unfreeze(model.autoencoder)
     names = [name for name, step in getattr(given, "steps", ()) if step not in (None, "passthrough")]
     if len(names) == len(steps):
         model.autoencoder_ = Pipeline(list(zip(names, steps, strict=True)))

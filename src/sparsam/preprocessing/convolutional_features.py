@@ -26,7 +26,7 @@ from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import FULL_PRECISION, Network
 from sparsam.engine.training.train import precision
 from sparsam.estimators.autoencoder import SparseAutoencoder
-from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
+from sparsam.estimators.encoders import check_encoder, is_autoencoder, last_step, steps_before, unfreeze
 from sparsam.preprocessing.affine_steps import affine_map
 from sparsam.preprocessing.whitening import Whitening
 
@@ -169,9 +169,9 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _fit_encoder(self, patches: Array) -> Any:
         """Fit a clone of the given encoder, unless a step before the autoencoder is not affine."""
         encoder = clone(self._given_encoder())
-        if isinstance(encoder, Pipeline) and len(encoder) > 1:
-            steps = clone(encoder[:-1]).fit(patches)  # which takes much less time than the autoencoder
-            affine_map(steps.steps, patches[:N_PROBED].astype(np.float64))
+        before = steps_before(encoder)
+        if before is not None:  # fitting these twice takes much less time than the autoencoder
+            affine_map(clone(before).fit(patches).steps, patches[:N_PROBED].astype(np.float64))
         return encoder.fit(patches)
 
     def transform(self, X: ArrayLike, out: Any = None) -> Array:
@@ -222,21 +222,14 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 raise ValueError(f"{name} must be at least 1; got {value}")
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}; got {self.kind!r}")
-        encoder = self._given_encoder()
-        if isinstance(self.autoencoder, FrozenEstimator):
-            check_is_fitted(encoder)
-        last = _last_step(encoder)
-        if not isinstance(last, SparseAutoencoder | StackedAutoencoder):
-            raise TypeError(
-                "autoencoder must be a SparseAutoencoder, a StackedAutoencoder, a Pipeline that ends with one, or one "
-                f"of these, fitted, in scikit-learn's FrozenEstimator; got {type(last).__name__}"
-            )
+        if self.autoencoder is not None:
+            check_encoder(self.autoencoder)
 
     def check_fitted(self) -> None:
         """Raise ValueError or TypeError if the fitted attributes, perhaps from a file, are inconsistent."""
         (height, width, channels), (h, w) = self.image_shape_, self.patch_shape_
-        autoencoder = _last_step(self.autoencoder_)
-        if not isinstance(autoencoder, SparseAutoencoder | StackedAutoencoder):
+        autoencoder = last_step(self.autoencoder_)
+        if not is_autoencoder(autoencoder):
             raise TypeError("its autoencoder_ does not end with an autoencoder")
         n_units = [coef.shape[1] for coef in autoencoder.coefs_[: len(autoencoder.coefs_) // 2]]
         shapes = [(n_in, n_out) for n_in, n_out in pairwise([h * w * channels, *n_units])]
@@ -257,7 +250,7 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """Return the autoencoder or the pipeline that the hyperparameter names, or its default."""
         if self.autoencoder is None:
             return make_pipeline(Whitening(), SparseAutoencoder(25, output_activation="identity", random_state=0))
-        return self.autoencoder.estimator if isinstance(self.autoencoder, FrozenEstimator) else self.autoencoder
+        return unfreeze(self.autoencoder)
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: the autoencoder determines the precision."""
@@ -332,7 +325,7 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     def _pooled(self, rows: Array) -> Array:
         """Encode and pool images, a chunk at a time."""
-        network: Network = _last_step(self.autoencoder_)._fitted_network()
+        network: Network = last_step(self.autoencoder_)._fitted_network()
         dtype, positions = self._layers[0][0].dtype, self._positions()
         widest = max(coef.shape[1] for coef, _ in self._layers)
         size = min(max(RESPONSE_BYTES // (dtype.itemsize * math.prod(positions) * widest), 1), len(rows))
@@ -363,10 +356,6 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _validated(self, X: Any, *, reset: bool) -> NDArray[Any]:
         with config_context(array_api_dispatch=False):  # arrays of other libraries become NumPy's
             return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
-
-
-def _last_step(encoder: Any) -> Any:
-    return encoder[-1] if isinstance(encoder, Pipeline) else encoder
 
 
 def _sides(name: str, given: Any, lengths: Sequence[int]) -> tuple[int, ...]:

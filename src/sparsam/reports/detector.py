@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 
+from sparsam.estimators.encoders import last_step
 from sparsam.reports import charts
 from sparsam.reports import diagnostics as findings
 from sparsam.reports.diagnostics import Finding
@@ -54,7 +55,7 @@ def detector_page(model: Any, detector: Any, raw: Any, inputs: Any, image_shape:
         }
         for place, row in enumerate(shown)
     ]
-    last = detector.autoencoder_[-1] if hasattr(detector.autoencoder_, "steps") else detector.autoencoder_
+    last = last_step(detector.autoencoder_)
     first_named = Counter(row["reasons"][0]["column"] for row in rows if row["is_outlier"])
     first_named.pop("", None)
     return Page(

@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 
 from sparsam.estimators.autoencoder import SparseAutoencoder
+from sparsam.estimators.encoders import last_step
 from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
 from sparsam.io.onnx.graph import Graph, Rows
 from sparsam.io.onnx.networks import add_code
@@ -46,8 +46,7 @@ def _convolutional_features(graph: Graph, x: Rows, step: ConvolutionalFeatures) 
     shape = graph.constant(np.array([-1, height, width, channels], np.int64))
     images = graph.add("Sub", graph.add("Reshape", x.name, shape), graph.constant(step._center))
     z = graph.add("Transpose", images, perm=[0, 3, 1, 2])  # channels first
-    last = step.autoencoder_[-1] if isinstance(step.autoencoder_, Pipeline) else step.autoencoder_
-    names = [activation.name for activation in last._fitted_network().activations]
+    names = [activation.name for activation in last_step(step.autoencoder_)._fitted_network().activations]
     filters = [coef.T.reshape(-1, h, w, channels).transpose(0, 3, 1, 2)]
     filters += [coef.T[:, :, None, None] for coef, _ in others]
     biases = [intercept, *(intercept for _, intercept in others)]
