@@ -75,12 +75,8 @@ def anomalies(
     With --model, it ranks the rows of another table by a model that was saved.
     """
     hyperparameters["contamination"] = _contamination(hyperparameters["contamination"])
-    if ranked is not None and ranked.suffix.lower() != ".csv":
-        raise ValueError(f"--ranked {ranked}: expected a name that ends with .csv")
-    if ranked is not None and ranked.exists() and not overwrite:
-        raise FileExistsError(f"{ranked} exists: name another file, or replace it with --overwrite")
     if ranked is not None:
-        _check_place(ranked, data)
+        _check_ranked(ranked, data, overwrite)
     csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
     if model is not None:
         refuse_given(context, OF_TRAINING, "applies to a training, not to --model")
@@ -121,11 +117,7 @@ def anomalies(
         "threshold": -detector.offset_,
         "n_outliers": n_outliers,
         "explained_variance_ratio": autoencoder.explained_variance_ratio_,
-        "J": autoencoder.loss_,
-        "gradient_norm": autoencoder.gradient_norm_,
-        "n_iter": autoencoder.n_iter_,
-        "stop_reason": autoencoder.stop_reason_,
-        "seconds": seconds,
+        **table_options.training_metrics(autoencoder, seconds),
     }
     say(f"{n_outliers} of {len(inputs)} rows have errors above the threshold {-detector.offset_:.4g}")
     out.mkdir(parents=True, exist_ok=True)
@@ -175,17 +167,21 @@ def _gross_rows(columns: list[Any], inputs: pd.DataFrame) -> Any:
     return is_gross
 
 
-def _check_place(ranked: Path, data: Path) -> None:
-    """Raise an error, before any work, if the ranked rows would replace the table or have no folder."""
+def _check_ranked(ranked: Path, data: Path, overwrite: bool) -> None:
+    """Raise an error, before any work, if the ranked rows cannot be written, or would replace the table."""
+    if ranked.suffix.lower() != ".csv":
+        raise ValueError(f"--ranked {ranked}: expected a name that ends with .csv")
     if ranked.absolute() == data.absolute() or (ranked.exists() and data.exists() and ranked.samefile(data)):
         raise ValueError(f"--ranked {ranked} is the table itself: name another file")
+    if ranked.exists() and not overwrite:
+        raise FileExistsError(f"{ranked} exists: name another file, or replace it with --overwrite")
     if not ranked.absolute().parent.is_dir():
         raise FileNotFoundError(f"--ranked {ranked}: there is no folder {ranked.absolute().parent}")
 
 
 def _rank_by(run: Path, data: Path, csv_format: Any, ranked: Path, overwrite: bool) -> pd.DataFrame:
     """Rank the rows of a table by a saved model, and write them."""
-    path = run / MODEL_FILE if run.is_dir() else run
+    path = table_options.model_file(run)
     require_files(path, data)
     from sparsam.io.pipelines import load_pipeline
     from sparsam.io.tables import read_table

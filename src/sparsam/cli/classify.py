@@ -14,7 +14,7 @@ from sparsam.cli.hyperparameters import hyperparameter_options
 from sparsam.cli.interrupts import INTERRUPTED
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
 from sparsam.cli.panels import DATA
-from sparsam.cli.pretraining import Pretraining, unfitted_autoencoder
+from sparsam.cli.pretraining import Pretraining, pretraining_metrics, unfitted_autoencoder
 from sparsam.cli.table_options import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def classify(
         "training": _scores(pipeline, inputs.iloc[training], labels[training]),
         "test": _scores(pipeline, inputs.iloc[test], labels[test]) if len(test) else None,
         "n_label_errors": len(suspects),
+        "pretraining": pretraining_metrics(model.pretraining_),
         **table_options.training_metrics(model, seconds),
     }
     for part in ("training", "test"):

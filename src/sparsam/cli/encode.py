@@ -45,7 +45,8 @@ def encode(
         int | None,
         typer.Option(
             help="Encode every patch of an image, and pool the activations over so many regions along its height and "
-            "its width, 2 for quadrants: one row per image. Needs a run of `sparsam learn --whitening`.",
+            "its width, 2 for quadrants: one row per image. Needs a run of `sparsam learn --whitening zca "
+            "--output-activation identity`.",
             show_default="adjacent patches, one row each",
             min=1,
         ),

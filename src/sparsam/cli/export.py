@@ -47,7 +47,7 @@ def export(
 
 def _load(path: Path) -> Any:
     """Load the pipeline of a run for a table, or the autoencoder of a run of learn behind its scaler."""
-    of_table = path / table_options.MODEL_FILE if path.is_dir() else path
+    of_table = table_options.model_file(path)
     if of_table.suffix == Path(table_options.MODEL_FILE).suffix and of_table.is_file():
         from sparsam.io.pipelines import load_pipeline
 

@@ -44,7 +44,7 @@ def pooled_features(learned: LearnedModel, images: dict[str, Any], pool: int, ki
         inside = slice(border, -border or None)
         pixels = np.stack([image[inside, inside] for image in group.values()])
         features = ConvolutionalFeatures(encoder, pixels.shape[1:], patch_shape=size, pool=pool, kind=kind)
-        features.set_params(n_patches=1000, random_state=0)  # of these it takes their mean, to be far from rounding
+        features.set_params(n_patches=1000, random_state=0)  # only their mean is used: the encoder is frozen
         rows |= dict(zip(group, features.fit_transform(pixels.reshape(len(pixels), -1)), strict=True))
     names = features.get_feature_names_out()
     return pd.DataFrame([rows[name] for name in images], pd.Index(images, name="image"), columns=names)

@@ -42,7 +42,7 @@ def predict(
         raise ValueError(f"{out}: unknown format; use one of {', '.join(FORMATS)}")
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} exists: name another file, or replace it with --overwrite")
-    model = model / table_options.MODEL_FILE if model.is_dir() else model
+    model = table_options.model_file(model)
     require_files(model, data)
     from sparsam._utils.atomic_write import atomic_write
     from sparsam.io.pipelines import load_pipeline

@@ -79,8 +79,10 @@ def pretrain(pipeline: Any, autoencoder: Any, training: pd.DataFrame, unlabeled:
     pipeline[-1].set_params(pretraining=FrozenEstimator(autoencoder))
 
 
-def pretraining_metrics(autoencoder: Any) -> dict[str, Any]:
-    """Return the metrics of a pretraining."""
+def pretraining_metrics(autoencoder: Any) -> dict[str, Any] | None:
+    """Return the metrics of a pretraining; None if there was none."""
+    if autoencoder is None:
+        return None
     return {
         "n_units": [coef.shape[1] for coef in autoencoder.coefs_[: len(autoencoder.coefs_) // 2]],
         "explained_variance_ratio": autoencoder.explained_variance_ratio_,

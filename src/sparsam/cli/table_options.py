@@ -12,7 +12,7 @@ import typer
 from sparsam.cli.console import progress_shown, say
 from sparsam.cli.convergence import convergence_advice, library_advice_ignored
 from sparsam.cli.panels import DATA
-from sparsam.cli.pretraining import pretrain, pretraining_metrics
+from sparsam.cli.pretraining import pretrain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +44,11 @@ Thousands = Annotated[
 Encoding = Annotated[str, typer.Option(help="Encoding of a text table, such as cp1252.", rich_help_panel=DATA)]
 
 MOST_LINES = 40  # with more columns, those without a remark are only counted
+
+
+def model_file(path: Path) -> Path:
+    """Return the model in the folder of a run for a table, or the path itself if it is a file."""
+    return path / MODEL_FILE if path.is_dir() else path
 
 
 def csv_format(sep: str | None, decimal: str, thousands: str | None, encoding: str) -> CsvFormat:
@@ -117,8 +122,6 @@ def train(
 
     With an autoencoder the estimator is pretrained on these rows and on those without a target, ``unlabeled``.
     """
-    from sparsam.estimators._progress.displays import summary_line
-
     start = time.perf_counter()
     estimator = pipeline[-1]
     with progress_shown(quiet=verbose == 0), library_advice_ignored():
@@ -126,28 +129,29 @@ def train(
             pretrain(pipeline, autoencoder, inputs, unlabeled)
         pipeline.fit(inputs, targets)
     seconds = time.perf_counter() - start
-    advice = convergence_advice(estimator, has_checkpoint=estimator.checkpoint is not None)
+    _say_how_it_ended(estimator, seconds, has_checkpoint=estimator.checkpoint is not None)
     estimator.set_params(checkpoint=None)  # not part of the model
-    say(f"Stopped: {summary_line(estimator)}, {seconds:.1f} s")
-    if advice is not None:
-        say(f"Not converged: {advice}")
     return seconds
 
 
 def train_detector(pipeline: Any, inputs: pd.DataFrame, verbose: int) -> float:
     """Fit a pipeline whose last step is a detector, with progress; return the seconds."""
-    from sparsam.estimators._progress.displays import summary_line
-
     start = time.perf_counter()
     with progress_shown(quiet=verbose == 0), library_advice_ignored():
         pipeline.fit(inputs)
     seconds = time.perf_counter() - start
-    autoencoder = pipeline[-1].autoencoder_
-    advice = convergence_advice(autoencoder, has_checkpoint=False)
-    say(f"Stopped: {summary_line(autoencoder)}, {seconds:.1f} s")
+    _say_how_it_ended(pipeline[-1].autoencoder_, seconds, has_checkpoint=False)
+    return seconds
+
+
+def _say_how_it_ended(network: Any, seconds: float, *, has_checkpoint: bool) -> None:
+    """Print why a training stopped and, if it did not converge, a remedy."""
+    from sparsam.estimators._progress.displays import summary_line
+
+    advice = convergence_advice(network, has_checkpoint=has_checkpoint)
+    say(f"Stopped: {summary_line(network)}, {seconds:.1f} s")
     if advice is not None:
         say(f"Not converged: {advice}")
-    return seconds
 
 
 def mean_log_likelihood(pipeline: Any, inputs: pd.DataFrame, targets: Any) -> float:
@@ -163,9 +167,7 @@ def parameters_of(estimator: Any) -> dict[str, Any]:
 
 def training_metrics(estimator: Any, seconds: float) -> dict[str, Any]:
     """Return the metrics that all trainings have."""
-    pretrained = estimator.pretraining_
     return {
-        "pretraining": None if pretrained is None else pretraining_metrics(pretrained),
         "J": estimator.loss_,
         "gradient_norm": estimator.gradient_norm_,
         "n_iter": estimator.n_iter_,

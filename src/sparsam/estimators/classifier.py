@@ -475,7 +475,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             The given labels.
         cv : int, splitter, iterable or None, default None
             Number of folds, stratified and shuffled, or what scikit-learn takes in its place. None: by this network.
-            The rows are then usually those of the fit; each fold costs a training, without tangents given to `fit`.
+            The rows are then usually those of the fit; each fold costs a training, without the weights and tangents
+            that were given to `fit`.
 
         Returns
         -------

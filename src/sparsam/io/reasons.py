@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -67,22 +68,27 @@ def _explain(model: TableModel, inputs: pd.DataFrame, n_columns: int) -> pd.Data
     return pd.DataFrame(result, index=inputs.index)
 
 
+@dataclass(frozen=True)
 class _Number:
-    """A standardized column of numbers."""
+    """A standardized column of numbers, and its place among the encoded columns."""
 
-    def __init__(self, name: str, place: int, mean: float, scale: float) -> None:
-        self.name, self.places, self.mean, self.scale = name, [place], mean, scale
+    name: str
+    places: list[int]
+    mean: float
+    scale: float
 
     def decode(self, row: NDArray[np.float64]) -> float:
         """Return the number in a row of encoded columns, in the unit of the table."""
         return float(f"{row[self.places[0]] * self.scale + self.mean:.{DIGITS}g}")
 
 
+@dataclass(frozen=True)
 class _Category:
-    """A column of categories, encoded as indicators."""
+    """A column of categories, and the places of its indicators among the encoded columns."""
 
-    def __init__(self, name: str, places: list[int], categories: NDArray[Any]) -> None:
-        self.name, self.places, self.categories = name, places, categories
+    name: str
+    places: list[int]
+    categories: NDArray[Any]
 
     def decode(self, row: NDArray[np.float64]) -> Any:
         """Return the category with the largest indicator in a row of encoded columns."""
@@ -97,7 +103,7 @@ def _encoded_columns(transformer: Any) -> list[_Number | _Category]:
         place = transformer.output_indices_[part].start
         if part == NUMBERS:
             moments = zip(names, fitted[-1].mean_, fitted[-1].scale_, strict=True)
-            columns += [_Number(name, place + k, mean, scale) for k, (name, mean, scale) in enumerate(moments)]
+            columns += [_Number(name, [place + k], mean, scale) for k, (name, mean, scale) in enumerate(moments)]
         elif part == CATEGORIES:
             for name, categories in zip(names, fitted.categories_, strict=True):
                 columns.append(_Category(name, list(range(place, place + len(categories))), categories))

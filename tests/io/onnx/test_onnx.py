@@ -35,8 +35,10 @@ from sparsam import (
     TangentPipeline,
     to_onnx,
 )
+from sparsam.engine.network import activations as engine_activations
 from sparsam.io.columns import describe_columns, typed_columns
 from sparsam.io.csv_format import PLAIN
+from sparsam.io.onnx.graph import Graph
 from sparsam.io.pipelines import table_pipeline
 from sparsam.preprocessing import ConvolutionalFeatures, PatchNormalizer, Whitening
 
@@ -84,6 +86,16 @@ def test_autoencoders_of_all_activations(hidden, output):
 @pytest.mark.parametrize("options", [{"tied": True}, {"error": "cross-entropy"}, {"dtype": "float64"}])
 def test_other_autoencoders(options):
     assert_autoencoder(SparseAutoencoder(3, rho=0.3, beta=0.1, **options, **FAST).fit(X), X)
+
+
+def test_every_activation_of_the_engine_has_a_graph():
+    for name in engine_activations.ACTIVATIONS:
+        a = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+        graph = Graph(np.dtype(np.float32))
+        graph.output("z", graph.activation(name, graph.input("a", 4).name), 4)
+        session = onnxruntime.InferenceSession(graph.model("activation", {}).SerializeToString())
+        expected = np.asarray(engine_activations.get_activation(name).function(a.T)).T
+        np.testing.assert_allclose(session.run(None, {"a": a})[0], expected, atol=1e-6)
 
 
 def test_stacks():

@@ -29,7 +29,7 @@ def cross_fitted_probabilities(model: Any, X: ArrayLike, y: ArrayLike, cv: Any) 
     ValueError
         If the number of folds is less than 2 or greater than that of the rows, or a row is not held out exactly once.
     """
-    labels = np.asarray(y)
+    labels = np.asarray(y).reshape(-1)
     if isinstance(cv, Integral):
         validation.check_number("cv", cv, Integral, low=2, high=len(labels))
         seed = model.random_state if isinstance(model.random_state, Integral) else None

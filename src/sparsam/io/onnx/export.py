@@ -79,9 +79,8 @@ def to_onnx(
     >>> [value.name for value in graph.input], [value.name for value in graph.output]
     (['X'], ['code', 'reconstruction', 'score'])
     """
-    if str(getattr(dtype, "__name__", dtype)) in TYPES:
-        dtype = str(getattr(dtype, "__name__", dtype))  # also NumPy's types
-    else:
+    dtype = str(getattr(dtype, "__name__", dtype))  # NumPy's types have names
+    if dtype not in TYPES:
         raise ValueError(f"dtype must be one of {', '.join(map(repr, TYPES))}; got {dtype!r}")
     if path is not None and os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{os.fspath(path)} exists: name another file, or replace it with overwrite=True")
