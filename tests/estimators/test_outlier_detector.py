@@ -158,6 +158,13 @@ def test_rows_with_values_far_off_are_found_unless_they_are_many():
     assert not has_gross_value(np.ones((10, 2))).any()
 
 
+def test_a_threshold_of_few_rows_is_warned_of():
+    with pytest.warns(UserWarning, match="The threshold rests on 6 rows"):
+        detector().fit(CORRELATED[:6])
+    with pytest.warns(UserWarning, match="The threshold rests on 10 rows"):
+        detector(validation_fraction=0.2).fit(CORRELATED[:50])
+
+
 def test_no_rows_and_rows_without_an_error_have_no_reasons():
     model = detector(contamination=0.1).fit(CORRELATED)
     assert model.explain(CORRELATED[:0]).empty

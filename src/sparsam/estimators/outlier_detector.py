@@ -18,6 +18,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsam.estimators import _validation as validation
+from sparsam.estimators._warnings import warn_user
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.encoders import check_encoder, is_autoencoder, last_step, steps_before, unfreeze
 from sparsam.inspection.contributions import contributions
@@ -26,7 +27,7 @@ from sparsam.inspection.gross_values import has_gross_value
 __all__ = ["AutoencoderOutlierDetector", "default_autoencoder"]
 
 LEAST_UNITS, MOST_UNITS = 50, 200
-LEAST_HELD_OUT = 2  # rows
+LEAST_HELD_OUT, FEW_ROWS = 2, 20
 LEAST_OUTLIERS = 1  # percent of the rows
 FENCE = 1.5  # Tukey's, in units of the interquartile range
 
@@ -124,6 +125,11 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         ------
         ValueError, TypeError
             If a parameter or the data cannot be used.
+
+        Warns
+        -----
+        UserWarning
+            If the threshold rests on fewer than 20 rows.
         """
         self.check_hyperparameters()
         rows: Any = self._validated(X, reset=True)
@@ -141,6 +147,10 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
             fitted = clone(self.autoencoder).fit(of_training)
         offset = self._threshold(fitted.score_samples(of_threshold))
         self.autoencoder_, self.offset_ = fitted, offset
+        n_rows = np.shape(of_threshold)[0]
+        if n_rows < FEW_ROWS:
+            message = f"The threshold rests on {n_rows} rows: which are unusual is uncertain, and more rows help."
+            warn_user(message, UserWarning)
         return self
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:

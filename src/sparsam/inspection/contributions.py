@@ -15,9 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Contributions", "contributions"]
+__all__ = ["LEAST_SHARE", "Contributions", "contributions"]
 
 Array = NDArray[np.floating]
+
+LEAST_SHARE = 0.01
+"""Smallest share of a row's error that is worth naming as a reason."""
 
 N_CYCLES = 5  # of two steps towards the fixed point and an extrapolation
 MOST_AHEAD = 20.0  # of the extrapolation, in units of the last step

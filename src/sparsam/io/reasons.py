@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sparsam.inspection.contributions import contributions
+from sparsam.inspection.contributions import LEAST_SHARE, contributions
 from sparsam.io.pipelines import CATEGORIES, NUMBERS, TableModel
 
 __all__ = ["reasons"]
@@ -35,7 +35,7 @@ def reasons(model: TableModel, inputs: pd.DataFrame, n_columns: int) -> pd.DataF
     DataFrame
         For each row, in their order, and for k = 1, 2, ...: ``column_k``, its ``value_k``, what was ``expected_k`` from
         the others, and ``share_k``, the share of the row's error that goes away with the expected value. They are
-        empty where no value makes the error smaller.
+        empty where the share is less than 1 %.
     """
     parts = [_explain(model, inputs.iloc[k : k + ROWS_AT_ONCE], n_columns) for k in range(0, len(inputs), ROWS_AT_ONCE)]
     return pd.concat(parts) if parts else _explain(model, inputs, n_columns)
@@ -52,7 +52,7 @@ def _explain(model: TableModel, inputs: pd.DataFrame, n_columns: int) -> pd.Data
         [column.places for column in columns],
         autoencoder._input_mean,
     )
-    is_reason = found.shares > 0
+    is_reason = found.shares >= LEAST_SHARE
     result: dict[str, pd.Series] = {}
     for k in range(found.features.shape[1]):
         named = [columns[number] for number in found.features[:, k]]

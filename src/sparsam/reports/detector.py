@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 
 from sparsam.estimators.encoders import last_step
+from sparsam.inspection.contributions import LEAST_SHARE
 from sparsam.reports import charts
 from sparsam.reports import diagnostics as findings
 from sparsam.reports.diagnostics import Finding
@@ -23,6 +24,7 @@ __all__ = ["detector_page"]
 
 MOST_ROWS = 50
 N_NAMED = 3
+MANY = 0.2  # share of outliers that calls for an explanation
 
 
 def detector_page(model: Any, detector: Any, raw: Any, inputs: Any, image_shape: Any) -> Page:
@@ -80,31 +82,20 @@ def detector_page(model: Any, detector: Any, raw: Any, inputs: Any, image_shape:
             ("explained variance", f"{last.explained_variance_ratio_:.1%}".replace("%", " %")),
             *training_facts(last),
         ],
-        findings=[findings.diagnose_training(last), *_findings(last, n_outliers, len(scores))],
+        findings=[findings.diagnose_training(last), *_findings(n_outliers, len(scores))],
         parameters=parameters_of(detector),
     )
 
 
-def _findings(autoencoder: Any, n_outliers: int, n_rows: int) -> list[Finding]:
-    found = []
-    if autoencoder.explained_variance_ratio_ < 0.1:
-        found.append(
-            Finding(
-                "warning",
-                "The columns have little in common: the reconstructions explain less than 10 % of their variance. The "
-                "ranking then only says which rows have extreme values.",
-            )
-        )
-    if n_outliers > 0.2 * n_rows:
-        found.append(
-            Finding(
-                "warning",
-                f"{n_outliers / n_rows:.0%} of these rows are outliers. If they are not the rows of the fit, their "
-                "errors are larger than those of rows that the network has seen: set the threshold from held-out rows, "
-                "with validation_fraction.".replace("%", " %"),
-            )
-        )
-    return found
+def _findings(n_outliers: int, n_rows: int) -> list[Finding]:
+    if n_outliers <= MANY * n_rows:
+        return []
+    text = (
+        f"{n_outliers / n_rows:.0%} of these rows are outliers. If they are not the rows of the fit, their errors are "
+        "larger than those of rows that the network has seen: set the threshold from held-out rows, with "
+        "validation_fraction."
+    )
+    return [Finding("warning", text.replace("%", " %"))]
 
 
 def _reasons(model: Any, detector: Any, raw: Any, inputs: Any, shown: NDArray[np.intp]) -> list[list[dict[str, str]]]:
@@ -134,7 +125,7 @@ def _reasons(model: Any, detector: Any, raw: Any, inputs: Any, shown: NDArray[np
 
 
 def _reason(column: Any, value: Any, expected: Any, share: float | None) -> dict[str, str]:
-    if share is None or not share > 0:  # no expected value makes the error smaller
+    if share is None or share < LEAST_SHARE:
         return dict.fromkeys(("column", "value", "expected", "share"), "")
     return {"column": str(column), "value": _short(value), "expected": _short(expected), "share": f"{share:.0%}"}
 
