@@ -20,12 +20,13 @@ from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.error_functions import (
     CrossEntropy,
     GaussianError,
+    HeteroscedasticGaussianError,
     NoisyCrossEntropy,
     ProfileGaussianError,
     SquaredError,
 )
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.objective.penalties import KLSparsity, TangentPropagation, WeightDecay
+from sparsam.engine.objective.penalties import CovarianceDecay, KLSparsity, TangentPropagation, WeightDecay
 from sparsam.engine.training.callbacks import FunctionCallback
 from sparsam.engine.training.stop_reasons import STOP_REASONS
 from sparsam.engine.training.train import _TrainingLoop, precision, train
@@ -33,8 +34,10 @@ from sparsam.engine.training.train import _TrainingLoop, precision, train
 evaluate = quick_jit(Objective.evaluate)
 
 LAYER_SIZES = ((4, 3), (4, 5, 3), (4, 5, 4, 3), (4, 5, 4, 6, 3))  # always several outputs
+N_TARGETS = 3
 UNROLLED_SIZES = (4, 5, 3, 6, 4)  # of a stack of two autoencoders
 N_SAMPLES = 23
+COVARIANCE_ALPHA = 0.5
 CHUNK_SIZE = 8  # does not divide N_SAMPLES
 
 
@@ -47,6 +50,12 @@ class Error:
     options: dict = field(default_factory=dict)  # of network_cost, besides the name
     targets: str = "any"  # or "probabilities" (half of them labels), "labels", or "missing" (some are missing)
     label: str = ""
+    n_outputs: int = N_TARGETS  # more if the covariance is an output, too
+
+    @property
+    def depends_on_input(self):
+        """Whether the outputs beyond the means are a covariance."""
+        return self.n_outputs > N_TARGETS
 
     def __str__(self):
         return self.label or self.name
@@ -61,6 +70,7 @@ COVARIANCE = np.array([[1.0, 0.5, -0.25], [0.5, 2.0, 0.25], [-0.25, 0.25, 0.5]])
 PATTERNS = np.array([[1.0, 1, 1], [1, 0, 1], [0, 1, 1], [0, 0, 1]])
 PATTERN_OF_ROW = (0, 0, 1, 0, 0, 2, 0, 3)  # in turns: of few rows without gaps a covariance would be singular
 PRIOR = (2.0, 0.5 * COVARIANCE)  # nu, Psi
+FACTOR = np.array([[1.0, 0, 0], [0.5, 1.25, 0], [-0.25, 0.25, 0.75]])
 
 
 def _with_prior(problem):
@@ -109,10 +119,21 @@ ERRORS = {
             "missing",
             "gaussian-full-prior",
         ),
+        *(
+            Error(
+                "gaussian_error",
+                lambda problem, missing=missing: HeteroscedasticGaussianError(FACTOR, missing),
+                {"covariance_factor": FACTOR},
+                "missing" if missing else "any",
+                "gaussian-input" + ("-missing" if missing else ""),
+                n_outputs=9,
+            )
+            for missing in (False, True)
+        ),
     ),
 }
 """The other error functions, by their activation of the outputs."""
-QUICK = ("squared_error", "cross_entropy", "noisy_cross_entropy", "gaussian-full")
+QUICK = ("squared_error", "cross_entropy", "noisy_cross_entropy", "gaussian-full", "gaussian-input-missing")
 
 
 @dataclass(frozen=True)
@@ -161,7 +182,7 @@ class Case:
     def problem(self, seed=0, weighted=False, scale=1.0, alpha=0.0625, rho=0.25, beta=0.0, tangent_weight=0.5):
         """Draw one problem."""
         rng = np.random.default_rng(seed)
-        n_in, *_, n_out = self.network.layer_sizes
+        n_in = self.network.layer_sizes[0]
 
         def draw(draw_from, low, high, *shape):
             return draw_from(low, high, shape).astype(np.float32).astype(float)
@@ -169,15 +190,27 @@ class Case:
         while True:
             problem = Problem(
                 case=self,
-                theta=draw(rng.uniform, -scale, scale, self.network.n_parameters),
+                theta=self.moderate(draw(rng.uniform, -scale, scale, self.network.n_parameters)),
                 inputs=draw(rng.normal, 0.0, 1.0, N_SAMPLES, n_in),
-                targets=self.targets(draw(rng.uniform, 0.0, 1.0, N_SAMPLES, n_out)),
+                targets=self.targets(draw(rng.uniform, 0.0, 1.0, N_SAMPLES, self.n_targets)),
                 sample_weight=draw(rng.uniform, -1.0, 3.0, N_SAMPLES).clip(0) if weighted else None,
                 hyperparameters={"alpha": alpha, "rho": rho, "beta": beta, "tangent_weight": tangent_weight},
                 tangents=draw(rng.normal, 0.0, 1.0, N_SAMPLES, self.n_tangents, n_in) if self.n_tangents else None,
             )
             if problem.distance_to_kinks() > 0.01 * scale:
                 return problem
+
+    @property
+    def n_targets(self):
+        return N_TARGETS if self.error.depends_on_input else self.network.layer_sizes[-1]
+
+    def moderate(self, theta):
+        """Divide the weights of the outputs that give a covariance by 8, so that it is not nearly singular."""
+        if not self.error.depends_on_input:
+            return theta
+        *blocks, last = self.network.unravel(theta.copy())[0]
+        last[:, N_TARGETS:] /= 8
+        return np.concatenate([*map(np.ravel, (*blocks, last)), theta[self.network.blocks["b1"].start :]])
 
     def targets(self, uniform):
         """Make targets for the error function from numbers in [0, 1]."""
@@ -240,6 +273,10 @@ class Problem:
         """Make the engine's objective."""
         alpha, rho, beta, tangent_weight = self.of_layers().values()
         terms = (self.case.error.make(self), WeightDecay(alpha))
+        if self.case.error.depends_on_input:
+            of_means = (alpha * (np.arange(self.case.error.n_outputs) < N_TARGETS),)
+            alphas = (alpha,) * self.case.depth + of_means
+            terms = (terms[0], WeightDecay(alphas), CovarianceDecay(COVARIANCE_ALPHA, N_TARGETS))
         if self.case.unrolled:
             n_encoders = len(self.case.network.shapes) // 2
             terms += (KLSparsity(rho[:n_encoders], beta[:n_encoders], tuple(range(n_encoders))),)
@@ -306,6 +343,7 @@ class Problem:
             output_activation=network.output_activation,
             error=self.case.error.name,
             **self.case.error.options,
+            covariance_alpha=COVARIANCE_ALPHA if self.case.error.depends_on_input else 0.0,
             sample_weight=self.sample_weight,
             tangents=self.tangents,
             tangents_of=self.case.tangents_of,
@@ -418,7 +456,7 @@ def other_errors(*dtypes):
         # The likelihood does not interact with the depth, so no and two hidden layers suffice.
         depths = (0, 2) if error.name.startswith(("gaussian", "noisy")) else range(len(LAYER_SIZES))
         for depth in depths:
-            sizes = LAYER_SIZES[depth]
+            sizes = (*LAYER_SIZES[depth][:-1], error.n_outputs)
             hidden = ("identity", "logistic", "tanh", "relu")[(depth + turn) % 4] if depth else "any"
             network = Network(sizes, hidden if depth else "logistic", output)
             for dtype in dtypes:

@@ -6,6 +6,9 @@ observed ones are normal too (eq. 2.96 and 2.97).
 If the covariance is singular, some variables are linear combinations of those before them. They carry no information
 beyond the others, so densities and conditional distributions use the others only. A NaN in the covariance marks an
 unknown entry; a computation that needs it raises ValueError.
+
+A covariance is the same for all rows, (n_variables, n_variables), or one for each row, (n_samples, n_variables,
+n_variables); then the same variables are linear combinations in all rows.
 """
 
 from __future__ import annotations
@@ -81,9 +84,9 @@ def log_density(Y: Array, means: Array, covariance: Array) -> Array:
     [-1.4189]
     """
     densities = np.zeros(len(Y))
-    for rows, L, squares in _whitened(Y, means, covariance):
+    for rows, diagonal, squares in _whitened(Y, means, covariance):
         # -1/2 [u'u + 2 sum_k ln L_kk + K ln 2 pi]
-        constant = 2 * np.sum(np.log(np.diag(L))) + len(L) * np.log(2 * np.pi)
+        constant = 2 * np.sum(np.log(diagonal), axis=-1) + diagonal.shape[-1] * np.log(2 * np.pi)
         densities[rows] = -0.5 * (squares + constant)
     return densities
 
@@ -108,8 +111,8 @@ def squared_distances(Y: Array, means: Array, covariance: Array) -> tuple[Array,
     ([1.0], [1])
     """
     distances, n_observed = np.zeros(len(Y)), np.zeros(len(Y), np.intp)
-    for rows, L, squares in _whitened(Y, means, covariance):
-        distances[rows], n_observed[rows] = squares, len(L)
+    for rows, diagonal, squares in _whitened(Y, means, covariance):
+        distances[rows], n_observed[rows] = squares, diagonal.shape[-1]
     return distances, n_observed
 
 
@@ -134,37 +137,62 @@ def condition(Y: Array, means: Array, covariance: Array) -> tuple[Array, Array]:
         m = ~o
         if not m.any():
             continue
-        o = _independent_of(covariance, o)
-        _check_block(covariance, m, o)
-        C_mo, C_mm = covariance[np.ix_(m, o)], covariance[np.ix_(m, m)]
-        slope = cho_solve(cho_factor(covariance[np.ix_(o, o)]), C_mo.T).T if o.any() else C_mo
-        filled[np.ix_(rows, m)] = means[np.ix_(rows, m)] + (Y[np.ix_(rows, o)] - means[np.ix_(rows, o)]) @ slope.T
-        deviations[np.ix_(rows, m)] = np.sqrt(np.maximum(np.diag(C_mm - slope @ C_mo.T), 0))
+        C = _of_rows(covariance, rows)
+        o = _independent_of(C, o)
+        _check_block(C, m, o)
+        C_om = _block(C, o, m)
+        slope = np.swapaxes(_solve(_block(C, o, o), C_om), -1, -2)  # C_mo C_oo^-1
+        r = Y[np.ix_(rows, o)] - means[np.ix_(rows, o)]
+        explained = r @ slope.T if C.ndim == 2 else np.einsum("nij,nj->ni", slope, r)
+        filled[np.ix_(rows, m)] = means[np.ix_(rows, m)] + explained
+        variances = np.diagonal(_block(C, m, m) - slope @ C_om, axis1=-2, axis2=-1)
+        deviations[np.ix_(rows, m)] = np.sqrt(np.maximum(variances, 0))
     return filled, deviations
 
 
+def _solve(C: Array, columns: Array) -> Array:
+    """Compute C^-1 times columns for a positive definite C, or for one of each row."""
+    if C.ndim > 2 or not len(C):
+        return np.asarray(np.linalg.solve(C, columns))
+    return np.asarray(cho_solve(cho_factor(C), columns))
+
+
 def _whitened(Y: Array, means: Array, covariance: Array) -> Iterator[tuple[NDArray[np.intp], Array, Array]]:
-    """Yield each pattern's rows, L with C = L L' for the observed outputs, and u'u with u = L^-1 r for each row."""
+    """Yield each pattern's rows, the diagonal of L with C = L L' for the observed outputs, and u'u, u = L^-1 r."""
     for rows, o in _rows_by_pattern(Y):
-        o = _independent_of(covariance, o)
+        C = _of_rows(covariance, rows)
+        o = _independent_of(C, o)
         if o.any():
             # scipy.stats.multivariate_normal refuses a nearly singular C, which may well occur here.
-            L = np.linalg.cholesky(covariance[np.ix_(o, o)]).astype(np.float64, copy=False)
-            u = solve_triangular(L, (Y[np.ix_(rows, o)] - means[np.ix_(rows, o)]).T, lower=True)
-            yield rows, L, np.sum(u**2, axis=0)
+            L = np.linalg.cholesky(_block(C, o, o)).astype(np.float64, copy=False)
+            r = Y[np.ix_(rows, o)] - means[np.ix_(rows, o)]
+            u = np.linalg.solve(L, r[:, :, None])[:, :, 0] if L.ndim > 2 else solve_triangular(L, r.T, lower=True).T
+            yield rows, np.diagonal(L, axis1=-2, axis2=-1), np.sum(u**2, axis=1)
 
 
-def _independent_of(covariance: Array, o: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _of_rows(covariance: Array, rows: NDArray[np.intp]) -> Array:
+    """Select the covariances of some rows."""
+    return covariance[rows] if covariance.ndim > 2 else covariance
+
+
+def _block(C: Array, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> Array:
+    return C[..., rows, :][..., columns]
+
+
+def _independent_of(C: Array, o: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark the observed variables that are independent of those before them."""
-    _check_block(covariance, o, o)
+    _check_block(C, o, o)
     kept = o.copy()
-    kept[o] = independent(covariance[np.ix_(o, o)])
+    block = _block(C, o, o)
+    kept[o] = independent(block if C.ndim == 2 else block[0])
     return kept
 
 
-def _check_block(covariance: Array, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> None:
-    block = np.zeros_like(covariance)
-    block[np.ix_(rows, columns)] = covariance[np.ix_(rows, columns)]
+def _check_block(C: Array, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> None:
+    if C.ndim > 2:
+        return  # no entry of a covariance that depends on the row is unknown
+    block = np.zeros_like(C)
+    block[np.ix_(rows, columns)] = C[np.ix_(rows, columns)]
     check_known(block)
 
 

@@ -9,12 +9,13 @@ from .objective.error_functions import (
     CrossEntropy,
     ErrorFunction,
     GaussianError,
+    HeteroscedasticGaussianError,
     NoisyCrossEntropy,
     ProfileGaussianError,
     SquaredError,
 )
 from .objective.objective import Evaluation, Objective, Term
-from .objective.penalties import KLSparsity, TangentPropagation, WeightDecay
+from .objective.penalties import CovarianceDecay, KLSparsity, TangentPropagation, WeightDecay
 from .training.callbacks import FitCallback, FunctionCallback
 from .training.checkpoints import Checkpointer
 from .training.growing_sample import nested_samples
@@ -29,6 +30,7 @@ __all__ = [
     "STOP_REASONS",
     "Batch",
     "Checkpointer",
+    "CovarianceDecay",
     "CrossEntropy",
     "ErrorFunction",
     "Evaluation",
@@ -36,6 +38,7 @@ __all__ = [
     "ForwardPass",
     "FunctionCallback",
     "GaussianError",
+    "HeteroscedasticGaussianError",
     "KLSparsity",
     "Network",
     "NoisyCrossEntropy",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from typing import Any, Self
@@ -19,20 +19,17 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 
 from sparsam._utils import multivariate_normal
-from sparsam.engine.data.batch import Batch
 from sparsam.engine.network.network import Network, Parameters
-from sparsam.engine.objective.error_functions import GaussianError, ProfileGaussianError
-from sparsam.engine.objective.objective import Objective
-from sparsam.engine.objective.penalties import WeightDecay
+from sparsam.engine.objective.error_functions.heteroscedastic import n_covariance_outputs
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit, digest_of
+from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit
 from sparsam.estimators._base import NetworkEstimator
 from sparsam.estimators._data.apply_network import network_outputs
 from sparsam.estimators._data.column_moments import ColumnMoments
-from sparsam.estimators._data.dataset import Dataset, InMemoryDataset
+from sparsam.estimators._data.dataset import InMemoryDataset
 from sparsam.estimators._data.odd_units import odd_units_warning
 from sparsam.estimators._data.splits import Split, folds_of_rows, hold_out, split_by_shares
 from sparsam.estimators._pretraining import (
@@ -40,56 +37,45 @@ from sparsam.estimators._pretraining import (
     check_fitted_pretraining,
     check_pretraining,
     draws_rows,
-    encoder_of,
     fit_pretraining,
     fitted_activations,
     hidden_layers,
-    starting_from,
 )
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
-from sparsam.estimators._regression.dependent_targets import DependentTargets, bounded
-from sparsam.estimators._regression.fitted_distribution import FittedDistribution
+from sparsam.estimators._regression.dependent_targets import DependentTargets
 from sparsam.estimators._regression.given_folds import Folds, check_folds, fold_shares, rows_of_folds
+from sparsam.estimators._regression.input_covariance import CovarianceOutputs
 from sparsam.estimators._regression.noise_covariance import (
+    OF_INPUT,
     DegenerateCovarianceWarning,
     check_covariance,
     check_fitted_covariance,
     check_prior,
     degeneracy_warning,
     has_one_variance,
-    make_error,
     never_together_warning,
+    refuse_unknown_pairs,
 )
-from sparsam.estimators._regression.out_of_fold import HeldOutMoments, OutOfFold, train_in_folds
-from sparsam.estimators._regression.predictive_covariance import (
-    PredictiveCovariance,
-    Unchanged,
-    linear_inflation,
-    out_of_fold_covariance,
-)
+from sparsam.estimators._regression.out_of_fold import OutOfFold, train_in_folds
 from sparsam.estimators._regression.regression_data import RegressionData
 from sparsam.estimators._regression.standard_errors import check_at_minimum, check_determined, linear_standard_errors
 from sparsam.estimators._regression.target_scale import TargetScale
 from sparsam.estimators._regression.targets import TargetCheck, observed_patterns, validate_targets, with_table
+from sparsam.estimators._regression_trainers import CovarianceTrainer, MeanTrainer
 from sparsam.estimators._tangents import (
     Tangents,
     check_tangent_hyperparameters,
     prepare_tangents,
-    tangent_penalties,
 )
 from sparsam.estimators._training.fit_checkpoints import checkpointer_of
 from sparsam.estimators._training.fitted_attributes import (
-    check_finished,
     check_warm_start,
-    network_attributes,
-    ravel,
     validation_attributes,
 )
-from sparsam.estimators._training.held_out_residuals import HeldOutResiduals
 from sparsam.estimators._training.supervised import draw_weights_and_seed, load_with_targets
 from sparsam.estimators._training.time_budget import TimeBudget
-from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
+from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators.checkpoint import Checkpoint
 
 __all__ = ["MultivariateNormalRegressor"]
@@ -101,7 +87,13 @@ MAX_ALPHA, ALPHA_TIMES_SAMPLES, LINEAR_ALPHA = 0.03, 20.0, 1e-3
 samples, so that alpha = 20/n is the same prior for any n. On smooth curves, Friedman's functions and diabetes, 100 to
 2,000 rows, no fixed alpha has a much smaller test error (benchmarks/VALIDITY.md)."""
 
-UNEXPLAINED = 0.9  # a fold explains nothing if its residuals have at least this share of the targets' variances
+COVARIANCE_ALPHAS = (1.0, 0.1, 0.01, 0.001)
+"""Values of covariance_alpha to choose from: the folds try them in this order until the held-out likelihood falls.
+
+Stronger decay than 1 is hardly needed: early stopping may choose the constant covariance, where the training starts.
+"""
+
+COVARIANCE_ALPHA = 0.1  # without folds
 WORSE = 1.5  # largest ratio of the residual variances of the final network to those of the folds
 
 
@@ -129,10 +121,14 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     hidden_layer_sizes : tuple of int, default (50,)
         Number of units in each hidden layer. () is linear regression: ordinary least squares for alpha = 0 and complete
         targets, whatever C is; with ``mask`` it is iterated seemingly unrelated regression (SUR).
-    covariance : {"full", "diag", "spherical"} or array of shape (n_outputs, n_outputs), default "full"
+    covariance : {"full", "diag", "spherical", "input"} or array of shape (n_outputs, n_outputs), default "full"
         Structure of the noise covariance C, in the units of y: unrestricted, diagonal, or sigma^2 I. All outputs share
-        sigma^2, so "spherical" is for outputs of one kind: an output in a small unit hardly counts. An array is the
-        known C.
+        sigma^2, so "spherical" is for outputs of one kind: an output in a small unit hardly counts. "input" is a
+        covariance C(x) that depends on the input (see Notes). An array is the known C.
+    covariance_alpha : float or None, default None
+        Weight decay of the outputs that give C(x), also of their biases, with ``covariance="input"``: the greater it
+        is, the closer is C(x) to a constant. None is 1, 0.1, 0.01 or 0.001, in this order until the likelihood of the
+        held-out folds falls; 0.1 without folds.
     covariance_prior : (nu, Psi) or None, default None
         Inverse-Wishart prior on an unknown C, whose density is proportional to
         |C|^(-(nu + K + 1)/2) exp(-tr(Psi C^-1)/2): it counts as about nu observations, with Psi their sum of r r'. Psi
@@ -206,14 +202,21 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     coefs_, intercepts_ : lists of arrays of shape (n_in, n_out) and (n_out,)
         Weights of each layer, in float64, the last layer's in the units of y.
     covariance_ : array of shape (n_outputs, n_outputs)
-        Maximum-likelihood C, in the squared units of y, from the residuals of the training data.
+        Maximum-likelihood C, in the squared units of y, from the residuals of the training data; with "input" the mean
+        of C(x) over these.
     predictive_covariance_ : array of shape (n_outputs, n_outputs)
         C of new targets about their predictions, which includes the error of the fit. `predict`, `predict_conditional`,
         `sample` and the log densities use it. With hidden layers it is the covariance of the residuals held out in
         ``cv`` folds (by expectation maximization if targets are missing), with the structure and the prior of
         ``covariance``; for linear models C_kl/((1 - p_k/n_k)(1 - p_l/n_l)), p_k the number of weights that output k's
         n_k samples determine (generalized cross-validation; with weight decay the trace of the hat matrix). It equals
-        ``covariance_`` if that is known, with ``cv=None``, and if there are too few samples for two folds.
+        ``covariance_`` if that is known, with ``cv=None``, and if there are too few samples for two folds. With "input"
+        it is the mean of `predict_covariance` over the training data.
+    covariance_factor_, covariance_coef_, covariance_intercept_ : arrays or None
+        For "input" the factor F of C_0, (n_outputs, K), and the weights of d and o (see Notes), (n_in, K (K + 1)/2) and
+        (K (K + 1)/2,), with n_in the units of the last hidden layer, and K the number of targets that are fitted.
+    covariance_alpha_ : float or None
+        The decay of these weights.
     alpha_ : float
         The weight decay of the fit.
     n_outputs_ : int
@@ -236,6 +239,18 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     first targets that determine the others; given values of the others are not checked for contradictions. "diag" and
     "spherical" can fit linear combinations, and leave out only constants.
 
+    With ``covariance="input"`` the Cholesky factor of C(x) is ::
+
+        L(x) = F T(x)^-1 D(x),        C_0 = F F'
+
+    where the network has outputs o(x), minus the elements of the unit lower triangular T below its diagonal, and d(x),
+    the logarithms of the diagonal matrix D, beside the means. They are 0 for a constant C_0. The fit has three steps:
+    as with "full", whose ``predictive_covariance_`` is C_0; in the same folds, the means and C(x) are trained together
+    from there, to choose ``covariance_alpha`` and the number of iterations; then on all data. The d are shifted so that
+    the standardized residuals L(x)^-1 r of held-out rows have unit variances. If no other C(x) predicts held-out rows
+    better, the result is that of "full". `history_` is that of the last step. ``early_stopping="auto"`` is then on
+    without hidden layers, too.
+
     For outputs that are never observed together the data do not determine a covariance: it is NaN (with "full" and no
     prior), and methods that need it raise an error.
 
@@ -243,7 +258,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     ----------
     C. M. Bishop, *Pattern Recognition and Machine Learning*, exercise 5.3; A. Zellner, "An efficient method of
     estimating seemingly unrelated regressions and tests for aggregation bias", JASA 57, 1962; M. Stone,
-    "Cross-validatory choice and assessment of statistical predictions", JRSS B 36, 1974.
+    "Cross-validatory choice and assessment of statistical predictions", JRSS B 36, 1974; M. Pourahmadi, "Joint
+    mean-covariance models with applications to longitudinal data", Biometrika 86, 1999.
 
     Examples
     --------
@@ -266,6 +282,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         hidden_layer_sizes: tuple[int, ...] = (50,),
         *,
         covariance: str | ArrayLike = "full",
+        covariance_alpha: float | None = None,
         covariance_prior: tuple[float, ArrayLike] | None = None,
         mask: ArrayLike | None = None,
         alpha: float | None = None,
@@ -295,6 +312,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.covariance = covariance
+        self.covariance_alpha = covariance_alpha
         self.covariance_prior = covariance_prior
         self.mask = mask
         self.alpha = alpha
@@ -371,7 +389,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         ConvergenceWarning
             If the training stopped before converging, or ``time_budget`` ended a training in the folds.
         """
-        in_parts, budget = self._cross_fits(), TimeBudget(self.time_budget)
+        in_parts, budget = self._cross_fits() or self._depends_on_input(), TimeBudget(self.time_budget)
         unused = self._unused_warm_start()
         with self._fitting(X, y, sample_weight, in_parts=in_parts) as reporter:
             data = self._regression_data(X, y, sample_weight, tangents, reporter)
@@ -380,8 +398,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             with checkpointer_of(self, data.with_tangents, held_out=held_out) as checkpointer:
                 fit = PartOfFit(reporter, checkpointer, budget, "pretraining", SHARE, data.seed)
                 data = replace(data, pretrained=fit_pretraining(self, data.dataset, fit))
-                trainer = _Trainer(self, data, checkpointer, budget, self._weight_decay(data.dataset.n_samples))
-                trainer, folds = self._cross_fit(trainer, reporter) if in_parts else (trainer, None)
+                trainer, folds = self._trainer(data, checkpointer, budget, reporter)
                 with reporter.training() if in_parts else nullcontext(reporter) as last:
                     run = trainer.prepare(folds, last)
                     training = run.train()
@@ -410,10 +427,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         covariance = check_covariance(self.covariance, n_outputs)
         prior = check_prior(self.covariance_prior, n_outputs)
         mask = self._checked_mask(n_features, n_outputs)
-        observed_patterns(dataset)  # raises ValueError if an output has no target
+        refuse_unknown_pairs(covariance, prior, observed_patterns(dataset))
         dependent = DependentTargets.none(n_outputs)
         if isinstance(covariance, str):
-            dependent = DependentTargets.of(dataset, combinations=covariance == "full", mask=mask)
+            dependent = DependentTargets.of(dataset, combinations=covariance in ("full", OF_INPUT), mask=mask)
         kept = dependent.kept
         prior = None if prior is None else (prior[0], prior[1][np.ix_(kept, kept)])
         mask = None if mask is None else mask[:, kept]
@@ -451,15 +468,33 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             check.one_dimensional,
         )
 
-    def _cross_fit(self, trainer: _Trainer, reporter: FitReporter) -> tuple[_Trainer, OutOfFold | None]:
-        """Train in folds, and again with less weight decay if they explain nothing; None if there are too few samples.
+    def _trainer(
+        self, data: RegressionData, checkpointer: Checkpointer | None, budget: TimeBudget, reporter: FitReporter
+    ) -> tuple[MeanTrainer | CovarianceTrainer, OutOfFold | None]:
+        """Prepare the final training by trainings in folds, if there are any, and by a training of the means."""
+        splits = self._splits(data) if self._cross_fits() else []
+        alpha = self._weight_decay(data.dataset.n_samples)
+        means = MeanTrainer(self, data, checkpointer, budget, alpha, n_after=self._n_trainings_of_covariance(splits))
+        folds: OutOfFold | None = None
+        if splits:
+            means, folds = self._cross_fit(means, splits, reporter)
+        if not data.depends_on_input:
+            return means, folds
+        with reporter.training("means") as part:
+            trainer = CovarianceTrainer.after(means, folds, self._first_covariance_alpha(), part)
+        if not splits:
+            return trainer, None
+        trainer.train_means_without(splits, reporter)
+        return self._cross_fit_covariance(trainer, splits, reporter)
+
+    def _cross_fit(
+        self, trainer: MeanTrainer, splits: list[Split], reporter: FitReporter
+    ) -> tuple[MeanTrainer, OutOfFold]:
+        """Train in folds, and again with less weight decay if they explain nothing.
 
         Under strong decay the weights shrink before they fit a fine structure.
         """
-        data, splits = trainer.data, self._splits(trainer.data)
-        if not splits:
-            return trainer, None
-        train = partial(train_in_folds, splits=splits, observed=data.patterns, stops=self._stops_early())
+        train = partial(train_in_folds, splits=splits, observed=trainer.data.patterns, stops=self._stops_early())
         folds = train(trainer, reporter=reporter)
         if self.alpha is None and trainer.explains_nothing(folds):
             weaker = replace(trainer, alpha=trainer.alpha / 10)
@@ -467,6 +502,38 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             if others.likelihood > folds.likelihood:
                 return weaker, others
         return trainer, folds
+
+    def _cross_fit_covariance(
+        self, trainer: CovarianceTrainer, splits: list[Split], reporter: FitReporter
+    ) -> tuple[CovarianceTrainer, OutOfFold]:
+        """Train in folds with each covariance_alpha, until the held-out likelihood falls."""
+        candidates = COVARIANCE_ALPHAS if self.covariance_alpha is None else (float(self.covariance_alpha),)
+        best: tuple[CovarianceTrainer, OutOfFold] | None = None
+        for covariance_alpha in candidates:
+            candidate = replace(trainer, covariance_alpha=covariance_alpha)
+            folds = train_in_folds(
+                candidate,
+                splits=splits,
+                observed=trainer.independent,
+                stops=self._stops_early(),
+                reporter=reporter,
+                what=f"covariance of the input, with covariance_alpha={covariance_alpha:g},",
+            )
+            if best is not None and folds.likelihood <= best[1].likelihood:
+                break
+            best = candidate, folds
+        assert best is not None
+        return best
+
+    def _first_covariance_alpha(self) -> float:
+        return COVARIANCE_ALPHA if self.covariance_alpha is None else float(self.covariance_alpha)
+
+    def _n_trainings_of_covariance(self, splits: list[Split]) -> int:
+        """Count the trainings that follow that of the means, at most: those of the means and of the input in folds."""
+        if not self._depends_on_input():
+            return 0
+        n_candidates = len(COVARIANCE_ALPHAS) if self.covariance_alpha is None else 1
+        return 1 + len(splits) * (1 + n_candidates)
 
     def _splits(self, data: RegressionData) -> list[Split]:
         """Split the data into folds; the list is empty if there are too few samples."""
@@ -481,12 +548,20 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     def _stops_early(self) -> bool:
         """Whether held-out data choose the number of iterations."""
         if self.early_stopping == "auto":
-            return isinstance(self.covariance, str) and self._has_hidden_layers()
+            return self._is_flexible()
         return bool(self.early_stopping)
 
     def _cross_fits(self) -> bool:
         """Whether trainings in folds precede the final training."""
-        return self.cv is not None and self._has_hidden_layers() and isinstance(self.covariance, str)
+        return self.cv is not None and self._is_flexible()
+
+    def _is_flexible(self) -> bool:
+        """Whether the network can fit its targets exactly, and the likelihood has no maximum."""
+        return self._depends_on_input() or (isinstance(self.covariance, str) and self._has_hidden_layers())
+
+    def _depends_on_input(self) -> bool:
+        """Whether the covariance depends on the input."""
+        return isinstance(self.covariance, str) and self.covariance == OF_INPUT
 
     def _has_hidden_layers(self) -> bool:
         return len(hidden_layers(self)[0]) > 0
@@ -566,7 +641,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             Or rows that are not in memory, as in `fit`.
         return_std : bool, default False
             Whether to return also the standard deviation of new targets about their mean, the root of the diagonal of
-            ``predictive_covariance_``; it is the same for every sample.
+            `predict_covariance`; it is the same for every sample, unless ``covariance="input"``.
         out : array of the result's shape, optional
             Array to write the means into, a batch at a time: anything that supports assignment to slices of rows, such
             as a memory-mapped file, an HDF5 or a Zarr dataset.
@@ -579,8 +654,26 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         means = self._predicted(X, self._shaped, out)
         if not return_std:
             return means
-        deviation = self._shaped(np.sqrt(np.diag(self.predictive_covariance_)))
+        variances = np.diagonal(self._covariance_at(X), axis1=-2, axis2=-1)
+        deviation = self._shaped(np.sqrt(variances))
         return means, np.broadcast_to(deviation, means.shape).copy()
+
+    def predict_covariance(self, X: ArrayLike) -> Array:
+        """Predict the covariance of new targets about their means.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_outputs, n_outputs)
+            In the squared units of y. It is ``predictive_covariance_`` for each sample, unless ``covariance="input"``.
+        """
+        C = self._covariance_at(X)
+        if C.ndim > 2:
+            return C
+        return np.tile(C, (self._dataset_to_predict(X).n_rows, 1, 1))
 
     def predict_conditional(self, X: ArrayLike, y: ArrayLike, return_std: bool = False) -> Array | tuple[Array, Array]:
         """Predict the missing targets of y (NaN) from the given ones, using the full covariance.
@@ -598,7 +691,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         filled : array of shape (n_samples, n_outputs)
             y with NaN replaced by y_m + C_mo C_oo^-1 (t_o - y_o) (PRML eq. 2.96).
         std : array of shape (n_samples, n_outputs)
-            Root of the diagonal of C_mm - C_mo C_oo^-1 C_om (PRML eq. 2.82), C ``predictive_covariance_``.
+            Root of the diagonal of C_mm - C_mo C_oo^-1 C_om (PRML eq. 2.82), C from `predict_covariance`.
 
         Raises
         ------
@@ -606,13 +699,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             If this needs the covariance of outputs that were never observed together in the fit.
         """
         means, Y = self._predicted_and_given(X, y)
-        filled, deviations = multivariate_normal.condition(Y, means, self.predictive_covariance_)
+        filled, deviations = multivariate_normal.condition(Y, means, self._covariance_at(X))
         return (self._shaped(filled), self._shaped(deviations)) if return_std else self._shaped(filled)
 
     def log_density(self, X: ArrayLike, y: ArrayLike) -> Array:
         """Compute the log density of each sample's observed targets, in nats, with all constants, in the units of y.
 
-        C is ``predictive_covariance_``; if it is singular, the density is that of the targets that determine the
+        C is that of `predict_covariance`; if it is singular, the density is that of the targets that determine the
         others.
 
         Parameters
@@ -626,7 +719,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             ln N(t | y, C) = -1/2 [r' C^-1 r + ln|C| + K ln 2 pi] (PRML eq. 2.43).
         """
         means, Y = self._predicted_and_given(X, y)
-        return multivariate_normal.log_density(Y, means, self.predictive_covariance_)
+        return multivariate_normal.log_density(Y, means, self._covariance_at(X))
 
     def mean_log_likelihood(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Average `log_density` over the samples that have a target: nats per sample, greater is better.
@@ -640,7 +733,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         observed = ~np.isnan(Y).all(axis=1)
         if not observed.any():
             raise ValueError("y contains only NaN: there is no target to score")
-        scores = multivariate_normal.log_density(Y[observed], means[observed], self.predictive_covariance_)
+        scores = multivariate_normal.log_density(Y, means, self._covariance_at(X))[observed]
         weights = validation.check_sample_weight(sample_weight, means)
         if weights is not None and not weights[observed].any():
             raise ValueError("sample_weight is zero for every sample that has a target: there is nothing to score")
@@ -679,7 +772,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     def sample(
         self, X: ArrayLike, n_draws: int = 1, random_state: int | np.random.RandomState | None = None
     ) -> NDArray[np.float64]:
-        """Draw targets from N(y(x), C) with C = ``predictive_covariance_``.
+        """Draw targets from N(y(x), C) with C from `predict_covariance`.
 
         Parameters
         ----------
@@ -693,9 +786,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         """
         validation.check_number("n_draws", n_draws, Integral, low=1)
         means = self._predicted(X)
-        L = multivariate_normal.factor(self.predictive_covariance_)
-        noise = check_random_state(random_state).normal(size=(int(n_draws), len(means), L.shape[1]))
-        return self._shaped(means + noise @ L.T)
+        outputs = self._covariance_outputs()
+        if outputs is None:
+            L = multivariate_normal.factor(self.predictive_covariance_)
+        else:
+            L = self._factors_at(X, outputs)
+        noise = check_random_state(random_state).normal(size=(int(n_draws), len(means), L.shape[-1]))
+        return self._shaped(means + (noise @ L.T if L.ndim == 2 else np.einsum("nkr,dnr->dnk", L, noise)))
 
     def standard_errors(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -728,6 +825,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             or if columns of X are constant or linearly dependent.
         """
         means, Y = self._predicted_and_given(X, y)
+        if self._depends_on_input():
+            raise ValueError("standard errors need a constant covariance: fit with covariance='full'")
         if len(self.coefs_) > 1 or self.alpha_ > 0:
             raise ValueError(
                 "standard errors need a linear model without weight decay: fit with hidden_layer_sizes=() and "
@@ -758,6 +857,13 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
                 "covariance_prior=None"
             )
         check_prior(self.covariance_prior)
+        if self.covariance_alpha is not None:
+            validation.check_weight("covariance_alpha", self.covariance_alpha)
+            if not self._depends_on_input():
+                raise ValueError(
+                    "covariance_alpha is for a covariance that depends on the input: set covariance='input', or "
+                    "covariance_alpha=None"
+                )
 
     def _check_attributes(self) -> None:
         check_fitted_pretraining(self)
@@ -771,6 +877,21 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             check_fitted_covariance(C)
         if self._one_dimensional and self.n_outputs_ != 1:
             raise ValueError("its outputs do not fit together")
+        if self._depends_on_input() or self.covariance_factor_ is not None:
+            self._check_covariance_outputs()
+
+    def _check_covariance_outputs(self) -> None:
+        """Raise ValueError unless the weights of a covariance that depends on the input fit together."""
+        arrays = (self.covariance_factor_, self.covariance_coef_, self.covariance_intercept_)
+        if any(array is None for array in arrays) or not self._depends_on_input():
+            raise ValueError("its covariance is incomplete")
+        self._check_weights(*arrays)
+        factor, coef, intercept = arrays
+        n_more = n_covariance_outputs(factor.shape[1]) if factor.ndim == 2 else -1
+        if factor.shape[:1] != (self.n_outputs_,) or intercept.shape != (n_more,):
+            raise ValueError("its arrays do not fit together")
+        if coef.shape != (self.coefs_[-1].shape[0], n_more):
+            raise ValueError("its arrays do not fit together")
 
     def _checked_mask(self, n_features: int, n_outputs: int) -> Array | None:
         if self.mask is None:
@@ -796,14 +917,28 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         sizes = (self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_))
         return Network(sizes, fitted_activations(self), "identity")
 
-    @staticmethod
-    def _layer_sizes(network: Network, error: GaussianError | ProfileGaussianError) -> tuple[int, ...]:
-        """Return how many numbers a sample needs in each layer, and for its residuals in each pattern."""
-        n_patterns = 0 if error.patterns is None else len(error.patterns)
-        return (*network.layer_sizes, n_patterns * network.layer_sizes[-1])
-
     def _predicted(self, X: ArrayLike, then: Callable[[Array], Array] = lambda means: means, out: Any = None) -> Array:
         return self._apply(network_outputs, self._dataset_to_predict(X), then=then, out=out)
+
+    def _covariance_outputs(self) -> CovarianceOutputs | None:
+        """Return the outputs that give C(x); None if C is constant."""
+        if self.covariance_factor_ is None:
+            return None
+        hidden = Parameters(tuple(self.coefs_[:-1]), tuple(self.intercepts_[:-1]))  # type: ignore[arg-type]
+        weights = (self.covariance_coef_, self.covariance_intercept_, self.covariance_factor_)
+        return CovarianceOutputs.of(hidden, fitted_activations(self), *weights, self.chunk_size)
+
+    def _covariance_at(self, X: ArrayLike) -> Array:
+        """Compute C of new targets, (n_outputs, n_outputs), or for each sample if it depends on the input."""
+        outputs = self._covariance_outputs()
+        if outputs is None:
+            return self.predictive_covariance_
+        L = self._factors_at(X, outputs)
+        return L @ np.swapaxes(L, 1, 2)
+
+    def _factors_at(self, X: ArrayLike, outputs: CovarianceOutputs) -> Array:
+        """Compute the factor of each sample's C(x)."""
+        return np.concatenate([outputs.factors(batch.inputs) for batch in self._dataset_to_predict(X).batches()])
 
     def _predicted_and_given(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         means = self._predicted(X)
@@ -814,137 +949,3 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
     def _shaped(self, outputs: Array) -> Array:
         return outputs[..., 0] if self._one_dimensional else outputs
-
-
-@dataclass(frozen=True)
-class _Trainer:
-    """Train the networks of a fit; see `HeldOutTrainer`."""
-
-    regressor: MultivariateNormalRegressor
-    data: RegressionData
-    checkpointer: Checkpointer | None
-    budget: TimeBudget
-    alpha: float
-
-    def explains_nothing(self, folds: OutOfFold) -> bool:
-        """Whether in some fold the residuals of all outputs have at least nearly the variances of the targets."""
-        seen, squares = self.data.dataset.sum(_observed_squares)
-        unexplained = folds.variances > UNEXPLAINED * squares / seen
-        return bool(np.any(np.all(unexplained | np.isnan(folds.variances), axis=1)))
-
-    def prepare(self, folds: OutOfFold | None, reporter: FitReporter) -> EstimatorTraining:
-        """Prepare the final training."""
-        regressor, data = self.regressor, self.data
-        if folds is not None:
-            fitted = None if regressor._ends_by_folds() else data.fitted
-            problem = self._problem(data.dataset, fitted, stop_at=folds.iteration, folds=folds)
-            return regressor._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)
-        trained_on: Any = data.dataset
-        if regressor._stops_early():
-            trained_on = hold_out(data.dataset, regressor.validation_fraction, data.seed)
-        problem = self._problem(trained_on, data.fitted)
-        return regressor._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)
-
-    def train_held_out(
-        self, split: Split, best_so_far: int | None, n_to_come: int, reporter: FitReporter
-    ) -> HeldOutMoments:
-        """Train a network without the held-out samples; stop soon after the best iteration of the other folds."""
-        stops = self.regressor._stops_early()
-        stopping = partial(HeldOutResiduals, observed=self.data.patterns, stops=stops, best_so_far=best_so_far)
-        problem = self._problem(split, None, early_stopping=stopping)
-        run = self.regressor._prepare_training(
-            problem, reporter, self.checkpointer, polish=False, budget=self.budget, n_to_come=n_to_come
-        )
-        training = run.train()
-        check_finished(training)
-        assert isinstance(run.early_stopping, HeldOutResiduals)
-        moments = run.early_stopping.of_held_out(split.held_out.total_weight)
-        return moments._replace(in_time=training.stop_reason != "time_budget")
-
-    def in_units_of_y(self, scores: list[tuple[int, float]]) -> list[tuple[int, float]]:
-        """Convert log-likelihoods of scaled targets to the units of y."""
-        offset = self.data.scale.mean_log_jacobian(self.data.dataset)
-        return [(iteration, score + offset) for iteration, score in scores]
-
-    def _problem(
-        self,
-        trained_on: Any,
-        fitted: Parameters | None,
-        *,
-        folds: OutOfFold | None = None,
-        **stopping: Any,
-    ) -> TrainingProblem:
-        """Build the objective over a dataset or a split, to be minimized from fitted or new weights."""
-        regressor, data, alpha = self.regressor, self.data, self.alpha
-        split = trained_on if isinstance(trained_on, Split) else None
-        dataset = split.training if split else trained_on
-        # S of the training data in the user's weights: nu of the prior counts samples in these.
-        total_weight = data.total_weight * (dataset.total_weight / data.dataset.total_weight)
-        error = make_error(data.covariance, data.prior, data.scale.scale, data.patterns, total_weight)
-        if "early_stopping" in stopping and isinstance(error, ProfileGaussianError):
-            error = bounded(error, dataset)
-        terms = (error, WeightDecay(alpha), *tangent_penalties(regressor, data.has_tangents))
-        input_scale = data.columns.scale(alpha)
-        objective = Objective(data.network, terms, data.mask, input_scale)  # type: ignore[arg-type]
-        distribution = FittedDistribution(
-            objective, data.scale, dataset, data.patterns, data.dependent, regressor.chunk_size
-        )
-        predictive = self._predictive(error, alpha, dataset, folds)
-        return TrainingProblem(
-            objective,
-            starting_from(encoder_of(data.pretrained), data.new_theta, data.network, input_scale)
-            if fitted is None
-            else ravel(data.network, input_scale.scaled_weights(fitted)),
-            trained_on,
-            _AttributesAt(distribution, predictive, data.unknown_pairs, alpha, data.one_dimensional, data.pretrained),
-            regressor._layer_sizes(data.network, error),
-            data.tangents,
-            data.scale.mean_log_jacobian(split.held_out) if split else 0.0,
-            new_weights=fitted is None and data.pretrained is None,
-            depends_on={} if data.pretrained is None else digest_of([data.pretrained]),
-            **stopping,
-        )
-
-    def _predictive(
-        self, error: GaussianError | ProfileGaussianError, alpha: float, dataset: Dataset, folds: OutOfFold | None
-    ) -> PredictiveCovariance:
-        data = self.data
-        if isinstance(error, GaussianError) or self.regressor.cv is None:
-            return Unchanged()
-        if folds is not None:
-            return out_of_fold_covariance(error, folds, data.patterns, data.scale.scale)
-        if len(data.network.layer_sizes) > 2:  # too few samples for folds
-            return Unchanged()
-        return linear_inflation(error.structure, dataset, data.mask, alpha, data.scale.scale)
-
-
-def _observed_squares(batch: Batch) -> tuple[Array, Array]:
-    """Sum the weights of each output's observed targets, and the weighted squares of the targets."""
-    seen = batch.weights[:, None] * ~np.isnan(batch.targets)
-    return seen.sum(axis=0), np.sum(seen * np.nan_to_num(batch.targets) ** 2, axis=0, dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class _AttributesAt:
-    """Compute the fitted attributes at an iterate."""
-
-    distribution: FittedDistribution
-    predictive: PredictiveCovariance
-    unknown: NDArray[np.bool_]
-    alpha: float
-    one_dimensional: bool
-    pretrained: AutoencoderBase | None
-
-    def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
-        covariance = self.distribution.covariance_at(theta)
-        return network_attributes(self.distribution.parameters_at(theta), progress) | {
-            "alpha_": self.alpha,
-            "covariance_": self._of_all(covariance),
-            "predictive_covariance_": self._of_all(self.predictive.of(covariance)),
-            "n_outputs_": len(self.distribution.dependent.offset),
-            "_one_dimensional": self.one_dimensional,
-            "pretraining_": self.pretrained,
-        }
-
-    def _of_all(self, covariance: Array) -> Array:
-        return self.distribution.dependent.covariance_of_all(np.where(self.unknown, np.nan, covariance))

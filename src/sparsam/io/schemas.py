@@ -147,6 +147,24 @@ def _update_scores(model: Any) -> None:
         _set_scores(model, model.validation_scores_)
 
 
+COVARIANCE_OUTPUTS = ("covariance_factor_", "covariance_coef_", "covariance_intercept_")
+
+
+def _encode_regressor(model: Any) -> Arrays:
+    arrays = _encode_scores(model)
+    if model.covariance_factor_ is not None:
+        arrays |= {name: getattr(model, name) for name in COVARIANCE_OUTPUTS}
+        arrays["covariance_alpha_"] = np.array([model.covariance_alpha_])
+    return arrays
+
+
+def _decode_regressor(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+    _decode_scores(model, arrays)
+    for name in COVARIANCE_OUTPUTS:
+        setattr(model, name, arrays.get(name))
+    model.covariance_alpha_ = float(arrays["covariance_alpha_"][0]) if "covariance_alpha_" in arrays else None
+
+
 def _encode_classifier(model: Any) -> Arrays:
     arrays = _encode_scores(model)
     profile = model.likelihood_profile_
@@ -301,14 +319,15 @@ LAYOUTS = {
         arrays=("covariance_", "predictive_covariance_"),
         results=RESULTS | {"n_outputs_": int, "_one_dimensional": bool, "alpha_": float},
         not_saved=NOT_SAVED_SUPERVISED,
-        encode=_encode_scores,
-        decode=_decode_scores,
+        encode=_encode_regressor,
+        decode=_decode_regressor,
         parts={"pretraining_": BaseEstimator},
-        added={"cv": None, "start_on_sample": False, "pretraining": None},
+        added={"cv": None, "start_on_sample": False, "pretraining": None, "covariance_alpha": None},
         derived={
             "predictive_covariance_": lambda model: model.covariance_,
             "alpha_": lambda model: float(model.alpha),
             "pretraining_": lambda model: None,
+            **dict.fromkeys((*COVARIANCE_OUTPUTS, "covariance_alpha_"), lambda model: None),
         },
         update=_update_scores,
     ),

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sparsam.reference.activations import ACTIVATIONS, OUTPUT_ACTIVATIONS, Array
 from sparsam.reference.errors import error_of_each
 from sparsam.reference.gaussian import gaussian_error
+from sparsam.reference.heteroscedastic import heteroscedastic_error
 from sparsam.reference.tangents import tangent_propagation
 
 __all__ = ["network_cost"]
@@ -28,6 +29,8 @@ def network_cost(
     transition: ArrayLike | None = None,
     covariance: ArrayLike | str = "full",
     covariance_prior: tuple[float, ArrayLike] | None = None,
+    covariance_factor: ArrayLike | None = None,
+    covariance_alpha: float = 0.0,
     alpha: float | Sequence[float] = 0.0,
     rho: float | Sequence[float] = 0.5,
     beta: float | Sequence[float] = 0.0,
@@ -41,7 +44,7 @@ def network_cost(
     ::
 
         J = E  +  sum_l alpha_l/2 |W_l|^2  +  sum_l beta_l sum_j KL(rho_l || rho_hat_lj)
-              +  tangent_weight 1/S sum_n s_n Omega_n
+              +  tangent_weight 1/S sum_n s_n Omega_n  +  covariance_alpha/2 (|W_C|^2 + |b_C|^2)
 
     with S = sum_n s_n, rho_hat_lj = 1/S sum_n s_n z_nlj for unit j of hidden layer l (for tanh units the mean of
     (z + 1)/2), Omega_n from `sparsam.reference.tangents`, and E = 1/S sum_n s_n E_n one of ::
@@ -54,7 +57,10 @@ def network_cost(
                                               p_nk = T_11 y_nk + T_01 (1 - y_nk)
         gaussian_error, C known               E_n = 1/2 (r_n' C^-1 r_n + ln|C| + K ln 2 pi),    r_n = y_n - t_n
 
-    or, for gaussian_error with C unknown, the same at the C that minimizes J (`sparsam.reference.gaussian`).
+    or, for gaussian_error with C unknown, the same at the C that minimizes J (`sparsam.reference.gaussian`). If C
+    depends on the input, it is computed from the outputs beyond those for the means
+    (`sparsam.reference.heteroscedastic`), whose weights in the last layer are W_C and b_C; alpha does not apply to
+    these.
 
     Parameters
     ----------
@@ -73,10 +79,14 @@ def network_cost(
         are 0 and 1.
     transition : array of shape (n_classes, n_classes)
         T_ij = P(given label j | true label i) of noisy_cross_entropy; (2, 2) for logistic outputs.
-    covariance : array of shape (n_outputs, n_outputs) or {"full", "diag", "spherical"}
+    covariance : array of shape (n_outputs, n_outputs) or {"full", "diag", "spherical", "input"}
         C of gaussian_error, or the structure of an unknown one. A missing target is NaN.
     covariance_prior : (nu, Psi) or None
         Inverse-Wishart prior on an unknown C.
+    covariance_factor : array of shape (n_targets, n_targets) or None
+        L_0, for a C that depends on the input.
+    covariance_alpha : float
+        Decay of W_C and b_C.
     alpha, rho, beta : float or list of float
         Weight decay, of all layers or of each; target mean activation and weight of the sparsity penalty (0: no
         penalty), of all hidden layers or of each.
@@ -125,12 +135,18 @@ def network_cost(
     cost, delta = 0.0, np.zeros_like(a)
     if targets is not None:
         t = np.asarray(targets, dtype=float)
-        if error == "gaussian_error":
+        if covariance_factor is not None:
+            cost, delta = heteroscedastic_error(output_activation, z[-1], t, s, covariance_factor)
+        elif error == "gaussian_error":
             cost, delta = gaussian_error(output_activation, z[-1], t, s, covariance, covariance_prior)
         else:
             E, delta = error_of_each(error, output_activation, a, z[-1], t, transition)
             cost = np.sum(s * E) / S
-    cost += weight_decay(W, alphas)
+    # The last layer's outputs beyond the means of n targets have a decay of their own.
+    n = W[-1].shape[1] if covariance_factor is None else len(np.asarray(covariance_factor))
+    W_C, b_C = W[-1][:, n:], b[-1][n:]
+    cost += weight_decay([*W[:-1], W[-1][:, :n]], alphas)
+    cost += 0.5 * covariance_alpha * (float(np.sum(W_C**2)) + float(np.sum(b_C**2)))
     sparsity, sparsity_slopes = kl_sparsity(z[1:-1], s, hidden, rho, beta)
     cost += sparsity
 
@@ -149,6 +165,8 @@ def network_cost(
         if layer > 0:
             h_slope = ACTIVATIONS[hidden[layer - 1]][1]
             delta = h_slope(z[layer]) * (delta @ W[layer].T + sparsity_slopes[layer - 1])
+    coef_gradients[-1][:, n:] += (covariance_alpha - alphas[-1]) * W_C
+    intercept_gradients[-1][n:] += covariance_alpha * b_C
 
     if tangents is not None and tangent_weight != 0:
         tau = np.asarray(tangents, dtype=float)

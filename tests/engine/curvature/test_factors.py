@@ -22,6 +22,7 @@ from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.training.train import precision
 from sparsam.reference.errors import error_of_each
 from sparsam.reference.gaussian import most_likely_covariance
+from sparsam.reference.heteroscedastic import covariances
 
 few = settings.get_profile("few")
 
@@ -86,6 +87,8 @@ def curvature_by_outputs(problem, a, y, slope):
         return slope.T @ slope
     if problem.case.error.name == "cross_entropy":
         return slope  # canonical link: d(y - t)/da
+    if problem.case.error.depends_on_input:
+        return curvature_of_heteroscedastic_error(y, problem.targets[0], options["covariance_factor"])
     if problem.case.error.name == "gaussian_error":
         observed = ~np.isnan(problem.targets)
         C = options["covariance"]
@@ -103,6 +106,22 @@ def curvature_by_outputs(problem, a, y, slope):
         "noisy_cross_entropy", problem.case.network.output_activation, a[None], y[None], labels, options["transition"]
     )
     return (np.exp(-E) * delta.T) @ delta
+
+
+def curvature_of_heteroscedastic_error(y, t, factor):
+    """Compute the expected Hessian by means and log deviations, and the Hessian by coefficients."""
+    K = len(t)
+    u, d = np.linalg.solve(factor, t - y[:K]), y[K : 2 * K]
+    curvature = np.zeros((len(y), len(y)))
+    curvature[:K, :K] = np.linalg.inv(covariances(y[None], factor)[0])
+    curvature[K : 2 * K, K : 2 * K] = 2 * np.eye(K)
+    # (u_k - sum_j o_kj u_j)^2 exp(-2 d_k)/2 is quadratic in row k's coefficients.
+    pairs = list(zip(*np.tril_indices(K, -1), strict=True))
+    for i, (k, j) in enumerate(pairs):
+        for l, (m, h) in enumerate(pairs):
+            if k == m:
+                curvature[2 * K + i, 2 * K + l] = u[j] * u[h] * np.exp(-2 * d[k])
+    return curvature
 
 
 def layers_of(network):
@@ -140,12 +159,17 @@ def check_one_sample(problem, damping):
         pytest.skip("the covariance of one residual is singular")
     exact = gauss_newton(problem)
     layers = layers_of(problem.case.network)
-    alphas = np.broadcast_to(problem.of_layers()["alpha"], len(layers))
-    ridges = alphas + damping * np.trace(exact) / len(exact)
+    alphas = np.broadcast_to(problem.of_layers()["alpha"], len(layers)).tolist()
+    if problem.case.error.depends_on_input:
+        n_in, n_out = problem.case.network.shapes[-1]
+        alphas[-1] = np.tile(np.where(np.arange(n_out) < 3, alphas[-1], 0.5), n_in + 1)
+    ridges = [alpha + damping * np.trace(exact) / len(exact) for alpha in alphas]
     vector = np.random.default_rng(0).normal(size=len(exact))
     expected = np.empty_like(vector)
     for layer, ridge in zip(layers, ridges, strict=True):
-        expected[layer] = np.linalg.solve(exact[np.ix_(layer, layer)] + ridge * np.eye(len(layer)), vector[layer])
+        expected[layer] = np.linalg.solve(
+            exact[np.ix_(layer, layer)] + np.diag(np.full(len(layer), ridge)), vector[layer]
+        )
     got = apply_inverse(problem, damping, vector)
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
 

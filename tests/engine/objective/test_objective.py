@@ -62,9 +62,8 @@ def does_not_read_what_fills_up_rows_and_chunks(problem, rng):
             np.moveaxis(buffer, -1, 1)[weightless] = noise
             return jnp.asarray(buffer)
 
-        n_features, *_, n_outputs = case.network.layer_sizes
-        others = rng.normal(0, 10, (weightless.sum(), n_features))
-        targets = case.targets(rng.uniform(size=(weightless.sum(), n_outputs)))
+        others = rng.normal(0, 10, (weightless.sum(), case.network.layer_sizes[0]))
+        targets = case.targets(rng.uniform(size=(weightless.sum(), case.n_targets)))
         noisy = replace(
             samples, inputs=with_noise(samples.inputs, others), targets=with_noise(samples.targets, targets)
         )

@@ -53,8 +53,10 @@ def test_every_fold_trains_on_all_outputs(n_observed, n_folds):
 
 
 def test_an_ended_training_keeps_its_last_moments():
-    short = HeldOutMoments(1.0, np.arange(2), np.ones((2, 1)), np.array([4.0, 2.0]).reshape(2, 1, 1, 1))
-    long = HeldOutMoments(3.0, np.arange(3), np.ones((3, 1)), np.array([8.0, 4.0, 1.0]).reshape(3, 1, 1, 1))
+    short = HeldOutMoments(1.0, np.arange(2), np.ones((2, 1)), np.array([4.0, 2.0]).reshape(2, 1, 1, 1), np.zeros(2))
+    long = HeldOutMoments(
+        3.0, np.arange(3), np.ones((3, 1)), np.array([8.0, 4.0, 1.0]).reshape(3, 1, 1, 1), np.zeros(3)
+    )
     iterations, _, products = pooled([short, long])
     assert iterations.tolist() == [0, 1, 2]
     np.testing.assert_allclose(products.ravel(), [7.0, 3.5, 1.25])

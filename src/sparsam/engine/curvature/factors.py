@@ -98,10 +98,10 @@ class CurvesTangents(Protocol):
 
 @runtime_checkable
 class CurvesWeights(Protocol):
-    """A penalty whose Hessian with respect to the weights is a multiple of the identity."""
+    """A penalty whose Hessian with respect to the weights of a unit is a multiple of the identity."""
 
-    def weight_curvature(self) -> jax.Array | tuple[jax.Array, ...]:
-        """Return the multiple, or a tuple with that of each layer."""
+    def weight_curvature(self, network: Network) -> tuple[jax.Array, ...]:
+        """Return the multiple for each layer: a number, or an array (n_out,) with that of each unit."""
 
 
 class Moments(NamedTuple):
@@ -176,7 +176,7 @@ def input_moments_of(means: tuple[jax.Array, jax.Array | None], objective: Objec
     decay = None if objective is None else _decay_of_inputs(objective)
     if decay is None:
         return InputMoments(Spectrum.of(A), None)
-    vectors = jnp.linalg.eigh(A + jnp.diag(decay) / TYPICAL_CURVATURE)[1]
+    vectors = jnp.linalg.eigh(A + jnp.diag(decay[:, 0]) / TYPICAL_CURVATURE)[1]
     return InputMoments(Spectrum(diagonal_in(vectors, A), vectors), None)
 
 
@@ -260,25 +260,39 @@ def assemble(objective: Objective, parameters: Parameters, means: Moments, input
 
 
 def _ridges(objective: Objective, layers: list[Layer]) -> tuple[jax.Array, ...]:
-    """Compute the curvature of the penalties on weights for each layer; for scaled inputs, in the basis of A."""
-    ridges, first = _weight_curvature(objective), _decay_of_inputs(objective)
-    vectors = layers[0].inputs.vectors
-    if first is not None and vectors is not None:
-        first = _matmul(first, jnp.square(vectors))
-    return (ridges[0] if first is None else first, *ridges[1:])
+    """Compute the curvature of the penalties on weights, in the basis of each layer's factors: see `_ridge`."""
+    curvatures = [curvature.reshape(1, -1) for curvature in _weight_curvature(objective)]
+    first = _decay_of_inputs(objective)
+    if first is not None:
+        curvatures[0] = first
+    return tuple(_ridge(curvature, layer) for curvature, layer in zip(curvatures, layers, strict=True))
+
+
+def _ridge(curvature: jax.Array, layer: Layer) -> jax.Array:
+    """Approximate a diagonal matrix by its diagonal in the basis of the factors.
+
+    It has an entry for each weight R, (n_in + 1, n_out), or where they are equal for all rows or columns, one row or
+    column.
+    """
+    U, V = layer.inputs.vectors, layer.outputs.vectors
+    if curvature.shape[0] > 1 and U is not None:
+        curvature = _matmul(jnp.square(U.T), curvature)
+    if curvature.shape[1] > 1 and V is not None:
+        curvature = _matmul(curvature, jnp.square(V))
+    return curvature
 
 
 def _decay_of_inputs(objective: Objective) -> jax.Array | None:
-    """Compute weight decay's curvature for each row of the first layer, (n_features + 1,), if inputs are scaled."""
+    """Compute weight decay's curvature in the first layer, (n_features + 1, 1 or n_units), if inputs are scaled."""
     return None if objective.input_scale is None else objective.input_scale.decay(_weight_curvature(objective)[0])
 
 
 def _weight_curvature(objective: Objective) -> tuple[jax.Array, ...]:
-    """Compute the curvature of the penalties on weights for each layer."""
-    n_layers = len(objective.network.shapes)
-    given = [term.weight_curvature() for term in objective.terms if isinstance(term, CurvesWeights)]
-    by_term = [curvature if isinstance(curvature, tuple) else (curvature,) * n_layers for curvature in given]
-    return tuple(reduce(jnp.add, curvatures) for curvatures in zip((jnp.zeros(()),) * n_layers, *by_term, strict=True))
+    """Compute the curvature of the penalties on weights for each layer: a number, or an array (n_out,)."""
+    network = objective.network
+    by_term = [term.weight_curvature(network) for term in objective.terms if isinstance(term, CurvesWeights)]
+    none = (jnp.zeros(()),) * len(network.shapes)
+    return tuple(reduce(jnp.add, curvatures) for curvatures in zip(none, *by_term, strict=True))
 
 
 def _input_spectrum(l: int, means: Moments, along: list[OutputCurvature] | None) -> InputMoments:

@@ -5,8 +5,9 @@ For the weights of layer l as a matrix R (n_in + 1, n_out), biases in the last r
     R  ->  A R G  +  A_dot R D  +  v o (f'' o t(R))  +  alpha R,        t_j(R) = v_j' R_j                           (2)
 
 where o multiplies unit by unit; `curvature.factors` defines and computes the factors. `minimizer.lbfgs` needs the
-inverse at any damping, which is added to alpha. If inputs are scaled, alpha differs between the rows of the first
-layer's R: it is a diagonal matrix, which in the basis of A's eigenvectors is approximated by its diagonal there.
+inverse at any damping, which is added to alpha. alpha may differ between the weights of a layer: if inputs are scaled,
+between the rows of the first layer's R; for a covariance that depends on the input, between the columns of the last
+layer's. It is then a diagonal matrix, which in the basis of the factors' eigenvectors is approximated by its diagonal.
 """
 
 from __future__ import annotations
@@ -77,10 +78,11 @@ class Layer(NamedTuple):
     def inverse_root(self, damping: jax.Array) -> jax.Array | None:
         """Compute L^-1 for C = L L' in (4), (n_out, n_out).
 
-        The damping includes alpha. It is a number, or has an entry for each row of R.
+        The damping includes alpha: (n_in + 1, 1), or (1, 1).
         """
         if self.means is None:
             return None
+        damping = damping[:, 0]
         B, p, q, V = self.means, self.inputs.values, self.outputs.values, self.outputs.vectors
         # C_ij = I_ij + sum_ab B_ai B_aj V_ib V_jb / (p_a q_b + damping) would take n_in n_out^3 operations. So
         # 1 / (p q + damping), as a function of q, is interpolated linearly between a few nodes. Since it is convex,
@@ -103,7 +105,7 @@ class Layer(NamedTuple):
 
     def inverse_product(self, R: jax.Array, damping: jax.Array, inverse_root: jax.Array | None) -> jax.Array:
         """Apply the inverse of (2), with alpha included in the damping, to R, (n_in + 1, n_out)."""
-        eigenvalues = self._values() + jnp.expand_dims(damping, -1)
+        eigenvalues = self._values() + damping
 
         def without_means(rotated: jax.Array) -> jax.Array:
             # (3)  (A (x) G + A_dot (x) D + damping I)^-1 R = U ( U' R V / (p q' + c d' + damping) ) V',
@@ -153,7 +155,7 @@ class KroneckerFactors:
 
     network: Network = field(metadata={"static": True})
     layers: tuple[Layer, ...]
-    ridges: tuple[jax.Array, ...]  # weight decay's curvature in each layer: a number, or an entry for each row
+    ridges: tuple[jax.Array, ...]  # weight decay's curvature in each layer, (1 or n_in + 1, 1 or n_out)
 
     def damped(self, damping: jax.Array) -> DampedInverse:
         """Prepare the inverse at a damping that is relative to the mean eigenvalue."""

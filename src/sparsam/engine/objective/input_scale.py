@@ -86,6 +86,7 @@ class InputScale:
     def decay(self, curvature: jax.Array) -> jax.Array:
         """Compute the curvature along V's rows, and along d, of a penalty with this curvature along all of W_1.
 
-        The result is (n_features + 1,). Biases are treated as if they decayed, as in the model of the other layers.
+        The penalty's curvature is a number, or an array (n_units,); the result is (n_features + 1, 1 or n_units).
+        Biases are treated as if they decayed, as in the model of the other layers.
         """
-        return jnp.square(jnp.sqrt(curvature) / jnp.append(self.scale, 1))
+        return jnp.square(jnp.sqrt(curvature.reshape(1, -1)) / jnp.append(self.scale, 1)[:, None])

@@ -12,11 +12,12 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sparsam.engine.network.activations import Pair
 from sparsam.engine.network.network import ForwardPass, Network, Parameters, weighted_sum
 
-__all__ = ["KLSparsity", "TangentPropagation", "WeightDecay"]
+__all__ = ["CovarianceDecay", "KLSparsity", "TangentPropagation", "WeightDecay"]
 
 
 @jax.tree_util.register_dataclass
@@ -28,7 +29,7 @@ class WeightDecay:
     ----------
     alpha : float or tuple of float
         For all layers, or for each; not negative. Since the data term is a mean over samples, this is a Gaussian prior
-        of precision S alpha on the weights.
+        of precision S alpha on the weights. For a layer it may also be an array (n_out,), an entry for each unit.
     """
 
     alpha: float | jax.Array | tuple[float | jax.Array, ...]
@@ -42,14 +43,58 @@ class WeightDecay:
 
     def value(self, mean: tuple[()], parameters: Parameters) -> jax.Array:
         """Compute 1/2 sum_l alpha_l |W_l|^2."""
-        squares = [jnp.sum(jnp.square(coef)) for coef in parameters.coefs]
+        squares = [jnp.square(coef) for coef in parameters.coefs]
         if not isinstance(self.alpha, tuple):
-            return 0.5 * self.alpha * reduce(jnp.add, squares)
-        return 0.5 * reduce(jnp.add, [alpha * square for alpha, square in zip(self.alpha, squares, strict=True)])
+            return 0.5 * self.alpha * reduce(jnp.add, map(jnp.sum, squares))
+        of_layers = [
+            alpha * jnp.sum(square) if jnp.ndim(alpha) == 0 else jnp.sum(alpha * square)
+            for alpha, square in zip(self.alpha, squares, strict=True)
+        ]
+        return 0.5 * reduce(jnp.add, of_layers)
 
-    def weight_curvature(self) -> jax.Array | tuple[jax.Array, ...]:
-        """Return alpha, or that of each layer, since the Hessian is alpha I."""
-        return jax.tree.map(jnp.asarray, self.alpha)
+    def weight_curvature(self, network: Network) -> tuple[jax.Array, ...]:
+        """Return alpha of each layer, since the Hessian is alpha I."""
+        alphas = self.alpha if isinstance(self.alpha, tuple) else (self.alpha,) * len(network.shapes)
+        return tuple(map(jnp.asarray, alphas))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class CovarianceDecay:
+    """Decay of the last layer's weights AND biases for outputs other than means: covariance_alpha/2 (|W|^2 + |b|^2).
+
+    The outputs beyond the first ``n_targets`` are the deviations of a noise covariance from a constant one (see
+    `objective.error_functions.heteroscedastic`). Where the means interpolate the targets, the likelihood grows without
+    bound as the covariance shrinks; the decay of the biases bounds it.
+
+    Parameters
+    ----------
+    covariance_alpha : float
+        Not negative.
+    n_targets : int
+    """
+
+    covariance_alpha: float | jax.Array
+    n_targets: int = field(metadata={"static": True})
+
+    name: ClassVar[str] = "covariance_decay"
+    linear: ClassVar[bool] = True
+
+    def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> tuple[()]:
+        """Return (): the penalty depends on the weights only."""
+        return ()
+
+    def value(self, mean: tuple[()], parameters: Parameters) -> jax.Array:
+        """Compute covariance_alpha/2 (|W|^2 + |b|^2)."""
+        W, b = parameters.coefs[-1][:, self.n_targets :], parameters.intercepts[-1][self.n_targets :]
+        return 0.5 * self.covariance_alpha * (jnp.sum(jnp.square(W)) + jnp.sum(jnp.square(b)))
+
+    def weight_curvature(self, network: Network) -> tuple[jax.Array, ...]:
+        """Return covariance_alpha for these outputs, 0 for all other units."""
+        *hidden, n_outputs = network.layer_sizes[1:]
+        decays = np.arange(n_outputs) >= self.n_targets
+        alpha = jnp.asarray(self.covariance_alpha)
+        return (*(jnp.zeros((), alpha.dtype) for _ in hidden), jnp.where(decays, alpha, jnp.zeros_like(alpha)))
 
 
 @jax.tree_util.register_dataclass

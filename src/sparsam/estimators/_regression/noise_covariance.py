@@ -18,6 +18,7 @@ from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._validation import check_choice, check_number
 
 __all__ = [
+    "OF_INPUT",
     "DegenerateCovarianceWarning",
     "check_covariance",
     "check_fitted_covariance",
@@ -28,7 +29,10 @@ __all__ = [
     "make_error",
     "most_likely",
     "never_together_warning",
+    "refuse_unknown_pairs",
 ]
+
+OF_INPUT = "input"  # the covariance depends on the input, and its deviations from a full one are fitted
 
 Array = NDArray[np.float64]
 Prior = tuple[float, Array]
@@ -47,7 +51,7 @@ def check_covariance(covariance: Any, n_outputs: int | None = None) -> str | Arr
         If it is neither a structure nor a symmetric, positive definite matrix (of n_outputs rows, if given).
     """
     if isinstance(covariance, str):
-        check_choice("covariance", covariance, STRUCTURES)
+        check_choice("covariance", covariance, (*STRUCTURES, OF_INPUT))
         return covariance
     return _positive_definite("covariance", covariance, n_outputs)
 
@@ -180,6 +184,17 @@ def degeneracy_warning(
             "covariance='diag'."
         )
     return None
+
+
+def refuse_unknown_pairs(covariance: str | Array, prior: Prior | None, observed: NDArray[np.bool_]) -> None:
+    """Raise ValueError if a covariance that depends on the input has outputs that are never observed together."""
+    never = np.argwhere(~(observed.T.astype(float) @ observed > 0))
+    if isinstance(covariance, str) and covariance == OF_INPUT and prior is None and len(never):
+        i, j = never[0]
+        raise ValueError(
+            f"the outputs {i} and {j} of y are never observed together, so that their covariance cannot be estimated: "
+            "use covariance='full' or 'diag' in the place of 'input', or a covariance_prior"
+        )
 
 
 def never_together_warning(unknown: NDArray[np.bool_], numbers: NDArray[np.intp]) -> UserWarning | None:

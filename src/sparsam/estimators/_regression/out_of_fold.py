@@ -8,6 +8,10 @@ of output k's residuals, their mean log-likelihood is
 
 Only one number, the iteration with the greatest L, is chosen with all samples, so that its residuals are hardly
 biased: they are like those of new data. The network trained on all data stops at the same iteration.
+
+For a covariance that depends on the input the residuals are standardized by its Cholesky factor F(x), F^-1 r. They are
+independent if it is right, and L(i) is reduced by the mean of ln|F(x)|: it is then the log-likelihood of the covariance
+F(x) diag(v_k) F(x)'.
 """
 
 from __future__ import annotations
@@ -40,6 +44,8 @@ class HeldOutMoments(NamedTuple):
         Share of each pattern.
     products : array of shape (T, P, K, K)
         Mean of s r r' over the part, 0 where a target is missing.
+    ln_determinants : array of shape (T,)
+        Mean of ln|F(x)|, if the residuals are standardized; otherwise 0.
     in_time : bool
         Whether the training ended within the time budget.
     """
@@ -48,6 +54,7 @@ class HeldOutMoments(NamedTuple):
     iterations: NDArray[np.intp]
     counts: Array
     products: Array
+    ln_determinants: Array
     in_time: bool = True
 
 
@@ -97,6 +104,7 @@ def train_in_folds(
     observed: NDArray[np.bool_],
     stops: bool,
     reporter: FitReporter,
+    what: str = "covariance of predictions",
 ) -> OutOfFold:
     """Train a network for each split, and pool the moments of the held-out residuals.
 
@@ -110,9 +118,11 @@ def train_in_folds(
         Whether to choose the best iteration, or the last one.
     reporter : FitReporter
         Reporter of the fit.
+    what : str
+        The estimate, for the report.
     """
     parts: list[HeldOutMoments] = []
-    with reporter.estimate("covariance of predictions", "residuals", len(splits)) as trainings:
+    with reporter.estimate(what, "residuals", len(splits)) as trainings:
         for fold, split in enumerate(splits, start=1):
             best_so_far = out_of_fold(parts, observed, stops=stops).iteration if parts else None
             with trainings.training(f"fold {fold}") as training:
@@ -123,8 +133,8 @@ def train_in_folds(
 
 def out_of_fold(parts: list[HeldOutMoments], observed: NDArray[np.bool_], *, stops: bool) -> OutOfFold:
     """Pool the moments of several parts, and choose the best iteration, or the last."""
-    iterations, counts, products = pooled(parts)
-    log_likelihoods = mean_log_likelihoods(counts, products, observed)
+    iterations, counts, products, ln_determinants = pooled(parts)
+    log_likelihoods = mean_log_likelihoods(counts, products, observed) - ln_determinants
     best = int(np.argmax(log_likelihoods)) if stops else len(log_likelihoods) - 1
     scores = list(zip(iterations.tolist(), log_likelihoods.tolist(), strict=True))
     variances = []
@@ -135,14 +145,16 @@ def out_of_fold(parts: list[HeldOutMoments], observed: NDArray[np.bool_], *, sto
     return OutOfFold(iteration, scores, counts[best], products[best], np.array(variances))
 
 
-def pooled(parts: list[HeldOutMoments]) -> tuple[NDArray[np.intp], Array, Array]:
+def pooled(parts: list[HeldOutMoments]) -> tuple[NDArray[np.intp], Array, Array, Array]:
     """Average the moments of several parts at each iteration of any; an ended training keeps its last moments."""
     iterations = np.unique(np.concatenate([part.iterations for part in parts]))
     weights = [part.weight for part in parts]
     at = [np.searchsorted(part.iterations, iterations, side="right") - 1 for part in parts]
-    counts = np.average([part.counts[i] for part, i in zip(parts, at, strict=True)], axis=0, weights=weights)
-    products = np.average([part.products[i] for part, i in zip(parts, at, strict=True)], axis=0, weights=weights)
-    return iterations, counts, products
+
+    def average(name: str) -> Array:
+        return np.average([getattr(part, name)[i] for part, i in zip(parts, at, strict=True)], axis=0, weights=weights)
+
+    return iterations, average("counts"), average("products"), average("ln_determinants")
 
 
 def mean_log_likelihoods(counts: Array, products: Array, observed: NDArray[np.bool_]) -> Array:

@@ -14,7 +14,7 @@ from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._regression.dependent_targets import DependentTargets
 from sparsam.estimators._regression.given_folds import FoldShares
-from sparsam.estimators._regression.noise_covariance import Prior
+from sparsam.estimators._regression.noise_covariance import OF_INPUT, Prior
 from sparsam.estimators._regression.target_scale import TargetScale
 from sparsam.estimators._tangents import TangentFunction
 
@@ -80,10 +80,20 @@ class RegressionData:
     pretrained: Any = None
 
     @property
+    def constant_covariance(self) -> str | Array:
+        """Structure of the constant covariance, or the known one; "full" if the covariance depends on the input."""
+        return "full" if self.depends_on_input else self.covariance
+
+    @property
+    def depends_on_input(self) -> bool:
+        """Whether the covariance depends on the input."""
+        return isinstance(self.covariance, str) and self.covariance == OF_INPUT
+
+    @property
     def unknown_pairs(self) -> NDArray[np.bool_]:
         """Mask of pairs of outputs whose covariance cannot be estimated, (n_kept, n_kept)."""
         observed_together = self.patterns.T.astype(float) @ self.patterns > 0
-        needed = isinstance(self.covariance, str) and self.covariance == "full" and self.prior is None
+        needed = self.prior is None and np.array_equal(self.constant_covariance, "full")
         return np.asarray(~observed_together & needed)
 
     @property

@@ -14,9 +14,11 @@ from sparsam.engine.training.train import precision
 from sparsam.estimators._regression.out_of_fold import HeldOutMoments, mean_log_likelihoods
 from sparsam.estimators._training.early_stopping import EarlyStopping, error_sums
 
-__all__ = ["HeldOutResiduals"]
+__all__ = ["HeldOutResiduals", "HeldOutStandardizedResiduals"]
 
 Array = NDArray[np.float64]
+
+NAMES = ("held_out_counts", "held_out_products", "held_out_ln_determinants")
 
 
 @dataclass
@@ -39,7 +41,7 @@ class HeldOutResiduals(EarlyStopping):
     observed: NDArray[np.bool_] = field(kw_only=True)
     stops: bool = field(kw_only=True)
     best_so_far: int | None = field(kw_only=True, default=None)
-    moments: list[tuple[Array, Array]] = field(default_factory=list, init=False)
+    moments: list[tuple[Array, Array, Array]] = field(default_factory=list, init=False)
 
     def on_iterate(self, progress: Any, theta: NDArray[np.floating], stop_reason: str) -> str:
         """Keep the moments; stop if ``stops`` is set and the patience is used up."""
@@ -62,15 +64,20 @@ class HeldOutResiduals(EarlyStopping):
             _, held_out = self._samples()
             error_objective = self._error_objective
             sums = error_sums(error_objective, error_objective.parameters(cast(jax.Array, theta)), held_out)
-            counts, products = (np.asarray(total, np.float64) / float(held_out.total_weight) for total in sums)
-        self.moments.append((counts, products))
-        return -float(mean_log_likelihoods(counts, products, self.observed))
+            means = [np.asarray(total, np.float64) / float(held_out.total_weight) for total in sums]
+        counts, products, ln_determinant = self._moments_of(*means)
+        self.moments.append((counts, products, ln_determinant))
+        return float(ln_determinant - mean_log_likelihoods(counts, products, self.observed))
+
+    def _moments_of(self, counts: Array, products: Array) -> tuple[Array, Array, Array]:
+        """Compute the moments from the means of the error function's sums."""
+        return counts, products, np.zeros(())
 
     def of_held_out(self, weight: float) -> HeldOutMoments:
         """Return the moments at all scored iterates, with the weight of the held-out samples."""
-        counts, products = zip(*self.moments, strict=True)
         iterations = np.array([iteration for iteration, _ in self.scores])
-        return HeldOutMoments(weight, iterations, np.stack(counts), np.stack(products))
+        counts, products, ln_determinants = map(np.stack, zip(*self.moments, strict=True))
+        return HeldOutMoments(weight, iterations, counts, products, ln_determinants)
 
     def reset(self) -> None:
         """Delete all scores and moments."""
@@ -79,11 +86,20 @@ class HeldOutResiduals(EarlyStopping):
 
     def state(self) -> Mapping[str, NDArray[Any]]:
         """Return the scores and the moments."""
-        due = self.moments[: self.due[0]]
-        counts, products = (np.array(part) for part in zip(*due, strict=True)) if due else ([], [])
-        return {**super().state(), "held_out_counts": np.asarray(counts), "held_out_products": np.asarray(products)}
+        due = list(zip(*self.moments[: self.due[0]], strict=True)) or [()] * len(NAMES)
+        return {**super().state(), **{name: np.array(part) for name, part in zip(NAMES, due, strict=True)}}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Restore the scores and moments."""
         super().restore(state)
-        self.moments = list(zip(state["held_out_counts"], state["held_out_products"], strict=True))
+        self.moments = list(zip(*(state[name] for name in NAMES), strict=True))
+
+
+class HeldOutStandardizedResiduals(HeldOutResiduals):
+    """Keep the moments of residuals that are standardized by a covariance that depends on the input.
+
+    They are independent, so each output is a pattern of its own: ``observed`` is the identity.
+    """
+
+    def _moments_of(self, counts: Array, squares: Array, ln_determinant: Array) -> tuple[Array, Array, Array]:  # type: ignore[override]
+        return counts, np.stack([np.diag(row) for row in np.diag(squares)]), ln_determinant

@@ -16,12 +16,14 @@ import jax
 from sparsam.engine.network.network import ForwardPass, Network, Parameters
 from sparsam.engine.objective.error_functions.cross_entropy import CrossEntropy, NoisyCrossEntropy
 from sparsam.engine.objective.error_functions.gaussian import GaussianError, ProfileGaussianError
+from sparsam.engine.objective.error_functions.heteroscedastic import HeteroscedasticGaussianError
 from sparsam.engine.objective.error_functions.squared_error import SquaredError
 
 __all__ = [
     "CrossEntropy",
     "ErrorFunction",
     "GaussianError",
+    "HeteroscedasticGaussianError",
     "NoisyCrossEntropy",
     "ProfileGaussianError",
     "SquaredError",
