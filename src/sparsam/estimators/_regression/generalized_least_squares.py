@@ -145,7 +145,7 @@ class GeneralizedLeastSquares:
         return coefficients + basis @ moved, float(np.sqrt(moved @ H @ moved))
 
     def _precision(self, covariance: Array) -> Precision:
-        return Precision.of(covariance, np.ones(self.targets.shape, bool))
+        return Precision.of_complete(covariance, len(self.targets))
 
     def _covariance(self, coefficients: Array, step: int) -> Array:
         """Compute C = 1/S sum_n s_n r_n r_n', times the correction for degrees of freedom."""

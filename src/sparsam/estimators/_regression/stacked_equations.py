@@ -54,6 +54,12 @@ class Precision:
             block[np.ix_(o, o)] = np.linalg.inv(covariance[np.ix_(o, o)])
         return cls(blocks, pattern_of_row)
 
+    @classmethod
+    def of_complete(cls, covariance: Array, n_samples: int) -> Precision:
+        """Invert a covariance for rows that observe all outputs."""
+        inverse: Array = np.linalg.inv(covariance)
+        return cls(inverse[None], np.zeros(n_samples, np.intp))
+
 
 @dataclass(frozen=True)
 class StackedEquations:
