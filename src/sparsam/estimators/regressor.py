@@ -132,7 +132,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     ----------
     hidden_layer_sizes : tuple of int, default (50,)
         Number of units in each hidden layer. () is linear regression: ordinary least squares for alpha = 0 and complete
-        targets, whatever C is; with ``mask`` it is iterated seemingly unrelated regression (SUR).
+        targets, whatever C is; with ``mask`` it is iterated seemingly unrelated regression (SUR), for which
+        `fit_linear_system` has restrictions and other options.
     covariance : {"full", "diag", "spherical"} or array of shape (n_outputs, n_outputs), default "full"
         Structure of the noise covariance C, in the units of y: unrestricted, diagonal, or sigma^2 I. All outputs share
         sigma^2, so "spherical" is for outputs of one kind: an output in a small unit hardly counts. An array is the

@@ -24,7 +24,7 @@ def by_linearmodels(X, y, mask, *, kind, n_steps, small_sample, R=None, q=None):
     if R is not None:
         model.add_constraints(pd.DataFrame(R, columns=model.param_names), pd.Series(q))
     return model.fit(
-        method="gls", iterate=n_steps is None, iter_limit=10_000, tol=1e-13, cov_type=kind, debiased=small_sample
+        method="gls", iterate=n_steps is None, iter_limit=10_000, tol=1e-11, cov_type=kind, debiased=small_sample
     )
 
 

@@ -57,7 +57,7 @@ class Precision:
     @classmethod
     def of_complete(cls, covariance: Array, n_samples: int) -> Precision:
         """Invert a covariance for rows that observe all outputs."""
-        inverse: Array = np.linalg.inv(covariance)
+        inverse = np.linalg.inv(covariance).astype(np.float64, copy=False)
         return cls(inverse[None], np.zeros(n_samples, np.intp))
 
 
