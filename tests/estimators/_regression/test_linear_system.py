@@ -9,6 +9,7 @@ from scipy.stats import binom, norm
 from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import MultivariateNormalRegressor, fit_linear_system
+from sparsam.estimators._regression import generalized_least_squares
 from sparsam.estimators._regression.coefficient_names import coefficient_names
 
 KINDS = ("unadjusted", "robust")
@@ -331,6 +332,25 @@ def test_data_that_do_not_determine_a_system_are_refused(system):
     refuse("'intercept' occurs twice", pd.DataFrame(X, columns=["intercept", "x", "a", "b"]), y)
     with pytest.raises(ValueError, match="kind must be one of 'unadjusted', 'robust'"):
         fit_linear_system(X, y).summary("hc3")
+
+
+def test_an_iteration_that_does_not_converge_is_warned_of(system, monkeypatch):
+    X, y, mask = system
+    monkeypatch.setattr(generalized_least_squares, "MAX_STEPS", 2)
+    with pytest.warns(ConvergenceWarning, match="have not converged after 2"):
+        fitted = fit_linear_system(X, y, mask=mask)
+    expected = fit_linear_system(X, y, mask=mask, n_steps=2)  # without a warning
+    np.testing.assert_array_equal(fitted.coefficients, expected.coefficients)
+
+
+def test_inputs_that_nearly_depend_on_each_other_are_refused(system):
+    X, y, _ = system
+    twins = np.c_[X, X[:, 0] + 1e-8 * X[:, 1] ** 2]
+    message = "the data and the restrictions do not determine all coefficients"
+    refuse(message, twins, y)
+    model = MultivariateNormalRegressor((), alpha=0.0, cv=None).fit(twins, y)
+    with pytest.raises(ValueError, match=message):
+        model.coefficient_covariance(twins, y)
 
 
 def test_a_likelihood_without_a_maximum_is_named(kmenta):

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._regression.restrictions import Restrictions
-from sparsam.estimators._regression.stacked_equations import Precision, StackedEquations, invert_information
+from sparsam.estimators._regression.stacked_equations import FactoredInformation, Precision, StackedEquations
 
 __all__ = [
     "Estimate",
@@ -28,7 +27,6 @@ MAX_STEPS = 10_000
 CONVERGED = 1e-12  # length of the last step, in standard errors
 SMALL = 1e-6  # steps that are shorter, and no longer shrink, are rounding
 SINGULAR = 1e-10  # least eigenvalue of the correlations of residuals
-UNDETERMINED = 1e-12  # least eigenvalue of the information, with rows and columns scaled to a diagonal of 1
 
 
 def check_kind(kind: str) -> None:
@@ -129,19 +127,13 @@ class GeneralizedLeastSquares:
         """
         precision = self._precision(covariance)
         H = basis.T @ self.equations.information(precision) @ basis
-        units = np.sqrt(np.diag(H))
-        if H.size and not (units.all() and np.linalg.eigvalsh(H / np.outer(units, units))[0] > UNDETERMINED):
-            raise ValueError(
-                "the data and the restrictions do not determine all coefficients: inputs of an output are nearly "
-                "linear combinations of each other. Remove inputs (mask), or add restrictions"
-            )
         if not H.size:
             return coefficients, 0.0
-        factor, moved = cho_factor(H / np.outer(units, units)), np.zeros(len(H))
+        factored, moved = FactoredInformation.of(H), np.zeros(len(H))
         for _ in range(2):
             residuals = self.targets - self.equations.means(coefficients + basis @ moved)
             slope = basis.T @ self.equations.slope(precision, residuals)
-            moved += cho_solve(factor, slope / units) / units
+            moved += factored.solve(slope)
         return coefficients + basis @ moved, float(np.sqrt(moved @ H @ moved))
 
     def _precision(self, covariance: Array) -> Precision:
@@ -201,7 +193,7 @@ def coefficient_covariance(
     directions[np.abs(directions) < 1e-13 * (np.abs(T) @ np.abs(N))] = 0.0
     if not N.size:
         return np.zeros_like(T)
-    inverse = invert_information(N.T @ equations.information(precision) @ N)
+    inverse = FactoredInformation.of(N.T @ equations.information(precision) @ N).inverse()
     if kind == "robust":
         inverse = inverse @ N.T @ equations.squared_slopes(precision, residuals) @ N @ inverse
     V: Array = directions @ inverse @ directions.T

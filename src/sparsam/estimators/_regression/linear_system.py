@@ -33,7 +33,7 @@ __all__ = ["LinearSystem", "fit_linear_system"]
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # == of arrays has no truth value
 class LinearSystem:
     """Estimated system of linear equations; see `fit_linear_system`.
 

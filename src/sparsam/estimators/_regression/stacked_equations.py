@@ -17,6 +17,7 @@ equations in R", Journal of Statistical Software 23(4), 2007, eq. 7 and 8.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,12 @@ from scipy.linalg import cho_factor, cho_solve
 
 from sparsam._utils.multivariate_normal import patterns_of
 
-__all__ = ["Precision", "StackedEquations", "invert_information"]
+__all__ = ["FactoredInformation", "Precision", "StackedEquations"]
 
 Array = NDArray[np.float64]
 
 N_ROWS_AT_ONCE = 10_000  # whose slopes are held in memory
+UNDETERMINED = 1e-12  # least eigenvalue of an information with a diagonal of 1
 
 
 @dataclass(frozen=True)
@@ -117,11 +119,47 @@ class StackedEquations:
         return table
 
 
-def invert_information(H: Array) -> Array:
-    """Invert a positive definite matrix, whatever the units of its rows."""
-    units = np.sqrt(np.diag(H))
-    inverse: Array = cho_solve(cho_factor(H / np.outer(units, units)), np.eye(len(H))) / np.outer(units, units)
-    return (inverse + inverse.T) / 2
+@dataclass(frozen=True)
+class FactoredInformation:
+    """Cholesky factor of an information, whose rows and columns are scaled to a diagonal of 1.
+
+    Attributes
+    ----------
+    factor : tuple
+        As of `scipy.linalg.cho_factor`.
+    units : array of shape (n_parameters,)
+        Roots of the diagonal of the information.
+    """
+
+    factor: Any
+    units: Array
+
+    @classmethod
+    def of(cls, H: Array) -> FactoredInformation:
+        """Factor H.
+
+        Raises
+        ------
+        ValueError
+            If it is singular, or so nearly that its inverse would be wrong by more than 1e-4.
+        """
+        units = np.sqrt(np.diag(H))
+        if not (units.all() and np.linalg.eigvalsh(H / np.outer(units, units))[0] > UNDETERMINED):
+            raise ValueError(
+                "the data and the restrictions do not determine all coefficients: inputs of an output are linear "
+                "combinations of each other, or nearly. Remove inputs (mask), or add restrictions"
+            )
+        return cls(cho_factor(H / np.outer(units, units)), units)
+
+    def solve(self, slope: Array) -> Array:
+        """Compute H^-1 g."""
+        solution: Array = cho_solve(self.factor, slope / self.units) / self.units
+        return solution
+
+    def inverse(self) -> Array:
+        """Compute H^-1."""
+        inverse = cho_solve(self.factor, np.eye(len(self.units))) / np.outer(self.units, self.units)
+        return (inverse + inverse.T) / 2
 
 
 def _whitened_twice(precision: Precision, residuals: Array) -> Array:
