@@ -9,6 +9,7 @@ from .display import (
     ReconstructionDisplay,
 )
 from .estimators._regression.likelihood_ratio import likelihood_ratio_test
+from .estimators._regression.linear_system import LinearSystem, fit_linear_system
 from .estimators._regression.noise_covariance import DegenerateCovarianceWarning
 from .estimators.autoencoder import SparseAutoencoder
 from .estimators.checkpoint import Checkpoint
@@ -36,6 +37,7 @@ __all__ = [
     "FilterDisplay",
     "InvarianceDisplay",
     "LabelNoiseDisplay",
+    "LinearSystem",
     "MultivariateNormalRegressor",
     "NoisyLabelClassifier",
     "ReconstructionDisplay",
@@ -47,6 +49,7 @@ __all__ = [
     "encoder_tangents",
     "engine",
     "fit_gabors",
+    "fit_linear_system",
     "gradcheck",
     "images",
     "inspection",

@@ -11,6 +11,7 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
@@ -43,7 +44,10 @@ from sparsam.estimators._pretraining import (
 )
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
+from sparsam.estimators._regression.coefficient_mask import check_mask, free_coefficients
+from sparsam.estimators._regression.coefficient_names import coefficient_names
 from sparsam.estimators._regression.dependent_targets import DependentTargets
+from sparsam.estimators._regression.generalized_least_squares import check_kind
 from sparsam.estimators._regression.given_folds import Folds, check_folds, fold_shares, rows_of_folds
 from sparsam.estimators._regression.input_covariance import CovarianceOutputs
 from sparsam.estimators._regression.noise_covariance import (
@@ -59,7 +63,7 @@ from sparsam.estimators._regression.noise_covariance import (
 )
 from sparsam.estimators._regression.out_of_fold import OutOfFold, train_in_folds
 from sparsam.estimators._regression.regression_data import RegressionData
-from sparsam.estimators._regression.standard_errors import check_at_minimum, check_determined, linear_standard_errors
+from sparsam.estimators._regression.standard_errors import check_at_minimum, check_determined, linear_covariance
 from sparsam.estimators._regression.target_scale import TargetScale
 from sparsam.estimators._regression.targets import TargetCheck, observed_patterns, validate_targets, with_table
 from sparsam.estimators._regression_trainers import CovarianceTrainer, MeanTrainer
@@ -120,7 +124,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     ----------
     hidden_layer_sizes : tuple of int, default (50,)
         Number of units in each hidden layer. () is linear regression: ordinary least squares for alpha = 0 and complete
-        targets, whatever C is; with ``mask`` it is iterated seemingly unrelated regression (SUR).
+        targets, whatever C is; with ``mask`` it is iterated seemingly unrelated regression (SUR), for which
+        `fit_linear_system` has restrictions and other options.
     covariance : {"full", "diag", "spherical", "input"} or array of shape (n_outputs, n_outputs), default "full"
         Structure of the noise covariance C, in the units of y: unrestricted, diagonal, or sigma^2 I. All outputs share
         sigma^2, so "spherical" is for outputs of one kind: an output in a small unit hardly counts. "input" is a
@@ -795,14 +800,11 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return self._shaped(means + (noise @ L.T if L.ndim == 2 else np.einsum("nkr,dnr->dnk", L, noise)))
 
     def standard_errors(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, kind: str = "unadjusted"
     ) -> tuple[Array, Array]:
         """Compute standard errors of the weights of a linear model from its training data.
 
-        They are the roots of the diagonal of the inverse information, with C taken as known: the unadjusted standard
-        errors of the generalized least-squares estimate, in the terms of econometrics. With ``covariance_prior`` C is
-        the mode of the posterior; its uncertainty is not included. With early stopping, which fits a part of the data
-        and ends before the minimum, there are no such errors.
+        They are the roots of the diagonal of `coefficient_covariance`.
 
         Parameters
         ----------
@@ -811,6 +813,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         y : array-like of shape (n_samples, n_outputs) or (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
             Number of copies of each row.
+        kind : {"unadjusted", "robust"}, default "unadjusted"
+            See `coefficient_covariance`.
 
         Returns
         -------
@@ -821,9 +825,56 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         Raises
         ------
         ValueError
-            If there are hidden layers or weight decay, for which such errors do not exist; if the fit did not converge;
-            or if columns of X are constant or linearly dependent.
+            See `coefficient_covariance`.
         """
+        free, V = self._coefficient_covariance(X, y, sample_weight, kind)
+        errors = np.zeros(free.shape)
+        errors[free] = np.sqrt(np.diag(V))
+        return errors[:, :-1].T.copy(), errors[:, -1].copy()
+
+    def coefficient_covariance(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, kind: str = "unadjusted"
+    ) -> pd.DataFrame:
+        """Compute the covariance matrix of all weights of a linear model from its training data.
+
+        C is taken as known. With ``covariance_prior`` it is the mode of the posterior; its uncertainty is not included.
+        With early stopping, which fits a part of the data and ends before the minimum, there is no such covariance.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The training data. A frame names the inputs.
+        y : array-like of shape (n_samples, n_outputs) or (n_samples,)
+            A frame names the outputs.
+        sample_weight : array-like of shape (n_samples,), optional
+            Number of copies of each row.
+        kind : {"unadjusted", "robust"}, default "unadjusted"
+            "unadjusted" is the inverse information, H^-1 with H = sum_n s_n Z_n' B_n Z_n, where Z_n maps the weights to
+            the means of row n, and B_n is the inverse of C's block of observed targets. "robust" allows a noise
+            covariance that differs between the rows (heteroskedasticity-consistent, White 1980):
+            H^-1 (sum_n s_n g_n g_n') H^-1, g_n = Z_n' B_n r_n.
+
+        Returns
+        -------
+        DataFrame of shape (n_weights, n_weights)
+            Rows and columns are pairs (output, input), output by output, each with the inputs that the mask allows in
+            the order of X and its "intercept" last. NaN for targets that are linear combinations of others.
+
+        Raises
+        ------
+        ValueError
+            If there are hidden layers or weight decay, for which it does not exist; if the fit did not converge; if
+            columns of X are constant or linearly dependent; or if the kind is unknown.
+        """
+        free, V = self._coefficient_covariance(X, y, sample_weight, kind)
+        names = coefficient_names(X, y, free)
+        return pd.DataFrame(V, names, names)
+
+    def _coefficient_covariance(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, kind: str
+    ) -> tuple[NDArray[np.bool_], Array]:
+        """Return which coefficients exist, (n_outputs, n_features + 1), and their covariance."""
+        check_kind(kind)
         means, Y = self._predicted_and_given(X, y)
         if self._depends_on_input():
             raise ValueError("standard errors need a constant covariance: fit with covariance='full'")
@@ -833,15 +884,11 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
                 f"alpha=0, not {self.hidden_layer_sizes} and {self.alpha_:g}"
             )
         inputs = validation.validate_inputs(self, X, reset=False).astype(np.float64)
-        mask = self._checked_mask(inputs.shape[1], self.n_outputs_)
-        free = np.ones((inputs.shape[1] + 1, self.n_outputs_), bool)
-        if mask is not None:
-            free[:-1] = mask > 0
+        free = free_coefficients(self.mask, inputs.shape[1], self.n_outputs_)
         weights = validation.check_sample_weight(sample_weight, means)
-        check_determined(inputs, ~np.isnan(Y), weights, free)
+        check_determined(inputs, ~np.isnan(Y), weights, free.T)
         check_at_minimum(self.gradient_norm_, self.stop_reason_)
-        errors = linear_standard_errors(inputs, ~np.isnan(Y), weights, self.covariance_, free)
-        return errors[:-1], errors[-1]
+        return free, linear_covariance(inputs, Y - means, weights, self.covariance_, free, kind)
 
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
@@ -901,13 +948,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
                 "mask selects the inputs of each output, which is impossible with hidden layers, because all outputs "
                 "share the hidden units: use hidden_layer_sizes=()"
             )
-        mask = np.asarray(self.mask, dtype=np.float64)
-        if mask.shape != (n_features, n_outputs) or not np.all((mask == 0) | (mask == 1)):
-            raise ValueError(
-                f"mask must have the shape (n_features, n_outputs) = ({n_features}, {n_outputs}) and contain only True "
-                f"and False (or 1 and 0); got an array of shape {mask.shape}"
-            )
-        return mask
+        return check_mask(self.mask, n_features, n_outputs)
 
     def _network(self, n_features: int, n_outputs: int) -> Network:
         hidden_sizes, activations = hidden_layers(self)

@@ -1,4 +1,4 @@
-"""Standard errors of a linear regression with a noise covariance."""
+"""Covariance of the coefficients of a linear regression, and whether the data determine them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr
 
-from sparsam._utils.multivariate_normal import independent, patterns_of
+from sparsam._utils.multivariate_normal import independent
+from sparsam.estimators._regression.coefficient_scale import CoefficientScale
+from sparsam.estimators._regression.generalized_least_squares import coefficient_covariance
+from sparsam.estimators._regression.stacked_equations import Precision, StackedEquations
 
-__all__ = ["check_at_minimum", "check_determined", "count_determined", "linear_standard_errors"]
+__all__ = ["check_at_minimum", "check_determined", "count_determined", "linear_covariance"]
 
 Array = NDArray[np.float64]
 
@@ -29,40 +32,45 @@ def check_at_minimum(gradient_norm: float, stop_reason: str, which: str = "the f
         )
 
 
-def linear_standard_errors(
-    X: Array, observed: NDArray[np.bool_], sample_weight: Array | None, covariance: Array, free: NDArray[np.bool_]
+def linear_covariance(
+    X: Array,
+    residuals: Array,
+    sample_weight: Array | None,
+    covariance: Array,
+    free: NDArray[np.bool_],
+    kind: str = "unadjusted",
 ) -> Array:
-    """Compute standard errors of the weights of a linear model, (n_features + 1, n_outputs), with biases last.
+    """Compute the covariance matrix of the coefficients of a linear model, with C taken as known.
 
-    They are 0 for weights that are not free, and NaN for outputs that are linear combinations of others.
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+    residuals : array of shape (n_samples, n_outputs)
+        NaN where a target is missing.
+    sample_weight : array of shape (n_samples,) or None
+    covariance : array of shape (n_outputs, n_outputs)
+        C.
+    free : array of shape (n_outputs, n_features + 1)
+        True where there is a coefficient; intercepts are last.
+    kind : {"unadjusted", "robust"}, default "unadjusted"
+        See `coefficient_covariance`.
 
-    With C known, minus the log-likelihood is quadratic in the weights, and its Hessian ::
-
-        d2/(dw_ik dw_jl) = sum_n s_n x_ni x_nj (B_n)_kl,        B_n = C_oo^-1 for sample n's observed outputs, else 0
-
-    is the information of the generalized least-squares estimate; its inverse is the estimate's covariance.
+    Returns
+    -------
+    array of shape (n_coefficients, n_coefficients)
+        In C order of the free coefficients; NaN for outputs that are linear combinations of others.
     """
     own = independent(np.nan_to_num(covariance))
-    if not own.all():
-        errors = np.full(free.shape, np.nan)
-        errors[:, own] = linear_standard_errors(
-            X, observed[:, own], sample_weight, covariance[np.ix_(own, own)], free[:, own]
-        )
-        return errors
-    X = np.hstack([X, np.ones((len(X), 1))])
-    n_inputs, n_outputs = X.shape[1], observed.shape[1]
     s = np.ones(len(X)) if sample_weight is None else sample_weight
-    patterns, pattern_of_row = patterns_of(np.where(observed, 0.0, np.nan))
-    information = np.zeros((n_inputs, n_outputs, n_inputs, n_outputs))
-    for p, o in enumerate(patterns):
-        rows = pattern_of_row == p
-        B = np.zeros((n_outputs, n_outputs))
-        B[np.ix_(o, o)] = np.linalg.inv(covariance[np.ix_(o, o)])
-        information += np.einsum("ij,kl->ikjl", (s[rows, None] * X[rows]).T @ X[rows], B)
-    errors = np.zeros((n_inputs, n_outputs))
-    matrix = information.reshape(errors.size, -1)[np.ix_(free.ravel(), free.ravel())]
-    errors[free] = np.sqrt(np.diag(np.linalg.inv(matrix)))
-    return errors
+    scale = CoefficientScale.of_inputs(X, int(own.sum()), s)
+    equations = StackedEquations(scale.scaled_inputs(X), s, free[own])
+    residuals = residuals[:, own]
+    precision = Precision.of(covariance[np.ix_(own, own)], ~np.isnan(residuals))
+    T, _ = scale.to_units(free[own])
+    known = own[np.nonzero(free)[0]]
+    V = np.full((len(known), len(known)), np.nan)
+    V[np.ix_(known, known)] = coefficient_covariance(equations, precision, residuals, kind, T=T)
+    return V
 
 
 def check_determined(
