@@ -10,20 +10,21 @@ import typer
 
 from benchmarks.likelihoods.covariance import covariance
 from benchmarks.likelihoods.labels import labels
+from benchmarks.likelihoods.noise_of_input import noise_of_input
 from benchmarks.likelihoods.report import write_report
 from benchmarks.progress import say
 from benchmarks.records import Records
 
-SECTIONS = {"covariance": covariance, "labels": labels}
+SECTIONS = {"covariance": covariance, "labels": labels, "noise": noise_of_input}
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.command()
 def main(
-    sections: Annotated[
-        str, typer.Option(help=f"Sections to run, comma-separated: {', '.join(SECTIONS)}.")
-    ] = "covariance,labels",
+    sections: Annotated[str, typer.Option(help=f"Sections to run, comma-separated: {', '.join(SECTIONS)}.")] = ",".join(
+        SECTIONS
+    ),
     peer_python: Annotated[
         str | None,
         typer.Option(help="Python of an environment with ngboost and cleanlab.", show_default="no peers"),

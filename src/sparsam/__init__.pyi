@@ -11,6 +11,7 @@ from .display import (
 from .estimators._regression.likelihood_ratio import likelihood_ratio_test
 from .estimators._regression.linear_system import LinearSystem, fit_linear_system
 from .estimators._regression.noise_covariance import DegenerateCovarianceWarning
+from .estimators._regression.prediction_region import PredictionRegion
 from .estimators.autoencoder import SparseAutoencoder
 from .estimators.checkpoint import Checkpoint
 from .estimators.classifier import NoisyLabelClassifier
@@ -40,6 +41,7 @@ __all__ = [
     "LinearSystem",
     "MultivariateNormalRegressor",
     "NoisyLabelClassifier",
+    "PredictionRegion",
     "ReconstructionDisplay",
     "SparseAutoencoder",
     "StackedAutoencoder",

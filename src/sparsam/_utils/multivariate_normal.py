@@ -19,7 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-__all__ = ["condition", "factor", "independent", "log_density", "patterns_of", "squared_distances"]
+__all__ = [
+    "condition",
+    "factor",
+    "in_mean_deviations",
+    "independent",
+    "log_density",
+    "patterns_of",
+    "squared_distances",
+]
 
 Array = NDArray[np.float64]
 
@@ -114,6 +122,21 @@ def squared_distances(Y: Array, means: Array, covariance: Array) -> tuple[Array,
     for rows, diagonal, squares in _whitened(Y, means, covariance):
         distances[rows], n_observed[rows] = squares, diagonal.shape[-1]
     return distances, n_observed
+
+
+def in_mean_deviations(residuals: Array, covariances: Array, mean: Array) -> Array:
+    """Scale the residuals of samples with different covariances to the deviations of the mean covariance.
+
+    Pictures of them can then have one scale.
+
+    Examples
+    --------
+    >>> in_mean_deviations(np.ones((2, 1)), np.array([[[1.0]], [[16.0]]]), np.array([[4.0]])).ravel().tolist()
+    [2.0, 0.5]
+    """
+    variances = np.diagonal(covariances, axis1=-2, axis2=-1)
+    ratios = np.divide(np.diag(mean), variances, out=np.ones(variances.shape), where=variances > 0)
+    return np.asarray(residuals * np.sqrt(ratios))
 
 
 def condition(Y: Array, means: Array, covariance: Array) -> tuple[Array, Array]:

@@ -39,12 +39,13 @@ MODEL = (
     "beta",
     "alpha",
     "covariance",
+    "covariance_alpha",
     "epsilon",
     "tied",
     "error",
     "corruption",
 )
-EARLY_STOPPING = ("early_stopping", "cv", "validation_fraction", "n_iter_no_change")
+EARLY_STOPPING = ("early_stopping", "cv", "validation_fraction", "calibration_fraction", "n_iter_no_change")
 PANELS = {
     **dict.fromkeys((*MODEL, "hidden_activation", "output_activation"), panels.MODEL),
     **dict.fromkeys(EARLY_STOPPING, panels.EARLY_STOPPING),
@@ -54,7 +55,11 @@ PANELS = {
 
 DEFAULTS = {"random_state": 0}  # for reproducible commands
 RANGES = {"random_state": (0, 2**32 - 1)}
-NONE_SHOWN_AS = {"alpha": "20/rows, at most 0.03; 0.001 for a linear model", "chunk_size": "chosen from the shapes"}
+NONE_SHOWN_AS = {
+    "alpha": "20/rows, at most 0.03; 0.001 for a linear model",
+    "chunk_size": "chosen from the shapes",
+    "covariance_alpha": "chosen in the folds",
+}
 NONE_IF_ZERO = ("cv",)
 
 TYPES = {"bool": bool, "int": int, "float": float, "str": str, "os.PathLike[str]": Path, "tuple[int, ...]": tuple}

@@ -31,6 +31,14 @@ def predict(
         bool,
         typer.Option("--conditional", help="Regression: fill in missing targets, given those in the table."),
     ] = False,
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            help="Regression: also write bounds of a region that contains all targets with this probability, such as "
+            "0.9. Training with `regress --calibration-fraction` makes it hold for any noise.",
+            show_default="no bounds",
+        ),
+    ] = None,
     sep: table_options.Sep = None,
     decimal: table_options.Decimal = ".",
     thousands: table_options.Thousands = None,
@@ -56,13 +64,18 @@ def predict(
     inputs = fitted.pipeline[:-1].transform(fitted.take_inputs(table, say, csv_format))
     estimator = fitted.pipeline[-1]
     if hasattr(estimator, "classes_"):
-        if conditional:
-            raise ValueError("--conditional applies to a regression, but this model is a classification")
+        for flag, given in (("--conditional", conditional), ("--coverage", coverage is not None)):
+            if given:
+                raise ValueError(f"{flag} applies to a regression, but this model is a classification")
         predictions = _classes(estimator, inputs, fitted.targets[0], proba)
     else:
         if proba:
             raise ValueError("--proba applies to a classification, but this model is a regression")
+        if conditional and coverage is not None:
+            raise ValueError("--coverage and --conditional exclude each other: regions are of all targets together")
         predictions = _numbers(estimator, inputs, fitted.targets, table if conditional else None, csv_format)
+        if coverage is not None:
+            predictions = _with_bounds(predictions, estimator.predict_region(inputs, coverage), fitted.targets)
     predictions.index = table.index
     with atomic_write(out, overwrite=overwrite) as file:
         if out.suffix.lower() == ".csv":
@@ -102,6 +115,16 @@ def _numbers(
     for k, name in enumerate(names):
         columns |= {name: means[:, k], _unused(f"{name}_std", {*names, *columns}): deviations[:, k]}
     return pd.DataFrame(columns)
+
+
+def _with_bounds(predictions: pd.DataFrame, region: Any, names: list[str]) -> pd.DataFrame:
+    """Append the bounds of each target."""
+    columns: dict[str, Any] = dict(predictions)
+    lower, upper = (values.reshape(len(values), -1) for values in (region.lower, region.upper))
+    for k, name in enumerate(names):
+        for bound, values in (("lower", lower), ("upper", upper)):
+            columns[_unused(f"{name}_{bound}", columns)] = values[:, k]
+    return type(predictions)(columns)
 
 
 def _unused(name: str, used: Collection[str]) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sparsam.display.estimator_access import drawable_network
+from sparsam._utils.multivariate_normal import in_mean_deviations
+from sparsam.display.estimator_access import drawable_network, inputs_of_last_step
 from sparsam.display.figure_io import escape_mathtext
 from sparsam.display.residuals import plot_residuals
 
@@ -85,6 +86,9 @@ class CovarianceDisplay:
     ) -> Self:
         """Draw ``predictive_covariance_`` of a fitted regressor over its residuals on X and y.
 
+        Where the covariance depends on the input, that is its mean; the residuals are then scaled by the ratio of the
+        mean standard deviations to those of each sample.
+
         Parameters
         ----------
         estimator : fitted `MultivariateNormalRegressor`, pipeline or search
@@ -124,6 +128,9 @@ class CovarianceDisplay:
         if len(given) != len(means) or given.size != means.size:
             raise ValueError(f"y has the shape {given.shape}, but the predictions have {means.shape}")
         residuals = given.reshape(len(given), -1) - means.reshape(len(means), -1)
+        if getattr(network, "covariance_factor_", None) is not None:
+            C = network.predict_covariance(inputs_of_last_step(estimator, X))
+            residuals = in_mean_deviations(residuals, C, network.predictive_covariance_)
         return cls.from_residuals(residuals, network.predictive_covariance_, names=names, outputs=outputs, ax=ax)
 
     @classmethod

@@ -9,7 +9,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["check_drawable", "drawable_network", "filters_of_inputs", "part_with", "unwrap_estimator"]
+__all__ = [
+    "check_drawable",
+    "drawable_network",
+    "filters_of_inputs",
+    "inputs_of_last_step",
+    "part_with",
+    "unwrap_estimator",
+]
 
 
 def unwrap_estimator(estimator: Any) -> Any:
@@ -63,6 +70,12 @@ def check_drawable(
         missing = f"{display} draws {drawn}; {type(estimator).__name__} has no {' or '.join(needs)}"
         part = part_with(estimator if within is None else within, needs)
         raise TypeError(missing if part is None else f"{missing}: pass {part}")
+
+
+def inputs_of_last_step(estimator: Any, X: Any) -> Any:
+    """Transform inputs by the steps of a pipeline before the last, in searches too."""
+    pipeline = getattr(estimator, "best_estimator_", estimator)
+    return pipeline[:-1].transform(X) if hasattr(pipeline, "steps") and len(pipeline.steps) > 1 else X
 
 
 def filters_of_inputs(estimator: Any, filters: NDArray[Any]) -> NDArray[Any]:

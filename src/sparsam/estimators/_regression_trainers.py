@@ -56,8 +56,17 @@ __all__ = ["CovarianceTrainer", "MeanTrainer"]
 Array = NDArray[np.float64]
 Weights = NDArray[np.floating]
 
-CONSTANT = dict.fromkeys(("covariance_alpha_", "covariance_factor_", "covariance_coef_", "covariance_intercept_"))
-"""Fitted attributes of a covariance that depends on the input, None for a constant one."""
+NONE = dict.fromkeys(
+    (
+        "covariance_alpha_",
+        "covariance_factor_",
+        "covariance_coef_",
+        "covariance_intercept_",
+        "calibration_distances_",
+        "calibration_weights_",
+    )
+)
+"""Fitted attributes that are None with a constant covariance, and without calibration rows."""
 
 UNEXPLAINED = 0.9  # a fold explains nothing if its residuals have at least this share of the targets' variances
 
@@ -249,7 +258,7 @@ class CovarianceTrainer:
 
     def train_means_without(self, splits: list[Split], reporter: FitReporter) -> None:
         """Train the means without each fold, up to the iteration that was chosen."""
-        with reporter.estimate("means without each fold", "residuals", len(splits)) as trainings:
+        with reporter.trainings("means", "training the means without each fold", len(splits)) as trainings:
             for fold, split in enumerate(splits, start=1):
                 with trainings.training(f"means without fold {fold}") as training:
                     n_to_come = 2 * len(splits) - fold + 2  # with those of one covariance_alpha, and the last
@@ -355,7 +364,7 @@ class _AttributesAt:
             "n_outputs_": len(self.distribution.dependent.offset),
             "_one_dimensional": self.one_dimensional,
             "pretraining_": self.pretrained,
-            **CONSTANT,
+            **NONE,
         }
 
     def predictive_covariance_at(self, theta: NDArray[np.floating]) -> Array:
@@ -385,6 +394,7 @@ class _CovarianceAttributesAt:
         fitted = self._outputs(coefs, intercepts)
         predictive = fitted.shifted(self.log_scale)
         return network_attributes(parameters, progress) | {
+            **NONE,
             "alpha_": self.trainer.means.alpha,
             "covariance_": fitted.mean_covariance(self.dataset),
             "predictive_covariance_": predictive.mean_covariance(self.dataset),

@@ -32,6 +32,7 @@ __all__ = [
     "check_hyperparameters",
     "check_number",
     "check_sample_weight",
+    "check_share",
     "check_supervised_hyperparameters",
     "check_unit_range",
     "check_weight",
@@ -107,9 +108,13 @@ def check_early_stopping(estimator: Any, *, can_be_automatic: bool = False) -> N
     automatic = isinstance(estimator.early_stopping, str) and estimator.early_stopping == "auto"
     if not (can_be_automatic and automatic):
         check_flag("early_stopping", estimator.early_stopping)
-    least = np.finfo(float).tiny
-    check_number("validation_fraction", estimator.validation_fraction, low=least, high=1 - 1e-9, interval="in (0, 1)")
+    check_share("validation_fraction", estimator.validation_fraction)
     check_number("n_iter_no_change", estimator.n_iter_no_change, Integral, low=1)
+
+
+def check_share(name: str, value: Any) -> None:
+    """Check a part of a whole."""
+    check_number(name, value, low=np.finfo(float).tiny, high=1 - 1e-9, interval="in (0, 1)")
 
 
 def check_weight(name: str, value: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from numbers import Integral
@@ -14,12 +15,14 @@ import numpy as np
 import pandas as pd
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import chi2
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 
 from sparsam._utils import multivariate_normal
+from sparsam.engine.data.devices import n_processes
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.error_functions.heteroscedastic import n_covariance_outputs
 from sparsam.engine.training.checkpoints import Checkpointer
@@ -28,9 +31,9 @@ from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit
 from sparsam.estimators._base import NetworkEstimator
-from sparsam.estimators._data.apply_network import network_outputs
+from sparsam.estimators._data.apply_network import apply_in_chunks, network_outputs
 from sparsam.estimators._data.column_moments import ColumnMoments
-from sparsam.estimators._data.dataset import InMemoryDataset
+from sparsam.estimators._data.dataset import Dataset, InMemoryDataset
 from sparsam.estimators._data.odd_units import odd_units_warning
 from sparsam.estimators._data.splits import Split, folds_of_rows, hold_out, split_by_shares
 from sparsam.estimators._pretraining import (
@@ -62,6 +65,7 @@ from sparsam.estimators._regression.noise_covariance import (
     refuse_unknown_pairs,
 )
 from sparsam.estimators._regression.out_of_fold import OutOfFold, train_in_folds
+from sparsam.estimators._regression.prediction_region import LEAST_ROWS, Calibration, PredictionRegion, rank_of
 from sparsam.estimators._regression.regression_data import RegressionData
 from sparsam.estimators._regression.standard_errors import check_at_minimum, check_determined, linear_covariance
 from sparsam.estimators._regression.target_scale import TargetScale
@@ -75,6 +79,7 @@ from sparsam.estimators._tangents import (
 from sparsam.estimators._training.fit_checkpoints import checkpointer_of
 from sparsam.estimators._training.fitted_attributes import (
     check_warm_start,
+    set_fitted_attributes,
     validation_attributes,
 )
 from sparsam.estimators._training.supervised import draw_weights_and_seed, load_with_targets
@@ -182,6 +187,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     validation_fraction : float, default 0.1
         Part of the data to hold out, in (0, 1). A sample with an integer weight counts as that many copies, some of
         which may be held out and the others not.
+    calibration_fraction : float or None, default None
+        Part of the data, in (0, 1), that the fit leaves out, to calibrate the regions of `predict_region`; at least 40
+        samples. cv must then be a number or None.
     n_iter_no_change : int, default 50
         Number of iterations without a new best after which early stopping ends the training. Held-out errors fall in
         steps: with 20 the best fit to 100 rows of ten inputs is missed.
@@ -222,6 +230,9 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         (K (K + 1)/2,), with n_in the units of the last hidden layer, and K the number of targets that are fitted.
     covariance_alpha_ : float or None
         The decay of these weights.
+    calibration_distances_, calibration_weights_ : arrays of shape (n_calibration_rows,) or None
+        Squared distances of the calibration rows from their predictions, (t - y)' C^-1 (t - y), in ascending order, and
+        their weights.
     alpha_ : float
         The weight decay of the fit.
     n_outputs_ : int
@@ -299,6 +310,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         early_stopping: bool | str = "auto",
         cv: int | Folds | None = 5,
         validation_fraction: float = 0.1,
+        calibration_fraction: float | None = None,
         n_iter_no_change: int = 50,
         solver: str = "kronecker-lbfgs",
         max_iter: int = 5000,
@@ -329,6 +341,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         self.early_stopping = early_stopping
         self.cv = cv
         self.validation_fraction = validation_fraction
+        self.calibration_fraction = calibration_fraction
         self.n_iter_no_change = n_iter_no_change
         self.solver = solver
         self.max_iter = max_iter
@@ -398,7 +411,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         unused = self._unused_warm_start()
         with self._fitting(X, y, sample_weight, in_parts=in_parts) as reporter:
             data = self._regression_data(X, y, sample_weight, tangents, reporter)
-            draws = self._stops_early() or in_parts or draws_rows(self.pretraining)
+            draws = any((self._stops_early(), in_parts, draws_rows(self.pretraining), self.calibration_fraction))
             held_out = data.held_out if draws else None
             with checkpointer_of(self, data.with_tangents, held_out=held_out) as checkpointer:
                 fit = PartOfFit(reporter, checkpointer, budget, "pretraining", SHARE, data.seed)
@@ -408,7 +421,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
                     run = trainer.prepare(folds, last)
                     training = run.train()
                 scores = run.held_out_scores if folds is None else trainer.in_units_of_y(folds.scores)
-                attributes = self._attributes(run.problem, training, scores)
+                attributes = self._attributes(run.problem, training, scores, data)
                 del run, trainer  # frees the data on the devices
             warnings = self._warnings(attributes, training, data, folds is not None) if training.history else []
             warnings += [budget.warning("predictive_covariance_ and alpha_"), unused]
@@ -444,6 +457,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         dataset = dataset.map(dependent.reduced)
         folds = None if rows_of is None else fold_shares(rows_of, next(dataset.batches()))
         dataset = dataset.merge_repeated()
+        # Weights that were trained on held-out targets would bias the folds, which therefore start from new ones.
+        new, seed = draw_weights_and_seed(self.random_state, network, dataset.mesh)
+        dataset, calibration = self._hold_out_calibration(dataset, seed)
+        total_weight *= dataset.total_weight / (dataset.total_weight + (calibration.total_weight if calibration else 0))
         patterns = observed_patterns(dataset)
         dataset, tangent_function = prepare_tangents(self, dataset, reporter.display)
         columns = ColumnMoments.of(dataset)
@@ -452,8 +469,6 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         if self._is_warm():
             check_warm_start(self, self._network(n_features, n_outputs))
             fitted = scale.scaled_weights(dependent.of_kept(self._fitted_parameters()))
-        # Weights that were trained on the held-out targets would bias the folds, which therefore start from new ones.
-        new, seed = draw_weights_and_seed(self.random_state, network, dataset.mesh)
         return RegressionData(
             dataset,
             columns,
@@ -471,7 +486,33 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             folds,
             tangent_function,
             check.one_dimensional,
+            calibration,
         )
+
+    def _hold_out_calibration(self, dataset: Dataset, seed: int) -> tuple[Dataset, Dataset | None]:
+        """Leave out the rows that calibrate prediction regions.
+
+        Raises
+        ------
+        ValueError
+            If there are too few of them, or if the user's folds or several processes would divide them.
+        """
+        fraction = self.calibration_fraction
+        if fraction is None:
+            return dataset, None
+        if not (self.cv is None or isinstance(self.cv, Integral)) or n_processes(dataset.mesh) > 1:
+            raise ValueError(
+                "calibration_fraction leaves out rows at random, in one process: cv must then be a number of folds, or "
+                "None, and mesh must not span several processes"
+            )
+        n_rows = dataset.n_samples
+        if n_rows * fraction < LEAST_ROWS:
+            raise ValueError(
+                f"calibration_fraction={fraction:g} of {n_rows} samples leaves out fewer than {LEAST_ROWS}, too few to "
+                "calibrate with: take more of them, or more rows, or use regions of the normal distribution "
+                "(calibration_fraction=None)"
+            )
+        return hold_out(dataset, fraction, seed + 1)  # another seed than that of the validation rows
 
     def _trainer(
         self, data: RegressionData, checkpointer: Checkpointer | None, budget: TimeBudget, reporter: FitReporter
@@ -584,12 +625,37 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return min(MAX_ALPHA, ALPHA_TIMES_SAMPLES / n_samples)
 
     def _attributes(
-        self, problem: TrainingProblem, training: Training, scores: list[tuple[int, float]]
+        self, problem: TrainingProblem, training: Training, scores: list[tuple[int, float]], data: RegressionData
     ) -> dict[str, Any]:
         """Make the fitted attributes."""
         if not training.history:
             return {}
-        return {**problem.attributes_at(training.history[-1], training.theta), **validation_attributes(scores)}
+        attributes = {**problem.attributes_at(training.history[-1], training.theta), **validation_attributes(scores)}
+        if data.calibration is None:
+            return attributes
+        fitted = copy(self)
+        set_fitted_attributes(fitted, attributes)
+        calibration = fitted._calibrate(data.calibration, data.dependent.kept)
+        return attributes | {
+            "calibration_distances_": calibration.distances,
+            "calibration_weights_": calibration.weights,
+        }
+
+    def _calibrate(self, dataset: Dataset, kept: NDArray[np.intp]) -> Calibration:
+        """Compute the distances of rows, with the targets that are fitted, from their predictions."""
+        batches = list(dataset.batches())
+        inputs = np.concatenate([batch.inputs for batch in batches])
+        parameters, outputs = self._fitted_parameters(), self._covariance_outputs()
+        means = apply_in_chunks(
+            network_outputs, self._fitted_network(), parameters, inputs, dtype=np.float64, chunk_size=self.chunk_size
+        )
+        C = self.predictive_covariance_ if outputs is None else outputs.covariances(inputs)
+        return Calibration.of(
+            np.concatenate([batch.targets for batch in batches]),
+            means[:, kept].astype(np.float64, copy=False),
+            C[..., kept, :][..., kept],
+            np.concatenate([batch.weights for batch in batches]),
+        )
 
     def _warnings(
         self, attributes: dict[str, Any], training: Training, data: RegressionData, in_folds: bool
@@ -679,6 +745,61 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         if C.ndim > 2:
             return C
         return np.tile(C, (self._dataset_to_predict(X).n_rows, 1, 1))
+
+    def predict_region(self, X: ArrayLike, coverage: float = 0.9) -> PredictionRegion:
+        """Predict joint regions of new targets: for each sample an ellipsoid, or for one target an interval.
+
+        With ``calibration_fraction`` the radius is calibrated with the rows that the fit left out (split conformal
+        prediction). A new row of the same population is then in its region with at least this probability, over the
+        draws of the calibration rows too, whatever the noise is like, and however wrong the model; with "input" the
+        regions also differ in size. Otherwise the radius is that of the normal distribution, the root of a quantile
+        of chi^2 with as many degrees of freedom as there are targets: it is right as far as the noise is normal with
+        the covariance of `predict_covariance`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        coverage : float, default 0.9
+            Probability, in (0, 1), that a region contains the targets of its sample.
+
+        Returns
+        -------
+        PredictionRegion
+            With the bounds ``lower`` and ``upper`` of each target, and the method ``contains(y)``.
+
+        Raises
+        ------
+        ValueError
+            If there are too few calibration rows for this coverage: n rows suffice up to n/(n + 1). If outputs were
+            never observed together in the fit, so that C is not known.
+
+        References
+        ----------
+        J. Lei et al., "Distribution-free predictive inference for regression", JASA 113, 2018.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.uniform(-1, 1, size=(500, 1))
+        >>> y = X[:, 0] + rng.standard_t(3, size=500) / 5  # heavy tails
+        >>> model = MultivariateNormalRegressor((), calibration_fraction=0.5, random_state=0).fit(X, y)
+        >>> region = model.predict_region([[0.0]])
+        >>> region.lower.round(1).tolist(), region.upper.round(1).tolist()
+        ([-0.5], [0.5])
+        >>> region.contains([0.3]).tolist()
+        [True]
+        """
+        validation.check_share("coverage", coverage)
+        means = self._predicted(X)
+        C = self._covariance_at(X)
+        multivariate_normal.check_known(C)
+        calibrated = self.calibration_distances_ is not None
+        if calibrated:
+            squared = Calibration(self.calibration_distances_, self.calibration_weights_).squared_radius(coverage)
+        else:
+            squared = float(chi2.ppf(coverage, rank_of(C)))
+        return PredictionRegion(self._shaped(means), C, float(np.sqrt(squared)), float(coverage), calibrated)
 
     def predict_conditional(self, X: ArrayLike, y: ArrayLike, return_std: bool = False) -> Array | tuple[Array, Array]:
         """Predict the missing targets of y (NaN) from the given ones, using the full covariance.
@@ -904,6 +1025,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
                 "covariance_prior=None"
             )
         check_prior(self.covariance_prior)
+        if self.calibration_fraction is not None:
+            validation.check_share("calibration_fraction", self.calibration_fraction)
         if self.covariance_alpha is not None:
             validation.check_weight("covariance_alpha", self.covariance_alpha)
             if not self._depends_on_input():
@@ -974,8 +1097,8 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         outputs = self._covariance_outputs()
         if outputs is None:
             return self.predictive_covariance_
-        L = self._factors_at(X, outputs)
-        return L @ np.swapaxes(L, 1, 2)
+        batches = self._dataset_to_predict(X).batches()
+        return np.concatenate([outputs.covariances(batch.inputs) for batch in batches])
 
     def _factors_at(self, X: ArrayLike, outputs: CovarianceOutputs) -> Array:
         """Compute the factor of each sample's C(x)."""

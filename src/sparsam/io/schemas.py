@@ -147,20 +147,26 @@ def _update_scores(model: Any) -> None:
         _set_scores(model, model.validation_scores_)
 
 
-COVARIANCE_OUTPUTS = ("covariance_factor_", "covariance_coef_", "covariance_intercept_")
+MAYBE_ARRAYS = (
+    "covariance_factor_",
+    "covariance_coef_",
+    "covariance_intercept_",
+    "calibration_distances_",
+    "calibration_weights_",
+)  # of a regressor; None without a covariance that depends on the input, or without calibration rows
 
 
 def _encode_regressor(model: Any) -> Arrays:
     arrays = _encode_scores(model)
-    if model.covariance_factor_ is not None:
-        arrays |= {name: getattr(model, name) for name in COVARIANCE_OUTPUTS}
+    arrays |= {name: array for name in MAYBE_ARRAYS if (array := getattr(model, name)) is not None}
+    if model.covariance_alpha_ is not None:
         arrays["covariance_alpha_"] = np.array([model.covariance_alpha_])
     return arrays
 
 
 def _decode_regressor(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
     _decode_scores(model, arrays)
-    for name in COVARIANCE_OUTPUTS:
+    for name in MAYBE_ARRAYS:
         setattr(model, name, arrays.get(name))
     model.covariance_alpha_ = float(arrays["covariance_alpha_"][0]) if "covariance_alpha_" in arrays else None
 
@@ -322,12 +328,18 @@ LAYOUTS = {
         encode=_encode_regressor,
         decode=_decode_regressor,
         parts={"pretraining_": BaseEstimator},
-        added={"cv": None, "start_on_sample": False, "pretraining": None, "covariance_alpha": None},
+        added={
+            "cv": None,
+            "start_on_sample": False,
+            "pretraining": None,
+            "covariance_alpha": None,
+            "calibration_fraction": None,
+        },
         derived={
             "predictive_covariance_": lambda model: model.covariance_,
             "alpha_": lambda model: float(model.alpha),
             "pretraining_": lambda model: None,
-            **dict.fromkeys((*COVARIANCE_OUTPUTS, "covariance_alpha_"), lambda model: None),
+            **dict.fromkeys((*MAYBE_ARRAYS, "covariance_alpha_"), lambda model: None),
         },
         update=_update_scores,
     ),

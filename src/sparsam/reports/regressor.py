@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
+from sparsam._utils.multivariate_normal import in_mean_deviations
 from sparsam.display.residuals import SHARES, correlations, covariance_ellipse
 from sparsam.reports import charts
 from sparsam.reports import diagnostics as findings
@@ -32,9 +33,14 @@ def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: l
     names = _names(network, shown.targets if names is None else None, names)
     # Training residuals follow the fitted covariance; those of new rows also contain the error of the predictions.
     C = network.covariance_ if held_out is None else network.predictive_covariance_
+    of_rows = C
     means = _matrix(network.predict(shown.inputs))
     residuals = Y - means
-    coverage = Coverage.of(Y, means, C)
+    depends_on_input = network.covariance_factor_ is not None
+    if depends_on_input:
+        C, of_rows = network.predictive_covariance_, network.predict_covariance(shown.inputs)
+        residuals = in_mean_deviations(residuals, of_rows, C)
+    coverage = Coverage.of(Y, means, of_rows)
     correlation = correlations(C)
     specs = {"cost": charts.cost_curve(network.history_), "coverage": charts.coverage(*coverage.curve())}
     if len(C) > 1:
@@ -52,7 +58,8 @@ def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: l
         content={
             "part": shown.part,
             "n_rows": len(Y),
-            "outputs": _outputs(Y, means, C, names),
+            "outputs": _outputs(Y, means, of_rows, names),
+            "depends_on_input": depends_on_input,
             "likelihoods": [
                 (rows.part, len(rows.inputs), network.mean_log_likelihood(rows.inputs, rows.targets))
                 for rows in (training, held_out)
@@ -106,19 +113,21 @@ def _without_units(names: list[str]) -> list[str]:
 
 
 def _outputs(Y: Array, means: Array, C: Array, names: list[str]) -> list[dict[str, str]]:
-    """Summarize the residuals of each target in numbers."""
+    """Summarize the residuals of each target in numbers; C is the covariance of all rows, or of each."""
     table = []
+    deviations = np.broadcast_to(np.sqrt(np.diagonal(C, axis1=-2, axis2=-1)), Y.shape)
     for k, name in enumerate(names):
         seen = ~np.isnan(Y[:, k])
         r = Y[seen, k] - means[seen, k]
-        deviation = np.sqrt(C[k, k])
-        row = {"name": name, "seen": str(int(seen.sum())), "deviation": f"{deviation:.4g}"}
+        low, high = np.quantile(deviations[:, k], (0.05, 0.95))
+        deviation = f"{low:.4g}" if C.ndim == 2 else f"{low:.3g} to {high:.3g}"
+        row = {"name": name, "seen": str(int(seen.sum())), "deviation": deviation}
         if len(r) > 1:
             row |= {
                 "r2": f"{r2_score(Y[seen, k], means[seen, k]):.4f}",
                 "mean": f"{r.mean():.3g}",
                 "rms": f"{np.sqrt(np.mean(r**2)):.4g}",
-                "outside": f"{100 * np.mean(np.abs(r) > 1.96 * deviation):.1f} %",
+                "outside": f"{100 * np.mean(np.abs(r) > 1.96 * deviations[seen, k]):.1f} %",
             }
         table.append(row)
     return table

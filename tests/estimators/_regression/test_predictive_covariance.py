@@ -57,7 +57,7 @@ def test_an_ended_training_keeps_its_last_moments():
     long = HeldOutMoments(
         3.0, np.arange(3), np.ones((3, 1)), np.array([8.0, 4.0, 1.0]).reshape(3, 1, 1, 1), np.zeros(3)
     )
-    iterations, _, products = pooled([short, long])
+    iterations, _, products, _ = pooled([short, long])
     assert iterations.tolist() == [0, 1, 2]
     np.testing.assert_allclose(products.ravel(), [7.0, 3.5, 1.25])
 

@@ -152,7 +152,11 @@ def test_a_fold_beyond_the_limit_set_by_extended_earlier_folds_starts_again(best
     fold = HeldOutResiduals(None, None, None, "float64", 8, observed=observed, stops=stops, best_so_far=best_so_far)
     scored = [k for k in range(15) if fold.next_iteration(k - 1) == k]
     assert scored[-2:] == [11, 13]
-    moments = {"held_out_counts": np.ones((len(scored), 1)), "held_out_products": np.ones((len(scored), 1, 2, 2))}
+    moments = {
+        "held_out_counts": np.ones((len(scored), 1)),
+        "held_out_products": np.ones((len(scored), 1, 2, 2)),
+        "held_out_ln_determinants": np.zeros(len(scored)),
+    }
     fold.restore({"scores": np.array([(k, 1.0) for k in scored])} | moments)
     assert fold.has_passed(14) is passed
 

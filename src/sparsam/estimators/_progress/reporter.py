@@ -92,8 +92,14 @@ class FitReporter:
     @contextmanager
     def estimate(self, what: str, by: str, most: int) -> Iterator[Self]:
         """Report on an estimate from held-out data, which takes at most ``most`` trainings."""
-        self.display.begin(f"estimating {what} from held-out {by}, in at most {most} trainings")
-        task = self.task.part(f"estimate {what}", most)
+        with self.trainings(f"estimate {what}", f"estimating {what} from held-out {by}", most) as report:
+            yield report
+
+    @contextmanager
+    def trainings(self, name: str, text: str, most: int) -> Iterator[Self]:
+        """Report on at most ``most`` trainings that belong together."""
+        self.display.begin(f"{text}, in at most {most} trainings")
+        task = self.task.part(name, most)
         yield replace(self, task=task)
         task.end()
 

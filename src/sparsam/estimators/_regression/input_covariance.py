@@ -123,9 +123,14 @@ class CovarianceOutputs:
         )
         return np.asarray(self.factor @ relative)
 
+    def covariances(self, inputs: NDArray[np.floating]) -> Array:
+        """Compute C(x), (n_rows, n_outputs, n_outputs)."""
+        L = self.factors(inputs)
+        return np.asarray(L @ np.swapaxes(L, 1, 2))
+
     def mean_covariance(self, dataset: Dataset) -> Array:
         """Average C(x) over a dataset."""
-        return np.asarray(dataset.mean(self._covariances), np.float64)
+        return np.asarray(dataset.mean(self._of_batch), np.float64)
 
     def shifted(self, log_scale: Array) -> CovarianceOutputs:
         """Add numbers to the biases of d."""
@@ -134,6 +139,5 @@ class CovarianceOutputs:
         parameters = self.parameters._replace(intercepts=(*biases, last + shift))
         return CovarianceOutputs(self.network, parameters, self.factor, self.chunk_size)
 
-    def _covariances(self, batch: Batch) -> Array:
-        L = self.factors(batch.inputs)
-        return L @ np.swapaxes(L, 1, 2)
+    def _of_batch(self, batch: Batch) -> Array:
+        return self.covariances(batch.inputs)

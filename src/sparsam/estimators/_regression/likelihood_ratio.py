@@ -130,6 +130,11 @@ def _check_maximum(model: Any, name: str) -> None:
         raise ValueError(
             f"the {name} model has a known covariance, which cannot be tested: use covariance='full' or 'diag'"
         )
+    if model.covariance_factor_ is not None:
+        raise ValueError(
+            f"the {name} model has a covariance that depends on the input, and its likelihood is not at its maximum: "
+            "use covariance='full' or 'diag'"
+        )
     if len(model.coefs_) > 1:
         raise ValueError(
             f"the {name} model has hidden layers: the weights of a network are not identifiable, and Wilks' theorem "

@@ -57,6 +57,8 @@ class RegressionData:
         Computes tangents that are not in memory.
     one_dimensional : bool
         Whether the shape of y was (n_samples,).
+    calibration : Dataset or None
+        Held-out rows to calibrate prediction regions with, with the targets to fit, not scaled.
     pretrained : autoencoder or None
         Its encoder replaces the first layers of ``new_theta``.
     """
@@ -77,6 +79,7 @@ class RegressionData:
     folds: list[FoldShares] | None
     tangents: TangentFunction | None
     one_dimensional: bool
+    calibration: Dataset | None
     pretrained: Any = None
 
     @property

@@ -11,6 +11,7 @@ from sparsam.estimators.classifier import NoisyLabelClassifier
 from sparsam.estimators.outlier_detector import AutoencoderOutlierDetector
 from sparsam.estimators.regressor import MultivariateNormalRegressor
 from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
+from sparsam.io.onnx.covariances import add_deviations
 from sparsam.io.onnx.graph import Graph, Rows
 from sparsam.io.onnx.networks import add_autoencoder, add_layers, row_sums
 from sparsam.io.onnx.steps import add_steps
@@ -45,8 +46,7 @@ def add_estimator(graph: Graph, x: Rows, model: Any) -> None:
         mean = add_layers(graph, x.name, model)
         width = model.n_outputs_
         graph.output("mean", mean, width)
-        deviation = graph.constant(np.sqrt(np.diag(model.predictive_covariance_))[None])
-        graph.output("std", graph.add("Expand", deviation, graph.add("Shape", mean)), width)
+        graph.output("std", add_deviations(graph, x.name, mean, model), width)
     else:
         _detector(graph, x, model)
 

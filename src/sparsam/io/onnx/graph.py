@@ -75,6 +75,12 @@ class Graph:
         """Add x W + b."""
         return self.add("Gemm", x, self.constant(coef, "coef"), self.constant(intercept, "intercept"))
 
+    def split(self, x: str, n_columns: int) -> list[str]:
+        """Add the columns of x, each with one column."""
+        axis = self.constant(np.array([1], np.int64))
+        ends = [self.constant(np.array([k], np.int64)) for k in range(n_columns + 1)]
+        return [self.add("Slice", x, ends[k], ends[k + 1], axis) for k in range(n_columns)]
+
     def subtract(self, x: str, mean: NDArray[np.float64]) -> tuple[str, NDArray[np.float64]]:
         """Add x - m, with m the mean rounded to the type of the graph; return it and m - mean.
 

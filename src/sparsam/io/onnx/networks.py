@@ -9,12 +9,17 @@ from numpy.typing import NDArray
 
 from sparsam.io.onnx.graph import Graph, Rows
 
-__all__ = ["add_autoencoder", "add_code", "add_layers", "row_sums"]
+__all__ = ["add_autoencoder", "add_code", "add_hidden_layers", "add_layers", "row_sums"]
 
 
 def add_layers(graph: Graph, x: str, model: Any) -> str:
     """Add all layers of a network, z = h(W' z + b)."""
     return _add(graph, x, _activations(model), model.coefs_, model.intercepts_)
+
+
+def add_hidden_layers(graph: Graph, x: str, model: Any) -> str:
+    """Add all layers of a network but the last."""
+    return _add(graph, x, _activations(model)[:-1], model.coefs_[:-1], model.intercepts_[:-1])
 
 
 def add_code(graph: Graph, x: Rows, model: Any) -> Rows:

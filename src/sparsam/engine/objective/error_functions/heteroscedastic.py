@@ -163,9 +163,13 @@ class HeteroscedasticGaussianError:
         self, means: jax.Array, d: jax.Array, o: jax.Array, targets: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         """Compute u and v of complete targets, (n_targets, n_samples)."""
-        u = triangular_solve(self.factor, targets - means, left_side=True, lower=True)
-        rows, columns = _below_diagonal(len(means))
-        explained = jnp.zeros_like(u).at[rows].add(o * u[columns])
+        # Products with small matrices: XLA's triangular solver and its scatter take 20 times longer here.
+        K = len(means)
+        inverse = triangular_solve(self.factor, jnp.eye(K, dtype=means.dtype), left_side=True, lower=True)
+        u = jnp.matmul(inverse, targets - means, precision=FULL_PRECISION)
+        rows, columns = _below_diagonal(K)
+        sums_by_row = (rows == np.arange(K)[:, None]).astype(u.dtype)
+        explained = jnp.matmul(sums_by_row, o * u[columns], precision=FULL_PRECISION)
         return u, (u - explained) * jnp.exp(-d)
 
 
