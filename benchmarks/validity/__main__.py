@@ -13,10 +13,11 @@ from benchmarks.records import Records
 from benchmarks.validity.coverage import COVERAGE_OF_DEFAULTS
 from benchmarks.validity.label_noise import FEW_LABELS, PLANTED_ERRORS, RIGHT_LABELS
 from benchmarks.validity.likelihood_ratio import LIKELIHOOD_RATIO
+from benchmarks.validity.regions import PREDICTION_REGIONS
 from benchmarks.validity.report import report
 from benchmarks.validity.run import run
 
-SUBJECTS = (LIKELIHOOD_RATIO, COVERAGE_OF_DEFAULTS, PLANTED_ERRORS, RIGHT_LABELS, FEW_LABELS)
+SUBJECTS = (LIKELIHOOD_RATIO, COVERAGE_OF_DEFAULTS, PREDICTION_REGIONS, PLANTED_ERRORS, RIGHT_LABELS, FEW_LABELS)
 QUICK = 3  # draws
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)

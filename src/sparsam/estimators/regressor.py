@@ -1047,8 +1047,19 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             check_fitted_covariance(C)
         if self._one_dimensional and self.n_outputs_ != 1:
             raise ValueError("its outputs do not fit together")
+        self._check_calibration()
         if self._depends_on_input() or self.covariance_factor_ is not None:
             self._check_covariance_outputs()
+
+    def _check_calibration(self) -> None:
+        """Raise ValueError unless the distances and weights of calibration rows fit together."""
+        distances, weights = self.calibration_distances_, self.calibration_weights_
+        if distances is None and weights is None:
+            return
+        if distances is None or weights is None or distances.ndim != 1 or distances.shape != weights.shape:
+            raise ValueError("its calibration is incomplete")
+        if not (np.all(np.diff(distances) >= 0) and np.all(distances >= 0) and np.all(weights > 0)):
+            raise ValueError("the distances of its calibration rows are not in order, or weights are not positive")
 
     def _check_covariance_outputs(self) -> None:
         """Raise ValueError unless the weights of a covariance that depends on the input fit together."""

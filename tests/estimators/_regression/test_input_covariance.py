@@ -128,8 +128,8 @@ def test_strong_decay_gives_the_constant_covariance(planted):
 
 def test_units_of_the_targets_change_only_units(planted):
     X, Y = planted[0][:150], planted[1][:150]
-    units = np.array([100.0, 0.01])
-    one, other = (MultivariateNormalRegressor(**quick).fit(X, Y * u) for u in (1.0, units))
+    units, without_folds = np.array([100.0, 0.01]), quick | {"cv": None, "early_stopping": False}
+    one, other = (MultivariateNormalRegressor(**without_folds).fit(X, Y * u) for u in (1.0, units))
     np.testing.assert_allclose(other.predict(X), one.predict(X) * units, rtol=1e-6)
     np.testing.assert_allclose(
         other.predict_covariance(X), one.predict_covariance(X) * np.outer(units, units), rtol=1e-6
@@ -233,14 +233,25 @@ def test_streamed_data_are_fitted_too(planted):
     assert np.linalg.eigvalsh(model.predict_covariance(X)).min() > 0
 
 
-def test_a_fit_resumes_from_its_checkpoint_with_the_same_bits(planted, tmp_path):
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("n_iterates", [5, 30, 60])
+def test_a_fit_resumes_from_its_checkpoint_with_the_same_bits(planted, tmp_path, n_iterates):
+    """It is stopped in the folds of the constant covariance, in the means, and in the folds of the other."""
     X, Y = planted[0][:150], planted[1][:150]
+    left = iter(range(n_iterates))
+
+    def stop_after(progress):
+        if next(left, None) is None:
+            raise Stop
+
     whole = MultivariateNormalRegressor(**quick).fit(X, Y)
-    stopped = MultivariateNormalRegressor(
-        **quick, checkpoint=Checkpoint(tmp_path, seconds=0), callback=lambda progress: False
-    )
-    stopped.fit(X, Y)
-    again = clone(stopped).set_params(checkpoint=Checkpoint(tmp_path, seconds=0, resume=True)).fit(X, Y)
+    stopped = MultivariateNormalRegressor(**quick, checkpoint=Checkpoint(tmp_path, every=0), callback=stop_after)
+    with pytest.raises(Stop):
+        stopped.fit(X, Y)
+    again = clone(stopped).set_params(checkpoint=Checkpoint(tmp_path, every=0, resume=True), callback=None).fit(X, Y)
     np.testing.assert_array_equal(again.predict_covariance(X), whole.predict_covariance(X))
 
 
