@@ -31,7 +31,9 @@ def covariance(x):
 def measure(n_samples):
     """Draw inputs, and the two outputs with their noise."""
     x = rng.uniform(-1.5, 1.5, size=(n_samples, 1))
-    noise = np.einsum("nij,nj->ni", np.linalg.cholesky(covariance(x)), rng.normal(size=(n_samples, 2)))
+    noise = np.einsum(
+        "nij,nj->ni", np.linalg.cholesky(covariance(x)), rng.normal(size=(n_samples, 2))
+    )
     return x, np.hstack([np.sin(2 * x), np.cos(2 * x)]) + noise
 
 

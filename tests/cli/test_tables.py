@@ -107,6 +107,32 @@ def test_missing_targets_are_filled_given_the_others(regressed, run, files, tabl
     assert np.all(frame.width_std[~known] > 0)
 
 
+@pytest.mark.slow
+def test_a_covariance_of_the_input_and_calibrated_bounds(run, files, table):
+    """Four of five rows are in the bounds of regions of 80 %, at least: each region is inside its bounds."""
+    out, predicted = files / "of-input", files / "bounds.csv"
+    result = run(
+        "regress", files / "table.csv", "--target", "height", "--ignore", "width", "--ignore", "kind", "--covariance",
+        "input", "--calibration-fraction", 0.3, *FAST, "--out", out,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert json.loads((out / "metrics.json").read_text())["covariance_alpha"] > 0
+    result = run("predict", out, files / "table.csv", "--coverage", 0.8, "-o", predicted)
+    assert result.exit_code == 0, result.output
+    frame = pd.read_csv(predicted)
+    assert list(frame) == ["height", "height_std", "height_lower", "height_upper"]
+    inside = (frame.height_lower <= table.height) & (table.height <= frame.height_upper)
+    assert 0.7 < inside[table.height.notna()].mean() < 0.95
+    np.testing.assert_allclose(frame.height_upper - frame.height, frame.height - frame.height_lower)
+
+
+def test_bounds_are_those_of_a_regression_alone(regressed, run, files):
+    _, out = regressed
+    result = run("predict", out, files / "table.csv", "--coverage", 0.8, "--conditional", "-o", files / "none.csv")
+    assert result.exit_code != 0
+    assert "exclude each other" in result.stderr
+
+
 def test_classify_finds_the_labels_that_are_wrong(run, files, table):
     out = files / "classified"
     result = run(

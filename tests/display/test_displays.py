@@ -299,6 +299,17 @@ def test_several_transforms_do_not_fit_into_one_axes():
     assert display.plot(transform="scale", quantity="same").ax_.get_ylabel() == "share of unchanged answers"
 
 
+def _of_a_covariance_of_the_input(X, Y, options):
+    """Draw it from a pipeline: residuals are scaled to the mean deviations."""
+    settings = {"covariance": "input", "covariance_alpha": 0.01, "cv": None}
+    pipe = make_pipeline(StandardScaler(), MultivariateNormalRegressor((), **settings, **options)).fit(X, Y)
+    display = CovarianceDisplay.from_estimator(pipe, X, Y)
+    deviations = pipe.predict(X, return_std=True)[1]
+    expected = (Y - pipe.predict(X)) / deviations * np.sqrt(np.diag(pipe[-1].predictive_covariance_))
+    assert_allclose(display.residuals, expected)
+    return display
+
+
 @pytest.mark.slow
 def test_every_display_of_fitted_networks(tmp_path):
     X = rng.normal(size=(120, 16))
@@ -323,6 +334,7 @@ def test_every_display_of_fitted_networks(tmp_path):
     assert drawn[1].filters.shape == (3, 16)
     assert_allclose(drawn[5].covariance, regressor[-1].predictive_covariance_)
     assert drawn[6].classes == ["above", "below"]
+    drawn.append(_of_a_covariance_of_the_input(X, Y, options))
     for k, display in enumerate(drawn):
         display.figure_.savefig(tmp_path / f"{k}.png")
         assert (tmp_path / f"{k}.png").stat().st_size > 2000

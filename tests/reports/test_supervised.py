@@ -106,6 +106,20 @@ def test_a_covariance_that_promises_too_much_is_a_warning(regressor, measured, c
     assert "the covariance is too small" in page.text
 
 
+def test_a_covariance_of_the_input_has_rows_of_their_own(contents):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (300, 1))
+    Y = np.exp(X) * rng.normal(size=(300, 2))
+    model = MultivariateNormalRegressor((), covariance="input", covariance_alpha=1e-3, cv=2, random_state=0).fit(X, Y)
+    text = contents(sparsam.report(model, X, Y)).text
+    assert "The covariance depends on the input" in text
+    assert "no exact binomial test rejects them" in text
+    low, high = np.quantile(model.predict(X, return_std=True)[1][:, 0], (0.05, 0.95))
+    assert f"{low:.3g} to {high:.3g}" in text
+    constant = MultivariateNormalRegressor((), random_state=0).fit(X, Y)
+    assert "which covariance='input' can fit" in contents(sparsam.report(constant, X, Y)).text
+
+
 def test_a_degenerate_covariance_is_a_warning(measured, contents):
     X, Y = measured
     Y = np.column_stack([Y[:, 0], 2 * Y[:, 0]])

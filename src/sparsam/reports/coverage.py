@@ -79,8 +79,11 @@ class Coverage:
         return CURVE, observed, 1.96 * np.sqrt(CURVE * (1 - CURVE) / self.n)
 
 
-def diagnose_coverage(coverage: Coverage, part: str) -> Finding:
-    """Report whether the covariance fits the residuals, and if not, the direction of the error."""
+def diagnose_coverage(coverage: Coverage, part: str, *, depends_on_input: bool = False) -> Finding:
+    """Report whether the covariance fits the residuals, and if not, the direction of the error.
+
+    ``depends_on_input`` is whether rows have covariances of their own.
+    """
     rejected = coverage.rejected()
     shares = ", ".join(f"{100 * share:.0f}" for share in SHARES_TESTED)
     if not rejected:
@@ -97,7 +100,7 @@ def diagnose_coverage(coverage: Coverage, part: str) -> Finding:
     )
     too_few, too_many = (any(sign * (found - share) > 0 for share, found, _ in rejected) for sign in (-1, 1))
     if too_few and too_many:
-        return Finding("warning", f"{mismatch}: {_describe_tails(rejected)}")
+        return Finding("warning", f"{mismatch}: {_describe_tails(rejected, depends_on_input)}")
     if too_few:
         return Finding(
             "warning",
@@ -111,7 +114,7 @@ def diagnose_coverage(coverage: Coverage, part: str) -> Finding:
     )
 
 
-def _describe_tails(rejected: list[tuple[float, float, float]]) -> str:
+def _describe_tails(rejected: list[tuple[float, float, float]], depends_on_input: bool) -> str:
     """Describe the tails of residuals with too few rows inside at some shares and too many at others."""
     share, found, _ = max(rejected)
     if found > share:
@@ -119,7 +122,10 @@ def _describe_tails(rejected: list[tuple[float, float, float]]) -> str:
             "residuals have lighter tails than a normal distribution: few are near 0 and hardly any are far from it, "
             "as with bounded noise."
         )
+    calibrate = "With calibration_fraction, regions hold for any noise."
+    if depends_on_input:
+        return f"residuals have heavier tails than a normal distribution. {calibrate}"
     return (
         "one covariance does not fit all rows. Residuals have heavier tails than a normal distribution, or the noise "
-        "is stronger for some rows than for others."
+        "is stronger for some rows than for others, which covariance='input' can fit. " + calibrate
     )

@@ -82,7 +82,7 @@ def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: l
         findings=[
             findings.diagnose_training(network),
             *findings.diagnose_covariance(network, _targets(training), names),
-            diagnose_coverage(coverage, shown.part),
+            diagnose_coverage(coverage, shown.part, depends_on_input=depends_on_input),
         ],
         parameters=parameters_of(network),
     )

@@ -140,6 +140,19 @@ def test_regressors(sizes, targets):
     assert_close(outputs["std"], deviation.reshape(60, -1))
 
 
+@pytest.mark.parametrize("sizes", [(), (4,)])
+@pytest.mark.parametrize("n_outputs", [1, 2, 4])
+def test_regressors_whose_covariance_depends_on_the_input(sizes, n_outputs):
+    """The last of four targets is the sum of the first two."""
+    targets = np.column_stack([Y, np.sin(9 * Y[:, 0]), Y.sum(axis=1)])[:, :n_outputs]
+    options = {"covariance": "input", "covariance_alpha": 1e-3, "early_stopping": False, "cv": None}
+    model = MultivariateNormalRegressor(sizes, **options, **FAST | {"max_iter": 30}).fit(X, targets)
+    deviation = model.predict(X, return_std=True)[1]
+    assert np.all(deviation.std(axis=0) > 1e-3)  # it does depend on it
+    assert_close(run(model, X)["std"], deviation)
+    np.testing.assert_allclose(run(model, X, "float64")["std"], deviation, rtol=1e-9)
+
+
 def test_pretrained_networks():
     autoencoder = SparseAutoencoder(4, rho=0.3, beta=0.1, **FAST)
     model = NoisyLabelClassifier((3,), epsilon=0.0, pretraining=autoencoder, **FAST).fit(X, LABELS["three"])
