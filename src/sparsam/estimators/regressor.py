@@ -664,14 +664,17 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         degenerate = self._degeneracy_warning(attributes, training, data) if isinstance(self.covariance, str) else None
         odd_units = odd_units_warning(data.columns, self._feature_names, attributes["alpha_"])
         never_together = never_together_warning(data.unknown_pairs, data.dependent.kept)
-        plateau = self._plateau_warning(attributes) if in_folds else None
+        plateau = self._plateau_warning(attributes) if in_folds and not data.depends_on_input else None
         cut_short = training.stop_reason in ("time_budget", "max_iter", "interrupted")  # a longer training may predict
         no_better = self._no_better_than_the_mean_warning(attributes, data) if in_folds and not cut_short else None
         return [degenerate, never_together, plateau, no_better, odd_units]
 
     def _no_better_than_the_mean_warning(self, attributes: dict[str, Any], data: RegressionData) -> Warning | None:
         """Make the warning that the folds predict held-out rows no better than the mean of y does."""
-        held_out = np.diag(attributes["predictive_covariance_"])[data.dependent.kept]
+        factor = attributes["covariance_factor_"]
+        # A covariance of the input deviates from that of the residuals that the folds held out, F F'.
+        C = attributes["predictive_covariance_"] if factor is None else factor @ factor.T
+        held_out = np.diag(C)[data.dependent.kept]
         ratio = float(np.mean(held_out / np.square(data.scale.scale)))
         if not ratio >= 1:  # it is NaN without an estimate
             return None

@@ -23,9 +23,14 @@ from sparsam._utils.worker_threads import worker_threads
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.samples import Samples, on_every_device
 from sparsam.engine.network.network import Network
-from sparsam.engine.objective.error_functions import NoisyCrossEntropy, ProfileGaussianError, SquaredError
+from sparsam.engine.objective.error_functions import (
+    HeteroscedasticGaussianError,
+    NoisyCrossEntropy,
+    ProfileGaussianError,
+    SquaredError,
+)
 from sparsam.engine.objective.objective import Evaluation, Objective, Term
-from sparsam.engine.objective.penalties import KLSparsity, TangentPropagation, WeightDecay
+from sparsam.engine.objective.penalties import CovarianceDecay, KLSparsity, TangentPropagation, WeightDecay
 from sparsam.engine.training.callbacks import FunctionCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.state import TrainingState
@@ -131,9 +136,9 @@ def comparisons(
     of_terms = workers.submit(numerical_gradients_of_terms, network, theta, x, alpha, rho, beta)
     for combination in COMBINATIONS:
         # A weight of 0 switches a penalty off, in the program that is compiled for all: two programs serve the five.
-        error, decay, sparsity = has = [term in combination for term in ("error", "weight decay", "sparsity")]
-        penalties = WeightDecay(alpha * decay), KLSparsity(rho, beta * sparsity)
-        objective = Objective(network, (SquaredError(), *penalties) if error else penalties)
+        with_error, decays, is_sparse = has = [term in combination for term in ("error", "weight decay", "sparsity")]
+        penalties = WeightDecay(alpha * decays), KLSparsity(rho, beta * is_sparse)
+        objective = Objective(network, (SquaredError(), *penalties) if with_error else penalties)
         numerical = partial(_sum_of_terms, of_terms, has)
         yield partial(compare, " + ".join(combination), objective, theta, x, x, None, numerical=numerical)
 
@@ -161,6 +166,20 @@ def comparisons(
         "Gaussian, C unknown, gaps in t",
         Objective(small, (ProfileGaussianError("full", patterns), WeightDecay(alpha))),  # type: ignore[arg-type]
         random_weights(small, generator),
+        x,
+        outputs,
+        None,
+    )
+
+    of_input = Network((x.shape[1], 2, 9), hidden_activation="tanh", output_activation="identity")
+    factor = np.array([[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [-0.25, 0.25, 0.75]])
+    decay = WeightDecay((alpha, alpha * (np.arange(9) < 3)))  # type: ignore[arg-type]
+    error = HeteroscedasticGaussianError(factor, missing=True)  # type: ignore[arg-type]
+    yield partial(
+        compare,
+        "Gaussian, C of the input, gaps",
+        Objective(of_input, (error, decay, CovarianceDecay(alpha, 3))),
+        random_weights(of_input, generator),
         x,
         outputs,
         None,

@@ -14,9 +14,14 @@ from sparsam import reference
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.network import Network, Parameters
-from sparsam.engine.objective.error_functions import ErrorFunction, NoisyCrossEntropy, ProfileGaussianError
+from sparsam.engine.objective.error_functions import (
+    ErrorFunction,
+    HeteroscedasticGaussianError,
+    NoisyCrossEntropy,
+    ProfileGaussianError,
+)
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.objective.penalties import KLSparsity, TangentPropagation, WeightDecay
+from sparsam.engine.objective.penalties import CovarianceDecay, KLSparsity, TangentPropagation, WeightDecay
 from sparsam.engine.training.train import precision
 from sparsam.reference.errors import error_of_each
 from sparsam.reference.gradcheck import blockwise_differences, numerical_gradient, relative_difference
@@ -215,6 +220,9 @@ def reference_cost(
     error = next((term for term in objective.terms if isinstance(term, ErrorFunction)), None)
     decay = next((term for term in objective.terms if isinstance(term, WeightDecay)), WeightDecay(0.0))
     sparsity = next((term for term in objective.terms if isinstance(term, KLSparsity)), KLSparsity(0.5, 0.0))
+    of_covariance = next(
+        (term for term in objective.terms if isinstance(term, CovarianceDecay)), CovarianceDecay(0.0, 0)
+    )
     along = next((term for term in objective.terms if isinstance(term, TangentPropagation)), TangentPropagation(0.0))
     coefs, intercepts = network.unravel(theta)  # type: ignore[arg-type]
     n_layers = len(network.shapes)
@@ -228,7 +236,10 @@ def reference_cost(
         error="squared_error" if error is None else error.name,
         transition=error.transition if isinstance(error, NoisyCrossEntropy) else None,
         covariance=error.structure if isinstance(error, ProfileGaussianError) else "full",
-        alpha=jax.tree.map(float, decay.alpha),
+        covariance_factor=error.factor if isinstance(error, HeteroscedasticGaussianError) else None,
+        covariance_alpha=float(of_covariance.covariance_alpha),
+        # With an entry for each unit, the first is that of the means; the others are covariance_alpha's.
+        alpha=jax.tree.map(lambda alpha: float(np.ravel(alpha)[0]), decay.alpha),
         rho=_of_hidden_layers(sparsity, sparsity.rho, 0.5, n_layers - 1),
         beta=_of_hidden_layers(sparsity, sparsity.beta, 0.0, n_layers - 1),
         sample_weight=sample_weight,
