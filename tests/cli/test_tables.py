@@ -151,6 +151,13 @@ def test_classify_finds_the_labels_that_are_wrong(run, files, table):
     np.testing.assert_allclose(frame["P(big)"] + frame["P(small)"], 1)
 
 
+def test_classes_can_be_balanced(run_json, files):
+    table = ("classify", files / "table.csv", "--label", "kind", "--epsilon", 0, "--class-weight", "balanced")
+    metrics = run_json(*table, *FAST, "--out", files / "balanced")
+    assert metrics["parameters"]["class_weight"] == "balanced"
+    assert metrics["epsilon"] == 0
+
+
 @pytest.mark.parametrize(("values", "classes"), [([0, 1], [0, 1]), ([True, False], [False, True])])
 def test_a_gap_does_not_change_what_labels_are(run, tmp_path, values, classes):
     x = np.linspace(-1, 1, 40)

@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.linear_model import LogisticRegression
@@ -280,7 +279,7 @@ def test_labels_are_ranked_even_if_none_can_be_wrong(blobs):
     assert np.mean((given != labels)[ranked[:50]]) > 0.95
 
 
-# Classes, and missing labels
+# Classes
 
 
 def test_classes_may_include_labels_that_do_not_occur():
@@ -310,23 +309,6 @@ def test_classes_may_include_labels_that_do_not_occur():
 def test_invalid_classes_are_named(classes, match):
     with pytest.raises(ValueError, match=match):
         NoisyLabelClassifier((), classes=classes, epsilon=0.1).fit(np.eye(4), ["a", "b", "a", "b"])
-
-
-@pytest.mark.parametrize(
-    "labels",
-    [
-        np.array(["a", "b", None, "a"], object),
-        pd.Series(["a", "b", pd.NA, "a"], dtype="string"),
-        pd.Series(["a", "b", np.nan, "a"]),
-        pd.Categorical(["a", "b", None, "a"]),
-        np.array([1.0, 2.0, np.nan, 1.0]),
-        pd.Series([1, 2, pd.NA, 1], dtype="Int64"),
-    ],
-    ids=["None", "NA", "NaN", "categorical", "floats", "nullable integers"],
-)
-def test_missing_labels_are_counted_and_the_first_is_named(labels):
-    with pytest.raises(ValueError, match=r"y has 1 missing label .*the first in row 2: remove"):
-        NoisyLabelClassifier((), epsilon=0.1).fit(np.eye(4), labels)
 
 
 # Results with default parameters

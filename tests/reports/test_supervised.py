@@ -195,6 +195,15 @@ def test_calibration_is_of_the_labels_as_given(classifier, labelled):
     assert np.average(observed, weights=counts) == pytest.approx(np.mean(classifier.classes_[p.argmax(axis=1)] == y))
 
 
+def test_rows_without_a_label_are_neither_counted_nor_suspected(classifier, labelled, contents):
+    X, y = labelled
+    some = np.where(np.arange(200) < 5, None, y.astype(object))  # the first ten labels are wrong
+    page = contents(sparsam.report(classifier, X, some))
+    assert "5 of 195 labels are more probably wrong than right" in page.text
+    assert len(page.all("img")) == 5
+    assert _calibration(classifier, Rows("training", X, X, some))[3].sum() == 195
+
+
 @pytest.mark.filterwarnings("ignore:A column-vector y")
 def test_a_column_of_labels_is_as_good_as_a_row(classifier, labelled, contents):
     X, y = labelled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ def to_jsonable(value: Any) -> Any:
         return value
     if isinstance(value, tuple | list):
         return [to_jsonable(part) for part in value]
+    if isinstance(value, Mapping):
+        return [[to_jsonable(key), to_jsonable(part)] for key, part in value.items()]
     if hasattr(value, "__array__"):  # a data frame, too
         value = np.asarray(value)
         return [list(value.shape), value.dtype.str, array_digest(value)]

@@ -27,6 +27,7 @@ EXCLUDED = {
     "tangent_weight": "has no influence without tangents",
     "normalize_tangents": "has no influence without tangents",
     "tangents_of": "has no influence without tangents",
+    "unlabeled": "cells of the label column are empty where there is no label",
     "verbose": "commands report progress by themselves and have their own --verbose",
     "warm_start": "continues from weights in memory; --warm-start of `sparsam learn` takes a model file instead",
 }
@@ -41,6 +42,7 @@ MODEL = (
     "covariance",
     "covariance_alpha",
     "epsilon",
+    "class_weight",
     "tied",
     "error",
     "corruption",

@@ -27,6 +27,7 @@ __all__ = [
     "fit_pretraining",
     "fitted_activations",
     "hidden_layers",
+    "learns_inputs",
     "starting_from",
 ]
 
@@ -131,6 +132,11 @@ def fit_pretraining(estimator: Any, dataset: Dataset, fit: PartOfFit) -> Autoenc
             f"was fitted: {listed(own)}, there {listed(theirs)}"
         )
     return frozen
+
+
+def learns_inputs(estimator: Any) -> bool:
+    """Whether the fit trains an autoencoder on the inputs: not a frozen one, and not again in a warm start."""
+    return isinstance(estimator.pretraining, AutoencoderBase) and not estimator._is_warm()
 
 
 def draws_rows(pretraining: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +14,9 @@ from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import accuracy_score
 
+from sparsam.engine.data.devices import sum_of_processes
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import NoisyCrossEntropy
 from sparsam.engine.objective.objective import Objective, Term
@@ -28,17 +30,20 @@ from sparsam.estimators._base import NetworkEstimator
 from sparsam.estimators._data.apply_network import unscaled_parameters
 from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset
+from sparsam.estimators._data.dataset_fingerprint import fingerprint_of
 from sparsam.estimators._data.odd_units import odd_units_warning
 from sparsam.estimators._data.splits import Split, folds, hold_out
 from sparsam.estimators._labels.class_probabilities import class_probabilities
+from sparsam.estimators._labels.class_weight import TAKEN_AS_RIGHT, check_class_weight, refuse_noise, weigh_classes
 from sparsam.estimators._labels.cross_fitting import cross_fitted_probabilities
 from sparsam.estimators._labels.encoding import (
+    LabelCheck,
     check_classes,
-    check_labels,
     encode_labels,
     find_classes,
     network_targets,
     refuse_rare_labels,
+    take_labeled,
     validate_labels,
 )
 from sparsam.estimators._labels.labeled_data import LabeledData
@@ -52,6 +57,7 @@ from sparsam.estimators._labels.noise_estimation import (
 )
 from sparsam.estimators._labels.noise_model import given_probabilities, wrong_probabilities
 from sparsam.estimators._labels.transitions import transition_matrix
+from sparsam.estimators._labels.unlabeled import UnlabeledRows, check_unlabeled, inputs_only, labeled_rows
 from sparsam.estimators._pretraining import (
     SHARE,
     check_fitted_pretraining,
@@ -61,6 +67,7 @@ from sparsam.estimators._pretraining import (
     fit_pretraining,
     fitted_activations,
     hidden_layers,
+    learns_inputs,
     starting_from,
 )
 from sparsam.estimators._progress.reporter import FitReporter
@@ -123,14 +130,22 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         All possible labels, in order, if some may be missing from y: then the model of a part of the data, or of a
         fold, has outputs and a T for all classes. Estimating epsilon needs samples of each class. None: those in
         y.
+    unlabeled : number, str or None, default None
+        Value of y that stands for no label, such as -1, as NaN, None and pandas' NA always do. None: every other value
+        is a label. Rows without a label are no part of J, of the classes, nor of the estimates; ``pretraining`` learns
+        from their inputs.
+    class_weight : dict, {"balanced"} or None, default None
+        Factors of ``sample_weight`` by given label, as in scikit-learn: for held-out samples, too, but not in the
+        pretraining. A class that is not in the dict has 1; "balanced" gives all classes in y the same total weight. It
+        needs labels that are right: with any other T, p = y T would not hold for the weighted samples. So a given
+        epsilon must be 0; instead of an estimate 0 is used, with a warning.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         Activation function h of the hidden units.
     pretraining : SparseAutoencoder, StackedAutoencoder, FrozenEstimator or None, default None
         Autoencoder whose encoder gives the first hidden layers, at the start of the training; those of
-        ``hidden_layer_sizes`` follow. It is cloned and fitted on X, with the settings of the computation (``dtype``,
-        ``mesh``, ...) of this estimator. A fitted one in scikit-learn's ``FrozenEstimator`` is used as it is: fit it
-        on many more rows than those with labels. All layers are then trained. With ``warm_start``
-        it has no influence.
+        ``hidden_layer_sizes`` follow. It is cloned and fitted on all rows of X, also those without a label, with the
+        settings of the computation (``dtype``, ``mesh``, ...) of this estimator. A fitted one in scikit-learn's
+        ``FrozenEstimator`` is used as it is. All layers are then trained. With ``warm_start`` it has no influence.
     tangents : callable X -> array (n_samples, n_tangents, n_features), or None, default None
         Directions at each sample along which the outputs should not change (PRML section 5.5.4, exercise 5.26): for
         images `functools.partial(sparsam.images.image_tangents, image_shape=...)`. It is called with rows of the X
@@ -238,6 +253,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         epsilon: str | float | ArrayLike = "estimate",
         alpha: float | tuple[float, ...] = 1e-4,
         classes: ArrayLike | None = None,
+        unlabeled: float | str | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
         hidden_activation: str = "tanh",
         pretraining: AutoencoderBase | FrozenEstimator | None = None,
         tangents: Tangents | None = None,
@@ -266,6 +283,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         self.epsilon = epsilon
         self.alpha = alpha
         self.classes = classes
+        self.unlabeled = unlabeled
+        self.class_weight = class_weight
         self.hidden_activation = hidden_activation
         self.pretraining = pretraining
         self.tangents = tangents
@@ -307,7 +326,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             that yields chunks must yield tuples (X, y, sample_weight, tangents), where the last ones may be omitted.
             Each of its rows is drawn on its own to be held out or not, whatever its label.
         y : array-like of shape (n_samples,)
-            The given labels: numbers or strings.
+            The given labels: numbers or strings. Rows with NaN, None, pandas' NA or ``unlabeled`` have no label.
         sample_weight : array-like of shape (n_samples,), optional
             s_n, not negative; an integer weight is the same as that many copies of the row.
         tangents : array-like of shape (n_samples, n_tangents, n_features), optional
@@ -329,28 +348,35 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         Warns
         -----
         UserWarning
-            If ``warm_start`` has no influence. If the estimate of epsilon is very uncertain. If alpha > 0 and columns
+            If ``warm_start`` or rows without a label have no influence. If ``class_weight`` replaces the estimate of
+            epsilon. If the estimate of epsilon is very uncertain. If alpha > 0 and columns
             of X are in odd units, with deviations outside 1e-3 to 1e3: standardize them.
         ConvergenceWarning
             If the training stopped before converging, or ``time_budget`` ended a training in the folds.
         """
         budget, unused = TimeBudget(self.time_budget), self._unused_warm_start()
-        with self._fitting(X, y, sample_weight, in_parts=self._estimates()) as reporter:
+        with self._fitting(X, y, sample_weight, in_parts=self._trains_folds()) as reporter:
             labeled = self._labeled_data(X, y, sample_weight, tangents, reporter)
-            draws = self._stops_early() or self._estimates() or draws_rows(self.pretraining)
+            draws = self._stops_early() or self._trains_folds() or draws_rows(self.pretraining)
             held_out = labeled.seed if draws else None
             with checkpointer_of(self, labeled.with_tangents, held_out=held_out) as checkpointer:
                 fit = PartOfFit(reporter, checkpointer, budget, "pretraining", SHARE, labeled.seed)
-                labeled = replace(labeled, pretrained=fit_pretraining(self, labeled.dataset, fit))
+                labeled = self._pretrained(labeled, fit)
                 trainer = _Trainer(self, labeled, checkpointer, budget)
                 noise = self._estimate_noise(trainer, reporter)
-                with reporter.training() if self._estimates() else nullcontext(reporter) as last:
+                with reporter.training() if self._trains_folds() else nullcontext(reporter) as last:
                     run = trainer.prepare(noise, last)
                     training = run.train()
             attributes = self._attributes(run, training, noise)
             del run, trainer  # frees the data on the devices
-            odd_units = odd_units_warning(labeled.columns, self._feature_names, float(noise.alpha))
-            warnings = [self._unclear_noise(noise), odd_units, budget.warning("epsilon_ and alpha_"), unused]
+            warnings = [
+                UserWarning(TAKEN_AS_RIGHT) if self._takes_labels_as_right() else None,
+                self._unused_rows(labeled.unlabeled),
+                self._unclear_noise(noise),
+                odd_units_warning(labeled.columns, self._feature_names, float(noise.alpha)),
+                budget.warning("epsilon_ and alpha_"),
+                unused,
+            ]
             return self._finish(training, attributes, reporter, warnings)
 
     def _labeled_data(
@@ -361,39 +387,83 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         tangents: ArrayLike | None,
         reporter: FitReporter,
     ) -> LabeledData:
-        """Check the data, and replace labels by the numbers of their classes."""
-        dataset = load_with_targets(self, X, y, sample_weight, tangents, check_labels, reporter.rows_read)
+        """Check the data, leave out rows without a label, and replace labels by the numbers of their classes."""
+        check = LabelCheck(self.unlabeled)
+        all_rows = load_with_targets(self, X, y, sample_weight, tangents, check, reporter.rows_read)
+        unlabeled = UnlabeledRows(*sum_of_processes([check.n_unlabeled, all_rows.n_rows], all_rows.mesh).tolist())
+        if unlabeled.count:
+            reporter.begin(str(unlabeled))
+        dataset = all_rows.map(partial(take_labeled, self.unlabeled), keeps_rows=unlabeled.count == 0)
         classes = find_classes(dataset, self.classes_ if self._is_warm() else None, self.classes)
-        dataset = dataset.map(partial(encode_labels, classes)).merge_repeated()
+        transitions = self._transitions(len(classes))
+        dataset = dataset.map(partial(encode_labels, classes))
+        if self.class_weight is not None:
+            dataset = weigh_classes(dataset, self.class_weight, classes)
+        if not dataset.total_weight > 0:
+            raise ValueError("the weight of every row with a label is zero: there is nothing to fit")
+        dataset = dataset.merge_repeated()
         dataset, function = prepare_tangents(self, dataset, reporter.display)
         network = self._network(dataset.n_features, len(classes))
         if self._is_warm():
             check_warm_start(self, network)
         # Weights that were trained on the held-out labels would bias the folds, which therefore start from new ones.
         new, seed = draw_weights_and_seed(self.random_state, network, dataset.mesh)
-        return LabeledData(dataset, classes, network, ColumnMoments.of(dataset), new, seed, function)
+        others = (unlabeled.count or self.class_weight is not None) and learns_inputs(self)
+        return LabeledData(
+            dataset,
+            unlabeled,
+            classes,
+            transitions,
+            network,
+            ColumnMoments.of(dataset),
+            new,
+            seed,
+            function,
+            all_rows.map(inputs_only) if others else None,
+        )
+
+    def _transitions(self, n_classes: int) -> Array | None:
+        """Return the transition matrix T that is given or assumed; None if it is to be estimated."""
+        if self._estimates_noise():
+            return None
+        if self._takes_labels_as_right():
+            return np.eye(n_classes)
+        T = transition_matrix(self.epsilon, n_classes)
+        if self.class_weight is not None:
+            refuse_noise(T)
+        return T
+
+    def _pretrained(self, labeled: LabeledData, fit: PartOfFit) -> LabeledData:
+        """Fit the autoencoder whose encoder gives the first layers, if there is one."""
+        dataset = labeled.dataset
+        if labeled.all_rows is not None:
+            dataset = labeled.all_rows
+            if fit.checkpointer is not None:  # the fingerprint of the fit is that of the labeled rows
+                fit = replace(fit, depends_on={"all rows": fingerprint_of(dataset)})
+        return replace(labeled, pretrained=fit_pretraining(self, dataset, fit), all_rows=None)
 
     def _estimate_noise(self, trainer: _Trainer, reporter: FitReporter) -> NoiseEstimate:
         """Estimate the transition matrix and alpha, unless they are given."""
         labeled, alphas = trainer.labeled, self._alphas()
-        n_classes = len(labeled.classes)
-        if not self._estimates():
-            return NoiseEstimate(transition_matrix(self.epsilon, n_classes), float(alphas[0]))
-        if isinstance(self.epsilon, str):
+        T, n_classes = labeled.transitions, len(labeled.classes)
+        if T is not None and len(alphas) == 1:
+            return NoiseEstimate(T, float(alphas[0]))
+        if T is None:
             least = N_FOLDS if self.epsilon == "estimate_matrix" else 1
-            refuse_rare_labels(labeled.dataset, labeled.classes, least, self.epsilon)
+            refuse_rare_labels(labeled.dataset, labeled.classes, least, str(self.epsilon))
         splits = folds(N_FOLDS, labeled.dataset, labeled.seed)
         if not splits:  # a sample or two of each class are too few for folds
-            T = np.eye(n_classes) if isinstance(self.epsilon, str) else transition_matrix(self.epsilon, n_classes)
-            return NoiseEstimate(T, float(alphas[0]))
+            return NoiseEstimate(np.eye(n_classes) if T is None else T, float(alphas[0]))
         estimation = NoiseEstimation(trainer, splits, n_classes, alphas, reporter)
-        if isinstance(self.epsilon, str):
-            return estimation.estimate_noise(STRUCTURES[self.epsilon])
-        return estimation.estimate_alpha(transition_matrix(self.epsilon, n_classes))
+        return estimation.estimate_noise(STRUCTURES[str(self.epsilon)]) if T is None else estimation.estimate_alpha(T)
+
+    def _unused_rows(self, unlabeled: UnlabeledRows) -> Warning | None:
+        """Make the warning that rows without a label have no influence, if that is the case."""
+        return None if learns_inputs(self) else unlabeled.unused_warning(has_pretraining=self.pretraining is not None)
 
     def _unclear_noise(self, noise: NoiseEstimate) -> Warning | None:
         """Make the warning that the estimate of epsilon is uncertain, if it is."""
-        if not isinstance(self.epsilon, str):
+        if not self._estimates_noise():
             return None
         if noise.profile is None:
             return UserWarning(
@@ -476,20 +546,27 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         cv : int, splitter, iterable or None, default None
             Number of folds, stratified and shuffled, or what scikit-learn takes in its place. None: by this network.
             The rows are then usually those of the fit; each fold costs a training, without the weights and tangents
-            that were given to `fit`.
+            that were given to `fit`. Rows without a label are in no fold; if there is a pretraining, it learns from all
+            of them in each.
 
         Returns
         -------
         array of shape (n_samples,)
+            NaN for a row without a label.
         """
         probabilities = self.predict_proba(X)
+        numbers = self._class_numbers(probabilities, y)
         if cv is not None:
-            self._label_indices(probabilities, y)  # refuse unknown labels before the trainings
-            probabilities = cross_fitted_probabilities(self, X, y, cv)
-        return wrong_probabilities(probabilities, self.transition_matrix_, self._label_indices(probabilities, y))
+            probabilities = cross_fitted_probabilities(self, X, numbers, cv, add_unlabeled=learns_inputs(self))
+        rows = np.flatnonzero(numbers >= 0)
+        found = np.full(len(numbers), np.nan)
+        found[rows] = wrong_probabilities(probabilities[rows], self.transition_matrix_, numbers[rows])
+        return found
 
     def find_label_errors(self, X: ArrayLike, y: ArrayLike, threshold: float = 0.5, cv: Any = None) -> NDArray[np.intp]:
         """Find the rows whose label is wrong with more than a threshold probability, the most probable first.
+
+        Rows without a label are never among them.
 
         Parameters
         ----------
@@ -518,17 +595,51 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
-            The given labels.
+            The given labels; rows without one are left out.
+        sample_weight : array-like of shape (n_samples,), optional
+            Without the factors of ``class_weight``.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If no row has a label, or a label is not one of ``classes_``.
+        """
+        p = self.predict_noisy_proba(X)
+        weights = validation.check_sample_weight(sample_weight, p)
+        numbers = self._class_numbers(p, y)
+        rows = labeled_rows(numbers >= 0)
+        with np.errstate(divide="ignore"):
+            log_p = np.log(p[rows, numbers[rows]])
+        return float(np.average(log_p, weights=None if weights is None else weights[rows]))
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Compute the accuracy on the given labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            The given labels; rows without one are left out.
         sample_weight : array-like of shape (n_samples,), optional
 
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError
+            If no row has a label.
         """
-        p = self.predict_noisy_proba(X)
-        of_given = p[np.arange(len(p)), self._label_indices(p, y)]
-        with np.errstate(divide="ignore"):
-            return float(np.average(np.log(of_given), weights=validation.check_sample_weight(sample_weight, p)))
+        predicted = self.predict(X)
+        weights = validation.check_sample_weight(sample_weight, predicted)
+        given, has_label = validate_labels(y, predicted, self.unlabeled)
+        rows = labeled_rows(has_label)
+        return float(accuracy_score(given, predicted[rows], sample_weight=None if weights is None else weights[rows]))
 
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
@@ -542,6 +653,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         check_tangent_hyperparameters(self)
         if self.classes is not None:
             check_classes(self.classes)
+        check_unlabeled(self.unlabeled, self.classes)
+        check_class_weight(self.class_weight)
         validation.check_choice("tangents_of", self.tangents_of, TANGENTS_OF)
         if isinstance(self.epsilon, str):
             validation.check_choice("epsilon", self.epsilon, ("estimate", "estimate_matrix"))
@@ -558,17 +671,25 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             raise ValueError("its transition matrix does not fit")
         transition_matrix(self.transition_matrix_, n_classes)
 
-    def _estimates(self) -> bool:
+    def _estimates_noise(self) -> bool:
+        """Whether the noise is estimated: weights of the classes take the labels as right."""
+        return isinstance(self.epsilon, str) and self.class_weight is None
+
+    def _takes_labels_as_right(self) -> bool:
+        """Whether weights of the classes replace the estimate of epsilon that is asked for by epsilon = 0."""
+        return isinstance(self.epsilon, str) and self.class_weight is not None
+
+    def _trains_folds(self) -> bool:
         """Whether trainings that estimate the noise or alpha precede the final training."""
-        return isinstance(self.epsilon, str) or len(self._alphas()) > 1
+        return self._estimates_noise() or len(self._alphas()) > 1
 
     def _stops_early(self) -> bool:
         """Whether held-out labels choose the number of iterations."""
-        return isinstance(self.epsilon, str) if self.early_stopping == "auto" else bool(self.early_stopping)
+        return self._estimates_noise() if self.early_stopping == "auto" else bool(self.early_stopping)
 
     def _ends_by_folds(self) -> bool:
         """Whether trainings in folds choose the number of iterations."""
-        return self._stops_early() and self._estimates()
+        return self._stops_early() and self._trains_folds()
 
     def _alphas(self) -> tuple[float, ...]:
         return tuple(self.alpha) if isinstance(self.alpha, tuple | list) else (self.alpha,)
@@ -585,15 +706,18 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     def _probabilities(self, X: ArrayLike, then: Callable[[Array], Any] = lambda p: p, out: Any = None) -> Any:
         return self._apply(class_probabilities, self._dataset_to_predict(X), then=then, out=out)
 
-    def _label_indices(self, X: NDArray[np.floating], y: ArrayLike) -> NDArray[np.intp]:
-        labels = validate_labels(y, X)
-        unknown = np.setdiff1d(labels, self.classes_)
+    def _class_numbers(self, X: NDArray[Any], y: ArrayLike) -> NDArray[np.intp]:
+        """Return the number of the class of each row's label; -1 for a row without a label."""
+        given, has_label = validate_labels(y, X, self.unlabeled)
+        unknown = np.setdiff1d(given, self.classes_)
         if len(unknown):
             raise ValueError(
                 f"y contains the label {unknown.tolist()[0]!r}, but the model was fitted on the labels "
                 f"{self.classes_.tolist()}"
             )
-        return np.searchsorted(self.classes_, labels)
+        numbers = np.full(len(has_label), -1)
+        numbers[has_label] = np.searchsorted(self.classes_, given)
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -627,7 +751,7 @@ class _Trainer:
         If T is estimated, the network stops early, because networks that memorize wrong labels do not determine T. If
         only alpha is chosen, the network stops early if the final network does.
         """
-        stops = isinstance(self.classifier.epsilon, str) or self.classifier._stops_early()
+        stops = self.classifier._estimates_noise() or self.classifier._stops_early()
         problem = self._problem(NoiseEstimate(T, float(alpha)), split if stops else split.training)
         run = self.classifier._prepare_training(
             problem, reporter, self.checkpointer, polish=False, budget=self.budget, n_to_come=n_to_come

@@ -199,7 +199,6 @@ class StackedAutoencoder(AutoencoderBase):
         """
         with self._fitting(X, y, sample_weight) as reporter:
             dataset, columns = self._load(X, sample_weight, reporter.rows_read)
-            dataset = dataset.merge_repeated()
             with checkpointer_of(self, dataset, held_out=0 if self._draws_rows() else None) as checkpointer:
                 fit = PartOfFit(reporter, checkpointer, TimeBudget(self.time_budget))
                 training, attributes, weak = self._fit_dataset(dataset, columns, fit)
@@ -209,6 +208,7 @@ class StackedAutoencoder(AutoencoderBase):
     def _fit_dataset(
         self, dataset: Dataset, columns: ColumnMoments | None, fit: PartOfFit
     ) -> tuple[Training, dict[str, Any], Warning | None]:
+        dataset = dataset.merge_repeated()
         if self._is_warm():
             self._check_warm_start()
             layers, parameters = self.autoencoders_, self._fitted_parameters()

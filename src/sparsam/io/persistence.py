@@ -316,7 +316,7 @@ def _new_estimator(layout: Layout, parameters: Mapping[str, Any]) -> BaseEstimat
 
 
 def _as_json(value: Any) -> Any:
-    """Convert a parameter to JSON values: a number, text, None, an estimator, or tuples, lists and arrays of these."""
+    """Convert a parameter to JSON values: a number, text, None, an estimator, or collections and arrays of these."""
     if isinstance(value, FrozenEstimator):  # the fitted estimator is a part of the model
         return {"frozen": _as_json(value.estimator)}
     if isinstance(value, Pipeline):
@@ -328,6 +328,8 @@ def _as_json(value: Any) -> Any:
         return value.item()
     if isinstance(value, np.ndarray):
         return {"array": value.tolist()}
+    if isinstance(value, Mapping):
+        return {"mapping": [[_as_json(key), _as_json(part)] for key, part in value.items()]}
     if isinstance(value, tuple):
         return {"tuple": [_as_json(part) for part in value]}
     return [_as_json(part) for part in value] if isinstance(value, list) else value
@@ -347,6 +349,8 @@ def _from_json(value: Any) -> Any:
         return Pipeline([(name, _from_json(step)) for name, step in value["pipeline"]])
     if set(value) == {"frozen"}:
         return FrozenEstimator(_from_json(value["frozen"]))
+    if set(value) == {"mapping"}:
+        return {_from_json(key): _from_json(part) for key, part in value["mapping"]}
     if set(value) == {"tuple"}:
         return tuple(_from_json(part) for part in value["tuple"])
     raise ValueError("a parameter has an unknown kind")

@@ -54,8 +54,8 @@ def classifier_page(network: Any, training: Rows, held_out: Rows | None, image_s
         template="classifier.html",
         content={
             "part": shown.part,
-            "n_rows": sum(len(rows.inputs) for rows in parts),
-            "n_shown": len(shown.inputs),
+            "n_rows": sum(int(_has_label(network, rows).sum()) for rows in parts),
+            "n_shown": int(counts.sum()),
             "epsilon": float(network.epsilon_),
             "interval": None if profile is None else profile.interval,
             "n_held_out": None if profile is None else f"{profile.n_held_out:,}",
@@ -64,7 +64,7 @@ def classifier_page(network: Any, training: Rows, held_out: Rows | None, image_s
             "scores": [
                 (
                     rows.part,
-                    len(rows.inputs),
+                    int(_has_label(network, rows).sum()),
                     float(network.score(rows.inputs, rows.targets)),
                     network.mean_log_likelihood(rows.inputs, rows.targets),
                 )
@@ -104,6 +104,11 @@ def _labels(rows: Rows) -> NDArray[Any]:
     return np.asarray(rows.targets).reshape(-1)
 
 
+def _has_label(network: Any, rows: Rows) -> NDArray[np.bool_]:
+    """Return which rows have a label."""
+    return ~np.isnan(network.label_error_proba(rows.inputs, rows.targets))
+
+
 def _suspects(network: Any, parts: list[Rows], view: RowView | None) -> tuple[list[dict[str, Any]], int]:
     """List the labels most probably wrong, most probable first, and count those more probably wrong than right."""
     found = []
@@ -133,9 +138,10 @@ def _suspects(network: Any, parts: list[Rows], view: RowView | None) -> tuple[li
 
 def _calibration(network: Any, rows: Rows) -> tuple[Array, Array, Array, NDArray[np.intp]]:
     """Compare the probability of the most probable label with its frequency, in bins of equally many rows."""
-    p = network.predict_noisy_proba(rows.inputs)
+    labeled = _has_label(network, rows)
+    p = network.predict_noisy_proba(rows.inputs)[labeled]
     confidence = p.max(axis=1)
-    correct = network.classes_[p.argmax(axis=1)] == _labels(rows)
+    correct = network.classes_[p.argmax(axis=1)] == _labels(rows)[labeled]
     bins = [members for members in np.array_split(np.argsort(confidence, kind="stable"), N_BINS) if len(members)]
     counts = np.array([len(members) for members in bins])
     observed = np.array([correct[members].mean() for members in bins])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import jax
@@ -34,6 +34,7 @@ __all__ = [
     "on_all_processes",
     "streamed_samples",
     "too_many_for_one_chunk",
+    "without_empty_batches",
 ]
 
 Result = TypeVar("Result")
@@ -82,12 +83,16 @@ class Dataset(ABC):
     ) -> Samples | StreamedSamples:
         """Make the samples for the engine, in chunks that suit the sizes of the layers."""
 
-    def map(self, function: Callable[[Batch], Batch], n_features: int | None = None) -> Dataset:
+    def map(
+        self, function: Callable[[Batch], Batch], n_features: int | None = None, *, keeps_rows: bool = True
+    ) -> Dataset:
         """Apply a function to every batch: at once for data in memory, in every pass for others.
 
-        ``n_features`` is the number of features of its result, if it changes.
+        ``n_features`` is the number of features of its result, if it changes; ``keeps_rows`` is whether it keeps all
+        rows and their weights.
         """
-        return MappedDataset(self, lambda batches: map(function, batches), self.batch_size, n_mapped=n_features)
+        mapped = partial(_mapped, function, keeps_rows)
+        return MappedDataset(self, mapped, self.batch_size, keeps_rows=keeps_rows, n_mapped=n_features)
 
     def split_batches(self, size: int) -> Dataset:
         """Pass over the data in batches of at most ``size`` rows."""
@@ -181,7 +186,9 @@ class InMemoryDataset(Dataset):
         """Yield all rows as one batch."""
         yield self.batch
 
-    def map(self, function: Callable[[Batch], Batch], n_features: int | None = None) -> InMemoryDataset:
+    def map(
+        self, function: Callable[[Batch], Batch], n_features: int | None = None, *, keeps_rows: bool = True
+    ) -> InMemoryDataset:
         """Apply a function to the rows."""
         return replace(self, batch=function(self.batch))
 
@@ -276,6 +283,25 @@ class MappedDataset(Dataset):
     def to_devices(self, dtype: DTypeLike, layer_sizes: tuple[int, ...], chunk_size: int | None) -> StreamedSamples:
         """Make streamed samples for the engine."""
         return streamed_samples(self, dtype, layer_sizes, chunk_size)
+
+
+def _mapped(function: Callable[[Batch], Batch], keeps_rows: bool, batches: Iterator[Batch]) -> Iterator[Batch]:
+    results = map(function, batches)
+    return results if keeps_rows else without_empty_batches(results)
+
+
+def without_empty_batches(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Skip the batches without rows, except the last one of a pass without any rows: a pass has at least one batch."""
+    empty: Batch | None = None
+    some = False
+    for batch in batches:
+        if batch.n_rows:
+            some = True
+            yield batch
+        else:
+            empty = batch
+    if empty is not None and not some:
+        yield empty
 
 
 def streamed_samples(

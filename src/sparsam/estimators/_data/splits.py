@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sparsam._utils.multivariate_normal import patterns_of
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import n_processes, sum_of_processes
-from sparsam.estimators._data.dataset import Dataset, InMemoryDataset, MappedDataset
+from sparsam.estimators._data.dataset import Dataset, InMemoryDataset, MappedDataset, without_empty_batches
 
 __all__ = ["Split", "folds", "folds_of_rows", "hold_out", "split_by_shares"]
 
@@ -189,13 +189,9 @@ class _DrawnRows:
     held_out: bool
 
     def __call__(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        generator, some = _generator(self.seed, self.mesh), False
-        last: Batch | None = None
-        for batch in batches:
-            u = generator.random(batch.n_rows)
-            last = batch.take(((self.low <= u) & (u < self.high)) == self.held_out)
-            if last.n_rows:
-                some = True
-                yield last
-        if last is not None and not some:  # a pass has at least one batch, which may have no rows
-            yield last
+        generator = _generator(self.seed, self.mesh)
+        return without_empty_batches(self._drawn(batch, generator) for batch in batches)
+
+    def _drawn(self, batch: Batch, generator: np.random.Generator) -> Batch:
+        u = generator.random(batch.n_rows)
+        return batch.take(((self.low <= u) & (u < self.high)) == self.held_out)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -18,59 +20,105 @@ from sparsam.estimators._data.splits import Split
 from sparsam.estimators._validation import as_numpy
 
 __all__ = [
+    "LabelCheck",
+    "Labels",
     "check_classes",
-    "check_labels",
     "class_numbers",
     "encode_labels",
     "find_classes",
     "network_targets",
     "refuse_rare_labels",
+    "take_labeled",
     "validate_labels",
 ]
 
 
-@as_numpy
-def validate_labels(y: ArrayLike | None, X: NDArray[Any]) -> NDArray[Any]:
-    """Return labels as an array (n_samples,), without changing them.
+class Labels(NamedTuple):
+    """Labels of some rows, of which not all need to have one.
+
+    Attributes
+    ----------
+    given : array of shape (n_labeled,)
+        The labels of the rows that have one.
+    has_label : bool array of shape (n_rows,)
+        Which rows have one.
+    """
+
+    given: NDArray[Any]
+    has_label: NDArray[np.bool_]
+
+
+def validate_labels(y: ArrayLike | None, X: NDArray[Any], unlabeled: Any = None) -> Labels:
+    """Return the labels of the rows that have one.
+
+    A row has none if its entry of y is NaN, None or pandas' NA, or equals ``unlabeled``.
 
     Raises
     ------
     ValueError
-        If y is None, does not have one label per row of X, or is not made of labels.
+        If y is None, does not have one entry per row of X, or is not made of labels.
     """
-    if y is None:
-        raise ValueError("This estimator requires y to be passed, but the target y is None")
-    labels: NDArray[Any] = column_or_1d(y, warn=True)
-    check_consistent_length(X, labels)
-    _refuse_missing(labels, "y")
-    check_classification_targets(labels)
+    labels = _labels_of(_column_of(y, X), unlabeled)
+    if len(labels.given):
+        check_classification_targets(labels.given)
     return labels
 
 
-def _refuse_missing(labels: NDArray[Any], name: str) -> None:
-    """Raise ValueError if a label is None, NaN or pandas' NA."""
-    if labels.dtype.kind == "f":
-        missing = np.isnan(labels)
-    elif labels.dtype.kind == "O":
-        missing = np.array([_is_missing(label) for label in labels])
-    else:
-        return
-    n_missing = int(missing.sum())
-    if n_missing:
-        raise ValueError(
-            f"{name} has {n_missing} missing label{'s' * (n_missing > 1)} (NaN, None or NA), the first in row "
-            f"{missing.argmax()}: remove the rows without a label from X and y"
-        )
+@as_numpy
+def _column_of(y: ArrayLike | None, X: NDArray[Any]) -> NDArray[Any]:
+    """Return y as an array (n_samples,), in which labels may be missing."""
+    if y is None:
+        raise ValueError("This estimator requires y to be passed, but the target y is None")
+    if isinstance(y, list | tuple):
+        objects = np.array(y, dtype=object)
+        y = objects if missing(objects).any() else y  # NumPy would turn a NaN beside text into the text "nan"
+    column: NDArray[Any] = column_or_1d(y, warn=True)
+    check_consistent_length(X, column)
+    return column
 
 
-def _is_missing(label: Any) -> bool:
-    # pandas' NA is recognized by its name, to avoid importing pandas; NA != NA has no truth value.
-    return label is None or type(label).__name__ in ("NAType", "NaTType") or (label != label) is True
+def _labels_of(column: NDArray[Any], unlabeled: Any) -> Labels:
+    has_label = ~missing(column)
+    if unlabeled is not None:
+        has_label[has_label] = column[has_label] != unlabeled
+    given = column if has_label.all() else column[has_label]
+    if given.dtype.kind == "O" and not any(isinstance(label, str) for label in given):
+        given = np.array(given.tolist())  # numbers are objects only beside None or NA
+    return Labels(given, has_label)
 
 
-def check_labels(batch: Batch, row: int) -> Batch:
-    """Check the labels of a batch; ``row`` is the number of its first row."""
-    return batch._replace(targets=validate_labels(batch.targets, batch.inputs))
+def missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which labels are NaN, None or pandas' NA."""
+    return np.asarray(pd.isna(labels))
+
+
+@dataclass
+class LabelCheck:
+    """Check the labels of each batch, and count the rows without one.
+
+    Attributes
+    ----------
+    unlabeled : label or None
+        The estimator's hyperparameter.
+    n_unlabeled : int
+        Number of rows without a label so far, of this process.
+    """
+
+    unlabeled: Any
+    n_unlabeled: int = 0
+
+    def __call__(self, batch: Batch, row: int) -> Batch:
+        """Check a batch, and return it with an array (n_rows,) of labels, in which some may be missing."""
+        labels = validate_labels(batch.targets, batch.inputs, self.unlabeled)
+        self.n_unlabeled += int(np.sum(~labels.has_label))
+        return batch._replace(targets=_column_of(batch.targets, batch.inputs))
+
+
+def take_labeled(unlabeled: Any, batch: Batch) -> Batch:
+    """Leave out the rows without a label."""
+    given, has_label = _labels_of(np.ravel(batch.targets), unlabeled)
+    kept = batch if has_label.all() else batch.take(has_label)
+    return kept._replace(targets=given)
 
 
 def find_classes(dataset: Dataset, fitted: NDArray[Any] | None = None, given: ArrayLike | None = None) -> NDArray[Any]:
@@ -79,6 +127,7 @@ def find_classes(dataset: Dataset, fitted: NDArray[Any] | None = None, given: Ar
     Parameters
     ----------
     dataset : Dataset
+        Rows that have a label.
     fitted : array or None
         Classes of an earlier fit, for a warm start: they must be the same.
     given : array-like or None
@@ -93,9 +142,10 @@ def find_classes(dataset: Dataset, fitted: NDArray[Any] | None = None, given: Ar
     def own_classes() -> NDArray[Any]:
         found: NDArray[Any] | None = None
         for batch in dataset.batches():
-            here = np.unique(np.ravel(batch.targets))
+            here = np.unique(batch.targets)
             found = here if found is None else np.unique(np.concatenate([found, here]))
-        assert found is not None
+        if found is None or not len(found):
+            raise ValueError("y has no label: a classifier needs samples of at least two classes")
         return found
 
     classes = on_all_processes(own_classes, dataset.mesh)
@@ -134,7 +184,8 @@ def check_classes(classes: ArrayLike) -> NDArray[Any]:
     given = np.asarray(classes)
     if given.ndim != 1 or len(given) < 2:
         raise ValueError(f"classes must be a list of at least two labels, got {classes!r}")
-    _refuse_missing(given, "classes")
+    if missing(given).any():
+        raise ValueError(f"classes has a missing label (NaN, None or NA), which is no class, got {classes!r}")
     in_order = np.unique(given)
     if not np.array_equal(given, in_order):
         raise ValueError(f"classes must be sorted and unique, like classes_: set classes={in_order.tolist()}")
@@ -143,7 +194,7 @@ def check_classes(classes: ArrayLike) -> NDArray[Any]:
 
 def encode_labels(classes: NDArray[Any], batch: Batch) -> Batch:
     """Replace labels by the numbers of their classes, (n_rows, 1)."""
-    index = np.searchsorted(classes, np.ravel(batch.targets))
+    index = np.searchsorted(classes, batch.targets)
     return batch._replace(targets=index[:, None].astype(batch.inputs.dtype))
 
 

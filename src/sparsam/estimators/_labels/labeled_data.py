@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sparsam.engine.network.network import Network
 from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset
+from sparsam.estimators._labels.unlabeled import UnlabeledRows
 from sparsam.estimators._tangents import TangentFunction
 
 __all__ = ["LabeledData"]
@@ -23,8 +24,11 @@ class LabeledData:
     Attributes
     ----------
     dataset : Dataset
-        Its targets are the numbers of the given labels' classes.
+        The rows with a label; their targets are the numbers of the given labels' classes.
+    unlabeled : UnlabeledRows
     classes : array of shape (n_classes,)
+    transitions : array of shape (n_classes, n_classes) or None
+        The transition matrix T, if it is not estimated.
     network : Network
     columns : ColumnMoments
         Moments of the inputs.
@@ -34,17 +38,22 @@ class LabeledData:
         Seed for drawing the held-out samples.
     tangents : TangentFunction or None
         Computes tangents that are not in memory.
+    all_rows : Dataset or None
+        Inputs of all rows, without the weights of the classes, if the pretraining has others than those of ``dataset``.
     pretrained : autoencoder or None
         Its encoder replaces the first layers of ``new_theta``.
     """
 
     dataset: Dataset
+    unlabeled: UnlabeledRows
     classes: NDArray[Any]
+    transitions: NDArray[np.float64] | None
     network: Network
     columns: ColumnMoments
     new_theta: NDArray[np.floating]
     seed: int
     tangents: TangentFunction | None
+    all_rows: Dataset | None = None
     pretrained: Any = None
 
     @property
