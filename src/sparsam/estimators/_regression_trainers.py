@@ -134,6 +134,20 @@ class MeanTrainer:
         check_finished(training)
         return training.theta
 
+    def attributes_without(
+        self, split: Split, folds: OutOfFold | None, n_to_come: int, reporter: FitReporter
+    ) -> dict[str, Any]:
+        """Train a network without the held-out samples, as long as the final one; return its fitted attributes."""
+        stop_at = None if folds is None else folds.iteration
+        problem = self._problem(split.training, None, stop_at=stop_at, folds=folds)
+        return self._attributes(problem, n_to_come, reporter)
+
+    def _attributes(self, problem: TrainingProblem, n_to_come: int, reporter: FitReporter) -> dict[str, Any]:
+        """Train, and return the fitted attributes."""
+        training = self._training(problem, reporter, polish=False, n_to_come=n_to_come).train()
+        check_finished(training)
+        return dict(problem.attributes_at(training.history[-1], training.theta))
+
     def in_units_of_y(self, scores: list[tuple[int, float]]) -> list[tuple[int, float]]:
         """Convert log-likelihoods of scaled targets to the units of y."""
         offset = self.data.scale.mean_log_jacobian(self.data.dataset)
@@ -273,12 +287,35 @@ class CovarianceTrainer:
     def prepare(self, folds: OutOfFold | None, reporter: FitReporter) -> EstimatorTraining:
         """Prepare the final training."""
         if folds is None:
-            problem = self._problem(self.means.trained_on, self.theta, np.zeros(len(self.factor)))
+            problem = self._problem(self.means.trained_on, self.theta, self._log_scale(None))
         else:
-            # L(x) diag(v_k) L(x)' has the greatest likelihood of the held-out residuals: d_k grows by ln(v_k)/2.
-            log_scale = 0.5 * np.log(variances_of(folds.counts, folds.products, self.independent))
-            problem = self._problem(self.means.data.dataset, self.theta, log_scale, stop_at=folds.iteration)
+            data = self.means.data.dataset
+            problem = self._problem(data, self.theta, self._log_scale(folds), stop_at=folds.iteration)
         return self.means._training(problem, reporter)
+
+    @property
+    def data(self) -> RegressionData:
+        """The data of the fit."""
+        return self.means.data
+
+    def attributes_without(
+        self, split: Split, folds: OutOfFold | None, n_to_come: int, reporter: FitReporter
+    ) -> dict[str, Any]:
+        """Train a network without the held-out samples, as long as the final one; return its fitted attributes."""
+        assert folds is not None
+        theta, log_scale = self.trained[id(split)], self._log_scale(folds)
+        problem = self._problem(split.training, theta, log_scale, stop_at=folds.iteration)
+        return self.means._attributes(problem, n_to_come, reporter)
+
+    def _log_scale(self, folds: OutOfFold | None) -> Array:
+        """Compute the shifts of d.
+
+        The covariance L(x) diag(v_k) L(x)', for mean squares v_k, has the greatest likelihood of the held-out
+        standardized residuals: d_k grows by ln(v_k)/2.
+        """
+        if folds is None:
+            return np.zeros(len(self.factor))
+        return np.asarray(0.5 * np.log(variances_of(folds.counts, folds.products, self.independent)))
 
     def train_held_out(
         self, split: Split, best_so_far: int | None, n_to_come: int, reporter: FitReporter
@@ -288,7 +325,7 @@ class CovarianceTrainer:
         stopping = partial(
             HeldOutStandardizedResiduals, observed=self.independent, stops=stops, best_so_far=best_so_far
         )
-        problem = self._problem(split, self.trained[id(split)], np.zeros(len(self.factor)), early_stopping=stopping)
+        problem = self._problem(split, self.trained[id(split)], self._log_scale(None), early_stopping=stopping)
         run = self.means._training(problem, reporter, polish=False, n_to_come=n_to_come)
         return held_out_moments(run, split)
 

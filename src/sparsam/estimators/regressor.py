@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import replace
 from functools import partial
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -187,9 +187,11 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
     validation_fraction : float, default 0.1
         Part of the data to hold out, in (0, 1). A sample with an integer weight counts as that many copies, some of
         which may be held out and the others not.
-    calibration_fraction : float or None, default None
+    calibration_fraction : float, "cross-fitted" or None, default None
         Part of the data, in (0, 1), that the fit leaves out, to calibrate the regions of `predict_region`; at least 40
-        samples. cv must then be a number or None.
+        samples. cv must then be a number or None. "cross-fitted" leaves out none: each row counts with its distance
+        from the prediction of a network trained without its fold of ``cv``. That is for few rows. Coverage is then
+        approximate, since the regions are those of another network.
     n_iter_no_change : int, default 50
         Number of iterations without a new best after which early stopping ends the training. Held-out errors fall in
         steps: with 20 the best fit to 100 rows of ten inputs is missed.
@@ -310,7 +312,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         early_stopping: bool | str = "auto",
         cv: int | Folds | None = 5,
         validation_fraction: float = 0.1,
-        calibration_fraction: float | None = None,
+        calibration_fraction: float | Literal["cross-fitted"] | None = None,
         n_iter_no_change: int = 50,
         solver: str = "kronecker-lbfgs",
         max_iter: int = 5000,
@@ -416,7 +418,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             with checkpointer_of(self, data.with_tangents, held_out=held_out) as checkpointer:
                 fit = PartOfFit(reporter, checkpointer, budget, "pretraining", SHARE, data.seed)
                 data = replace(data, pretrained=fit_pretraining(self, data.dataset, fit))
-                trainer, folds = self._trainer(data, checkpointer, budget, reporter)
+                splits = self._splits(data) if self._cross_fits() or self._is_cross_calibrated() else []
+                trainer, folds = self._trainer(data, splits, checkpointer, budget, reporter)
+                if self._is_cross_calibrated():
+                    data = replace(data, calibrations=self._cross_calibrate(trainer, folds, splits, reporter))
                 with reporter.training() if in_parts else nullcontext(reporter) as last:
                     run = trainer.prepare(folds, last)
                     training = run.train()
@@ -500,12 +505,19 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         fraction = self.calibration_fraction
         if fraction is None:
             return dataset, None
+        n_rows = dataset.n_samples
+        if isinstance(fraction, str):
+            if not isinstance(dataset, InMemoryDataset) or n_processes(dataset.mesh) > 1 or n_rows < LEAST_ROWS:
+                raise ValueError(
+                    f"calibration_fraction='cross-fitted' needs at least {LEAST_ROWS} rows in the memory of one "
+                    "process: use a fraction, or regions of the normal distribution (calibration_fraction=None)"
+                )
+            return dataset, None
         if not (self.cv is None or isinstance(self.cv, Integral)) or n_processes(dataset.mesh) > 1:
             raise ValueError(
                 "calibration_fraction leaves out rows at random, in one process: cv must then be a number of folds, or "
                 "None, and mesh must not span several processes"
             )
-        n_rows = dataset.n_samples
         if n_rows * fraction < LEAST_ROWS:
             raise ValueError(
                 f"calibration_fraction={fraction:g} of {n_rows} samples leaves out fewer than {LEAST_ROWS}, too few to "
@@ -515,10 +527,15 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         return hold_out(dataset, fraction, seed + 1)  # another seed than that of the validation rows
 
     def _trainer(
-        self, data: RegressionData, checkpointer: Checkpointer | None, budget: TimeBudget, reporter: FitReporter
+        self,
+        data: RegressionData,
+        splits: list[Split],
+        checkpointer: Checkpointer | None,
+        budget: TimeBudget,
+        reporter: FitReporter,
     ) -> tuple[MeanTrainer | CovarianceTrainer, OutOfFold | None]:
         """Prepare the final training by trainings in folds, if there are any, and by a training of the means."""
-        splits = self._splits(data) if self._cross_fits() else []
+        splits = splits if self._cross_fits() else []
         alpha = self._weight_decay(data.dataset.n_samples)
         means = MeanTrainer(self, data, checkpointer, budget, alpha, n_after=self._n_trainings_of_covariance(splits))
         folds: OutOfFold | None = None
@@ -591,6 +608,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
             return folds_of_rows(int(self.cv), dataset, data.seed)
         return [split_by_shares(dataset, *fold, f"fold {k} of cv") for k, fold in enumerate(data.folds, start=1)]
 
+    def _is_cross_calibrated(self) -> bool:
+        """Whether networks without each fold calibrate the regions."""
+        return isinstance(self.calibration_fraction, str)
+
     def _stops_early(self) -> bool:
         """Whether held-out data choose the number of iterations."""
         if self.early_stopping == "auto":
@@ -631,15 +652,39 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         if not training.history:
             return {}
         attributes = {**problem.attributes_at(training.history[-1], training.theta), **validation_attributes(scores)}
-        if data.calibration is None:
+        calibrations = list(data.calibrations)
+        if data.calibration is not None:
+            calibrations.append(self._with(attributes)._calibrate(data.calibration, data.dependent.kept))
+        if not calibrations:
             return attributes
-        fitted = copy(self)
-        set_fitted_attributes(fitted, attributes)
-        calibration = fitted._calibrate(data.calibration, data.dependent.kept)
+        calibration = Calibration.pooled(calibrations)
         return attributes | {
             "calibration_distances_": calibration.distances,
             "calibration_weights_": calibration.weights,
         }
+
+    def _cross_calibrate(
+        self,
+        trainer: MeanTrainer | CovarianceTrainer,
+        folds: OutOfFold | None,
+        splits: list[Split],
+        reporter: FitReporter,
+    ) -> list[Calibration]:
+        """Compute the distances of the rows of each fold from the predictions of a network trained without it."""
+        data, calibrations = trainer.data, []
+        with reporter.trainings("calibration", "calibrating regions by the folds", len(splits)) as trainings:
+            for fold, split in enumerate(splits, start=1):
+                with trainings.training(f"calibration by fold {fold}") as training:
+                    attributes = trainer.attributes_without(split, folds, len(splits) - fold + 2, training)
+                held_out = split.held_out.map(data.scale.unscaled)
+                calibrations.append(self._with(attributes)._calibrate(held_out, data.dependent.kept))
+        return calibrations
+
+    def _with(self, attributes: dict[str, Any]) -> Self:
+        """Return a copy with other fitted attributes."""
+        fitted = copy(self)
+        set_fitted_attributes(fitted, attributes)
+        return fitted
 
     def _calibrate(self, dataset: Dataset, kept: NDArray[np.intp]) -> Calibration:
         """Compute the distances of rows, with the targets that are fitted, from their predictions."""
@@ -754,10 +799,10 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
 
         With ``calibration_fraction`` the radius is calibrated with the rows that the fit left out (split conformal
         prediction). A new row of the same population is then in its region with at least this probability, over the
-        draws of the calibration rows too, whatever the noise is like, and however wrong the model; with "input" the
-        regions also differ in size. Otherwise the radius is that of the normal distribution, the root of a quantile
-        of chi^2 with as many degrees of freedom as there are targets: it is right as far as the noise is normal with
-        the covariance of `predict_covariance`.
+        draws of the calibration rows too, whatever the noise is like, and however wrong the model. With "cross-fitted"
+        that holds approximately. Otherwise the radius is that of the normal distribution, the root of a quantile of
+        chi^2 with as many degrees of freedom as there are targets: it is right as far as the noise is normal with the
+        covariance of `predict_covariance`.
 
         Parameters
         ----------
@@ -797,12 +842,12 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
         means = self._predicted(X)
         C = self._covariance_at(X)
         multivariate_normal.check_known(C)
-        calibrated = self.calibration_distances_ is not None
-        if calibrated:
-            squared = Calibration(self.calibration_distances_, self.calibration_weights_).squared_radius(coverage)
+        if self.calibration_distances_ is None:
+            source, squared = "normal", float(chi2.ppf(coverage, rank_of(C)))
         else:
-            squared = float(chi2.ppf(coverage, rank_of(C)))
-        return PredictionRegion(self._shaped(means), C, float(np.sqrt(squared)), float(coverage), calibrated)
+            source = "cross-fitted" if self._is_cross_calibrated() else "held-out"
+            squared = Calibration(self.calibration_distances_, self.calibration_weights_).squared_radius(coverage)
+        return PredictionRegion(self._shaped(means), C, float(np.sqrt(squared)), float(coverage), source)
 
     def predict_conditional(self, X: ArrayLike, y: ArrayLike, return_std: bool = False) -> Array | tuple[Array, Array]:
         """Predict the missing targets of y (NaN) from the given ones, using the full covariance.
@@ -1028,8 +1073,7 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
                 "covariance_prior=None"
             )
         check_prior(self.covariance_prior)
-        if self.calibration_fraction is not None:
-            validation.check_share("calibration_fraction", self.calibration_fraction)
+        self._check_calibration_fraction()
         if self.covariance_alpha is not None:
             validation.check_weight("covariance_alpha", self.covariance_alpha)
             if not self._depends_on_input():
@@ -1037,6 +1081,14 @@ class MultivariateNormalRegressor(MultiOutputMixin, RegressorMixin, NetworkEstim
                     "covariance_alpha is for a covariance that depends on the input: set covariance='input', or "
                     "covariance_alpha=None"
                 )
+
+    def _check_calibration_fraction(self) -> None:
+        if isinstance(self.calibration_fraction, str):
+            validation.check_choice("calibration_fraction", self.calibration_fraction, ("cross-fitted",))
+            if self.cv is None:
+                raise ValueError("calibration_fraction='cross-fitted' needs folds: set cv to their number, such as 5")
+        elif self.calibration_fraction is not None:
+            validation.check_share("calibration_fraction", self.calibration_fraction)
 
     def _check_attributes(self) -> None:
         check_fitted_pretraining(self)

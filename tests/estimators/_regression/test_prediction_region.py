@@ -40,7 +40,7 @@ def test_without_calibration_the_radius_is_that_of_the_normal_distribution(model
     distances = np.einsum("ni,ij,nj->n", r, np.linalg.inv(C), r)
     np.testing.assert_array_equal(region.contains(Y), distances <= chi2.ppf(0.8, 2))
     assert region.radius**2 == pytest.approx(chi2.ppf(0.8, 2))
-    assert not region.calibrated
+    assert region.calibration == "normal"
 
 
 def test_bounds_touch_the_ellipsoid(model):
@@ -95,7 +95,7 @@ def test_calibration_rows_do_not_enter_the_fit(calibrated):
 def test_calibrated_regions_of_constant_noise_scale_with_the_quantile(calibrated):
     X, Y = draw(50, 1)
     narrow, wide = (calibrated.predict_region(X, p) for p in (0.5, 0.9))
-    assert narrow.calibrated
+    assert narrow.calibration == "held-out"
     assert np.all(narrow.upper < wide.upper)
     assert np.all(wide.contains(Y) >= narrow.contains(Y))
 
@@ -122,6 +122,28 @@ def test_rows_with_missing_targets_calibrate_too():
     assert abs(model.predict_region(X, 0.9).contains(Y).mean() - 0.9) < 5 * np.sqrt(0.09 * (1 / 1500 + 1 / 4000))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hidden_layer_sizes": ()},
+        {"hidden_layer_sizes": (3,), "max_iter": 30},
+        {"hidden_layer_sizes": (), "covariance": "input", "covariance_alpha": 1.0},
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_all_rows_can_calibrate_by_networks_that_have_not_seen_them(options):
+    X, Y = draw(150)
+    model = MultivariateNormalRegressor(**options, calibration_fraction="cross-fitted", random_state=0).fit(X, Y)
+    assert len(model.calibration_distances_) == 150
+    in_sample = MultivariateNormalRegressor(**options, random_state=0).fit(X, Y)
+    np.testing.assert_array_equal(model.predict(X), in_sample.predict(X))  # the fit itself is the same
+    X, Y = draw(4000, 1)
+    region = model.predict_region(X, 0.9)
+    assert region.calibration == "cross-fitted"
+    # As from 150 rows left out: the share has the deviation sqrt(0.09/150).
+    assert abs(region.contains(Y).mean() - 0.9) < 4 * np.sqrt(0.09 * (1 / 150 + 1 / 4000))
+
+
 def test_regions_of_a_covariance_of_the_input_differ_in_size():
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, (400, 1))
@@ -139,7 +161,7 @@ def test_determined_targets_have_regions_of_the_others():
         model = MultivariateNormalRegressor(**linear, calibration_fraction=0.3).fit(X, Y)
     region = model.predict_region(X[:10], 0.9)
     two = sparsam.PredictionRegion(
-        region.mean[:, :2], region.covariance[:2, :2], region.radius, region.coverage, region.calibrated
+        region.mean[:, :2], region.covariance[:2, :2], region.radius, region.coverage, region.calibration
     )
     np.testing.assert_array_equal(region.contains(Y[:10]), two.contains(Y[:10, :2]))
 
@@ -161,6 +183,8 @@ def test_a_saved_model_has_the_same_regions(calibrated, tmp_path):
         ({"calibration_fraction": 0.1}, r"calibration_fraction=0\.1 of 200 samples leaves out fewer than 40"),
         ({"calibration_fraction": 1.0}, r"calibration_fraction must be in \(0, 1\)"),
         ({"calibration_fraction": 0.3, "cv": KFold(3)}, "cv must then be a number"),
+        ({"calibration_fraction": "crossed"}, "calibration_fraction must be one of 'cross-fitted'"),
+        ({"calibration_fraction": "cross-fitted", "cv": None}, "needs folds"),
     ],
 )
 def test_what_cannot_be_calibrated_is_refused(parameters, message):

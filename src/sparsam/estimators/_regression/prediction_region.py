@@ -38,16 +38,16 @@ class PredictionRegion:
         In standard deviations.
     coverage : float
         Probability that a region contains the targets of its sample.
-    calibrated : bool
-        Whether the radius comes from calibration rows, and the coverage holds for any noise (conformal); otherwise it
-        comes from the normal distribution.
+    calibration : {"normal", "held-out", "cross-fitted"}
+        Where the radius comes from: the normal distribution; rows that were left out, so that the coverage holds for
+        any noise (split conformal); or rows held out in folds, so that it approximately does.
     """
 
     mean: Array
     covariance: Array
     radius: float
     coverage: float
-    calibrated: bool
+    calibration: str
 
     @property
     def lower(self) -> Array:
@@ -114,6 +114,15 @@ class Calibration:
         distances = equivalent(distances[seen], n_observed[seen], rank_of(covariance))
         order = np.argsort(distances)
         return cls(distances[order], weights[seen][order])
+
+    @classmethod
+    def pooled(cls, parts: list[Calibration]) -> Calibration:
+        """Combine the rows of several parts."""
+        distances, weights = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("distances", "weights")
+        )
+        order = np.argsort(distances, kind="stable")
+        return cls(distances[order], weights[order])
 
     def squared_radius(self, coverage: float) -> float:
         """Return the distance that is exceeded with a probability of at most 1 - coverage.

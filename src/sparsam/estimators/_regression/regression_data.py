@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._regression.dependent_targets import DependentTargets
 from sparsam.estimators._regression.given_folds import FoldShares
 from sparsam.estimators._regression.noise_covariance import OF_INPUT, Prior
+from sparsam.estimators._regression.prediction_region import Calibration
 from sparsam.estimators._regression.target_scale import TargetScale
 from sparsam.estimators._tangents import TangentFunction
 
@@ -59,6 +60,8 @@ class RegressionData:
         Whether the shape of y was (n_samples,).
     calibration : Dataset or None
         Held-out rows to calibrate prediction regions with, with the targets to fit, not scaled.
+    calibrations : list of Calibration
+        Distances of the rows of each fold, if these calibrate.
     pretrained : autoencoder or None
         Its encoder replaces the first layers of ``new_theta``.
     """
@@ -80,6 +83,7 @@ class RegressionData:
     tangents: TangentFunction | None
     one_dimensional: bool
     calibration: Dataset | None
+    calibrations: list[Calibration] = field(default_factory=list)
     pretrained: Any = None
 
     @property

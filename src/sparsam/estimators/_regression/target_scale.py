@@ -51,6 +51,10 @@ class TargetScale:
         """Scale the targets of a batch."""
         return batch._replace(targets=(batch.targets - self.mean) / self.scale)
 
+    def unscaled(self, batch: Batch) -> Batch:
+        """Convert scaled targets to the units of y: inverse of `scaled`."""
+        return batch._replace(targets=batch.targets * self.scale + self.mean)
+
     def mean_log_jacobian(self, dataset: Dataset) -> float:
         """Average -sum_observed ln scale, which converts a mean log density of scaled targets to that of y."""
         return -float(dataset.mean(lambda batch: ~np.isnan(batch.targets) @ np.log(self.scale)))
