@@ -109,9 +109,9 @@ class LabelCheck:
 
     def __call__(self, batch: Batch, row: int) -> Batch:
         """Check a batch, and return it with an array (n_rows,) of labels, in which some may be missing."""
-        labels = validate_labels(batch.targets, batch.inputs, self.unlabeled)
-        self.n_unlabeled += int(np.sum(~labels.has_label))
-        return batch._replace(targets=_column_of(batch.targets, batch.inputs))
+        column = _column_of(batch.targets, batch.inputs)
+        self.n_unlabeled += int(np.sum(~validate_labels(column, batch.inputs, self.unlabeled).has_label))
+        return batch._replace(targets=column)
 
 
 def take_labeled(unlabeled: Any, batch: Batch) -> Batch:
