@@ -100,8 +100,8 @@ class CurvesTangents(Protocol):
 class CurvesWeights(Protocol):
     """A penalty whose Hessian with respect to the weights of a unit is a multiple of the identity."""
 
-    def weight_curvature(self, network: Network) -> tuple[jax.Array, ...]:
-        """Return the multiple for each layer: a number, or an array (n_out,) with that of each unit."""
+    def weight_curvature(self, network: Network) -> jax.Array | tuple[jax.Array, ...]:
+        """Return the multiple, or a tuple with that of each layer: a number, or an array (n_out,) for its units."""
 
 
 class Moments(NamedTuple):
@@ -290,8 +290,10 @@ def _decay_of_inputs(objective: Objective) -> jax.Array | None:
 def _weight_curvature(objective: Objective) -> tuple[jax.Array, ...]:
     """Compute the curvature of the penalties on weights for each layer: a number, or an array (n_out,)."""
     network = objective.network
-    by_term = [term.weight_curvature(network) for term in objective.terms if isinstance(term, CurvesWeights)]
-    none = (jnp.zeros(()),) * len(network.shapes)
+    n_layers = len(network.shapes)
+    given = [term.weight_curvature(network) for term in objective.terms if isinstance(term, CurvesWeights)]
+    by_term = [curvature if isinstance(curvature, tuple) else (curvature,) * n_layers for curvature in given]
+    none = (jnp.zeros(()),) * n_layers
     return tuple(reduce(jnp.add, curvatures) for curvatures in zip(none, *by_term, strict=True))
 
 
