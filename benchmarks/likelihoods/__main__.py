@@ -11,10 +11,11 @@ import typer
 from benchmarks.likelihoods.covariance import covariance
 from benchmarks.likelihoods.labels import labels
 from benchmarks.likelihoods.report import write_report
+from benchmarks.likelihoods.suspects import suspects
 from benchmarks.progress import say
 from benchmarks.records import Records
 
-SECTIONS = {"covariance": covariance, "labels": labels}
+SECTIONS = {"covariance": covariance, "labels": labels, "suspects": suspects}
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -23,7 +24,7 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 def main(
     sections: Annotated[
         str, typer.Option(help=f"Sections to run, comma-separated: {', '.join(SECTIONS)}.")
-    ] = "covariance,labels",
+    ] = "covariance,labels,suspects",
     peer_python: Annotated[
         str | None,
         typer.Option(help="Python of an environment with ngboost and cleanlab.", show_default="no peers"),
