@@ -12,19 +12,19 @@ from benchmarks.likelihoods.covariance import covariance
 from benchmarks.likelihoods.labels import labels
 from benchmarks.likelihoods.noise_of_input import noise_of_input
 from benchmarks.likelihoods.report import write_report
+from benchmarks.likelihoods.suspects import suspects
 from benchmarks.progress import say
 from benchmarks.records import Records
 
-SECTIONS = {"covariance": covariance, "labels": labels, "noise": noise_of_input}
+SECTIONS = {"covariance": covariance, "noise": noise_of_input, "labels": labels, "suspects": suspects}
+ALL = ",".join(SECTIONS)
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.command()
 def main(
-    sections: Annotated[str, typer.Option(help=f"Sections to run, comma-separated: {', '.join(SECTIONS)}.")] = ",".join(
-        SECTIONS
-    ),
+    sections: Annotated[str, typer.Option(help=f"Sections to run, comma-separated: {ALL}.")] = ALL,
     peer_python: Annotated[
         str | None,
         typer.Option(help="Python of an environment with ngboost and cleanlab.", show_default="no peers"),

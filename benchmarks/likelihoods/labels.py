@@ -25,12 +25,17 @@ N_SEEDS = 3
 ALPHAS = (3e-4, 1e-3, 3e-3, 1e-2)
 
 
-def transitions(noise: str) -> np.ndarray:
-    """Return T of a kind of noise: labels become any other digit, or the next one."""
+def transitions(noise: str, n_classes: int = 10) -> np.ndarray:
+    """Return T of a kind of noise: labels become any other class, or the next one."""
     kind, rate = noise.split()
     if kind == "symmetric":
-        return symmetric(float(rate), 10)
-    return (1 - float(rate)) * np.eye(10) + float(rate) * np.roll(np.eye(10), 1, axis=1)
+        return symmetric(float(rate), n_classes)
+    return (1 - float(rate)) * np.eye(n_classes) + float(rate) * np.roll(np.eye(n_classes), 1, axis=1)
+
+
+def flipped(true: np.ndarray, T: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw given labels from true labels."""
+    return (T[true].cumsum(axis=1) < rng.random((len(true), 1))).sum(axis=1)
 
 
 def load(noise: str, seed: int) -> dict[str, np.ndarray]:
@@ -39,7 +44,7 @@ def load(noise: str, seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     rows = rng.permutation(60_000)[:10_000]
     true = arrays["y_train"][rows].astype(int)
-    given = (transitions(noise)[true].cumsum(axis=1) < rng.random((10_000, 1))).sum(axis=1)
+    given = flipped(true, transitions(noise), rng)
     return {
         "X": arrays["x_train"][rows].reshape(-1, 784).astype(np.float32) / 255,
         "given": given,

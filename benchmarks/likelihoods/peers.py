@@ -1,4 +1,4 @@
-"""Run a peer in its own environment: ``python peers.py ngboost|cleanlab data.npz OPTIONS``.
+"""Run a peer in its own environment: ``python peers.py ngboost|cleanlab|suspects data.npz OPTIONS``.
 
 They print one line of JSON.
 """
@@ -93,17 +93,10 @@ def cleanlab(data, options):
     """Run cleanlab's CleanLearning around scikit-learn's MLPClassifier."""
     from cleanlab.classification import CleanLearning
     from sklearn.metrics import log_loss, roc_auc_score
-    from sklearn.neural_network import MLPClassifier
 
     X, given, labels, X_test, y_test = (data[name] for name in ("X", "given", "labels", "X_test", "y_test"))
     start = time.perf_counter()
-    best = None
-    for alpha in (1e-4, 1e-2, 1.0):
-        net = MLPClassifier((200,), alpha=alpha, early_stopping=True, random_state=options["seed"], max_iter=200)
-        score = net.fit(X, given).best_validation_score_
-        if best is None or score > best[0]:
-            best = (score, alpha)
-    net = MLPClassifier((200,), alpha=best[1], early_stopping=True, random_state=options["seed"], max_iter=200)
+    net = tuned_mlp(X, given, options["seed"])
     model = CleanLearning(net, seed=options["seed"], cv_n_folds=5)
     model.fit(X, given)
     probabilities = model.predict_proba(X_test)
@@ -113,18 +106,58 @@ def cleanlab(data, options):
         "accuracy": float(np.mean(model.predict(X_test) == y_test)),
         "log_loss": float(log_loss(y_test, probabilities, labels=np.arange(10))),
         "auc": float(roc_auc_score(wrong, 1 - quality)) if wrong.any() else None,
-        "alpha": best[1],
+        "alpha": net.alpha,
         "seconds": time.perf_counter() - start,
     }
+
+
+def tuned_mlp(X, given, seed):
+    """Make an MLPClassifier with the alpha that predicts held-out given labels best."""
+    from sklearn.neural_network import MLPClassifier
+
+    nets = [
+        MLPClassifier((200,), alpha=alpha, early_stopping=True, random_state=seed, max_iter=200)
+        for alpha in (1e-4, 1e-2, 1.0)
+    ]
+    return max(nets, key=lambda net: net.fit(X, given).best_validation_score_)
+
+
+def suspects(data, options):
+    """Find wrong labels by cleanlab, from given out-of-sample probabilities or those of an MLPClassifier."""
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    given, wrong = data["given"], data["given"] != data["labels"]
+    if "probabilities" in data:
+        probabilities = data["probabilities"]
+    else:
+        folds = StratifiedKFold(5, shuffle=True, random_state=options["seed"])
+        net = tuned_mlp(data["X"], given, options["seed"])
+        probabilities = cross_val_predict(net, data["X"], given, cv=folds, method="predict_proba")
+    found = {}
+    for method in ("self_confidence", "normalized_margin"):
+        ranking = find_label_issues(given, probabilities, return_indices_ranked_by=method)
+        quality = get_label_quality_scores(given, probabilities, method=method)
+        found[method] = {
+            "auc": float(roc_auc_score(wrong, -quality)),
+            "n_estimated": len(ranking),
+            "n_planted": int(wrong.sum()),
+            "precision": float(wrong[ranking].mean()),
+            "precision_at_planted": float(wrong[np.argsort(quality)[: wrong.sum()]].mean()),
+        }
+    return found
+
+
+PEERS = {"ngboost": ngboost, "ngboost_tuned": ngboost_tuned, "cleanlab": cleanlab, "suspects": suspects}
 
 
 def main():
     """Run a peer."""
     peer, file, options = sys.argv[1:]
     with np.load(file) as data:
-        result = {"ngboost": ngboost, "ngboost_tuned": ngboost_tuned, "cleanlab": cleanlab}[peer](
-            data, json.loads(options)
-        )
+        result = PEERS[peer](data, json.loads(options))
     print(json.dumps(result))
 
 
