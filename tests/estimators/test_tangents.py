@@ -2,6 +2,7 @@
 
 import warnings
 from functools import partial
+from inspect import signature
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sparsam import (
+    CovarianceDisplay,
     MultivariateNormalRegressor,
     NoisyLabelClassifier,
     SparseAutoencoder,
@@ -480,3 +482,31 @@ def test_learned_tangents_beyond_the_rank_are_zero():
     expected[[0, 1], [0, 1]] = 1
     for of_sample in vectors:
         np.testing.assert_allclose(of_sample @ of_sample.T, expected, atol=1e-6)
+
+
+def test_a_pipeline_has_every_prediction_of_its_networks():
+    """Methods about the training data of linear models are not predictions."""
+    of_training = {"standard_errors", "coefficient_covariance"}
+    for network in (MultivariateNormalRegressor, NoisyLabelClassifier):
+        names = {name for part in network.__mro__[:2] for name in vars(part) if not name.startswith("_")}
+        methods = {name: getattr(network, name) for name in names if callable(getattr(network, name))}
+        own = {name for name, method in methods.items() if "X" in signature(method).parameters}
+        assert own - of_training - {"fit"} <= set(dir(TangentPipeline))
+        assert {"predict", "score"} <= own
+
+
+def test_a_pipeline_has_the_covariances_and_regions_of_its_network():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2)) * [1.0, 100.0]
+    y = X[:, 0] * (1 + rng.normal(size=60))
+    network = MultivariateNormalRegressor((), covariance="input", cv=None, max_iter=5, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = TangentPipeline(StandardScaler(), network).fit(X, y)
+    scaled = model.transformer_.transform(X)
+    np.testing.assert_array_equal(model.predict_covariance(X), model.estimator_.predict_covariance(scaled))
+    np.testing.assert_array_equal(model.predict_region(X).upper, model.estimator_.predict_region(scaled).upper)
+    residuals = CovarianceDisplay.from_estimator(model, X, y).residuals
+    deviations = np.sqrt(model.predict_covariance(X)[:, :, 0])
+    expected = (y - model.predict(X))[:, None] * np.sqrt(model.estimator_.predictive_covariance_) / deviations
+    np.testing.assert_allclose(residuals, expected)

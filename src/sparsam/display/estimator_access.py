@@ -75,6 +75,8 @@ def check_drawable(
 def inputs_of_last_step(estimator: Any, X: Any) -> Any:
     """Transform inputs by the steps of a pipeline before the last, in searches too."""
     pipeline = getattr(estimator, "best_estimator_", estimator)
+    if hasattr(pipeline, "transformer_") and hasattr(pipeline, "estimator_"):
+        return pipeline.transformer_.transform(X)
     return pipeline[:-1].transform(X) if hasattr(pipeline, "steps") and len(pipeline.steps) > 1 else X
 
 

@@ -315,7 +315,8 @@ class CovarianceTrainer:
         """
         if folds is None:
             return np.zeros(len(self.factor))
-        return np.asarray(0.5 * np.log(variances_of(folds.counts, folds.products, self.independent)))
+        variances = variances_of(folds.counts, folds.products, self.independent)
+        return np.asarray(0.5 * np.log(np.nan_to_num(variances, nan=1.0)))  # NaN if folds hold out no target of an output
 
     def train_held_out(
         self, split: Split, best_so_far: int | None, n_to_come: int, reporter: FitReporter

@@ -155,6 +155,8 @@ class TangentPipeline(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     mean_log_likelihood = _delegated("mean_log_likelihood", with_targets=True)
     score = _delegated("score", with_targets=True)
     sample = _delegated("sample")
+    predict_covariance = _delegated("predict_covariance")
+    predict_region = _delegated("predict_region")
 
     def _call(self, name: str, X: ArrayLike, *arguments: Any, **options: Any) -> Any:
         check_is_fitted(self)
