@@ -316,7 +316,7 @@ class CovarianceTrainer:
         if folds is None:
             return np.zeros(len(self.factor))
         variances = variances_of(folds.counts, folds.products, self.independent)
-        return np.asarray(0.5 * np.log(np.nan_to_num(variances, nan=1.0)))  # NaN if folds hold out no target of an output
+        return np.asarray(0.5 * np.log(variances))
 
     def train_held_out(
         self, split: Split, best_so_far: int | None, n_to_come: int, reporter: FitReporter

@@ -27,7 +27,7 @@ from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit
 from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset, InMemoryDataset
 from sparsam.estimators._data.odd_units import odd_units_warning
-from sparsam.estimators._data.splits import Split, folds_of_rows, hold_out, split_by_shares
+from sparsam.estimators._data.splits import Split, check_all_held_out, folds_of_rows, hold_out, split_by_shares
 from sparsam.estimators._normal_predictions import NormalPredictions
 from sparsam.estimators._pretraining import (
     SHARE,
@@ -596,7 +596,9 @@ class MultivariateNormalRegressor(NormalPredictions):
         if data.folds is None:
             assert isinstance(self.cv, Integral)
             return folds_of_rows(int(self.cv), dataset, data.seed)
-        return [split_by_shares(dataset, *fold, f"fold {k} of cv") for k, fold in enumerate(data.folds, start=1)]
+        splits = [split_by_shares(dataset, *fold, f"fold {k} of cv") for k, fold in enumerate(data.folds, start=1)]
+        check_all_held_out(splits)
+        return splits
 
     def _is_cross_calibrated(self) -> bool:
         """Whether networks without each fold calibrate the regions."""

@@ -168,3 +168,13 @@ def test_a_resumed_fit_must_hold_out_the_same_rows(data, tmp_path):
     assert_same(fit(KFold(3), *data, checkpoint=resume), fit(KFold(3), *data))
     with pytest.raises(ValueError, match="another run; what differs: rows held out"):
         fit(KFold(4), *data, checkpoint=resume)
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag", "input"])
+def test_folds_that_never_hold_out_a_target_of_an_output_are_refused(covariance, data):
+    """Its variance about the predictions would be NaN."""
+    X, y = data
+    gaps = np.where(np.arange(N)[:, None] < [0, 20], np.nan, y)
+    folds = [(np.arange(10, N), np.arange(10))]
+    with pytest.raises(ValueError, match="cv holds out no sample with a target of output 1"):
+        fit(folds, X, gaps, covariance=covariance)

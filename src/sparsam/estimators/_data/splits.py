@@ -20,7 +20,7 @@ from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import n_processes, sum_of_processes
 from sparsam.estimators._data.dataset import Dataset, InMemoryDataset, MappedDataset, without_empty_batches
 
-__all__ = ["Split", "folds", "folds_of_rows", "hold_out", "split_by_shares"]
+__all__ = ["Split", "check_all_held_out", "folds", "folds_of_rows", "hold_out", "split_by_shares"]
 
 
 class Split(NamedTuple):
@@ -121,10 +121,26 @@ def split_by_shares(
     return split
 
 
+def check_all_held_out(splits: list[Split]) -> None:
+    """Raise ValueError if a target is never observed in held-out samples, so that its noise cannot be estimated."""
+    seen = sum(split.held_out.sum(_count_targets) for split in splits)
+    never = np.flatnonzero(seen == 0)
+    if len(never):
+        raise ValueError(
+            f"cv holds out no sample with a target of output {never[0]}, so that the noise of new targets cannot be "
+            "estimated: hold out each row once, as the splitters of scikit-learn do, or set cv to a number"
+        )
+
+
 def _trains_on_all(split: Split) -> bool:
     """Return whether samples are held out, and every target is observed in the training samples."""
-    seen = split.training.sum(lambda batch: np.sum(~np.isnan(batch.targets), axis=0, dtype=np.float64))
+    seen = split.training.sum(_count_targets)
     return bool(np.all(seen > 0)) and split.held_out.n_samples > 0
+
+
+def _count_targets(batch: Batch) -> NDArray[np.float64]:
+    """Count the observed targets of each output."""
+    return np.asarray(np.sum(~np.isnan(batch.targets), axis=0, dtype=np.float64))
 
 
 def _counts_and_groups(dataset: InMemoryDataset, by_label: bool) -> tuple[NDArray[np.int64], list[NDArray[np.intp]]]:
