@@ -233,7 +233,7 @@ def test_inverse_is_exact_where_each_row_has_a_damping_of_its_own(sparse_problem
     damping = np.linspace(0.1, 2.0, n_in)
     R = np.random.default_rng(0).normal(size=(n_in, n_out))
     with precision("float64"):
-        got = np.asarray(layer.inverse_product(jnp.asarray(R), jnp.asarray(damping), None))
+        got = np.asarray(layer.inverse_product(jnp.asarray(R), jnp.asarray(damping)[:, None], None))
     of_rows = layer.inputs.vectors * damping @ layer.inputs.vectors.T
     expected = np.linalg.solve(dense(layer) + np.kron(np.eye(n_out), of_rows), R.T.ravel()).reshape(R.T.shape).T
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10 * np.abs(expected).max())

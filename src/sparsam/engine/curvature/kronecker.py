@@ -78,11 +78,11 @@ class Layer(NamedTuple):
     def inverse_root(self, damping: jax.Array) -> jax.Array | None:
         """Compute L^-1 for C = L L' in (4), (n_out, n_out).
 
-        The damping includes alpha: (n_in + 1, 1), or (1, 1).
+        The damping includes alpha: a number, (1, 1), or (n_in + 1, 1).
         """
         if self.means is None:
             return None
-        damping = damping[:, 0]
+        damping = jnp.atleast_2d(damping)[:, 0]
         B, p, q, V = self.means, self.inputs.values, self.outputs.values, self.outputs.vectors
         # C_ij = I_ij + sum_ab B_ai B_aj V_ib V_jb / (p_a q_b + damping) would take n_in n_out^3 operations. So
         # 1 / (p q + damping), as a function of q, is interpolated linearly between a few nodes. Since it is convex,
