@@ -41,11 +41,14 @@ def patterns_of(Y: NDArray[np.floating]) -> tuple[NDArray[np.bool_], NDArray[np.
 def independent(C: Array) -> NDArray[np.bool_]:
     """Mark variables that are neither constant nor linear combinations of those before them, (n_variables,).
 
+    Of the covariances of several rows the first one is examined, since all mark the same.
+
     Examples
     --------
     >>> independent(np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 0.0], [0.0, 0.0, 1.0]])).tolist()
     [True, False, True]
     """
+    C = C if C.ndim == 2 else C[0]
     kept: list[int] = []
     L = np.zeros_like(C, dtype=np.float64)
     tolerance = 16 * len(C) * np.finfo(np.float64).eps
@@ -206,8 +209,7 @@ def _independent_of(C: Array, o: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark the observed variables that are independent of those before them."""
     _check_block(C, o, o)
     kept = o.copy()
-    block = _block(C, o, o)
-    kept[o] = independent(block if C.ndim == 2 else block[0])
+    kept[o] = independent(_block(C, o, o))
     return kept
 
 

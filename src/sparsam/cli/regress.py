@@ -118,11 +118,7 @@ def regress(
     save_pipeline(TableModel(pipeline, list(inputs), list(targets)), out / MODEL_FILE, overwrite=overwrite)
     table_options.write_metrics(metrics, out, overwrite)
     shown = test if len(test) else training
-    residuals = targets.iloc[shown].to_numpy() - _predicted(pipeline, inputs.iloc[shown])
-    covariances = None
-    if model.covariance_factor_ is not None:
-        covariances = model.predict_covariance(pipeline[:-1].transform(inputs.iloc[shown]))
-    _draw(model, residuals, covariances, list(targets), out)
+    _draw(pipeline, inputs.iloc[shown], targets.iloc[shown], out)
     say(f"Wrote {', '.join((*PICTURES, MODEL_FILE, table_options.METRICS_FILE))} to {out}")
     if as_json:
         print_json(metrics)
@@ -161,23 +157,20 @@ def _scores(pipeline: Any, inputs: pd.DataFrame, targets: pd.DataFrame) -> dict[
     return {"mean_log_likelihood": table_options.mean_log_likelihood(pipeline, inputs, Y), "R2": scores}
 
 
-def _draw(
-    model: Any, residuals: NDArray[np.float64], covariances: NDArray[np.float64] | None, names: list[str], out: Path
-) -> None:
-    """Draw the residuals, if their covariances differ scaled to the mean one, and the cost curve."""
+def _draw(pipeline: Any, inputs: pd.DataFrame, targets: pd.DataFrame, out: Path) -> None:
+    """Draw the residuals of these rows, and the cost curve of the fit."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
+    import numpy as np
 
     from sparsam import display
-    from sparsam._utils.multivariate_normal import in_mean_deviations
-    from sparsam.display.figure_io import escape_mathtext
+    from sparsam.display.covariance_display import CovarianceDisplay
+    from sparsam.display.figure_io import finish_figure
 
-    names = [escape_mathtext(name) for name in names]
     residuals_file, cost_file = (out / name for name in PICTURES)
-    if covariances is not None:
-        residuals = in_mean_deviations(residuals, covariances, model.predictive_covariance_)
-    display.plot_residuals(residuals, model.predictive_covariance_, names=names, save=residuals_file)
-    display.plot_cost_curve(model.history_, save=cost_file)
+    residuals = CovarianceDisplay.from_estimator(pipeline, inputs, targets)
+    finish_figure(np.ravel(residuals.ax_)[0], save=residuals_file, show=False)
+    display.plot_cost_curve(pipeline[-1].history_, save=cost_file)
     plt.close("all")

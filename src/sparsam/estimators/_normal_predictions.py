@@ -22,7 +22,7 @@ from sparsam.estimators._data.apply_network import apply_in_chunks, network_outp
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._pretraining import fitted_activations
 from sparsam.estimators._regression.input_covariance import CovarianceOutputs
-from sparsam.estimators._regression.prediction_region import Calibration, PredictionRegion, rank_of
+from sparsam.estimators._regression.prediction_region import Calibration, PredictionRegion
 from sparsam.estimators._regression.targets import validate_targets
 from sparsam.estimators._training.fitted_attributes import set_fitted_attributes
 
@@ -141,7 +141,7 @@ class NormalPredictions(MultiOutputMixin, RegressorMixin, NetworkEstimator):
         C = self._covariance_at(X)
         multivariate_normal.check_known(C)
         if self.calibration_distances_ is None:
-            source, squared = "normal", float(chi2.ppf(coverage, rank_of(C)))
+            source, squared = "normal", float(chi2.ppf(coverage, multivariate_normal.independent(C).sum()))
         else:
             source = "cross-fitted" if isinstance(self.calibration_fraction, str) else "held-out"
             squared = Calibration(self.calibration_distances_, self.calibration_weights_).squared_radius(coverage)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from numbers import Integral
 from typing import Any, Literal, Self
 
@@ -19,7 +18,6 @@ from sklearn.frozen import FrozenEstimator
 from sparsam.engine.data.devices import n_processes
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions.heteroscedastic import n_covariance_outputs
-from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
@@ -55,13 +53,14 @@ from sparsam.estimators._regression.noise_covariance import (
     never_together_warning,
     refuse_unknown_pairs,
 )
-from sparsam.estimators._regression.out_of_fold import OutOfFold, train_in_folds
 from sparsam.estimators._regression.prediction_region import LEAST_ROWS, Calibration
 from sparsam.estimators._regression.regression_data import RegressionData
 from sparsam.estimators._regression.standard_errors import check_at_minimum, check_determined, linear_covariance
 from sparsam.estimators._regression.target_scale import TargetScale
 from sparsam.estimators._regression.targets import TargetCheck, observed_patterns, with_table
-from sparsam.estimators._regression_trainers import CovarianceTrainer, MeanTrainer
+from sparsam.estimators._regression_trainers.covariance import CovarianceTrainer
+from sparsam.estimators._regression_trainers.cross_fitting import cross_fit
+from sparsam.estimators._regression_trainers.means import MeanTrainer
 from sparsam.estimators._tangents import (
     Tangents,
     check_tangent_hyperparameters,
@@ -86,13 +85,6 @@ MAX_ALPHA, ALPHA_TIMES_SAMPLES, LINEAR_ALPHA = 0.03, 20.0, 1e-3
 samples, so that alpha = 20/n is the same prior for any n. On smooth curves, Friedman's functions and diabetes, 100 to
 2,000 rows, no fixed alpha has a much smaller test error (benchmarks/VALIDITY.md)."""
 
-COVARIANCE_ALPHAS = (1.0, 0.1, 0.01, 0.001)
-"""Values of covariance_alpha to choose from: the folds try them in this order until the held-out likelihood falls.
-
-Stronger decay than 1 is hardly needed: early stopping may choose the constant covariance, where the training starts.
-"""
-
-COVARIANCE_ALPHA = 0.1  # without folds
 WORSE = 1.5  # largest ratio of the residual variances of the final network to those of the folds
 
 
@@ -122,9 +114,9 @@ class MultivariateNormalRegressor(NormalPredictions):
         targets, whatever C is; with ``mask`` it is iterated seemingly unrelated regression (SUR), for which
         `fit_linear_system` has restrictions and other options.
     covariance : {"full", "diag", "spherical", "input"} or array of shape (n_outputs, n_outputs), default "full"
-        Structure of the noise covariance C, in the units of y: unrestricted, diagonal, or sigma^2 I. All outputs share
-        sigma^2, so "spherical" is for outputs of one kind: an output in a small unit hardly counts. "input" is a
-        covariance C(x) that depends on the input (see Notes). An array is the known C.
+        Structure of the noise covariance C, in the units of y: unrestricted, diagonal, sigma^2 I, or a C(x) that
+        depends on the input. All outputs share sigma^2, so "spherical" is for outputs of one kind: an output in a small
+        unit hardly counts. For "input" see the notes. An array is the known C.
     covariance_alpha : float or None, default None
         Weight decay of the outputs that give C(x), also of their biases, with ``covariance="input"``: the greater it
         is, the closer is C(x) to a constant. None is 1, 0.1, 0.01 or 0.001, in this order until the likelihood of the
@@ -178,10 +170,10 @@ class MultivariateNormalRegressor(NormalPredictions):
         Part of the data to hold out, in (0, 1). A sample with an integer weight counts as that many copies, some of
         which may be held out and the others not.
     calibration_fraction : float, "cross-fitted" or None, default None
-        Part of the data, in (0, 1), that the fit leaves out, to calibrate the regions of `predict_region`; at least 40
-        samples. cv must then be a number or None. "cross-fitted" leaves out none: each row counts with its distance
-        from the prediction of a network trained without its fold of ``cv``. That is for few rows. Coverage is then
-        approximate, since the regions are those of another network.
+        Part of the data, in (0, 1), that the fit leaves out, to calibrate prediction regions; at least 40 samples. It
+        serves `predict_region`. cv must then be a number or None. "cross-fitted" leaves out none: each row counts with
+        its distance from the prediction of a network trained without its fold of ``cv``. That is for few rows. Coverage
+        is then approximate, since the regions are those of another network.
     n_iter_no_change : int, default 50
         Number of iterations without a new best after which early stopping ends the training. Held-out errors fall in
         steps: with 20 the best fit to 100 rows of ten inputs is missed.
@@ -399,7 +391,7 @@ class MultivariateNormalRegressor(NormalPredictions):
         ConvergenceWarning
             If the training stopped before converging, or ``time_budget`` ended a training in the folds.
         """
-        in_parts, budget = self._cross_fits() or self._depends_on_input(), TimeBudget(self.time_budget)
+        in_parts, budget = self._uses_folds() or self._depends_on_input(), TimeBudget(self.time_budget)
         unused = self._unused_warm_start()
         with self._fitting(X, y, sample_weight, in_parts=in_parts) as reporter:
             data = self._regression_data(X, y, sample_weight, tangents, reporter)
@@ -408,8 +400,9 @@ class MultivariateNormalRegressor(NormalPredictions):
             with checkpointer_of(self, data.with_tangents, held_out=held_out) as checkpointer:
                 fit = PartOfFit(reporter, checkpointer, budget, "pretraining", SHARE, data.seed)
                 data = replace(data, pretrained=fit_pretraining(self, data.dataset, fit))
-                splits = self._splits(data) if self._cross_fits() or self._is_cross_calibrated() else []
-                trainer, folds = self._trainer(data, splits, checkpointer, budget, reporter)
+                splits = self._splits(data) if self._uses_folds() else []
+                means = MeanTrainer(self, data, checkpointer, budget, self._weight_decay(data.dataset.n_samples))
+                trainer, folds = cross_fit(means, splits if self._cross_fits() else [], reporter)
                 if self._is_cross_calibrated():
                     data = replace(data, calibrations=self._cross_calibrate(trainer, folds, splits, reporter))
                 with reporter.training() if in_parts else nullcontext(reporter) as last:
@@ -417,7 +410,7 @@ class MultivariateNormalRegressor(NormalPredictions):
                     training = run.train()
                 scores = run.held_out_scores if folds is None else trainer.in_units_of_y(folds.scores)
                 attributes = self._attributes(run.problem, training, scores, data)
-                del run, trainer  # frees the data on the devices
+                del run, trainer, means  # frees the data on the devices
             warnings = self._warnings(attributes, training, data, folds is not None) if training.history else []
             warnings += [budget.warning("predictive_covariance_ and alpha_"), unused]
             return self._finish(training, attributes, reporter, warnings)
@@ -435,7 +428,7 @@ class MultivariateNormalRegressor(NormalPredictions):
         dataset = load_with_targets(self, X, y, sample_weight, tangents, check, reporter.rows_read)
         total_weight = dataset.total_weight
         dataset = dataset.map(with_table)
-        rows_of = rows_of_folds(self.cv, dataset, check.one_dimensional) if self._cross_fits() else None
+        rows_of = rows_of_folds(self.cv, dataset, check.one_dimensional) if self._uses_folds() else None
         n_features, n_outputs = dataset.n_features, next(dataset.batches()).targets.shape[1]
         covariance = check_covariance(self.covariance, n_outputs)
         prior = check_prior(self.covariance_prior, n_outputs)
@@ -516,78 +509,6 @@ class MultivariateNormalRegressor(NormalPredictions):
             )
         return hold_out(dataset, fraction, seed + 1)  # another seed than that of the validation rows
 
-    def _trainer(
-        self,
-        data: RegressionData,
-        splits: list[Split],
-        checkpointer: Checkpointer | None,
-        budget: TimeBudget,
-        reporter: FitReporter,
-    ) -> tuple[MeanTrainer | CovarianceTrainer, OutOfFold | None]:
-        """Prepare the final training by trainings in folds, if there are any, and by a training of the means."""
-        splits = splits if self._cross_fits() else []
-        alpha = self._weight_decay(data.dataset.n_samples)
-        means = MeanTrainer(self, data, checkpointer, budget, alpha, n_after=self._n_trainings_of_covariance(splits))
-        folds: OutOfFold | None = None
-        if splits:
-            means, folds = self._cross_fit(means, splits, reporter)
-        if not data.depends_on_input:
-            return means, folds
-        with reporter.training("means") as part:
-            trainer = CovarianceTrainer.after(means, folds, self._first_covariance_alpha(), part)
-        if not splits:
-            return trainer, None
-        trainer.train_means_without(splits, reporter)
-        return self._cross_fit_covariance(trainer, splits, reporter)
-
-    def _cross_fit(
-        self, trainer: MeanTrainer, splits: list[Split], reporter: FitReporter
-    ) -> tuple[MeanTrainer, OutOfFold]:
-        """Train in folds, and again with less weight decay if they explain nothing.
-
-        Under strong decay the weights shrink before they fit a fine structure.
-        """
-        train = partial(train_in_folds, splits=splits, observed=trainer.data.patterns, stops=self._stops_early())
-        folds = train(trainer, reporter=reporter)
-        if self.alpha is None and trainer.explains_nothing(folds):
-            weaker = replace(trainer, alpha=trainer.alpha / 10)
-            others = train(weaker, reporter=reporter)
-            if others.likelihood > folds.likelihood:
-                return weaker, others
-        return trainer, folds
-
-    def _cross_fit_covariance(
-        self, trainer: CovarianceTrainer, splits: list[Split], reporter: FitReporter
-    ) -> tuple[CovarianceTrainer, OutOfFold]:
-        """Train in folds with each covariance_alpha, until the held-out likelihood falls."""
-        candidates = COVARIANCE_ALPHAS if self.covariance_alpha is None else (float(self.covariance_alpha),)
-        best: tuple[CovarianceTrainer, OutOfFold] | None = None
-        for covariance_alpha in candidates:
-            candidate = replace(trainer, covariance_alpha=covariance_alpha)
-            folds = train_in_folds(
-                candidate,
-                splits=splits,
-                observed=trainer.independent,
-                stops=self._stops_early(),
-                reporter=reporter,
-                what=f"covariance of the input, with covariance_alpha={covariance_alpha:g},",
-            )
-            if best is not None and folds.likelihood <= best[1].likelihood:
-                break
-            best = candidate, folds
-        assert best is not None
-        return best
-
-    def _first_covariance_alpha(self) -> float:
-        return COVARIANCE_ALPHA if self.covariance_alpha is None else float(self.covariance_alpha)
-
-    def _n_trainings_of_covariance(self, splits: list[Split]) -> int:
-        """Count the trainings that follow that of the means, at most: those of the means and of the input in folds."""
-        if not self._depends_on_input():
-            return 0
-        n_candidates = len(COVARIANCE_ALPHAS) if self.covariance_alpha is None else 1
-        return 1 + len(splits) * (1 + n_candidates)
-
     def _splits(self, data: RegressionData) -> list[Split]:
         """Split the data into folds; the list is empty if there are too few samples."""
         dataset = data.dataset
@@ -613,6 +534,10 @@ class MultivariateNormalRegressor(NormalPredictions):
     def _cross_fits(self) -> bool:
         """Whether trainings in folds precede the final training."""
         return self.cv is not None and self._is_flexible()
+
+    def _uses_folds(self) -> bool:
+        """Whether there are trainings in folds, for the final training or for prediction regions."""
+        return self._cross_fits() or self._is_cross_calibrated()
 
     def _is_flexible(self) -> bool:
         """Whether the network can fit its targets exactly, and the likelihood has no maximum."""
@@ -658,11 +583,22 @@ class MultivariateNormalRegressor(NormalPredictions):
     def _cross_calibrate(
         self,
         trainer: MeanTrainer | CovarianceTrainer,
-        folds: OutOfFold | None,
+        folds: Any,
         splits: list[Split],
         reporter: FitReporter,
     ) -> list[Calibration]:
-        """Compute the distances of the rows of each fold from the predictions of a network trained without it."""
+        """Compute the distances of the rows of each fold from the predictions of a network trained without it.
+
+        Raises
+        ------
+        ValueError
+            If there are no folds, because a target is hardly ever observed.
+        """
+        if not splits:
+            raise ValueError(
+                "calibration_fraction='cross-fitted' needs folds, but some output has fewer than two targets: take a "
+                "fraction, or regions of the normal distribution (calibration_fraction=None)"
+            )
         data, calibrations = trainer.data, []
         with reporter.trainings("calibration", "calibrating regions by the folds", len(splits)) as trainings:
             for fold, split in enumerate(splits, start=1):

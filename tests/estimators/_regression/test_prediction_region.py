@@ -128,6 +128,8 @@ def test_rows_with_missing_targets_calibrate_too():
         {"hidden_layer_sizes": ()},
         {"hidden_layer_sizes": (3,), "max_iter": 30},
         {"hidden_layer_sizes": (), "covariance": "input", "covariance_alpha": 1.0},
+        {"hidden_layer_sizes": (), "cv": KFold(3)},
+        {"hidden_layer_sizes": (3,), "covariance": np.array([[1.0, 0.8], [0.8, 2.0]]), "early_stopping": True},
     ],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -142,6 +144,14 @@ def test_all_rows_can_calibrate_by_networks_that_have_not_seen_them(options):
     assert region.calibration == "cross-fitted"
     # As from 150 rows left out: the share has the deviation sqrt(0.09/150).
     assert abs(region.contains(Y).mean() - 0.9) < 4 * np.sqrt(0.09 * (1 / 150 + 1 / 4000))
+
+
+def test_all_rows_cannot_calibrate_without_folds():
+    """Of the second output there is one target, so that no two folds can train on it."""
+    X, Y = draw(60)
+    Y[1:, 1] = np.nan
+    with pytest.raises(ValueError, match="some output has fewer than two targets"):
+        MultivariateNormalRegressor(**linear, covariance=np.eye(2), calibration_fraction="cross-fitted").fit(X, Y)
 
 
 def test_regions_of_a_covariance_of_the_input_differ_in_size():

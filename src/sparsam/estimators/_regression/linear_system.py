@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -27,6 +26,7 @@ from sparsam.estimators._regression.restrictions import Restrictions
 from sparsam.estimators._regression.stacked_equations import StackedEquations
 from sparsam.estimators._regression.standard_errors import check_determined
 from sparsam.estimators._regression.targets import validate_targets
+from sparsam.estimators._warnings import warn_user
 
 __all__ = ["LinearSystem", "fit_linear_system"]
 
@@ -254,11 +254,10 @@ def fit_linear_system(
     except SingularCovarianceError as error:
         raise ValueError(_singular(error, len(inputs), free)) from error
     if not estimate.converged:
-        warnings.warn(
+        warn_user(
             f"the generalized least-squares steps have not converged after {estimate.n_steps}: the likelihood is very "
             "flat, or has no maximum. Remove inputs that nearly depend on each other, or take n_steps=1",
             ConvergenceWarning,
-            stacklevel=2,
         )
 
     coefficients = T @ estimate.coefficients + offset

@@ -78,7 +78,7 @@ class PredictionRegion:
         if Y.shape != means.shape:
             raise ValueError(f"y must have the shape {self.mean.shape} of the regions' means, got {np.shape(y)}")
         distances, n_observed = squared_distances(Y, means, self.covariance)
-        limits = equivalent(np.full(len(Y), self.radius**2), rank_of(self.covariance), n_observed)
+        limits = equivalent(np.full(len(Y), self.radius**2), int(independent(self.covariance).sum()), n_observed)
         return np.asarray(distances <= limits)
 
     def _half_widths(self) -> Array:
@@ -111,7 +111,7 @@ class Calibration:
         """Compute the distances of targets from their means; rows without a target do not count."""
         distances, n_observed = squared_distances(Y, means, covariance)
         seen = (n_observed > 0) & (weights > 0)
-        distances = equivalent(distances[seen], n_observed[seen], rank_of(covariance))
+        distances = equivalent(distances[seen], n_observed[seen], int(independent(covariance).sum()))
         order = np.argsort(distances)
         return cls(distances[order], weights[seen][order])
 
@@ -148,8 +148,3 @@ def equivalent(distances: Array, n_from: NDArray[np.intp] | int, n_to: NDArray[n
     n_from, n_to = np.broadcast_to(n_from, distances.shape), np.broadcast_to(n_to, distances.shape)
     converted = chi2.isf(chi2.sf(distances, np.maximum(n_from, 1)), np.maximum(n_to, 1))
     return np.where(n_from == n_to, distances, np.where(n_to == 0, 0.0, converted))
-
-
-def rank_of(covariance: Array) -> int:
-    """Return the number of independent variables of a covariance, or of one for each row."""
-    return int(independent(covariance if covariance.ndim == 2 else covariance[0]).sum()) if covariance.size else 0

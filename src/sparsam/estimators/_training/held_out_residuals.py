@@ -102,4 +102,5 @@ class HeldOutStandardizedResiduals(HeldOutResiduals):
     """
 
     def _moments_of(self, counts: Array, squares: Array, ln_determinant: Array) -> tuple[Array, Array, Array]:  # type: ignore[override]
-        return counts, np.stack([np.diag(row) for row in np.diag(squares)]), ln_determinant
+        products = np.stack([np.diag(row) for row in np.diag(squares)])  # of the k-th pattern only the k-th square
+        return counts, products, ln_determinant

@@ -25,14 +25,33 @@ import jax
 import jax.numpy as jnp
 from jax.lax.linalg import cholesky, triangular_solve
 
-from sparsam.engine.network.network import FULL_PRECISION
+from sparsam.engine.network.network import FULL_PRECISION, Network
 
-__all__ = ["STRUCTURES", "ResidualMoments", "most_likely_covariance", "negative_log_likelihood", "observed_inverses"]
+__all__ = [
+    "LN_2_PI",
+    "STRUCTURES",
+    "ResidualMoments",
+    "most_likely_covariance",
+    "negative_log_likelihood",
+    "observed_inverses",
+    "require_linear_outputs",
+]
+
+LN_2_PI = 1.8378770664093453
 
 STRUCTURES = ("full", "diag", "spherical")
 """Any covariance; independent outputs; independent outputs with a common variance."""
 
 MAX_EM_STEPS = 2000  # steps of expectation maximization
+
+
+def require_linear_outputs(network: Network) -> None:
+    """Raise ValueError unless the outputs are linear: Gaussian noise has no bounds."""
+    if network.output_activation != "identity":
+        raise ValueError(
+            f"Gaussian noise needs unbounded outputs, which {network.output_activation!r} outputs are not: use "
+            "identity outputs"
+        )
 
 
 class ResidualMoments(NamedTuple):

@@ -10,16 +10,16 @@ import jax.numpy as jnp
 
 from sparsam.engine.network.network import ForwardPass, Network, Parameters, outer_products
 from sparsam.engine.objective.error_functions.covariance import (
+    LN_2_PI,
     ResidualMoments,
     most_likely_covariance,
     negative_log_likelihood,
     observed_inverses,
     profile,
+    require_linear_outputs,
 )
 
 __all__ = ["GaussianError", "ProfileGaussianError"]
-
-LN_2_PI = 1.8378770664093453
 
 Sums = tuple[jax.Array, jax.Array]
 """For each pattern, sum_n s_n, (n_patterns,), and sum_n s_n r_n r_n', (n_patterns, n_outputs, n_outputs); or means."""
@@ -176,11 +176,7 @@ def residual_sums(
     ValueError
         If the outputs are not linear.
     """
-    if network.output_activation != "identity":
-        raise ValueError(
-            f"Gaussian noise needs unbounded outputs, which {network.output_activation!r} outputs are not: use "
-            "identity outputs"
-        )
+    require_linear_outputs(network)
     if patterns is None:
         r = forward.outputs - targets
         return jnp.sum(sample_weight, keepdims=True), outer_products(sample_weight * r, r)[None]

@@ -29,10 +29,9 @@ from jax.lax.linalg import cholesky, triangular_solve
 from jax.typing import DTypeLike
 
 from sparsam.engine.network.network import FULL_PRECISION, ForwardPass, Network, Parameters, weighted_sum
+from sparsam.engine.objective.error_functions.covariance import LN_2_PI, require_linear_outputs
 
 __all__ = ["HeteroscedasticGaussianError", "StandardizedSums", "cholesky_factors", "n_covariance_outputs"]
-
-LN_2_PI = 1.8378770664093453
 
 
 def n_covariance_outputs(n_targets: int) -> int:
@@ -150,11 +149,7 @@ class HeteroscedasticGaussianError:
         ValueError
             If the outputs are not linear.
         """
-        if network.output_activation != "identity":
-            raise ValueError(
-                f"Gaussian noise needs unbounded outputs, which {network.output_activation!r} outputs are not: use "
-                "identity outputs"
-            )
+        require_linear_outputs(network)
         K = len(self.factor)
         outputs = forward.outputs
         return outputs[:K], outputs[K : 2 * K], outputs[2 * K :]
