@@ -31,16 +31,16 @@ def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: l
     shown = held_out or training
     Y = _targets(shown)
     names = _names(network, shown.targets if names is None else None, names)
-    # Training residuals follow the fitted covariance; those of new rows also contain the error of the predictions.
-    C = network.covariance_ if held_out is None else network.predictive_covariance_
-    of_rows = C
     means = _matrix(network.predict(shown.inputs))
     residuals = Y - means
     depends_on_input = network.covariance_factor_ is not None
     if depends_on_input:
-        C, of_rows = network.predictive_covariance_, network.predict_covariance(shown.inputs)
-        residuals = in_mean_deviations(residuals, of_rows, C)
-    coverage = Coverage.of(Y, means, of_rows)
+        C, C_of_rows = network.predictive_covariance_, network.predict_covariance(shown.inputs)
+        residuals = in_mean_deviations(residuals, C_of_rows, C)
+    else:
+        # Training residuals follow the fitted covariance; those of new rows also contain the error of the predictions.
+        C = C_of_rows = network.covariance_ if held_out is None else network.predictive_covariance_
+    coverage = Coverage.of(Y, means, C_of_rows)
     correlation = correlations(C)
     specs = {"cost": charts.cost_curve(network.history_), "coverage": charts.coverage(*coverage.curve())}
     if len(C) > 1:
@@ -58,7 +58,7 @@ def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: l
         content={
             "part": shown.part,
             "n_rows": len(Y),
-            "outputs": _outputs(Y, means, of_rows, names),
+            "outputs": _outputs(Y, means, C_of_rows, names),
             "depends_on_input": depends_on_input,
             "likelihoods": [
                 (rows.part, len(rows.inputs), network.mean_log_likelihood(rows.inputs, rows.targets))

@@ -26,9 +26,9 @@ from sparsam.estimators._data.dataset import Dataset
 
 __all__ = [
     "CovarianceOutputs",
-    "penalties",
+    "cholesky_factor",
     "relative_factors",
-    "root",
+    "weight_decays",
     "with_covariance_outputs",
     "with_zero_outputs",
 ]
@@ -66,14 +66,14 @@ def with_zero_outputs(parameters: Parameters) -> Parameters:
     return Parameters((*coefs, wider[0]), (*intercepts, wider[1]))
 
 
-def penalties(network: Network, n_targets: int, alpha: float, covariance_alpha: float) -> tuple[Term, ...]:
+def weight_decays(network: Network, n_targets: int, alpha: float, covariance_alpha: float) -> tuple[Term, ...]:
     """Make weight decay for hidden layers and means, and the decay of the outputs d and o."""
     *hidden, n_outputs = network.layer_sizes[1:]
     of_outputs: Any = alpha * (np.arange(n_outputs) < n_targets)
     return WeightDecay((*(alpha for _ in hidden), of_outputs)), CovarianceDecay(covariance_alpha, n_targets)
 
 
-def root(C: Array) -> Array:
+def cholesky_factor(C: Array) -> Array:
     """Compute the Cholesky factor of a covariance, whose correlations may be nearly singular."""
     scale = np.sqrt(np.diag(C))
     values, vectors = np.linalg.eigh(C / np.outer(scale, scale))

@@ -15,8 +15,8 @@ from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.splits import Split
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._regression.input_covariance import (
-    penalties,
-    root,
+    cholesky_factor,
+    weight_decays,
     with_covariance_outputs,
     with_zero_outputs,
 )
@@ -70,7 +70,7 @@ class CovarianceTrainer:
         check_finished(training)
         attributes_at: Any = run.problem.attributes_at
         scale = means.data.scale.scale
-        factor = root(attributes_at.predictive_covariance_at(training.theta) / np.outer(scale, scale))
+        factor = cholesky_factor(attributes_at.predictive_covariance_at(training.theta) / np.outer(scale, scale))
         stop_at = None if folds is None else folds.iteration
         return cls(replace(means, n_after=0), stop_at, factor, training.theta, covariance_alpha)
 
@@ -150,7 +150,7 @@ class CovarianceTrainer:
         network = with_covariance_outputs(data.network)
         terms = (
             HeteroscedasticGaussianError(self.factor, missing=not data.patterns.all()),  # type: ignore[arg-type]
-            *penalties(network, n_targets, means.alpha, self.covariance_alpha),
+            *weight_decays(network, n_targets, means.alpha, self.covariance_alpha),
             *tangent_penalties(means.regressor, data.has_tangents),
         )
         mask = data.mask
