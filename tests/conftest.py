@@ -26,7 +26,7 @@ from sparsam.engine.objective.error_functions import (
     SquaredError,
 )
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.objective.penalties import CovarianceDecay, KLSparsity, TangentPropagation, WeightDecay
+from sparsam.engine.objective.penalties import CovarianceDecay, KLSparsity, L1Sparsity, TangentPropagation, WeightDecay
 from sparsam.engine.training.callbacks import FunctionCallback
 from sparsam.engine.training.stop_reasons import STOP_REASONS
 from sparsam.engine.training.train import _TrainingLoop, precision, train
@@ -146,6 +146,7 @@ class Case:
     n_tangents: int = 0
     tangents_of: str = "outputs"
     unrolled: bool = False  # a stack of autoencoders: each layer has its own alpha, each encoder layer a rho and beta
+    sparsity: str = "kl"
 
     @property
     def depth(self):
@@ -153,8 +154,10 @@ class Case:
 
     @property
     def sparse(self):
-        """Whether there are hidden units, with a range on which KL sparsity is defined."""
-        return self.unrolled or (self.depth > 0 and self.network.hidden_activation in ("logistic", "tanh"))
+        """Whether there are hidden units, with a range on which KL sparsity is defined, or those of L1 sparsity."""
+        if self.unrolled or self.sparsity == "l1":
+            return True
+        return self.depth > 0 and self.network.hidden_activation in ("logistic", "tanh")
 
     def tolerance(self, float64, float32):
         # A full covariance has an error of some units in the last place, and with missing targets that of an iteration;
@@ -281,7 +284,7 @@ class Problem:
             n_encoders = len(self.case.network.shapes) // 2
             terms += (KLSparsity(rho[:n_encoders], beta[:n_encoders], tuple(range(n_encoders))),)
         elif self.case.sparse:
-            terms += (KLSparsity(rho, beta),)
+            terms += (L1Sparsity(beta) if self.case.sparsity == "l1" else KLSparsity(rho, beta),)
         terms += (TangentPropagation(tangent_weight, self.case.tangents_of),) if self.case.n_tangents else ()
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, self.case.dtype), Objective(self.case.network, terms))
 
@@ -347,6 +350,7 @@ class Problem:
             sample_weight=self.sample_weight,
             tangents=self.tangents,
             tangents_of=self.case.tangents_of,
+            sparsity=self.case.sparsity,
             **self.of_layers(),
         )
         coef_gradients, intercept_gradients = network.tie_gradient(Parameters(coef_gradients, intercept_gradients))
@@ -402,6 +406,18 @@ def table(*dtypes):
     yield from other_errors(*dtypes)
     yield from with_tangents(*dtypes)
     yield from unrolled(*dtypes)
+    yield from with_l1_sparsity(*dtypes)
+
+
+def with_l1_sparsity(*dtypes):
+    """Yield autoencoders with ReLU units, linear outputs and L1 sparsity, also with tied weights."""
+    for tied in (False, True):
+        for dtype in dtypes:
+            yield pytest.param(
+                Case(Network((4, 5, 4), "relu", "identity", tied), dtype, sparsity="l1"),
+                marks=[pytest.mark.slow] if tied or dtype == "float32" else [],
+                id=f"l1-relu-identity{'-tied' if tied else ''}-{dtype}",
+            )
 
 
 def unrolled(*dtypes):
@@ -528,10 +544,11 @@ STREAMED = (
     Case(Network(LAYER_SIZES[2], "tanh", "identity"), "float64", ERRORS["identity"][3]),  # C unknown, gaps in t
     Case(Network(LAYER_SIZES[1], "tanh", "softmax"), "float64", CROSS_ENTROPY, 2, "pre_activations"),
     Case(Network(LAYER_SIZES[1], "logistic", "softmax"), "float32", CROSS_ENTROPY, 2),
+    Case(Network((4, 5, 4), "relu", "identity"), sparsity="l1"),
 )
 
 
-@pytest.fixture(scope="session", params=STREAMED, ids=["sparse", "gaussian", "tangents", "float32"])
+@pytest.fixture(scope="session", params=STREAMED, ids=["sparse", "gaussian", "tangents", "float32", "l1"])
 def streamed_case(request):
     """Return a row of the table; these rows differ in the sums of a pass over the data."""
     return request.param

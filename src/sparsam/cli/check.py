@@ -27,7 +27,7 @@ HEADINGS = {
 NARROWEST = 82  # in a narrower table, the last column would not fit
 
 
-@hyperparameter_options("SparseAutoencoder", only=("n_components", "rho", "beta", "alpha"))
+@hyperparameter_options("SparseAutoencoder", only=("n_components", "rho", "beta", "alpha"), defaults={"beta": 3.0})
 def check(
     n_patches: Annotated[int, typer.Option(help="Number of patches, at most 100.", max=100, rich_help_panel=DATA)] = 50,
     patch_size: PatchSize = 8,

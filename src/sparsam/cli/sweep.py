@@ -27,6 +27,7 @@ PAGES = ("filters.png", "filters.pdf")
     grid=AXES,
     # --seeds sets the seeds; a study saves each finished setting, and --resume continues it.
     without=("random_state", "checkpoint"),
+    defaults={"beta": 3.0},
     help={"max_iter": "Maximum numbers of iterations; several share one training."},
 )
 def sweep(

@@ -55,6 +55,7 @@ STYLES = {
     "gaussian_error": MEAN_ERROR._replace(symbol=""),  # with an unknown covariance it is not a mean of E_n
     "weight_decay": Style("#E69F00", "-.", r"$\alpha/2 \;\Sigma_l\, |W_l|^2$"),
     "sparsity": Style("#009E73", ":", r"$\beta \;\Sigma_j\, \mathrm{KL}(\rho\,\|\,\hat\rho_j)$"),
+    "l1_sparsity": Style("#009E73", ":", r"$\beta \;\Sigma_n s_n \Sigma_j z_{nj} |w_{2j}| / S$"),
     "tangent_propagation": Style("#CC79A7", (0, (4, 1, 1, 1, 1, 1)), r"tangent_weight $\Sigma_n s_n \Omega_n / S$"),
 }
 OTHER_STYLES = (

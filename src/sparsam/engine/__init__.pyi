@@ -15,7 +15,7 @@ from .objective.error_functions import (
     SquaredError,
 )
 from .objective.objective import Evaluation, Objective, Term
-from .objective.penalties import CovarianceDecay, KLSparsity, TangentPropagation, WeightDecay
+from .objective.penalties import CovarianceDecay, KLSparsity, L1Sparsity, TangentPropagation, WeightDecay
 from .training.callbacks import FitCallback, FunctionCallback
 from .training.checkpoints import Checkpointer
 from .training.growing_sample import nested_samples
@@ -40,6 +40,7 @@ __all__ = [
     "GaussianError",
     "HeteroscedasticGaussianError",
     "KLSparsity",
+    "L1Sparsity",
     "Network",
     "NoisyCrossEntropy",
     "Objective",

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Self
 
 import jax
@@ -122,17 +123,19 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
     def _problem_of(
         self,
         dataset: Dataset,
-        network: Network,
+        objective: Objective,
         theta: NDArray[np.floating],
         origin: InputScale | None,
+        attributes: Mapping[str, Any] = MappingProxyType({}),
         **others: Any,
     ) -> TrainingProblem:
-        """Build the objective; theta are the initial weights for centered inputs."""
+        """Make a problem; theta are the initial weights for centered inputs, ``attributes`` further fitted ones."""
+        network = objective.network
         return TrainingProblem(
-            replace(self._objective(network), input_scale=origin),
+            replace(objective, input_scale=origin),
             theta,
             dataset,
-            _AttributesAt(network, origin),
+            _AttributesAt(network, origin, attributes),
             network.layer_sizes,
             reconstructs=True,
             **others,
@@ -465,12 +468,13 @@ class _AttributesAt:
 
     network: Network
     origin: InputScale | None
+    others: Mapping[str, Any]
 
     def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
         attributes = network_attributes(_uncentered_weights(self.origin, unravel(self.network, theta)), progress)
         mean = None if self.origin is None else self.origin.mean
         n_components = self.network.layer_sizes[n_encoders(self.network)]
-        return attributes | {"_n_features_out": n_components, "_input_mean": mean}
+        return {**attributes, **self.others, "_n_features_out": n_components, "_input_mean": mean}
 
 
 def _uncentered_weights(origin: InputScale | None, parameters: Parameters) -> Parameters:

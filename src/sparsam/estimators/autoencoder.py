@@ -20,7 +20,7 @@ from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import CrossEntropy, ErrorFunction, SquaredError
 from sparsam.engine.objective.objective import Objective, Term
-from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
+from sparsam.engine.objective.penalties import KLSparsity, L1Sparsity, WeightDecay
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
@@ -45,6 +45,9 @@ __all__ = ["SparseAutoencoder"]
 
 HIDDEN_ACTIVATIONS = ("logistic", "tanh", "relu", "satlin")
 OUTPUT_ACTIVATIONS = ("logistic", "identity", "satlin")
+SPARSITIES = ("kl", "l1")
+KL_BETA = 3.0  # that of the notes
+L1_BETA = 0.05  # in units of the root-mean-square length of the centered inputs
 ERRORS: dict[str, ErrorFunction] = {"squared": SquaredError(), "cross-entropy": CrossEntropy()}
 
 
@@ -57,23 +60,32 @@ class SparseAutoencoder(AutoencoderBase):
 
     over the weights, with z_n = h(x_n W_1 + b_1), y_n = h_out(z_n W_2 + b_2), sample weights s_n, S = sum_n s_n, and
     rho_hat_j = 1/S sum_n s_n z_nj the mean activation of hidden unit j over all samples (of (z + 1)/2 for tanh units).
-    Every step uses all of the data: the solver goes to the minimum itself, where the gradient vanishes, and has no
-    learning rate.
+    With ``sparsity="l1"``, for units that each stand for a direction of the inputs, the last term is ::
+
+        beta sum_j rho_hat_j |w_2j|,        w_2j row j of W_2
+
+    the mean total length of what the units add to a reconstruction. Every step uses all of the data: the solver goes to
+    the minimum itself, where the gradient vanishes, and has no learning rate.
 
     Parameters
     ----------
     n_components : int, default 25
         Number of hidden units. The notes use 25 for patches of 64 pixels.
+    sparsity : {"kl", "l1"}, default "kl"
+        Sparsity penalty. "kl", the notes', sets how often a unit is active. "l1" sets a price on all activity: most
+        units are exactly 0 on a row, and there may be many more units than inputs. It needs
+        ``hidden_activation="relu"`` and ``output_activation="identity"``.
     rho : float, default 0.01
-        Target mean activation of a hidden unit, in (0, 1).
-    beta : float, default 3.0
-        Weight of the sparsity penalty; 0 switches it off.
+        Target mean activation of a hidden unit, in (0, 1). Without influence on "l1".
+    beta : float or None, default None
+        Weight of the sparsity penalty; 0 switches it off. None is 3, as in the notes, for "kl". For "l1", whose beta
+        has the unit of the inputs, None is a twentieth of the root-mean-square length of their rows about the mean.
     alpha : float, default 1e-4
         Weight decay; biases do not decay.
     hidden_activation : {"logistic", "tanh", "relu", "satlin"}, default "logistic"
         Activation function h of the hidden units. "satlin" is MATLAB's, a clipped to [0, 1]. ReLU units are unbounded,
         so that their mean activation cannot be compared with rho, and satlin units may be 0 on all rows: both need
-        ``beta=0``.
+        ``beta=0``, or, ReLU units, ``sparsity="l1"``.
     output_activation : {"logistic", "identity", "satlin"}, default "logistic"
         Activation function h_out of the outputs. "logistic", as in the notes, needs data in [0, 1], as does "satlin",
         a clipped to [0, 1], whose slope vanishes where an output is 0 or 1; "identity", a
@@ -124,7 +136,8 @@ class SparseAutoencoder(AutoencoderBase):
     warm_start : bool, default False
         Whether `fit` starts from the fitted weights, if there are any.
     random_state : int, RandomState instance or None, default None
-        Seed of the initial weights. They are drawn from U(-r, r) with r = sqrt(6 / (n_in + n_out + 1)).
+        Seed of the initial weights. They are drawn from U(-r, r) with r = sqrt(6 / (n_in + n_out + 1)); with
+        ``sparsity="l1"``, the rows of W_2 are random directions of length 0.3, and W_1 is the transpose.
     mesh : jax.sharding.Mesh or None, default None
         Devices to train on; the samples are divided among them. None uses all devices of this process.
         `sparsam.engine.all_devices()` uses those of all processes of a distributed run, where each process passes its
@@ -153,6 +166,8 @@ class SparseAutoencoder(AutoencoderBase):
         b_1, b_2; with linear outputs they are float64, since they contain the mean of X.
     mean_activation_ : array of shape (n_components,)
         rho_hat on the training data; with ``early_stopping``, on those that were not held out.
+    beta_ : float
+        Weight of the sparsity penalty: beta, or the one chosen for ``beta=None``.
     explained_variance_ratio_ : float
         Share of the variance of these data that their reconstructions explain (R^2), at the end of the training:
         1 - sum_n s_n |y_n - x_n|^2 / sum_n s_n |x_n - mean x|^2. It is 0 for the best constant, and NaN for constant
@@ -210,8 +225,9 @@ class SparseAutoencoder(AutoencoderBase):
         self,
         n_components: int = 25,
         *,
+        sparsity: str = "kl",
         rho: float = 0.01,
-        beta: float = 3.0,
+        beta: float | None = None,
         alpha: float = 1e-4,
         hidden_activation: str = "logistic",
         output_activation: str = "logistic",
@@ -237,6 +253,7 @@ class SparseAutoencoder(AutoencoderBase):
         verbose: int = 0,
     ) -> None:
         self.n_components = n_components
+        self.sparsity = sparsity
         self.rho = rho
         self.beta = beta
         self.alpha = alpha
@@ -342,10 +359,14 @@ class SparseAutoencoder(AutoencoderBase):
     ) -> TrainingProblem:
         """Build the objective, and choose the initial weights."""
         origin = None if columns is None else columns.origin
+        beta = self._choose_beta(0.0 if columns is None else float(np.sum(np.square(columns.deviation))))
         network = replace(self._network(dataset.n_features, int(self.n_components)), tied=bool(self.tied))
-        theta = initial_weights(self, network, partial(centered_weights, origin))
-        new = not self._is_warm()
-        return self._problem_of(dataset, network, theta, origin, new_weights=new, depends_on=depends_on)
+        draw = Network.initialize_dictionary if self.sparsity == "l1" else Network.initialize
+        theta = initial_weights(self, network, partial(centered_weights, origin), draw)
+        objective, new = self._objective_with(beta, network), not self._is_warm()
+        return self._problem_of(
+            dataset, objective, theta, origin, {"beta_": beta}, new_weights=new, depends_on=depends_on
+        )
 
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
@@ -356,7 +377,9 @@ class SparseAutoencoder(AutoencoderBase):
         resolution = float(np.finfo(self.dtype).eps)
         inside = f"in (0, 1), and at least {resolution:.2g} from 0 and 1, which is the precision of {self.dtype}"
         validation.check_number("rho", self.rho, low=resolution, high=1 - resolution, interval=inside)
-        validation.check_number("beta", self.beta, low=0, high=LARGEST_WEIGHT)
+        validation.check_choice("sparsity", self.sparsity, SPARSITIES)
+        if self.beta is not None:
+            validation.check_number("beta", self.beta, low=0, high=LARGEST_WEIGHT)
         validation.check_choice("hidden_activation", self.hidden_activation, HIDDEN_ACTIVATIONS)
         validation.check_choice("output_activation", self.output_activation, OUTPUT_ACTIVATIONS)
         validation.check_flag("tied", self.tied)
@@ -368,13 +391,35 @@ class SparseAutoencoder(AutoencoderBase):
                 "error='cross-entropy' needs outputs that are probabilities: use output_activation='logistic', or "
                 "error='squared'"
             )
-        if self.beta > 0 and get_activation(self.hidden_activation).probabilities is None:
+        if self.sparsity == "l1":
+            self._check_l1()
+        elif self.beta != 0 and get_activation(self.hidden_activation).probabilities is None:
             reason = "may be 0 on all rows" if self.hidden_activation == "satlin" else "are unbounded"
+            other = "" if self.hidden_activation == "satlin" else ", or sparsity='l1'"
             raise ValueError(
-                f"beta = {self.beta} turns on the sparsity penalty, which compares mean activations with rho in "
-                f"(0, 1), but {self.hidden_activation} units {reason}: use hidden_activation='logistic' or "
-                "'tanh', or beta=0"
+                f"beta = {KL_BETA if self.beta is None else self.beta} turns on the sparsity penalty, which compares "
+                f"mean activations with rho in (0, 1), but {self.hidden_activation} units {reason}: use "
+                f"hidden_activation='logistic' or 'tanh', or beta=0{other}"
             )
+
+    def _check_l1(self) -> None:
+        if self.hidden_activation != "relu":
+            raise ValueError(
+                "sparsity='l1' penalizes the size of activations, so that most are exactly 0, which "
+                f"{self.hidden_activation} units cannot be over a range of inputs; satlin units, which can, are 1 at "
+                "most: use hidden_activation='relu'"
+            )
+        if self.output_activation != "identity":
+            raise ValueError(
+                "sparsity='l1' penalizes the length of what each unit adds to a reconstruction, and with "
+                f"{self.output_activation} outputs a reconstruction is no sum: use output_activation='identity'"
+            )
+
+    def _choose_beta(self, variance: float) -> float:
+        """Return beta, or its default for inputs of this total variance."""
+        if self.beta is not None:
+            return float(self.beta)
+        return KL_BETA if self.sparsity == "kl" else L1_BETA * float(np.sqrt(variance))
 
     def _encoder_layers(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
         return (int(self.n_components),), (self.hidden_activation,)
@@ -388,18 +433,22 @@ class SparseAutoencoder(AutoencoderBase):
 
     @property
     def _rho_of_code(self) -> float | None:
-        return float(self.rho) if self.beta > 0 else None
+        return float(self.rho) if self.beta != 0 and self.sparsity == "kl" else None
 
     def _diagnose(
         self, stop_reason: str, explained: float, variance: float, n_features: int, units: UnitStatistics
     ) -> WeakFit | None:
-        return diagnose_fit(self, stop_reason, explained, variance, n_features, units)
+        beta = self._choose_beta(variance)
+        return diagnose_fit(self, stop_reason, explained, variance, n_features, units, beta)
 
     def _objective(self, network: Network) -> Objective:
+        return self._objective_with(self.beta_ if self.beta is None else float(self.beta), network)
+
+    def _objective_with(self, beta: float, network: Network) -> Objective:
         alpha = (float(self.alpha), 0.0) if self.tied else float(self.alpha)
         terms: list[Term] = [self._error_function(), WeightDecay(alpha)]
-        if self.beta > 0:  # otherwise its pass over the data would be wasted
-            terms.append(KLSparsity(float(self.rho), float(self.beta)))
+        if beta > 0:  # otherwise its pass over the data would be wasted
+            terms.append(L1Sparsity(beta) if self.sparsity == "l1" else KLSparsity(float(self.rho), beta))
         return Objective(network, tuple(terms))
 
     def _network(self, n_features: int, n_components: int) -> Network:

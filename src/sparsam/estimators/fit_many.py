@@ -56,7 +56,7 @@ def kind_of(estimator: SparseAutoencoder) -> Hashable:
     It contains the hyperparameters not in `OWN`, and whether there is a sparsity penalty.
     """
     values = estimator.get_params(deep=False)
-    return tuple(repr(values[name]) for name in sorted(values) if name not in OWN), estimator.beta > 0
+    return tuple(repr(values[name]) for name in sorted(values) if name not in OWN), estimator.beta != 0
 
 
 def fit_many(

@@ -219,7 +219,8 @@ class StackedAutoencoder(AutoencoderBase):
         network = replace(self._network(layers, dataset.n_features), tied=self._is_tied())
         theta = ravel(network, centered_weights(origin, parameters))
         depends_on = {**fit.depends_on, **digest_of(layers)}
-        problem = self._problem_of(dataset, network, theta, origin, new_weights=False, depends_on=depends_on)
+        objective = self._objective(network)
+        problem = self._problem_of(dataset, objective, theta, origin, new_weights=False, depends_on=depends_on)
         training, attributes, weak = self._train_together(problem, layers, fit)
         return training, attributes | {"autoencoders_": layers}, weak
 
@@ -326,6 +327,11 @@ class StackedAutoencoder(AutoencoderBase):
                 autoencoder.check_hyperparameters()
             except (TypeError, ValueError) as error:
                 raise type(error)(f"autoencoder {number}: {error}") from error
+            if autoencoder.sparsity == "l1":
+                raise ValueError(
+                    f"autoencoder {number} has sparsity='l1', which is for an autoencoder with one hidden layer: use "
+                    "sparsity='kl', or fit it alone"
+                )
             bounded = autoencoder.output_activation in IN_UNIT_RANGE
             if before is not None and bounded and before.hidden_activation not in IN_UNIT_RANGE:
                 raise ValueError(
@@ -383,10 +389,11 @@ class StackedAutoencoder(AutoencoderBase):
         alphas = [float(autoencoder.alpha) for autoencoder in stack]
         decoders = [0.0 if self._is_tied() else alpha for alpha in reversed(alphas)]  # tied weights decay once
         terms: list[Term] = [stack[0]._error_function(), WeightDecay((*alphas, *decoders))]
-        sparse = [layer for layer, autoencoder in enumerate(stack) if autoencoder.beta > 0]
+        betas = [autoencoder._choose_beta(0.0) for autoencoder in stack]
+        sparse = [layer for layer, beta in enumerate(betas) if beta > 0]
         if sparse:
             rho = tuple(float(stack[layer].rho) for layer in sparse)
-            beta = tuple(float(stack[layer].beta) for layer in sparse)
+            beta = tuple(betas[layer] for layer in sparse)
             terms.append(KLSparsity(rho, beta, tuple(sparse)))
         return Objective(network, tuple(terms))
 

@@ -94,7 +94,13 @@ def total_variance(X: Array) -> float:
 
 
 def diagnose_fit(
-    network: Any, stop_reason: str, explained: float, variance: float, n_features: int, units: UnitStatistics
+    network: Any,
+    stop_reason: str,
+    explained: float,
+    variance: float,
+    n_features: int,
+    units: UnitStatistics,
+    beta: float,
 ) -> WeakFit | None:
     """Diagnose a fitted autoencoder; return None if it is not weak.
 
@@ -110,18 +116,22 @@ def diagnose_fit(
         Variance of the inputs, summed over the features.
     n_features : int
     units : UnitStatistics
+    beta : float
+        Weight of the sparsity penalty.
     """
     at_minimum = stop_reason in FINISHED
     if variance == 0:
         return WeakFit("uninformative", ALL_THE_SAME, at_minimum)
     poor = _poor_units(units)
+    penalties = {"alpha": float(network.alpha), "beta": beta}
+    penalties = {name: value for name, value in penalties.items() if value > 0}
     deviation = float(np.sqrt(variance / n_features))
     if explained < LEAST_EXPLAINED:
         found = f"The network {WEAKNESSES['unexplained']} (R^2 = {explained:.2g})"
         found += f", and {poor} dead, saturated or constant." if poor else "."
         if not at_minimum:
             return WeakFit("unexplained", f"{found} The training has not reached a minimum.", at_minimum)
-        because = f"{_cause(network, deviation)} {_remedies(network, deviation)}"
+        because = f"{_cause(penalties, deviation)} {_remedies(network, penalties, deviation)}"
         return WeakFit("unexplained", f"{found} {because}", at_minimum)
     if units.uninformative.mean() > MOST_UNINFORMATIVE:
         found = f"{poor[0].upper()}{poor[1:]} dead, saturated or constant: as features they are of little use."
@@ -157,9 +167,8 @@ def _poor_units(units: UnitStatistics) -> str:
     return f"{n_poor} of {n} hidden units {'is' if n_poor == 1 else 'are'}" if n_poor else ""
 
 
-def _cause(network: Any, deviation: float) -> str:
-    """Describe why a minimum of J explains nothing."""
-    weights = _penalties(network)
+def _cause(weights: dict[str, float], deviation: float) -> str:
+    """Describe why a minimum of J explains nothing, given the positive weights of the penalties by name."""
     if not weights:
         return "This is not due to penalties, since alpha and beta are 0."
     outweigh = f"{' and '.join(weights)} outweigh{'' if len(weights) > 1 else 's'} the squared error"
@@ -169,13 +178,12 @@ def _cause(network: Any, deviation: float) -> str:
     )
 
 
-def _remedies(network: Any, deviation: float) -> str:
+def _remedies(network: Any, weights: dict[str, float], deviation: float) -> str:
     """Advise what to change, the better remedy first: the contrast of the data if it is low, otherwise alpha and beta.
 
     With c times the contrast, squared errors are c^2 times as large, and the relative weight of alpha and beta is
     smaller by this factor.
     """
-    weights = _penalties(network)
     if not weights:
         return "Start from other weights (random_state), or use another hidden_activation."
     low = _low_contrast(network, deviation)
@@ -208,12 +216,6 @@ def _stretch(network: Any, ratio: float) -> str:
     return f"Stretch the contrast of the data by {_short(ratio)}, to a standard deviation of {suitable}"
 
 
-def _penalties(network: Any) -> dict[str, float]:
-    """Return the positive weights of the penalties, by name."""
-    weights = {"alpha": float(network.alpha), "beta": float(network.beta)}
-    return {name: value for name, value in weights.items() if value > 0}
-
-
 def _short(number: float) -> str:
     return f"{float(f'{number:.2g}'):g}"
 
@@ -239,4 +241,5 @@ def examine_fit(network: Any, X: ArrayLike, units: UnitStatistics | None = None)
         explained = explained_variance(-network.score(X), variance)
     if hasattr(network, "autoencoders_"):
         return diagnose_stack(network.stop_reason_, explained, variance, units)
-    return diagnose_fit(network, network.stop_reason_, explained, variance, network.n_features_in_, units)
+    of_inputs = variance, network.n_features_in_
+    return diagnose_fit(network, network.stop_reason_, explained, *of_inputs, units, network.beta_)

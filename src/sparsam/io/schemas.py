@@ -306,11 +306,21 @@ LAYOUTS = {
     "SparseAutoencoder": Layout(
         estimator=SparseAutoencoder,
         arrays=("mean_activation_",),
-        results=RESULTS | {"explained_variance_ratio_": float},
+        results=RESULTS | {"explained_variance_ratio_": float, "beta_": float},
         encode=_encode_autoencoder,
         decode=_decode_autoencoder,
-        added={"start_on_sample": False, "tied": False, "error": "squared", "corruption": 0.0} | NO_EARLY_STOPPING,
-        derived={"explained_variance_ratio_": lambda model: float("nan")},
+        added={
+            "sparsity": "kl",
+            "start_on_sample": False,
+            "tied": False,
+            "error": "squared",
+            "corruption": 0.0,
+            **NO_EARLY_STOPPING,
+        },
+        derived={
+            "explained_variance_ratio_": lambda model: float("nan"),
+            "beta_": lambda model: float(model.beta),
+        },
     ),
     "StackedAutoencoder": Layout(
         estimator=StackedAutoencoder,

@@ -34,6 +34,7 @@ def network_cost(
     alpha: float | Sequence[float] = 0.0,
     rho: float | Sequence[float] = 0.5,
     beta: float | Sequence[float] = 0.0,
+    sparsity: str = "kl",
     sample_weight: ArrayLike | None = None,
     tangents: ArrayLike | None = None,
     tangent_weight: float = 0.0,
@@ -46,6 +47,7 @@ def network_cost(
         J = E  +  sum_l alpha_l/2 |W_l|^2  +  sum_l beta_l sum_j KL(rho_l || rho_hat_lj)
               +  tangent_weight 1/S sum_n s_n Omega_n  +  covariance_alpha/2 (|W_C|^2 + |b_C|^2)
 
+    (with sparsity "l1" the penalty is sum_l beta_l sum_j |W_(l+1)j| 1/S sum_n s_n z_nlj, W_(l+1)j row j of W_(l+1))
     with S = sum_n s_n, rho_hat_lj = 1/S sum_n s_n z_nlj for unit j of hidden layer l (for tanh units the mean of
     (z + 1)/2), Omega_n from `sparsam.reference.tangents`, and E = 1/S sum_n s_n E_n one of ::
 
@@ -90,6 +92,8 @@ def network_cost(
     alpha, rho, beta : float or list of float
         Weight decay, of all layers or of each; target mean activation and weight of the sparsity penalty (0: no
         penalty), of all hidden layers or of each.
+    sparsity : {"kl", "l1"}
+        The sparsity penalty. "l1" is for units whose activations are not negative.
     sample_weight : array of shape (n_samples,) or None
         s_n; None for ones.
     tangents : array of shape (n_samples, n_tangents, n_features) or None
@@ -147,8 +151,12 @@ def network_cost(
     W_C, b_C = W[-1][:, n:], b[-1][n:]
     cost += weight_decay([*W[:-1], W[-1][:, :n]], alphas)
     cost += 0.5 * covariance_alpha * (float(np.sum(W_C**2)) + float(np.sum(b_C**2)))
-    sparsity, sparsity_slopes = kl_sparsity(z[1:-1], s, hidden, rho, beta)
-    cost += sparsity
+    decoder_gradients = [np.zeros_like(W_l) for W_l in W]
+    if sparsity == "l1":
+        penalty, sparsity_slopes, decoder_gradients[1:] = l1_sparsity(z[1:-1], s, W[1:], beta)
+    else:
+        penalty, sparsity_slopes = kl_sparsity(z[1:-1], s, hidden, rho, beta)
+    cost += penalty
 
     # Backward. delta_l = dE_n/da_l, row n without its factor s_n/S, which is multiplied in when samples are summed.
     #   Outputs: as derived in `error_of_each` and `gaussian_error`.
@@ -156,11 +164,12 @@ def network_cost(
     #   change to it):                                       delta_l = h'(a_l) (delta_(l+1) W_(l+1)' + slope_l).
     #   Weights: a_l = z_(l-1) W_l + b_l, so                 dJ/dW_l = 1/S sum_n s_n z_(l-1),n delta_l,n' + alpha_l W_l
     #   (PRML eq. 5.53), and                                 dJ/db_l = 1/S sum_n s_n delta_l,n.
+    #   L1 sparsity also depends on W_l directly, which adds the gradient in `l1_sparsity`.
     coef_gradients: list[Array] = []
     intercept_gradients: list[Array] = []
     for layer in reversed(range(n_layers)):
         weighted = s[:, None] * delta / S
-        coef_gradients.insert(0, z[layer].T @ weighted + alphas[layer] * W[layer])
+        coef_gradients.insert(0, z[layer].T @ weighted + alphas[layer] * W[layer] + decoder_gradients[layer])
         intercept_gradients.insert(0, weighted.sum(axis=0))
         if layer > 0:
             h_slope = ACTIVATIONS[hidden[layer - 1]][1]
@@ -237,3 +246,24 @@ def kl_sparsity(
         slope = beta_l * (-rho_l / rho_hat + (1 - rho_l) / (1 - rho_hat))
         slopes.append(0.5 * slope if h == "tanh" else slope)
     return float(value), slopes
+
+
+def l1_sparsity(
+    hidden: Sequence[Array], s: Array, W_next: Sequence[Array], beta: float | Sequence[float]
+) -> tuple[float, list[Array], list[Array]]:
+    """Return sum_l beta_l sum_j |w_lj| m_lj, its slopes by the units' activations, and its gradients by W_(l+1).
+
+    ::
+
+        w_lj row j of W_(l+1),    m_lj = 1/S sum_n s_n z_nlj
+
+    The slope by z_nlj is s_n/S beta_l |w_lj| (returned without s_n/S). Since d|w|/dw = w/|w|, the gradient by w_lj is
+    beta_l m_lj w_lj / |w_lj|; at w_lj = 0, where there is none, 0 is returned, one of its subgradients.
+    """
+    value, slopes, gradients = 0.0, [], []
+    for z, W, beta_l in zip(hidden, W_next, of_each_layer(beta, len(hidden)), strict=True):
+        m, length = s @ z / s.sum(), np.sqrt(np.sum(W**2, axis=1))
+        value += beta_l * np.sum(m * length)
+        slopes.append(beta_l * length)
+        gradients.append(beta_l * m[:, None] * W / np.where(length > 0, length, 1.0)[:, None])
+    return float(value), slopes, gradients

@@ -71,8 +71,9 @@ def autoencoder_page(
         check = spot_check(
             X[:CHECKED_ROWS],
             n_components=Z.shape[1],
+            sparsity=network.sparsity,
             rho=float(network.rho),
-            beta=float(network.beta),
+            beta=float(network.beta_),
             alpha=float(network.alpha),
             hidden_activation=network.hidden_activation,
             output_activation=network.output_activation,

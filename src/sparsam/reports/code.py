@@ -65,4 +65,4 @@ class Code:
     def rho(self) -> float | None:
         """Target mean activation; None without a sparsity penalty."""
         last = self.layers[-1]
-        return float(last.rho) if last.beta > 0 else None
+        return float(last.rho) if last.beta_ > 0 and last.sparsity == "kl" else None

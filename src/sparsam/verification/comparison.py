@@ -21,7 +21,7 @@ from sparsam.engine.objective.error_functions import (
     ProfileGaussianError,
 )
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.objective.penalties import CovarianceDecay, KLSparsity, TangentPropagation, WeightDecay
+from sparsam.engine.objective.penalties import CovarianceDecay, KLSparsity, L1Sparsity, TangentPropagation, WeightDecay
 from sparsam.engine.training.train import precision
 from sparsam.reference.errors import error_of_each
 from sparsam.reference.gradcheck import blockwise_differences, numerical_gradient, relative_difference
@@ -220,6 +220,7 @@ def reference_cost(
     error = next((term for term in objective.terms if isinstance(term, ErrorFunction)), None)
     decay = next((term for term in objective.terms if isinstance(term, WeightDecay)), WeightDecay(0.0))
     sparsity = next((term for term in objective.terms if isinstance(term, KLSparsity)), KLSparsity(0.5, 0.0))
+    l1 = next((term for term in objective.terms if isinstance(term, L1Sparsity)), None)
     of_covariance = next(
         (term for term in objective.terms if isinstance(term, CovarianceDecay)), CovarianceDecay(0.0, 0)
     )
@@ -241,7 +242,8 @@ def reference_cost(
         # With an entry for each unit, the first is that of the means; the others are covariance_alpha's.
         alpha=jax.tree.map(lambda alpha: float(np.ravel(alpha)[0]), decay.alpha),
         rho=_of_hidden_layers(sparsity, sparsity.rho, 0.5, n_layers - 1),
-        beta=_of_hidden_layers(sparsity, sparsity.beta, 0.0, n_layers - 1),
+        beta=_of_hidden_layers(sparsity, sparsity.beta, 0.0, n_layers - 1) if l1 is None else float(l1.beta),
+        sparsity="kl" if l1 is None else "l1",
         sample_weight=sample_weight,
         tangents=tangents,
         tangent_weight=float(along.tangent_weight),

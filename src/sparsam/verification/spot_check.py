@@ -12,7 +12,7 @@ from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import CrossEntropy, SquaredError
 from sparsam.engine.objective.objective import Objective, Term
-from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
+from sparsam.engine.objective.penalties import KLSparsity, L1Sparsity, WeightDecay
 from sparsam.engine.training.train import precision
 from sparsam.reference.activations import OUTPUT_ACTIVATIONS
 from sparsam.reference.gradcheck import numerical_gradient, relative_difference
@@ -88,6 +88,7 @@ def spot_check(
     inputs: ArrayLike,
     *,
     n_components: int = 25,
+    sparsity: str = "kl",
     rho: float = 0.01,
     beta: float = 3.0,
     alpha: float = 1e-4,
@@ -107,7 +108,7 @@ def spot_check(
     ----------
     inputs : array-like of shape (n_samples, n_features)
         A few rows are enough.
-    n_components, rho, beta, alpha, hidden_activation, output_activation, tied, error
+    n_components, sparsity, rho, beta, alpha, hidden_activation, output_activation, tied, error
         As in `SparseAutoencoder`.
     n_each : int, default 2
         Number of weights from each block.
@@ -132,7 +133,7 @@ def spot_check(
         WeightDecay((alpha, 0.0) if tied else alpha),
     ]
     if beta > 0:
-        terms.append(KLSparsity(rho, beta))
+        terms.append(L1Sparsity(beta) if sparsity == "l1" else KLSparsity(rho, beta))
     objective = Objective(network, tuple(terms))
     theta, picked = random_weights(network, generator), _picked(network, generator, n_each)
     places = np.array([start + element for _, _, start, element in picked])

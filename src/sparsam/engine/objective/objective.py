@@ -10,11 +10,12 @@ and so by the chain rule ::
     dJ/dw = sum_k  1/S sum_n s_n <f_k', dm_k(x_n, w)/dw>  +  df_k/dw                                            (1)
 
 where the slope f_k' = df_k/dmean is constant in the sum. Squared error: m = E_n, f = the mean itself. Weight decay: no
-m, f = alpha/2 sum |W|^2. KL sparsity: m = z, f = beta sum_j KL(rho || mean_j).
+m, f = alpha/2 sum |W|^2. KL sparsity: m = z, f = beta sum_j KL(rho || mean_j). L1 sparsity: m = z, f = beta sum_j
+mean_j |w_j|, w_j the decoder's row of unit j.
 
-If every f_k is linear in its mean, the slopes are known in advance and one pass over the data is enough. Otherwise a
-first pass computes the means that the slopes of the nonlinear terms need, and a second pass the gradient (1). Chunks
-contribute sums, never means, and the division by S happens once.
+If every f_k is linear in its mean, the slopes are known in advance and one pass over the data is enough; df_k/dw, which
+may need the means too, is added at its end. Otherwise a first pass computes the means that the slopes of the nonlinear
+terms need, and a second pass the gradient (1). Chunks contribute sums, never means, and the division by S happens once.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.network import ForwardPass, Network, Parameters
 from sparsam.engine.objective.input_scale import InputScale
 
-__all__ = ["Evaluation", "Objective", "Slopes", "Term"]
+__all__ = ["Evaluation", "Objective", "Term"]
 
 
 KEPT_WIDTHS = 4
@@ -75,13 +76,6 @@ class Evaluation(NamedTuple):
     value: jax.Array
     gradient: jax.Array
     terms: jax.Array
-
-
-class Slopes(NamedTuple):
-    """f_k' of every term, and sum_k df_k/dw, at some weights."""
-
-    by_mean: tuple[Any, ...]
-    by_weights: Parameters
 
 
 @jax.tree_util.register_pytree_node_class
@@ -158,7 +152,7 @@ class Objective:
             return self.gradient_sums(parameters, slopes, chunk, known)
 
         gradient, sums = samples.sum_over_chunks(gradient_of_chunk, known)
-        return self.evaluation(parameters, gradient, sums, slopes, samples.total_weight)
+        return self.evaluation(parameters, gradient, sums, samples.total_weight)
 
     # The steps of an evaluation, which `training.streaming` calls separately.
 
@@ -166,8 +160,10 @@ class Objective:
         """Compute M_k over a chunk for the terms whose slopes need a first pass; () if there are none."""
         return self._sums(self._nonlinear(), self.network.forward(parameters, chunk.inputs), chunk)
 
-    def slopes(self, parameters: Parameters, sums: tuple[Any, ...], total_weight: jax.Array, chunk: Batch) -> Slopes:
-        """Compute f_k' of every term, and sum_k df_k/dw, from the first pass's sums over all data.
+    def slopes(
+        self, parameters: Parameters, sums: tuple[Any, ...], total_weight: jax.Array, chunk: Batch
+    ) -> tuple[Any, ...]:
+        """Compute f_k' of every term from the first pass's sums over all data.
 
         Only the shapes of the chunk are used. The slope of a linear term is the same at every mean, so it is taken at
         zeros.
@@ -176,22 +172,19 @@ class Objective:
         zeros = [jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape) for shape in shapes]
         nonlinear = iter(self._means(sums, total_weight))
         means = [zero if term.linear else next(nonlinear) for term, zero in zip(self.terms, zeros, strict=True)]
-        by_term = [
-            jax.grad(partial(self._value, term), argnums=(0, 1))(mean, parameters)
-            for term, mean in zip(self.terms, means, strict=True)
-        ]
-        by_mean, by_weights = zip(*by_term, strict=True)
-        return Slopes(by_mean, jax.tree.map(lambda *leaves: reduce(jnp.add, leaves), *by_weights))
+        return tuple(
+            jax.grad(partial(self._value, term))(mean, parameters) for term, mean in zip(self.terms, means, strict=True)
+        )
 
     def gradient_sums(
-        self, parameters: Parameters, slopes: Slopes, chunk: Batch, known: tuple[jax.Array, ...] = ()
+        self, parameters: Parameters, slopes: tuple[Any, ...], chunk: Batch, known: tuple[jax.Array, ...] = ()
     ) -> tuple[Parameters, tuple[Any, ...]]:
         """Compute sum_n s_n <f_k', dm_k(x_n, w)/dw> over a chunk, and M_k of every term."""
 
         def linearized(parameters: Parameters) -> tuple[jax.Array, tuple[Any, ...]]:
             # Its gradient is the inner product in (1); its value has no meaning.
             sums = self._sums(self.terms, self.network.forward(parameters, chunk.inputs, known, chunk.tangents), chunk)
-            products = jax.tree.map(lambda slope, total: jnp.sum(slope * total), slopes.by_mean, sums)
+            products = jax.tree.map(lambda slope, total: jnp.sum(slope * total), slopes, sums)
             return reduce(jnp.add, jax.tree.leaves(products), jnp.zeros((), chunk.inputs.dtype)), sums
 
         return jax.grad(linearized, has_aux=True)(parameters)
@@ -201,11 +194,15 @@ class Objective:
         parameters: Parameters,
         gradient: Parameters,
         sums: tuple[Any, ...],
-        slopes: Slopes,
         total_weight: jax.Array,
     ) -> Evaluation:
         """Compute J and its gradient (1) from the sums over all data."""
-        gradient = jax.tree.map(lambda g, h: g / total_weight + h, gradient, slopes.by_weights)
+        by_weights = [
+            jax.grad(partial(self._value, term), argnums=1)(mean, parameters)
+            for term, mean in zip(self.terms, self._means(sums, total_weight), strict=True)
+        ]
+        by_all = jax.tree.map(lambda *leaves: reduce(jnp.add, leaves), *by_weights)
+        gradient = jax.tree.map(lambda g, h: g / total_weight + h, gradient, by_all)
         terms = self.values(sums, total_weight, parameters)
         slopes_by_theta = self.network.tie_gradient(self._masked(gradient))
         return Evaluation(jnp.sum(terms), self.network.ravel(slopes_by_theta), terms)

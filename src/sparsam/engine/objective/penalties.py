@@ -17,7 +17,7 @@ import numpy as np
 from sparsam.engine.network.activations import Pair
 from sparsam.engine.network.network import ForwardPass, Network, Parameters, weighted_sum
 
-__all__ = ["CovarianceDecay", "KLSparsity", "TangentPropagation", "WeightDecay"]
+__all__ = ["CovarianceDecay", "KLSparsity", "L1Sparsity", "TangentPropagation", "WeightDecay"]
 
 
 @jax.tree_util.register_dataclass
@@ -180,6 +180,46 @@ class KLSparsity:
             [jnp.asarray(number) for number in (given if isinstance(given, tuple) else (given,) * n_layers)]
             for given in (self.rho, self.beta)
         )
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class L1Sparsity:
+    """L1 sparsity of a code: beta sum_j |w_j| 1/S sum_n s_n z_nj, w_j the row of the next layer's weights of unit j.
+
+    z_nj |w_j| is the length of what unit j adds to the reconstruction of sample n, so the penalty is the mean, over the
+    samples, of the sum of these lengths. Without the factor |w_j| it could be made arbitrarily small by dividing all z
+    by a constant and multiplying the decoder's weights by it, without any other change of J but weight decay's.
+
+    Parameters
+    ----------
+    beta : float
+        Not negative. In the unit of the inputs.
+
+    References
+    ----------
+    T. Conerly, A. Templeton, T. Bricken, J. Marcus & T. Henighan, "Update on how we train SAEs", Transformer Circuits
+    Thread, April 2024: the same penalty.
+    """
+
+    beta: float | jax.Array
+
+    name: ClassVar[str] = "l1_sparsity"
+    linear: ClassVar[bool] = True
+
+    def sums(self, network: Network, forward: ForwardPass, targets: jax.Array, sample_weight: jax.Array) -> jax.Array:
+        """Compute sum_n s_n z_nj over a chunk, (n_units,)."""
+        activation, *others = network.activations[:-1]
+        if activation.name != "relu" or others:
+            raise ValueError("L1 sparsity is a penalty on one layer of ReLU units, whose activations are not negative")
+        return weighted_sum(forward.hidden[0], sample_weight)
+
+    def value(self, mean: jax.Array, parameters: Parameters) -> jax.Array:
+        """Compute beta sum_j |w_j| mean_j."""
+        squares = jnp.sum(jnp.square(parameters.coefs[1]), axis=1)
+        # At w_j = 0, where |w_j| has no gradient, it is taken to be 0.
+        lengths = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
+        return self.beta * jnp.sum(lengths * mean)
 
 
 @jax.tree_util.register_dataclass

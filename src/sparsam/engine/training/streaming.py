@@ -30,7 +30,7 @@ from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import local_devices, n_processes, spread
 from sparsam.engine.data.samples import Samples, on_every_device
 from sparsam.engine.network.network import Parameters
-from sparsam.engine.objective.objective import Evaluation, Objective, Slopes
+from sparsam.engine.objective.objective import Evaluation, Objective
 
 __all__ = ["StreamedSamples", "evaluate_stream", "stream_factors", "stream_input_moments", "summed"]
 
@@ -199,7 +199,7 @@ def evaluate_stream(objective: Objective, theta: jax.Array, stream: StreamedSamp
     sums = () if linear else _nonlinear_sums(objective, parameters, stream)
     slopes = _slopes(objective, parameters, sums, stream.weight, stream.blank)
     gradient, sums = _gradient_sums(objective, parameters, slopes, stream)
-    return _evaluation(objective, parameters, gradient, sums, slopes, stream.weight)
+    return _evaluation(objective, parameters, gradient, sums, stream.weight)
 
 
 def stream_input_moments(stream: StreamedSamples, objective: Objective | None = None) -> InputMoments:
@@ -245,7 +245,7 @@ def summed(function: Callable[..., Any]) -> Callable[..., Any]:
     return sum_data
 
 
-def _gradient(objective: Objective, parameters: Parameters, slopes: Slopes, chunk: Batch) -> Any:
+def _gradient(objective: Objective, parameters: Parameters, slopes: tuple[Any, ...], chunk: Batch) -> Any:
     return objective.gradient_sums(parameters, slopes, chunk)
 
 
@@ -277,9 +277,9 @@ def _compiled_add_devices(mesh: Mesh) -> Callable[[Any], Any]:
 
 @quick_jit
 def _evaluation(
-    objective: Objective, parameters: Parameters, gradient: Parameters, sums: Any, slopes: Slopes, weight: jax.Array
+    objective: Objective, parameters: Parameters, gradient: Parameters, sums: Any, weight: jax.Array
 ) -> Evaluation:
-    return objective.evaluation(parameters, gradient, sums, slopes, weight)
+    return objective.evaluation(parameters, gradient, sums, weight)
 
 
 @quick_jit

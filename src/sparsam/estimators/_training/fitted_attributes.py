@@ -37,11 +37,14 @@ FEW_ITERATIONS = 10  # with fewer, the weights are still close to the initial on
 
 
 def initial_weights(
-    estimator: Any, network: Network, scaled: Callable[[Parameters], Parameters] = lambda parameters: parameters
+    estimator: Any,
+    network: Network,
+    scaled: Callable[[Parameters], Parameters] = lambda parameters: parameters,
+    draw: Callable[[Network, Any], NDArray[np.float64]] = Network.initialize,
 ) -> NDArray[np.floating]:
     """Draw the initial weights, or with ``warm_start`` use the fitted ones, in the minimizer's coordinates.
 
-    ``scaled`` converts fitted weights to these coordinates.
+    ``scaled`` converts fitted weights to these coordinates; ``draw`` draws weights from a random state.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def initial_weights(
         If the fitted weights are those of a network with other layers.
     """
     if not (estimator.warm_start and hasattr(estimator, "coefs_")):
-        return network.initialize(check_random_state(estimator.random_state))
+        return draw(network, check_random_state(estimator.random_state))
     check_warm_start(estimator, network)
     return ravel(network, scaled(Parameters(tuple(estimator.coefs_), tuple(estimator.intercepts_))))
 
