@@ -95,7 +95,7 @@ class HyperparameterOption:
         """Make the function parameter that Typer turns into an option."""
         name, default, kind, text = self.hyperparameter.name, self.default, self.type, self.help
         if self.in_grid:
-            default, kind = f"{default:g}", str
+            default, kind = None if default is None else f"{default:g}", str
         elif kind is tuple:
             default, kind = ",".join(map(str, default)) or "0", str
             text = f"{text.removesuffix('.')}, comma-separated; 0: no hidden layer, a linear model."
@@ -131,6 +131,8 @@ class HyperparameterOption:
             return self.default
         if self.hyperparameter.name in NONE_IF_ZERO and given == 0:
             return None
+        if self.in_grid and given is None:
+            return [None]
         if self.in_grid:
             return comma_separated(flag, given, self.type, "25,49" if self.type is int else "0.01,0.05")
         if self.type is tuple:

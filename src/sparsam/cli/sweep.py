@@ -27,7 +27,6 @@ PAGES = ("filters.png", "filters.pdf")
     grid=AXES,
     # --seeds sets the seeds; a study saves each finished setting, and --resume continues it.
     without=("random_state", "checkpoint"),
-    defaults={"beta": 3.0},
     help={"max_iter": "Maximum numbers of iterations; several share one training."},
 )
 def sweep(
@@ -100,6 +99,10 @@ def sweep(
         _compare(compare, [_name(flag) for flag in ignore or []], as_json)
         return
     grid = {name: hyperparameters.pop(name) for name in AXES}
+    if grid["beta"] == [None]:
+        if hyperparameters["sparsity"] == "l1":
+            raise ValueError("--sparsity l1 needs --beta, such as --beta 0.03,0.1,0.3, in the unit of the inputs")
+        grid["beta"] = [3.0]
     axes = {"rows": rows and _name(rows), "columns": columns and _name(columns)}
     for role, name in axes.items():
         if name is not None and name not in grid:

@@ -21,6 +21,7 @@ from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import CrossEntropy, ErrorFunction, SquaredError
 from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import KLSparsity, L1Sparsity, WeightDecay
+from sparsam.engine.training.kinks import Rounding
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
@@ -359,14 +360,18 @@ class SparseAutoencoder(AutoencoderBase):
     ) -> TrainingProblem:
         """Build the objective, and choose the initial weights."""
         origin = None if columns is None else columns.origin
-        beta = self._choose_beta(0.0 if columns is None else float(np.sum(np.square(columns.deviation))))
+        variance = 0.0 if columns is None else float(np.sum(np.square(columns.deviation)))
+        beta = self._choose_beta(variance)
         network = replace(self._network(dataset.n_features, int(self.n_components)), tied=bool(self.tied))
         draw = Network.initialize_dictionary if self.sparsity == "l1" else Network.initialize
         theta = initial_weights(self, network, partial(centered_weights, origin), draw)
         objective, new = self._objective_with(beta, network), not self._is_warm()
-        return self._problem_of(
+        problem = self._problem_of(
             dataset, objective, theta, origin, {"beta_": beta}, new_weights=new, depends_on=depends_on
         )
+        if self.sparsity != "l1" or variance == 0:
+            return problem
+        return replace(problem, rounding=Rounding(variance, dataset.n_features))
 
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""

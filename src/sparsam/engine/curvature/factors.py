@@ -120,9 +120,10 @@ def moments(objective: Objective, parameters: Parameters, chunk: Batch) -> Momen
     """Sum the moments over a chunk."""
     network, s = objective.network, chunk.sample_weight
     along = next((term.of for term in objective.terms if isinstance(term, CurvesTangents)), None)
-    forward = network.forward(parameters, chunk.inputs, (), chunk.tangents if along else None)
+    forward = objective.forward(parameters, chunk.inputs, (), chunk.tangents if along else None)
     inputs = [_append_one(z) for z in (chunk.inputs, *forward.hidden)]
-    slopes = [h.slope(a) for h, a in zip(network.activations, forward.pre_activations[:-1], strict=False)]
+    hidden = zip(network.activations, forward.pre_activations[:-1], strict=False)
+    slopes = [h.slope(a, objective.kink_width) for h, a in hidden]
     means = [term for term in objective.terms if isinstance(term, CurvesMeans)]
     targets_and_weight = (chunk.targets, chunk.sample_weight)
     return Moments(

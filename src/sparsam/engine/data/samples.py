@@ -162,6 +162,31 @@ class Samples:
         """Return one chunk."""
         return self._take(lambda buffer: jax.lax.dynamic_index_in_dim(buffer, index, keepdims=False))
 
+    def batch(self, index: jax.Array, size: int) -> Samples:
+        """Return a batch as samples of their own: ``size`` columns of a chunk of each device.
+
+        Batches are counted through all chunks. The last one of a chunk overlaps the one before, if ``size`` does not
+        divide the chunk.
+        """
+        of_chunk = -(-self.inputs.shape[-1] // size)
+        chunk, start = index // of_chunk, index % of_chunk * size
+
+        def take(buffer: jax.Array) -> jax.Array:
+            row = jax.lax.dynamic_slice_in_dim(buffer, chunk, 1, axis=0)
+            return jax.lax.dynamic_slice_in_dim(row, start, size, axis=-1)
+
+        weights = take(self.sample_weight)
+        total = self._add_devices(jnp.sum(weights))
+        return replace(
+            self,
+            inputs=take(self.inputs),
+            targets=None if self.targets is None else take(self.targets),
+            sample_weight=weights,
+            n_chunks=jnp.ones_like(self.n_chunks[:1]),
+            total_weight=jnp.where(total > 0, total, 1),
+            tangents=None if self.tangents is None else take(self.tangents),
+        )
+
     def _take(self, take: Callable[[jax.Array], jax.Array]) -> Batch:
         inputs = take(self.inputs)
         targets = inputs if self.targets is None else take(self.targets)

@@ -141,6 +141,12 @@ def _saturating_linear(a: jax.Array) -> jax.Array:
     return jnp.clip(a, 0.0, 1.0)
 
 
+def _rounded_relu(a: jax.Array, width: jax.Array) -> jax.Array:
+    # A parabola from 0 at a = -width to a = width, with the slopes 0 and 1 there.
+    safe = jnp.where(width > 0, width, 1.0)
+    return jnp.where(jnp.abs(a) < width, jnp.square(a + width) / (4.0 * safe), jax.nn.relu(a))
+
+
 def _identity(a: jax.Array) -> jax.Array:
     return a
 
@@ -165,6 +171,9 @@ class Activation:
         turns the pre-activations of the output layer into the probabilities of K exclusive classes.
     width : float
         Width of the range of z: dz/dp.
+    rounded : callable or None
+        For an activation with a kink, where it has no slope: a smooth function of a and a width, which differs from h
+        by less than the width, and only within the width of the kink.
     """
 
     name: str
@@ -172,10 +181,18 @@ class Activation:
     probabilities: Callable[[jax.Array], Pair] | None = None
     elementwise: bool = True
     width: float = 1.0
+    rounded: Callable[[jax.Array, jax.Array], jax.Array] | None = None
 
-    def slope(self, a: jax.Array) -> jax.Array:
+    def smooth(self, kink_width: float | jax.Array | None) -> Callable[[jax.Array], jax.Array]:
+        """Return h with its kink rounded over a width; h itself if the width is None, or if it has no kink."""
+        if kink_width is None or self.rounded is None:
+            return self.function
+        rounded = self.rounded
+        return lambda a: rounded(a, jnp.asarray(kink_width))
+
+    def slope(self, a: jax.Array, kink_width: float | jax.Array | None = None) -> jax.Array:
         """Compute h'(a) of an elementwise activation."""
-        return jax.jvp(self.function, (a,), (jnp.ones_like(a),))[1]
+        return jax.jvp(self.smooth(kink_width), (a,), (jnp.ones_like(a),))[1]
 
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -183,7 +200,7 @@ ACTIVATIONS: dict[str, Activation] = {
     for activation in (
         Activation("logistic", _logistic, complementary_logistics),
         Activation("tanh", jnp.tanh, lambda a: complementary_logistics(2.0 * a), width=2.0),
-        Activation("relu", jax.nn.relu),
+        Activation("relu", jax.nn.relu, rounded=_rounded_relu),
         Activation("satlin", _saturating_linear),
         Activation("identity", _identity),
         Activation("softmax", _softmax, elementwise=False),

@@ -13,7 +13,7 @@ samples, the longest dimension, are then contiguous in memory, which is a tenth 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, Protocol
@@ -281,33 +281,40 @@ class Network:
         inputs: jax.Array,
         known: tuple[jax.Array, ...] = (),
         tangents: jax.Array | None = None,
+        kink_width: float | jax.Array | None = None,
     ) -> ForwardPass:
         """Propagate inputs (n_features, n_samples) and, optionally, tangents (n_features, n_tangents, n_samples).
 
         ``known`` holds pre-activations of the first layers from an earlier pass at the same weights. They are not
-        computed again; their derivatives are computed as usual.
+        computed again; their derivatives are computed as usual. If there is a ``kink_width``, kinks of activations are
+        rounded over it.
         """
         pre_activations: list[jax.Array] = []
         z = [inputs]
-        for layer, (coef, intercept, activation) in enumerate(zip(*parameters, self.activations, strict=True)):
+        functions = [activation.smooth(kink_width) for activation in self.activations]
+        for layer, (coef, intercept, h) in enumerate(zip(*parameters, functions, strict=True)):
             if layer < len(known):
                 a = known_affine(z[-1], coef, intercept, known[layer])
             else:
                 a = affine(z[-1], coef, intercept)
             pre_activations.append(a)
-            z.append(activation.function(a))
-        along = None if tangents is None else self._along(parameters, tuple(pre_activations), tangents)
+            z.append(h(a))
+        along = None if tangents is None else _along(functions, parameters, tuple(pre_activations), tangents)
         return ForwardPass(tuple(pre_activations), tuple(z[1:-1]), z[-1], along)
 
-    def _along(
-        self, parameters: Parameters, pre_activations: tuple[jax.Array, ...], tangents: jax.Array
-    ) -> TangentPass:
-        a_dots: list[jax.Array] = []
-        z_dots = [tangents]
-        for coef, a, activation in zip(parameters.coefs, pre_activations, self.activations, strict=True):
-            a_dots.append(linear(z_dots[-1], coef))
-            z_dots.append(along_tangents(activation.function, a, a_dots[-1]))
-        return TangentPass(tuple(a_dots), tuple(z_dots[1:-1]), z_dots[-1])
+
+def _along(
+    functions: Sequence[Callable[[jax.Array], jax.Array]],
+    parameters: Parameters,
+    pre_activations: tuple[jax.Array, ...],
+    tangents: jax.Array,
+) -> TangentPass:
+    a_dots: list[jax.Array] = []
+    z_dots = [tangents]
+    for coef, a, h in zip(parameters.coefs, pre_activations, functions, strict=True):
+        a_dots.append(linear(z_dots[-1], coef))
+        z_dots.append(along_tangents(h, a, a_dots[-1]))
+    return TangentPass(tuple(a_dots), tuple(z_dots[1:-1]), z_dots[-1])
 
 
 def along_tangents(function: Callable[[jax.Array], jax.Array], a: jax.Array, a_dot: jax.Array) -> jax.Array:

@@ -93,6 +93,8 @@ class Objective:
     input_scale : InputScale or None
         The scaling of the samples' inputs. The flat weights belong to the scaled inputs; the terms get the weights for
         unscaled inputs. None if the inputs are not scaled.
+    kink_width : float or None
+        Width over which kinks of activations are rounded, which makes J smooth; None or 0 for J itself.
 
     Examples
     --------
@@ -110,6 +112,7 @@ class Objective:
     terms: tuple[Term, ...]
     mask: jax.Array | None = None
     input_scale: InputScale | None = None
+    kink_width: float | jax.Array | None = None
 
     # The pytree structure includes the classes of the terms. JAX 0.10 considers the structures of two registered
     # dataclasses equal if their fields are alike. If their hashes collide as well, about one time in a hundred, it
@@ -117,7 +120,8 @@ class Objective:
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Return the children of the pytree, and its static parts, which are fixed at compilation."""
-        return (self.terms, self.mask, self.input_scale), (self.network, tuple(map(type, self.terms)))
+        children = (self.terms, self.mask, self.input_scale, self.kink_width)
+        return children, (self.network, tuple(map(type, self.terms)))
 
     @classmethod
     def tree_unflatten(cls, fixed: tuple[Any, ...], children: tuple[Any, ...]) -> Objective:
@@ -132,9 +136,19 @@ class Objective:
         """Return the layers' arrays for unscaled inputs; without `input_scale` they equal `parameters`."""
         return self._unscaled(self.parameters(theta))
 
+    def forward(
+        self,
+        parameters: Parameters,
+        inputs: jax.Array,
+        known: tuple[jax.Array, ...] = (),
+        tangents: jax.Array | None = None,
+    ) -> ForwardPass:
+        """Propagate inputs and tangents: see `Network.forward`."""
+        return self.network.forward(parameters, inputs, known, tangents, self.kink_width)
+
     def sums(self, parameters: Parameters, chunk: Batch) -> tuple[Any, ...]:
         """Compute M_k of every term over a chunk."""
-        return self._sums(self.terms, self.network.forward(parameters, chunk.inputs, (), chunk.tangents), chunk)
+        return self._sums(self.terms, self.forward(parameters, chunk.inputs, (), chunk.tangents), chunk)
 
     def values(self, sums: tuple[Any, ...], total_weight: jax.Array, parameters: Parameters) -> jax.Array:
         """Compute f_k(M_k / S, w) of every term, (n_terms,), from the sums over all data; their sum is J."""
@@ -158,7 +172,7 @@ class Objective:
 
     def nonlinear_sums(self, parameters: Parameters, chunk: Batch) -> tuple[Any, ...]:
         """Compute M_k over a chunk for the terms whose slopes need a first pass; () if there are none."""
-        return self._sums(self._nonlinear(), self.network.forward(parameters, chunk.inputs), chunk)
+        return self._sums(self._nonlinear(), self.forward(parameters, chunk.inputs), chunk)
 
     def slopes(
         self, parameters: Parameters, sums: tuple[Any, ...], total_weight: jax.Array, chunk: Batch
@@ -183,7 +197,7 @@ class Objective:
 
         def linearized(parameters: Parameters) -> tuple[jax.Array, tuple[Any, ...]]:
             # Its gradient is the inner product in (1); its value has no meaning.
-            sums = self._sums(self.terms, self.network.forward(parameters, chunk.inputs, known, chunk.tangents), chunk)
+            sums = self._sums(self.terms, self.forward(parameters, chunk.inputs, known, chunk.tangents), chunk)
             products = jax.tree.map(lambda slope, total: jnp.sum(slope * total), slopes, sums)
             return reduce(jnp.add, jax.tree.leaves(products), jnp.zeros((), chunk.inputs.dtype)), sums
 
@@ -233,7 +247,7 @@ class Objective:
         worth_keeping = samples.inputs.shape[0] > 1 and sum(hidden_sizes) <= KEPT_WIDTHS * n_features
 
         def sum_chunk(chunk: Batch) -> tuple[tuple[Any, ...], tuple[jax.Array, ...]]:
-            forward = self.network.forward(parameters, chunk.inputs)
+            forward = self.forward(parameters, chunk.inputs)
             return self._sums(nonlinear, forward, chunk), forward.pre_activations[:-1] if worth_keeping else ()
 
         return samples.sum_and_keep(sum_chunk)

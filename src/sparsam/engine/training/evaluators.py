@@ -33,7 +33,7 @@ from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.compiled_loop import LoopRecords, run_loop, tell_and_record
 from sparsam.engine.training.streaming import StreamedSamples, evaluate_stream, stream_factors, stream_input_moments
 
-__all__ = ["Evaluator", "compiled_input_moments", "make_evaluator"]
+__all__ = ["Evaluator", "agree", "compiled_input_moments", "make_evaluator"]
 
 
 class Evaluator(Protocol):
@@ -90,7 +90,7 @@ class ResidentEvaluator:
 
     def agree(self, steps: int, stop_reason: str) -> tuple[int, str]:
         """Agree on the shortest burst, and on the reason of the first process that stops."""
-        return _agree(self.samples.mesh, steps, stop_reason)
+        return agree(self.samples.mesh, steps, stop_reason)
 
     @cached_property
     def _inputs(self) -> InputMoments:
@@ -124,7 +124,7 @@ class StreamedEvaluator:
 
     def agree(self, steps: int, stop_reason: str) -> tuple[int, str]:
         """Agree on the reason of the first process that stops."""
-        return _agree(self.stream.mesh, steps, stop_reason)
+        return agree(self.stream.mesh, steps, stop_reason)
 
     @cached_property
     def _inputs(self) -> InputMoments:
@@ -138,7 +138,7 @@ def _placed(state: lbfgs.LBFGSState, mesh: Mesh | None) -> lbfgs.LBFGSState:
     return jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else replicated(leaf, mesh), state)
 
 
-def _agree(mesh: Mesh | None, steps: int, stop_reason: str) -> tuple[int, str]:
+def agree(mesh: Mesh | None, steps: int, stop_reason: str) -> tuple[int, str]:
     """Agree by an all-gather, since clocks, callbacks and signals differ between processes."""
     if n_processes(mesh) == 1:
         return steps, stop_reason

@@ -11,14 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam._utils.digests import array_digest
-from sparsam.engine.data.devices import all_gather, max_of_processes, n_processes
+from sparsam.engine.data.devices import all_gather, max_of_processes, n_processes, sum_of_processes
+from sparsam.engine.data.samples import Samples
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.callbacks import FitCallback, FunctionCallback
 from sparsam.engine.training.checkpoints import Checkpointer
+from sparsam.engine.training.kinks import LEAST_ROWS, Rounding, train_with_kinks
 from sparsam.engine.training.polish import can_be_polished, polish
+from sparsam.engine.training.streaming import StreamedSamples
 from sparsam.engine.training.train import Training, train
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.splits import Split
+from sparsam.estimators._data.stream_sample import draw_sample
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import AttributesAt
 from sparsam.estimators._tangents import TangentFunction
@@ -61,6 +65,8 @@ class TrainingProblem:
         Makes the callback for data with a split: `EarlyStopping`, or a subclass.
     stop_at : int or None
         Iteration at which to stop.
+    rounding : Rounding or None
+        Units in which to round J's kinks; None if J is smooth, or is to be minimized as it is.
     new_weights : bool
         Whether theta is new, and not the result of another training.
     depends_on : mapping
@@ -78,6 +84,7 @@ class TrainingProblem:
     early_stopping: Callable[..., EarlyStopping] = EarlyStopping
     stop_at: int | None = None
     new_weights: bool = True
+    rounding: Rounding | None = None
     depends_on: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -136,6 +143,7 @@ class EstimatorTraining:
         self.reporter, self.checkpointer = reporter, checkpointer
         self.early_stopping: EarlyStopping | None = None
         self.inputs: InputVariance | None = None
+        self.least_rows: int | None = None
         self.early_stopping_data: tuple[DeviceData, ...] = ()  # rechunked with the data
         tangents = problem.tangents
         if isinstance(problem.data, Split):
@@ -149,7 +157,8 @@ class EstimatorTraining:
             )
         else:
             dataset = problem.data if tangents is None else tangents.add_to(problem.data)
-            self.data = self._on_devices(dataset, least_rows_to_begin_on(estimator, problem))
+            self.least_rows = least_rows_to_begin_on(estimator, problem)
+            self.data = self._on_devices(dataset, self.least_rows)
         self.data.on_rows_passed = reporter.rows_passed
         self.callbacks = self._callbacks()
 
@@ -213,25 +222,50 @@ class EstimatorTraining:
         samples = self.data.samples_in(estimator.dtype)
         if self.problem.reconstructs:
             self.inputs = input_variance(samples, estimator.dtype, self.problem.objective.terms[0])
-        training = train(
-            self.problem.objective,
-            samples,
-            theta,
-            solver=estimator.solver,
-            dtype=estimator.dtype,
-            tol=estimator.tol,
-            max_iter=estimator.max_iter,
-            time_budget=self.budget.share(self.n_to_come),
-            callbacks=self.callbacks,
-            checkpointer=self.checkpointer,
-            plateau=None if self.inputs is None else self.inputs.plateau,
-            begin_on=self.data.samples_to_begin_on(estimator.dtype),
-        )
+        options: dict[str, Any] = {
+            "solver": estimator.solver,
+            "dtype": estimator.dtype,
+            "max_iter": estimator.max_iter,
+            "time_budget": self.budget.share(self.n_to_come),
+            "callbacks": self.callbacks,
+            "checkpointer": self.checkpointer,
+            "plateau": None if self.inputs is None else self.inputs.plateau,
+        }
+        rounding = self.problem.rounding
+        if rounding is None:
+            begin_on = self.data.samples_to_begin_on(estimator.dtype)
+            training = train(self.problem.objective, samples, theta, tol=estimator.tol, begin_on=begin_on, **options)
+        else:
+            training = train_with_kinks(
+                self.problem.objective,
+                samples,
+                theta,
+                rounding,
+                tol=estimator.tol * rounding.variance,
+                mini_batches=self._mini_batches(samples),
+                seed=int(array_digest(theta)) % 2**31,
+                new_weights=self.problem.new_weights,
+                begin_part=self._begin_part,
+                **options,
+            )
         self.budget.use(training.timed)
         in_fold = self.n_to_come > 1 and not self.problem.reconstructs
         if in_fold and training.stop_reason == "time_budget":
             self.budget.cut_off.append(training.history[-1].iteration)
         return training
+
+    def _mini_batches(self, samples: Samples | StreamedSamples) -> Samples | None:
+        """Return the rows to draw mini-batches from: all, or a sample of a stream; None if they are few."""
+        n_rows = sum_of_processes(self.data.dataset.n_rows, samples.mesh)
+        if self.least_rows is None or n_rows < LEAST_ROWS:
+            return None
+        if isinstance(samples, Samples):
+            return samples
+        return draw_sample(samples, self.data.dataset.n_rows, LEAST_ROWS)
+
+    def _begin_part(self, depends_on: Mapping[str, Any]) -> None:
+        if self.checkpointer is not None:
+            self.checkpointer.begin_training(self._dependence() | dict(depends_on))
 
     def _polish(self, training: Training) -> Training:
         self.reporter.begin("polishing in float64")

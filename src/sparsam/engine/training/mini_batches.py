@@ -1,0 +1,322 @@
+"""Begin a training with mini-batches: many cheap steps, each on a few rows.
+
+Where J has many kinks, the steps of a minimizer of the whole J shorten as they meet more of them. The gradient on a few
+rows, which differ from step to step, does not see the kinks of the others, and a descent along it passes them. On
+20,000 word vectors with 400 units it comes to a J in 3 seconds for which full-data steps take 20. What it cannot do is
+to end: `kinks` goes on from its weights.
+
+A step is Adam's (Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1). With g the
+gradient on a batch, t the number of the step, and products elementwise ::
+
+    m = b1 m + (1 - b1) g,    v = b2 v + (1 - b2) g^2,    w = w - rate_t m / (1 - b1^t) / sqrt(v / (1 - b2^t))
+
+The rate falls to 0 along a cosine within a cycle of steps. Each cycle begins where the one before ended, with less of a
+rate, and is twice as long (Loshchilov & Hutter, "SGDR", ICLR 2017, section 3). So no number of steps need be chosen in
+advance, and a cycle that gains little is the last.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsam._utils.jit import quick_jit
+from sparsam._utils.stop_signals import interrupts
+from sparsam.engine.data.devices import n_processes, replicated
+from sparsam.engine.data.samples import Samples, on_every_device
+from sparsam.engine.objective.objective import Objective
+from sparsam.engine.training.callbacks import FitCallback
+from sparsam.engine.training.checkpoints import Checkpointer
+from sparsam.engine.training.evaluators import agree
+from sparsam.engine.training.state import Progress, TrainingState, host_leaves, restore_minimizer
+
+__all__ = ["BatchDescent", "descend", "n_batch_steps"]
+
+BATCH_ROWS = 256
+
+RATE, SLOWER = 0.1, 0.7
+"""Adam's rate in the first cycle, relative to the units of the weights, and the factor from one cycle to the next. A
+rate twice as high leaves units dead for good: 101 of 300 on MNIST, 15 of 400 on word vectors."""
+
+FIRST_CYCLE, LONGER, MOST_CYCLES = 1600, 2, 4
+"""Steps of the first cycle, the factor from one cycle to the next, and the largest number of cycles."""
+
+LEAST_GAIN = 0.003
+"""Share of J that a cycle must gain for another to follow."""
+
+WARM_UP = 0.02  # share of the steps of a cycle in which the rate rises
+B1, B2 = 0.9, 0.999  # those of the paper
+STEPS = 20  # of a burst, after which progress is recorded
+
+
+class AdamState(NamedTuple):
+    """Weights, Adam's moments of the gradient, and the number of steps done in this cycle."""
+
+    theta: jax.Array
+    m: jax.Array
+    v: jax.Array
+    step: jax.Array
+
+
+class Cycle(NamedTuple):
+    """Number of steps of a cycle, its largest rate, and the seed of the order of its batches."""
+
+    n_steps: jax.Array
+    rate: jax.Array
+    seed: jax.Array
+
+
+@dataclass
+class BatchDescent:
+    """Result of a descent on mini-batches.
+
+    Attributes
+    ----------
+    theta : array of shape (n_parameters,)
+    sampled : list of Progress
+        An entry for each burst of steps: J is its mean over their batches, and ``gradient_norm`` that on the last one.
+    stop_reason : str
+        Why it ended early, a key of `STOP_REASONS`; empty if it came to its own end.
+    timed : float
+        Seconds since everything was compiled.
+    """
+
+    theta: NDArray[np.floating]
+    sampled: list[Progress] = field(default_factory=list)
+    stop_reason: str = ""
+    timed: float = 0.0
+
+
+def n_batch_steps() -> int:
+    """Return the largest number of steps."""
+    return sum(FIRST_CYCLE * LONGER**cycle for cycle in range(MOST_CYCLES))
+
+
+def descend(
+    objective: Objective,
+    samples: Samples,
+    theta: NDArray[np.floating],
+    unit: NDArray[np.floating],
+    scale: float,
+    *,
+    total_weight: float,
+    seed: int = 0,
+    time_budget: float | None = None,
+    callbacks: Sequence[FitCallback] = (),
+    checkpointer: Checkpointer | None = None,
+) -> BatchDescent:
+    """Descend along gradients on mini-batches, beginning at the weights theta.
+
+    Call it within the scope of the training's precision.
+
+    Parameters
+    ----------
+    objective : Objective
+    samples : Samples
+        In an order that has nothing to do with their values, as for `growing_sample`: a batch is a part of a chunk.
+    theta : array of shape (n_parameters,)
+        Initial weights.
+    unit : array of shape (n_parameters,)
+        Unit of each weight: steps are relative to it, so that they do not depend on the units of the data.
+    scale : float
+        Unit of J.
+    total_weight : float
+        Weight of all rows, of which ``samples`` may be a part, for the counts.
+    seed : int
+        Seed of the order of the batches.
+    time_budget, callbacks, checkpointer
+        As for `sparsam.engine.train`; callbacks get `FitCallback.on_sample`.
+    """
+    loop = _DescentLoop(
+        jax.tree.map(lambda leaf: np.asarray(leaf, theta.dtype), objective),
+        samples,
+        _at_rest(theta),
+        np.asarray(unit, theta.dtype),
+        np.asarray(scale, theta.dtype),
+        BatchDescent(theta),
+        seed,
+        total_weight,
+        time_budget,
+        callbacks,
+        checkpointer or Checkpointer(),
+    )
+    loop.begin()
+    try:
+        while not (loop.result.stop_reason or loop.is_done):
+            loop.run_burst()
+    except KeyboardInterrupt:
+        if not loop.result.sampled or n_processes(samples.mesh) > 1 or not interrupts.end_fit():
+            raise
+        loop.result.stop_reason = "interrupted"
+    loop.save()
+    return loop.result
+
+
+@dataclass
+class _DescentLoop:
+    """The loop over bursts, on the host."""
+
+    objective: Objective
+    samples: Samples
+    state: AdamState
+    unit: NDArray[np.floating]
+    scale: NDArray[np.floating]
+    result: BatchDescent
+    seed: int
+    total_weight: float
+    time_budget: float | None
+    callbacks: Sequence[FitCallback]
+    checkpointer: Checkpointer
+    number: int = 0  # of the cycle
+    costs: list[float] = field(default_factory=list)  # J at the ends of the cycles
+    is_done: bool = False
+    start: float = field(default_factory=time.perf_counter)
+    compiled_at: float | None = None
+
+    def begin(self) -> None:
+        """Restore a checkpoint, if there is one."""
+        saved = self.checkpointer.load()
+        if saved is not None:
+            for progress in saved.sampled:
+                self._record(progress)
+            self.state = restore_minimizer(saved.leaves, self.state)
+            self.result.theta, self.start = np.asarray(self.state.theta), self.start - saved.seconds
+
+    @property
+    def cycle(self) -> Cycle:
+        """The current cycle."""
+        dtype, seed = self.unit.dtype, (self.seed + self.number) % 2**32
+        n_steps = np.int32(FIRST_CYCLE * LONGER**self.number)
+        return Cycle(n_steps, np.asarray(RATE * SLOWER**self.number, dtype), np.uint32(seed))  # type: ignore[arg-type]
+
+    def run_burst(self) -> None:
+        """Take some steps, record them, and decide whether to stop."""
+        place = self.samples.mesh
+        arguments = [self.state, self.unit, self.scale, self.cycle]
+        if place is not None:
+            arguments = jax.tree.map(lambda leaf: replicated(np.asarray(leaf), place), arguments)
+        state, terms, norm = _steps(self.objective, self.samples, *arguments)
+        self.state, terms, norm = jax.device_get((state, terms, norm))
+        self.result.theta = np.asarray(self.state.theta)
+        seconds = time.perf_counter() - self.start
+        if self.compiled_at is None:
+            self.compiled_at = seconds
+        names = [term.name for term in self.objective.terms]
+        share = min(BATCH_ROWS / self.total_weight, 1.0) * (1 - 1e-9)
+        done = (len(self.result.sampled) + 1) * STEPS
+        values = dict(zip(names, np.asarray(terms, np.float64).tolist(), strict=True))
+        J = float(sum(values.values()))
+        self._record(Progress(done, done * share, seconds, J, values, float(norm), share=share))
+        self.result.timed = seconds - self.compiled_at
+        if not np.isfinite(J):
+            self.result.stop_reason = "not_finite"
+        self._agree_to_stop()
+        if self.checkpointer.writes and self.checkpointer.due(seconds):
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        sampled = self.result.sampled
+        if self.checkpointer.writes and sampled and self.result.stop_reason != "not_finite":
+            leaves = host_leaves(self.state)
+            self.checkpointer.save(TrainingState(leaves, [], sampled[-1].seconds, {}, sampled, sampled[-1].share, 0.0))
+
+    def _record(self, progress: Progress) -> None:
+        """Record a burst, and begin the next cycle after the last one of a cycle."""
+        sampled = self.result.sampled
+        sampled.append(progress)
+        n_steps = FIRST_CYCLE * LONGER**self.number
+        ends = sum(FIRST_CYCLE * LONGER**number for number in range(self.number + 1))
+        if progress.iteration < ends:
+            return
+        last = sampled[-max(n_steps // STEPS // 10, 1) :]
+        self.costs.append(float(np.mean([entry.J for entry in last])))
+        gained = len(self.costs) == 1 or self.costs[-1] < (1 - LEAST_GAIN) * self.costs[-2]
+        self.number += 1
+        self.is_done = not gained or self.number == MOST_CYCLES
+        self.state = _at_rest(np.asarray(self.state.theta))
+
+    def _agree_to_stop(self) -> None:
+        reason = self.result.stop_reason
+        for callback in self.callbacks:
+            reason = reason or callback.on_sample(self.result.sampled[-1]) or ""
+        if not reason and self.checkpointer.stop:
+            reason = "interrupted"
+        if not reason and self.time_budget is not None and self.result.timed >= self.time_budget:
+            reason = "time_budget"
+        _, self.result.stop_reason = agree(self.samples.mesh, STEPS, reason)
+
+
+def _at_rest(theta: NDArray[np.floating]) -> AdamState:
+    """Make the state at the beginning of a cycle."""
+    return AdamState(theta, np.zeros_like(theta), np.zeros_like(theta), np.int32(0))  # type: ignore[arg-type]
+
+
+def run_steps(
+    objective: Objective, samples: Samples, state: AdamState, unit: jax.Array, scale: jax.Array, cycle: Cycle
+) -> tuple[AdamState, jax.Array, jax.Array]:
+    """Take `STEPS` steps.
+
+    Returns
+    -------
+    state : AdamState
+    terms : array of shape (n_terms,)
+        Their means over the batches.
+    gradient_norm : array of shape ()
+        Max-norm of the last gradient.
+    """
+    n_devices = 1 if samples.mesh is None else samples.mesh.size
+    size = min(max(BATCH_ROWS // n_devices, 1), samples.inputs.shape[-1])
+    n_batches = samples.n_chunks[0] * -(-samples.inputs.shape[-1] // size)
+
+    def step(_: int, carry: Any) -> Any:
+        state, terms, _ = carry
+        evaluation = objective.evaluate(state.theta, samples.batch(batch_of(state.step, n_batches, cycle.seed), size))
+        return adam_step(state, evaluation.gradient, unit, scale, cycle), terms + evaluation.terms, evaluation.gradient
+
+    zeros = jnp.zeros(len(objective.terms), state.theta.dtype), jnp.zeros_like(state.theta)
+    state, terms, gradient = jax.lax.fori_loop(0, STEPS, step, (state, *zeros))
+    return state, terms / STEPS, jnp.max(jnp.abs(gradient))
+
+
+def batch_of(step: jax.Array, n_batches: jax.Array, seed: jax.Array) -> jax.Array:
+    """Choose the batch of a step: in each pass all of them once, in an order that depends on pass and seed.
+
+    The order is that of an affine map i -> (a i + c) mod p, p the first power of two that is not smaller than
+    n_batches, with a odd, so that it is a permutation; numbers beyond n_batches are mapped again.
+    """
+    n = n_batches.astype(jnp.uint32)
+    number, turn = step.astype(jnp.uint32) // n, step.astype(jnp.uint32) % n
+    a, c = jax.random.bits(jax.random.fold_in(jax.random.key(seed), number), (2,), jnp.uint32)
+    mask = jnp.uint32(2) ** jnp.ceil(jnp.log2(jnp.maximum(n, 2).astype(jnp.float32))).astype(jnp.uint32) - 1
+
+    def shuffled(i: jax.Array) -> jax.Array:
+        i = (i * (a | 1) + c) & mask
+        i = i ^ (i >> jnp.uint32(3))
+        return (i * (c | 1) + a) & mask
+
+    return jax.lax.while_loop(lambda i: i >= n, shuffled, shuffled(turn)).astype(jnp.int32)
+
+
+def adam_step(state: AdamState, gradient: jax.Array, unit: jax.Array, scale: jax.Array, cycle: Cycle) -> AdamState:
+    """Take a step of Adam, in units of the weights and of J."""
+    g = gradient * unit / scale
+    m, v = B1 * state.m + (1 - B1) * g, B2 * state.v + (1 - B2) * jnp.square(g)
+    t = (state.step + 1).astype(g.dtype)
+    done = state.step / cycle.n_steps
+    rate = cycle.rate * jnp.minimum(1.0, t / (WARM_UP * cycle.n_steps)) * 0.5 * (1 + jnp.cos(jnp.pi * done))
+    change = rate.astype(g.dtype) * m / (1 - B1**t) / (jnp.sqrt(v / (1 - B2**t)) + SMALLEST)
+    return AdamState(state.theta - unit * change, m, v, state.step + 1)
+
+
+SMALLEST = 1e-10  # in units of J over those of the weights
+
+
+_steps = quick_jit(on_every_device(run_steps), thorough=lambda *arguments: True)
