@@ -269,6 +269,10 @@ class Problem:
         return distance
 
     @property
+    def parameters(self):
+        return self.case.network.unravel(self.theta)
+
+    @property
     def total_weight(self):
         return len(self.inputs) if self.sample_weight is None else self.sample_weight.sum()
 
@@ -525,6 +529,12 @@ def float64_case(request):
 def some_float64_case(request):
     """A row of the table, of every third one unless the run is exhaustive: for what needs programs of its own."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def case_of():
+    """Return the class of the rows, for rows of one's own."""
+    return Case
 
 
 @pytest.fixture(scope="session")

@@ -73,6 +73,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
     """Network that reconstructs its inputs: the first half of its layers encodes them, the second half decodes."""
 
     _input_mean: NDArray[np.float64] | None = None  # of X, for linear outputs; None in models of version 0.1.0
+    _unit: float = 1.0  # of lengths in J
 
     @abstractmethod
     def _objective(self, network: Network) -> Objective:
@@ -126,17 +127,33 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         objective: Objective,
         theta: NDArray[np.floating],
         origin: InputScale | None,
+        unit: float = 1.0,
         attributes: Mapping[str, Any] = MappingProxyType({}),
         **others: Any,
     ) -> TrainingProblem:
-        """Make a problem; theta are the initial weights for centered inputs, ``attributes`` further fitted ones."""
+        """Make a problem.
+
+        Parameters
+        ----------
+        dataset : Dataset
+        objective : Objective
+        theta : array of shape (n_parameters,)
+            The initial weights, for centered inputs in units of ``unit``.
+        origin : InputScale or None
+            Scale that centers the inputs.
+        unit : float
+            If it is not 1, the minimizer has inputs and outputs in this unit, which changes biases only.
+        attributes : dict
+            Further fitted attributes.
+        """
         network = objective.network
         return TrainingProblem(
-            replace(objective, input_scale=origin),
+            replace(objective, input_scale=origin) if unit == 1 else objective,
             theta,
             dataset,
-            _AttributesAt(network, origin, attributes),
+            _AttributesAt(network, origin, unit, {**attributes, "_unit": unit}),
             network.layer_sizes,
+            data_scale=None if origin is None or unit == 1 else InputScale(origin.mean, unit * origin.scale),
             reconstructs=True,
             **others,
         )
@@ -208,10 +225,11 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         data, inputs = run.data, run.inputs
         assert inputs is not None
         if rows is not None:
-            data = DeviceData(rows, problem.layer_sizes, self.chunk_size, problem.objective.input_scale)
+            data = DeviceData(rows, problem.layer_sizes, self.chunk_size, problem.input_scale)
             inputs = input_variance(data.samples_in(self.dtype), self.dtype)
         attributes, weak = self._results(problem, training, data, inputs, as_trained=rows is None)
-        return training, attributes | validation_attributes(run.held_out_scores), weak
+        scores = [(iteration, attributes["_unit"] ** 2 * score) for iteration, score in run.held_out_scores]
+        return training, attributes | validation_attributes(scores), weak
 
     def _results(
         self,
@@ -239,8 +257,11 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
                 squared_error = mean_squared_error(objective, weights, samples)
         explained = explained_variance(squared_error, inputs.variance)
         at_end = problem.attributes_at(last, training.theta)
-        attributes = {**at_end, "mean_activation_": units.mean, "explained_variance_ratio_": explained}
-        weak = self._diagnose(training.stop_reason, explained, inputs.variance, len(inputs.mean), units)
+        unit = at_end["_unit"]
+        mean = units.mean if unit == 1 else (unit * units.mean).astype(units.mean.dtype)
+        attributes = {**at_end, "mean_activation_": mean, "explained_variance_ratio_": explained}
+        variance = unit**2 * inputs.variance
+        weak = self._diagnose(training.stop_reason, explained, variance, len(inputs.mean), units)
         return attributes, ConvergenceWarning(weak.text) if weak is not None and weak.at_minimum else None
 
     def transform(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
@@ -310,7 +331,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         -------
         float
             J; on the training data, without corruption, it is about `loss_`. It depends on alpha, rho and beta: use
-            `score` to compare settings.
+            `score` to compare settings. With "l1" sparsity it is relative to the variance of the training data.
         """
         check_is_fitted(self)
         self.check_hyperparameters()  # they may have been set since the fit
@@ -322,7 +343,8 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
             batches = dataset.split_batches(max(BATCH_BYTES // (4 * dataset.n_features), 1))
             stream = streamed_samples(batches, np.float64, network.layer_sizes, self.chunk_size)
             sums = _sums(objective, parameters, stream)
-            return float(_cost(objective, sums, np.asarray(stream.total_weight), parameters))  # type: ignore[arg-type]
+            J = float(_cost(objective, sums, np.asarray(stream.total_weight), parameters))  # type: ignore[arg-type]
+            return J / self._unit**2
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Compute minus the mean of E_n = 1/2 |y_n - x_n|^2: greater is better, comparable across settings.
@@ -468,29 +490,35 @@ class _AttributesAt:
 
     network: Network
     origin: InputScale | None
+    unit: float
     others: Mapping[str, Any]
 
     def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
-        attributes = network_attributes(_uncentered_weights(self.origin, unravel(self.network, theta)), progress)
+        parameters = _uncentered_weights(self.origin, unravel(self.network, theta), self.unit)
+        attributes = network_attributes(parameters, progress)
         mean = None if self.origin is None else self.origin.mean
         n_components = self.network.layer_sizes[n_encoders(self.network)]
         return {**attributes, **self.others, "_n_features_out": n_components, "_input_mean": mean}
 
 
-def _uncentered_weights(origin: InputScale | None, parameters: Parameters) -> Parameters:
-    """Convert weights for inputs and outputs x - mean to weights for x; biases in float64, as they contain the mean."""
+def _uncentered_weights(origin: InputScale | None, parameters: Parameters, unit: float = 1.0) -> Parameters:
+    """Convert weights for inputs and outputs (x - mean) / unit to weights for x.
+
+    The last biases are in float64, as they contain the mean. Units of the code have the unit, too.
+    """
     if origin is None:
         return parameters
-    first, *others, last = origin.unscaled_weights(parameters).intercepts
+    biases = parameters.intercepts if unit == 1 else tuple(unit * bias for bias in parameters.intercepts)
+    first, *others, last = origin.unscaled_weights(parameters._replace(intercepts=biases)).intercepts
     return Parameters(parameters.coefs, (first, *others, last + origin.mean))
 
 
-def centered_weights(origin: InputScale | None, parameters: Parameters) -> Parameters:
-    """Convert weights for inputs and outputs x to weights for x - mean."""
+def centered_weights(origin: InputScale | None, parameters: Parameters, unit: float = 1.0) -> Parameters:
+    """Convert weights for inputs and outputs x to weights for (x - mean) / unit."""
     if origin is None:
         return parameters
     first, *others, last = origin.scaled_weights(parameters).intercepts
-    return Parameters(parameters.coefs, (first, *others, last - origin.mean))
+    return Parameters(parameters.coefs, tuple(bias / unit for bias in (first, *others, last - origin.mean)))
 
 
 # JAX compiles these functions once for each architecture. The user's samples are in rows, the engine's in columns.

@@ -21,7 +21,6 @@ from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import CrossEntropy, ErrorFunction, SquaredError
 from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import KLSparsity, L1Sparsity, WeightDecay
-from sparsam.engine.training.kinks import Rounding
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
@@ -48,7 +47,7 @@ HIDDEN_ACTIVATIONS = ("logistic", "tanh", "relu", "satlin")
 OUTPUT_ACTIVATIONS = ("logistic", "identity", "satlin")
 SPARSITIES = ("kl", "l1")
 KL_BETA = 3.0  # that of the notes
-L1_BETA = 0.05  # in units of the root-mean-square length of the centered inputs
+L1_BETA = 0.05
 ERRORS: dict[str, ErrorFunction] = {"squared": SquaredError(), "cross-entropy": CrossEntropy()}
 
 
@@ -65,8 +64,11 @@ class SparseAutoencoder(AutoencoderBase):
 
         beta sum_j rho_hat_j |w_2j|,        w_2j row j of W_2
 
-    the mean total length of what the units add to a reconstruction. Every step uses all of the data: the solver goes to
-    the minimum itself, where the gradient vanishes, and has no learning rate.
+    the mean total length of what the units add to a reconstruction. J is then that of x_n in units of the
+    root-mean-square length of the rows about their mean, so that nothing depends on the units of X.
+
+    Every step uses all of the data: the solver goes to the minimum itself, where the gradient vanishes, and has no
+    learning rate.
 
     Parameters
     ----------
@@ -79,10 +81,9 @@ class SparseAutoencoder(AutoencoderBase):
     rho : float, default 0.01
         Target mean activation of a hidden unit, in (0, 1). Without influence on "l1".
     beta : float or None, default None
-        Weight of the sparsity penalty; 0 switches it off. None is 3, as in the notes, for "kl". For "l1", whose beta
-        has the unit of the inputs, None is a twentieth of the root-mean-square length of their rows about the mean.
+        Weight of the sparsity penalty; 0 switches it off. None is 3, as in the notes, for "kl", and 0.05 for "l1".
     alpha : float, default 1e-4
-        Weight decay; biases do not decay.
+        Weight decay; biases do not decay. With "l1" sparsity it keeps W_1 and W_2 equally large, and little more.
     hidden_activation : {"logistic", "tanh", "relu", "satlin"}, default "logistic"
         Activation function h of the hidden units. "satlin" is MATLAB's, a clipped to [0, 1]. ReLU units are unbounded,
         so that their mean activation cannot be compared with rho, and satlin units may be 0 on all rows: both need
@@ -116,7 +117,8 @@ class SparseAutoencoder(AutoencoderBase):
     tol : float, default 1e-5
         Tolerance of the gradient: the training has converged when no component is larger. Regressors and classifiers
         measure the gradient for centered and scaled inputs. An autoencoder that explains under 1 % of the variance of
-        its inputs at tol continues to tol / 100: it may be on a plateau, where J at first hardly decreases.
+        its inputs at tol continues to tol / 100: it may be on a plateau, where J at first hardly decreases. With "l1"
+        sparsity it is the gradient of J with its kinks rounded, see `gradient_norm_`.
     time_budget : float or None, default None
         Seconds after which to stop, converged or not. The time starts at the first evaluation of J: reading the data
         and compiling, a second or more in the first fit of a process, do not count. A resumed fit has the full time
@@ -133,7 +135,8 @@ class SparseAutoencoder(AutoencoderBase):
         Whether to begin on a random sample of the rows, which grows until it is all of them. It makes a training on a
         million rows up to three times as fast, and ends at a minimum on all rows in any case. Only data of at least
         some ten thousand rows use it, and only trainings from new weights that no held-out rows stop. n_iter_,
-        max_iter and callbacks count iterations on all rows; on a sample there are at most 50, then it doubles.
+        max_iter and callbacks count iterations on all rows; on a sample there are at most 50, then it doubles. With
+        "l1" sparsity, and at least 4096 rows, a training begins with steps on batches of 256 rows (Adam's) instead.
     warm_start : bool, default False
         Whether `fit` starts from the fitted weights, if there are any.
     random_state : int, RandomState instance or None, default None
@@ -168,7 +171,7 @@ class SparseAutoencoder(AutoencoderBase):
     mean_activation_ : array of shape (n_components,)
         rho_hat on the training data; with ``early_stopping``, on those that were not held out.
     beta_ : float
-        Weight of the sparsity penalty: beta, or the one chosen for ``beta=None``.
+        Weight of the sparsity penalty: beta, or its default.
     explained_variance_ratio_ : float
         Share of the variance of these data that their reconstructions explain (R^2), at the end of the training:
         1 - sum_n s_n |y_n - x_n|^2 / sum_n s_n |x_n - mean x|^2. It is 0 for the best constant, and NaN for constant
@@ -179,7 +182,10 @@ class SparseAutoencoder(AutoencoderBase):
     n_iter_, n_evaluations_ : int
         Numbers of iterations, and of evaluations of J and its gradient, on all rows.
     gradient_norm_ : float
-        Max-norm of the gradient at the end: its largest component in absolute value.
+        Max-norm of the gradient at the end: its largest component in absolute value. With "l1" sparsity J has a kink
+        wherever a pre-activation a is 0, where its gradient jumps. It is then the gradient of J with h(a) rounded to a
+        parabola for |a| < 0.007 s, s the root-mean-square deviation of X: a mean of gradients of J on either side of
+        the kinks that are as near. If it vanishes, no direction leads down, but for that width.
     converged_ : bool
         Whether gradient_norm_ <= tol, or, if the training continued to tol / 100 (see ``tol``), whether it reached
         that.
@@ -343,8 +349,7 @@ class SparseAutoencoder(AutoencoderBase):
         seed = int(all_gather(seed, dataset.mesh)[0])
         clean = parts = self._parts(dataset.merge_repeated(), seed)
         if self.corruption > 0:
-            origin = None if columns is None else columns.origin
-            parts = tuple(corrupt(part, float(self.corruption), origin, seed) for part in clean)
+            parts = tuple(corrupt(part, float(self.corruption), problem.input_scale, seed) for part in clean)
         problem = replace(problem, data=Split(*parts) if self.early_stopping else parts[0])
         return self._train(problem, fit, rows=clean[0] if self.corruption > 0 else None)
 
@@ -360,18 +365,21 @@ class SparseAutoencoder(AutoencoderBase):
     ) -> TrainingProblem:
         """Build the objective, and choose the initial weights."""
         origin = None if columns is None else columns.origin
-        variance = 0.0 if columns is None else float(np.sum(np.square(columns.deviation)))
-        beta = self._choose_beta(variance)
+        unit = 1.0 if columns is None else self._unit_of_length(columns.variance)
         network = replace(self._network(dataset.n_features, int(self.n_components)), tied=bool(self.tied))
         draw = Network.initialize_dictionary if self.sparsity == "l1" else Network.initialize
-        theta = initial_weights(self, network, partial(centered_weights, origin), draw)
-        objective, new = self._objective_with(beta, network), not self._is_warm()
-        problem = self._problem_of(
-            dataset, objective, theta, origin, {"beta_": beta}, new_weights=new, depends_on=depends_on
+        theta = initial_weights(self, network, partial(centered_weights, origin, unit=unit), draw)
+        return self._problem_of(
+            dataset,
+            self._objective_in(1.0, network),
+            theta,
+            origin,
+            unit,
+            {"beta_": self._beta},
+            new_weights=not self._is_warm(),
+            has_kinks=self.sparsity == "l1",
+            depends_on=depends_on,
         )
-        if self.sparsity != "l1" or variance == 0:
-            return problem
-        return replace(problem, rounding=Rounding(variance, dataset.n_features))
 
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
@@ -420,11 +428,16 @@ class SparseAutoencoder(AutoencoderBase):
                 f"{self.output_activation} outputs a reconstruction is no sum: use output_activation='identity'"
             )
 
-    def _choose_beta(self, variance: float) -> float:
-        """Return beta, or its default for inputs of this total variance."""
+    @property
+    def _beta(self) -> float:
+        """The hyperparameter beta, or its default."""
         if self.beta is not None:
             return float(self.beta)
-        return KL_BETA if self.sparsity == "kl" else L1_BETA * float(np.sqrt(variance))
+        return L1_BETA if self.sparsity == "l1" else KL_BETA
+
+    def _unit_of_length(self, variance: float) -> float:
+        """Return the length in whose units the training has inputs of this total variance."""
+        return float(np.sqrt(variance)) if self.sparsity == "l1" and variance > 0 else 1.0
 
     def _encoder_layers(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
         return (int(self.n_components),), (self.hidden_activation,)
@@ -443,14 +456,15 @@ class SparseAutoencoder(AutoencoderBase):
     def _diagnose(
         self, stop_reason: str, explained: float, variance: float, n_features: int, units: UnitStatistics
     ) -> WeakFit | None:
-        beta = self._choose_beta(variance)
-        return diagnose_fit(self, stop_reason, explained, variance, n_features, units, beta)
+        return diagnose_fit(self, stop_reason, explained, variance, n_features, units, self._beta)
 
     def _objective(self, network: Network) -> Objective:
-        return self._objective_with(self.beta_ if self.beta is None else float(self.beta), network)
+        return self._objective_in(self._unit, network)
 
-    def _objective_with(self, beta: float, network: Network) -> Objective:
-        alpha = (float(self.alpha), 0.0) if self.tied else float(self.alpha)
+    def _objective_in(self, length: float, network: Network) -> Objective:
+        """Build the objective for inputs in units of which a training's are ``length``."""
+        beta, decay = self._beta * length, float(self.alpha) * length**2
+        alpha = (decay, 0.0) if self.tied else decay
         terms: list[Term] = [self._error_function(), WeightDecay(alpha)]
         if beta > 0:  # otherwise its pass over the data would be wasted
             terms.append(L1Sparsity(beta) if self.sparsity == "l1" else KLSparsity(float(self.rho), beta))

@@ -389,7 +389,7 @@ class StackedAutoencoder(AutoencoderBase):
         alphas = [float(autoencoder.alpha) for autoencoder in stack]
         decoders = [0.0 if self._is_tied() else alpha for alpha in reversed(alphas)]  # tied weights decay once
         terms: list[Term] = [stack[0]._error_function(), WeightDecay((*alphas, *decoders))]
-        betas = [autoencoder._choose_beta(0.0) for autoencoder in stack]
+        betas = [autoencoder._beta for autoencoder in stack]
         sparse = [layer for layer, beta in enumerate(betas) if beta > 0]
         if sparse:
             rho = tuple(float(stack[layer].rho) for layer in sparse)

@@ -191,6 +191,8 @@ def _remedies(network: Any, weights: dict[str, float], deviation: float) -> str:
     lower = " and ".join(f"{name} to {_short(value / factor)}" for name, value in weights.items())
     if low:
         return f"{_stretch(network, low)}; or lower {lower}."
+    if network.sparsity == "l1":
+        return f"Lower {lower}."
     stretch = "as far as [0, 1] allows" if network.output_activation != "identity" else f"by {_short(np.sqrt(factor))}"
     return f"Lower {lower}; or stretch the contrast of the data, {stretch}."
 
@@ -206,7 +208,12 @@ def _use_of_units(network: Any, deviation: float) -> str:
 
 
 def _low_contrast(network: Any, deviation: float) -> float | None:
-    """Compute the factor by which the contrast of the data is too low; None if it is not much too low."""
+    """Compute the factor by which the contrast of the data is too low; None if it is not much too low.
+
+    With L1 sparsity alpha and beta are relative to the scale of the data.
+    """
+    if network.sparsity == "l1":
+        return None
     ratio = SCALE[network.output_activation] / deviation
     return ratio if ratio**2 > LEAST_FACTOR else None
 

@@ -306,7 +306,7 @@ LAYOUTS = {
     "SparseAutoencoder": Layout(
         estimator=SparseAutoencoder,
         arrays=("mean_activation_",),
-        results=RESULTS | {"explained_variance_ratio_": float, "beta_": float},
+        results=RESULTS | {"explained_variance_ratio_": float, "beta_": float, "_unit": float},
         encode=_encode_autoencoder,
         decode=_decode_autoencoder,
         added={
@@ -320,6 +320,7 @@ LAYOUTS = {
         derived={
             "explained_variance_ratio_": lambda model: float("nan"),
             "beta_": lambda model: float(model.beta),
+            "_unit": lambda model: 1.0,
         },
     ),
     "StackedAutoencoder": Layout(

@@ -328,3 +328,55 @@ def test_spectrum_of_a_matrix_and_of_a_diagonal(dtype):
         diagonal = kronecker.Spectrum.of(jnp.asarray([1.0, 5.0]))
         assert diagonal.vectors is None
         np.testing.assert_array_equal(diagonal.back(diagonal.to(matrix)), matrix)
+
+
+def wide_factors(problem):
+    """Compute factors of a kind that wide layers have, in a program of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curvature, "WIDEST", 0)
+        inputs = input_moments(problem.samples())
+        objective, samples = problem.objective(), problem.samples()
+        sums = samples.sum_over_chunks(lambda chunk: curvature.moments(objective, problem.parameters, chunk))
+        means = jax.tree.map(lambda total: total / sums.weight, sums)
+        return curvature.assemble(objective, problem.parameters, means, inputs)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("sparsity", ["kl", "l1"])
+def test_diagonal_factors_of_wide_layers_do_not_couple_units_and_are_positive_definite(sparsity, tied, case_of):
+    case = case_of(Network((4, 5, 4), "relu" if sparsity == "l1" else "logistic", "identity", tied), sparsity=sparsity)
+    problem = case.problem(seed=3, beta=0.5)
+    with precision("float64"):
+        inverse = wide_factors(problem).damped(jnp.asarray(0.1))
+        matrix = np.column_stack([inverse.product(column) for column in np.eye(case.network.n_parameters)])
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-12)
+    assert np.linalg.eigvalsh(matrix).min() > 0
+    weights = np.arange(4 * 5).reshape(4, 5)
+    for i, j in itertools.combinations(range(5), 2):
+        assert np.all(np.abs(matrix[np.ix_(weights[:, i], weights[:, j])]) < 1e-14)
+
+
+def test_diagonal_factors_are_the_diagonals_of_the_full_ones(case_of):
+    problem = case_of(Network((4, 5, 4), "relu", "identity"), sparsity="l1").problem(seed=3, beta=0.5)
+    with precision("float64"):
+        full, wide = factors_of(problem), wide_factors(problem)
+    for spectrum, diagonal in (
+        (full.layers[0].outputs, wide.layers[0].outputs),
+        (full.layers[1].inputs, wide.layers[1].inputs),
+    ):
+        assert diagonal.vectors is None
+        matrix = spectrum.vectors * spectrum.values @ spectrum.vectors.T
+        np.testing.assert_allclose(diagonal.values, np.diag(matrix), rtol=1e-9)
+
+
+def test_the_inverse_of_a_penalty_on_means_is_exact_where_units_are_not_coupled():
+    rng = np.random.default_rng(1)
+    p, q, B = rng.uniform(0.1, 2, 4), rng.uniform(0.1, 2, 3), rng.normal(size=(4, 3))
+    R, damping = rng.normal(size=(4, 3)), np.array([[0.3]])
+    with precision("float64"):
+        spectra = [kronecker.Spectrum(jnp.asarray(values), None) for values in (p, q)]
+        layer = kronecker.Layer(*spectra, jnp.asarray(B))
+        result = np.asarray(layer.inverse_product(jnp.asarray(R), damping, layer.inverse_root(damping)))
+    for j in range(3):
+        matrix = np.diag(p * q[j] + 0.3) + np.outer(B[:, j], B[:, j])
+        np.testing.assert_allclose(result[:, j], np.linalg.solve(matrix, R[:, j]), rtol=1e-12)

@@ -76,7 +76,7 @@ class Layer(NamedTuple):
         return values if self.along is None else values + jnp.outer(*self.along)
 
     def inverse_root(self, damping: jax.Array) -> jax.Array | None:
-        """Compute L^-1 for C = L L' in (4), (n_out, n_out).
+        """Compute L^-1 for C = L L' in (4), (n_out, n_out); its diagonal (n_out,) if C is diagonal.
 
         The damping includes alpha: a number, (1, 1), or (n_in + 1, 1).
         """
@@ -84,6 +84,8 @@ class Layer(NamedTuple):
             return None
         damping = jnp.atleast_2d(damping)[:, 0]
         B, p, q, V = self.means, self.inputs.values, self.outputs.values, self.outputs.vectors
+        if V is None:  # K does not couple the units
+            return (1 + jnp.sum(jnp.square(B) / (jnp.outer(p, q) + damping[:, None]), axis=0)) ** -0.5
         # C_ij = I_ij + sum_ab B_ai B_aj V_ib V_jb / (p_a q_b + damping) would take n_in n_out^3 operations. So
         # 1 / (p q + damping), as a function of q, is interpolated linearly between a few nodes. Since it is convex,
         # this overestimates it, and C too, so that (4) stays positive definite.
@@ -95,8 +97,7 @@ class Layer(NamedTuple):
 
         def add_node(k: jax.Array, C: jax.Array) -> jax.Array:
             inputs = _matmul(B.T / (p * nodes[k] + damping), B)
-            outputs = hats[k] * identity if V is None else _matmul(V * hats[k], V.T)
-            return C + inputs * outputs
+            return C + inputs * _matmul(V * hats[k], V.T)
 
         identity = np.eye(len(q), dtype=q.dtype)
         C = jax.lax.fori_loop(0, len(NODES), add_node, jnp.asarray(identity))
@@ -117,7 +118,11 @@ class Layer(NamedTuple):
             # (4)  Sherman, Morrison & Woodbury: with K = A (x) G + damping I, and column j of B extended by 0 to the
             #      weights of the other units, (K + B B')^-1 = K^-1 - K^-1 B C^-1 B' K^-1,   C = I + B' K^-1 B
             t = jnp.sum(self.means * solution, axis=0)
-            solution -= without_means(self.means * _matmul(inverse_root.T, _matmul(inverse_root, t)))
+            if inverse_root.ndim == 1:
+                t *= jnp.square(inverse_root)
+            else:
+                t = _matmul(inverse_root.T, _matmul(inverse_root, t))
+            solution -= without_means(self.means * t)
         return self.inputs.back(solution.T).T
 
 

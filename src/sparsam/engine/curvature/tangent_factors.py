@@ -183,6 +183,11 @@ def through_weights(W: jax.Array, G: jax.Array) -> jax.Array:
     return _matmul(W * G, W.T) if G.ndim == 1 else _matmul(_matmul(W, G), W.T)
 
 
+def diagonal_through_weights(W: jax.Array, G: jax.Array) -> jax.Array:
+    """Compute the diagonal of W G W', where G is a matrix or a diagonal."""
+    return _matmul(jnp.square(W), G) if G.ndim == 1 else jnp.sum(_matmul(W, G) * W, axis=1)
+
+
 def add(G: jax.Array, H: jax.Array) -> jax.Array:
     """Add G and H, each a matrix or a diagonal."""
     if G.ndim == H.ndim:

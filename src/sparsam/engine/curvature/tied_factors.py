@@ -31,7 +31,11 @@ def tie(layers: list[Layer]) -> list[Layer]:
 def _tied(encoder: Layer, decoder: Layer) -> Layer:
     A, G, A_z, G_y = encoder.inputs, encoder.outputs, decoder.inputs, _matrix(decoder.outputs)
     c = _diagonal(A, jnp.pad(G_y, (0, 1)))
-    V, q, d = joint_basis(_matrix(G), _matrix(A_z)[:-1, :-1])
+    V: jax.Array | None
+    if G.vectors is None and A_z.vectors is None:  # of a wide layer
+        V, q, d = None, G.values, A_z.values[:-1]
+    else:
+        V, q, d = joint_basis(_matrix(G), _matrix(A_z)[:-1, :-1])
     if encoder.means is None:
         return Layer(A, Spectrum(q, V), None, (c, d))
     p, q = single_product(A.values, q, c, d)

@@ -21,7 +21,7 @@ With many rows `mini_batches` comes first.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 from sparsam._utils.digests import array_digest
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.samples import Samples, on_every_device
-from sparsam.engine.network.network import Network
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.checkpoints import Checkpointer
@@ -41,10 +40,11 @@ from sparsam.engine.training.state import Progress
 from sparsam.engine.training.streaming import StreamedSamples, evaluate_stream
 from sparsam.engine.training.train import Training, precision, train
 
-__all__ = ["LEAST_ROWS", "WIDTHS", "Rounding", "train_with_kinks"]
+__all__ = ["LEAST_ROWS", "WIDTHS", "train_with_kinks"]
 
 WIDTHS = (0.2, 0.07, 0.02, 0.007)
-"""Widths over which kinks are rounded, one after the other, in units of a typical pre-activation."""
+"""Widths over which kinks are rounded, one after the other, in units of the root-mean-square deviation of an input:
+that of a pre-activation w' x for w of length 1."""
 
 LOOSE = 3e-3
 """The gradient at which a width is narrowed, in units of the width: J_w need not be minimized before the last one."""
@@ -55,37 +55,10 @@ LEAST_ROWS = 4096
 """Number of rows from which a training begins on mini-batches. For fewer rows full-data steps are as fast."""
 
 
-@dataclass(frozen=True)
-class Rounding:
-    """Units of an autoencoder's weights and activations, in which kinks are rounded and steps are taken.
-
-    Attributes
-    ----------
-    variance : float
-        Total variance of the inputs: the unit of J, and of its gradient by the weights.
-    n_features : int
-    """
-
-    variance: float
-    n_features: int
-
-    @property
-    def deviation(self) -> float:
-        """Root-mean-square deviation of the inputs: that of a pre-activation a = w' x, if w has length 1."""
-        return float(np.sqrt(self.variance / self.n_features))
-
-    def units(self, network: Network) -> NDArray[np.float64]:
-        """Return the unit of each weight: that of an entry of a vector of length 1, and for biases the deviation."""
-        unit = np.full(network.n_parameters, self.n_features**-0.5)
-        unit[network.blocks["b1"].start :] = self.deviation
-        return unit
-
-
 def train_with_kinks(
     objective: Objective,
     samples: Samples | StreamedSamples,
     theta: NDArray[np.floating],
-    rounding: Rounding,
     *,
     tol: float,
     max_iter: int,
@@ -105,8 +78,7 @@ def train_with_kinks(
     Parameters
     ----------
     objective, samples, theta, solver, dtype, time_budget, callbacks, checkpointer, plateau
-        As for `sparsam.engine.train`.
-    rounding : Rounding
+        As for `sparsam.engine.train`. Inputs have a root-mean-square length of 1, about their mean.
     tol : float
         The training has converged when no component of the gradient of J, with kinks rounded over the last width, is
         larger.
@@ -126,6 +98,7 @@ def train_with_kinks(
     Training
         J and its terms at the end are those without rounding, ``gradient_norm`` is that with kinks rounded.
     """
+    deviation = objective.network.layer_sizes[0] ** -0.5  # of an input, and of w' x for w of length 1
     sampled, timed, reason = [], 0.0, ""
     initial = theta
     if mini_batches is not None:
@@ -134,8 +107,6 @@ def train_with_kinks(
                 objective,
                 mini_batches,
                 np.asarray(theta, dtype),
-                rounding.units(objective.network),
-                rounding.variance,
                 total_weight=float(samples.total_weight),
                 seed=seed,
                 time_budget=time_budget,
@@ -157,12 +128,12 @@ def train_with_kinks(
         done = training.history[-1].iteration if training.history else 0
         most = max_iter - done if is_last else min(MOST_ITERATIONS, max_iter - done)
         part = train(
-            replace(objective, kink_width=width * rounding.deviation),
+            replace(objective, kink_width=width * deviation),
             samples,
             training.theta,
             solver=solver,
             dtype=dtype,
-            tol=tol if is_last else LOOSE * width * rounding.variance / np.sqrt(rounding.n_features),
+            tol=tol if is_last else LOOSE * width * deviation,
             max_iter=max(most, 0),
             time_budget=None if time_budget is None else max(time_budget - training.timed, 0.0),
             callbacks=callbacks,

@@ -42,8 +42,9 @@ __all__ = ["BatchDescent", "descend", "n_batch_steps"]
 BATCH_ROWS = 256
 
 RATE, SLOWER = 0.1, 0.7
-"""Adam's rate in the first cycle, relative to the units of the weights, and the factor from one cycle to the next. A
-rate twice as high leaves units dead for good: 101 of 300 on MNIST, 15 of 400 on word vectors."""
+"""Adam's rate in the first cycle, in units of an entry of a vector of length 1, and the factor from one cycle to the
+next: a step moves the weights of a unit by a length of 0.1 at most, and its bias by as much as an input varies. A rate
+twice as high leaves units dead for good: 101 of 300 on MNIST, 15 of 400 on word vectors."""
 
 FIRST_CYCLE, LONGER, MOST_CYCLES = 1600, 2, 4
 """Steps of the first cycle, the factor from one cycle to the next, and the largest number of cycles."""
@@ -94,17 +95,15 @@ class BatchDescent:
     timed: float = 0.0
 
 
-def n_batch_steps() -> int:
-    """Return the largest number of steps."""
-    return sum(FIRST_CYCLE * LONGER**cycle for cycle in range(MOST_CYCLES))
+def n_batch_steps(n_cycles: int) -> int:
+    """Return the number of steps of the first cycles."""
+    return sum(FIRST_CYCLE * LONGER**number for number in range(n_cycles))
 
 
 def descend(
     objective: Objective,
     samples: Samples,
     theta: NDArray[np.floating],
-    unit: NDArray[np.floating],
-    scale: float,
     *,
     total_weight: float,
     seed: int = 0,
@@ -121,12 +120,9 @@ def descend(
     objective : Objective
     samples : Samples
         In an order that has nothing to do with their values, as for `growing_sample`: a batch is a part of a chunk.
+        Inputs have a root-mean-square length of 1, about their mean.
     theta : array of shape (n_parameters,)
         Initial weights.
-    unit : array of shape (n_parameters,)
-        Unit of each weight: steps are relative to it, so that they do not depend on the units of the data.
-    scale : float
-        Unit of J.
     total_weight : float
         Weight of all rows, of which ``samples`` may be a part, for the counts.
     seed : int
@@ -138,8 +134,6 @@ def descend(
         jax.tree.map(lambda leaf: np.asarray(leaf, theta.dtype), objective),
         samples,
         _at_rest(theta),
-        np.asarray(unit, theta.dtype),
-        np.asarray(scale, theta.dtype),
         BatchDescent(theta),
         seed,
         total_weight,
@@ -166,8 +160,6 @@ class _DescentLoop:
     objective: Objective
     samples: Samples
     state: AdamState
-    unit: NDArray[np.floating]
-    scale: NDArray[np.floating]
     result: BatchDescent
     seed: int
     total_weight: float
@@ -192,14 +184,15 @@ class _DescentLoop:
     @property
     def cycle(self) -> Cycle:
         """The current cycle."""
-        dtype, seed = self.unit.dtype, (self.seed + self.number) % 2**32
-        n_steps = np.int32(FIRST_CYCLE * LONGER**self.number)
-        return Cycle(n_steps, np.asarray(RATE * SLOWER**self.number, dtype), np.uint32(seed))  # type: ignore[arg-type]
+        seed, n_steps = (self.seed + self.number) % 2**32, FIRST_CYCLE * LONGER**self.number
+        rate = RATE * self.objective.network.layer_sizes[0] ** -0.5 * SLOWER**self.number
+        rate = np.asarray(rate, self.result.theta.dtype)
+        return Cycle(np.int32(n_steps), rate, np.uint32(seed))  # type: ignore[arg-type]
 
     def run_burst(self) -> None:
         """Take some steps, record them, and decide whether to stop."""
         place = self.samples.mesh
-        arguments = [self.state, self.unit, self.scale, self.cycle]
+        arguments = [self.state, self.cycle]
         if place is not None:
             arguments = jax.tree.map(lambda leaf: replicated(np.asarray(leaf), place), arguments)
         state, terms, norm = _steps(self.objective, self.samples, *arguments)
@@ -233,8 +226,7 @@ class _DescentLoop:
         sampled = self.result.sampled
         sampled.append(progress)
         n_steps = FIRST_CYCLE * LONGER**self.number
-        ends = sum(FIRST_CYCLE * LONGER**number for number in range(self.number + 1))
-        if progress.iteration < ends:
+        if progress.iteration < n_batch_steps(self.number + 1):
             return
         last = sampled[-max(n_steps // STEPS // 10, 1) :]
         self.costs.append(float(np.mean([entry.J for entry in last])))
@@ -260,7 +252,7 @@ def _at_rest(theta: NDArray[np.floating]) -> AdamState:
 
 
 def run_steps(
-    objective: Objective, samples: Samples, state: AdamState, unit: jax.Array, scale: jax.Array, cycle: Cycle
+    objective: Objective, samples: Samples, state: AdamState, cycle: Cycle
 ) -> tuple[AdamState, jax.Array, jax.Array]:
     """Take `STEPS` steps.
 
@@ -279,7 +271,7 @@ def run_steps(
     def step(_: int, carry: Any) -> Any:
         state, terms, _ = carry
         evaluation = objective.evaluate(state.theta, samples.batch(batch_of(state.step, n_batches, cycle.seed), size))
-        return adam_step(state, evaluation.gradient, unit, scale, cycle), terms + evaluation.terms, evaluation.gradient
+        return adam_step(state, evaluation.gradient, cycle), terms + evaluation.terms, evaluation.gradient
 
     zeros = jnp.zeros(len(objective.terms), state.theta.dtype), jnp.zeros_like(state.theta)
     state, terms, gradient = jax.lax.fori_loop(0, STEPS, step, (state, *zeros))
@@ -305,18 +297,17 @@ def batch_of(step: jax.Array, n_batches: jax.Array, seed: jax.Array) -> jax.Arra
     return jax.lax.while_loop(lambda i: i >= n, shuffled, shuffled(turn)).astype(jnp.int32)
 
 
-def adam_step(state: AdamState, gradient: jax.Array, unit: jax.Array, scale: jax.Array, cycle: Cycle) -> AdamState:
-    """Take a step of Adam, in units of the weights and of J."""
-    g = gradient * unit / scale
+def adam_step(state: AdamState, g: jax.Array, cycle: Cycle) -> AdamState:
+    """Take a step of Adam along the gradient g."""
     m, v = B1 * state.m + (1 - B1) * g, B2 * state.v + (1 - B2) * jnp.square(g)
     t = (state.step + 1).astype(g.dtype)
     done = state.step / cycle.n_steps
     rate = cycle.rate * jnp.minimum(1.0, t / (WARM_UP * cycle.n_steps)) * 0.5 * (1 + jnp.cos(jnp.pi * done))
     change = rate.astype(g.dtype) * m / (1 - B1**t) / (jnp.sqrt(v / (1 - B2**t)) + SMALLEST)
-    return AdamState(state.theta - unit * change, m, v, state.step + 1)
+    return AdamState(state.theta - change, m, v, state.step + 1)
 
 
-SMALLEST = 1e-10  # in units of J over those of the weights
+SMALLEST = 1e-8  # that of the paper
 
 
 _steps = quick_jit(on_every_device(run_steps), thorough=lambda *arguments: True)

@@ -58,6 +58,11 @@ class ColumnMoments:
         return self.deviation > ROUNDING * np.abs(self.mean)
 
     @property
+    def variance(self) -> float:
+        """Total variance of the columns."""
+        return float(np.sum(np.square(self.deviation)))
+
+    @property
     def origin(self) -> InputScale:
         """Scale that centers the inputs and keeps their units."""
         return InputScale(self.mean, np.ones_like(self.mean))

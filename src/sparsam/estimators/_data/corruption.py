@@ -32,7 +32,7 @@ def corrupt(dataset: Dataset, share: float, origin: InputScale | None, seed: int
     share : float
         In [0, 1).
     origin : InputScale or None
-        Mean of each column, which is subtracted from the targets, as later from the inputs.
+        Mean and scale of each column, by which targets are centered and divided, as later the inputs.
     seed : int
     """
     copies = _Copies(share, origin, seed)
@@ -57,6 +57,6 @@ class _Copies:
         rows: NDArray[np.floating] = np.repeat(batch.inputs, COPIES, axis=0)
         masked = rng.random(rows.shape, dtype=np.float32) < self.share
         mean = 0.0 if self.origin is None else self.origin.mean
-        targets = rows if self.origin is None else (rows - mean).astype(rows.dtype)
+        targets = rows if self.origin is None else ((rows - mean) / self.origin.scale).astype(rows.dtype)
         inputs = np.where(masked, mean, rows).astype(rows.dtype)
         return Batch(inputs, targets, np.repeat(batch.weights / COPIES, COPIES))

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from sparsam._utils.digests import array_digest
 from sparsam.engine.data.devices import all_gather, max_of_processes, n_processes, sum_of_processes
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.objective.input_scale import InputScale
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.callbacks import FitCallback, FunctionCallback
 from sparsam.engine.training.checkpoints import Checkpointer
-from sparsam.engine.training.kinks import LEAST_ROWS, Rounding, train_with_kinks
+from sparsam.engine.training.kinks import LEAST_ROWS, train_with_kinks
 from sparsam.engine.training.polish import can_be_polished, polish
 from sparsam.engine.training.streaming import StreamedSamples
 from sparsam.engine.training.train import Training, train
@@ -65,8 +66,10 @@ class TrainingProblem:
         Makes the callback for data with a split: `EarlyStopping`, or a subclass.
     stop_at : int or None
         Iteration at which to stop.
-    rounding : Rounding or None
-        Units in which to round J's kinks; None if J is smooth, or is to be minimized as it is.
+    data_scale : InputScale or None
+        Scale of the inputs, which are their own targets, on the way to the devices; None for that of the objective.
+    has_kinks : bool
+        Whether J has kinks, which the training rounds.
     new_weights : bool
         Whether theta is new, and not the result of another training.
     depends_on : mapping
@@ -84,8 +87,14 @@ class TrainingProblem:
     early_stopping: Callable[..., EarlyStopping] = EarlyStopping
     stop_at: int | None = None
     new_weights: bool = True
-    rounding: Rounding | None = None
+    data_scale: InputScale | None = None
+    has_kinks: bool = False
     depends_on: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def input_scale(self) -> InputScale | None:
+        """Scale of the inputs on the devices."""
+        return self.objective.input_scale if self.data_scale is None else self.data_scale
 
 
 def least_rows_to_begin_on(estimator: Any, problem: TrainingProblem) -> int | None:
@@ -200,7 +209,7 @@ class EstimatorTraining:
 
     def _on_devices(self, dataset: Dataset, least_rows: int | None = None) -> DeviceData:
         problem, chunk_size = self.problem, self.estimator.chunk_size
-        return DeviceData(dataset, problem.layer_sizes, chunk_size, problem.objective.input_scale, least_rows)
+        return DeviceData(dataset, problem.layer_sizes, chunk_size, problem.input_scale, least_rows)
 
     def _callbacks(self) -> list[FitCallback]:
         """Return the callbacks: early stopping first, as its scores are displayed; the user's last.
@@ -231,17 +240,15 @@ class EstimatorTraining:
             "checkpointer": self.checkpointer,
             "plateau": None if self.inputs is None else self.inputs.plateau,
         }
-        rounding = self.problem.rounding
-        if rounding is None:
+        options["tol"] = estimator.tol
+        if not self.problem.has_kinks:
             begin_on = self.data.samples_to_begin_on(estimator.dtype)
-            training = train(self.problem.objective, samples, theta, tol=estimator.tol, begin_on=begin_on, **options)
+            training = train(self.problem.objective, samples, theta, begin_on=begin_on, **options)
         else:
             training = train_with_kinks(
                 self.problem.objective,
                 samples,
                 theta,
-                rounding,
-                tol=estimator.tol * rounding.variance,
                 mini_batches=self._mini_batches(samples),
                 seed=int(array_digest(theta)) % 2**31,
                 new_weights=self.problem.new_weights,
