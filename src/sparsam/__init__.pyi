@@ -22,6 +22,7 @@ from .estimators.stacked_autoencoder import StackedAutoencoder
 from .estimators.tangent_pipeline import TangentPipeline
 from .inspection.gabor import fit_gabors
 from .inspection.invariance import invariance_report
+from .inspection.sparsity import sparsity_report
 from .inspection.units import unit_statistics
 from .io.onnx.export import to_onnx
 from .io.persistence import load, save
@@ -64,6 +65,7 @@ __all__ = [
     "reference",
     "report",
     "save",
+    "sparsity_report",
     "studies",
     "to_onnx",
     "unit_statistics",
