@@ -26,6 +26,8 @@ from .inspection.sparsity import sparsity_report
 from .inspection.units import unit_statistics
 from .io.onnx.export import to_onnx
 from .io.persistence import load, save
+from .io.sae_lens.export import to_sae_folder
+from .io.sae_lens.reading import from_sae_folder
 from .reports import report
 from .studies.comparison import compare_studies
 from .studies.study import parameter_study
@@ -53,6 +55,7 @@ __all__ = [
     "engine",
     "fit_gabors",
     "fit_linear_system",
+    "from_sae_folder",
     "gradcheck",
     "images",
     "inspection",
@@ -68,5 +71,6 @@ __all__ = [
     "sparsity_report",
     "studies",
     "to_onnx",
+    "to_sae_folder",
     "unit_statistics",
 ]
