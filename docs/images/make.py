@@ -1,8 +1,8 @@
 """Make the pictures of this folder from runs of today.
 
 ``python docs/images/make.py`` makes all, ``python docs/images/make.py filters report`` these two.
-Each is what a command writes, so that a reader who types it sees the same; but the frontier is that of
-word vectors, GloVe's in ``glove.npz`` of the folder that SPARSAM_DATA names. The report is
+Each is what a command writes, so that a reader who types it sees the same; but the frontier is that
+of word vectors, GloVe's in ``glove.npz`` of the folder that SPARSAM_DATA names. The report is
 photographed in Chromium, which Playwright drives: ``pip install ".[report]" playwright``, and
 ``apt-get install chromium`` or the like.
 """

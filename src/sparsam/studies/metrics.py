@@ -16,6 +16,8 @@ from sparsam.studies.grid import NOT_VARIED
 __all__ = ["HeldOut", "measured", "parameters_of"]
 
 NAN = float("nan")
+COLUMNS = {"sparsity": "kl_sparsity"}
+"""Columns of terms of J whose names are those of hyperparameters, which are columns too."""
 
 
 class HeldOut(NamedTuple):
@@ -50,7 +52,8 @@ def measured(model: Any, seconds: float, X: Any, held_out: HeldOut | None) -> di
     """
     if not hasattr(model, "coefs_"):
         return {"J": NAN, "seconds": seconds, "stop_reason": model.stop_reason_}
-    row: dict[str, Any] = {"J": model.loss_, **model.terms_}
+    row: dict[str, Any] = {"J": model.loss_}
+    row |= {COLUMNS.get(name, name): value for name, value in model.terms_.items()}
     row |= _held_out_scores(model, held_out)
     weak = None
     if hasattr(model, "mean_activation_"):

@@ -90,7 +90,7 @@ def parameter_study(
         One row per setting and seed, in the order of the grid, with the seeds varying fastest ::
 
             the axes, all other hyperparameters that influence a fit, seed    tuples and arrays as text
-            J, and each term of it                            at the end of the training
+            J, and each term of it           at the end of the training; that of the KL sparsity is kl_sparsity
             held_out_error                   autoencoders: mean of E_n = 1/2 |y_n - x_n|^2 on the held-out rows
             held_out_explained_variance      share of their variance that is explained, see `sparsity_report`
             held_out_active                  mean number of active units of a held-out row (L0), see there
