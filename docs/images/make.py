@@ -1,11 +1,13 @@
 """Make the pictures of this folder from runs of today.
 
 ``python docs/images/make.py`` makes all, ``python docs/images/make.py filters report`` these two.
-Each is what a command writes, so that a reader who types it sees the same. The report is
+Each is what a command writes, so that a reader who types it sees the same; but the frontier is that
+of word vectors, GloVe's in ``glove.npz`` of the folder that SPARSAM_DATA names. The report is
 photographed in Chromium, which Playwright drives: ``pip install ".[report]" playwright``, and
 ``apt-get install chromium`` or the like.
 """
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -63,7 +65,36 @@ def make_report(folder: Path) -> None:
         browser.close()
 
 
-MAKERS = {"filters": make_filters, "study": make_study, "report": make_report}
+def make_frontier(folder: Path) -> None:
+    """Draw the frontiers of two dictionaries of 3000 words, less than a minute."""
+    import numpy as np
+
+    from sparsam import SparseAutoencoder, parameter_study
+    from sparsam.studies import draw_frontier
+
+    X = np.load(Path(os.environ["SPARSAM_DATA"], "glove.npz"))["vectors"][:3000].astype(np.float64)
+    grid = {"beta": [0.03, 0.1, 0.2, 0.4, 0.8, 1.6]}
+    options = {
+        "hidden_activation": "relu",
+        "output_activation": "identity",
+        "max_iter": 150,
+        "tol": 1e-3,
+    }
+    tables = {
+        f"{n} units": parameter_study(
+            SparseAutoencoder(n, sparsity="l1", **options), grid, X, held_out=0.3, seeds=2
+        )
+        for n in (100, 40)
+    }
+    draw_frontier(tables, save=HERE / "frontier.png")
+
+
+MAKERS = {
+    "filters": make_filters,
+    "study": make_study,
+    "report": make_report,
+    "frontier": make_frontier,
+}
 
 
 if __name__ == "__main__":

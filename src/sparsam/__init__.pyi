@@ -22,9 +22,12 @@ from .estimators.stacked_autoencoder import StackedAutoencoder
 from .estimators.tangent_pipeline import TangentPipeline
 from .inspection.gabor import fit_gabors
 from .inspection.invariance import invariance_report
+from .inspection.sparsity import sparsity_report
 from .inspection.units import unit_statistics
 from .io.onnx.export import to_onnx
 from .io.persistence import load, save
+from .io.sae_lens.export import to_sae_folder
+from .io.sae_lens.reading import from_sae_folder
 from .reports import report
 from .studies.comparison import compare_studies
 from .studies.study import parameter_study
@@ -52,6 +55,7 @@ __all__ = [
     "engine",
     "fit_gabors",
     "fit_linear_system",
+    "from_sae_folder",
     "gradcheck",
     "images",
     "inspection",
@@ -64,7 +68,9 @@ __all__ = [
     "reference",
     "report",
     "save",
+    "sparsity_report",
     "studies",
     "to_onnx",
+    "to_sae_folder",
     "unit_statistics",
 ]

@@ -1,11 +1,11 @@
-"""``sparsam export``: runs of all commands as ONNX graphs, which give what the models give."""
+"""``sparsam export``: runs as ONNX graphs, which give what the models give, and as folders for SAELens."""
 
 import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
 
-from sparsam import load
+from sparsam import SparseAutoencoder, from_sae_folder, load, save
 from sparsam.io.pipelines import load_pipeline
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_factors")]
@@ -85,3 +85,20 @@ def test_files_are_named_and_kept(run, model_file, tmp_path):
     result = run("export", model_file, "-o", tmp_path / "model.onnx")
     assert "exists: name another file, or replace it with --overwrite" in result.stderr
     assert run("export", model_file, "-o", tmp_path / "model.onnx", "--overwrite").exit_code == 0
+
+
+def test_an_autoencoder_with_relu_units_is_exported_for_sae_lens(run, run_json, model_file, rows, tmp_path):
+    relu = {"sparsity": "l1", "hidden_activation": "relu", "output_activation": "identity", "random_state": 0}
+    model = SparseAutoencoder(6, tol=1e-2, max_iter=500, **relu).fit(rows)
+    save(model, tmp_path / "relu.safetensors")
+    options = ("--format", "saelens", "--out", tmp_path / "sae")
+    result = run("export", tmp_path / "relu.safetensors", *options)
+    assert result.exit_code == 0, result.output
+    again = from_sae_folder(tmp_path / "sae")
+    np.testing.assert_allclose(again.transform(rows), model.transform(rows), atol=1e-5)
+    assert "replace its files with --overwrite" in run("export", tmp_path / "relu.safetensors", *options).stderr
+    assert run("export", tmp_path / "relu.safetensors", *options, "--overwrite").exit_code == 0
+    refused = run("export", model_file, "--format", "saelens", "--out", tmp_path / "logistic")
+    assert "needs hidden_activation='relu'" in refused.stderr
+    save(again, tmp_path / "again.safetensors")
+    assert run_json("show", tmp_path / "again.safetensors")["J"] is None  # not known

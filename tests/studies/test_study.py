@@ -79,7 +79,7 @@ def test_rows_are_those_of_separate_fits(study, alone):
         np.testing.assert_equal(row.quality, np.nan if weak else fit_gabors(model.components_).quality())
         shares = unit_statistics(model.transform(X)).shares()
         assert (row.dead, row.saturated) == (shares["dead"], shares["saturated"])
-        assert row.J == pytest.approx(row.squared_error + row.weight_decay + row.sparsity)
+        assert row.J == pytest.approx(row.squared_error + row.weight_decay + row.kl_sparsity)
     assert {"max_iter", "converged"} <= set(table.stop_reason)
 
 

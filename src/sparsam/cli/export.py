@@ -1,4 +1,4 @@
-"""``sparsam export``: write a saved model as an ONNX graph, for programs without Python."""
+"""``sparsam export``: write a saved model for other programs, as an ONNX graph or as a folder for SAELens."""
 
 from __future__ import annotations
 
@@ -18,18 +18,35 @@ def export(
     model: Annotated[
         Path, typer.Argument(help="Folder of a run of learn, regress, classify or anomalies, or its model file.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File for the graph: .onnx.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File for the graph: .onnx. With --format saelens, a folder.")
+    ],
+    form: Annotated[
+        Literal["onnx", "saelens"],
+        typer.Option(
+            "--format",
+            help="An ONNX graph; or a folder in SAELens' layout, of an autoencoder with ReLU units and linear outputs.",
+        ),
+    ] = "onnx",
     dtype: Annotated[
         Literal["float32", "float64"],
         typer.Option(help="Precision of the graph. Float64 is for inputs with more than seven digits that matter."),
     ] = "float32",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Export a model as an ONNX graph, which runs in C++, C#, Java, JavaScript, and in a browser.
+    """Export a model for other programs.
+
+    The default is an ONNX graph, which runs in C++, C#, Java, JavaScript, and in a browser.
 
     The graph includes the scaling, imputing and encoding of the run. A run of learn has one input, X, rows in the units
     of the training; other runs have an input for each column of the table, numbers or text. Needs the extra "onnx".
+
+    With --format saelens it is a folder that SAELens reads. It holds the autoencoder alone, whose inputs are the rows
+    as the run has scaled them.
     """
+    if form == "saelens":
+        _export_folder(model, out, dtype, overwrite)
+        return
     if out.suffix.lower() != SUFFIX:
         raise ValueError(f"{out}: expected a name that ends with {SUFFIX}")
     if out.exists() and not overwrite:
@@ -43,6 +60,19 @@ def export(
         raise ValueError(str(error)) from error
     inputs, outputs = ([value.name for value in values] for values in (graph.input, graph.output))
     say(f"Wrote {out}: {_listed('input', inputs)}; {_listed('output', outputs)}")
+
+
+def _export_folder(model: Path, out: Path, dtype: str, overwrite: bool) -> None:
+    if out.exists() and any(out.iterdir() if out.is_dir() else [out]) and not overwrite:
+        raise FileExistsError(f"{out} exists: name another folder, or replace its files with --overwrite")
+    require_paths(model)
+    from sparsam.io.sae_lens.export import to_sae_folder
+
+    try:
+        to_sae_folder(load_learned(model).autoencoder, out, dtype=dtype, overwrite=overwrite)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    say(f"Wrote {out}")
 
 
 def _load(path: Path) -> Any:

@@ -97,7 +97,7 @@ def show(
                 show=show,
             )
     if as_json:
-        print_json(figures)
+        print_json({name: None if value != value else value for name, value in figures.items()})  # NaN: not known
     else:
         _print_table(figures)
     if save is not None:

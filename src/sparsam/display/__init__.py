@@ -10,6 +10,7 @@ from sparsam.display.cost_curve_display import CostCurveDisplay
 from sparsam.display.covariance_display import CovarianceDisplay
 from sparsam.display.filter_display import FilterDisplay, ReconstructionDisplay
 from sparsam.display.filters import plot_filters, plot_reconstructions
+from sparsam.display.frontier import plot_frontier
 from sparsam.display.invariance import plot_invariance, plot_tangents
 from sparsam.display.invariance_display import InvarianceDisplay
 from sparsam.display.label_noise_display import LabelNoiseDisplay
@@ -30,6 +31,7 @@ __all__ = [
     "filter_mosaic",
     "plot_cost_curve",
     "plot_filters",
+    "plot_frontier",
     "plot_invariance",
     "plot_likelihood_profile",
     "plot_reconstructions",

@@ -25,6 +25,8 @@ NUMBERS = ("quality", "held_out_error")
 METRIC_LABELS = {
     "quality": "share of filters like an oriented Gabor function ($R^2$ > 0.7)",
     "held_out_error": "mean error $E_n$ on held-out rows",
+    "held_out_explained_variance": "share of the variance explained on held-out rows",
+    "held_out_active": "active units of a held-out row ($L_0$)",
     "held_out_score": "score on held-out rows",
     "held_out_log_likelihood": "log-likelihood of held-out rows, nats per sample",
     "J": "objective at the end",
@@ -33,7 +35,7 @@ METRIC_LABELS = {
     "saturated": "share of units at the ends of their range",
     "rho_hat_mean": "mean activation",
 }
-SHARES = ("quality", "explained_variance_ratio", "dead", "saturated")
+SHARES = ("quality", "explained_variance_ratio", "held_out_explained_variance", "dead", "saturated")
 BETWEEN = "  \N{MIDDLE DOT}  "
 NUMBERS_IN_A_LINE = 2
 

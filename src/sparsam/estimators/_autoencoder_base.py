@@ -27,6 +27,7 @@ from sparsam.engine.objective.input_scale import InputScale
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.state import Progress
+from sparsam.engine.training.stop_reasons import IMPORTED
 from sparsam.engine.training.streaming import summed
 from sparsam.engine.training.train import Training, precision
 from sparsam.estimators import _validation as validation
@@ -72,6 +73,7 @@ OF_THE_WHOLE = {"verbose": 0, "warm_start": False, "polish": False, "checkpoint"
 class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
     """Network that reconstructs its inputs: the first half of its layers encodes them, the second half decodes."""
 
+    stop_reason_: str
     _input_mean: NDArray[np.float64] | None = None  # of X, for linear outputs; None in models of version 0.1.0
     _unit: float = 1.0  # of lengths in J
 
@@ -420,7 +422,8 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
             or mean.shape != (n_features,)
         ):
             raise ValueError("its arrays do not fit together")
-        self._check_weights(self.mean_activation_, mean)
+        measured = () if self.stop_reason_ == IMPORTED else (self.mean_activation_,)  # otherwise NaN: not known
+        self._check_weights(mean, *measured)
         self._n_features_out = n_components
 
     def _encoded(self, batch: Batch) -> Array:

@@ -191,7 +191,8 @@ class SparseAutoencoder(AutoencoderBase):
         that.
     stop_reason_ : str
         "converged", "precision", "max_iter", "time_budget", "held_out" (by early stopping), "callback", "interrupted"
-        or, after a FloatingPointError, "not_finite"; see `sparsam.engine.STOP_REASONS`.
+        or, after a FloatingPointError, "not_finite"; see `sparsam.engine.STOP_REASONS`. "imported" if another program
+        trained the weights (`sparsam.from_sae_folder`): what only the training could measure is then NaN.
     loss_curve_ : list of float
         J at the first weights that were evaluated on all rows, and after each iteration.
     history_ : pandas.DataFrame

@@ -1,4 +1,4 @@
-"""Inspection of fitted networks: Gabor functions fitted to filters, hidden units, invariance of outputs.
+"""Inspection of fitted networks: Gabor functions fitted to filters, hidden units, sparsity, invariance of outputs.
 
 Names are imported on first use.
 """

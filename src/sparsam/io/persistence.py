@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsam._utils.atomic_write import atomic_write
 from sparsam._utils.checksummed_file import Arrays, checksummed, read_checksummed
+from sparsam.engine.training.stop_reasons import IMPORTED
 from sparsam.io.schemas import LAYOUTS, Layout
 from sparsam.io.sklearn_settings import restore_settings, settings_of
 
@@ -278,19 +279,20 @@ def _restore_training(model: Any, header: dict[str, Any], arrays: Arrays) -> Non
     for name in WEIGHTS:
         n_layers = sum(key.startswith(name) for key in arrays)
         setattr(model, name, [arrays[f"{name}{layer}"] for layer in range(n_layers)])
-    model._history = _history(header["history"], arrays, "history")
+    unknown = model.stop_reason_ == IMPORTED  # J of another program's training
+    model._history = _history(header["history"], arrays, "history", finite=not unknown)
     if len(model._history["J"]) != model.n_iter_ + 1:
         raise ValueError(BAD_HISTORY)
     model.loss_curve_ = model._history["J"]
     model._sample_history = _history(header.get("sample_history", []), arrays, "sample_history")  # 0.1.0 has none
 
 
-def _history(names: list[str], arrays: Arrays, kind: str) -> dict[str, list[float]]:
+def _history(names: list[str], arrays: Arrays, kind: str, *, finite: bool = True) -> dict[str, list[float]]:
     """Read the columns of a history, one finite number per iteration."""
     columns = {name: arrays[f"{kind}.{name}"] for name in names}
     for values in columns.values():
         same_length = values.ndim == 1 and len(values) == len(columns[names[0]])
-        if not same_length or values.dtype.kind not in "fi" or not np.all(np.isfinite(values)):
+        if not same_length or values.dtype.kind not in "fi" or not (np.all(np.isfinite(values)) or not finite):
             raise ValueError(BAD_HISTORY)
     return {name: values.tolist() for name, values in columns.items()}
 

@@ -64,6 +64,8 @@ def autoencoder_page(
     units = unit_pages(drawn.filters(code.filters), rows, Z, view, statistics, losses, hidden_activation)
     explained = [unit for unit in units if unit.oriented and unit.r2 is not None and unit.r2 > 0.7]
     mean = np.asarray(network.mean_activation_, dtype=np.float64)
+    if np.isnan(mean).any():  # another program trained the weights
+        mean = statistics.mean
     weak = examine_fit(network, X, statistics)
     error = float(squared_errors(network, X, Z).mean())
     check = None

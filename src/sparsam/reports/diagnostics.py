@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sparsam._utils.unit_range import outside_unit_range
 from sparsam.display.residuals import correlations
-from sparsam.engine.training.stop_reasons import STOP_REASONS
+from sparsam.engine.training.stop_reasons import IMPORTED, STOP_REASONS
 from sparsam.inspection.descent import NO_MORE_ITERATIONS, still_descends
 from sparsam.inspection.units import UnitStatistics
 from sparsam.inspection.weak_fit import WeakFit
@@ -54,6 +54,9 @@ UNIT_TROUBLES = {
 def diagnose_training(network: Any, weak: WeakFit | None = None) -> Finding:
     """Report whether the training reached a useful minimum, and if not, a remedy."""
     reason = STOP_REASONS[network.stop_reason_]
+    if network.stop_reason_ == IMPORTED:
+        text = f"{reason[0].upper()}{reason[1:]}, so that nothing is known about their training."
+        return Finding("note" if weak is None else "warning", f"{text}{'' if weak is None else f' {weak.text}'}")
     where = f"after {network.n_iter_} iterations, with {network.gradient_norm_:.1e} as the gradient's largest component"
     if network.stop_reason_ == "converged" and weak is not None:
         return Finding("warning", f"The training has converged {where}, to weights of little use. {weak.text}")

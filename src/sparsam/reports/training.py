@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sparsam.engine.training.stop_reasons import IMPORTED
 from sparsam.estimators import NO_INFLUENCE
 
 __all__ = ["parameters_of", "training_facts"]
@@ -12,7 +13,9 @@ NOT_SHOWN = NO_INFLUENCE - {"time_budget"}
 
 
 def training_facts(network: Any) -> list[tuple[str, str]]:
-    """Return numbers about the training, for the head of a page."""
+    """Return numbers about the training, for the head of a page; none if another program trained the weights."""
+    if network.stop_reason_ == IMPORTED:
+        return []
     seconds = float(network.history_["seconds"].iloc[-1])
     return [
         ("J", f"{network.loss_:.6f}"),

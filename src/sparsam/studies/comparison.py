@@ -13,7 +13,10 @@ from sparsam.studies.tables import SEED, parameter_columns, read_study
 
 __all__ = ["COMPARED", "compare_studies"]
 
-COMPARED = ("J", "held_out_error", "held_out_score", "held_out_log_likelihood", "quality", "seconds")
+COMPARED = (
+    *("J", "held_out_error", "held_out_explained_variance", "held_out_active"),
+    *("held_out_score", "held_out_log_likelihood", "quality", "seconds"),
+)
 
 
 def compare_studies(
@@ -35,8 +38,8 @@ def compare_studies(
     -------
     pandas.DataFrame
         One row per setting in both: the hyperparameters that vary, seed, and three columns for each of J,
-        held_out_error, held_out_score, held_out_log_likelihood, quality and seconds that both have, such as ``J_one``,
-        ``J_other`` and ``J_difference``, other minus one.
+        held_out_error, held_out_explained_variance, held_out_active, held_out_score, held_out_log_likelihood, quality
+        and seconds that both have, such as ``J_one``, ``J_other`` and ``J_difference``, other minus one.
 
     Raises
     ------

@@ -8,6 +8,7 @@ import numpy as np
 
 from sparsam._utils.digests import to_jsonable
 from sparsam.inspection.gabor import LEAST_SIDE, fit_gabors
+from sparsam.inspection.sparsity import sparsity_report
 from sparsam.inspection.units import unit_statistics
 from sparsam.inspection.weak_fit import examine_fit
 from sparsam.studies.grid import NOT_VARIED
@@ -15,6 +16,8 @@ from sparsam.studies.grid import NOT_VARIED
 __all__ = ["HeldOut", "measured", "parameters_of"]
 
 NAN = float("nan")
+COLUMNS = {"sparsity": "kl_sparsity"}
+"""Columns of terms of J whose names are those of hyperparameters, which are columns too."""
 
 
 class HeldOut(NamedTuple):
@@ -49,7 +52,8 @@ def measured(model: Any, seconds: float, X: Any, held_out: HeldOut | None) -> di
     """
     if not hasattr(model, "coefs_"):
         return {"J": NAN, "seconds": seconds, "stop_reason": model.stop_reason_}
-    row: dict[str, Any] = {"J": model.loss_, **model.terms_}
+    row: dict[str, Any] = {"J": model.loss_}
+    row |= {COLUMNS.get(name, name): value for name, value in model.terms_.items()}
     row |= _held_out_scores(model, held_out)
     weak = None
     if hasattr(model, "mean_activation_"):
@@ -71,7 +75,14 @@ def measured(model: Any, seconds: float, X: Any, held_out: HeldOut | None) -> di
 
 def _held_out_scores(model: Any, held_out: HeldOut | None) -> dict[str, float]:
     if hasattr(model, "mean_activation_"):
-        return {"held_out_error": NAN if held_out is None else -model.score(held_out.X)}
+        if held_out is None:
+            return dict.fromkeys(("held_out_error", "held_out_explained_variance", "held_out_active"), NAN)
+        report = sparsity_report(model, held_out.X, n_strongest=0)
+        return {
+            "held_out_error": -model.score(held_out.X),
+            "held_out_explained_variance": report.explained_variance,
+            "held_out_active": report.active,
+        }
     if held_out is None:
         return {"held_out_score": NAN, "held_out_log_likelihood": NAN}
     return {

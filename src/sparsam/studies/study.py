@@ -90,8 +90,10 @@ def parameter_study(
         One row per setting and seed, in the order of the grid, with the seeds varying fastest ::
 
             the axes, all other hyperparameters that influence a fit, seed    tuples and arrays as text
-            J, and each term of it                            at the end of the training
+            J, and each term of it           at the end of the training; that of the KL sparsity is kl_sparsity
             held_out_error                   autoencoders: mean of E_n = 1/2 |y_n - x_n|^2 on the held-out rows
+            held_out_explained_variance      share of their variance that is explained, see `sparsity_report`
+            held_out_active                  mean number of active units of a held-out row (L0), see there
             held_out_score, held_out_log_likelihood   others: ``score`` and ``mean_log_likelihood`` on these rows
             explained_variance_ratio         share of the training data's variance explained by reconstructions, R^2
             rho_hat_mean, rho_hat_std        mean and standard deviation of the hidden units' mean activations
@@ -121,6 +123,7 @@ def parameter_study(
     --------
     compare_studies : Compare two studies of the same settings.
     sparsam.studies.draw_study : Draw the filters of all settings on a page.
+    sparsam.studies.draw_frontier : Draw the explained variance of sparse codes against the number of active units.
 
     Examples
     --------

@@ -19,7 +19,8 @@ SEED = "seed"
 """The last column of the parameters; the columns after it are results."""
 
 RESULTS = (
-    *("held_out_error", "held_out_score", "held_out_log_likelihood", "explained_variance_ratio"),
+    *("held_out_error", "held_out_explained_variance", "held_out_active"),
+    *("held_out_score", "held_out_log_likelihood", "explained_variance_ratio"),
     *("rho_hat_mean", "rho_hat_std", "dead", "saturated", "weakness", "quality"),
     *("iterations", "evaluations", "seconds", "gradient_norm", "stop_reason", "model"),
 )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from sparsam.engine.minimizer import lbfgs
 
-__all__ = ["FAILED", "REASON_OF_STATUS", "STOP_REASONS"]
+__all__ = ["FAILED", "IMPORTED", "REASON_OF_STATUS", "STOP_REASONS"]
+
+IMPORTED = "imported"
 
 STOP_REASONS = {
     "converged": "converged: no component of the gradient is larger than tol",
@@ -19,6 +21,7 @@ STOP_REASONS = {
     "held_out": "the error on held-out data has ceased to fall",
     "interrupted": "interrupted",
     "not_finite": "J is not finite",
+    IMPORTED: "another program trained these weights",
 }
 """Why a training stopped: the key is the value of ``stop_reason_``, the value its explanation."""
 
