@@ -39,12 +39,11 @@ class Decoder:
     @classmethod
     def of(cls, code: Code) -> Decoder:
         """Take the decoder of a fitted network."""
+        network = code.network
         if code.is_stack:
-            return cls(code.network, None, None, code.output_activation)
-        weights, intercept = (
-            np.asarray(part[1], np.float64) for part in (code.network.coefs_, code.network.intercepts_)
-        )
-        return cls(code.network, weights, intercept, code.output_activation)
+            return cls(network, None, np.empty(0), code.output_activation)
+        weights, intercept = (np.asarray(both[1], np.float64) for both in (network.coefs_, network.intercepts_))
+        return cls(network, weights, intercept, code.output_activation)
 
     @property
     def is_linear(self) -> bool:
