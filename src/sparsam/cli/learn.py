@@ -140,8 +140,8 @@ def learn(
     --output-activation identity --n-components 100 --rho 0.035 --beta 5 --alpha 3e-3` learns edges and opponent colors.
 
     With --rows, it learns from rows of numbers instead of patches: rows with missing values are left out, and each
-    column is scaled to [0.1, 0.9]. With --names, it also writes row_names.txt, so that `sparsam report` names the rows on
-    which each unit is strongest.
+    column is scaled to [0.1, 0.9]. With --names, it also writes row_names.txt, so that `sparsam report` names the rows
+    on which each unit is strongest.
 
     With --checkpoint, a training that was killed, or should run longer, continues with --resume. With --coordinator,
     --num-processes and --process-id, each of several processes, started with otherwise equal options, trains on its

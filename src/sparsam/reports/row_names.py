@@ -72,7 +72,7 @@ def choose_named_rows(names: Sequence[str], n_units: int) -> NamedRows:
     shown = [_shortened(name) for name in names]
     of_names = np.array([len(json.dumps(name)) + 1 for name in shown])
     room = max(PAGE_CHARACTERS - CHARACTERS_OF_UNIT * n_units, LEAST_FOR_ROWS)
-    least = of_names.mean() + CHARACTERS_OF_ROW + CHARACTERS_OF_NUMBER * LEAST_UNITS
+    least = of_names.mean() + CHARACTERS_OF_ROW + CHARACTERS_OF_NUMBER * min(LEAST_UNITS, n_units)
     n_named = int(min(len(names), max(room // least, 1)))
     rows = np.arange(len(names))
     if n_named < len(names):

@@ -337,6 +337,8 @@
     else document.getElementById("row-status").textContent = "no unit is active";
   }
 
+  slider.addEventListener("input", showK);
+
   function openRow(row) {
     showRow(row);
     input.value = names[row];
