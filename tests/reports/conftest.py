@@ -158,6 +158,9 @@ def pages(autoencoder, patches, regressor, measured, classifier, labelled, sound
         "colors": sparsam.report(colors[1], colors[0], image_shape=(4, 4, 3)),
         "named": sparsam.report(named[1], named[0]),
         "words": words_page,
+        "pictures with names": sparsam.report(
+            autoencoder, patches, image_shape=(4, 4), names=[f"patch {row}" for row in range(300)]
+        ),
         "sounds": sparsam.report(sounds[1], sounds[0]),
         "regressor": sparsam.report(regressor, X[:300], Y[:300], test=(X[300:], Y[300:]), names=["height", "width"]),
         "classifier": sparsam.report(classifier, *labelled, image_shape=(8, 8)),

@@ -58,7 +58,7 @@ def draw_all(page):
         place.locator("svg").wait_for()
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "colors", "named", "words", "sounds", "regressor", "classifier"])
+@pytest.mark.parametrize("name", ["autoencoder", "colors", "named", "words", "pictures with names", "sounds", "regressor", "classifier"])
 @pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, {"viewport": PHONE}], ids=["", "dark", "phone"])
 def test_charts_are_drawn_and_fit(open_page, name, options):
     page = open_page(name, reduced_motion="reduce", **options)
@@ -249,3 +249,18 @@ def test_the_keyboard_reaches_named_units(open_page):
     assert page.locator("#unit-list [aria-pressed=true]").count() == 1
     page.keyboard.press("Tab")  # one stop for all units
     assert page.evaluate("document.activeElement.closest('#unit-list')") is None
+
+
+def test_a_search_opens_the_filters_of_images(open_page):
+    page = open_page("pictures with names")
+    page.locator("#row-input").fill("patch 299")
+    page.keyboard.press("Enter")
+    unit = page.locator("#row-units tr").nth(1).get_by_role("button")
+    number = unit.inner_text().split(":")[0]
+    unit.click()
+    assert shown(page) == f"Unit {number}"
+    page.locator("#sort").select_option("coherence")
+    assert "Strongest rows: patch" in page.locator("#units > article:visible").inner_text()
+    page.locator("#strongest").focus()  # reconstructions of patches are there, too
+    page.keyboard.press("Home")
+    assert page.locator("#reconstruction-status").inner_text().startswith("no unit")

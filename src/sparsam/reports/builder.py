@@ -53,7 +53,7 @@ def report(
         Of an autoencoder or an outlier detector: a name for each row of X, such as the words of word vectors. They may
         repeat. The page of an autoencoder then names each unit's strongest rows, its density, coherence and
         contribution, and nearest units, and has a search that rebuilds a row from its k strongest units. It takes as
-        many rows as fit into five megabytes, some 50,000, and of more rows as many at random. Default: rows have no
+        many rows as fit into five megabytes, some 40,000, and of more rows as many at random. Default: rows have no
         names, or in a detector the labels of a DataFrame.
         Of a regression: the names of the targets, preferably with units. Default: the columns of y, or "output 0",
         "output 1", ... A classification takes none: its rows have the labels of a DataFrame.

@@ -140,7 +140,7 @@ def coherence_histogram(coherence: Array, at_random: float) -> Spec:
     """Plot a histogram of the coherence of units, with a line at that of rows drawn at random."""
     known = coherence[np.isfinite(coherence)]
     edges = np.linspace(min(-0.2, np.floor(10 * known.min(initial=0)) / 10), 1, 31)
-    bars = _histogram(known, edges, alt.X("low:Q", title="coherence", scale=alt.Scale(nice=False)), ".2f")
+    bars = _histogram(known, edges, alt.X("low:Q", title="coherence", scale=alt.Scale(domain=[edges[0], 1])), ".2f")
     description = f"Histogram of the coherence of {len(known)} units"
     if len(known):
         description += f", with median {np.median(known):.2f}"
@@ -157,7 +157,7 @@ def density_histogram(density: Array) -> Spec:
     x = alt.X(
         "low:Q",
         title="share of rows on which a unit is active, logarithmic",
-        scale=alt.Scale(type="log", nice=False),
+        scale=alt.Scale(type="log", domain=[10**low, 1]),
         axis=alt.Axis(format="~%", tickCount=6),
     )
     bars = _histogram(active, np.logspace(low, 0, 31), x, ".2%")

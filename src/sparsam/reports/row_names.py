@@ -67,7 +67,7 @@ def choose_named_rows(names: Sequence[str], n_units: int) -> NamedRows:
     --------
     >>> chosen = choose_named_rows(["word"] * 20_000, n_units=2000)
     >>> len(chosen.rows), chosen.n_strongest
-    (20000, 18)
+    (20000, 19)
     """
     shown = [_shortened(name) for name in names]
     of_names = np.array([len(json.dumps(name)) + 1 for name in shown])
