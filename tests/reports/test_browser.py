@@ -58,7 +58,9 @@ def draw_all(page):
         place.locator("svg").wait_for()
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "colors", "named", "words", "pictures with names", "sounds", "regressor", "classifier"])
+@pytest.mark.parametrize(
+    "name", ["autoencoder", "colors", "named", "words", "pictures with names", "sounds", "regressor", "classifier"]
+)
 @pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, {"viewport": PHONE}], ids=["", "dark", "phone"])
 def test_charts_are_drawn_and_fit(open_page, name, options):
     page = open_page(name, reduced_motion="reduce", **options)

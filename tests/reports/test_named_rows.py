@@ -100,6 +100,13 @@ def test_each_kind_of_row_has_a_coherent_unit(words, units):
     assert len(found) == 8
 
 
+def test_an_l1_penalty_is_a_penalty(words, words_page, contents):
+    text = contents(words_page).text
+    n_active = (words[2].transform(words[0]) > 0).sum(axis=1).mean()
+    assert f"A sparse autoencoder with an L1 penalty: 24 hidden units, of which {n_active:.1f} are active" in text
+    assert "without a sparsity penalty" not in contents(sparsam.report(words[2], words[0])).text
+
+
 def test_names_are_text_wherever_they_are(words, words_page, contents):
     assert "<script>alert(1)</script>" in " ".join(words[1])
     assert "<script>alert(1)</script>" not in words_page

@@ -21,7 +21,17 @@ pytestmark = [
     pytest.mark.usefixtures("without_factors"),
 ]
 
-PAGES = ("autoencoder", "colors", "named", "words", "pictures with names", "sounds", "regressor", "classifier", "detector")
+PAGES = (
+    "autoencoder",
+    "colors",
+    "named",
+    "words",
+    "pictures with names",
+    "sounds",
+    "regressor",
+    "classifier",
+    "detector",
+)
 HOSTILE = "<script>alert(1)</script>"
 
 
