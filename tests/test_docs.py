@@ -2,11 +2,13 @@
 
 import importlib
 import importlib.util
+import os
 import re
 import runpy
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -121,3 +123,17 @@ def test_every_file_that_the_readme_links_to_is_there():
 def test_the_example_tables_are_those_that_their_script_makes(table):
     made = runpy.run_path(str(ROOT / "docs" / "data" / "make.py"))[table]()
     pd.testing.assert_frame_equal(pd.read_csv(ROOT / "docs" / "data" / f"{table}.csv"), made)
+
+
+def test_the_word_vectors_are_those_of_their_script():
+    data_folder = os.environ.get("SPARSAM_DATA")
+    shipped = np.load(ROOT / "docs" / "data" / "word_vectors.npz")
+    assert shipped["vectors"].shape == (3000, 50)
+    assert shipped["vectors"].dtype == np.float16
+    if data_folder is None or not (Path(data_folder) / "glove.npz").exists():
+        pytest.skip("no GloVe vectors: set SPARSAM_DATA")
+    whole = np.load(Path(data_folder) / "glove.npz")
+    lines = (f"{word} {' '.join(map(str, row))}" for word, row in zip(whole["words"], whole["vectors"], strict=True))
+    made = runpy.run_path(str(ROOT / "docs" / "data" / "make.py"))["word_vectors"](lines)
+    for name in ("words", "vectors"):
+        np.testing.assert_array_equal(made[name], shipped[name])

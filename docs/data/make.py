@@ -1,8 +1,11 @@
-"""Write the example tables from data sets that come with scikit-learn.
+"""Write the example tables from data sets that come with scikit-learn, and word vectors of GloVe.
 
-Run ``python docs/data/make.py``.
+Run ``python docs/data/make.py`` for the tables, and ``python docs/data/make.py glove.6B.50d.txt``
+for the word vectors.
 """
 
+import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +43,25 @@ def digits() -> pd.DataFrame:
     return table.assign(digit=np.where(wrong_digits(), another, truth))
 
 
+def word_vectors(lines, n_words: int = 3000) -> dict[str, np.ndarray]:
+    """Return the most frequent words of at least three letters, and their vectors in float16.
+
+    Each line of GloVe's file is a word and its numbers, the most frequent word first.
+    """
+    split = (line.split() for line in lines)
+    long_words = (parts for parts in split if parts[0].isalpha() and len(parts[0]) > 2)
+    found = list(islice(long_words, n_words))
+    return {
+        "words": np.array([word for word, *_ in found]),
+        "vectors": np.array([numbers for _, *numbers in found], dtype=np.float16),
+    }
+
+
 if __name__ == "__main__":
     folder = Path(__file__).parent
+    if sys.argv[1:]:
+        with Path(sys.argv[1]).open(encoding="utf-8") as lines:
+            np.savez_compressed(folder / "word_vectors.npz", **word_vectors(lines))
+        sys.exit()
     diabetes().to_csv(folder / "diabetes.csv", index=False)
     digits().to_csv(folder / "digits.csv", index=False)

@@ -120,13 +120,47 @@ def named():
         ).fit(X)
 
 
+KINDS = ("animal", "colour", "month", "river", HOSTILE, "Wörter \u2028 語", "state", "verb")
+
+
 @pytest.fixture(scope="session")
-def pages(autoencoder, patches, regressor, measured, classifier, labelled, sounds, colors, named):
+def words():
+    """Return rows near eight directions, their names, and an autoencoder with L1 sparsity."""
+    rng = np.random.default_rng(0)
+    directions = np.linalg.qr(rng.normal(size=(10, 8)))[0].T
+    kinds = np.arange(400) % 8
+    X = directions[kinds] * rng.uniform(1, 2, size=(400, 1)) + 0.1 * rng.normal(size=(400, 10)) + 5
+    names = [f"{KINDS[kind]} {row // 8}" for row, kind in enumerate(kinds)]
+    names[8] = names[0]  # twice
+    with pytest.warns(ConvergenceWarning):
+        model = SparseAutoencoder(
+            24,
+            sparsity="l1",
+            hidden_activation="relu",
+            output_activation="identity",
+            max_iter=60,
+            dtype="float64",
+            random_state=0,
+        ).fit(X)
+    return X, names, model
+
+
+@pytest.fixture(scope="session")
+def words_page(words):
+    return sparsam.report(words[2], words[0], names=words[1])
+
+
+@pytest.fixture(scope="session")
+def pages(autoencoder, patches, regressor, measured, classifier, labelled, sounds, colors, named, words_page):
     X, Y = measured
     return {
         "autoencoder": sparsam.report(autoencoder, patches, image_shape=(4, 4)),
         "colors": sparsam.report(colors[1], colors[0], image_shape=(4, 4, 3)),
         "named": sparsam.report(named[1], named[0]),
+        "words": words_page,
+        "pictures with names": sparsam.report(
+            autoencoder, patches, image_shape=(4, 4), names=[f"patch {row}" for row in range(300)]
+        ),
         "sounds": sparsam.report(sounds[1], sounds[0]),
         "regressor": sparsam.report(regressor, X[:300], Y[:300], test=(X[300:], Y[300:]), names=["height", "width"]),
         "classifier": sparsam.report(classifier, *labelled, image_shape=(8, 8)),

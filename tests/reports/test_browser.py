@@ -1,7 +1,9 @@
 """The page in a browser: clicks, keys, the slider; no requests, no errors; on a phone, in dark mode."""
 
 import shutil
+from base64 import b64decode
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -56,7 +58,9 @@ def draw_all(page):
         place.locator("svg").wait_for()
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "colors", "named", "sounds", "regressor", "classifier"])
+@pytest.mark.parametrize(
+    "name", ["autoencoder", "colors", "named", "words", "pictures with names", "sounds", "regressor", "classifier"]
+)
 @pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, {"viewport": PHONE}], ids=["", "dark", "phone"])
 def test_charts_are_drawn_and_fit(open_page, name, options):
     page = open_page(name, reduced_motion="reduce", **options)
@@ -147,3 +151,118 @@ def test_the_slider_adds_units(open_page, contents, pages):
     page.locator("[data-patch='3']").click()
     assert page.locator("#original").get_attribute("src") == patches[3]["original"]
     assert page.locator("#reconstructed").get_attribute("src") == patches[3]["frames"][1]
+
+
+def named(page, selector):
+    return page.locator(selector).all_inner_texts()
+
+
+@pytest.mark.parametrize("name", ["words", "words_dark", "words_phone"])
+def test_a_search_finds_the_units_of_a_kind(open_page, name):
+    options = {"words_dark": {"color_scheme": "dark"}, "words_phone": {"viewport": PHONE}}.get(name, {})
+    page = open_page("words", **options)
+    page.get_by_role("combobox", name="Name").fill("MONTH 3")
+    options = page.get_by_role("listbox", name="Rows with this name").get_by_role("option")
+    assert options.first.inner_text() == "month 3"
+    assert page.locator("#row-count").inner_text().startswith("11 names")  # month 3, and 30 to 39
+    options.first.click()
+    assert page.locator("#row-name").inner_text() == "month 3"
+    first = page.locator("#row-units tr").first
+    first.get_by_role("button").click()
+    assert {text.split()[0] for text in named(page, "#unit-panel ol button")} == {"month"}
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
+def test_the_keyboard_searches_and_rebuilds(open_page):
+    page = open_page("words")
+    field = page.locator("#row-input")
+    field.focus()
+    page.keyboard.type("river")
+    assert field.get_attribute("aria-expanded") == "true"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    assert page.locator(f"#{field.get_attribute('aria-activedescendant')}").inner_text() == "river 1"
+    page.keyboard.press("Enter")
+    assert page.locator("#row-matches").is_hidden()
+    assert page.locator("#row-name").inner_text() == "river 1"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "row-k"
+    page.keyboard.press("Home")
+    status = page.locator("#row-status")
+    explained, cosine = page.locator("#row-units tr").first.locator("td").all_inner_texts()[-2:]
+    assert status.inner_text() == f"k = 1: explained share {explained}, cosine {cosine}"
+    assert page.locator("#row-units tr.left-out").count() == page.locator("#row-units tr").count() - 1
+    page.keyboard.press("End")
+    assert page.locator("#row-units tr.left-out").count() == 0
+    assert page.locator("#row-units tr").last.locator("td").all_inner_texts()[-1] in status.inner_text()
+    field.fill("no such row")
+    assert page.locator("#row-count").inner_text() == "no such name"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    assert page.locator("#row-name").inner_text() == "river 1"
+
+
+def test_names_are_shown_as_they_are(open_page):
+    page = open_page("words")
+    field = page.locator("#row-input")
+    field.fill("<script>alert(1)</script> 7")
+    page.keyboard.press("Enter")
+    assert page.locator("#row-name").inner_text() == "<script>alert(1)</script> 7"
+    assert page.locator("script").count() == 4
+    field.fill("\u8a9e 5")
+    page.keyboard.press("Enter")
+    assert page.locator("#row-name").text_content() == "W\u00f6rter \u2028 \u8a9e 5"
+    field.fill("animal 0")
+    assert page.locator("#row-matches li").all_inner_texts() == ["animal 0 (row 0)", "animal 0 (row 8)"]
+
+
+@pytest.mark.parametrize("key", ["coherence", "density", "contribution", "loss", "number"])
+def test_named_units_are_sorted(open_page, key, words_page, contents):
+    page = open_page("words")
+    page.locator("#unit-sort").select_option("number")
+    page.locator("#unit-sort").select_option(key)
+    order = page.eval_on_selector_all("#unit-list > li", "items => items.map(item => Number(item.dataset.unit))")
+    packed = contents(words_page).json["named"]["units"]
+    values = np.arange(24.0)
+    if key != "number":
+        values = -np.frombuffer(b64decode(packed[key]["data"]), "<f4")
+    assert sorted(order) == list(range(24))
+    ordered = np.nan_to_num(values[order], nan=1e9)  # dead units come last
+    assert (np.diff(ordered) >= 0).all()
+    page.get_by_label("lowest first").check()
+    order = page.eval_on_selector_all("#unit-list > li", "items => items.map(item => Number(item.dataset.unit))")
+    ordered = np.nan_to_num(values[order], nan=-1e9)
+    assert (np.diff(ordered) <= 0).all()
+
+
+def test_the_keyboard_reaches_named_units(open_page):
+    page = open_page("words")
+    page.locator("#unit-reverse").focus()
+    page.keyboard.press("Tab")
+    number = "document.activeElement.closest('li')?.dataset.unit"
+    order = page.eval_on_selector_all("#unit-list > li", "items => items.map(item => item.dataset.unit)")
+    assert page.evaluate(number) == order[0]
+    for key, place in (("ArrowDown", 1), ("End", 23), ("Home", 0), ("PageDown", 10), ("ArrowUp", 9)):
+        page.keyboard.press(key)
+        assert page.evaluate(number) == order[place]
+    page.keyboard.press("Enter")
+    assert page.locator("#unit-panel h3").inner_text().startswith(f"Unit {order[9]}")
+    assert page.locator("#unit-list [aria-pressed=true]").count() == 1
+    page.keyboard.press("Tab")  # one stop for all units
+    assert page.evaluate("document.activeElement.closest('#unit-list')") is None
+
+
+def test_a_search_opens_the_filters_of_images(open_page):
+    page = open_page("pictures with names")
+    page.locator("#row-input").fill("patch 299")
+    page.keyboard.press("Enter")
+    unit = page.locator("#row-units tr").nth(1).get_by_role("button")
+    number = unit.inner_text().split(":")[0]
+    unit.click()
+    assert shown(page) == f"Unit {number}"
+    page.locator("#sort").select_option("coherence")
+    assert "Strongest rows: patch" in page.locator("#units > article:visible").inner_text()
+    page.locator("#strongest").focus()  # reconstructions of patches are there, too
+    page.keyboard.press("Home")
+    assert page.locator("#reconstruction-status").inner_text().startswith("no unit")

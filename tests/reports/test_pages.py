@@ -21,7 +21,17 @@ pytestmark = [
     pytest.mark.usefixtures("without_factors"),
 ]
 
-PAGES = ("autoencoder", "colors", "named", "sounds", "regressor", "classifier", "detector")
+PAGES = (
+    "autoencoder",
+    "colors",
+    "named",
+    "words",
+    "pictures with names",
+    "sounds",
+    "regressor",
+    "classifier",
+    "detector",
+)
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -146,6 +156,19 @@ def test_what_cannot_be_reported_is_refused(autoencoder, regressor, patches, mea
             sparsam.report(autoencoder, patches, image_shape=shape)
     with pytest.raises(ValueError, match="features"):
         sparsam.report(autoencoder, patches[:, :9])
+
+
+def test_names_are_of_rows_or_targets(autoencoder, classifier, patches, labelled, named, contents):
+    for names in (["one"], "x" * 300, 300):
+        with pytest.raises(ValueError, match=r"names must .* one name for each row of X"):
+            sparsam.report(autoencoder, patches, names=names)
+    with pytest.raises(ValueError, match="takes no names"):
+        sparsam.report(classifier, *labelled, names=["x"] * 200)
+    detector = sparsam.AutoencoderOutlierDetector(random_state=0).fit(named[0])
+    text = contents(sparsam.report(detector, named[0], names=[f"{HOSTILE} {row}" for row in range(200)])).text
+    assert HOSTILE in text
+    with pytest.raises(ValueError, match="got 1 names for 200 rows"):
+        sparsam.report(detector, named[0], names=["one"])
 
 
 @pytest.mark.parametrize("library", ["altair", "vl_convert"])

@@ -29,6 +29,7 @@ from sparsam.cli.interrupts import INTERRUPTED
 from sparsam.cli.models import MODEL_FILE, SCALER_FILE, load_autoencoder, model_file_of, parameters_of
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
 from sparsam.cli.panels import DATA, MODEL, SEVERAL, TRAINING
+from sparsam.cli.row_names import NAMES_FILE, format_names, read_names
 from sparsam.cli.table_options import METRICS_FILE
 from sparsam.cli.training_rows import TrainingRows, cut_patches, read_rows, unfitted_scaler
 
@@ -37,11 +38,12 @@ if TYPE_CHECKING:
     from sparsam.estimators.stacked_autoencoder import StackedAutoencoder
 
 FILTERS, PATCHES, RECONSTRUCTIONS, COST = "filters.png", "patches.png", "reconstructions.png", "cost.png"
-FILES = (FILTERS, PATCHES, RECONSTRUCTIONS, COST, MODEL_FILE, SCALER_FILE, METRICS_FILE)
+RUN_FILES = (FILTERS, PATCHES, RECONSTRUCTIONS, COST, MODEL_FILE, SCALER_FILE, METRICS_FILE)
+FILES = (*RUN_FILES, NAMES_FILE)
 
 
 IMAGE_OPTIONS = ("n_patches", "patch_size", "border", "whiten", "color", "whitening", "whitening_epsilon")
-ROW_OPTIONS = ("image_shape", "sep", "decimal", "thousands", "encoding")
+ROW_OPTIONS = ("image_shape", "names", "sep", "decimal", "thousands", "encoding")
 SHOWN_PATCHES = 100
 SHOWN_RECONSTRUCTIONS = 20
 
@@ -70,6 +72,15 @@ def learn(
         typer.Option(
             help="Shape of rows that are images: HEIGHT,WIDTH, or HEIGHT,WIDTH,3 in color.",
             show_default="rows are not images",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            help="Text file, UTF-8, with a name for each row, one a line, such as the words of word vectors; for the "
+            "run's report.",
+            show_default="rows have no names",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -129,7 +140,8 @@ def learn(
     --output-activation identity --n-components 100 --rho 0.035 --beta 5 --alpha 3e-3` learns edges and opponent colors.
 
     With --rows, it learns from rows of numbers instead of patches: rows with missing values are left out, and each
-    column is scaled to [0.1, 0.9].
+    column is scaled to [0.1, 0.9]. With --names, it also writes row_names.txt, so that `sparsam report` names the rows
+    on which each unit is strongest.
 
     With --checkpoint, a training that was killed, or should run longer, continues with --resume. With --coordinator,
     --num-processes and --process-id, each of several processes, started with otherwise equal options, trains on its
@@ -143,9 +155,12 @@ def learn(
         raise ValueError("--warm-start starts a single autoencoder, not a --stack: leave one of them out")
     start_file = None if warm_start is None else model_file_of(warm_start)
     shape = None if image_shape is None else image_options.shape_of(image_shape)
+    row_names = None
     if rows:
         refuse_given(context, IMAGE_OPTIONS, "applies to images, not to --rows")
         path = _only(images, processes)
+        if names is not None:
+            row_names = read_names(names)
         csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
     else:
         refuse_given(context, ROW_OPTIONS, "applies to rows: add --rows")
@@ -158,6 +173,7 @@ def learn(
             require_paths(*(images or []))
     processes.watch()
     mesh = processes.join()
+    from sparsam._utils.atomic_write import atomic_write
     from sparsam.estimators._progress.displays import summary_line
     from sparsam.estimators.autoencoder import SparseAutoencoder
     from sparsam.inspection.weak_fit import examine_fit
@@ -169,7 +185,7 @@ def learn(
     with processes.together(), progress_shown(quiet=quiet) as display:
         model.check_hyperparameters()
         if rows:
-            data = read_rows(path, csv_format, shape)
+            data = read_rows(path, csv_format, shape, names=row_names)
         else:
             whiten = False if whitening != "none" and whiten is None else whiten
             loaded, origin = image_options.load(images, whiten, border, patch_size, display, color=color)
@@ -200,6 +216,10 @@ def learn(
         say(f"Warning: {weak.text}")
     metrics = _metrics(model, data, seconds)
     written = _write(model, data, metrics, out, overwrite)
+    if row_names is not None:
+        with atomic_write(out / NAMES_FILE, overwrite=overwrite) as file:
+            file.write(format_names(row_names))  # of all rows of the file, those with missing values too
+        written.append(NAMES_FILE)
     say(f"Wrote {', '.join(written)} to {out}")
     if as_json:
         print_json(metrics)
@@ -294,7 +314,7 @@ def _write(
         _draw_pictures(model, data, data.image_shape, out)
     display.plot_cost_curve(model.history_, save=out / COST)
     plt.close("all")
-    return [name for name in FILES if data.image_shape is not None or name not in (PATCHES, RECONSTRUCTIONS)]
+    return [name for name in RUN_FILES if data.image_shape is not None or name not in (PATCHES, RECONSTRUCTIONS)]
 
 
 def _draw_pictures(

@@ -11,8 +11,9 @@ import typer
 from sparsam.cli import image_options, table_options
 from sparsam.cli.console import require_paths, say
 from sparsam.cli.models import MODEL_FILE, image_shape_of, load_learned, read_metrics, whiten_of
+from sparsam.cli.row_names import NAMES_FILE, read_names
 from sparsam.cli.table_options import METRICS_FILE
-from sparsam.cli.training_rows import cut_patches, read_rows, whitens
+from sparsam.cli.training_rows import cut_patches, read_numbers, read_rows, whitens
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +41,13 @@ def report(
         Path | None,
         typer.Option(help="The table or array of rows, if it has moved.", show_default="that of the run"),
     ] = None,
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            help="Runs of learn --rows: text file, UTF-8, with a name for each row, one a line.",
+            show_default="those of the run, if it has any",
+        ),
+    ] = None,
     image_shape: Annotated[
         str,
         typer.Option(
@@ -55,9 +63,10 @@ def report(
     """Make a page about a run: one HTML file for the browser, which needs no network.
 
     The page shows, for learn: filters, to sort and click, units, reconstructions, mean activations, and a gradient
-    certificate; for regress: covariance, residuals, and calibration; for classify: label noise, labels that are
-    probably wrong, and calibration; for all: the training history, and warnings. The data are read again from the
-    files of the run, and split again into training rows and held-out rows.
+    certificate; if its rows have names, units by the names of their strongest rows, and a search; for regress:
+    covariance, residuals, and calibration; for classify: label noise, labels that are probably wrong, and calibration;
+    for all: the training history, and warnings. The data are read again from the files of the run, and split again into
+    training rows and held-out rows.
     """
     run = _run_of(run)
     metrics = read_metrics(run)
@@ -76,6 +85,8 @@ def report(
     from sparsam.reports import report as make
 
     try:
+        if names is not None and "rows" not in metrics["data"]:
+            raise ValueError("--names applies to runs of learn --rows: it names rows")
         if not (run / MODEL_FILE).exists():
             if images:
                 raise ValueError("--images applies to runs of learn; name the table of this run with --data")
@@ -84,7 +95,7 @@ def report(
         elif "rows" in metrics["data"]:
             if images:
                 raise ValueError("--images applies to patches, but this run used --rows: name its table with --data")
-            arguments = _autoencoder_arguments(run, metrics, None if data is None else [data])
+            arguments = _autoencoder_arguments(run, metrics, None if data is None else [data], names)
         else:
             if data is not None:
                 raise ValueError("--data applies to tables, but this run used images: name them with --images")
@@ -121,14 +132,24 @@ def _run_of(path: Path) -> Path:
     return run
 
 
-def _autoencoder_arguments(run: Path, metrics: dict[str, Any], moved: list[Path] | None) -> dict[str, Any]:
+def _autoencoder_arguments(
+    run: Path, metrics: dict[str, Any], moved: list[Path] | None, names_file: Path | None = None
+) -> dict[str, Any]:
     """Load an autoencoder, and make its training rows again, with the same scale."""
     learned = load_learned(run)
     model, origin = learned.autoencoder, learned.origin
+    names: list[str] | None = None
+    remarks: list[str] = []
     if "rows" in origin:
         [path] = moved or [Path(origin["rows"])]
         _require_data([path], "--data")
-        X = read_rows(path, _csv_format(origin), None, learned.scaler).X
+        csv_format = _csv_format(origin)
+        if names_file is not None:
+            names = read_names(names_file)
+        elif origin.get("has_names", False):
+            names, remarks = _names_of_run(run / NAMES_FILE, path, csv_format)
+        data = read_rows(path, csv_format, None, learned.scaler, names)
+        X, names = data.X, data.names
     else:
         built_in = origin["images"] == image_options.BUILT_IN
         paths = moved or (None if built_in else [Path(path) for path in origin["images"]])
@@ -142,13 +163,26 @@ def _autoencoder_arguments(run: Path, metrics: dict[str, Any], moved: list[Path]
         from sklearn.pipeline import make_pipeline
 
         model, X = make_pipeline(learned.scaler, model), learned.scaler.inverse_transform(X)
-    if math.isclose(now, J, rel_tol=ROUNDING):
-        return {"model": model, "X": X, "remarks": []}
-    remark = (
-        f"The rows of this page differ from those of the training: their J is {now:.6g}, but was {J:.6g}. "
-        "The data have changed, or are other data."
-    )
-    return {"model": model, "X": X, "remarks": [remark]}
+    if not math.isclose(now, J, rel_tol=ROUNDING):
+        remark = (
+            f"The rows of this page differ from those of the training: their J is {now:.6g}, but was {J:.6g}. "
+            "The data have changed, or are other data."
+        )
+        remarks = [remark, *remarks]
+    return {"model": model, "X": X, "names": names, "remarks": remarks}
+
+
+def _names_of_run(path: Path, rows: Path, csv_format: CsvFormat) -> tuple[list[str] | None, list[str]]:
+    """Read the names of a run's rows; if they are no longer those of the rows, return a remark instead."""
+    if not path.is_file():
+        return None, [f"Rows are shown without names, since {path.name} of the run is missing: add --names."]
+    names, n_rows = read_names(path), len(read_numbers(rows, csv_format))
+    if len(names) == n_rows:
+        return names, []
+    return None, [
+        f"Rows are shown without names: the run has {len(names):,} names, but {rows.name} has {n_rows:,} rows. Pass "
+        "the file of its names with --names."
+    ]
 
 
 def _csv_format(origin: dict[str, Any]) -> CsvFormat:

@@ -31,12 +31,15 @@ class TrainingRows:
         The settings to make them again, for metrics.json.
     description : str
         A description for the user.
+    names : list of str or None
+        Names of the rows, if a file has them.
     """
 
     X: Any
     scaler: Any
     origin: dict[str, Any]
     description: str
+    names: list[str] | None = None
 
     @property
     def image_shape(self) -> tuple[int, ...] | None:
@@ -98,23 +101,35 @@ def cut_patches(
 
 
 def read_rows(
-    path: Path, csv_format: CsvFormat, image_shape: tuple[int, ...] | None, scaler: Any = None
+    path: Path,
+    csv_format: CsvFormat,
+    image_shape: tuple[int, ...] | None,
+    scaler: Any = None,
+    names: list[str] | None = None,
 ) -> TrainingRows:
     """Read rows of numbers, drop rows with missing values, and scale the columns with a fitted scaler or to [0.1, 0.9].
+
+    ``names`` has a name for each row of the file; those of dropped rows are dropped with them.
 
     Raises
     ------
     ValueError
-        If there are no complete rows, or `image_shape` does not fit.
+        If there are no complete rows, or `image_shape` or the number of names does not fit.
     """
     import numpy as np
     from sklearn.preprocessing import MinMaxScaler
 
     rows = read_numbers(path, csv_format)
+    if names is not None and len(names) != len(rows):
+        raise ValueError(
+            f"--names has {len(names):,} lines, but {path} has {len(rows):,} rows: the file of names needs one line "
+            "for each row, in the same order, and no heading"
+        )
     complete = np.isfinite(np.asarray(rows)).all(axis=1)
     if not complete.all():
         say(f"Left out: {int((~complete).sum())} rows with missing or infinite values")
         rows = rows[complete]
+        names = None if names is None else [name for name, kept in zip(names, complete, strict=True) if kept]
     if len(rows) == 0:
         raise ValueError(f"{path}: every row has a missing or infinite value")
     if image_shape is not None and np.prod(image_shape) != rows.shape[1]:
@@ -128,8 +143,8 @@ def read_rows(
         "csv_format": asdict(csv_format),
         "n_rows": len(rows),
         "image_shape": None if image_shape is None else list(image_shape),
-    }
-    return TrainingRows(scaler.transform(rows), scaler, origin, f"{len(rows)} rows of {rows.shape[1]} numbers")
+    } | ({} if names is None else {"has_names": True})
+    return TrainingRows(scaler.transform(rows), scaler, origin, f"{len(rows)} rows of {rows.shape[1]} numbers", names)
 
 
 def read_numbers(path: Path, csv_format: CsvFormat) -> Any:

@@ -30,6 +30,7 @@ OWN = ("rho", "beta", "alpha", "random_state")
 """Hyperparameters that may differ between autoencoders fitted together."""
 
 REQUIRED = {
+    "sparsity": "kl",
     "corruption": 0.0,
     "early_stopping": False,
     "polish": False,

@@ -7,38 +7,34 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["StrongestRows", "mean_cosine_of_pairs", "summed_directions", "unit_vectors"]
+__all__ = ["coherence_of_rows", "mean_cosine_of_pairs", "summed_directions", "unit_vectors"]
 
 Array = NDArray[np.float64]
 
+ROWS_AT_ONCE = 4096
 
-class StrongestRows:
-    """Rows on which each unit is strongest, found in one pass over batches of activations.
 
-    Attributes
+def coherence_of_rows(X: Array, chosen: NDArray[np.intp]) -> tuple[Array, float]:
+    """Compute the coherence of each unit from the rows on which it is strongest, and that of rows drawn at random.
+
+    Parameters
     ----------
-    rows : integer array of shape (n_units, n_strongest)
-        Numbers of the rows, the strongest first; of equal activations the earlier row comes first. -1 where there are
-        fewer.
+    X : array of shape (n_samples, n_features)
+    chosen : integer array of shape (n_units, n_chosen)
+        Numbers of rows; -1 is none.
+
+    Returns
+    -------
+    coherence : array of shape (n_units,)
+        Mean cosine between pairs of the chosen rows, about the mean of X; NaN where there are fewer than two.
+    at_random : float
+        The mean over all pairs of rows.
     """
-
-    def __init__(self, n_units: int, n_strongest: int) -> None:
-        self.rows = np.full((n_units, n_strongest), -1, dtype=np.intp)
-        self._values = np.full((n_units, n_strongest), -np.inf)
-
-    def update(self, z: NDArray[np.floating], first_row: int) -> None:
-        """Add activations, (n_rows, n_units), of rows numbered from `first_row`; -inf is never among the strongest."""
-        k = self.rows.shape[1]
-        if k == 0:
-            return
-        units = np.flatnonzero(np.any(z > self._values[:, -1], axis=0))  # after a few batches, few units
-        numbers = np.broadcast_to(np.arange(first_row, first_row + len(z)), (len(units), len(z)))
-        values = np.concatenate([self._values[units], z[:, units].T], axis=1)
-        rows = np.concatenate([self.rows[units], numbers], axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")[:, :k]
-        self._values[units] = np.take_along_axis(values, order, axis=1)
-        kept = np.take_along_axis(rows, order, axis=1)
-        self.rows[units] = np.where(self._values[units] > -np.inf, kept, -1)
+    mean = X.mean(axis=0)
+    batches = (X[start : start + ROWS_AT_ONCE] - mean for start in range(0, len(X), ROWS_AT_ONCE))
+    directions, total, n_rows = summed_directions(chosen, batches)
+    at_random = mean_cosine_of_pairs(total[None], np.array([n_rows]))
+    return mean_cosine_of_pairs(*directions), float(at_random[0])
 
 
 def unit_vectors(rows: Array) -> Array:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from sparsam.inspection.coherence import StrongestRows, mean_cosine_of_pairs, summed_directions, unit_vectors
+from sparsam.inspection.coherence import mean_cosine_of_pairs, summed_directions, unit_vectors
 from sparsam.inspection.row_batches import RowBatches
+from sparsam.inspection.strongest_rows import StrongestRows
 from sparsam.inspection.units import ends_of
 
 __all__ = ["SparsityReport", "active_above", "sparsity_report"]
@@ -190,14 +191,13 @@ def sparsity_report(
     batches = RowBatches(X, width=int(model.n_features_in_) + n_units)
     mean, n_samples, variation = _mean_and_variation(batches)
     density, strongest = np.zeros(n_units), StrongestRows(n_units, n_strongest)
-    sums, start = _Sums(), 0
+    sums = _Sums()
     for batch in batches:
         x = np.asarray(batch, dtype=np.float64)
         z = np.asarray(model.transform(batch))
         density += np.count_nonzero(z > threshold, axis=0)
         sums = sums.plus(x - mean, np.asarray(model.predict(batch), dtype=np.float64) - mean)
-        strongest.update(np.where(z > threshold, z, -np.inf), start)
-        start += len(x)
+        strongest.update(np.where(z > threshold, z, -np.inf))
     density /= n_samples
     coherence, of_random_rows = np.full(n_units, np.nan), np.nan
     if n_strongest:

@@ -14,6 +14,8 @@ from sparsam.reports import diagnostics as findings
 from sparsam.reports.code import Code
 from sparsam.reports.drawn_inputs import DrawnInputs
 from sparsam.reports.embedded_charts import MOST_BARS
+from sparsam.reports.named_rows import rests_at_zero
+from sparsam.reports.named_units import NamedUnits, describe_named_units
 from sparsam.reports.page import Page
 from sparsam.reports.row_views import RowView, possible_shapes, view_of
 from sparsam.reports.training import parameters_of, training_facts
@@ -33,7 +35,12 @@ CHECKED_ROWS = 10
 
 
 def autoencoder_page(
-    network: Any, X: Any, names: list[str] | None, image_shape: Any, drawn: DrawnInputs = NOT_CHANGED
+    network: Any,
+    X: Any,
+    feature_names: list[str] | None,
+    image_shape: Any,
+    drawn: DrawnInputs = NOT_CHANGED,
+    row_names: list[str] | None = None,
 ) -> Page:
     """Gather the content of an autoencoder's page.
 
@@ -41,27 +48,38 @@ def autoencoder_page(
     ----------
     network : SparseAutoencoder or StackedAutoencoder
     X : array-like
-        Training rows; at most 10,000 of them are used, chosen at random.
-    names : list of str, optional
+        Training rows; at most 10,000 of them are used, chosen at random, and more where they have names.
+    feature_names : list of str, optional
         Names of the features that are drawn.
     image_shape : tuple of int, optional
         Shape of the rows that are drawn, if they are images.
     drawn : DrawnInputs
         How to draw rows and filters.
+    row_names : list of str, optional
+        A name for each row. Unless rows are images, units are then described by names, without pictures.
     """
-    n_rows = len(X)
+    n_rows, all_rows = len(X), X
     if n_rows > MOST_ROWS:
         kept = np.sort(np.random.default_rng(0).choice(n_rows, MOST_ROWS, replace=False))
         X = X.iloc[kept] if hasattr(X, "iloc") else X[kept] if hasattr(X, "shape") else np.asarray(X)[kept]
     Z = np.asarray(network.transform(X), dtype=np.float64)  # before X loses its column names
     X = np.asarray(X, dtype=np.float64)
     rows = drawn.rows(X)
-    view = view_of(rows, names, image_shape)
+    view = view_of(rows, feature_names, image_shape)
     code = Code.of(network)
     rho, hidden_activation = code.rho, code.hidden_activation
+    has_pictures = row_names is None or view.kind == "picture"
     statistics = unit_statistics(Z, hidden_activation=hidden_activation, rho=rho)
     losses, n_for_losses = losses_without(network, X, Z)
-    units = unit_pages(drawn.filters(code.filters), rows, Z, view, statistics, losses, hidden_activation)
+    filters = drawn.filters(code.filters)
+    units = []
+    if has_pictures:
+        units = unit_pages(filters, rows, Z, view, statistics, losses, hidden_activation)
+    named = None
+    if row_names is not None:
+        named = describe_named_units(
+            code, all_rows, row_names, Z.mean(axis=0), statistics, losses, filters, feature_names
+        )
     explained = [unit for unit in units if unit.oriented and unit.r2 is not None and unit.r2 > 0.7]
     mean = np.asarray(network.mean_activation_, dtype=np.float64)
     if np.isnan(mean).any():  # another program trained the weights
@@ -82,14 +100,17 @@ def autoencoder_page(
             tied=network.tied,
             error=network.error,
         )
-    histogram = charts.activation_histogram(len(X))
     return Page(
         template="autoencoder.html",
         content={
+            "n_units": Z.shape[1],
             "units": units,
+            "named": named,
+            "sparsity": code.sparsity,
+            "rests_at_zero": rests_at_zero(hidden_activation),
             "has_gabors": any(unit.gabor for unit in units),
             "n_explained": len(explained),
-            "patches": _reconstructions(code, X, Z, view, drawn),
+            "patches": _reconstructions(code, X, Z, view, drawn) if has_pictures else [],
             "check": check,
             "n_layers": len(code.layers),
             "rho": rho,
@@ -107,11 +128,10 @@ def autoencoder_page(
             "is_color": getattr(view, "is_color", False),
             "possible_shapes": possible_shapes(rows.shape[1]) if view.kind == "curve" else [],
         },
-        charts={
-            "cost": charts.cost_curve(network.history_),
-            "mean-activations": charts.mean_activations(mean, rho),
-            "activation": histogram,
-        },
+        charts={"cost": charts.cost_curve(network.history_)}
+        | ({"activation": charts.activation_histogram(len(X))} if has_pictures else {})
+        | ({"mean-activations": charts.mean_activations(mean, rho)} if has_pictures or rho is not None else {})
+        | ({} if named is None else _charts_of_names(named, hidden_activation)),
         facts=[
             ("features", str(X.shape[1])),
             ("hidden units", str(Z.shape[1])),
@@ -125,7 +145,16 @@ def autoencoder_page(
             *findings.diagnose_inputs(X, code.output_activation),
         ],
         parameters=parameters_of(network),
+        scripts=("report.js",) if named is None else ("report.js", "named_rows.js"),
+        styles=("report.css",) if named is None else ("report.css", "named_rows.css"),
     )
+
+
+def _charts_of_names(named: NamedUnits, hidden_activation: str) -> dict[str, dict[str, Any]]:
+    coherence = charts.coherence_histogram(named.by_rows.coherence, named.by_rows.coherence_at_random)
+    if not rests_at_zero(hidden_activation):
+        return {"coherence": coherence}
+    return {"coherence": coherence, "density": charts.density_histogram(named.by_rows.density)}
 
 
 def _format_explained_variance(error: float, X: Array) -> str:

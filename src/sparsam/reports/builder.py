@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from sparsam._utils.atomic_write import atomic_write
 from sparsam.display.estimator_access import drawable_network
 from sparsam.reports.drawn_inputs import DrawnInputs
 from sparsam.reports.page import Page, render, require_libraries
+from sparsam.reports.row_names import check_row_names
 from sparsam.reports.rows import Rows
 
 __all__ = ["report"]
@@ -20,7 +22,7 @@ def report(
     y: Any = None,
     *,
     test: tuple[Any, Any] | None = None,
-    names: list[str] | None = None,
+    names: Sequence[str] | None = None,
     image_shape: tuple[int, ...] | None = None,
     title: str | None = None,
     remarks: list[str] | None = None,
@@ -30,7 +32,8 @@ def report(
     """Make a page about a fitted estimator: HTML in one file, which needs no network and no server.
 
     The page shows the training history and warnings. For an autoencoder it also shows the filters, to sort and click
-    for details of each unit, and reconstructions by the strongest units; for a regression the noise covariance, and a
+    for details of each unit, and reconstructions by the strongest units, or with ``names`` of the rows, units described
+    by the rows on which they are strongest, and a search for rows; for a regression the noise covariance, and a
     test of it on the residuals; for a classification the label noise, and the labels that are probably wrong; for an
     outlier detector the rows that fit least, and why.
 
@@ -40,15 +43,21 @@ def report(
         A fitted SparseAutoencoder, StackedAutoencoder, MultivariateNormalRegressor, NoisyLabelClassifier or
         AutoencoderOutlierDetector; or a pipeline (`TangentPipeline` too) that ends with it, or a search for it.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        The training data. For an autoencoder, at most 10,000 rows are used.
+        The training data. For an autoencoder, at most 10,000 rows are used, and more where they have names.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets of a regression, or given labels of a classification.
     test : (X, y), optional
         Held-out rows. Residuals and probabilities are then evaluated on these, which is more honest: on the training
         data both look too good.
-    names : list of str, optional
-        Names of a regression's targets, preferably with units. Default: the columns of y, or "output 0",
-        "output 1", ...
+    names : sequence of str, optional
+        Of an autoencoder or an outlier detector: a name for each row of X, such as the words of word vectors. They may
+        repeat. The page of an autoencoder then names each unit's strongest rows, its density, coherence and
+        contribution, and nearest units, and has a search that rebuilds a row from its k strongest units. It takes as
+        many rows as fit into five megabytes, some 40,000, and of more rows as many at random. Default: rows have no
+        names, or in a detector the labels of a DataFrame.
+        Of a regression: the names of the targets, preferably with units. Default: the columns of y, or "output 0",
+        "output 1", ... A classification takes none: its rows have the labels of a DataFrame.
+        Features have the names of a DataFrame's columns, in all of them.
     image_shape : (height, width) or (height, width, 3), optional
         Shape of rows that are images, gray or RGB. Default: rows are not images, and are shown with their feature names
         (``feature_names_in_``) or, without names, as curves: 64 numbers may be sound as well as pixels.
@@ -73,7 +82,7 @@ def report(
     NotFittedError
         If it is not fitted.
     ValueError
-        If the data do not fit the model, or y is missing.
+        If the data do not fit the model, y is missing, or there is not one name for each row (or target).
     FileExistsError
         If the file exists and ``overwrite`` is False.
     ImportError
@@ -93,6 +102,12 @@ def report(
     >>> html = sparsam.report(model, X, title="Noise")
     >>> "<h1>Noise</h1>" in html, len(html) < 3_000_000
     (True, True)
+
+    Rows with names:
+
+    >>> html = sparsam.report(model, X, names=[f"sample {row}" for row in range(100)])
+    >>> "Find a row" in html, "sample 42" in html
+    (True, True)
     """
     require_libraries()
     if path is not None and os.path.lexists(path) and not overwrite:
@@ -101,9 +116,11 @@ def report(
     if hasattr(network, "offset_") and hasattr(network, "explain"):
         from sparsam.reports.detector import detector_page
 
-        page = detector_page(model, network, X, _network_inputs(model, X), image_shape)
+        row_names = None if names is None else check_row_names(names, len(X))
+        page = detector_page(model, network, X, _network_inputs(model, X), image_shape, row_names)
     elif hasattr(network, "inverse_transform"):
-        page = _autoencoder_page(model, network, X, image_shape)
+        row_names = None if names is None else check_row_names(names, len(X))
+        page = _autoencoder_page(model, network, X, image_shape, row_names)
     elif hasattr(network, "transition_matrix_") or hasattr(network, "covariance_"):
         page = _supervised_page(model, network, X, y, test, names, image_shape)
     else:
@@ -117,12 +134,12 @@ def report(
     return html
 
 
-def _autoencoder_page(model: Any, network: Any, X: Any, image_shape: Any) -> Page:
+def _autoencoder_page(model: Any, network: Any, X: Any, image_shape: Any, row_names: list[str] | None) -> Page:
     from sparsam.reports.autoencoder import autoencoder_page
 
     drawn = DrawnInputs.of(model)
-    names = _feature_names(model, network) if drawn.steps is None else _names_of_rows(model)
-    return autoencoder_page(network, _network_inputs(model, X), names, image_shape, drawn)
+    features = _feature_names(model, network) if drawn.steps is None else _names_of_inputs(model)
+    return autoencoder_page(network, _network_inputs(model, X), features, image_shape, drawn, row_names)
 
 
 def _supervised_page(
@@ -133,6 +150,8 @@ def _supervised_page(
     training = Rows("training", X, _network_inputs(model, X), y)
     held_out = None if test is None else Rows("held-out", test[0], _network_inputs(model, test[0]), test[1])
     if hasattr(network, "classes_"):
+        if names is not None:
+            raise ValueError("a report on a classification takes no names: the labels of a DataFrame X name its rows")
         from sparsam.reports.classifier import classifier_page
 
         return classifier_page(network, training, held_out, image_shape)
@@ -141,7 +160,7 @@ def _supervised_page(
     return regressor_page(network, training, held_out, names)
 
 
-def _names_of_rows(model: Any) -> list[str] | None:
+def _names_of_inputs(model: Any) -> list[str] | None:
     """Return the names of the inputs of a pipeline, if they have any."""
     names = getattr(model, "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]

@@ -18,8 +18,10 @@ from sparsam.display.cost_curve import NO_TERMS
 __all__ = [
     "activation_histogram",
     "calibration",
+    "coherence_histogram",
     "cost_curve",
     "coverage",
+    "density_histogram",
     "error_histogram",
     "heatmap",
     "likelihood_profile",
@@ -132,6 +134,57 @@ def activation_histogram(n_samples: int) -> Spec:
         )
     )
     return _spec(chart, "Histogram of the activation", height=150)
+
+
+def coherence_histogram(coherence: Array, at_random: float) -> Spec:
+    """Plot a histogram of the coherence of units, with a line at that of rows drawn at random."""
+    known = coherence[np.isfinite(coherence)]
+    edges = np.linspace(min(-0.2, np.floor(10 * known.min(initial=0)) / 10), 1, 31)
+    bars = _histogram(known, edges, alt.X("low:Q", title="coherence", scale=alt.Scale(domain=[edges[0], 1])), ".2f")
+    description = f"Histogram of the coherence of {len(known)} units"
+    if len(known):
+        description += f", with median {np.median(known):.2f}"
+    if not np.isfinite(at_random):
+        return _spec(bars, description, height=160)
+    line = alt.Chart(_rows(low=[at_random])).mark_rule(strokeDash=[6, 4]).encode(x="low:Q")
+    return _spec(bars + line, f"{description}; a line at that of rows drawn at random, {at_random:.2f}", height=160)
+
+
+def density_histogram(density: Array) -> Spec:
+    """Plot a histogram of the share of rows on which units are active, on a logarithmic axis."""
+    active = density[density > 0]
+    low = np.floor(np.log10(active.min(initial=0.1)))
+    x = alt.X(
+        "low:Q",
+        title="share of rows on which a unit is active, logarithmic",
+        scale=alt.Scale(type="log", domain=[10**low, 1]),
+        axis=alt.Axis(format="~%", tickCount=6),
+    )
+    bars = _histogram(active, np.logspace(low, 0, 31), x, ".2%")
+    description = f"Histogram of the density of {len(active)} units that are active on some row"
+    if len(active):
+        description += f", with median {np.median(active):.2%}"
+    return _spec(bars, description, height=160)
+
+
+def _histogram(values: Array, edges: Array, x: alt.X, format: str) -> Any:
+    counts, _ = np.histogram(values, edges)
+    return (
+        alt.Chart(_rows(low=edges[:-1], high=edges[1:], count=counts))
+        .transform_filter("datum.count > 0")
+        .mark_bar()
+        .encode(
+            x=x,
+            x2="high:Q",
+            y=alt.Y("count:Q", title="units", axis=alt.Axis(tickMinStep=1, tickCount=4)),
+            y2=alt.datum(0),
+            tooltip=[
+                alt.Tooltip("low:Q", title="from", format=format),
+                alt.Tooltip("high:Q", title="to", format=format),
+                alt.Tooltip("count:Q", title="units"),
+            ],
+        )
+    )
 
 
 def heatmap(

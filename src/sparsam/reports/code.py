@@ -26,14 +26,14 @@ class Code:
     filters : array of shape (n_components, n_features)
         Weights from the inputs to each unit; of a stack, the product of the weights of all encoders, as if the units
         between were linear.
-    lengths : array of shape (n_components,)
-        Lengths of the weights from each unit to the outputs, likewise.
+    decoders : array of shape (n_components, n_features)
+        Weights from each unit to the outputs, likewise.
     """
 
     network: Any
     layers: list[Any]
     filters: Array
-    lengths: Array
+    decoders: Array
 
     @classmethod
     def of(cls, network: Any) -> Self:
@@ -44,7 +44,12 @@ class Code:
             reduce(np.matmul, [np.asarray(coef, np.float64) for coef in half])
             for half in (network.coefs_[:n], network.coefs_[n:])
         )
-        return cls(network, layers, encoders.T, np.linalg.norm(decoders, axis=1))
+        return cls(network, layers, encoders.T, decoders)
+
+    @property
+    def lengths(self) -> Array:
+        """Lengths of the weights from each unit to the outputs."""
+        return np.linalg.norm(self.decoders, axis=1)
 
     @property
     def is_stack(self) -> bool:
@@ -62,7 +67,12 @@ class Code:
         return str(self.layers[0].output_activation)
 
     @property
-    def rho(self) -> float | None:
-        """Target mean activation; None without a sparsity penalty."""
+    def sparsity(self) -> str | None:
+        """Sparsity penalty of the units: "kl" or "l1"; None without one."""
         last = self.layers[-1]
-        return float(last.rho) if last.beta_ > 0 and last.sparsity == "kl" else None
+        return str(last.sparsity) if last.beta_ > 0 else None
+
+    @property
+    def rho(self) -> float | None:
+        """Target mean activation; None without the penalty that has one."""
+        return float(self.layers[-1].rho) if self.sparsity == "kl" else None

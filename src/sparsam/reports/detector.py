@@ -27,7 +27,9 @@ N_NAMED = 3
 MANY = 0.2  # share of outliers that calls for an explanation
 
 
-def detector_page(model: Any, detector: Any, raw: Any, inputs: Any, image_shape: Any) -> Page:
+def detector_page(
+    model: Any, detector: Any, raw: Any, inputs: Any, image_shape: Any, row_names: list[str] | None = None
+) -> Page:
     """Gather the content of the page.
 
     Parameters
@@ -39,12 +41,14 @@ def detector_page(model: Any, detector: Any, raw: Any, inputs: Any, image_shape:
     raw, inputs : array-like or DataFrame
         The rows, before and after the transformers of the pipeline.
     image_shape : tuple or None
+    row_names : list of str, optional
+        Default: the labels of a DataFrame, or numbers.
     """
     scores = detector.score_samples(inputs)
     is_outlier = scores < detector.offset_
     n_outliers = int(is_outlier.sum())
     shown = np.argsort(scores, kind="stable")[:MOST_ROWS]
-    numbers = numbers_of_rows(raw)
+    numbers = numbers_of_rows(raw) if row_names is None else row_names
     reasons = _reasons(model, detector, raw, inputs, shown)
     view = None if image_shape is None else view_of(np.asarray(raw, dtype=np.float64), None, image_shape)
     rows = [

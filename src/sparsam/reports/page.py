@@ -37,6 +37,8 @@ class Page:
         Warnings and notes.
     parameters : dict
         Parameters of the estimator.
+    scripts, styles : tuples of str
+        Files among the templates.
     """
 
     template: str
@@ -45,6 +47,8 @@ class Page:
     facts: list[tuple[str, str]]
     findings: list[Finding]
     parameters: dict[str, Any]
+    scripts: tuple[str, ...] = ("report.js",)
+    styles: tuple[str, ...] = ("report.css",)
     title: str = ""
     remarks: list[str] = field(default_factory=list)
 
@@ -82,8 +86,8 @@ def render(page: Page) -> str:
         findings=findings,
         parameters=page.parameters,
         charts=page.charts,
-        style=(folder / "report.css").read_text(encoding="utf-8"),
-        script=(folder / "report.js").read_text(encoding="utf-8"),
+        style="".join((folder / name).read_text(encoding="utf-8") for name in page.styles),
+        script="".join((folder / name).read_text(encoding="utf-8") for name in page.scripts),
         vega=_vega(),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -26,7 +27,7 @@ MOST_PAIRS = 6
 MOST_POINTS = 600  # in the chart of a pair
 
 
-def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: list[str] | None) -> Page:
+def regressor_page(network: Any, training: Rows, held_out: Rows | None, names: Sequence[str] | None) -> Page:
     """Gather the content of a regression's page, about the held-out rows if there are any."""
     shown = held_out or training
     Y = _targets(shown)
@@ -97,7 +98,7 @@ def _targets(rows: Rows) -> Array:
     return _matrix(rows.targets)
 
 
-def _names(network: Any, targets: Any, names: list[str] | None) -> list[str]:
+def _names(network: Any, targets: Any, names: Sequence[str] | None) -> list[str]:
     n = len(network.covariance_)
     if names is None:
         names = [str(name) for name in getattr(targets, "columns", [f"output {k}" for k in range(n)])]

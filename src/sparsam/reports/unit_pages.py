@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsam.inspection.units import RANGES, UnitStatistics
+from sparsam.reports.code import Code
+from sparsam.reports.decoder import Decoder
 from sparsam.reports.filter_gabors import FilterGabors
 from sparsam.reports.row_views import PictureView, RowView
 
-__all__ = ["N_EXCITING", "Unit", "losses_without", "squared_errors", "unit_pages"]
+__all__ = ["N_EXCITING", "Unit", "losses_without", "squared_errors", "troubles_of", "unit_pages"]
 
 Array = NDArray[np.float64]
 
@@ -110,7 +112,7 @@ def unit_pages(
                 orientation=orientation,
                 frequency=frequency,
                 oriented=oriented,
-                troubles=_troubles(statistics, j),
+                troubles=troubles_of(statistics, j),
                 histogram=[
                     {"low": float(f"{low:.4g}"), "high": float(f"{high:.4g}"), "count": int(count)}
                     for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
@@ -131,17 +133,11 @@ def losses_without(network: Any, X: Array, Z: Array) -> tuple[Array, int]:
     -------
     losses : array of shape (n_components,)
     n_rows : int
-        Number of rows used, from the first on.
+        Number of rows used, from the first on: all if the outputs are linear in the code.
     """
-    n_rows = max(1, min(len(X), MOST_VALUES // (X.shape[1] * Z.shape[1])))
-    X, mean, Z = X[:n_rows], Z.mean(axis=0), Z[:n_rows]
-    complete = squared_errors(network, X, Z).mean()
-    losses = np.empty(Z.shape[1])
-    for j in range(Z.shape[1]):
-        without = Z.copy()
-        without[:, j] = mean[j]
-        losses[j] = squared_errors(network, X, without).mean() - complete
-    return losses, n_rows
+    decoder, mean = Decoder.of(Code.of(network)), Z.mean(axis=0)
+    n_rows = len(X) if decoder.is_linear else max(1, min(len(X), MOST_VALUES // (X.shape[1] * Z.shape[1])))
+    return decoder.increases_without(X[:n_rows], Z[:n_rows], mean), n_rows
 
 
 def squared_errors(network: Any, X: Array, Z: Array) -> Array:
@@ -163,6 +159,7 @@ def _describe_filter(number: int, oriented: bool, orientation: float | None, fre
     return f"Filter of unit {number}: stripes at {orientation:.0f} degrees, {frequency:.2f} cycles per pixel"
 
 
-def _troubles(statistics: UnitStatistics, unit: int) -> list[str]:
+def troubles_of(statistics: UnitStatistics, unit: int) -> list[str]:
+    """Name what is wrong with a unit: whether it is dead, saturated or constant."""
     kinds = {"dead": statistics.dead, "saturated": statistics.saturated, "constant": statistics.constant}
     return [name for name, which in kinds.items() if which is not None and which[unit]]

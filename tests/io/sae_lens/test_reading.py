@@ -25,7 +25,6 @@ def test_it_computes_what_sae_lens_computes(foreign, sae_lens, X, applied):
     assert_allclose(model.predict(X), reconstruction, atol=2e-5)
     assert_allclose(model.inverse_transform(code), reconstruction, atol=2e-5)
     assert -model.score(X) == pytest.approx(np.sum((X - reconstruction) ** 2) / 2 / len(X), rel=1e-5)
-    assert model.cost(X) == pytest.approx(-model.score(X), rel=1e-5)  # without penalties, which are not known
 
 
 def test_far_from_the_origin_it_is_as_precise_as_sae_lens(foreign, X):

@@ -132,6 +132,7 @@ def _hyperparameters(model: SparseAutoencoder) -> dict[str, Any]:
         "sparsity": str(model.sparsity),
         "rho": float(model.rho),
         "beta": float(model.beta_),
+        "unit": float(model._unit),
         "alpha": float(model.alpha),
         "tied": bool(model.tied),
     }

@@ -49,8 +49,8 @@ def from_sae_folder(path: str | os.PathLike[str]) -> SparseAutoencoder:
         Fitted, with ReLU units and linear outputs. It predicts, transforms, and can be saved and reported like any
         other, and ``warm_start=True`` continues from its weights. What only the training knew is NaN: ``loss_``,
         ``mean_activation_``, ``explained_variance_ratio_``; ``stop_reason_`` is "imported". `sparsity_report` measures
-        it on rows of yours. Without hyperparameters that sparsam wrote, ``sparsity="l1"`` and ``alpha=0``, and beta is
-        not known: ``beta_`` is 0, so that `cost` is the squared error alone, and a new fit has the default beta.
+        it on rows of yours. Without hyperparameters that sparsam wrote, it has ``sparsity="l1"``, ``alpha=0`` and the
+        default beta, which in `cost` is in the unit of the inputs until the model is fitted again.
         Weights are float64 if the file's are, otherwise float32, which holds float16 and bfloat16 exactly.
 
     Raises
@@ -155,7 +155,8 @@ def _model_of(config: FolderConfig, arrays: Arrays) -> SparseAutoencoder:
         "intercepts_": [b_enc, b_dec],
         "mean_activation_": np.full(config.d_sae, unknown),
         "explained_variance_ratio_": unknown,
-        "beta_": 0.0 if model.beta is None else float(model.beta),
+        "beta_": model._beta,
+        "_unit": _unit_of(config.hyperparameters),
         "loss_": unknown,
         "gradient_norm_": unknown,
         "n_iter_": 0,
@@ -175,3 +176,11 @@ def _model_of(config: FolderConfig, arrays: Arrays) -> SparseAutoencoder:
     for name, value in attributes.items():
         setattr(model, name, value)
     return model
+
+
+def _unit_of(hyperparameters: Mapping[str, Any]) -> float:
+    """Return the unit of length in J; 1 in folders of other programs."""
+    unit = hyperparameters.get("unit", 1.0)
+    if not isinstance(unit, int | float) or not 0 < unit < float("inf"):
+        raise ValueError(f"its unit of length must be a positive number, not {unit!r}")
+    return float(unit)
