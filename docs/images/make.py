@@ -73,7 +73,7 @@ def make_frontier(folder: Path) -> None:
     from sparsam.studies import draw_frontier
 
     X = np.load(Path(os.environ["SPARSAM_DATA"], "glove.npz"))["vectors"][:3000].astype(np.float64)
-    grid = {"beta": [0.03, 0.1, 0.2, 0.4, 0.8, 1.6]}
+    grid = {"beta": [0.01, 0.02, 0.04, 0.07, 0.12, 0.2]}
     options = {
         "hidden_activation": "relu",
         "output_activation": "identity",
