@@ -30,7 +30,7 @@ from sparsam.engine.objective.error_functions import (
     SquaredError,
 )
 from sparsam.engine.objective.objective import Evaluation, Objective, Term
-from sparsam.engine.objective.penalties import CovarianceDecay, KLSparsity, TangentPropagation, WeightDecay
+from sparsam.engine.objective.penalties import CovarianceDecay, KLSparsity, L1Sparsity, TangentPropagation, WeightDecay
 from sparsam.engine.training.callbacks import FunctionCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.state import TrainingState
@@ -80,8 +80,8 @@ def certify(
     The order is the notes': first the quadratic x1^2 + 3 x1 x2 at (4, 10), where the difference is known to be
     2.1452e-12; then the terms of the sparse autoencoder's J, alone and in sums; then J for rows that are read in
     batches, for rows divided among devices, and after a resumed training; then a deeper network with tanh units, linear
-    outputs and sample weights; then noise of unknown covariance with missing targets, noisy labels, and tangent
-    propagation.
+    outputs and sample weights; then ReLU units with L1 sparsity, at weights away from kinks; then noise of unknown
+    covariance with missing targets, noisy labels, and tangent propagation.
 
     Parameters
     ----------
@@ -157,6 +157,17 @@ def comparisons(
         generator.uniform(0.5, 2.0, size=len(x)),
     )
 
+    codes = Network((x.shape[1], 6, x.shape[1]), "relu", "identity")
+    yield partial(
+        compare,
+        "L1 sparsity, away from kinks",
+        Objective(codes, (SquaredError(), WeightDecay(alpha), L1Sparsity(beta))),
+        weights_away_from_kinks(codes, x, generator),
+        x,
+        x,
+        None,
+    )
+
     outputs = outputs.copy()  # the comparison before has the others
     outputs[::3, 0] = np.nan
     small = Network((x.shape[1], 2, 3), hidden_activation="tanh", output_activation="identity")
@@ -195,6 +206,22 @@ def comparisons(
     for name, weight in (("noisy labels, 3 classes", 0.0), ("the same + tangents, 2 a sample", 1.0)):
         with_tangents = Objective(classes, (*noisy, TangentPropagation(weight)))
         yield partial(compare, name, with_tangents, theta, x, labels, None, tangents=tangents)
+
+
+def weights_away_from_kinks(
+    network: Network, x: NDArray[np.float64], generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw weights of a network with ReLU units where no step of a numerical derivative crosses a kink."""
+    for _ in range(MOST_DRAWS):
+        theta = random_weights(network, generator)
+        (W, _), (b, _) = network.unravel(theta)  # type: ignore[arg-type]
+        a = x @ np.asarray(W) + np.asarray(b)
+        if np.abs(a).min() > LARGEST_STEP * max(np.abs(x).max(initial=0.0), 1.0):
+            break
+    return theta
+
+
+LARGEST_STEP, MOST_DRAWS = 2e-3, 1000  # the fourth-order formula takes two steps of 1e-3
 
 
 def _sum_of_terms(
