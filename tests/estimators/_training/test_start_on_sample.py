@@ -197,7 +197,7 @@ def test_progress_on_a_sample_is_shown(many_chunks, monkeypatch, capsys):
     monkeypatch.setattr("sparsam.estimators._progress.displays.LINE_SECONDS", 0.0)
     build(verbose=1).fit(X)
     out = capsys.readouterr().out
-    assert out.index("iterations on a sample of the rows") < out.index("iteration     0")
+    assert out.index("iterations on a part of the rows") < out.index("iteration     0")
 
 
 def test_start_on_sample_must_be_a_bool():

@@ -68,7 +68,7 @@ class DisplayCallback(FitCallback):
 
     def on_sample(self, progress: Progress) -> str:
         """Show the number of iterations on a sample."""
-        self.display.count("iterations on a sample of the rows", progress.iteration)
+        self.display.count("iterations on a part of the rows", progress.iteration)
         return ""
 
     def on_iterate(self, progress: Progress, theta: NDArray[np.floating], stop_reason: str) -> str:
