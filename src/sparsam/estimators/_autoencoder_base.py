@@ -153,7 +153,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
             replace(objective, input_scale=origin) if unit == 1 else objective,
             theta,
             dataset,
-            _AttributesAt(network, origin, unit, {**attributes, "_unit": unit}),
+            _AttributesAt(network, origin, unit, attributes),
             network.layer_sizes,
             data_scale=None if origin is None or unit == 1 else InputScale(origin.mean, unit * origin.scale),
             reconstructs=True,
@@ -230,7 +230,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
             data = DeviceData(rows, problem.layer_sizes, self.chunk_size, problem.input_scale)
             inputs = input_variance(data.samples_in(self.dtype), self.dtype)
         attributes, weak = self._results(problem, training, data, inputs, as_trained=rows is None)
-        scores = [(iteration, attributes["_unit"] ** 2 * score) for iteration, score in run.held_out_scores]
+        scores = [(iteration, attributes.get("_unit", 1.0) ** 2 * score) for iteration, score in run.held_out_scores]
         return training, attributes | validation_attributes(scores), weak
 
     def _results(
@@ -259,7 +259,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
                 squared_error = mean_squared_error(objective, weights, samples)
         explained = explained_variance(squared_error, inputs.variance)
         at_end = problem.attributes_at(last, training.theta)
-        unit = at_end["_unit"]
+        unit = at_end.get("_unit", 1.0)
         mean = units.mean if unit == 1 else (unit * units.mean).astype(units.mean.dtype)
         attributes = {**at_end, "mean_activation_": mean, "explained_variance_ratio_": explained}
         variance = unit**2 * inputs.variance

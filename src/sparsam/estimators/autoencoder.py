@@ -376,7 +376,7 @@ class SparseAutoencoder(AutoencoderBase):
             theta,
             origin,
             unit,
-            {"beta_": self._beta},
+            {"beta_": self._beta, "_unit": unit},
             new_weights=not self._is_warm(),
             has_kinks=self.sparsity == "l1",
             depends_on=depends_on,
