@@ -11,11 +11,9 @@ few units, and many of the units stand for something that has a name.
 # The 3,000 most frequent English words of three letters and more, with vectors of GloVe
 # (Pennington, Socher and Manning, 2014; public domain), scaled to length 1, so that all words have
 # the same weight.
-from pathlib import Path
-
 import numpy as np
 
-with np.load(Path(__file__).parents[1] / "data" / "word_vectors.npz") as file:
+with np.load("../data/word_vectors.npz") as file:  # in this example's folder
     words, vectors = file["words"], file["vectors"].astype(np.float32)
 X = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
