@@ -249,9 +249,9 @@ def test_processes_agree_on_a_failure_unless_the_callback_is_collective(monkeypa
         def on_iterate(self, progress, theta, stop_reason):
             raise MemoryError("of the callback")
 
-    callback, votes, genuine = Failing(), [], evaluators._agree
+    callback, votes, genuine = Failing(), [], evaluators.agree
     callback.collective = collective
-    monkeypatch.setattr(evaluators, "_agree", lambda mesh, *vote: votes.append(vote) or genuine(mesh, *vote))
+    monkeypatch.setattr(evaluators, "agree", lambda mesh, *vote: votes.append(vote) or genuine(mesh, *vote))
     with pytest.raises(MemoryError, match="of the callback"):
         run(options={"callbacks": [callback]})
     assert [reason for _, reason in votes] == ([] if collective else ["failed"])
