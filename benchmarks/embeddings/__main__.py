@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
-from scipy.optimize import linear_sum_assignment
 
 from benchmarks import machine
 from benchmarks.embeddings import systems
@@ -18,6 +16,7 @@ from benchmarks.embeddings.problem import Dictionary, Problem, judge, load
 from benchmarks.embeddings.report import write_report
 from benchmarks.progress import say
 from benchmarks.records import Records
+from sparsam.inspection import dictionary_agreement
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -89,8 +88,7 @@ class Comparison:
             key = self.key(name, seconds, "agreement")
             decoders = [dictionary.decoder for dictionary, _ in found if dictionary is not None]
             if key not in self.records and len(decoders) == self.n_seeds > 1:
-                cosines = [agreement(one, other) for one, other in combinations(decoders, 2)]
-                self.add(key, name, seconds, None, {"agreement": float(np.mean(cosines))})
+                self.add(key, name, seconds, None, {"agreement": dictionary_agreement(*decoders)})
 
     def one(
         self, name: str, system: Callable[[int, float], Dictionary], seconds: float, seed: int
@@ -118,13 +116,6 @@ class Comparison:
         job = {"units": self.n_units, "beta": self.beta, "system": name, "seconds": seconds, "seed": seed}
         self.records.add(key, section="embeddings", **job, **result)
         say(f"{key}: " + ", ".join(f"{what} {value:.5g}" for what, value in result.items()))
-
-
-def agreement(one: np.ndarray, other: np.ndarray) -> float:
-    """Match the rows of two decoders one to one, and return their mean cosine."""
-    directions = [rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (one, other)]
-    cosines = directions[0] @ directions[1].T
-    return float(cosines[linear_sum_assignment(-cosines)].mean())
 
 
 if __name__ == "__main__":

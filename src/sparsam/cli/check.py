@@ -27,7 +27,7 @@ HEADINGS = {
 NARROWEST = 82  # in a narrower table, the last column would not fit
 
 
-@hyperparameter_options("SparseAutoencoder", only=("n_components", "rho", "beta", "alpha"), defaults={"beta": 3.0})
+@hyperparameter_options("SparseAutoencoder", only=("n_components", "rho", "beta", "alpha"))
 def check(
     n_patches: Annotated[int, typer.Option(help="Number of patches, at most 100.", max=100, rich_help_panel=DATA)] = 50,
     patch_size: PatchSize = 8,
@@ -46,10 +46,12 @@ def check(
 
     Most of the time goes into compiling. The programs are kept for the next time.
     """
-    from sparsam.estimators.autoencoder import SparseAutoencoder
+    from sparsam.estimators.autoencoder import DEFAULT_BETA, SparseAutoencoder
     from sparsam.images import natural_images, normalize_patches, sample_patches
     from sparsam.verification.certificate import BOUNDS, certify
 
+    if hyperparameters["beta"] is None:
+        hyperparameters["beta"] = DEFAULT_BETA["kl"]
     if not (hyperparameters["alpha"] > 0 and hyperparameters["beta"] > 0):
         raise ValueError("--alpha and --beta must be positive: a term with weight 0 has no gradient to verify")
     SparseAutoencoder(**hyperparameters).check_hyperparameters()

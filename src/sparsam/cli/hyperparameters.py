@@ -59,7 +59,7 @@ PANELS = {
 DEFAULTS = {"random_state": 0}  # for reproducible commands
 RANGES = {"random_state": (0, 2**32 - 1)}
 NONE_SHOWN_AS = {
-    "beta": "3; for l1 a twentieth of the length of the rows about their mean",
+    "beta": "3; 0.05 for l1",
     "alpha": "20/rows, at most 0.03; 0.001 for a linear model",
     "chunk_size": "chosen from the shapes",
     "covariance_alpha": "chosen in the folds",

@@ -99,10 +99,6 @@ def sweep(
         _compare(compare, [_name(flag) for flag in ignore or []], as_json)
         return
     grid = {name: hyperparameters.pop(name) for name in AXES}
-    if grid["beta"] == [None]:
-        if hyperparameters["sparsity"] == "l1":
-            raise ValueError("--sparsity l1 needs --beta, such as --beta 0.03,0.1,0.3, in the unit of the inputs")
-        grid["beta"] = [3.0]
     axes = {"rows": rows and _name(rows), "columns": columns and _name(columns)}
     for role, name in axes.items():
         if name is not None and name not in grid:
@@ -113,13 +109,15 @@ def sweep(
     require_paths(*(images or []))
     import numpy as np
 
-    from sparsam.estimators.autoencoder import SparseAutoencoder
+    from sparsam.estimators.autoencoder import DEFAULT_BETA, SparseAutoencoder
     from sparsam.inspection.weak_fit import WEAKNESSES
     from sparsam.studies.grid import settings_of
     from sparsam.studies.study import parameter_study
     from sparsam.studies.tables import write_table
 
     model = SparseAutoencoder(**hyperparameters)
+    if grid["beta"] == [None]:  # the table has numbers
+        grid["beta"] = [DEFAULT_BETA[model.sparsity]]
     n_settings = len(settings_of(model, grid, range(seeds)))  # raises an error for settings that cannot be fitted
     loaded, origin = image_options.load(images, whiten, border, patch_size)
     data = cut_patches(loaded, origin, n_patches, patch_size, random_state)

@@ -45,9 +45,8 @@ __all__ = ["SparseAutoencoder"]
 
 HIDDEN_ACTIVATIONS = ("logistic", "tanh", "relu", "satlin")
 OUTPUT_ACTIVATIONS = ("logistic", "identity", "satlin")
-SPARSITIES = ("kl", "l1")
-KL_BETA = 3.0  # that of the notes
-L1_BETA = 0.05
+DEFAULT_BETA = {"kl": 3.0, "l1": 0.05}
+"""Weight of each sparsity penalty; that of "kl" is the notes'."""
 ERRORS: dict[str, ErrorFunction] = {"squared": SquaredError(), "cross-entropy": CrossEntropy()}
 
 
@@ -391,7 +390,7 @@ class SparseAutoencoder(AutoencoderBase):
         resolution = float(np.finfo(self.dtype).eps)
         inside = f"in (0, 1), and at least {resolution:.2g} from 0 and 1, which is the precision of {self.dtype}"
         validation.check_number("rho", self.rho, low=resolution, high=1 - resolution, interval=inside)
-        validation.check_choice("sparsity", self.sparsity, SPARSITIES)
+        validation.check_choice("sparsity", self.sparsity, tuple(DEFAULT_BETA))
         if self.beta is not None:
             validation.check_number("beta", self.beta, low=0, high=LARGEST_WEIGHT)
         validation.check_choice("hidden_activation", self.hidden_activation, HIDDEN_ACTIVATIONS)
@@ -411,7 +410,7 @@ class SparseAutoencoder(AutoencoderBase):
             reason = "may be 0 on all rows" if self.hidden_activation == "satlin" else "are unbounded"
             other = "" if self.hidden_activation == "satlin" else ", or sparsity='l1'"
             raise ValueError(
-                f"beta = {KL_BETA if self.beta is None else self.beta} turns on the sparsity penalty, which compares "
+                f"beta = {self._beta:g} turns on the sparsity penalty, which compares "
                 f"mean activations with rho in (0, 1), but {self.hidden_activation} units {reason}: use "
                 f"hidden_activation='logistic' or 'tanh', or beta=0{other}"
             )
@@ -432,9 +431,7 @@ class SparseAutoencoder(AutoencoderBase):
     @property
     def _beta(self) -> float:
         """The hyperparameter beta, or its default."""
-        if self.beta is not None:
-            return float(self.beta)
-        return L1_BETA if self.sparsity == "l1" else KL_BETA
+        return DEFAULT_BETA[self.sparsity] if self.beta is None else float(self.beta)
 
     def _unit_of_length(self, variance: float) -> float:
         """Return the length in whose units the training has inputs of this total variance."""

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.inspection.coherence import coherence_of_rows
+from sparsam.inspection.coherence import coherence_of_rows, unit_vectors
+from sparsam.inspection.sparsity import CAN_BE_ZERO
 from sparsam.inspection.strongest_rows import NO_ROW, StrongestRows
 from sparsam.inspection.units import RANGES
 from sparsam.reports.code import Code
@@ -31,7 +32,7 @@ CHUNK_VALUES = 8_000_000  # activations or outputs computed at a time
 
 @dataclass(frozen=True)
 class UnitsByRows:
-    """What the rows say of each unit.
+    """Descriptions of the units by the rows on which they are active.
 
     Attributes
     ----------
@@ -96,7 +97,7 @@ class RowCodes:
 
 def rests_at_zero(hidden_activation: str) -> bool:
     """Return whether a unit that has nothing to say is exactly 0; others are compared with their mean activation."""
-    return hidden_activation in ("relu", "satlin")
+    return hidden_activation in CAN_BE_ZERO
 
 
 def describe_by_rows(code: Code, X: Any, rest: Array, n_strongest: int) -> tuple[UnitsByRows, RowCodes]:
@@ -168,8 +169,7 @@ def nearest_units(decoders: Array) -> tuple[NDArray[np.intp], Array]:
     """
     n_units = len(decoders)
     n_nearest = min(N_NEAREST, n_units - 1)
-    lengths = np.linalg.norm(decoders, axis=1, keepdims=True)
-    directions = np.divide(decoders, lengths, out=np.zeros_like(decoders), where=lengths > 0)
+    directions = unit_vectors(decoders)
     units, cosines = np.zeros((n_units, n_nearest), np.intp), np.zeros((n_units, n_nearest))
     size = max(1, CHUNK_VALUES // n_units)
     for start in range(0, n_units if n_nearest else 0, size):

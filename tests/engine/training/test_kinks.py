@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsam import reference
+from sparsam._utils.stop_signals import interrupts
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import SquaredError
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import L1Sparsity, WeightDecay
-from sparsam.engine.training import mini_batches
+from sparsam.engine.training import kinks, mini_batches
 from sparsam.engine.training.callbacks import FitCallback, FunctionCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.kinks import WIDTHS, train_with_kinks
@@ -149,6 +150,29 @@ def test_a_callback_and_a_time_budget_end_it(samples, theta):
     stop = FunctionCallback(lambda progress: progress.iteration >= 3)
     assert run(samples, theta, callbacks=[stop]).stop_reason == "callback"
     assert run(samples, theta, time_budget=0.0).stop_reason == "time_budget"
+
+
+def test_a_large_tol_ends_it_earlier(samples, theta):
+    loose = run(samples, theta, tol=1e-3)
+    assert loose.stop_reason == "converged"
+    assert len(loose.history) < len(run(samples, theta).history) / 2
+
+
+def test_ctrl_c_between_two_widths_keeps_the_weights(samples, theta, monkeypatch):
+    parts = []
+
+    def interrupted(*arguments, **options):
+        if len(parts) == 2:
+            raise KeyboardInterrupt
+        parts.append(train(*arguments, **options))
+        return parts[-1]
+
+    monkeypatch.setattr(kinks, "train", interrupted)
+    monkeypatch.setattr(interrupts, "last", -np.inf)
+    training = run(samples, theta)
+    assert training.stop_reason == "interrupted"
+    np.testing.assert_array_equal(training.theta, parts[-1].theta)
+    assert len(training.history) == sum(len(part.history) for part in parts) - 1
 
 
 class Memory(Checkpointer):

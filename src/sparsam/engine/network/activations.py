@@ -173,7 +173,7 @@ class Activation:
         Width of the range of z: dz/dp.
     rounded : callable or None
         For an activation with a kink, where it has no slope: a smooth function of a and a width, which differs from h
-        by less than the width, and only within the width of the kink.
+        within the width of the kink only.
     """
 
     name: str

@@ -30,6 +30,8 @@ from numpy.typing import NDArray
 
 from sparsam._utils.digests import array_digest
 from sparsam._utils.jit import quick_jit
+from sparsam._utils.stop_signals import interrupts
+from sparsam.engine.data.devices import n_processes
 from sparsam.engine.data.samples import Samples, on_every_device
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.callbacks import FitCallback
@@ -47,7 +49,8 @@ WIDTHS = (0.2, 0.07, 0.02, 0.007)
 that of a pre-activation w' x for w of length 1."""
 
 LOOSE = 3e-3
-"""The gradient at which a width is narrowed, in units of the width: J_w need not be minimized before the last one."""
+"""The gradient at which a width is narrowed, in units of the width, unless tol is larger: J_w need not be minimized
+before the last one."""
 
 MOST_ITERATIONS = 200  # before a width is narrowed
 
@@ -99,8 +102,7 @@ def train_with_kinks(
         J and its terms at the end are those without rounding, ``gradient_norm`` is that with kinks rounded.
     """
     deviation = objective.network.layer_sizes[0] ** -0.5  # of an input, and of w' x for w of length 1
-    sampled, timed, reason = [], 0.0, ""
-    initial = theta
+    training = Training(theta=theta, stop_reason="", tol=tol)
     if mini_batches is not None:
         with precision(dtype):
             descent = descend(
@@ -113,42 +115,47 @@ def train_with_kinks(
                 callbacks=callbacks,
                 checkpointer=checkpointer,
             )
-        theta, sampled, timed, reason = descent.theta, descent.sampled, descent.timed, descent.stop_reason
-        if reason == "not_finite":
-            theta, sampled, reason = initial, [], ""
+        if descent.stop_reason != "not_finite":  # otherwise begin again with all rows
+            training = replace(descent, tol=tol)
 
-    training = Training(theta=theta, stop_reason=reason, tol=tol, timed=timed)
+    sampled = training.sampled
     widths = (WIDTHS[1:] if sampled else WIDTHS) if new_weights else WIDTHS[-1:]
     for number, width in enumerate(widths):
-        is_last = number == len(widths) - 1
-        if reason:
+        if training.stop_reason:
             break
         if number or sampled:
             begin_part({"from": int(array_digest(training.theta)), "kink_width": width})
+        is_last = width == WIDTHS[-1]
         done = training.history[-1].iteration if training.history else 0
         most = max_iter - done if is_last else min(MOST_ITERATIONS, max_iter - done)
-        part = train(
-            replace(objective, kink_width=width * deviation),
-            samples,
-            training.theta,
-            solver=solver,
-            dtype=dtype,
-            tol=tol if is_last else LOOSE * width * deviation,
-            max_iter=max(most, 0),
-            time_budget=None if time_budget is None else max(time_budget - training.timed, 0.0),
-            callbacks=callbacks,
-            checkpointer=checkpointer,
-            plateau=plateau if is_last else None,
-            after=training.history[-1] if training.history else None,
-        )
-        # The first row of a part is the last row of the one before, at another width.
-        history, timed = training.history[:-1] + part.history, training.timed + part.timed
-        training = replace(part, history=history, timed=timed, tol=tol)
-        ended = part.stop_reason in ("converged", "precision")
-        cut = part.stop_reason == "max_iter" and most == MOST_ITERATIONS and done + most < max_iter
-        if not is_last and not (ended or cut):
+        try:
+            part = train(
+                replace(objective, kink_width=width * deviation),
+                samples,
+                training.theta,
+                solver=solver,
+                dtype=dtype,
+                tol=tol if is_last else max(tol, LOOSE * width * deviation),
+                max_iter=max(most, 0),
+                time_budget=None if time_budget is None else max(time_budget - training.timed, 0.0),
+                callbacks=callbacks,
+                checkpointer=checkpointer,
+                plateau=plateau if is_last else None,
+                after=training.history[-1] if training.history else None,
+            )
+        except KeyboardInterrupt:  # before the first evaluation of the part
+            begun = training.history or sampled
+            if not begun or n_processes(samples.mesh) > 1 or not interrupts.end_fit():
+                raise
+            training = replace(training, stop_reason="interrupted")
             break
-    return _without_rounding(replace(training, sampled=sampled), objective, samples, dtype)
+        out_of_iterations = part.stop_reason == "max_iter" and done + most == max_iter
+        narrows = not (is_last or out_of_iterations) and part.stop_reason in ("converged", "precision", "max_iter")
+        # The first row of a part is the last row of the one before, at another width.
+        history = training.history[:-1] + part.history if part.history else training.history
+        timed, reason = training.timed + part.timed, "" if narrows else part.stop_reason
+        training = replace(part, history=history, timed=timed, tol=tol, sampled=sampled, stop_reason=reason)
+    return _without_rounding(training, objective, samples, dtype)
 
 
 def _without_rounding(

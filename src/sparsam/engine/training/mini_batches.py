@@ -36,8 +36,9 @@ from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.evaluators import agree
 from sparsam.engine.training.state import Progress, TrainingState, host_leaves, restore_minimizer
+from sparsam.engine.training.train import Training
 
-__all__ = ["BatchDescent", "descend", "n_batch_steps"]
+__all__ = ["descend", "n_batch_steps"]
 
 BATCH_ROWS = 256
 
@@ -74,27 +75,6 @@ class Cycle(NamedTuple):
     seed: jax.Array
 
 
-@dataclass
-class BatchDescent:
-    """Result of a descent on mini-batches.
-
-    Attributes
-    ----------
-    theta : array of shape (n_parameters,)
-    sampled : list of Progress
-        An entry for each burst of steps: J is its mean over their batches, and ``gradient_norm`` that on the last one.
-    stop_reason : str
-        Why it ended early, a key of `STOP_REASONS`; empty if it came to its own end.
-    timed : float
-        Seconds since everything was compiled.
-    """
-
-    theta: NDArray[np.floating]
-    sampled: list[Progress] = field(default_factory=list)
-    stop_reason: str = ""
-    timed: float = 0.0
-
-
 def n_batch_steps(n_cycles: int) -> int:
     """Return the number of steps of the first cycles."""
     return sum(FIRST_CYCLE * LONGER**number for number in range(n_cycles))
@@ -110,7 +90,7 @@ def descend(
     time_budget: float | None = None,
     callbacks: Sequence[FitCallback] = (),
     checkpointer: Checkpointer | None = None,
-) -> BatchDescent:
+) -> Training:
     """Descend along gradients on mini-batches, beginning at the weights theta.
 
     Call it within the scope of the training's precision.
@@ -129,12 +109,18 @@ def descend(
         Seed of the order of the batches.
     time_budget, callbacks, checkpointer
         As for `sparsam.engine.train`; callbacks get `FitCallback.on_sample`.
+
+    Returns
+    -------
+    Training
+        Without a history: ``sampled`` has an entry for each burst of steps, whose J is the mean over their batches and
+        whose ``gradient_norm`` is that on the last one. ``stop_reason`` is empty unless it ended early.
     """
     loop = _DescentLoop(
         jax.tree.map(lambda leaf: np.asarray(leaf, theta.dtype), objective),
         samples,
         _at_rest(theta),
-        BatchDescent(theta),
+        Training(theta=theta, stop_reason="", tol=0.0),
         seed,
         total_weight,
         time_budget,
@@ -160,7 +146,7 @@ class _DescentLoop:
     objective: Objective
     samples: Samples
     state: AdamState
-    result: BatchDescent
+    result: Training
     seed: int
     total_weight: float
     time_budget: float | None
@@ -202,7 +188,7 @@ class _DescentLoop:
         if self.compiled_at is None:
             self.compiled_at = seconds
         names = [term.name for term in self.objective.terms]
-        share = min(BATCH_ROWS / self.total_weight, 1.0) * (1 - 1e-9)
+        share = float(self.samples.total_weight) / self.total_weight / n_batches(self.samples)
         done = (len(self.result.sampled) + 1) * STEPS
         values = dict(zip(names, np.asarray(terms, np.float64).tolist(), strict=True))
         J = float(sum(values.values()))
@@ -264,18 +250,33 @@ def run_steps(
     gradient_norm : array of shape ()
         Max-norm of the last gradient.
     """
-    n_devices = 1 if samples.mesh is None else samples.mesh.size
-    size = min(max(BATCH_ROWS // n_devices, 1), samples.inputs.shape[-1])
-    n_batches = samples.n_chunks[0] * -(-samples.inputs.shape[-1] // size)
+    size = batch_size(samples)
+    n = samples.n_chunks[0] * batches_of_chunk(samples)
 
     def step(_: int, carry: Any) -> Any:
         state, terms, _ = carry
-        evaluation = objective.evaluate(state.theta, samples.batch(batch_of(state.step, n_batches, cycle.seed), size))
+        evaluation = objective.evaluate(state.theta, samples.batch(batch_of(state.step, n, cycle.seed), size))
         return adam_step(state, evaluation.gradient, cycle), terms + evaluation.terms, evaluation.gradient
 
     zeros = jnp.zeros(len(objective.terms), state.theta.dtype), jnp.zeros_like(state.theta)
     state, terms, gradient = jax.lax.fori_loop(0, STEPS, step, (state, *zeros))
     return state, terms / STEPS, jnp.max(jnp.abs(gradient))
+
+
+def batch_size(samples: Samples) -> int:
+    """Return the number of rows of a batch on each device."""
+    n_devices = 1 if samples.mesh is None else samples.mesh.size
+    return min(max(BATCH_ROWS // n_devices, 1), samples.inputs.shape[-1])
+
+
+def batches_of_chunk(samples: Samples) -> int:
+    """Return the number of batches in a chunk."""
+    return -(-samples.inputs.shape[-1] // batch_size(samples))
+
+
+def n_batches(samples: Samples) -> int:
+    """Return the number of batches in a pass over the samples."""
+    return samples.most_chunks * batches_of_chunk(samples)
 
 
 def batch_of(step: jax.Array, n_batches: jax.Array, seed: jax.Array) -> jax.Array:
