@@ -1,6 +1,7 @@
 """Kronecker factors: exact in the cases that allow it, positive definite where they approximate."""
 
 import itertools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -330,15 +331,19 @@ def test_spectrum_of_a_matrix_and_of_a_diagonal(dtype):
         np.testing.assert_array_equal(diagonal.back(diagonal.to(matrix)), matrix)
 
 
-def wide_factors(problem):
-    """Compute factors of a kind that wide layers have, in a program of its own."""
+def full_factors(problem, objective):
+    """Compute the factors of an objective at the weights of a problem, without a compiled program."""
+    samples = problem.samples()
+    sums = samples.sum_over_chunks(lambda chunk: curvature.moments(objective, problem.parameters, chunk))
+    means = jax.tree.map(lambda total: total / sums.weight, sums)
+    return curvature.assemble(objective, problem.parameters, means, input_moments(samples))
+
+
+def wide_factors(problem, objective=None):
+    """Compute factors of the kind that wide layers have."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(curvature, "WIDEST", 0)
-        inputs = input_moments(problem.samples())
-        objective, samples = problem.objective(), problem.samples()
-        sums = samples.sum_over_chunks(lambda chunk: curvature.moments(objective, problem.parameters, chunk))
-        means = jax.tree.map(lambda total: total / sums.weight, sums)
-        return curvature.assemble(objective, problem.parameters, means, inputs)
+        return full_factors(problem, problem.objective() if objective is None else objective)
 
 
 @pytest.mark.parametrize("tied", [False, True])
@@ -380,3 +385,26 @@ def test_the_inverse_of_a_penalty_on_means_is_exact_where_units_are_not_coupled(
     for j in range(3):
         matrix = np.diag(p * q[j] + 0.3) + np.outer(B[:, j], B[:, j])
         np.testing.assert_allclose(result[:, j], np.linalg.solve(matrix, R[:, j]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_rounded_kinks_of_a_penalty_add_its_curvature(case_of, wide):
+    # The Hessian of the penalty by the encoder's biases is diagonal, since each unit has its own.
+    problem = case_of(Network((4, 5, 4), "relu", "identity"), sparsity="l1").problem(seed=3, beta=0.5)
+    width = 0.8
+    with precision("float64"):
+        rounded = replace(problem.objective(), kink_width=jnp.asarray(width))
+        without = replace(rounded, terms=rounded.terms[:-1])
+        factorize = wide_factors if wide else full_factors
+        traces = [jnp.sum(factorize(problem, of).layers[0].outputs.values) for of in (rounded, without)]
+        penalty, samples = replace(rounded, terms=rounded.terms[-1:]), problem.samples()
+        blocks = problem.case.network.blocks
+
+        def gradient(biases):
+            theta = jnp.asarray(problem.theta).at[blocks["b1"]].set(biases)
+            return penalty.evaluate(theta, samples).gradient[blocks["b1"]]
+
+        hessian = np.asarray(jax.jacfwd(gradient)(jnp.asarray(problem.theta[blocks["b1"]])))
+    assert hessian.max() > 0
+    np.testing.assert_allclose(hessian, np.diag(np.diag(hessian)), atol=1e-12)
+    assert float(traces[0] - traces[1]) == pytest.approx(np.trace(hessian), rel=1e-9)

@@ -16,9 +16,10 @@ for deep learning", ICML 2017, eq. 19) ::
     G_l = (1/S sum_n s_n d_n d_n') o (W_(l+1) G_(l+1) W_(l+1)')                                                    (1)
 
 A penalty f on the mean activation of unit j adds f'' v_j v_j' for the weights of that unit, where the slope of the mean
-is v_j = 1/S sum_n s_n d_nj z_n. Weight decay adds alpha I; tangent propagation adds a second product, A_dot (x) D, and
-P to G (`curvature.tangent_factors`). The sum is the model (2) of `curvature.kronecker`, which inverts it. Layers that
-share their weights share a curvature (`curvature.tied_factors`).
+is v_j = 1/S sum_n s_n d_nj z_n. A penalty whose slope f' by that mean is constant adds f' 1/S sum_n s_n h''(a_nj) to the
+diagonal of G, which is not 0 where kinks are rounded. Weight decay adds alpha I; tangent propagation adds a second
+product, A_dot (x) D, and P to G (`curvature.tangent_factors`). The sum is the model (2) of `curvature.kronecker`, which
+inverts it. Layers that share their weights share a curvature (`curvature.tied_factors`).
 """
 
 from __future__ import annotations
@@ -89,6 +90,14 @@ class CurvesMeans(Protocol):
 
 
 @runtime_checkable
+class CurvesKinks(Protocol):
+    """A penalty whose slope by the mean activation of a unit is not negative, and does not depend on it."""
+
+    def unit_slopes(self, parameters: Parameters) -> tuple[jax.Array | None, ...]:
+        """Compute f' with respect to each unit's mean z, (n_units,) for each hidden layer; None for one without."""
+
+
+@runtime_checkable
 class CurvesTangents(Protocol):
     """A penalty on the change of the outputs, or of their pre-activations, along tangents.
 
@@ -116,6 +125,7 @@ class Moments(NamedTuple):
     inputs: tuple[jax.Array, ...]  # z z' of the inputs of the second and later layers; its diagonal for wide ones
     slopes: tuple[jax.Array, ...]  # d d' of the hidden layers; its diagonal for wide ones
     mean_slopes: tuple[jax.Array, ...]  # v of the hidden layers, (n_in + 1, n_units); () if no penalty needs them
+    bends: tuple[jax.Array, ...]  # h''(a) of the hidden layers, (n_units,); () if no penalty needs them
     output: tuple[Any, ...]  # sums of the error functions for g of the output layer
     terms: tuple[Any, ...]  # sums of the penalties on means
     tangents: TangentMoments | None  # None if no penalty is along tangents
@@ -127,8 +137,9 @@ def moments(objective: Objective, parameters: Parameters, chunk: Batch) -> Momen
     along = next((term.of for term in objective.terms if isinstance(term, CurvesTangents)), None)
     forward = objective.forward(parameters, chunk.inputs, (), chunk.tangents if along else None)
     inputs = [_append_one(z) for z in (chunk.inputs, *forward.hidden)]
-    hidden = zip(network.activations, forward.pre_activations[:-1], strict=False)
+    hidden = list(zip(network.activations, forward.pre_activations[:-1], strict=False))
     slopes = [h.slope(a, objective.kink_width) for h, a in hidden]
+    has_kinks = any(isinstance(term, CurvesKinks) for term in objective.terms)
     means = [term for term in objective.terms if isinstance(term, CurvesMeans)]
     targets_and_weight = (chunk.targets, chunk.sample_weight)
     return Moments(
@@ -136,6 +147,7 @@ def moments(objective: Objective, parameters: Parameters, chunk: Batch) -> Momen
         inputs=tuple(_moment(z, s, is_wide(len(d), along)) for z, d in zip(inputs[1:], slopes, strict=True)),
         slopes=tuple(_moment(d, s, is_wide(len(d), along)) for d in slopes),
         mean_slopes=tuple(_matmul(z, (s * d).T) for z, d in zip(inputs, slopes, strict=False)) if means else (),
+        bends=tuple(_matmul(h.bend(a, objective.kink_width), s) for h, a in hidden) if has_kinks else (),
         output=tuple(term.curvature_sums(network, forward, *targets_and_weight) for term in _errors(objective)),
         terms=tuple(term.sums(network, forward, *targets_and_weight) for term in means),
         tangents=tangent_moments(network, forward, chunk, along) if along else None,
@@ -242,6 +254,7 @@ def assemble(objective: Objective, parameters: Parameters, means: Moments, input
     along = curvature_along(objective, parameters, means)
     A, c = zip(inputs, *(_input_spectrum(l, means, along) for l in range(len(means.inputs))), strict=True)
     penalties = [term for term in objective.terms if isinstance(term, CurvesMeans)]
+    of_kinks = [term.unit_slopes(parameters) for term in objective.terms if isinstance(term, CurvesKinks)]
     by_penalty = [term.unit_curvature(network, mean) for term, mean in zip(penalties, means.terms, strict=True)]
 
     def layer(l: int, G: jax.Array, v: jax.Array | None = None) -> Layer:
@@ -262,6 +275,10 @@ def assemble(objective: Objective, parameters: Parameters, means: Moments, input
         slopes = means.slopes[l]
         through = diagonal_through_weights if slopes.ndim == 1 else through_weights
         G = slopes * through(parameters.coefs[l + 1], G)
+        for by_layer in of_kinks:
+            if (slope := by_layer[l]) is not None:
+                curvature = slope * means.bends[l]
+                G += curvature if G.ndim == 1 else jnp.diag(curvature)
         of_layer = [curvature for curvatures in by_penalty if (curvature := curvatures[l]) is not None]
         if not of_layer:
             layers.insert(0, layer(l, G))

@@ -194,6 +194,10 @@ class Activation:
         """Compute h'(a) of an elementwise activation."""
         return jax.jvp(self.smooth(kink_width), (a,), (jnp.ones_like(a),))[1]
 
+    def bend(self, a: jax.Array, kink_width: float | jax.Array | None = None) -> jax.Array:
+        """Compute h''(a) of an elementwise activation."""
+        return jax.jvp(lambda a: self.slope(a, kink_width), (a,), (jnp.ones_like(a),))[1]
+
 
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation

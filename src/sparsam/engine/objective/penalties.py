@@ -216,10 +216,14 @@ class L1Sparsity:
 
     def value(self, mean: jax.Array, parameters: Parameters) -> jax.Array:
         """Compute beta sum_j |w_j| mean_j."""
+        return jnp.sum(self.unit_slopes(parameters)[0] * mean)
+
+    def unit_slopes(self, parameters: Parameters) -> tuple[jax.Array]:
+        """Compute the slope by each unit's mean activation, beta |w_j|."""
         squares = jnp.sum(jnp.square(parameters.coefs[1]), axis=1)
         # At w_j = 0, where |w_j| has no gradient, it is taken to be 0.
         lengths = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
-        return self.beta * jnp.sum(lengths * mean)
+        return (self.beta * lengths,)
 
 
 @jax.tree_util.register_dataclass
