@@ -190,6 +190,13 @@ def test_a_beta_that_outweighs_the_error_is_warned_of_with_a_smaller_one():
         autoencoder(beta=100.0).fit(X)
 
 
+def test_dead_units_are_warned_of_with_a_smaller_beta():
+    rng = np.random.default_rng(3)
+    rows = np.outer(rng.lognormal(size=200), [1.0, 2.0, -1.0]) + 1e-3 * rng.normal(size=(200, 3))
+    with pytest.warns(ConvergenceWarning, match="lower it, to 0.025.*lower n_components"):
+        autoencoder(20).fit(rows)
+
+
 def test_constant_data_are_warned_of():
     with pytest.warns(ConvergenceWarning, match="all the same"):
         autoencoder().fit(np.ones((20, 3)))

@@ -131,11 +131,11 @@ def diagnose_fit(
         found += f", and {poor} dead, saturated or constant." if poor else "."
         if not at_minimum:
             return WeakFit("unexplained", f"{found} The training has not reached a minimum.", at_minimum)
-        because = f"{_cause(penalties, deviation)} {_remedies(network, penalties, deviation)}"
+        because = f"{_cause(network, penalties, deviation)} {_remedies(network, penalties, deviation)}"
         return WeakFit("unexplained", f"{found} {because}", at_minimum)
     if units.uninformative.mean() > MOST_UNINFORMATIVE:
         found = f"{poor[0].upper()}{poor[1:]} dead, saturated or constant: as features they are of little use."
-        return WeakFit("uninformative", f"{found} {_use_of_units(network, deviation)}", at_minimum)
+        return WeakFit("uninformative", f"{found} {_use_of_units(network, deviation, beta)}", at_minimum)
     return None
 
 
@@ -167,11 +167,13 @@ def _poor_units(units: UnitStatistics) -> str:
     return f"{n_poor} of {n} hidden units {'is' if n_poor == 1 else 'are'}" if n_poor else ""
 
 
-def _cause(weights: dict[str, float], deviation: float) -> str:
+def _cause(network: Any, weights: dict[str, float], deviation: float) -> str:
     """Describe why a minimum of J explains nothing, given the positive weights of the penalties by name."""
     if not weights:
         return "This is not due to penalties, since alpha and beta are 0."
     outweigh = f"{' and '.join(weights)} outweigh{'' if len(weights) > 1 else 's'} the squared error"
+    if network.sparsity == "l1":
+        return f"{outweigh[0].upper()}{outweigh[1:]}, so that weights that do nothing are a minimum."
     return (
         f"At this scale of the data (standard deviation {_short(deviation)}) {outweigh}, so that weights that do "
         "nothing are a minimum."
@@ -197,8 +199,13 @@ def _remedies(network: Any, weights: dict[str, float], deviation: float) -> str:
     return f"Lower {lower}; or stretch the contrast of the data, {stretch}."
 
 
-def _use_of_units(network: Any, deviation: float) -> str:
+def _use_of_units(network: Any, deviation: float, beta: float) -> str:
     """Describe why a network that explains something has mostly uninformative units, and what to change."""
+    if network.sparsity == "l1":
+        return (
+            f"Either beta, {_short(beta)}, is so large that the rows do without them: lower it, to "
+            f"{_short(beta / 2)}. Or there are more units than the data need: lower n_components."
+        )
     low = _low_contrast(network, deviation)
     return (
         f"Either alpha, {_short(network.alpha)}, is so small that large weights compensate for activations that hardly "

@@ -16,8 +16,8 @@ for deep learning", ICML 2017, eq. 19) ::
     G_l = (1/S sum_n s_n d_n d_n') o (W_(l+1) G_(l+1) W_(l+1)')                                                    (1)
 
 A penalty f on the mean activation of unit j adds f'' v_j v_j' for the weights of that unit, where the slope of the mean
-is v_j = 1/S sum_n s_n d_nj z_n. A penalty whose slope f' by that mean is constant adds f' 1/S sum_n s_n h''(a_nj) to the
-diagonal of G, which is not 0 where kinks are rounded. Weight decay adds alpha I; tangent propagation adds a second
+is v_j = 1/S sum_n s_n d_nj z_n. A penalty whose slope f' by that mean is constant adds f' 1/S sum_n s_n h''(a_nj) to
+the diagonal of G, which is not 0 where kinks are rounded. Weight decay adds alpha I; tangent propagation adds a second
 product, A_dot (x) D, and P to G (`curvature.tangent_factors`). The sum is the model (2) of `curvature.kronecker`, which
 inverts it. Layers that share their weights share a curvature (`curvature.tied_factors`).
 """
@@ -93,8 +93,8 @@ class CurvesMeans(Protocol):
 class CurvesKinks(Protocol):
     """A penalty whose slope by the mean activation of a unit is not negative, and does not depend on it."""
 
-    def unit_slopes(self, parameters: Parameters) -> tuple[jax.Array | None, ...]:
-        """Compute f' with respect to each unit's mean z, (n_units,) for each hidden layer; None for one without."""
+    def unit_slopes(self, parameters: Parameters) -> tuple[jax.Array, ...]:
+        """Compute f' with respect to each unit's mean z, (n_units,) for each hidden layer."""
 
 
 @runtime_checkable
@@ -276,20 +276,17 @@ def assemble(objective: Objective, parameters: Parameters, means: Moments, input
         through = diagonal_through_weights if slopes.ndim == 1 else through_weights
         G = slopes * through(parameters.coefs[l + 1], G)
         for by_layer in of_kinks:
-            if (slope := by_layer[l]) is not None:
-                curvature = slope * means.bends[l]
-                G += curvature if G.ndim == 1 else jnp.diag(curvature)
+            G = add(G, by_layer[l] * means.bends[l])
         of_layer = [curvature for curvatures in by_penalty if (curvature := curvatures[l]) is not None]
         if not of_layer:
             layers.insert(0, layer(l, G))
             continue
         f, v = reduce(jnp.add, of_layer), means.mean_slopes[l]
         trace = f * jnp.sum(jnp.square(v), axis=0) / jnp.sum(A[l].values)
-        trace = trace if G.ndim == 1 else jnp.diag(trace)
-        layers.insert(0, layer(l, G + SPREAD * trace, v * jnp.sqrt(f)))
+        layers.insert(0, layer(l, add(G, SPREAD * trace), v * jnp.sqrt(f)))
         # The weights of the layers below change this layer's means too; for them the penalty's curvature is
         # approximated by a diagonal matrix of the same trace.
-        G += trace
+        G = add(G, trace)
     if network.tied:
         layers = tie(layers)
     return KroneckerFactors(network, tuple(layers), _ridges(objective, layers))
