@@ -155,9 +155,9 @@ for unit in np.argsort(coherence)[:8]:
 # %%
 # The units of least coherence have no clear meaning, and it would be wrong to make up a name for
 # them. Some join several themes, others have a theme for a few words and chance for the rest.
-# Strong words alone flatter a unit, too: it is active on a tenth of all words, with less and less to
-# do with its theme the weaker it is. A report has words drawn at random from those, for each unit,
-# and a search that rebuilds any word, as above:
+# Strong words alone flatter a unit, too: it is active on a tenth of all words, with less and less
+# to do with its theme the weaker it is. A report has words drawn at random from those, for each
+# unit, and a search that rebuilds any word, as above:
 #
 # .. code-block:: python
 #

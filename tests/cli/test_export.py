@@ -71,6 +71,19 @@ def test_runs_of_learn_take_rows_in_the_units_of_the_training(run, tmp_path):
     np.testing.assert_allclose(outputs["code"], model.transform(scaler.transform(rows)), rtol=1e-4, atol=1e-5)
 
 
+def test_the_folder_of_a_run_takes_rows_in_the_units_of_the_training(run, tmp_path):
+    rows = np.random.default_rng(0).uniform(0, 1000, size=(60, 4))
+    np.save(tmp_path / "rows.npy", rows)
+    relu = ("--sparsity", "l1", "--hidden-activation", "relu", "--output-activation", "identity")
+    options = ("--rows", "--n-components", 3, "--max-iter", 5, *relu)
+    assert run("learn", tmp_path / "rows.npy", *options, "--out", tmp_path / "run").exit_code == 0
+    folder = ("--format", "saelens", "--dtype", "float64", "--out", tmp_path / "sae")
+    assert run("export", tmp_path / "run", *folder).exit_code == 0
+    model, scaler = (load(tmp_path / "run" / f"{name}.safetensors") for name in ("model", "scaler"))
+    again = from_sae_folder(tmp_path / "sae")
+    np.testing.assert_allclose(again.transform(rows), model.transform(scaler.transform(rows)), atol=1e-5)
+
+
 def test_a_model_file_alone_is_exported_in_float64(run, model, model_file, rows, tmp_path):
     options = ("--dtype", "float64", "-o", tmp_path / "model.onnx")
     assert run("export", model_file, *options).exit_code == 0

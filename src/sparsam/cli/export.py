@@ -41,8 +41,8 @@ def export(
     The graph includes the scaling, imputing and encoding of the run. A run of learn has one input, X, rows in the units
     of the training; other runs have an input for each column of the table, numbers or text. Needs the extra "onnx".
 
-    With --format saelens it is a folder that SAELens reads. It holds the autoencoder alone, whose inputs are the rows
-    as the run has scaled them.
+    With --format saelens it is a folder that SAELens reads. It takes rows in the units of the training, too: the scaler
+    of the run is part of its weights.
     """
     if form == "saelens":
         _export_folder(model, out, dtype, overwrite)
@@ -69,7 +69,7 @@ def _export_folder(model: Path, out: Path, dtype: str, overwrite: bool) -> None:
     from sparsam.io.sae_lens.export import to_sae_folder
 
     try:
-        to_sae_folder(load_learned(model).autoencoder, out, dtype=dtype, overwrite=overwrite)
+        to_sae_folder(_learned(model), out, dtype=dtype, overwrite=overwrite)
     except TypeError as error:
         raise ValueError(str(error)) from error
     say(f"Wrote {out}")
@@ -82,6 +82,11 @@ def _load(path: Path) -> Any:
         from sparsam.io.pipelines import load_pipeline
 
         return load_pipeline(of_table).pipeline
+    return _learned(path)
+
+
+def _learned(path: Path) -> Any:
+    """Load the autoencoder of a run of learn, behind its scaler if there is one."""
     from sklearn.pipeline import make_pipeline
 
     learned = load_learned(path)

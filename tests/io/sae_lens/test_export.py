@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sparsam import SparseAutoencoder, StackedAutoencoder, from_sae_folder, to_sae_folder
 from sparsam.io.sae_lens import export
@@ -116,6 +117,31 @@ def test_a_search_stands_for_its_best_estimator(models, X, tmp_path):
     assert_array_equal(from_sae_folder(tmp_path / "sae").coefs_[0], search.best_estimator_.coefs_[0])
 
 
+@pytest.mark.parametrize(
+    "scaler",
+    [MinMaxScaler((0.1, 0.9)), StandardScaler(), StandardScaler(with_mean=False), StandardScaler(with_std=False)],
+    ids=lambda scaler: repr(scaler),
+)
+@pytest.mark.parametrize("applied", [True, False])
+def test_behind_a_scaler_the_folder_takes_and_rebuilds_rows_that_are_not_scaled(X, tmp_path, scaler, applied):
+    rows = 300 + X * [1.0, 10.0, 0.1, 1e3, 1e-2]
+    model = SparseAutoencoder(
+        6, sparsity="l1", hidden_activation="relu", output_activation="identity", random_state=0, dtype="float64"
+    )
+    pipeline = make_pipeline(scaler, model.set_params(max_iter=20)).fit(rows)
+    to_sae_folder(pipeline, tmp_path / "sae", apply_b_dec_to_input=applied)
+    again = from_sae_folder(tmp_path / "sae")
+    assert_allclose(again.transform(rows), pipeline.transform(rows), atol=1e-8)
+    rebuilt = scaler.inverse_transform(pipeline[-1].predict(scaler.transform(rows)))
+    assert_allclose(again.predict(rows), rebuilt, rtol=1e-9, atol=1e-9)
+
+
+def test_a_pipeline_of_one_step_is_that_step(models, tmp_path):
+    model = models["float64"]
+    to_sae_folder(make_pipeline("passthrough", model), tmp_path / "sae")
+    assert_array_equal(from_sae_folder(tmp_path / "sae").coefs_[0], model.coefs_[0])
+
+
 def test_nothing_is_overwritten_unasked(models, X, sae_lens, tmp_path):
     folder = tmp_path / "sae"
     folder.mkdir()
@@ -160,7 +186,10 @@ def test_what_cannot_be_written_is_refused(models, X, tmp_path):
     relu = SparseAutoencoder(2, max_iter=2, beta=0.0, hidden_activation="relu")
     with pytest.raises(ValueError, match="needs output_activation='identity'"):
         to_sae_folder(relu.fit(np.eye(5)), folder)
-    with pytest.raises(TypeError, match="not a Pipeline: pass its last step"):
+    for step in (PCA(2), MinMaxScaler(clip=True)):
+        with pytest.raises(TypeError, match=rf"not behind {type(step).__name__}: pass the last step"):
+            to_sae_folder(make_pipeline(step, models["float32"]), folder)
+    with pytest.raises(NotFittedError, match="StandardScaler"):
         to_sae_folder(make_pipeline(StandardScaler(), models["float32"]), folder)
     with pytest.raises(TypeError, match="not a StackedAutoencoder"):
         to_sae_folder(StackedAutoencoder(), folder)

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from sparsam._utils.atomic_folder import atomic_folder
@@ -34,9 +37,10 @@ def to_sae_folder(
 
     Parameters
     ----------
-    model : SparseAutoencoder
-        Fitted, with ``hidden_activation="relu"`` and ``output_activation="identity"``. A search stands for its best
-        estimator.
+    model : SparseAutoencoder or Pipeline
+        Fitted, with ``hidden_activation="relu"`` and ``output_activation="identity"``. In a pipeline of two steps,
+        behind a MinMaxScaler or StandardScaler: the folder then takes rows that are not scaled, and rebuilds them. A
+        search stands for its best estimator.
     path : path
         The folder to write. A new one appears with both files or not at all; in an existing one, each file is written
         completely or not at all, and others stay.
@@ -54,7 +58,7 @@ def to_sae_folder(
     Raises
     ------
     TypeError
-        If the model is not a SparseAutoencoder, or metadata are not JSON values.
+        If the model is not a SparseAutoencoder, alone or behind a scaler, or metadata are not JSON values.
     NotFittedError
         If the model is not fitted.
     ValueError
@@ -77,7 +81,12 @@ def to_sae_folder(
         z = relu((x - b_dec) W_enc + b_enc),   b_enc = b_1 + b_2 W_1     if apply_b_dec_to_input
         z = relu(x W_enc + b_enc),             b_enc = b_1               if not
 
-    computed in float64. ``metadata`` also holds, under "sparsam", the hyperparameters of J, which SAELens ignores.
+    computed in float64. Behind a scaler u = x s + m, the weights for x are ::
+
+        W_1 <- diag(s) W_1,   b_1 <- b_1 + m W_1,   W_2 <- W_2 diag(1/s),   b_2 <- (b_2 - m) / s
+
+    ``metadata`` also holds, under "sparsam", the hyperparameters of J, which SAELens ignores; not behind a scaler,
+    since J is of the scaled rows.
 
     References
     ----------
@@ -96,7 +105,7 @@ def to_sae_folder(
     >>> bool(np.allclose(again.predict(X), model.predict(X), atol=1e-5))
     True
     """
-    model = getattr(model, "best_estimator_", model)
+    scaler, model = _scaler_and_model(getattr(model, "best_estimator_", model))
     _check_model(model)
     dtype = str(model.coefs_[0].dtype if dtype is None else getattr(dtype, "__name__", dtype))
     if dtype not in TYPES:
@@ -106,10 +115,9 @@ def to_sae_folder(
         if os.path.lexists(folder / name) and not overwrite:
             raise FileExistsError(f"{folder / name} exists: name another folder, or replace it with overwrite=True")
     d_in, d_sae = model.coefs_[0].shape
-    config = config_of(
-        int(d_in), int(d_sae), dtype, bool(apply_b_dec_to_input), metadata or {}, _hyperparameters(model)
-    )
-    weights = safetensors.numpy.save(_arrays(model, dtype, apply_b_dec_to_input))
+    hyperparameters = _hyperparameters(model) if scaler is None else {}
+    config = config_of(int(d_in), int(d_sae), dtype, bool(apply_b_dec_to_input), metadata or {}, hyperparameters)
+    weights = safetensors.numpy.save(_arrays(scaler, model, dtype, apply_b_dec_to_input))
     if folder.exists():
         _write(folder, config, weights, overwrite=overwrite)
     else:
@@ -117,10 +125,26 @@ def to_sae_folder(
             _write(new, config, weights, overwrite=False)
 
 
+def _scaler_and_model(model: Any) -> tuple[Any, Any]:
+    """Return the scaler of a pipeline of two steps, or None, and what is behind it."""
+    if not isinstance(model, Pipeline):
+        return None, model
+    steps = [step for _, step in model.steps if step not in (None, "passthrough")]
+    if len(steps) == 1:
+        return None, steps[0]
+    if len(steps) == 2 and isinstance(steps[0], MinMaxScaler | StandardScaler) and not getattr(steps[0], "clip", False):
+        check_is_fitted(steps[0])
+        return steps[0], steps[1]
+    names = ", ".join(type(step).__name__ for step in steps[:-1])
+    raise TypeError(
+        "SAELens' layout holds a SparseAutoencoder, alone or behind one MinMaxScaler or StandardScaler that does not "
+        f"clip, not behind {names}: pass the last step, whose inputs are the transformed rows"
+    )
+
+
 def _check_model(model: Any) -> None:
     if not isinstance(model, SparseAutoencoder):
-        advice = ": pass its last step, whose inputs are the transformed rows" if hasattr(model, "steps") else ""
-        raise TypeError(f"SAELens' layout holds a SparseAutoencoder, not a {type(model).__name__}{advice}")
+        raise TypeError(f"SAELens' layout holds a SparseAutoencoder, not a {type(model).__name__}")
     check_is_fitted(model)
     for name, needed in (("hidden_activation", "relu"), ("output_activation", "identity")):
         if getattr(model, name) != needed:
@@ -138,11 +162,17 @@ def _hyperparameters(model: SparseAutoencoder) -> dict[str, Any]:
     }
 
 
-def _arrays(model: SparseAutoencoder, dtype: str, apply_b_dec_to_input: bool) -> dict[str, Any]:
-    """Return the weights in the convention of the biases; biases are computed in float64."""
-    (w_enc, w_dec), (b_enc, b_dec) = model.coefs_, (np.asarray(b, dtype=np.float64) for b in model.intercepts_)
+def _arrays(scaler: Any, model: SparseAutoencoder, dtype: str, apply_b_dec_to_input: bool) -> dict[str, Any]:
+    """Return the weights for rows that are not scaled, in the convention of the biases, computed in float64."""
+    (w_enc, w_dec), (b_enc, b_dec) = (
+        [np.asarray(array, dtype=np.float64) for array in arrays] for arrays in (model.coefs_, model.intercepts_)
+    )
+    if scaler is not None:
+        s, m = _scale_and_shift(scaler)
+        w_enc, b_enc = s[:, None] * w_enc, b_enc + m @ w_enc
+        w_dec, b_dec = w_dec / s, (b_dec - m) / s
     if apply_b_dec_to_input:
-        b_enc = b_enc + b_dec @ np.asarray(w_enc, dtype=np.float64)
+        b_enc = b_enc + b_dec @ w_enc
     arrays = {"W_enc": w_enc, "W_dec": w_dec, "b_enc": b_enc, "b_dec": b_dec}
     with np.errstate(over="ignore"):
         arrays = {name: np.ascontiguousarray(array, dtype=dtype) for name, array in arrays.items()}
@@ -150,6 +180,15 @@ def _arrays(model: SparseAutoencoder, dtype: str, apply_b_dec_to_input: bool) ->
         if not np.isfinite(array).all():
             raise ValueError(f"{name} has numbers beyond the range of {dtype}: use dtype='float64'")
     return arrays
+
+
+def _scale_and_shift(scaler: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return s and m of a scaler u = x s + m."""
+    zeros = np.zeros(scaler.n_features_in_)
+    if isinstance(scaler, MinMaxScaler):
+        return zeros + scaler.scale_, zeros + scaler.min_
+    s = zeros + (1.0 if scaler.scale_ is None else 1.0 / scaler.scale_)
+    return s, zeros - (s * scaler.mean_ if scaler.with_mean else 0.0)
 
 
 def _write(folder: Path, config: bytes, weights: bytes, *, overwrite: bool) -> None:
