@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,9 @@ from benchmarks.embeddings.report import write_report
 from benchmarks.progress import say
 from benchmarks.records import Records
 from sparsam.inspection import dictionary_agreement
+
+System = Callable[..., Dictionary]  # of seed and seconds
+Settings = tuple[tuple[float, int], ...]  # rates and batch sizes
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -59,52 +63,56 @@ class Comparison:
         self.n_units, self.beta = n_units, beta
 
     def run(self) -> None:
-        """Run what is not recorded yet. The best of Adam's settings, by J at each time with the first seed, goes on."""
-        system = partial(systems.ours, self.problem, self.n_units, self.beta)
-        self.measure("sparsam", system)
-        self.measure("L-BFGS (SciPy)", partial(systems.plain_lbfgs, self.problem, self.n_units, self.beta))
-        best = {}
-        for rate, batch in systems.ADAM_SETTINGS:
-            system = partial(systems.adam, self.problem, self.n_units, self.beta, rate=rate, batch=batch)
-            for seconds in self.times:
-                J = self.one(f"Adam {rate:g} {batch}", system, seconds, 0)[1]["J"]
-                best[seconds] = min(best.get(seconds, (np.inf, 0.0, 0)), (J, rate, batch))
+        """Run what is not recorded yet."""
+        job, last = (self.problem, self.n_units, self.beta), max(self.times)
         for seconds in self.times:
-            _, rate, batch = best[seconds]
-            system = partial(systems.adam, self.problem, self.n_units, self.beta, rate=rate, batch=batch)
-            self.measure("Adam, the best of six", system, [seconds])
-        active = self.active_of_ours()
-        system = partial(systems.top_k, self.problem, self.n_units, max(round(active), 1))
-        self.measure("TopK", system, [max(self.times)])
-        key = self.key("dictionary learning", max(self.times), 0)
+            self.measure("sparsam", partial(systems.ours, *job), seconds)
+            self.measure("L-BFGS (SciPy)", partial(systems.plain_lbfgs, *job), seconds)
+            adam = self.best("Adam", partial(systems.adam, *job), systems.ADAM_SETTINGS, seconds, by="J")
+            self.measure("Adam, the best of six", adam, seconds)
+        self.measure("sparsam", partial(systems.ours, *job), np.inf)
+        top_k = partial(systems.top_k, self.problem, self.n_units, max(round(self.active_of_ours(last)), 1))
+        top_k = self.best("TopK", top_k, systems.TOP_K_SETTINGS, last, by="unexplained")
+        self.measure("TopK, the best of four", top_k, last)
+        key = self.key("dictionary learning", last, 0)
         if key not in self.records:
-            found = systems.dictionary_learning(self.problem, self.n_units, self.beta, 0, max(self.times))
-            self.add(key, "dictionary learning", max(self.times), 0, {"active": found[0], "explained": found[1]})
+            found = systems.dictionary_learning(*job, 0, last)
+            self.add(key, "dictionary learning", last, 0, {"active": found[0], "explained": found[1]})
 
-    def measure(self, name: str, system: Callable[[int, float], Dictionary], times: list[float] | None = None) -> None:
-        """Run a system with all seeds at some times, and compare the dictionaries of the seeds."""
-        for seconds in times or self.times:
-            found = [self.one(name, system, seconds, seed) for seed in range(self.n_seeds)]
-            key = self.key(name, seconds, "agreement")
-            decoders = [dictionary.decoder for dictionary, _ in found if dictionary is not None]
-            if key not in self.records and len(decoders) == self.n_seeds > 1:
-                self.add(key, name, seconds, None, {"agreement": dictionary_agreement(*decoders)})
+    def best(self, name: str, system: System, settings: Settings, seconds: float, by: str) -> System:
+        """Return a system with the best of some rates and batch sizes, tried with the first seed."""
+        found = []
+        for rate, batch in settings:
+            key = self.key(f"{name} {rate:g} {batch}", seconds, 0)
+            with_setting = partial(system, rate=rate, batch=batch)
+            if key not in self.records:
+                result = judge(with_setting(0, seconds), self.problem, self.beta)
+                self.add(key, f"{name} {rate:g} {batch}", seconds, 0, result)
+            result = self.records.rows[key]
+            found.append((result["J"] if by == "J" else -result["explained"], with_setting))
+        return min(found, key=lambda pair: pair[0])[1]
 
-    def one(
-        self, name: str, system: Callable[[int, float], Dictionary], seconds: float, seed: int
-    ) -> tuple[Dictionary | None, dict[str, float]]:
-        """Run a system once, unless it is recorded."""
-        key = self.key(name, seconds, seed)
+    def measure(self, name: str, system: System, seconds: float) -> None:
+        """Run a system with all seeds, and compare their dictionaries; what is interrupted begins again."""
+        key = self.key(name, seconds, "agreement" if self.n_seeds > 1 else 0)
         if key in self.records:
-            return None, self.records.rows[key]
-        dictionary = system(seed, seconds)
-        result = judge(dictionary, self.problem, self.beta)
-        self.add(key, name, seconds, seed, result)
-        return dictionary, result
+            return
+        decoders = []
+        for seed in range(self.n_seeds):
+            begun = time.perf_counter()
+            dictionary = system(seed, seconds)
+            took = time.perf_counter() - begun
+            decoders.append(dictionary.decoder)
+            result = judge(dictionary, self.problem, self.beta) | {"took": took}
+            if dictionary.gradient_norm is not None:
+                result |= {"gradient_norm": dictionary.gradient_norm, "converged": dictionary.converged}
+            self.add(self.key(name, seconds, seed), name, seconds, seed, result)
+        if self.n_seeds > 1:
+            self.add(key, name, seconds, None, {"agreement": dictionary_agreement(*decoders)})
 
-    def active_of_ours(self) -> float:
-        """Return the mean number of active units of this library's codes at the last time."""
-        rows = [self.records.rows[self.key("sparsam", max(self.times), seed)] for seed in range(self.n_seeds)]
+    def active_of_ours(self, seconds: float) -> float:
+        """Return the mean number of active units of this library's codes at some time."""
+        rows = [self.records.rows[self.key("sparsam", seconds, seed)] for seed in range(self.n_seeds)]
         return float(np.mean([row["active"] for row in rows]))
 
     def key(self, name: str, seconds: float, seed: int | str) -> str:
@@ -113,7 +121,8 @@ class Comparison:
 
     def add(self, key: str, name: str, seconds: float, seed: int | None, result: dict[str, float]) -> None:
         """Record a result."""
-        job = {"units": self.n_units, "beta": self.beta, "system": name, "seconds": seconds, "seed": seed}
+        limit = seconds if np.isfinite(seconds) else None  # JSON has no infinity
+        job = {"units": self.n_units, "beta": self.beta, "system": name, "seconds": limit, "seed": seed}
         self.records.add(key, section="embeddings", **job, **result)
         say(f"{key}: " + ", ".join(f"{what} {value:.5g}" for what, value in result.items()))
 

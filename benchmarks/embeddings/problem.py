@@ -33,6 +33,8 @@ class Dictionary:
     encoder_bias: Array
     decoder_bias: Array
     k: int | None = None
+    gradient_norm: float | None = None  # at the end of this library's fits
+    converged: bool | None = None
 
     def encode(self, X: NDArray[np.floating]) -> Array:
         """Compute the code."""

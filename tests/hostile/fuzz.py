@@ -2,7 +2,8 @@
 
 Run as ``python fuzz.py FOLDER N_FILES SEED``. Of files that are whole, one of each kind, copies are made and mutated:
 bits and bytes, lengths and counts, pieces cut out, repeated or put in from another file. Of model files,
-checkpoints and pipelines some values are exchanged and the digest made right, so that more than the digest is tried.
+checkpoints, pipelines and cfg.json some values are exchanged and the digest made right, so that more than the digest is
+tried.
 """
 
 import gzip
@@ -10,6 +11,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import signal
 import struct
 import sys
@@ -18,6 +20,7 @@ import warnings
 import zipfile
 from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -30,7 +33,16 @@ from PIL import Image
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from sparsam import Checkpoint, MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, load, save
+from sparsam import (
+    Checkpoint,
+    MultivariateNormalRegressor,
+    NoisyLabelClassifier,
+    SparseAutoencoder,
+    from_sae_folder,
+    load,
+    save,
+    to_sae_folder,
+)
 from sparsam._utils.checksummed_file import checksummed
 from sparsam.engine.data import sources
 from sparsam.engine.data.sources import map_rows
@@ -102,6 +114,7 @@ def whole_files(folder):
     pipeline[0].fit(X)
     save_pipeline(TableModel(pipeline, list("abcd"), ["label"]), folder / "model.skops")
     files[folder / "model.skops"] = load_pipeline
+    files |= sae_folder(folder / "sae", X)
     files |= dict.fromkeys(whole_images(folder, rng), load_images)
     np.save(folder / "rows.npy", X.astype(np.float32))
     files[folder / "rows.npy"] = read_rows
@@ -114,6 +127,23 @@ def whole_files(folder):
     sources.HELD_BYTES = 0  # small files are streamed too
     sources.PAUSES = ()  # between tries
     return files
+
+
+def sae_folder(sae, X):
+    """Write a folder in SAELens' layout; return the loader of each of its two files, the other of which is whole."""
+    relu = {"sparsity": "l1", "hidden_activation": "relu", "output_activation": "identity", "max_iter": 3}
+    to_sae_folder(SparseAutoencoder(2, random_state=0, **relu).fit(X), sae)
+    mutant = sae.with_name("mutant_sae")
+    shutil.copytree(sae, mutant)
+
+    def load_with(file, name):
+        shutil.copy(file, mutant / name)
+        try:
+            return from_sae_folder(mutant)
+        finally:
+            shutil.copy(sae / name, mutant / name)
+
+    return {path: partial(load_with, name=path.name) for path in sorted(sae.iterdir())}
 
 
 def whole_images(folder, rng):
@@ -276,6 +306,13 @@ def forged_archive(content, rng):
     return forgery.getvalue()
 
 
+def forged_config(content, rng):
+    """Replace a value in cfg.json."""
+    config = json.loads(content)
+    exchange(config, rng)
+    return json.dumps(config).encode()
+
+
 def exchange(tree, rng):
     """Replace one value in nested objects and lists."""
     keys = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
@@ -287,6 +324,9 @@ def exchange(tree, rng):
         return
     values = [None, -1, 10**30, 1e308, "", "os.system", [], {}, [[]] * 3, True, {"array": [[1], [2, 3]]}, {"tuple": 3}]
     tree[key] = values[rng.integers(len(values))]
+
+
+FORGE = {".safetensors": forged, ".skops": forged_archive, ".json": forged_config}
 
 
 def main(n_files, seed):
@@ -311,7 +351,7 @@ def main(n_files, seed):
     for k in range(n_files):
         path = paths[k % len(paths)]
         content = contents[path]
-        forge = {".safetensors": forged, ".skops": forged_archive}.get(path.suffix)
+        forge = None if path.name == "sae_weights.safetensors" else FORGE.get(path.suffix)
         forges = forge is not None and rng.uniform() < 0.6
         content = forge(content, rng) if forges else mutated(content, list(contents.values()), rng)
         file = folder / f"mutant{path.suffix}"

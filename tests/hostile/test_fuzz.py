@@ -24,7 +24,7 @@ def test_hostile_files(tmp_path, seed, reduction):
     assert summary["refused"] > 0.7 * n_files
     assert summary["loaded"] > 0.03 * n_files  # not all mutations are so coarse that the first check finds them
     assert summary["events"] == {}
-    assert set(summary["strays"]) <= {f"mutant{suffix}" for suffix in (".safetensors", ".skops", *PICTURES)}
+    assert set(summary["strays"]) <= {f"mutant{suffix}" for suffix in (".safetensors", ".skops", ".json", *PICTURES)}
     assert summary["slowest"][0] < 5, summary["slowest"]
     assert summary["grown_mib"] < 1024  # a picture may have 100 million pixels
 
