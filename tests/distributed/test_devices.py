@@ -160,9 +160,8 @@ def test_all_processes_hold_out_the_same_rows_and_end_with_the_same_model(rows, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("cuts", "n_devices"), [([0, 80, 203], 2), pytest.param([0, 203], 4, marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("cuts", "n_devices"), [([0, 80, 203], 2), ([0, 203], 4)])
 def test_all_processes_begin_on_the_same_sample(rows, tmp_path, free_port, cuts, n_devices):
     [first, *others] = run(tmp_path, rows, cuts, free_port(), n_devices, SAMPLED)
     assert all(other == first for other in others)
@@ -199,6 +198,7 @@ KEPT = {  # one after another
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_first_process_locks_a_folder_for_all_and_a_fit_in_it_can_be_extended(rows, tmp_path, free_port):
     cuts = [0, 100, 203]
     for process in run(tmp_path, rows, cuts, free_port(), variants=KEPT):

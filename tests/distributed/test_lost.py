@@ -124,6 +124,7 @@ def test_ctrl_c_in_one_process_ends_all_without_checkpoints_too(tmp_path, start)
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_process_that_fails_by_itself_is_named(tmp_path, start):
     write_picture(tmp_path / "picture-0.npy")
     processes = start(tmp_path, 2, *ENDLESS, picture=str(tmp_path / "picture-{process}.npy"))

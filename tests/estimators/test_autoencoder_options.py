@@ -163,7 +163,7 @@ def test_a_saved_model_is_the_same(options, tmp_path):
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize("output_activation", ["logistic", "identity"])
+@pytest.mark.parametrize("output_activation", ["logistic", pytest.param("identity", marks=pytest.mark.exhaustive)])
 def test_a_stream_can_be_fitted(options, output_activation):
     if options.get("error") and output_activation == "identity":
         pytest.skip("cross-entropy needs logistic outputs")

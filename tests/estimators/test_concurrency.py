@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from sklearn.model_selection import GridSearchCV
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
 from sparsam.engine.data.devices import all_devices
@@ -46,18 +45,6 @@ def test_eight_threads_predict_while_another_fits():
         assert all(count.result() >= 20 for count in counts)
     for model in beside:
         np.testing.assert_array_equal(model.coefs_[0], alone.coefs_[0])
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.usefixtures("as_shipped")  # as the other processes compile
-def test_grid_search_in_two_processes_equals_that_in_one():
-    def search(n_jobs):
-        model = SparseAutoencoder(3, beta=0.0, max_iter=20, random_state=0)
-        return GridSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=2, n_jobs=n_jobs).fit(X)
-
-    one, two = search(1), search(2)
-    np.testing.assert_array_equal(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"])
 
 
 @pytest.mark.slow

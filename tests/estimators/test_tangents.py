@@ -144,7 +144,7 @@ def test_early_stopping_uses_the_tangents_of_the_training_part(make, data, along
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("as_shipped")
-@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("early_stopping", [pytest.param(False, marks=pytest.mark.exhaustive), True])
 def test_tangents_too_large_for_memory_are_computed_in_every_pass(make, data, monkeypatch, early_stopping):
     X, y = data
     sizes = []

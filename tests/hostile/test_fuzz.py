@@ -12,7 +12,7 @@ pytest.importorskip("zarr")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_hostile_files(tmp_path, seed, reduction):
     n_files = 10_000 // reduction
     command = [sys.executable, Path(__file__).with_name("fuzz.py"), tmp_path, str(n_files), str(seed)]

@@ -46,7 +46,13 @@ ENCODERS = {
 }
 
 
-@pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
+SOME = [
+    pytest.param(encoder, marks=pytest.mark.exhaustive if name in ("an autoencoder", "a pipeline", "float64") else ())
+    for name, encoder in ENCODERS.items()
+]
+
+
+@pytest.mark.parametrize("encoder", SOME, ids=ENCODERS)
 def test_features_come_back_to_the_bit(encoder, tmp_path):
     model = features_of(encoder(), kind="max", pool=3).set_output(transform="pandas")
     save(model, tmp_path / "features.safetensors")

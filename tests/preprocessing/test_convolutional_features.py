@@ -59,7 +59,9 @@ ENCODERS = {
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
 @pytest.mark.parametrize(("images", "shape"), [(GRAY, (10, 9)), (COLOR, (10, 9, 3))], ids=["gray", "color"])
-@pytest.mark.parametrize(("pool", "kind"), [(1, "mean"), (2, "max"), (3, "mean")])
+@pytest.mark.parametrize(
+    ("pool", "kind"), [pytest.param(1, "mean", marks=pytest.mark.exhaustive), (2, "max"), (3, "mean")]
+)
 def test_it_equals_encoding_every_patch_and_pooling(encoder, images, shape, pool, kind):
     features = ConvolutionalFeatures(
         encoder, shape, patch_shape=(4, 3), pool=pool, kind=kind, n_patches=200, random_state=0

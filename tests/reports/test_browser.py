@@ -10,6 +10,7 @@ pytestmark = pytest.mark.slow
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PHONE = {"width": 390, "height": 844}
+EXHAUSTIVE = pytest.mark.exhaustive
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,11 @@ def draw_all(page):
 @pytest.mark.parametrize(
     "name", ["autoencoder", "colors", "named", "words", "pictures with names", "sounds", "regressor", "classifier"]
 )
-@pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, {"viewport": PHONE}], ids=["", "dark", "phone"])
+@pytest.mark.parametrize(
+    "options",
+    [{"viewport": PHONE}, pytest.param({}, marks=EXHAUSTIVE), pytest.param({"color_scheme": "dark"}, marks=EXHAUSTIVE)],
+    ids=["phone", "", "dark"],
+)
 def test_charts_are_drawn_and_fit(open_page, name, options):
     page = open_page(name, reduced_motion="reduce", **options)
     draw_all(page)

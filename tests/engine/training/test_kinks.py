@@ -228,7 +228,7 @@ def test_a_resumed_training_ends_at_the_same_bits(samples, theta, monkeypatch, b
     assert [p.J for p in resumed.sampled] == [p.J for p in whole.sampled]
 
 
-@pytest.mark.parametrize("n_batches", [1, 2, 3, 10, 64, 77])
+@pytest.mark.parametrize("n_batches", [1, 10, 77])
 def test_each_pass_takes_every_batch_once(n_batches):
     steps = jnp.arange(3 * n_batches)
     order = np.asarray(jax.vmap(lambda step: batch_of(step, jnp.int32(n_batches), jnp.uint32(5)))(steps))

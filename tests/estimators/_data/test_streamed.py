@@ -243,7 +243,7 @@ def anonymous_bytes():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measures memory as Linux tells it")
-@pytest.mark.parametrize("begins_on_sample", [False, True])
+@pytest.mark.parametrize("begins_on_sample", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_memory_depends_on_the_batch_size_and_not_on_the_number_of_rows(tmp_path, monkeypatch, begins_on_sample):
     monkeypatch.setattr("sparsam.engine.data.sources.HELD_BYTES", 0)
     monkeypatch.setattr(streamed_module, "BATCH_BYTES", 2**21)
