@@ -256,6 +256,17 @@ def test_a_batch_is_a_part_of_the_samples(inputs):
         parts = [data.batch(jnp.int32(k), 16) for k in range(8)]
     rows = np.concatenate([np.asarray(part.inputs)[0].T for part in parts])
     np.testing.assert_array_equal(rows[: len(inputs)], inputs)
-    assert sum(float(part.total_weight) for part in parts) == pytest.approx(
-        weights.sum(), abs=1.01
-    )  # 1 if all is padding
+    assert sum(float(part.total_weight) for part in parts) == pytest.approx(weights.sum())
+
+
+def test_the_cost_of_mini_batches_is_that_of_all_rows_whatever_is_padding(inputs, theta, monkeypatch):
+    """120 rows in chunks of 160 with batches of 16: half of the eighth batch is padding, and all of the last two."""
+    monkeypatch.setattr(mini_batches, "BATCH_ROWS", 16)
+    monkeypatch.setattr(mini_batches, "RATE", 0.0)
+    with precision("float64"):
+        data = Samples.from_arrays(inputs, chunk_size=160, dtype="float64")
+        descent = descend(OBJECTIVE, data, theta, total_weight=120.0)
+        exact = float(jax.jit(Objective.evaluate)(OBJECTIVE, jnp.asarray(theta), data).value)
+    assert [progress.J for progress in descent.sampled[:10]] == pytest.approx(
+        [exact] * 10, rel=1e-12
+    )  # two passes each

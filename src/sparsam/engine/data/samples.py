@@ -166,7 +166,7 @@ class Samples:
         """Return a batch as samples of their own: ``size`` columns of a chunk of each device.
 
         Batches are counted through all chunks. The last one of a chunk overlaps the one before, if ``size`` does not
-        divide the chunk.
+        divide the chunk. One that is all padding has no weight.
         """
         of_chunk = -(-self.inputs.shape[-1] // size)
         chunk, start = index // of_chunk, index % of_chunk * size
@@ -176,14 +176,13 @@ class Samples:
             return jax.lax.dynamic_slice_in_dim(row, start, size, axis=-1)
 
         weights = take(self.sample_weight)
-        total = self._add_devices(jnp.sum(weights))
         return replace(
             self,
             inputs=take(self.inputs),
             targets=None if self.targets is None else take(self.targets),
             sample_weight=weights,
             n_chunks=jnp.ones_like(self.n_chunks[:1]),
-            total_weight=jnp.where(total > 0, total, 1),
+            total_weight=self._add_devices(jnp.sum(weights)),
             tangents=None if self.tangents is None else take(self.tangents),
         )
 
