@@ -1,0 +1,1 @@
+"""Figures that others have published, computed again on the same data."""
