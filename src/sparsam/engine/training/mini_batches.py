@@ -48,6 +48,10 @@ next: a step moves the weights of a unit by a length of 0.1 at most, and its bia
 twice as high leaves units dead for good: 101 of 300 on MNIST, 15 of 400 on word vectors; and so do rates that do not
 fall from cycle to cycle, up to 4 of 400."""
 
+MANY_UNITS, FALLS = 400, 0.75
+"""Number of units from which the rate falls, and the exponent: many units that move together move the outputs far. At
+the full rate 34 % of 1,000 units and 87 % of 2,000 were dead on word vectors after 20 seconds; so, none."""
+
 FIRST_CYCLE, LONGER, MOST_CYCLES = 1600, 2, 4
 """Steps of the first cycle, the factor from one cycle to the next, and the largest number of cycles."""
 
@@ -172,7 +176,8 @@ class _DescentLoop:
     def cycle(self) -> Cycle:
         """The current cycle."""
         seed, n_steps = (self.seed + self.number) % 2**32, FIRST_CYCLE * LONGER**self.number
-        rate = RATE * self.objective.network.layer_sizes[0] ** -0.5 * SLOWER**self.number
+        n_inputs, n_units = self.objective.network.layer_sizes[:2]
+        rate = RATE * n_inputs**-0.5 * max(n_units / MANY_UNITS, 1.0) ** -FALLS * SLOWER**self.number
         rate = np.asarray(rate, self.result.theta.dtype)
         return Cycle(np.int32(n_steps), rate, np.uint32(seed))  # type: ignore[arg-type]
 
