@@ -63,7 +63,7 @@ def _summary(records: Records, rows: Sequence[Row]) -> str:
                     _published(figure),
                     f"{figure.show(found[first])}{_unless(first, row.ways[0].name)}",
                     "" if best == first else f"{figure.show(found[best])}, {best}",
-                    _verdict(figure, found[best]),
+                    _verdict(figure, found[first], found[best]),
                 ]
             )
     return table(["row", "figure", "published", "by the letter", "best other way", "reached"], lines)
@@ -118,6 +118,10 @@ def _published(figure: Figure) -> str:
     return figure.published + ("*" if figure.from_memory else "")
 
 
-def _verdict(figure: Figure, ours: float) -> str:
-    reached = figure.reached(ours)
-    return "" if reached is None else "yes" if reached else "**no**"
+def _verdict(figure: Figure, by_the_letter: float, best: float) -> str:
+    """Say whether a figure is reached, and if only by another way than the letter."""
+    if figure.goal is None:
+        return ""
+    if figure.reached(by_the_letter):
+        return "yes"
+    return "otherwise" if figure.reached(best) else "**no**"

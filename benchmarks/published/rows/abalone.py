@@ -55,8 +55,8 @@ ROW = Row(
     ),
     needs=("abalone.csv",),
     figures=(
-        Figure("default", "mean squared error, defaults", "0.0167", 0.0167, higher=False, form=".4f"),
-        Figure("few", "4 units, linear outputs", "0.0044 to 0.0046", 0.0046, higher=False, form=".4f"),
+        Figure("default", "mean squared error, defaults", "0.0167", 0.0167, higher=False, form=".3g"),
+        Figure("few", "4 units, linear outputs", "0.0044 to 0.0046", 0.0046, higher=False, form=".3g"),
     ),
     ways=(
         Way("as documented", partial(with_alpha, alpha=5e-4), seeds=(0, 1, 2, 3, 4)),
