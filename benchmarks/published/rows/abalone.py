@@ -51,7 +51,7 @@ ROW = Row(
         "entries, in the units of the inputs. trainAutoencoder's defaults: 10 units, weight regularization 0.001, "
         "sparsity regularization 1, proportion 0.05, 1000 epochs; then 4 units, linear outputs, 400 epochs. By "
         "[the scales](../docs/guide/scales.md) beta is 0.5, and alpha 0.0005 as documented, or 0.001 as in its code. "
-        "MATLAB's conjugate gradients had not converged: at the minimum of its J the error may be larger."
+        "MATLAB ends after these epochs, perhaps before the minimum of J, where the penalties cost error."
     ),
     needs=("abalone.csv",),
     figures=(
