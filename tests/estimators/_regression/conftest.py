@@ -6,25 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.published.rows.sur import FIVE_FIRMS, THEILS_FIRMS, investments
+
 DATA = Path(__file__).parent.parent / "data"
-
-
-def of_firms(firms):
-    """Return X, y and the mask of investments, explained by value and capital of the same firm, 1935 to 1954."""
-    table = pd.read_csv(DATA / "grunfeld.csv").pivot(index="year", columns="firm")
-    columns = {f"{name} {firm}": table[name][firm] for firm in firms for name in ("value", "capital")}
-    return pd.DataFrame(columns), table["invest"][list(firms)], np.kron(np.eye(len(firms)), np.ones((2, 1))) > 0
 
 
 @pytest.fixture(scope="session")
 def grunfeld():
-    return of_firms(["Chrysler", "General Electric", "General Motors", "US Steel", "Westinghouse"])
+    return investments(FIVE_FIRMS)
 
 
 @pytest.fixture(scope="session")
 def grunfeld_theil():
     """The two firms of H. Theil, *Principles of Econometrics*, 1971, p. 295."""
-    return of_firms(["General Electric", "Westinghouse"])
+    return investments(THEILS_FIRMS)
 
 
 @pytest.fixture(scope="session")
