@@ -43,13 +43,13 @@ def main(
     records = Records(folder / "embeddings.jsonl")
     if not render_only:
         cores = machine.use_cores(2)
-        if "machine" not in records:
-            records.add("machine", section="machine", of="embeddings", **machine.describe(cores))
         problem = load(1000, 500) if quick else load()
         times = [0.5, 1.0] if quick else [float(value) for value in seconds.split(",")]
         for n_units in [30] if quick else [int(value) for value in units.split(",")]:
             for beta in [0.05] if quick else [float(value) for value in betas.split(",")]:
-                Comparison(records, problem, n_units, beta, times, 2 if quick else seeds).run()
+                comparison = Comparison(records, problem, n_units, beta, times, 2 if quick else seeds)
+                comparison.describe_machine(cores)
+                comparison.run()
     say(f"wrote {write_report(records, folder)}")
 
 
@@ -61,6 +61,13 @@ class Comparison:
     ) -> None:
         self.records, self.problem, self.times, self.n_seeds = records, problem, times, n_seeds
         self.n_units, self.beta = n_units, beta
+
+    def describe_machine(self, cores: list[int]) -> None:
+        """Record the machine with the job, since jobs may be measured on different ones."""
+        key = f"machine/{self.n_units}/{self.beta:g}"
+        if key not in self.records:
+            job = {"units": self.n_units, "beta": self.beta}
+            self.records.add(key, section="machine", of="embeddings", **job, **machine.describe(cores))
 
     def run(self) -> None:
         """Run what is not recorded yet."""

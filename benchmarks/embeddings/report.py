@@ -44,7 +44,9 @@ def write_report(records: Records, folder: Path) -> Path:
     if draw_frontier([row for rows in groups.values() for row in rows], folder / "embeddings.png"):
         text += "![Explained variance of held-out rows against active units](embeddings.png)\n\n"
     for (units, beta), rows in sorted(groups.items()):
-        text += f"## {units:,} units, beta = {beta:g}\n\n{_table(rows)}\n\n"
+        about = records.rows[f"machine/{units}/{beta:g}"]
+        machine = f"On {about['cores_used']} cores of {about['processor']}."
+        text += f"## {units:,} units, beta = {beta:g}\n\n{machine}\n\n{_table(rows)}\n\n"
     path = folder / "EMBEDDINGS.md"
     with atomic_write(path) as file:
         file.write(text.rstrip("\n").encode() + b"\n")

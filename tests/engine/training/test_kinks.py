@@ -249,6 +249,40 @@ def test_mini_batches_lower_the_cost_in_cycles(inputs, theta, monkeypatch):
     assert len(costs) in [mini_batches.n_batch_steps(cycles) // mini_batches.STEPS for cycles in (2, 3, 4)]
 
 
+class Clock:
+    """A clock by which each burst takes a second, and from some burst on two."""
+
+    def __init__(self, slower_from=10**9):
+        self.calls, self.slower_from = 0, slower_from
+
+    def perf_counter(self):
+        self.calls += 1
+        return float(self.calls + max(self.calls - self.slower_from, 0))
+
+
+@pytest.mark.parametrize("slower_from", [10**9, 25])
+@pytest.mark.parametrize("budget", [30.0, 55.0])  # within the first cycle, and within the second
+def test_a_time_budget_that_ends_within_a_cycle_lets_the_rate_fall_to_zero(
+    inputs, theta, monkeypatch, budget, slower_from
+):
+    monkeypatch.setattr(mini_batches, "FIRST_CYCLE", 800)
+    monkeypatch.setattr(mini_batches, "time", Clock(slower_from))
+    left = []
+
+    def recording(objective, samples, state, cycle):
+        left.append(int(cycle.n_steps) - int(state.step))
+        return steps(objective, samples, state, cycle)
+
+    steps = mini_batches._steps
+    monkeypatch.setattr(mini_batches, "_steps", recording)
+    with precision("float64"):
+        data = Samples.from_arrays(inputs, chunk_size=64, dtype="float64")
+        descent = descend(OBJECTIVE, data, theta, total_weight=120.0, time_budget=budget)
+    assert descent.stop_reason == "time_budget"
+    assert left[-1] <= 2 * mini_batches.STEPS
+    assert left[0] == 800
+
+
 def test_a_batch_is_a_part_of_the_samples(inputs):
     weights = np.random.default_rng(2).uniform(size=len(inputs))
     with precision("float64"):

@@ -13,6 +13,9 @@ gradient on a batch, t the number of the step, and products elementwise ::
 The rate falls to 0 along a cosine within a cycle of steps. Each cycle begins where the one before ended, with less of a
 rate, and is twice as long (Loshchilov & Hutter, "SGDR", ICLR 2017, section 3). So no number of steps need be chosen in
 advance, and a cycle that gains little is the last.
+
+Within a cycle J is far above its value at the end, where the rate is 0. So a time budget that ends within a cycle makes
+it shorter: the rate falls to 0 as the time runs out.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from numpy.typing import NDArray
 
 from sparsam._utils.jit import quick_jit
 from sparsam._utils.stop_signals import interrupts
-from sparsam.engine.data.devices import n_processes, replicated
+from sparsam.engine.data.devices import all_gather, n_processes, replicated
 from sparsam.engine.data.samples import Samples, on_every_device
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.callbacks import FitCallback
@@ -61,6 +64,7 @@ LEAST_GAIN = 0.003
 WARM_UP = 0.02  # share of the steps of a cycle in which the rate rises
 B1, B2 = 0.9, 0.999  # those of the paper
 STEPS = 20  # of a burst, after which progress is recorded
+NO_LIMIT = 2**30
 
 
 class AdamState(NamedTuple):
@@ -158,6 +162,7 @@ class _DescentLoop:
     callbacks: Sequence[FitCallback]
     checkpointer: Checkpointer
     number: int = 0  # of the cycle
+    done: int = 0  # steps of this call
     costs: list[float] = field(default_factory=list)  # J at the ends of the cycles
     is_done: bool = False
     start: float = field(default_factory=time.perf_counter)
@@ -174,12 +179,23 @@ class _DescentLoop:
 
     @property
     def cycle(self) -> Cycle:
-        """The current cycle."""
-        seed, n_steps = (self.seed + self.number) % 2**32, FIRST_CYCLE * LONGER**self.number
+        """The current cycle, as long as the time budget allows."""
+        seed, most = (self.seed + self.number) % 2**32, FIRST_CYCLE * LONGER**self.number
+        n_steps = min(most, int(self.state.step) + self._steps_left())
         n_inputs, n_units = self.objective.network.layer_sizes[:2]
         rate = RATE * n_inputs**-0.5 * max(n_units / MANY_UNITS, 1.0) ** -FALLS * SLOWER**self.number
         rate = np.asarray(rate, self.result.theta.dtype)
         return Cycle(np.int32(n_steps), rate, np.uint32(seed))  # type: ignore[arg-type]
+
+    def _steps_left(self) -> int:
+        """Return the number of steps for which there is time, at the speed so far; at least those of a burst."""
+        if self.time_budget is None:
+            return NO_LIMIT
+        left = NO_LIMIT
+        if self.done > STEPS:
+            of_a_step = self.result.timed / (self.done - STEPS)  # the first burst is not timed
+            left = int(max((self.time_budget - self.result.timed) / of_a_step, STEPS))
+        return int(all_gather(left, self.samples.mesh)[0])  # the first process decides, since clocks differ
 
     def run_burst(self) -> None:
         """Take some steps, record them, and decide whether to stop."""
@@ -200,6 +216,7 @@ class _DescentLoop:
         J = float(sum(values.values()))
         self._record(Progress(done, done * share, seconds, J, values, float(norm), share=share))
         self.result.timed = seconds - self.compiled_at
+        self.done += STEPS
         if not np.isfinite(J):
             self.result.stop_reason = "not_finite"
         self._agree_to_stop()
