@@ -203,8 +203,9 @@ def _write(model: Any, suspects: pd.DataFrame, out: Path, overwrite: bool) -> No
 
 def with_labels(table: pd.DataFrame, label: str, *, pretraining: bool = False) -> pd.DataFrame:
     """Drop rows without a label, and convert the labels to integers, booleans or text."""
+    from sparsam._utils.listed import listed
     from sparsam.io.columns import class_labels
-    from sparsam.io.tables import listed, take_columns
+    from sparsam.io.tables import take_columns
 
     columns = take_columns(table, [label])
     if columns != [label]:

@@ -161,7 +161,7 @@ def _with_names(rows: Any, names: list[str]) -> Any:
     if not hasattr(rows, "columns"):
         import pandas as pd
 
-        from sparsam.io.tables import listed
+        from sparsam._utils.listed import listed
 
         if rows.shape[1] != len(names):
             raise ValueError(f"rows have {rows.shape[1]} numbers, but the model takes {len(names)}: {listed(names)}")

@@ -94,6 +94,6 @@ def _learned(path: Path) -> Any:
 
 
 def _listed(kind: str, names: list[str]) -> str:
-    from sparsam.io.tables import listed
+    from sparsam._utils.listed import listed
 
     return f"{kind}{'s' if len(names) > 1 else ''} {listed(names)}"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from sparsam._utils.listed import listed
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.input_scale import InputScale
@@ -129,7 +130,7 @@ def fit_pretraining(estimator: Any, dataset: Dataset, fit: PartOfFit) -> Autoenc
     if own is not None and theirs is not None and list(own) != list(theirs):
         raise ValueError(
             "the features of X have other names, or another order, than those on which the autoencoder in pretraining "
-            f"was fitted: {listed(own)}, there {listed(theirs)}"
+            f"was fitted: {listed(own, most=5)}; there {listed(theirs, most=5)}"
         )
     return frozen
 
@@ -142,11 +143,6 @@ def learns_inputs(estimator: Any) -> bool:
 def draws_rows(pretraining: Any) -> bool:
     """Whether the fit of the pretraining holds out or corrupts rows at random."""
     return isinstance(pretraining, AutoencoderBase) and pretraining._draws_rows()
-
-
-def listed(names: Any) -> str:
-    """Write the first names of many."""
-    return ", ".join(map(str, names[:5])) + (", ..." if len(names) > 5 else "")
 
 
 def encoder_of(autoencoder: AutoencoderBase | None) -> Parameters | None:

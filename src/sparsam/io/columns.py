@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import infer_dtype
 
+from sparsam._utils.listed import listed
 from sparsam.io.csv_format import MISSING_MARKS, PLAIN, CsvFormat, format_hint, is_code, numbers_in
 
 __all__ = [
@@ -201,8 +202,7 @@ def _categorical(values: pd.Series) -> Column:
     if len(counts) > min(MOST_CATEGORIES, len(known) / 2):
         return Column(name, "dropped", _about_texts(values, known, len(counts)))
     categories = sorted(counts.index)
-    more = f" and {len(categories) - SHOWN_CATEGORIES} more" if len(categories) > SHOWN_CATEGORIES else ""
-    remark = ", ".join(categories[:SHOWN_CATEGORIES]) + more
+    remark = listed(categories, most=SHOWN_CATEGORIES)
     return Column(name, "categorical", remark + (f"; {n_missing} missing, kept as a category" * (n_missing > 0)))
 
 

@@ -25,10 +25,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skops.io.exceptions import UnsupportedTypeException, UntrustedTypesFoundException
 
 from sparsam._utils.atomic_write import atomic_write
+from sparsam._utils.listed import listed
 from sparsam.io.columns import Column, as_categories, as_numbers, text_of
 from sparsam.io.csv_format import PLAIN, CsvFormat
 from sparsam.io.schemas import LAYOUTS, MOVED, Layout
-from sparsam.io.tables import listed
 
 __all__ = ["TableModel", "load_pipeline", "save_pipeline", "table_pipeline"]
 
@@ -89,9 +89,8 @@ class TableModel:
         missing = [column for column in self.inputs if column not in table]
         if missing:
             raise ValueError(
-                f"the table lacks the column {missing[0]!r}"
-                + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
-                + f" that the model was trained on; it has {listed(list(map(str, table.columns)))}"
+                f"the table lacks the column {listed([repr(name) for name in missing], most=1)} that the model was "
+                f"trained on; it has {listed(table.columns)}"
             )
         numeric, categories = self._columns(NUMBERS), self._categories
         taken: dict[str, Any] = {}
@@ -159,7 +158,7 @@ def table_pipeline(columns: list[Column], estimator: BaseEstimator) -> Pipeline:
     numbers = [column.name for column in columns if column.kind == "numeric"]
     categories = [column.name for column in columns if column.kind == "categorical"]
     if not numbers and not categories:
-        raise ValueError(f"no input column is left: {listed([str(column) for column in columns])}")
+        raise ValueError(f"no input column is left: {listed(columns)}")
     parts = [
         (NUMBERS, make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
         (CATEGORIES, OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories),

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sparsam._utils.listed import listed
 from sparsam.io.csv_format import MISSING_MARKS, CsvFormat, is_code, numbers_in
 
-__all__ = ["TABLES", "CsvFormat", "has_header", "listed", "read_table", "take_columns"]
+__all__ = ["TABLES", "CsvFormat", "has_header", "read_table", "take_columns"]
 
 TABLES = (".csv", ".tsv", ".parquet", ".npz")
 SEPARATORS = {";": "';'", "\t": r"'\t'", "|": "'|'", ",": "','", " ": r"'\s+'"}
@@ -198,7 +199,9 @@ def _encoding_hint(path: Path) -> str:
 def _refuse_duplicates(path: Path, names: list[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise ValueError(f"{path}: several columns are named {listed(list(map(repr, twice)))}: rename all but one")
+        raise ValueError(
+            f"{path}: several columns are named {listed([repr(name) for name in twice])}: rename all but one"
+        )
 
 
 def _read_arrays(path: Path, say: Callable[[str], None]) -> pd.DataFrame:
@@ -253,9 +256,3 @@ def _suggestion(name: str, columns: list[str]) -> str:
     parts = [column for column in columns if re.fullmatch(rf"{re.escape(name)}[_.]?\d+", column)]
     close = parts or difflib.get_close_matches(name, columns, cutoff=0.7)
     return (f"did you mean {listed(close)}? " if close else "") + f"its columns are {listed(columns)}"
-
-
-def listed(names: list[str], most: int = 12) -> str:
-    """Join names with commas; of many, only the first few."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsam._utils.listed import listed
 from sparsam._utils.unit_range import outside_unit_range
 from sparsam.display.residuals import correlations
 from sparsam.engine.training.stop_reasons import IMPORTED, STOP_REASONS
@@ -103,7 +104,7 @@ def diagnose_units(
         units = np.flatnonzero(getattr(statistics, kind))
         if len(units):
             findings.append(
-                Finding("warning", f"{_count_units(len(units), n)} {kind} (number {_listed(units)}). {meaning}")
+                Finding("warning", f"{_count_units(len(units), n)} {kind} (number {listed(units)}). {meaning}")
             )
     if not statistics.dead.any() and not statistics.saturated.any():
         findings.append(Finding("good", "No unit is dead or saturated."))
@@ -114,7 +115,7 @@ def diagnose_units(
                 Finding(
                     "note",
                     f"The mean activation of {len(off)} of {n} units differs from rho = {rho:g} by more than a "
-                    f"quarter: with this beta, the penalty is too weak to enforce rho (number {_listed(off)}).",
+                    f"quarter: with this beta, the penalty is too weak to enforce rho (number {listed(off)}).",
                 )
             )
     return findings
@@ -178,8 +179,3 @@ def _count_units(n: int, n_units: int) -> str:
     if n == n_units:
         return f"All {n} units are" if n > 1 else "The only unit is"
     return f"{n} of {n_units} units {'is' if n == 1 else 'are'}"
-
-
-def _listed(units: NDArray[np.intp], most: int = 12) -> str:
-    more = f" and {len(units) - most} more" if len(units) > most else ""
-    return ", ".join(map(str, units[:most])) + more

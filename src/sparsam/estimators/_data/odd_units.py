@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsam._utils.listed import listed
 from sparsam.estimators._data.column_moments import ColumnMoments
 
 __all__ = ["few_columns_warning", "odd_units_warning"]
@@ -66,7 +67,5 @@ def few_columns_warning(columns: ColumnMoments, names: Sequence[Any]) -> UserWar
 
 def _named(which: NDArray[np.bool_], deviation: NDArray[np.float64], names: Sequence[Any]) -> str:
     """Name the first few columns, each with its deviation."""
-    numbers = np.flatnonzero(which)
-    named = [f"{names[k]!r} (standard deviation {deviation[k]:.2g})" for k in numbers[:MAX_NAMED]]
-    more = len(numbers) - len(named)
-    return ", ".join(named) + (f" and {more} more" if more else "")
+    named = [f"{names[k]!r} (standard deviation {deviation[k]:.2g})" for k in np.flatnonzero(which)]
+    return listed(named, most=MAX_NAMED)

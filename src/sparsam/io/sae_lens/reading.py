@@ -11,6 +11,7 @@ import numpy as np
 import safetensors
 from numpy.typing import NDArray
 
+from sparsam._utils.listed import listed
 from sparsam.engine.training.stop_reasons import IMPORTED
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.io.sae_lens.config import CONFIG_FILE, WEIGHTS_FILE, FolderConfig, read_config
@@ -127,7 +128,7 @@ def _check_names(names: set[str], expected: Mapping[str, Any]) -> None:
         if name in FOREIGN:
             raise ValueError(f"it has {name}: a {FOREIGN[name]} architecture, where only 'standard' can be loaded")
     if foreign:
-        raise ValueError(f"it has tensors that the standard architecture does not have: {', '.join(foreign[:5])}")
+        raise ValueError(f"it has tensors that the standard architecture does not have: {listed(foreign, most=5)}")
     missing = sorted(expected.keys() - names)
     if missing:
         raise ValueError(f"it has no {', '.join(missing)}")
