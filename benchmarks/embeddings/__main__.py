@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +21,10 @@ from sparsam.inspection import dictionary_agreement
 
 System = Callable[..., Dictionary]  # of seed and seconds
 Settings = tuple[tuple[float, int], ...]  # rates and batch sizes
+Result = Mapping[str, float]  # of the judge
+
+ALPHAS = (0.0, 1e-5, 1e-4)
+"""Weight decays of this library, up to its default, to see what they do to held-out rows."""
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -53,6 +57,16 @@ def main(
     say(f"wrote {write_report(records, folder)}")
 
 
+def cost(result: Result) -> float:
+    """Return J."""
+    return result["J"]
+
+
+def unexplained(result: Result) -> float:
+    """Return the share of the held-out rows' variance that is lost."""
+    return 1 - result["explained"]
+
+
 class Comparison:
     """All systems on one job: a number of units and a weight of the penalty."""
 
@@ -75,18 +89,25 @@ class Comparison:
         for seconds in self.times:
             self.measure("sparsam", partial(systems.ours, *job), seconds)
             self.measure("L-BFGS (SciPy)", partial(systems.plain_lbfgs, *job), seconds)
-            adam = self.best("Adam", partial(systems.adam, *job), systems.ADAM_SETTINGS, seconds, by="J")
+            adam = self.best("Adam", partial(systems.adam, *job), systems.ADAM_SETTINGS, seconds, cost)
             self.measure("Adam, the best of six", adam, seconds)
         self.measure("sparsam", partial(systems.ours, *job), np.inf)
         top_k = partial(systems.top_k, self.problem, self.n_units, max(round(self.active_of_ours(last)), 1))
-        top_k = self.best("TopK", top_k, systems.TOP_K_SETTINGS, last, by="unexplained")
+        top_k = self.best("TopK", top_k, systems.TOP_K_SETTINGS, last, unexplained)
         self.measure("TopK, the best of four", top_k, last)
         key = self.key("dictionary learning", last, 0)
         if key not in self.records:
             found = systems.dictionary_learning(*job, 0, last)
             self.add(key, "dictionary learning", last, 0, {"active": found[0], "explained": found[1]})
+        for alpha in ALPHAS:
+            key = self.key(f"alpha {alpha:g}", last, 0)
+            if key not in self.records:
+                result = judge(systems.ours(*job, 0, last, alpha=alpha), self.problem, self.beta)
+                self.add(key, f"alpha {alpha:g}", last, 0, result)
 
-    def best(self, name: str, system: System, settings: Settings, seconds: float, by: str) -> System:
+    def best(
+        self, name: str, system: System, settings: Settings, seconds: float, badness: Callable[[Result], float]
+    ) -> System:
         """Return a system with the best of some rates and batch sizes, tried with the first seed."""
         found = []
         for rate, batch in settings:
@@ -95,8 +116,7 @@ class Comparison:
             if key not in self.records:
                 result = judge(with_setting(0, seconds), self.problem, self.beta)
                 self.add(key, f"{name} {rate:g} {batch}", seconds, 0, result)
-            result = self.records.rows[key]
-            found.append((result["J"] if by == "J" else -result["explained"], with_setting))
+            found.append((badness(self.records.rows[key]), with_setting))
         return min(found, key=lambda pair: pair[0])[1]
 
     def measure(self, name: str, system: System, seconds: float) -> None:
@@ -112,7 +132,7 @@ class Comparison:
             decoders.append(dictionary.decoder)
             result = judge(dictionary, self.problem, self.beta) | {"took": took}
             if dictionary.gradient_norm is not None:
-                result |= {"gradient_norm": dictionary.gradient_norm, "converged": dictionary.converged}
+                result["gradient_norm"] = dictionary.gradient_norm
             self.add(self.key(name, seconds, seed), name, seconds, seed, result)
         if self.n_seeds > 1:
             self.add(key, name, seconds, None, {"agreement": dictionary_agreement(*decoders)})

@@ -34,7 +34,6 @@ class Dictionary:
     decoder_bias: Array
     k: int | None = None
     gradient_norm: float | None = None  # at the end of this library's fits
-    converged: bool | None = None
 
     def encode(self, X: NDArray[np.floating]) -> Array:
         """Compute the code."""
@@ -67,19 +66,25 @@ def draw_dictionary(n_features: int, n_units: int, seed: int) -> Dictionary:
 
 
 def judge(dictionary: Dictionary, problem: Problem, beta: float) -> dict[str, float]:
-    """Compute J without decay on the training rows, and describe the code of the held-out rows, in float64."""
-    z = dictionary.encode(problem.train.astype(np.float64))
-    y = z @ dictionary.decoder + dictionary.decoder_bias
-    lengths = np.linalg.norm(dictionary.decoder, axis=1)
-    J = 0.5 * np.mean(np.sum((y - problem.train) ** 2, axis=1)) + beta * z.mean(axis=0) @ lengths
-    dead = np.mean(~np.any(z > 0, axis=0))
-    x = problem.held_out.astype(np.float64)
+    """Compute J without decay and explained variances on both parts of the rows, in float64; describe the code."""
+    J, explained, z = _judge_rows(dictionary, problem.train, beta)
+    J_held_out, explained_held_out, z_held_out = _judge_rows(dictionary, problem.held_out, beta)
+    return {
+        "J": J,
+        "J_held_out": J_held_out,
+        "dead": float(np.mean(~np.any(z > 0, axis=0))),
+        "active": float(np.mean(np.sum(z_held_out > 0, axis=1))),
+        "explained_train": explained,
+        "explained": explained_held_out,
+    }
+
+
+def _judge_rows(dictionary: Dictionary, rows: NDArray[np.floating], beta: float) -> tuple[float, float, Array]:
+    """Return J, the explained variance, and the code."""
+    x = rows.astype(np.float64)
     z = dictionary.encode(x)
     y = z @ dictionary.decoder + dictionary.decoder_bias
+    lengths = np.linalg.norm(dictionary.decoder, axis=1)
+    J = 0.5 * np.mean(np.sum((y - x) ** 2, axis=1)) + beta * z.mean(axis=0) @ lengths
     explained = 1 - np.sum((y - x) ** 2) / np.sum((x - x.mean(axis=0)) ** 2)
-    return {
-        "J": float(J),
-        "dead": float(dead),
-        "active": float(np.mean(np.sum(z > 0, axis=1))),
-        "explained": float(explained),
-    }
+    return float(J), float(explained), z

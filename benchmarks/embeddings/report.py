@@ -31,6 +31,10 @@ without a limit, with the largest entry of its gradient. Means over the seeds, w
 
 """
 
+DECAY = """What weight decay does to this library's result in the last of these times:
+
+"""
+
 END = float("inf")
 """The time of fits that have no limit."""
 
@@ -47,6 +51,9 @@ def write_report(records: Records, folder: Path) -> Path:
         about = records.rows[f"machine/{units}/{beta:g}"]
         machine = f"On {about['cores_used']} cores of {about['processor']}."
         text += f"## {units:,} units, beta = {beta:g}\n\n{machine}\n\n{_table(rows)}\n\n"
+        decays = [row for row in rows if row["system"].startswith("alpha ")]
+        if decays:
+            text += f"{DECAY}{_decay_table(decays)}\n\n"
     path = folder / "EMBEDDINGS.md"
     with atomic_write(path) as file:
         file.write(text.rstrip("\n").encode() + b"\n")
@@ -56,7 +63,7 @@ def write_report(records: Records, folder: Path) -> Path:
 def _table(rows: list[dict[str, Any]]) -> str:
     by_run: dict[tuple[float, str], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        if not row["system"].startswith(("Adam 0", "TopK 0")):  # a setting that was tried
+        if not row["system"].startswith(("Adam 0", "TopK 0", "alpha ")):  # settings that were tried
             by_run[row["seconds"], row["system"]].append(row)
     columns = ["seconds", "system", "J", "explained, held out", "active units", "dead", "agreement of seeds", "seeds"]
     lines = []
@@ -68,6 +75,20 @@ def _table(rows: list[dict[str, Any]]) -> str:
         explained, active = _mean(runs, "explained", 4), _mean(runs, "active", 1)
         name = f"{system}, gradient {max(row['gradient_norm'] for row in runs):.0e}" if seconds == END else system
         lines.append([_time(seconds, runs), name, J, explained, active, dead, agreement, str(len(runs))])
+    return table(columns, lines)
+
+
+def _decay_table(rows: list[dict[str, Any]]) -> str:
+    columns = ["decay", "J", "J, held out", "explained", "explained, held out", "active units", "dead"]
+    lines = [
+        [
+            row["system"].replace("alpha ", "alpha = "),
+            *(f"{row[name]:.4f}" for name in ("J", "J_held_out", "explained_train", "explained")),
+            f"{row['active']:.1f}",
+            f"{100 * row['dead']:.1f} %",
+        ]
+        for row in sorted(rows, key=lambda row: float(row["system"].removeprefix("alpha ")))
+    ]
     return table(columns, lines)
 
 

