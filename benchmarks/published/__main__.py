@@ -46,16 +46,14 @@ def main(
     if not render_only:
         if fresh:
             records.forget([row.name for row in chosen])
-        cores = machine.use_cores(2)
-        if "machine" not in records:
-            records.add("machine", section="machine", **machine.describe(cores))
+        processor = machine.describe(machine.use_cores(2))["processor"]
         data = Data(data_folder(), folder, quick)
         for row in chosen:
-            measure(row, data, records)
+            measure(row, data, records, processor)
     say(f"wrote {write_report(records, ROWS, folder)}")
 
 
-def measure(row: Row, data: Data, records: Records) -> None:
+def measure(row: Row, data: Data, records: Records, processor: str) -> None:
     """Run all ways of a row with all their seeds, unless they are recorded."""
     if not data.has(row.needs):
         say(f"{row.name}: skipped, SPARSAM_DATA names no folder with {', '.join(row.needs)}")
@@ -71,8 +69,9 @@ def measure(row: Row, data: Data, records: Records) -> None:
                 result = way.run(data, seed)
             seconds = time.perf_counter() - begun
             say(f"{key}: {', '.join(f'{name} {value:.5g}' for name, value in result.items())}; {seconds:.0f} s")
-            about = {"section": row.name, "way": way.name, "seed": seed, "seconds": seconds, "load": round(load, 2)}
-            records.add(key, result=result, **about)
+            about = {"section": row.name, "way": way.name, "seed": seed}
+            times = {"seconds": seconds, "load": round(load, 2), "processor": processor}
+            records.add(key, result=result, **about, **times)
 
 
 if __name__ == "__main__":

@@ -28,10 +28,7 @@ several seeds the mean and the standard deviation are given. Figures marked with
 
 def write_report(records: Records, rows: Sequence[Row], folder: Path) -> Path:
     """Write the page, and return its path."""
-    about = records.rows.get("machine")
     parts = [INTRODUCTION]
-    if about:
-        parts.append(f"On {about['cores_used']} cores of {about['processor']}, {about['memory_gib']:g} GiB.")
     measured = [row for row in rows if records.of(row.name)]
     if measured:
         parts.append(_summary(records, measured))
@@ -82,7 +79,9 @@ def _section(records: Records, row: Row, folder: Path) -> str:
         texts.setdefault(figure.key, []).append(figure.what + published)
     columns = ["way", *("; ".join(lines) for lines in texts.values()), "seeds", "time of one", "other numbers"]
     lines = [_line(records, row, way) for way in row.ways if _runs(records, row, way)]
-    parts = [heading, f"Source: {row.source}.", row.protocol, table(columns, lines)]
+    processors = sorted({record["processor"] for record in records.of(row.name)})
+    timed = f"Timed on two cores of {', '.join(processors)}."
+    parts = [heading, f"Source: {row.source}.", row.protocol, timed, table(columns, lines)]
     picture = folder / f"published-{row.name}.png"
     if row.picture and picture.exists():
         parts.append(f"![{row.picture}.]({picture.name})")

@@ -2,6 +2,8 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -10,9 +12,11 @@ from typer.testing import CliRunner
 from benchmarks.published import __main__ as command
 from benchmarks.published.data import Data
 from benchmarks.published.report import write_report
-from benchmarks.published.rows import ROWS, few_labels, noisy_labels, parameters, stacked
+from benchmarks.published.rows import ROWS, abalone, few_labels, noisy_labels, parameters, stacked
 from benchmarks.records import Records
 from sparsam import NoisyLabelClassifier, SparseAutoencoder, StackedAutoencoder
+from sparsam.engine import Network, Objective, Samples, precision, train
+from sparsam.reference.gradcheck import numerical_gradient
 
 pytestmark = [
     pytest.mark.slow,
@@ -110,13 +114,37 @@ def test_self_taught_learning_sees_five_to_nine_without_labels_and_half_of_zero_
     assert parameters_of(raw, "alpha", "max_iter") == {"alpha": 1e-4, "max_iter": 100}
 
 
-def test_a_stack_has_two_layers_of_200_and_one_alpha(folder, tmp_path, fits):
+def test_a_stack_has_two_layers_of_200_and_only_the_softmax_decays(folder, tmp_path, fits, monkeypatch):
+    trainings = []
+
+    def recording(objective, samples, theta, **options):
+        trainings.append((objective, options))
+        return train(objective, samples, theta, **options | {"max_iter": 1})
+
+    monkeypatch.setattr(stacked, "train", recording)
     stacked.stack_of.cache_clear()
     BY_NAME["stacked"].ways[0].run(Data(folder, tmp_path), 0)
-    stack, softmax, together = fits
+    stack, softmax = fits
     assert [layer.n_components for layer in stack[1]["autoencoders"]] == [200, 200]
     assert stack[1]["fine_tune"] is False
-    assert [fit[2].shape[1] for fit in (stack, softmax, together)] == [784, 200, 784]
+    assert [fit[2].shape[1] for fit in (stack, softmax)] == [784, 200]
+    assert parameters_of(softmax, "alpha", "max_iter") == {"alpha": 3e-3, "max_iter": 100}
+    ((objective, options),) = trainings
+    assert objective.network.layer_sizes == (784, 200, 200, 10)
+    assert objective.terms[1].alpha == (0.0, 0.0, 3e-3)
+    assert options == {"max_iter": 400}
+
+
+def test_fine_tuning_starts_from_the_stack_and_its_softmax(folder, tmp_path, fits, monkeypatch):
+    monkeypatch.setattr(stacked, "fine_tuned", lambda weights, digits, max_iter: weights)
+    found = BY_NAME["stacked"].ways[0].run(Data(folder, tmp_path), 0)
+    assert found["after"] == found["before"]
+
+
+def test_a_stack_with_one_alpha_has_it_on_all_weights(folder, tmp_path, fits):
+    stacked.stack_of.cache_clear()
+    BY_NAME["stacked"].ways[1].run(Data(folder, tmp_path), 0)
+    _, softmax, together = fits
     assert softmax[1]["alpha"] == together[1]["alpha"] == 3e-3
     assert together[1]["pretraining"] is not None
 
@@ -129,15 +157,53 @@ def test_color_features_have_the_tutorials_parameters(folder, tmp_path, fits):
     assert fit[2].shape[1] == 192
 
 
-def test_abalone_has_matlabs_defaults_by_the_table_of_scales(folder, tmp_path, fits):
+def test_abalone_has_matlabs_objective_and_defaults(folder, tmp_path, monkeypatch):
+    trainings = []
+
+    def recording(objective, samples, theta, **options):
+        trainings.append((objective, samples, theta, options))
+        return train(objective, samples, theta, **options | {"max_iter": 1})
+
+    monkeypatch.setattr(abalone, "train", recording)
     data = Data(folder, tmp_path)
-    assert set(data.abalone[:, 0]) == {1.0, 2.0, 3.0}
+    X, ranges = data.abalone, np.ptp(data.abalone, axis=0)
+    assert set(X[:, 0]) == {1.0, 2.0, 3.0}
     BY_NAME["abalone"].ways[0].run(data, 0)
-    default, few = fits
-    names = ("n_components", "alpha", "beta", "rho", "output_activation", "max_iter")
-    assert list(parameters_of(default, *names).values()) == [10, 5e-4, 0.5, 0.05, "logistic", 1000]
-    assert list(parameters_of(few, *names).values()) == [4, 5e-4, 0.5, 0.05, "identity", 400]
-    assert (default[2].min(), default[2].max()) == (0, 1)
+    expected = [((8, 10, 8), "logistic", 0.0, ranges, 1000), ((8, 4, 8), "identity", -1.0, ranges / 2, 400)]
+    for (objective, samples, theta, options), (sizes, outputs, low, units, max_iter) in zip(
+        trainings, expected, strict=True
+    ):
+        assert (objective.network.layer_sizes, objective.network.output_activation) == (sizes, outputs)
+        error, decay, sparsity = objective.terms
+        np.testing.assert_allclose(error.units, units)
+        assert (decay.alpha, sparsity.rho, sparsity.beta) == (5e-4, 0.05, 0.5)
+        inputs = np.asarray(samples.inputs)
+        assert (inputs.min(), inputs.max()) == pytest.approx((low, 1.0))
+        assert 0.09 < np.abs(theta).max() <= 0.1
+        assert options["max_iter"] == max_iter
+
+
+def test_errors_in_units_of_X_have_the_right_gradient_and_curvature():
+    rng = np.random.default_rng(0)
+    Z, units = rng.uniform(size=(30, 3)), np.array([2.0, 0.5, 10.0])
+    network = Network((3, 4, 3), "logistic", "logistic")
+    objective = Objective(network, (abalone.ErrorInUnitsOfX(units),))
+    theta = network.initialize(rng)
+    with precision("float64"):
+        samples = Samples.from_arrays(Z, chunk_size=30, dtype="float64")
+        evaluate = jax.jit(Objective.evaluate)
+
+        def value(theta):
+            return float(evaluate(objective, jnp.asarray(theta), samples).value)
+
+        numerical = numerical_gradient(value, theta, order=4)
+        gradient = np.asarray(evaluate(objective, jnp.asarray(theta), samples).gradient)
+        forward = network.forward(network.unravel(jnp.asarray(theta)), jnp.asarray(Z.T))
+        outputs = np.asarray(forward.outputs).T
+        g = objective.terms[0].curvature_sums(network, forward, jnp.asarray(Z.T), jnp.ones(30))
+    np.testing.assert_allclose(gradient, numerical, atol=1e-8)
+    assert value(theta) == pytest.approx(0.5 * np.mean(np.sum((units * (outputs - Z)) ** 2, axis=1)))
+    np.testing.assert_allclose(g, np.sum((units * outputs * (1 - outputs)) ** 2, axis=0))
 
 
 @pytest.mark.parametrize(("noise", "rate"), [("symmetric-20", 0.2), ("symmetric-50", 0.5), ("pair-45", 0.45)])
@@ -213,7 +279,7 @@ def test_the_command_resumes_skips_what_has_no_data_and_writes_the_page(tmp_path
 def test_the_page_says_what_is_reached_and_what_is_not(tmp_path):
     records = Records(tmp_path / "published.jsonl")
     for way, correct in (("as published", 0.92), ("alpha chosen by held-out training digits", 0.93)):
-        about = {"section": "softmax", "way": way, "seed": 0, "seconds": 3.0, "load": 0.0}
+        about = {"section": "softmax", "way": way, "seed": 0, "seconds": 3.0, "load": 0.0, "processor": "a test"}
         records.add(f"softmax/{way}/0", result={"correct": correct, "alpha": 1e-4}, **about)
     page = write_report(records, ROWS, tmp_path).read_text()
     assert "| 92.6 % | 92.00 % | 93.00 %, alpha chosen by held-out training digits | otherwise |" in page

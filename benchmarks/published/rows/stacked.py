@@ -5,24 +5,60 @@ from __future__ import annotations
 import warnings
 from functools import cache
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
+from sklearn.preprocessing import LabelBinarizer
 
-from benchmarks.published.data import Data
+from benchmarks.published.data import Data, Digits
 from benchmarks.published.row import Figure, Result, Row, Way
 from benchmarks.published.rows.strokes import LAYER, MAX_ITER
 from sparsam import NoisyLabelClassifier, SparseAutoencoder, StackedAutoencoder
+from sparsam.engine import CrossEntropy, Network, Objective, Samples, WeightDecay, precision, train
 
-ALPHAS = (1e-5, 3e-5, 1e-4)
+ALPHA = 3e-3
+SOFTMAX_ITER = 100
+ALPHAS = (1e-5, 3e-5, 1e-4)  # to choose from
+Weights = list[NDArray[np.floating]]  # W_1, ..., W_L, b_1, ..., b_L
 
 
 def as_published(data: Data, seed: int) -> Result:
-    """Use one alpha for the softmax and for the training of all layers."""
-    return _run(data, seed, 3e-3)
+    """Train all layers from the softmax on; its weights alone decay, which no estimator offers, but the engine does."""
+    digits, stack = data.digits, stack_of(data, seed)
+    softmax = softmax_on(stack, data, ALPHA, SOFTMAX_ITER, seed)
+    layers = stack.autoencoders_
+    coefs = [*(layer.coefs_[0] for layer in layers), *softmax.coefs_]
+    biases = [*(layer.intercepts_[0] for layer in layers), *softmax.intercepts_]
+    weights = fine_tuned([*coefs, *biases], digits, data.at_most(MAX_ITER))
+    correct = np.mean(predicted(weights, digits.X_test) == digits.y_test)
+    return {"before": correct_before(softmax, stack, digits), "after": float(correct), "alpha": ALPHA}
+
+
+def same_alpha(data: Data, seed: int) -> Result:
+    """Let all weights decay alike, as an estimator does by itself."""
+    return all_decay(data, seed, ALPHA)
 
 
 def chosen_alpha(data: Data, seed: int) -> Result:
-    """Choose alpha by the likelihood of held-out training digits."""
-    return _run(data, seed, ALPHAS)
+    """Choose alpha of all weights by the likelihood of held-out training digits."""
+    return all_decay(data, seed, ALPHAS)
+
+
+def all_decay(data: Data, seed: int, alpha: float | tuple[float, ...]) -> Result:
+    """Train a softmax, and then all layers, with an estimator."""
+    digits, stack = data.digits, stack_of(data, seed)
+    softmax = softmax_on(stack, data, alpha, MAX_ITER, seed)
+    together = NoisyLabelClassifier(
+        (),
+        epsilon=0.0,
+        alpha=alpha,
+        hidden_activation="logistic",
+        pretraining=FrozenEstimator(stack),
+        max_iter=data.at_most(MAX_ITER),
+        random_state=seed,
+    ).fit(digits.X, digits.y)
+    after = float(together.score(digits.X_test, digits.y_test))
+    return {"before": correct_before(softmax, stack, digits), "after": after, "alpha": float(together.alpha_)}
 
 
 @cache
@@ -34,22 +70,44 @@ def stack_of(data: Data, seed: int) -> StackedAutoencoder:
         return StackedAutoencoder(layers, fine_tune=False, random_state=seed).fit(data.digits.X)
 
 
-def _run(data: Data, seed: int, alpha: float | tuple[float, ...]) -> Result:
-    X, y, X_test, y_test = data.digits
-    stack = stack_of(data, seed)
-    softmax = NoisyLabelClassifier((), epsilon=0.0, alpha=alpha, max_iter=data.at_most(400), random_state=seed)
-    before = softmax.fit(stack.transform(X), y)
-    result = {"before": float(before.score(stack.transform(X_test), y_test)), "alpha_before": float(before.alpha_)}
-    together = NoisyLabelClassifier(
-        (),
-        epsilon=0.0,
-        alpha=alpha,
-        hidden_activation="logistic",
-        pretraining=FrozenEstimator(stack),
-        max_iter=data.at_most(400),
-        random_state=seed,
-    ).fit(X, y)
-    return result | {"after": float(together.score(X_test, y_test)), "alpha_after": float(together.alpha_)}
+def softmax_on(
+    stack: StackedAutoencoder, data: Data, alpha: float | tuple[float, ...], max_iter: int, seed: int
+) -> NoisyLabelClassifier:
+    """Train a softmax on the features of the second layer."""
+    model = NoisyLabelClassifier((), epsilon=0.0, alpha=alpha, max_iter=data.at_most(max_iter), random_state=seed)
+    return model.fit(stack.transform(data.digits.X), data.digits.y)
+
+
+def correct_before(softmax: NoisyLabelClassifier, stack: StackedAutoencoder, digits: Digits) -> float:
+    """Return the share of test digits that the softmax recognizes."""
+    return float(softmax.score(stack.transform(digits.X_test), digits.y_test))
+
+
+def fine_tuned(weights: Weights, digits: Digits, max_iter: int) -> Weights:
+    """Minimize the cross-entropy plus the decay of the softmax's weights over all weights."""
+    network = network_of(weights)
+    targets = LabelBinarizer().fit_transform(digits.y).astype(np.float32)
+    with precision("float32"):
+        samples = Samples.from_arrays(digits.X, targets, chunk_size=len(targets), dtype="float32")
+    objective = Objective(network, (CrossEntropy(), WeightDecay((0.0, 0.0, ALPHA))))
+    theta = np.concatenate([np.ravel(array) for array in weights])
+    theta = train(objective, samples, theta, max_iter=max_iter).theta
+    return [theta[block].reshape(array.shape) for block, array in zip(network.blocks.values(), weights, strict=True)]
+
+
+def predicted(weights: Weights, X: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Return the most probable digits."""
+    network = network_of(weights)
+    with precision("float32"):
+        theta = np.concatenate([np.ravel(array) for array in weights]).astype(np.float32)
+        return np.argmax(np.asarray(network.forward(network.unravel(theta), X.T).outputs), axis=0)
+
+
+def network_of(weights: Weights) -> Network:
+    """Return the network of these weights."""
+    coefs = weights[: len(weights) // 2]
+    sizes = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
+    return Network(sizes, hidden_activation="logistic", output_activation="softmax")
 
 
 ROW = Row(
@@ -58,13 +116,17 @@ ROW = Row(
     source="[exercise](http://ufldl.stanford.edu/wiki/index.php/Exercise:_Implement_deep_networks_for_digit_classification)",
     protocol=(
         "MNIST, 60,000 digits to train, 10,000 to test: two autoencoders 784-200-200 (rho 0.1, alpha 3e-3, beta 3, 400 "
-        "iterations each), a softmax with alpha 3e-3 on top; then all layers are trained together, with the same alpha "
-        "on all weights."
+        "iterations each), a softmax with alpha 3e-3 on top (100 iterations); then all layers are trained together "
+        "(400 iterations), where, says the exercise, only the weights of the softmax decay."
     ),
     needs=("mnist.npz",),
     figures=(
         Figure("before", "test digits correct, softmax alone", "87.7 %", 0.877),
         Figure("after", "all layers trained together", "97.6 %", 0.976),
     ),
-    ways=(Way("as published", as_published), Way("alpha chosen by held-out training digits", chosen_alpha)),
+    ways=(
+        Way("as published", as_published),
+        Way("the same alpha on all weights", same_alpha),
+        Way("alpha chosen by held-out training digits", chosen_alpha),
+    ),
 )

@@ -104,7 +104,7 @@ def diagnose_units(
         units = np.flatnonzero(getattr(statistics, kind))
         if len(units):
             findings.append(
-                Finding("warning", f"{_count_units(len(units), n)} {kind} (number {listed(units)}). {meaning}")
+                Finding("warning", f"{_count_units(len(units), n)} {kind} (number {listed(units.tolist())}). {meaning}")
             )
     if not statistics.dead.any() and not statistics.saturated.any():
         findings.append(Finding("good", "No unit is dead or saturated."))
@@ -115,7 +115,7 @@ def diagnose_units(
                 Finding(
                     "note",
                     f"The mean activation of {len(off)} of {n} units differs from rho = {rho:g} by more than a "
-                    f"quarter: with this beta, the penalty is too weak to enforce rho (number {listed(off)}).",
+                    f"quarter: with this beta, the penalty is too weak to enforce rho (number {listed(off.tolist())}).",
                 )
             )
     return findings

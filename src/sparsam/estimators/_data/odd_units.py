@@ -67,5 +67,5 @@ def few_columns_warning(columns: ColumnMoments, names: Sequence[Any]) -> UserWar
 
 def _named(which: NDArray[np.bool_], deviation: NDArray[np.float64], names: Sequence[Any]) -> str:
     """Name the first few columns, each with its deviation."""
-    named = [f"{names[k]!r} (standard deviation {deviation[k]:.2g})" for k in np.flatnonzero(which)]
+    named = [f"{names[k]!r} (standard deviation {deviation[k]:.2g})" for k in np.flatnonzero(which).tolist()]
     return listed(named, most=MAX_NAMED)
