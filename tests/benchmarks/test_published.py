@@ -56,6 +56,20 @@ def fits(monkeypatch):
     return recorded
 
 
+@pytest.fixture
+def trainings(monkeypatch):
+    """Record the arguments of trainings by the engine, and end them after an iteration."""
+    recorded = []
+
+    def recording(objective, samples, theta, **options):
+        recorded.append((objective, samples, theta, options))
+        return train(objective, samples, theta, **options | {"max_iter": 1})
+
+    for row in (abalone, stacked):
+        monkeypatch.setattr(row, "train", recording)
+    return recorded
+
+
 def parameters_of(fit, *names):
     return {name: fit[1][name] for name in names}
 
@@ -114,14 +128,7 @@ def test_self_taught_learning_sees_five_to_nine_without_labels_and_half_of_zero_
     assert parameters_of(raw, "alpha", "max_iter") == {"alpha": 1e-4, "max_iter": 100}
 
 
-def test_a_stack_has_two_layers_of_200_and_only_the_softmax_decays(folder, tmp_path, fits, monkeypatch):
-    trainings = []
-
-    def recording(objective, samples, theta, **options):
-        trainings.append((objective, options))
-        return train(objective, samples, theta, **options | {"max_iter": 1})
-
-    monkeypatch.setattr(stacked, "train", recording)
+def test_a_stack_has_two_layers_of_200_and_only_the_softmax_decays(folder, tmp_path, fits, trainings):
     stacked.stack_of.cache_clear()
     BY_NAME["stacked"].ways[0].run(Data(folder, tmp_path), 0)
     stack, softmax = fits
@@ -129,14 +136,14 @@ def test_a_stack_has_two_layers_of_200_and_only_the_softmax_decays(folder, tmp_p
     assert stack[1]["fine_tune"] is False
     assert [fit[2].shape[1] for fit in (stack, softmax)] == [784, 200]
     assert parameters_of(softmax, "alpha", "max_iter") == {"alpha": 3e-3, "max_iter": 100}
-    ((objective, options),) = trainings
+    ((objective, _, _, options),) = trainings
     assert objective.network.layer_sizes == (784, 200, 200, 10)
     assert objective.terms[1].alpha == (0.0, 0.0, 3e-3)
     assert options == {"max_iter": 400}
 
 
 def test_fine_tuning_starts_from_the_stack_and_its_softmax(folder, tmp_path, fits, monkeypatch):
-    monkeypatch.setattr(stacked, "fine_tuned", lambda weights, digits, max_iter: weights)
+    monkeypatch.setattr(stacked, "fine_tuned", lambda network, theta, digits, max_iter: theta)
     found = BY_NAME["stacked"].ways[0].run(Data(folder, tmp_path), 0)
     assert found["after"] == found["before"]
 
@@ -157,14 +164,7 @@ def test_color_features_have_the_tutorials_parameters(folder, tmp_path, fits):
     assert fit[2].shape[1] == 192
 
 
-def test_abalone_has_matlabs_objective_and_defaults(folder, tmp_path, monkeypatch):
-    trainings = []
-
-    def recording(objective, samples, theta, **options):
-        trainings.append((objective, samples, theta, options))
-        return train(objective, samples, theta, **options | {"max_iter": 1})
-
-    monkeypatch.setattr(abalone, "train", recording)
+def test_abalone_has_matlabs_objective_and_defaults(folder, tmp_path, trainings):
     data = Data(folder, tmp_path)
     X, ranges = data.abalone, np.ptp(data.abalone, axis=0)
     assert set(X[:, 0]) == {1.0, 2.0, 3.0}

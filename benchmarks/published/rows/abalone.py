@@ -120,7 +120,8 @@ ROW = Row(
     source="[trainAutoencoder](https://www.mathworks.com/help/deeplearning/ref/trainautoencoder.html)",
     protocol=(
         "4,177 abalone, eight inputs (sex as 1, 2, 3 for M, F, I), mapped to the range of the output units; errors, "
-        "those of the objective too, are in the units of the inputs. trainAutoencoder's defaults: 10 units, weight "
+        "those of the objective too, are in the units of the inputs, as MATLAB's networks count them by default (that "
+        "its sparse error does so is inferred, not read). trainAutoencoder's defaults: 10 units, weight "
         "regularization 0.001, sparsity regularization 1, proportion 0.05, 1000 epochs; then 4 units, linear outputs, "
         "400 epochs. By [the scales](../docs/guide/scales.md) beta is 0.5, and alpha 0.0005 as documented, or 0.001 as "
         "in the code. Both are minimized here; MATLAB's scaled conjugate gradients end after the epochs, which may be "

@@ -14,12 +14,12 @@ from benchmarks.published.data import Data, Digits
 from benchmarks.published.row import Figure, Result, Row, Way
 from benchmarks.published.rows.strokes import LAYER, MAX_ITER
 from sparsam import NoisyLabelClassifier, SparseAutoencoder, StackedAutoencoder
-from sparsam.engine import CrossEntropy, Network, Objective, Samples, WeightDecay, precision, train
+from sparsam.engine import CrossEntropy, Network, Objective, Parameters, Samples, WeightDecay, precision, train
 
 ALPHA = 3e-3
 SOFTMAX_ITER = 100
 ALPHAS = (1e-5, 3e-5, 1e-4)  # to choose from
-Weights = list[NDArray[np.floating]]  # W_1, ..., W_L, b_1, ..., b_L
+Theta = NDArray[np.floating]
 
 
 def as_published(data: Data, seed: int) -> Result:
@@ -27,10 +27,14 @@ def as_published(data: Data, seed: int) -> Result:
     digits, stack = data.digits, stack_of(data, seed)
     softmax = softmax_on(stack, data, ALPHA, SOFTMAX_ITER, seed)
     layers = stack.autoencoders_
-    coefs = [*(layer.coefs_[0] for layer in layers), *softmax.coefs_]
-    biases = [*(layer.intercepts_[0] for layer in layers), *softmax.intercepts_]
-    weights = fine_tuned([*coefs, *biases], digits, data.at_most(MAX_ITER))
-    correct = np.mean(predicted(weights, digits.X_test) == digits.y_test)
+    sizes = (layers[0].n_features_in_, *(layer.n_components for layer in layers), len(softmax.classes_))
+    network = Network(sizes, hidden_activation="logistic", output_activation="softmax")
+    coefs = (*(layer.coefs_[0] for layer in layers), *softmax.coefs_)
+    biases = (*(layer.intercepts_[0] for layer in layers), *softmax.intercepts_)
+    with precision("float32"):
+        theta = np.asarray(network.ravel(Parameters(coefs, biases)))
+    theta = fine_tuned(network, theta, digits, data.at_most(MAX_ITER))
+    correct = np.mean(predicted(network, theta, digits.X_test) == digits.y_test)
     return {"before": correct_before(softmax, stack, digits), "after": float(correct), "alpha": ALPHA}
 
 
@@ -83,31 +87,19 @@ def correct_before(softmax: NoisyLabelClassifier, stack: StackedAutoencoder, dig
     return float(softmax.score(stack.transform(digits.X_test), digits.y_test))
 
 
-def fine_tuned(weights: Weights, digits: Digits, max_iter: int) -> Weights:
+def fine_tuned(network: Network, theta: Theta, digits: Digits, max_iter: int) -> Theta:
     """Minimize the cross-entropy plus the decay of the softmax's weights over all weights."""
-    network = network_of(weights)
     targets = LabelBinarizer().fit_transform(digits.y).astype(np.float32)
     with precision("float32"):
         samples = Samples.from_arrays(digits.X, targets, chunk_size=len(targets), dtype="float32")
     objective = Objective(network, (CrossEntropy(), WeightDecay((0.0, 0.0, ALPHA))))
-    theta = np.concatenate([np.ravel(array) for array in weights])
-    theta = train(objective, samples, theta, max_iter=max_iter).theta
-    return [theta[block].reshape(array.shape) for block, array in zip(network.blocks.values(), weights, strict=True)]
+    return train(objective, samples, theta, max_iter=max_iter).theta
 
 
-def predicted(weights: Weights, X: NDArray[np.floating]) -> NDArray[np.intp]:
+def predicted(network: Network, theta: Theta, X: NDArray[np.floating]) -> NDArray[np.intp]:
     """Return the most probable digits."""
-    network = network_of(weights)
     with precision("float32"):
-        theta = np.concatenate([np.ravel(array) for array in weights]).astype(np.float32)
         return np.argmax(np.asarray(network.forward(network.unravel(theta), X.T).outputs), axis=0)
-
-
-def network_of(weights: Weights) -> Network:
-    """Return the network of these weights."""
-    coefs = weights[: len(weights) // 2]
-    sizes = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
-    return Network(sizes, hidden_activation="logistic", output_activation="softmax")
 
 
 ROW = Row(
