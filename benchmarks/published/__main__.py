@@ -15,7 +15,7 @@ from benchmarks.problems import data_folder
 from benchmarks.progress import say
 from benchmarks.published.data import Data
 from benchmarks.published.report import write_report
-from benchmarks.published.row import Row
+from benchmarks.published.row import Row, Way
 from benchmarks.published.rows import ROWS
 from benchmarks.records import Records
 
@@ -29,6 +29,7 @@ def main(
     rows: Annotated[list[str] | None, typer.Argument(help=f"Rows: {', '.join(NAMES)}. All if none is named.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small parts of the data, in benchmarks/quick/.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure these rows again.")] = False,
+    seeds: Annotated[int, typer.Option(help="At most so many seeds of each way.")] = 5,
     render_only: Annotated[bool, typer.Option("--render-only", help="Write the page from the records alone.")] = False,
 ) -> None:
     """Compute figures that others have published, and write PUBLISHED.md.
@@ -49,29 +50,35 @@ def main(
         processor = machine.describe(machine.use_cores(2))["processor"]
         data = Data(data_folder(), folder, quick)
         for row in chosen:
-            measure(row, data, records, processor)
+            measure(row, data, records, processor, 1 if quick else seeds)
     say(f"wrote {write_report(records, ROWS, folder)}")
 
 
-def measure(row: Row, data: Data, records: Records, processor: str) -> None:
-    """Run all ways of a row with all their seeds, unless they are recorded."""
+def measure(row: Row, data: Data, records: Records, processor: str, n_seeds: int) -> None:
+    """Run all ways of a row, unless they are recorded; first each with its first seed, so that an early end has all."""
     if not data.has(row.needs):
         say(f"{row.name}: skipped, SPARSAM_DATA names no folder with {', '.join(row.needs)}")
         return
-    for way in row.ways:
-        for seed in way.seeds[: 1 if data.quick else None]:
-            key = f"{row.name}/{way.name}/{seed}"
-            if key in records:
-                continue
-            load, begun = os.getloadavg()[0], time.perf_counter()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # protocols end after a number of iterations
-                result = way.run(data, seed)
-            seconds = time.perf_counter() - begun
-            say(f"{key}: {', '.join(f'{name} {value:.5g}' for name, value in result.items())}; {seconds:.0f} s")
-            about = {"section": row.name, "way": way.name, "seed": seed}
-            times = {"seconds": seconds, "load": round(load, 2), "processor": processor}
-            records.add(key, result=result, **about, **times)
+    for k in range(n_seeds):
+        for way in row.ways:
+            for seed in way.seeds[k : k + 1]:
+                run(row, way, seed, data, records, processor)
+
+
+def run(row: Row, way: Way, seed: int, data: Data, records: Records, processor: str) -> None:
+    """Run a way with a seed, unless it is recorded."""
+    key = f"{row.name}/{way.name}/{seed}"
+    if key in records:
+        return
+    load, begun = os.getloadavg()[0], time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # protocols end after a number of iterations
+        result = way.run(data, seed)
+    seconds = time.perf_counter() - begun
+    say(f"{key}: {', '.join(f'{name} {value:.5g}' for name, value in result.items())}; {seconds:.0f} s")
+    about = {"section": row.name, "way": way.name, "seed": seed}
+    times = {"seconds": seconds, "load": round(load, 2), "processor": processor}
+    records.add(key, result=result, **about, **times)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from benchmarks.published import __main__ as command
 from benchmarks.published.data import Data
 from benchmarks.published.report import write_report
+from benchmarks.published.row import Row, Way
 from benchmarks.published.rows import ROWS, abalone, few_labels, noisy_labels, parameters, stacked
 from benchmarks.records import Records
 from sparsam import NoisyLabelClassifier, SparseAutoencoder, StackedAutoencoder
@@ -274,6 +275,20 @@ def test_the_command_resumes_skips_what_has_no_data_and_writes_the_page(tmp_path
     assert "Seemingly unrelated regressions" in page
     assert "Not measured yet: softmax" in page
     assert run(command.app, ["nonsense"]).exit_code == 2
+
+
+def test_every_way_has_its_first_seed_before_any_has_its_second(tmp_path):
+    done = []
+
+    def way(name, seeds):
+        return Way(name, lambda data, seed: done.append((name, seed)) or {"correct": 1.0}, seeds)
+
+    row = Row("a", "A", "a test", "None.", (), (), (way("one", (3, 4, 5)), way("two", (0,)), way("three", (3, 4))))
+    records = Records(tmp_path / "published.jsonl")
+    command.measure(row, Data(None, tmp_path), records, "a test", n_seeds=2)
+    assert done == [("one", 3), ("two", 0), ("three", 3), ("one", 4), ("three", 4)]
+    command.measure(row, Data(None, tmp_path), records, "a test", n_seeds=3)
+    assert done[5:] == [("one", 5)]
 
 
 def test_the_page_says_what_is_reached_and_what_is_not(tmp_path):
