@@ -73,7 +73,7 @@ def make_frontier(folder: Path) -> None:
     from sparsam.studies import draw_frontier
 
     X = np.load(Path(os.environ["SPARSAM_DATA"], "glove.npz"))["vectors"][:3000].astype(np.float64)
-    grid = {"beta": [0.01, 0.02, 0.04, 0.07, 0.12, 0.2]}
+    grid = {"beta": [0.01, 0.03, 0.06, 0.12, 0.24]}
     options = {
         "hidden_activation": "relu",
         "output_activation": "identity",
@@ -84,7 +84,7 @@ def make_frontier(folder: Path) -> None:
         f"{n} units": parameter_study(
             SparseAutoencoder(n, sparsity="l1", **options), grid, X, held_out=0.3, seeds=2
         )
-        for n in (100, 40)
+        for n in (100, 20)
     }
     draw_frontier(tables, save=HERE / "frontier.png")
 
