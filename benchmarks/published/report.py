@@ -80,7 +80,8 @@ def _section(records: Records, row: Row, folder: Path) -> str:
     columns = ["way", *("; ".join(lines) for lines in texts.values()), "seeds", "time of one", "other numbers"]
     lines = [_line(records, row, way) for way in row.ways if _runs(records, row, way)]
     processors = sorted({record["processor"] for record in records.of(row.name)})
-    timed = f"Timed on two cores of {', '.join(processors)}."
+    load = max(record["load"] for record in records.of(row.name))
+    timed = f"Timed on two cores of {', '.join(processors)}; the load was at most {load:.1f} when a run began."
     parts = [heading, f"Source: {row.source}.", row.protocol, timed, table(columns, lines)]
     picture = folder / f"published-{row.name}.png"
     if row.picture and picture.exists():

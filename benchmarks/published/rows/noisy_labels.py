@@ -58,7 +58,7 @@ def fit(data: Data, seed: int, noise: str, epsilon: Any) -> Result:
 
 
 def _row(noise: str, title: str, published: str, goal: float) -> Row:
-    ways = {"no noise assumed": 0.0, "T known": "T", "T estimated": "estimate_matrix"}
+    ways = {"T estimated": "estimate_matrix", "T known": "T", "no noise assumed": 0.0}
     if noise.startswith("symmetric"):
         ways["one epsilon estimated"] = "estimate"
     return Row(

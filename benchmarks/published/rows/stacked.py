@@ -25,7 +25,17 @@ Theta = NDArray[np.floating]
 
 
 def as_published(data: Data, seed: int) -> Result:
-    """Train all layers from the softmax on; its weights alone decay, which no estimator offers, but the engine does."""
+    """Train all layers from the softmax on, by L-BFGS as the exercise does."""
+    return softmax_decays(data, seed, "lbfgs")
+
+
+def nearer_the_minimum(data: Data, seed: int) -> Result:
+    """Minimize the same objective with this library's usual solver."""
+    return softmax_decays(data, seed, "kronecker-lbfgs")
+
+
+def softmax_decays(data: Data, seed: int, solver: str) -> Result:
+    """Train all layers; the weights of the softmax alone decay, which no estimator offers, but the engine does."""
     digits, stack = data.digits, stack_of(data, seed)
     softmax = softmax_on(stack, data, ALPHA, SOFTMAX_ITER, seed)
     layers = stack.autoencoders_
@@ -35,9 +45,9 @@ def as_published(data: Data, seed: int) -> Result:
     biases = (*(layer.intercepts_[0] for layer in layers), *softmax.intercepts_)
     with precision("float32"):
         theta = np.asarray(network.ravel(Parameters(coefs, biases)))
-    theta = fine_tuned(network, theta, digits, data.at_most(MAX_ITER))
+    theta, J = fine_tuned(network, theta, digits, solver, data.at_most(MAX_ITER))
     correct = np.mean(predicted(network, theta, digits.X_test) == digits.y_test)
-    return {"before": correct_before(softmax, stack, digits), "after": float(correct), "alpha": ALPHA}
+    return {"before": correct_before(softmax, stack, digits), "after": float(correct), "alpha": ALPHA, "J": J}
 
 
 def same_alpha(data: Data, seed: int) -> Result:
@@ -95,13 +105,14 @@ def correct_before(softmax: NoisyLabelClassifier, stack: StackedAutoencoder, dig
     return float(softmax.score(stack.transform(digits.X_test), digits.y_test))
 
 
-def fine_tuned(network: Network, theta: Theta, digits: Digits, max_iter: int) -> Theta:
-    """Minimize the cross-entropy plus the decay of the softmax's weights over all weights."""
+def fine_tuned(network: Network, theta: Theta, digits: Digits, solver: str, max_iter: int) -> tuple[Theta, float]:
+    """Minimize the cross-entropy plus the decay of the softmax's weights over all weights; return them and J."""
     targets = LabelBinarizer().fit_transform(digits.y).astype(np.float32)
     with precision("float32"):
         samples = Samples.from_arrays(digits.X, targets, chunk_size=len(targets), dtype="float32")
     objective = Objective(network, (CrossEntropy(), WeightDecay((0.0, 0.0, ALPHA))))
-    return train(objective, samples, theta, max_iter=max_iter).theta
+    training = train(objective, samples, theta, solver=solver, max_iter=max_iter)
+    return training.theta, training.history[-1].J
 
 
 def predicted(network: Network, theta: Theta, X: NDArray[np.floating]) -> NDArray[np.intp]:
@@ -117,7 +128,8 @@ ROW = Row(
     protocol=(
         "MNIST, 60,000 digits to train, 10,000 to test: two autoencoders 784-200-200 (rho 0.1, alpha 3e-3, beta 3, 400 "
         "iterations each), a softmax with alpha 3e-3 on top (100 iterations); then all layers are trained together "
-        "(400 iterations), where, says the exercise, only the weights of the softmax decay."
+        "(400 iterations of L-BFGS), where, says the exercise, only the weights of the softmax decay. Without decay of "
+        "the hidden layers, a smaller J is no gain: all training digits are right, and L-BFGS stops before the minimum."
     ),
     needs=("mnist.npz",),
     figures=(
@@ -126,6 +138,7 @@ ROW = Row(
     ),
     ways=(
         Way("as published", as_published),
+        Way("as published, but by this library's solver", nearer_the_minimum),
         Way("the same alpha on all weights", same_alpha),
         Way("alpha chosen by held-out training digits", chosen_alpha),
     ),
