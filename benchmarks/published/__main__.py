@@ -29,7 +29,7 @@ def main(
     rows: Annotated[list[str] | None, typer.Argument(help=f"Rows: {', '.join(NAMES)}. All if none is named.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small parts of the data, in benchmarks/quick/.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure these rows again.")] = False,
-    seeds: Annotated[int, typer.Option(help="At most so many seeds of each way.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="At most so many seeds of each way.")] = 5,
     render_only: Annotated[bool, typer.Option("--render-only", help="Write the page from the records alone.")] = False,
 ) -> None:
     """Compute figures that others have published, and write PUBLISHED.md.

@@ -51,23 +51,19 @@ def _summary(records: Records, rows: Sequence[Row]) -> str:
             found = {name: float(np.mean(values)) for name, values in means.items() if values}
             if not found:
                 continue
-            first = next(iter(found))
+            letter = figure.letter or row.ways[0].name
             best = (max if figure.higher else min)(found, key=lambda name: found[name])
             lines.append(
                 [
                     f"[{row.title}](#{row.name})",
                     figure.what,
                     _published(figure),
-                    f"{figure.show(found[first])}{_unless(first, row.ways[0].name)}",
-                    "" if best == first else f"{figure.show(found[best])}, {best}",
-                    _verdict(figure, found[first], found[best]),
+                    figure.show(found[letter]) if letter in found else "not measured",
+                    "" if best == letter else f"{figure.show(found[best])}, {best}",
+                    _verdict(figure, found.get(letter), found[best]),
                 ]
             )
     return table(["row", "figure", "published", "by the letter", "best other way", "reached"], lines)
-
-
-def _unless(name: str, usual: str) -> str:
-    return "" if name == usual else f", {name}"
 
 
 def _section(records: Records, row: Row, folder: Path) -> str:
@@ -118,10 +114,10 @@ def _published(figure: Figure) -> str:
     return figure.published + ("*" if figure.from_memory else "")
 
 
-def _verdict(figure: Figure, by_the_letter: float, best: float) -> str:
+def _verdict(figure: Figure, by_the_letter: float | None, best: float) -> str:
     """Say whether a figure is reached, and if only by another way than the letter."""
     if figure.goal is None:
         return ""
-    if figure.reached(by_the_letter):
+    if by_the_letter is not None and figure.reached(by_the_letter):
         return "yes"
     return "otherwise" if figure.reached(best) else "**no**"

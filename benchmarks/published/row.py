@@ -32,6 +32,8 @@ class Figure:
         Format of ours.
     from_memory : bool
         Whether the published number is quoted from memory of the paper.
+    letter : str or None
+        The way that follows the protocol to the letter; None if it is the first.
     """
 
     key: str
@@ -41,6 +43,7 @@ class Figure:
     higher: bool = True
     form: str = ".2%"
     from_memory: bool = False
+    letter: str | None = None
 
     def reached(self, ours: float) -> bool | None:
         """Return whether ours reaches the goal; None if there is no goal."""

@@ -244,6 +244,22 @@ def test_few_labels_are_drawn_in_equal_parts_and_only_they_choose_the_settings(f
     assert all(row.tobytes() in known for fold in folds for row in fold[2])
 
 
+def test_copies_of_few_labels_are_21_of_each(folder, tmp_path, fits):
+    next(way for way in BY_NAME["labels-100"].ways if way.name == "moved copies").run(Data(folder, tmp_path), 0)
+    *folds, final = fits
+    assert {len(fold[2]) for fold in folds} == {22 * 75}
+    assert np.bincount(final[3][0]).tolist() == [220] * 10
+
+
+def test_a_held_out_tenth_chooses_the_stacks_alpha(folder, tmp_path, fits):
+    stacked.stack_of.cache_clear()
+    BY_NAME["stacked"].ways[3].run(Data(folder, tmp_path), 0)
+    _, *together, softmax = fits
+    assert [fit[1]["alpha"] for fit in together] == list(stacked.ALPHAS)
+    assert {len(fit[2]) for fit in together} == {1080}
+    assert softmax[1]["alpha"] in stacked.ALPHAS
+
+
 def test_the_studys_settings_are_those_of_the_notes_and_each_varies_one(folder, tmp_path, fits):
     BY_NAME["parameters"].ways[0].run(Data(None, tmp_path), 0)
     settings = [parameters_of(fit, *parameters.NOTES_SETTINGS) for fit in fits]
@@ -302,3 +318,7 @@ def test_the_page_says_what_is_reached_and_what_is_not(tmp_path):
     worse = json.loads((tmp_path / "published.jsonl").read_text().splitlines()[1])["key"]
     records.rows[worse]["result"]["correct"] = 0.91
     assert "| 92.6 % | 92.00 % |  | **no** |" in write_report(records, ROWS, tmp_path).read_text()
+    about = {"section": "labels-100", "way": "moved copies", "seed": 0, "seconds": 3.0, "load": 0.0, "processor": "a"}
+    records.add("labels-100/moved copies/0", result={"error": 0.1}, **about)
+    page = write_report(records, ROWS, tmp_path).read_text()
+    assert "| 12.0 %* | not measured | 10.00 %, moved copies | otherwise |" in page

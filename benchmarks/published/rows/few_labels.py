@@ -136,6 +136,7 @@ def _row(n_labels: int, tangent: str, contractive: str, plain: str) -> Row:
                 float(tangent) / 100,
                 higher=False,
                 from_memory=True,
+                letter="pretrained, all tangents",
             ),
             Figure(
                 "error",
@@ -144,6 +145,7 @@ def _row(n_labels: int, tangent: str, contractive: str, plain: str) -> Row:
                 float(contractive) / 100,
                 higher=False,
                 from_memory=True,
+                letter="pretrained, all tangents",
             ),
             Figure(
                 "plain", "test error, plain network", f"{plain} %", float(plain) / 100, higher=False, from_memory=True

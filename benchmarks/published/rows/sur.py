@@ -97,6 +97,7 @@ ROW = Row(
             1e-5,
             higher=False,
             form=".0e",
+            letter="iterated",
         ),
     ),
     ways=(Way("one step", one_step), Way("iterated", iterated)),
