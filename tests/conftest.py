@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sparsam import reference
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.error_functions import (
     CrossEntropy,
@@ -29,7 +30,7 @@ from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import CovarianceDecay, KLSparsity, L1Sparsity, TangentPropagation, WeightDecay
 from sparsam.engine.training.callbacks import FunctionCallback
 from sparsam.engine.training.stop_reasons import STOP_REASONS
-from sparsam.engine.training.train import _TrainingLoop, precision, train
+from sparsam.engine.training.train import _TrainingLoop, train
 
 evaluate = quick_jit(Objective.evaluate)
 

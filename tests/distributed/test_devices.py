@@ -223,7 +223,7 @@ from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.evaluators import make_evaluator
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.data.samples import Samples, on_every_device
-from sparsam.engine.training.train import initial_state
+from sparsam.engine.training.evaluators import initial_state
 
 network = Network((6, 3, 6))
 terms = (SquaredError(), WeightDecay(np.float32(1e-4)), KLSparsity(np.float32(0.1), np.float32(3)))

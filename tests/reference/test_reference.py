@@ -11,11 +11,12 @@ from scipy.optimize import check_grad, fmin_l_bfgs_b
 
 from sparsam import reference
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import SquaredError
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
-from sparsam.engine.training.train import precision, train
+from sparsam.engine.training.train import train
 from sparsam.reference import network_cost, sparse_autoencoder_cost
 from sparsam.reference.activations import logistic
 

@@ -2,6 +2,7 @@ from .data.batch import Batch
 from .data.devices import all_devices
 from .data.samples import Samples
 from .data.sources import map_rows
+from .jax_settings import precision
 from .minimizer.lbfgs import RUNNING, ask, initialize, needs_factors, tell, tell_factors
 from .network.activations import get_activation
 from .network.network import ForwardPass, Network, Parameters, outer_products, weighted_sum
@@ -20,10 +21,11 @@ from .training.callbacks import FitCallback, FunctionCallback
 from .training.checkpoints import Checkpointer
 from .training.growing_sample import nested_samples
 from .training.plateau import Plateau
+from .training.result import Training
 from .training.state import Progress
 from .training.stop_reasons import STOP_REASONS
 from .training.streaming import StreamedSamples
-from .training.train import Training, precision, train
+from .training.train import train
 
 __all__ = [
     "RUNNING",

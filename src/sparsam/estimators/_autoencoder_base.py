@@ -21,15 +21,16 @@ from sklearn.utils.validation import check_is_fitted
 from sparsam._utils.digests import array_digest
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.batch import Batch
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Network, Parameters, affine
 from sparsam.engine.objective.error_functions import SquaredError
 from sparsam.engine.objective.input_scale import InputScale
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.checkpoints import Checkpointer
+from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.stop_reasons import IMPORTED
 from sparsam.engine.training.streaming import summed
-from sparsam.engine.training.train import Training, precision
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._base import NetworkEstimator
 from sparsam.estimators._data.apply_network import Compiled, network_outputs

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.training.checkpoints import Checkpointer
-from sparsam.engine.training.train import Training
+from sparsam.engine.training.result import Training
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._data.apply_network import Compiled, apply_to_dataset
 from sparsam.estimators._data.dataset import Dataset

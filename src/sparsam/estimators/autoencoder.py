@@ -21,8 +21,8 @@ from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import CrossEntropy, ErrorFunction, SquaredError
 from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import KLSparsity, L1Sparsity, WeightDecay
+from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
-from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit, centered_weights
 from sparsam.estimators._data.column_moments import ColumnMoments

@@ -22,8 +22,8 @@ from sparsam.engine.objective.error_functions import NoisyCrossEntropy
 from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import WeightDecay
 from sparsam.engine.training.checkpoints import Checkpointer
+from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
-from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit, digest_of
 from sparsam.estimators._base import NetworkEstimator

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sparsam.engine.data.devices import all_gather
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.training import train_many as together
-from sparsam.engine.training.train import Training
+from sparsam.engine.training.result import Training
 from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.fitted_attributes import (
     set_fitted_attributes,

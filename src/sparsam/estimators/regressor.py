@@ -18,8 +18,8 @@ from sklearn.frozen import FrozenEstimator
 from sparsam.engine.data.devices import n_processes
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions.heteroscedastic import n_covariance_outputs
+from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
-from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit
 from sparsam.estimators._data.column_moments import ColumnMoments

@@ -18,8 +18,8 @@ from sparsam.engine.data.batch import Batch
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
+from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
-from sparsam.engine.training.train import Training
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._autoencoder_base import IN_UNIT_RANGE, AutoencoderBase, PartOfFit, centered_weights, digest_of
 from sparsam.estimators._data.column_moments import ColumnMoments

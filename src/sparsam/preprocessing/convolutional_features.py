@@ -22,9 +22,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparsam.engine.data.sources import is_large, source_of
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import FULL_PRECISION, Network
-from sparsam.engine.training.train import precision
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.encoders import check_encoder, is_autoencoder, last_step, steps_before, unfreeze
 from sparsam.preprocessing.affine_steps import affine_map

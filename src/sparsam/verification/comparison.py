@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sparsam import reference
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.error_functions import (
     ErrorFunction,
@@ -22,7 +23,6 @@ from sparsam.engine.objective.error_functions import (
 )
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import CovarianceDecay, KLSparsity, L1Sparsity, TangentPropagation, WeightDecay
-from sparsam.engine.training.train import precision
 from sparsam.reference.errors import error_of_each
 from sparsam.reference.gradcheck import blockwise_differences, numerical_gradient, relative_difference
 from sparsam.reference.network import forward_pass, kl_sparsity, weight_decay

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import CrossEntropy, SquaredError
 from sparsam.engine.objective.objective import Objective, Term
 from sparsam.engine.objective.penalties import KLSparsity, L1Sparsity, WeightDecay
-from sparsam.engine.training.train import precision
 from sparsam.reference.activations import OUTPUT_ACTIVATIONS
 from sparsam.reference.gradcheck import numerical_gradient, relative_difference
 from sparsam.verification.comparison import (

@@ -16,11 +16,11 @@ from sparsam.engine.curvature import factors as curvature
 from sparsam.engine.curvature import kronecker
 from sparsam.engine.curvature.factors import input_moments, kronecker_factors
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import SquaredError
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
-from sparsam.engine.training.train import precision
 from sparsam.reference.errors import error_of_each
 from sparsam.reference.gaussian import most_likely_covariance
 from sparsam.reference.heteroscedastic import covariances

@@ -8,11 +8,12 @@ import pytest
 from sparsam.engine.curvature.tangent_factors import hidden_curvature, joint_basis, single_product, tangent_moments
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import CrossEntropy
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import TangentPropagation, WeightDecay
-from sparsam.engine.training.train import precision, train
+from sparsam.engine.training.train import train
 
 
 def slopes_by_autodiff(network, parameters, x, tau, layer):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sparsam.engine.data.devices import all_devices
 from sparsam.engine.data.samples import Samples, choose_chunk_size
-from sparsam.engine.training.train import precision
+from sparsam.engine.jax_settings import precision
 
 sizes = st.integers(1, 70)
 few = settings(max_examples=30, deadline=None)

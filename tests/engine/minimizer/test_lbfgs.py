@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.minimizer import inverse_bfgs as bfgs
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.minimizer.lbfgs import CONVERGED, MAX_ITER, NOT_FINITE, PRECISION, RUNNING
-from sparsam.engine.training.train import precision
 
 few = settings.get_profile("few")
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.minimizer.lbfgs import CONVERGED, RUNNING
-from sparsam.engine.training.train import precision
 
 pytestmark = pytest.mark.slow
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sparsam import reference
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.activations import (
     ACTIVATIONS,
     complementary_logistics,
@@ -14,7 +15,6 @@ from sparsam.engine.network.activations import (
     log_complementary_logistics,
     log_softmax,
 )
-from sparsam.engine.training.train import precision
 
 EPS = {"float32": np.finfo(np.float32).eps, "float64": np.finfo(np.float64).eps}
 LARGEST = {"float32": 85.0, "float64": 700.0}  # exp(-a) is still a normal number

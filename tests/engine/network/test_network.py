@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsam import reference
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Network
-from sparsam.engine.training.train import precision
 
 layer_sizes = st.lists(st.integers(1, 9), min_size=2, max_size=5).map(tuple)
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.input_scale import InputScale
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training.train import precision
 
 few = settings.get_profile("few")
 

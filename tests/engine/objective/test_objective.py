@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import CrossEntropy, SquaredError
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
-from sparsam.engine.training.train import precision
 from sparsam.reference import sparse_autoencoder_cost
 from sparsam.reference.gradcheck import blockwise_differences, numerical_gradient, relative_difference
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
-from sparsam.engine.training.train import precision
 
 RHO, BETA = 0.125, 3.0
 INPUTS, WEIGHTS = np.array([[-1.0], [0.5], [1.0]]), np.array([1.0, 2.0, 0.5])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training import evaluators, train
+from sparsam.engine.training import bursts, evaluators, train
 from sparsam.engine.training.callbacks import FitCallback, FunctionCallback, StopWhen
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.growing_sample import (
@@ -21,7 +22,6 @@ from sparsam.engine.training.growing_sample import (
     squared_error,
 )
 from sparsam.engine.training.stop_reasons import STOP_REASONS
-from sparsam.engine.training.train import precision
 from sparsam.engine.training.train_many import train_many
 
 N_SAMPLES, CHUNK_SIZE, LEAST_ROWS = 640, 16, 70
@@ -240,7 +240,7 @@ def interrupt():
 @pytest.fixture
 def single_steps(monkeypatch):
     """Make bursts of one evaluation, so that a callback sees each."""
-    monkeypatch.setattr(train, "BURST_SECONDS", 0.0)
+    monkeypatch.setattr(bursts, "BURST_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sparsam import reference
 from sparsam._utils.stop_signals import interrupts
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import SquaredError
@@ -22,7 +23,7 @@ from sparsam.engine.training.callbacks import FitCallback, FunctionCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.kinks import WIDTHS, train_with_kinks
 from sparsam.engine.training.mini_batches import batch_of, descend
-from sparsam.engine.training.train import precision, train
+from sparsam.engine.training.train import train
 from sparsam.reference.gradcheck import numerical_gradient
 
 D, K, BETA, ALPHA = 6, 9, 0.05, 1e-4

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.curvature.factors import input_moments, kronecker_factors
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.training.callbacks import FunctionCallback
 from sparsam.engine.training.streaming import (
     Batch,
@@ -21,7 +22,7 @@ from sparsam.engine.training.streaming import (
     stream_input_moments,
     summed,
 )
-from sparsam.engine.training.train import precision, train
+from sparsam.engine.training.train import train
 
 few = settings.get_profile("few")
 

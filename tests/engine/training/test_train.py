@@ -10,12 +10,12 @@ import pytest
 
 from sparsam.engine.curvature.factors import input_moments, kronecker_factors
 from sparsam.engine.data.devices import all_devices
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training import evaluators, train
+from sparsam.engine.training import bursts, evaluators, result, train
 from sparsam.engine.training.callbacks import FitCallback, FunctionCallback, StopWhen
 from sparsam.engine.training.stop_reasons import REASON_OF_STATUS, STOP_REASONS
-from sparsam.engine.training.train import precision
 
 evaluate = jax.jit(Objective.evaluate)
 
@@ -45,7 +45,7 @@ def check_last_row(training_job):
 @pytest.fixture
 def single_steps(monkeypatch):
     """Make bursts of one evaluation, so that a callback sees each."""
-    monkeypatch.setattr(train, "BURST_SECONDS", 0.0)
+    monkeypatch.setattr(bursts, "BURST_SECONDS", 0.0)
 
 
 # Records
@@ -100,17 +100,17 @@ def test_result_does_not_depend_on_the_length_of_bursts(dtype, monkeypatch, run)
 
     single = trained(lambda steps, seconds: 1)
     assert len(lengths) > 50
-    assert trained(lambda steps, seconds: train.MAX_STEPS) == single
+    assert trained(lambda steps, seconds: bursts.MAX_STEPS) == single
     assert trained(lambda steps, seconds: steps % 7 + 3) == single
     assert len(single[2]) == 61
 
 
 def test_bursts_follow_the_clock_and_never_outgrow_their_records():
-    longest, aim = train.MAX_STEPS, train.BURST_SECONDS
+    longest, aim = bursts.MAX_STEPS, bursts.BURST_SECONDS
     for steps in (1, 2, longest // 2 + 1, longest):
-        assert train.next_steps(steps, 0.0) == min(2 * steps, longest)
-        assert train.next_steps(steps, aim) == steps
-        assert train.next_steps(steps, 10 * aim) == max(steps // 2, 1)
+        assert bursts.next_steps(steps, 0.0) == min(2 * steps, longest)
+        assert bursts.next_steps(steps, aim) == steps
+        assert bursts.next_steps(steps, 10 * aim) == max(steps // 2, 1)
 
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
@@ -327,7 +327,7 @@ def test_interrupt_while_history_is_written_leaves_it_in_step_with_the_weights(m
             raise KeyboardInterrupt
         return genuine(**fields)
 
-    monkeypatch.setattr(train, "Progress", interrupted)
+    monkeypatch.setattr(result, "Progress", interrupted)
     training = run()
     assert training.stop_reason == "interrupted"
     check_last_row(training)

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.training import train
 from sparsam.engine.training import train_many as many
-from sparsam.engine.training.train import precision
 
 pytestmark = pytest.mark.slow
 

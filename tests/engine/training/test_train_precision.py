@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import SquaredError
@@ -15,7 +16,6 @@ from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import KLSparsity
 from sparsam.engine.training import train
 from sparsam.engine.training.compiled_loop import run_loop
-from sparsam.engine.training.train import precision
 
 pytestmark = pytest.mark.slow  # programs of both precisions in both settings
 

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier
-from sparsam.engine.training.train import Progress
+from sparsam.engine.training.state import Progress
 from sparsam.estimators._progress import displays as showing
 from sparsam.estimators._progress.bars import Bars, table_of_bars
 from sparsam.estimators._progress.displays import Lines, show_fits_on

@@ -5,7 +5,7 @@ import pytest
 
 from sparsam import SparseAutoencoder, unit_statistics
 from sparsam.engine.data.samples import Samples
-from sparsam.engine.training.train import precision
+from sparsam.engine.jax_settings import precision
 from sparsam.estimators._training.reconstruction import input_variance, unit_activity
 
 

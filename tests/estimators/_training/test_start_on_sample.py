@@ -6,8 +6,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, load, parameter_study, save
 from sparsam.engine.data.batch import Batch
+from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
-from sparsam.engine.training.train import Training
 from sparsam.engine.training.train_many import train_lanes
 from sparsam.estimators._data import dataset as dataset_module
 from sparsam.estimators._data import stream_sample

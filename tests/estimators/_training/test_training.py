@@ -18,7 +18,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from sparsam.engine.training import evaluators as passes
-from sparsam.engine.training.train import Progress
+from sparsam.engine.training.state import Progress
 from sparsam.estimators._progress import displays as showing
 
 ignore_convergence = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

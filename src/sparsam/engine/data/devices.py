@@ -20,7 +20,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
-from sparsam._utils.jax_settings import own_settings
+from sparsam.engine.jax_settings import precision
 
 __all__ = [
     "all_devices",
@@ -105,7 +105,7 @@ def all_gather(value: ArrayLike, mesh: Mesh | None) -> NDArray[Any]:
     from jax.experimental import multihost_utils
 
     try:
-        with own_settings(np.float64):  # otherwise JAX would round 64-bit numbers
+        with precision(np.float64):  # otherwise JAX would round 64-bit numbers
             return np.asarray(multihost_utils.process_allgather(array)).reshape(-1, *array.shape)
     except ValueError as error:  # the runtime raises this at times if a connection is closed
         raise jax.errors.JaxRuntimeError(str(error)) from error

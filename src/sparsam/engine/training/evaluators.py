@@ -29,11 +29,12 @@ from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import all_gather, n_processes, replicated
 from sparsam.engine.data.samples import Samples, on_every_device
 from sparsam.engine.minimizer import lbfgs
+from sparsam.engine.minimizer.line_search import host_array
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.compiled_loop import LoopRecords, run_loop, tell_and_record
 from sparsam.engine.training.streaming import StreamedSamples, evaluate_stream, stream_factors, stream_input_moments
 
-__all__ = ["Evaluator", "agree", "compiled_input_moments", "make_evaluator"]
+__all__ = ["Evaluator", "agree", "compiled_input_moments", "initial_state", "make_evaluator"]
 
 
 class Evaluator(Protocol):
@@ -60,6 +61,17 @@ def make_evaluator(objective: Objective, data: Samples | StreamedSamples) -> Eva
     if isinstance(data, StreamedSamples):
         return StreamedEvaluator(objective, data)
     return ResidentEvaluator(objective, data)
+
+
+def initial_state(
+    evaluator: Evaluator, theta: jax.Array, solver: str, *, tol: float, max_iter: int
+) -> lbfgs.LBFGSState:
+    """Make the minimizer's initial state; if the solver uses factors, they are zeros until `lbfgs.tell_factors`."""
+    if solver == "lbfgs":
+        return lbfgs.initialize(theta, tol=tol, max_iter=max_iter)
+    shapes = evaluator.factor_shapes(theta)
+    factors = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), shapes)
+    return lbfgs.initialize(theta, factors=factors, tol=tol, max_iter=max_iter)
 
 
 @dataclass

@@ -33,14 +33,16 @@ from sparsam._utils.jit import quick_jit
 from sparsam._utils.stop_signals import interrupts
 from sparsam.engine.data.devices import n_processes
 from sparsam.engine.data.samples import Samples, on_every_device
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.mini_batches import descend
 from sparsam.engine.training.plateau import Plateau
+from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.streaming import StreamedSamples, evaluate_stream
-from sparsam.engine.training.train import Training, precision, train
+from sparsam.engine.training.train import train
 
 __all__ = ["LEAST_ROWS", "WIDTHS", "train_with_kinks"]
 

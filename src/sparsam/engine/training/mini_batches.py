@@ -38,8 +38,8 @@ from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.evaluators import agree
+from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress, TrainingState, host_leaves, restore_minimizer
-from sparsam.engine.training.train import Training
 
 __all__ = ["descend", "n_batch_steps"]
 

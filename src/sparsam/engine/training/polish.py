@@ -13,8 +13,9 @@ from sparsam.engine.data.samples import Samples
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.checkpoints import Checkpointer
+from sparsam.engine.training.result import Training
 from sparsam.engine.training.streaming import StreamedSamples
-from sparsam.engine.training.train import Training, train
+from sparsam.engine.training.train import train
 
 __all__ = ["POLISHED_TOL", "can_be_polished", "polish"]
 

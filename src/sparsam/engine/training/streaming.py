@@ -22,13 +22,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
-from sparsam._utils.jax_settings import own_settings
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.curvature.factors import InputMoments, assemble, input_moments_of, input_products, moments
 from sparsam.engine.curvature.kronecker import KroneckerFactors
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import local_devices, n_processes, spread
 from sparsam.engine.data.samples import Samples, on_every_device
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Parameters
 from sparsam.engine.objective.objective import Evaluation, Objective
 
@@ -96,7 +96,7 @@ class StreamedSamples:
 
         def fetch() -> Samples | None:
             batch = next(source, None)
-            with own_settings(self.dtype):  # settings are per thread
+            with precision(self.dtype):  # settings are per thread
                 return batch and self._samples(batch)
 
         ahead = self._reader.submit(fetch)

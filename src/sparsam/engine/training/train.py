@@ -9,9 +9,8 @@ the chunks; other hyperparameters and seeds, and numbers of samples that round t
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 import jax
@@ -19,108 +18,30 @@ import numpy as np
 from jax.typing import DTypeLike
 from numpy.typing import NDArray
 
-from sparsam._utils.fork_guard import refuse_after_fork
-from sparsam._utils.jax_settings import own_settings
 from sparsam._utils.stop_signals import interrupts
 from sparsam._utils.worker_threads import worker_threads
 from sparsam.engine.data.devices import n_processes
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.minimizer import lbfgs
-from sparsam.engine.minimizer.line_search import host_array
 from sparsam.engine.objective.objective import Objective
+from sparsam.engine.training.bursts import next_pause, next_steps
 from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.checkpoints import Checkpointer
-from sparsam.engine.training.compiled_loop import MAX_STEPS, LoopRecords
-from sparsam.engine.training.evaluators import Evaluator
+from sparsam.engine.training.compiled_loop import LoopRecords
+from sparsam.engine.training.evaluators import Evaluator, initial_state
 from sparsam.engine.training.growing_sample import GrowingSample
 from sparsam.engine.training.limits import Replayed, replay
-from sparsam.engine.training.plateau import Plateau, tol_beyond
+from sparsam.engine.training.plateau import Plateau, go_beyond_plateau, on_plateau, tol_beyond
+from sparsam.engine.training.result import Training, progress_of, reason_of, record
 from sparsam.engine.training.state import Progress, TrainingState, host_leaves, restore_minimizer
-from sparsam.engine.training.stop_reasons import FAILED, REASON_OF_STATUS
+from sparsam.engine.training.stop_reasons import FAILED
 from sparsam.engine.training.streaming import StreamedSamples
 
-__all__ = [
-    "SOLVERS",
-    "Training",
-    "go_beyond_plateau",
-    "initial_state",
-    "next_pause",
-    "next_steps",
-    "on_plateau",
-    "precision",
-    "record",
-    "train",
-]
+__all__ = ["SOLVERS", "train"]
 
 SOLVERS = ("kronecker-lbfgs", "lbfgs")
 """L-BFGS with H0 from Kronecker factors of the curvature (`curvature.factors`), or a multiple of the identity."""
-
-BURST_SECONDS = 0.1  # target: short enough for Ctrl-C and progress, long enough for a negligible overhead of the host
-
-
-@dataclass
-class Training:
-    """Result of a training.
-
-    Attributes
-    ----------
-    theta : array of shape (n_parameters,)
-        The last iterate; all its values are finite.
-    stop_reason : str
-        A key of `STOP_REASONS`.
-    tol : float
-        The tolerance given to the training.
-    plateau_tol : float or None
-        The smaller tolerance used after it converged on a plateau.
-    history : list of Progress
-        One entry per iteration, from the first weights evaluated on all samples (iteration 0) on. Seconds within a
-        burst are interpolated.
-    broken_terms : tuple of str
-        With "not_finite": the terms of J that were not finite.
-    snapshots : dict of int to Training
-        By iteration, the results of the training with that smaller ``max_iter``.
-    timed : float
-        Seconds that count for a time_budget.
-    sampled : list of Progress
-        Entries for the iterations on a part of the samples, which precede those of the history.
-    """
-
-    theta: NDArray[np.floating]
-    stop_reason: str
-    tol: float
-    plateau_tol: float | None = None
-    history: list[Progress] = field(default_factory=list)
-    broken_terms: tuple[str, ...] = ()
-    snapshots: dict[int, Training] = field(default_factory=dict)
-    timed: float = 0.0
-    sampled: list[Progress] = field(default_factory=list)
-
-    def at_max_iter(self, max_iter: int) -> Training:
-        """Return the result with a smaller ``max_iter``, one of the requested snapshots."""
-        return self.snapshots.get(max_iter, self)
-
-    def take_snapshot(self, wanted: Collection[int]) -> None:
-        """Store the current result if its iteration is wanted and the training goes on."""
-        iteration = len(self.history) - 1
-        if iteration in wanted and not self.stop_reason:
-            self.snapshots[iteration] = replace(self, stop_reason="max_iter", snapshots={})
-
-
-@contextmanager
-def precision(dtype: DTypeLike) -> Iterator[None]:
-    """Let JAX compute in ``dtype``, float32 or float64, within the scope, whatever the settings of the user's program.
-
-    All other settings that may change a result, such as promotion of types and ranks, transfer guards, and checks for
-    NaN and infinity, are JAX's defaults too. Only the settings of this thread change, and they are restored at the end.
-
-    Raises
-    ------
-    RuntimeError
-        In a process that was forked after JAX had started.
-    """
-    refuse_after_fork()
-    with own_settings(dtype):
-        yield
 
 
 def train(
@@ -405,7 +326,7 @@ class _TrainingLoop:
         if records.needs_factors:
             self._refresh_factors()
         before, self.elapsed = self.elapsed, time.perf_counter() - self.start
-        more = _progress(records, self.names, len(training.sampled), before, self.elapsed, self.resumed)
+        more = progress_of(records, self.names, len(training.sampled), before, self.elapsed, self.resumed)
         training.theta = theta
         training.sampled = training.sampled + sample.in_units_of_all(more, records)
         if status != lbfgs.RUNNING or iteration >= pause:
@@ -482,119 +403,6 @@ class _TrainingLoop:
             self.checkpointer.save(TrainingState(leaves, *progress, self.sample.share, self.sample.cost))
 
 
-def initial_state(
-    evaluator: Evaluator, theta: jax.Array, solver: str, *, tol: float, max_iter: int
-) -> lbfgs.LBFGSState:
-    """Make the minimizer's initial state; if the solver uses factors, they are zeros until `lbfgs.tell_factors`."""
-    if solver == "lbfgs":
-        return lbfgs.initialize(theta, tol=tol, max_iter=max_iter)
-    shapes = evaluator.factor_shapes(theta)
-    factors = jax.tree.map(lambda leaf: host_array(0, leaf.dtype, leaf.shape), shapes)
-    return lbfgs.initialize(theta, factors=factors, tol=tol, max_iter=max_iter)
-
-
-def on_plateau(
-    plateau: Plateau | None, names: list[str], status: int | NDArray[np.integer], terms: NDArray[np.floating]
-) -> bool:
-    """Return whether a training has converged on a plateau, given the terms of J at its last iterate."""
-    if plateau is None or status != lbfgs.CONVERGED:
-        return False
-    return plateau.includes(dict(zip(names, np.asarray(terms, np.float64).tolist(), strict=True)))
-
-
-def go_beyond_plateau(
-    state: lbfgs.LBFGSState, trainings: Sequence[Training], where: NDArray[np.bool_]
-) -> lbfgs.LBFGSState:
-    """Let trainings that have converged on a plateau go on: one state, or those of a stack where ``where`` is true."""
-    tol = tol_beyond(trainings[0].tol)  # the same for all
-    for training in trainings:
-        training.plateau_tol = tol
-    return lbfgs.set_tol(state, cast(jax.Array, np.asarray(tol, state.tol.dtype)), cast(jax.Array, where))
-
-
-def record(
-    training: Training,
-    names: list[str],
-    records: LoopRecords,
-    theta: NDArray[np.floating],
-    status: int,
-    before: float,
-    now: float,
-    resumed: int = 0,
-    after: Progress | None = None,
-) -> None:
-    """Append the records of a burst, which ran from ``before`` to ``now``, to the history."""
-    more = _progress(records, names, len(training.history), before, now, resumed)
-    if after is not None:
-        more = [_counted_from(after, progress) for progress in more]
-    # In one assignment, so that Ctrl-C cannot leave a history that does not match the weights.
-    training.theta, training.history = theta, training.history + more
-    if status == lbfgs.NOT_FINITE:
-        broken = ~np.isfinite(records.last_terms)
-        training.broken_terms = tuple(np.asarray(names)[broken].tolist())
-    training.stop_reason = reason_of(training, status)
-
-
-def reason_of(training: Training, status: int) -> str:
-    """Return why a training ended, from the status of its minimizer; empty while it goes on."""
-    if status == lbfgs.RUNNING:
-        return ""
-    if status == lbfgs.PRECISION and training.history[-1].gradient_norm <= training.tol:
-        return "converged"  # beyond a plateau: the user's tol is met, and a smaller gradient cannot be reached
-    return REASON_OF_STATUS[status]
-
-
 def _compile(evaluator: Evaluator, state: lbfgs.LBFGSState) -> None:
     with precision(state.theta.dtype):
         evaluator.compile(state)
-
-
-def _counted_from(last: Progress, progress: Progress) -> Progress:
-    """Add the counts at the end of the training that is continued."""
-    return replace(
-        progress,
-        iteration=last.iteration + progress.iteration,
-        evaluations=last.evaluations + progress.evaluations,
-        seconds=last.seconds + progress.seconds,
-    )
-
-
-def _progress(
-    records: LoopRecords, names: list[str], first: int, before: float, now: float, resumed: int
-) -> list[Progress]:
-    """List the iterations of a burst that ran from ``before`` to ``now``, numbered from ``first`` on."""
-    accepted = slice(int(records.n_accepted))
-    share = (records.evaluations[accepted] - records.evaluations_before) / records.steps
-    return [
-        Progress(
-            iteration=iteration,
-            evaluations=int(evaluations),
-            seconds=float(seconds),
-            J=float(terms.sum()),
-            terms=dict(zip(names, terms.tolist(), strict=True)),
-            gradient_norm=float(gradient_norm),
-            resumed=resumed,
-        )
-        for iteration, (evaluations, seconds, terms, gradient_norm) in enumerate(
-            zip(
-                records.evaluations[accepted],
-                before + share * (now - before),
-                np.asarray(records.terms[accepted], dtype=np.float64),
-                records.gradient_norm[accepted],
-                strict=True,
-            ),
-            start=first,
-        )
-    ]
-
-
-def next_pause(iteration: int, snapshots: Collection[int], max_iter: int) -> int:
-    """Return the iteration at which to pause next: that of the next snapshot, or else the last iteration."""
-    return min((wanted for wanted in snapshots if wanted > iteration), default=max_iter)
-
-
-def next_steps(steps: int, seconds: float) -> int:
-    """Choose the length of the next burst by doubling or halving the last one's, to approach `BURST_SECONDS`."""
-    if seconds < BURST_SECONDS / 2:
-        return min(2 * steps, MAX_STEPS)
-    return max(steps // 2, 1) if seconds > 2 * BURST_SECONDS else steps

@@ -25,23 +25,16 @@ from sparsam._utils.stop_signals import interrupts
 from sparsam._utils.worker_threads import worker_threads
 from sparsam.engine.curvature.factors import kronecker_factors
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.minimizer import lbfgs
 from sparsam.engine.objective.objective import Objective
+from sparsam.engine.training.bursts import next_pause, next_steps
 from sparsam.engine.training.callbacks import StopWhen
 from sparsam.engine.training.compiled_loop import run_loop
-from sparsam.engine.training.evaluators import compiled_input_moments, make_evaluator
-from sparsam.engine.training.plateau import Plateau
-from sparsam.engine.training.train import (
-    Training,
-    go_beyond_plateau,
-    initial_state,
-    next_pause,
-    next_steps,
-    on_plateau,
-    precision,
-    record,
-    train,
-)
+from sparsam.engine.training.evaluators import compiled_input_moments, initial_state, make_evaluator
+from sparsam.engine.training.plateau import Plateau, go_beyond_plateau, on_plateau
+from sparsam.engine.training.result import Training, record
+from sparsam.engine.training.train import train
 
 __all__ = ["train_lanes", "train_many", "train_side_by_side"]
 

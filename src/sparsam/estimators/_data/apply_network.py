@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.samples import choose_chunk_size
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training.train import precision
 from sparsam.estimators._data.dataset import Dataset
 
 __all__ = ["Compiled", "apply_in_chunks", "apply_to_dataset", "network_outputs", "unscaled_parameters"]

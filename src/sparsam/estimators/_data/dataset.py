@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import local_devices, max_of_processes, n_processes, sum_of_processes
 from sparsam.engine.data.samples import SMALL, Samples, choose_chunk_size
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.training.streaming import StreamedSamples
-from sparsam.engine.training.train import precision
 from sparsam.estimators._data.deduplicate import merge_repeated
 
 __all__ = [

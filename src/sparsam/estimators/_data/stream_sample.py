@@ -8,9 +8,9 @@ import numpy as np
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import max_of_processes, sum_of_processes
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.training.growing_sample import LARGEST
 from sparsam.engine.training.streaming import StreamedSamples
-from sparsam.engine.training.train import precision
 from sparsam.estimators._data.dataset import on_all_processes
 
 __all__ = ["draw_sample"]

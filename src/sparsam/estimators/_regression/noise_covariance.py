@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.batch import Batch
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.objective.error_functions import GaussianError, ProfileGaussianError
 from sparsam.engine.objective.error_functions.covariance import STRUCTURES
-from sparsam.engine.training.train import precision
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._validation import check_choice, check_number
 

@@ -19,7 +19,7 @@ from sparsam.engine.objective.error_functions import (
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import WeightDecay
 from sparsam.engine.training.checkpoints import Checkpointer
-from sparsam.engine.training.train import Training
+from sparsam.engine.training.result import Training
 from sparsam.estimators._autoencoder_base import digest_of
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.splits import Split, hold_out

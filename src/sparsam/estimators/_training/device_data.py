@@ -9,10 +9,10 @@ from functools import partial
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import max_of_processes
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.objective.input_scale import InputScale
 from sparsam.engine.training.growing_sample import nested_samples
 from sparsam.engine.training.streaming import StreamedSamples
-from sparsam.engine.training.train import precision
 from sparsam.estimators._data.dataset import Dataset, too_many_for_one_chunk
 from sparsam.estimators._data.stream_sample import draw_sample
 

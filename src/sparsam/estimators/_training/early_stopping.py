@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.minimizer.preconditioner import next_refresh
 from sparsam.engine.network.network import Parameters
 from sparsam.engine.objective.error_functions import ProfileGaussianError
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.callbacks import FitCallback
+from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.streaming import StreamedSamples, summed
-from sparsam.engine.training.train import Training, precision
 from sparsam.estimators._training.device_data import DeviceData
 
 __all__ = ["EarlyStopping", "StopAt", "error_sums"]

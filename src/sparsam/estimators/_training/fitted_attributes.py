@@ -13,9 +13,9 @@ from sklearn.utils import check_random_state
 
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.training.polish import POLISHED_TOL
+from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
 from sparsam.engine.training.stop_reasons import STOP_REASONS
-from sparsam.engine.training.train import Training
 from sparsam.estimators._warnings import warn_user
 from sparsam.inspection.descent import NO_MORE_ITERATIONS, still_descends
 

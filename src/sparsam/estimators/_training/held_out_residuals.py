@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam.engine.training.train import precision
+from sparsam.engine.jax_settings import precision
 from sparsam.estimators._regression.out_of_fold import HeldOutMoments, mean_log_likelihoods
 from sparsam.estimators._training.early_stopping import EarlyStopping, error_sums
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.data.devices import all_gather
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.network import Network, Parameters, weighted_sum
 from sparsam.engine.objective.error_functions import CrossEntropy, SquaredError
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.training.plateau import Plateau
 from sparsam.engine.training.streaming import StreamedSamples, summed
-from sparsam.engine.training.train import precision
 from sparsam.inspection.units import UnitStatistics, ends_of
 from sparsam.inspection.weak_fit import LEAST_EXPLAINED
 

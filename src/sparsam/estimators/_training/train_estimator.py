@@ -19,8 +19,9 @@ from sparsam.engine.training.callbacks import FitCallback, FunctionCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.kinks import LEAST_ROWS, train_with_kinks
 from sparsam.engine.training.polish import can_be_polished, polish
+from sparsam.engine.training.result import Training
 from sparsam.engine.training.streaming import StreamedSamples
-from sparsam.engine.training.train import Training, train
+from sparsam.engine.training.train import train
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.splits import Split
 from sparsam.estimators._data.stream_sample import draw_sample

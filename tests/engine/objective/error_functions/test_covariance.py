@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.objective.error_functions.covariance import (
     STRUCTURES,
     ResidualMoments,
@@ -15,7 +16,6 @@ from sparsam.engine.objective.error_functions.covariance import (
     observed_inverses,
     profile,
 )
-from sparsam.engine.training.train import precision
 from sparsam.reference.gaussian import most_likely_covariance as by_hand
 
 C = np.array([[1.0, 0.6, -0.3], [0.6, 2.0, 0.2], [-0.3, 0.2, 0.5]])

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from sparsam.engine.data.samples import Samples
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import ForwardPass, Network
 from sparsam.engine.objective.error_functions import CrossEntropy, SquaredError
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training.train import precision
 from sparsam.reference import network_cost
 
 EPS = {"float32": np.finfo(np.float32).eps, "float64": np.finfo(np.float64).eps}

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sparsam.engine.jax_settings import precision
 from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import ForwardPass, Network
 from sparsam.engine.objective.error_functions import CrossEntropy, NoisyCrossEntropy
-from sparsam.engine.training.train import precision
 
 LABELS = {"softmax": np.eye(3)[[0, 1, 2, 0, 1, 2, 0, 1]], "logistic": np.eye(3)[[0, 1, 2, 0, 1, 2, 0, 1]]}
 CLASSES = {"softmax": 3, "logistic": 2}

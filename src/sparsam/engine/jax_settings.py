@@ -9,16 +9,25 @@ import jax
 import numpy as np
 from jax.typing import DTypeLike
 
-__all__ = ["own_settings"]
+from sparsam._utils.fork_guard import refuse_after_fork
+
+__all__ = ["precision"]
 
 
 @contextmanager
-def own_settings(dtype: DTypeLike) -> Iterator[None]:
-    """Let JAX compute in ``dtype``, float32 or float64, with its default settings within the scope.
+def precision(dtype: DTypeLike) -> Iterator[None]:
+    """Let JAX compute in ``dtype``, float32 or float64, within the scope, whatever the settings of the user's program.
 
-    Only the settings of this thread change, and they are restored at the end. Settings that change no result stay as
-    they are: the device, logging, the random number generator.
+    All other settings that may change a result, such as promotion of types and ranks, transfer guards, and checks for
+    NaN and infinity, are JAX's defaults too; the device, logging and the random number generator stay as they are. Only
+    the settings of this thread change, and they are restored at the end.
+
+    Raises
+    ------
+    RuntimeError
+        In a process that was forked after JAX had started.
     """
+    refuse_after_fork()
     with ExitStack() as scope:
         for setting in (
             jax.enable_x64(np.dtype(dtype) == np.float64),
