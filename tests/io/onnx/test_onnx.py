@@ -362,11 +362,12 @@ class WithoutGraph(TransformerMixin, BaseEstimator):
         (make_pipeline(WithoutGraph(), PCA(2)).fit(X), TypeError, "the step 'withoutgraph'"),
         (make_pipeline("passthrough").fit(X), TypeError, "all steps of this one are 'passthrough'"),
         (
-            make_pipeline(ColumnTransformer([("few", StandardScaler(), ["a", "b"])])).fit(
-                pd.DataFrame(X, columns=list("abcdef"))
-            ),
+            make_pipeline(
+                StandardScaler().set_output(transform="pandas"),
+                ColumnTransformer([("few", StandardScaler(), ["a", "b"])]),
+            ).fit(pd.DataFrame(X, columns=list("abcdef"))),
             TypeError,
-            "choose columns by number",
+            "choose columns by number, or make it the first step",
         ),
         (make_pipeline(SimpleImputer(add_indicator=True), PCA(2)).fit(WITH_GAPS), TypeError, "has no graph in ONNX"),
     ],

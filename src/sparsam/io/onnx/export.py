@@ -15,7 +15,8 @@ from sparsam._utils.atomic_write import atomic_write
 from sparsam.io.onnx.estimators import add_estimator, is_network
 from sparsam.io.onnx.foreign import add_foreign
 from sparsam.io.onnx.graph import Graph, Rows
-from sparsam.io.onnx.steps import STEPS, add_steps, add_table_columns, is_of_table
+from sparsam.io.onnx.steps import STEPS, add_steps
+from sparsam.io.onnx.table_columns import add_table_columns, is_of_table
 
 __all__ = ["to_onnx"]
 
@@ -43,8 +44,10 @@ def to_onnx(
     Returns
     -------
     onnx.ModelProto
-        Opset 17. The input is ``X``, (N, n_features) with any N; of a pipeline for a raw table it is one input (N, 1)
-        for each column, numbers or text. The outputs are
+        Opset 17. The input is ``X``, (N, n_features) with any N. If the first step is a ColumnTransformer that was
+        fitted on a data frame, there is an input (N, 1) for each column that it uses: numbers, NaN where one is
+        missing, or text, empty where it is missing. A category that an encoder refuses makes the outputs NaN. The
+        outputs are
 
         - of an autoencoder: ``code``, ``reconstruction`` and ``score`` (that of ``score_samples``);
         - of a classifier: ``label`` and ``probabilities``;
@@ -127,12 +130,15 @@ def _steps_of(model: Any, name: str = "") -> list[tuple[str, Any]]:
 
 def _add(graph: Graph, steps: list[tuple[str, Any]]) -> None:
     """Add all steps; the outputs are those of the last."""
-    *first, (name, last) = steps
-    if first and is_of_table(first[0][1]):
-        x = add_table_columns(graph, first[0][1])
-        first = first[1:]
+    if is_of_table(steps[0][1]):
+        x = add_table_columns(graph, steps[0][1])
+        steps = steps[1:]
     else:
-        x = graph.input("X", int((first or steps)[0][1].n_features_in_))
+        x = graph.input("X", int(steps[0][1].n_features_in_))
+    if not steps:
+        graph.output("features", x.name, x.width)
+        return
+    *first, (name, last) = steps
     x = add_steps(graph, x, first)
     if is_network(last):
         add_estimator(graph, x, last)

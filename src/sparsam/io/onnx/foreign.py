@@ -40,7 +40,10 @@ def add_foreign(graph: Graph, x: Rows, name: str, step: Any) -> list[Rows]:
     except Exception as error:  # skl2onnx raises errors of its own kinds
         reason = str(error).strip().split("\n")[0]
         if "find column name" in reason:
-            reason = "it chooses columns by name, but the graph has numbered ones: choose columns by number"
+            reason = (
+                "it chooses columns by name, but the graph has numbered ones there: choose columns by number, or make "
+                "it the first step"
+            )
         raise TypeError(f"the step {name!r} ({type(step).__name__}) has no graph in ONNX: {reason}") from error
     return _inline(graph, x, model, name, step)
 

@@ -71,6 +71,13 @@ class Graph:
         )
         return output
 
+    def concat(self, parts: Sequence[Rows]) -> Rows:
+        """Add the columns of all parts, side by side."""
+        if len(parts) == 1:
+            return parts[0]
+        name = self.add("Concat", *(part.name for part in parts), axis=1)
+        return Rows(name, sum(part.width for part in parts))
+
     def affine(self, x: str, coef: Any, intercept: Any) -> str:
         """Add x W + b."""
         return self.add("Gemm", x, self.constant(coef, "coef"), self.constant(intercept, "intercept"))

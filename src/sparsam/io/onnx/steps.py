@@ -1,4 +1,4 @@
-"""Add fitted transformers to a graph: ours, the usual scalers, columns of tables, and others by skl2onnx."""
+"""Add fitted transformers to a graph: ours, the usual scalers and imputers, and others by skl2onnx."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 from sparsam.io.onnx.foreign import add_foreign
 from sparsam.io.onnx.graph import Graph, Rows
 from sparsam.io.onnx.own_steps import OWN_STEPS, Add
-from sparsam.io.pipelines import CATEGORIES, NUMBERS
 
-__all__ = ["add_steps", "add_table_columns", "is_of_table"]
+__all__ = ["STEPS", "add_steps"]
 
 
 def add_steps(graph: Graph, x: Rows, steps: Sequence[tuple[str, Any]]) -> Rows:
@@ -30,7 +29,7 @@ def add_steps(graph: Graph, x: Rows, steps: Sequence[tuple[str, Any]]) -> Rows:
         If a step of scikit-learn needs skl2onnx, and it is missing.
     """
     for name, step in steps:
-        if step is None or step == "passthrough":
+        if step is None or step == "passthrough" or _is_identity(step):
             continue
         if isinstance(step, Pipeline):
             x = add_steps(graph, x, step.steps)
@@ -38,6 +37,10 @@ def add_steps(graph: Graph, x: Rows, steps: Sequence[tuple[str, Any]]) -> Rows:
         known = next((add for kind, add in STEPS.items() if isinstance(step, kind)), None)
         x = add_foreign(graph, x, name, step)[0] if known is None else known(graph, x, step)
     return x
+
+
+def _is_identity(step: Any) -> bool:
+    return isinstance(step, FunctionTransformer) and step.func is None  # "passthrough" in a ColumnTransformer
 
 
 def _standard_scaler(graph: Graph, x: Rows, step: StandardScaler) -> Rows:
@@ -57,48 +60,16 @@ def _min_max_scaler(graph: Graph, x: Rows, step: MinMaxScaler) -> Rows:
     return Rows(value, x.width)
 
 
-STEPS: dict[type, Add] = OWN_STEPS | {StandardScaler: _standard_scaler, MinMaxScaler: _min_max_scaler}
+def _simple_imputer(graph: Graph, x: Rows, step: SimpleImputer) -> Rows:
+    filled = np.asarray(step.statistics_)
+    if step.add_indicator or not pd.isna(step.missing_values) or filled.dtype.kind != "f" or np.isnan(filled).any():
+        return add_foreign(graph, x, type(step).__name__, step)[0]
+    value = graph.add("Where", graph.add("IsNaN", x.name), graph.constant(filled[None], "filled"), x.name)
+    return Rows(value, x.width)
 
 
-def is_of_table(step: Any) -> bool:
-    """Return whether this encodes the columns of a raw table, as `sparsam.io.pipelines.table_pipeline` makes it."""
-    return isinstance(step, ColumnTransformer) and {name for name, *_ in step.transformers} <= {NUMBERS, CATEGORIES}
-
-
-def add_table_columns(graph: Graph, step: ColumnTransformer) -> Rows:
-    """Add an input for each column of a raw table, numbers or text, and their encoding.
-
-    A missing number is NaN, and a missing category the empty text.
-    """
-    parts: list[str] = []
-    width = 0
-    for part, fitted, names in step.transformers_:
-        if part == NUMBERS:
-            imputer, scaler = fitted[0], fitted[-1]
-            values = graph.add("Concat", *(graph.input(name, 1).name for name in names), axis=1)
-            medians = graph.constant(imputer.statistics_[None], "median")
-            values = graph.add("Where", graph.add("IsNaN", values), medians, values)
-            parts.append(_standard_scaler(graph, Rows(values, len(names)), scaler).name)
-            width += len(names)
-        elif part == CATEGORIES:
-            for name, categories in zip(names, fitted.categories_, strict=True):
-                parts.append(_indicators(graph, graph.input(name, 1, object).name, categories))
-                width += len(categories)
-    return Rows(parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1), width)
-
-
-def _indicators(graph: Graph, column: str, categories: Any) -> str:
-    """Add an indicator of each category; a text that is none of them sets no indicator."""
-    from sparsam.io.columns import text_of
-
-    texts = ["" if pd.isna(category) else text_of(category) for category in categories]
-    numbers = graph.add(
-        "LabelEncoder",
-        column,
-        domain="ai.onnx.ml",
-        keys_strings=texts,
-        values_int64s=list(range(len(texts))),
-        default_int64=-1,
-    )
-    places = graph.constant(np.arange(len(texts), dtype=np.int64)[None])
-    return graph.add("Cast", graph.add("Equal", numbers, places), to=graph.float_type)
+STEPS: dict[type, Add] = OWN_STEPS | {
+    StandardScaler: _standard_scaler,
+    MinMaxScaler: _min_max_scaler,
+    SimpleImputer: _simple_imputer,
+}
