@@ -232,6 +232,14 @@ def test_noisy_labels_train_256_units_with_what_is_said_of_T(folder, tmp_path, f
     assert row.ways[0].seeds == (1, 2, 3, 4, 5)
 
 
+def test_alpha_of_equal_noise_is_chosen_by_held_out_labels(folder, tmp_path, fits):
+    way = BY_NAME["symmetric-20"].ways[-1]
+    result = way.run(Data(folder, tmp_path), 1)
+    assert way.name == "one epsilon estimated, alpha chosen by held-out labels"
+    assert (fits[0][1]["epsilon"], fits[0][1]["alpha"]) == ("estimate", noisy_labels.ALPHAS)
+    assert result["alpha"] in noisy_labels.ALPHAS
+
+
 def test_few_labels_are_drawn_in_equal_parts_and_only_they_choose_the_settings(folder, tmp_path, fits):
     few_labels.autoencoder.cache_clear()
     data = Data(folder, tmp_path)
