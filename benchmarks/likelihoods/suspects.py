@@ -75,8 +75,10 @@ def own(data: Data, noise: str, network: str, seed: int) -> Found:
     epsilon: Any = transitions(noise, data["labels"].max() + 1)
     if network == "estimated":
         epsilon = "estimate" if noise.startswith("symmetric") else "estimate_matrix"
-    tuned = {"alpha": ALPHAS, **TUNED} if network == "known" else {}
-    model = NoisyLabelClassifier(hidden(data), epsilon=epsilon, random_state=seed, **tuned)
+    settings: dict[str, Any] = {"early_stopping": "auto" if network == "estimated" else False}
+    if network == "known":
+        settings = {"alpha": ALPHAS, **TUNED}
+    model = NoisyLabelClassifier(hidden(data), epsilon=epsilon, random_state=seed, **settings)
     model.fit(data["X"], data["given"])
     wrong = data["given"] != data["labels"]
     return {

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from sparsam.io.pipelines import load_pipeline
+
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_factors")]
 
 FAST = ("--max-iter", 30, "--hidden-layer-sizes", 4, "--no-early-stopping")
@@ -124,6 +126,18 @@ def test_a_covariance_of_the_input_and_calibrated_bounds(run, files, table):
     inside = (frame.height_lower <= table.height) & (table.height <= frame.height_upper)
     assert 0.7 < inside[table.height.notna()].mean() < 0.95
     np.testing.assert_allclose(frame.height_upper - frame.height, frame.height - frame.height_lower)
+
+
+@pytest.mark.slow
+def test_regions_may_be_calibrated_by_the_folds(run, files):
+    arguments = "regress", files / "table.csv", "--target", "height", "--ignore", "width", "--ignore", "kind", *FAST
+    out = files / "by-folds"
+    result = run(*arguments, "--calibration-fraction", "cross-fitted", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert load_pipeline(out / "model.skops").pipeline[-1].calibration_fraction == "cross-fitted"
+    result = run(*arguments, "--calibration-fraction", "folds", "--out", files / "none")
+    assert result.exit_code != 0
+    assert "0.2, or cross-fitted" in result.stderr.replace("\n", " ")
 
 
 def test_bounds_are_those_of_a_regression_alone(regressed, run, files):

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
@@ -466,6 +467,40 @@ def test_an_overflow_at_the_start_keeps_the_previous_fit():
     assert model.validation_scores_ == scores != []
 
 
+def wrong_labels_of_a_curve(n, seed):
+    """Draw inputs, true labels that depend on a product, and given ones of which a fifth are wrong."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 4))
+    truth = X[:, 0] * X[:, 1] + X[:, 2] > 0
+    return X, truth, truth ^ (rng.random(n) < 0.2)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "epsilon", "stops"),
+    [((5,), 0.2, True), (5, (0.2, 0.1), True), ((), 0.2, False), ((5,), 0.0, False), ((5,), np.eye(2), False)],
+)
+def test_folds_end_the_training_where_labels_may_be_wrong(sizes, epsilon, stops):
+    X, _, given = wrong_labels_of_a_curve(150, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = NoisyLabelClassifier(sizes, epsilon=epsilon, random_state=0, max_iter=60).fit(X, given)
+    assert (model.stop_reason_ == "held_out") == stops
+    assert (len(model.validation_scores_) > 0) == stops
+    np.testing.assert_array_equal(model.transition_matrix_, transition_matrix(epsilon, 2))
+    assert model.likelihood_profile_ is None
+
+
+@pytest.mark.slow
+def test_a_network_that_knows_epsilon_does_not_memorize_wrong_labels():
+    accuracies = []
+    for seed in range(3):
+        X, _, given = wrong_labels_of_a_curve(800, seed)
+        X_new, truth, _ = wrong_labels_of_a_curve(4000, 100 + seed)
+        model = NoisyLabelClassifier(epsilon=0.2, random_state=0).fit(X, given)
+        accuracies.append(model.score(X_new, truth))
+    assert min(accuracies) > 0.91  # 0.85 to 0.9 at the minimum of J
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("early_stopping", ["auto", False, True])
 def test_alpha_is_chosen_by_networks_that_stop_like_the_final_one(monkeypatch, early_stopping):
@@ -482,7 +517,7 @@ def test_alpha_is_chosen_by_networks_that_stop_like_the_final_one(monkeypatch, e
     monkeypatch.setattr(classifier_module._Trainer, "train_held_out", watched)
     options = {"alpha": (1e-3, 1e-2), "early_stopping": early_stopping, "random_state": 0}
     model = NoisyLabelClassifier((5,), epsilon=0.2, **options).fit(X, given)
-    stops = early_stopping is True
+    stops = bool(early_stopping)
     assert stopped == [stops] * 2 * 4
     assert (len(model.validation_scores_) > 0) == stops
     assert (model.stop_reason_ == "held_out") == stops

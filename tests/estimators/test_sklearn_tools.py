@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from sparsam import SparseAutoencoder
+from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder
 
 pytestmark = pytest.mark.slow
 
@@ -172,3 +172,26 @@ def test_the_argument_of_inverse_transform_is_not_metadata(model):
 def test_tags_say_whether_inputs_may_be_negative(build, output_activation):
     tags = build(output_activation=output_activation).__sklearn_tags__()
     assert tags.input_tags.positive_only == (output_activation == "logistic")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [SparseAutoencoder(2), MultivariateNormalRegressor(()), NoisyLabelClassifier(())],
+    ids=lambda m: type(m).__name__,
+)
+def test_columns_that_are_not_numbers_are_named_with_the_cure(model):
+    n = 20
+    table = pd.DataFrame(
+        {
+            "x": np.linspace(0, 1, n),
+            "color": ["red", "blue"] * (n // 2),
+            "kind": pd.Categorical(["a", "b"] * (n // 2)),
+            "day": pd.date_range("2020-01-01", periods=n),
+            "count": pd.array([1, 2] * (n // 2), dtype="Int64"),
+            "digits": pd.Series(["1", "2"] * (n // 2), dtype=object),
+        }
+    )
+    with pytest.raises(
+        ValueError, match=r"not numbers: 'color', 'kind', 'day'. Encode text and categories with .*OneHotE"
+    ):
+        model.fit(table, np.arange(n) % 2)

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import multivariate_normal
-from sklearn.datasets import load_breast_cancer, load_iris, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sparsam import MultivariateNormalRegressor, NoisyLabelClassifier, SparseAutoencoder, load, save
 
@@ -100,7 +101,7 @@ def test_a_classifier_converges_on_raw_tables(load_data):
     X, y = load_data(return_X_y=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
-        model = NoisyLabelClassifier(random_state=0, epsilon=0.05).fit(X, y)
+        model = NoisyLabelClassifier(random_state=0, epsilon=0.05, early_stopping=False).fit(X, y)
     assert model.converged_
     assert model.score(X, y) > 0.98
 
@@ -215,3 +216,12 @@ class TestAutoencoder:
     def test_few_columns_with_nearly_all_of_the_variance_are_named(self):
         with pytest.warns(UserWarning, match="1 of the 6 columns.*StandardScaler"):
             self.fit(self.DATA * [1, 1, 1, 1, 1, 1000], max_iter=2000)
+
+
+@pytest.mark.slow
+def test_raw_diabetes_which_weight_decay_suppresses_has_a_warning_and_standardized_has_none():
+    X, y = load_diabetes(return_X_y=True)  # whose columns have deviations of 0.048
+    with pytest.warns(UserWarning, match=r"Weight decay \(alpha = 0.03\) .* 0 \(standard deviation 0.048\)"):
+        MultivariateNormalRegressor(random_state=0).fit(X, y)
+    without_warnings(MultivariateNormalRegressor(random_state=0).fit, StandardScaler().fit_transform(X), y)
+    without_warnings(MultivariateNormalRegressor(random_state=0).fit, MinMaxScaler().fit_transform(X), y)

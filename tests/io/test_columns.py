@@ -121,6 +121,18 @@ def test_decisions_are_a_line_a_column():
     ]
 
 
+def test_a_log_normal_column_has_a_remark():
+    rng = np.random.default_rng(0)
+    price, age, loss = np.exp(1.5 * rng.normal(size=200)), rng.uniform(20, 80, 200), rng.normal(size=200)
+    table = pd.DataFrame({"price": price, "age": age, "waiting": rng.exponential(size=200), "loss": np.exp(loss) - 2})
+    assert [str(column) for column in describe_columns(table)] == [
+        "price: numeric; strongly skewed: its logarithm may predict better",
+        "age: numeric",
+        "waiting: numeric",
+        "loss: numeric",
+    ]
+
+
 def test_text_in_the_place_of_a_number_is_named_with_its_row():
     with pytest.raises(ValueError, match=r"the column 'x' holds 'tall', which is not a number, first in row 7 "):
         as_numbers(pd.Series(["1", "?", "tall"], index=[5, 6, 7]), "x")

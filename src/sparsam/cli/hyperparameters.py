@@ -103,6 +103,8 @@ class HyperparameterOption:
             kind = Literal[self.hyperparameter.choices]
         elif self.is_automatic:
             default, kind = None, bool  # with flags for True and False
+        elif self.words:
+            kind, text = str, f"{text.removesuffix('.')}; or {' or '.join(self.words)}."
         low, high = RANGES.get(name, (None, None))
         option = typer.Option(
             *((flag_of(name),) if default is False else ()),  # no flag to switch it off
@@ -114,6 +116,12 @@ class HyperparameterOption:
         )
         annotation: Any = Annotated[kind, option]
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Words that may stand in the place of a number."""
+        literals = [name for name in self.hyperparameter.types if name.startswith("Literal[")]
+        return tuple(re.findall(r"['\"]([^'\"]+)['\"]", " ".join(literals))) if self.type is float else ()
 
     @property
     def is_automatic(self) -> bool:
@@ -138,6 +146,8 @@ class HyperparameterOption:
         if self.type is tuple:
             values = tuple(comma_separated(flag, given, int, "50 or 50,20"))
             return () if values == (0,) else values
+        if self.words and given is not None and given not in self.words:
+            return comma_separated(flag, given, float, f"0.2, or {' or '.join(self.words)}")[0]
         return given
 
 

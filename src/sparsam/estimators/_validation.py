@@ -17,6 +17,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from sparsam._utils.fork_guard import refuse_after_fork
+from sparsam._utils.listed import listed
 from sparsam._utils.unit_range import UNIT_RANGE_SLACK, outside_unit_range
 from sparsam.engine.data.devices import default_mesh, local_devices, n_processes
 from sparsam.engine.training.train import SOLVERS
@@ -39,6 +40,7 @@ __all__ = [
     "check_width",
     "checked_mesh",
     "layer_sizes",
+    "refuse_other_columns",
     "restore_features_on_failure",
     "validate_inputs",
 ]
@@ -173,11 +175,45 @@ def validate_inputs(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> N
     With ``reset`` the number and names of the features are stored in the estimator; without, they must agree with the
     stored ones.
     """
-    checked: NDArray[np.floating] = validate_data(
-        estimator, X, dtype=(np.float64, np.float32), ensure_all_finite=False, reset=reset
-    )
+    try:
+        checked: NDArray[np.floating] = validate_data(
+            estimator, X, dtype=(np.float64, np.float32), ensure_all_finite=False, reset=reset
+        )
+    except (TypeError, ValueError) as error:
+        refuse_other_columns(X, error)
+        raise
     check_finite(checked, "X")
     return checked
+
+
+NUMBERS = ("int", "uint", "float", "bool")
+DATES = ("date", "time", "period", "duration")
+"""Beginnings of the names of types, in pandas and in Polars."""
+
+
+def refuse_other_columns(X: Any, error: Exception) -> None:
+    """Raise ValueError from the error if a data frame has columns of text or dates, with their names and the cure."""
+    if not hasattr(X, "columns") or not hasattr(X, "dtypes"):
+        return
+    found = [repr(name) for name, dtype in zip(X.columns, X.dtypes, strict=True) if not _is_number(X[name], str(dtype))]
+    if found:
+        raise ValueError(
+            f"X has columns that are not numbers: {listed(found, most=5)}. Encode text and categories with "
+            "sklearn.preprocessing.OneHotEncoder, in a ColumnTransformer before this estimator; make numbers of dates, "
+            "such as days since the first; or drop these columns"
+        ) from error
+
+
+def _is_number(column: Any, dtype: str) -> bool:
+    if dtype.lower().startswith(NUMBERS):  # also those with missing values
+        return True
+    if dtype.lower().startswith(DATES):
+        return False
+    try:
+        np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 @contextmanager

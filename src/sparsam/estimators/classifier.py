@@ -56,7 +56,7 @@ from sparsam.estimators._labels.noise_estimation import (
     NoiseEstimation,
 )
 from sparsam.estimators._labels.noise_model import given_probabilities, wrong_probabilities
-from sparsam.estimators._labels.transitions import transition_matrix
+from sparsam.estimators._labels.transitions import says_all_right, transition_matrix
 from sparsam.estimators._labels.unlabeled import UnlabeledRows, check_unlabeled, inputs_only, labeled_rows
 from sparsam.estimators._pretraining import (
     SHARE,
@@ -94,6 +94,7 @@ from sparsam.estimators.checkpoint import Checkpoint
 __all__ = ["LikelihoodProfile", "NoisyLabelClassifier"]
 
 Array = NDArray[np.float64]
+CONFUSED = "If certain classes are confused with each other, epsilon='estimate_matrix' models that."
 TANGENTS_OF = {"log_odds": "pre_activations", "probabilities": "outputs"}
 
 
@@ -121,7 +122,9 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         equally probable); for two classes the pair (P(1 | 0), P(0 | 1)) in the order of ``classes_``; or T. 0 is the
         ordinary cross-entropy. "estimate" estimates the one probability, "estimate_matrix" T, from held-out labels: it
         alternates between training networks in four folds and maximizing the likelihood of the held-out labels over the
-        noise. This takes two to nine rounds of four trainings for each alpha, most often three.
+        noise. This takes two to nine rounds of four trainings for each alpha, most often three. If one class is taken
+        for another more often than the reverse, use "estimate_matrix": one probability for all can then come out as 0,
+        since the network explains such labels as well.
     alpha : float or tuple of floats, default 1e-4
         Weight decay; biases do not decay. From several values the one with the greatest likelihood of held-out noisy
         labels is chosen; its networks stop early if the final one does. If epsilon is estimated, both are chosen
@@ -138,7 +141,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         Factors of ``sample_weight`` by given label, as in scikit-learn: for held-out samples, too, but not in the
         pretraining. A class that is not in the dict has 1; "balanced" gives all classes in y the same total weight. It
         needs labels that are right: with any other T, p = y T would not hold for the weighted samples. So a given
-        epsilon must be 0; instead of an estimate 0 is used, with a warning.
+        epsilon must be 0, and the training goes to the minimum; instead of an estimate 0 is used, with a warning, and
+        folds choose the number of iterations.
     hidden_activation : {"tanh", "logistic", "relu"}, default "tanh"
         Activation function h of the hidden units.
     pretraining : SparseAutoencoder, StackedAutoencoder, FrozenEstimator or None, default None
@@ -163,10 +167,12 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         the network is certain, however wrong it is nearby, so that a network can avoid the penalty by being certain.
         On 320 digits the penalty removes a tenth of the errors, and on the log-odds more than a quarter.
     early_stopping : bool or "auto", default "auto"
-        Whether to stop the training where held-out noisy labels are the most likely. "auto" does so if the noise is
-        estimated: trained to the minimum, a large network memorizes wrong labels, whatever epsilon is. The final
-        network is then trained on all data, up to the iteration that was the best for the folds of the estimate
-        together. True does so also if only alpha is chosen; with nothing to estimate it holds out a part of the data.
+        Whether to stop the training where held-out noisy labels are the most likely. "auto" does so if labels may be
+        wrong: trained to the minimum, a network with hidden layers memorizes wrong labels, whatever epsilon is. The
+        final network is then trained on all data, up to the iteration that was the best for four folds together: those
+        of the estimate or, if epsilon is given, or ``class_weight`` takes the place of its estimate, folds for this
+        alone. "auto" trains to the minimum if epsilon = 0 or, where it is given, without hidden layers. True does so if
+        alpha is chosen; with nothing to choose it holds out a part of the data, which takes one training and not five.
         With False the final network is trained to the minimum; the networks that estimate the noise stop early all the
         same.
     validation_fraction : float, default 0.1
@@ -350,7 +356,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         UserWarning
             If ``warm_start`` or rows without a label have no influence. If ``class_weight`` replaces the estimate of
             epsilon, or the estimate is very uncertain. If alpha > 0 and columns of X are in odd units, with deviations
-            outside 1e-3 to 1e3: standardize them.
+            above 1e3 or so small that weight decay suppresses them: standardize them.
         ConvergenceWarning
             If the training stopped before converging, or ``time_budget`` ended a training in the folds.
         """
@@ -446,7 +452,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         """Estimate the transition matrix and alpha, unless they are given."""
         labeled, alphas = trainer.labeled, self._alphas()
         T, n_classes = labeled.transitions, len(labeled.classes)
-        if T is not None and len(alphas) == 1:
+        if T is not None and not self._trains_folds():
             return NoiseEstimate(T, float(alphas[0]))
         if T is None:
             least = N_FOLDS if self.epsilon == "estimate_matrix" else 1
@@ -470,7 +476,10 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
                 "There are too few labels to estimate how many are wrong: epsilon = 0 is used. Set epsilon to a "
                 "number, or fit more rows."
             )
-        return None if noise.profile.warning is None else UserWarning(noise.profile.warning)
+        if noise.profile.warning is None:
+            return None
+        matrix = "" if noise.profile.settled or self.epsilon == "estimate_matrix" else f" {CONFUSED}"
+        return UserWarning(noise.profile.warning + matrix)
 
     def _attributes(self, run: EstimatorTraining, training: Training, noise: NoiseEstimate) -> dict[str, Any]:
         """Make the fitted attributes."""
@@ -562,7 +571,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         of as many as it expects, 94 to 99 % in four data sets with a fifth of the labels flipped at random, where the
         folds have 80 to 92 %. The folds miss fewer of the wrong labels. The areas under the ROC curve are 0.98 to 0.99
         and 0.96 to 1.00, greater with folds on two sets of digits and less on the other tables. A network trained to
-        the minimum, as with a given epsilon, has learned most wrong labels by heart, and expects less than half of
+        the minimum (``early_stopping=False``) has learned most wrong labels by heart, and expects less than half of
         them: there use ``cv=5`` (on digits, 0.96 and 0.99).
         """
         probabilities = self.predict_proba(X)
@@ -691,12 +700,18 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         return isinstance(self.epsilon, str) and self.class_weight is not None
 
     def _trains_folds(self) -> bool:
-        """Whether trainings that estimate the noise or alpha precede the final training."""
-        return self._estimates_noise() or len(self._alphas()) > 1
+        """Whether trainings in folds, for the noise, alpha or the number of iterations, precede the final training."""
+        several = len(self._alphas()) > 1
+        return several or self._estimates_noise() or (self.early_stopping == "auto" and self._stops_early())
 
     def _stops_early(self) -> bool:
         """Whether held-out labels choose the number of iterations."""
-        return self._estimates_noise() if self.early_stopping == "auto" else bool(self.early_stopping)
+        if self.early_stopping != "auto":
+            return bool(self.early_stopping)
+        if isinstance(self.epsilon, str):
+            return True
+        has_hidden_layers = bool(np.size(self.hidden_layer_sizes)) or self.pretraining is not None
+        return has_hidden_layers and not says_all_right(self.epsilon)
 
     def _ends_by_folds(self) -> bool:
         """Whether trainings in folds choose the number of iterations."""

@@ -37,7 +37,7 @@ from sparsam.estimators._pretraining import (
 )
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
-from sparsam.estimators._regression.coefficient_mask import check_mask, free_coefficients
+from sparsam.estimators._regression.coefficient_mask import check_mask, check_mask_names, free_coefficients
 from sparsam.estimators._regression.coefficient_names import coefficient_names
 from sparsam.estimators._regression.dependent_targets import DependentTargets
 from sparsam.estimators._regression.generalized_least_squares import check_kind
@@ -86,6 +86,11 @@ samples, so that alpha = 20/n is the same prior for any n. On smooth curves, Fri
 2,000 rows, no fixed alpha has a much smaller test error (benchmarks/VALIDITY.md)."""
 
 WORSE = 1.5  # largest ratio of the residual variances of the final network to those of the folds
+UNLIKE = 10.0  # ratio of the standard deviations of targets that are not of one kind
+NOTHING_TO_PREDICT = (
+    "All targets are constant: there is nothing to predict, and what the network predicts beside the constant is the "
+    "rounding of a likelihood without a maximum."
+)
 
 
 class MultivariateNormalRegressor(NormalPredictions):
@@ -126,8 +131,9 @@ class MultivariateNormalRegressor(NormalPredictions):
         |C|^(-(nu + K + 1)/2) exp(-tr(Psi C^-1)/2): it counts as about nu observations, with Psi their sum of r r'. Psi
         is an array (n_outputs, n_outputs) in the units of y, or a number for that multiple of the identity. With a
         prior J is bounded below, however flexible the network is.
-    mask : array of shape (n_features, n_outputs) or None, default None
-        True where an output may depend on an input, for ``hidden_layer_sizes=()``; None for all.
+    mask : array or DataFrame of shape (n_features, n_outputs) or None, default None
+        True where an output may depend on an input, for ``hidden_layer_sizes=()``; None for all. The names of a frame
+        must be those of X and y.
     alpha : float or None, default None
         Weight decay; biases do not decay. None is 20/n_samples with hidden layers, but at most 0.03, and 1e-3 for a
         linear model. That is the best, or nearly, for smooth functions; few rows with many inputs may need 0.1, fine
@@ -234,10 +240,10 @@ class MultivariateNormalRegressor(NormalPredictions):
     Notes
     -----
     Targets that are constant, or linear combinations of others (a copy, a sum), have no noise of their own, and would
-    dominate ln|C|. With an unknown covariance they are not fitted: their means are computed from those of the others,
-    which are the same as without them, and the covariances are singular. Densities and conditional means then use the
-    first targets that determine the others; given values of the others are not checked for contradictions. "diag" and
-    "spherical" can fit linear combinations, and leave out only constants.
+    dominate ln|C|. With an unknown covariance they are not fitted, unless all are constant: their means are computed
+    from those of the others, which are the same as without them, and the covariances are singular. Densities and
+    conditional means then use the first targets that determine the others; given values of the others are not checked
+    for contradictions. "diag" and "spherical" can fit linear combinations, and leave out only constants.
 
     With ``covariance="input"`` the Cholesky factor of C(x) is ::
 
@@ -386,8 +392,9 @@ class MultivariateNormalRegressor(NormalPredictions):
         UserWarning
             If ``warm_start`` has no influence. If outputs are never observed together. If the residuals of the final
             training are larger than the held-out residuals of the folds. If the folds predict held-out rows no better
-            than the mean of y does. If alpha > 0 and columns of X are in odd units, with deviations outside 1e-3 to
-            1e3: standardize them.
+            than the mean of y does. If all targets are constant; if with "spherical" their deviations differ by a
+            factor of ten; if with "input" a constant covariance is the best. If alpha > 0 and columns of X are in odd
+            units, with deviations above 1e3 or so small that weight decay suppresses them: standardize them.
         ConvergenceWarning
             If the training stopped before converging, or ``time_budget`` ended a training in the folds.
         """
@@ -413,7 +420,9 @@ class MultivariateNormalRegressor(NormalPredictions):
                 del run, trainer, means  # frees the data on the devices
             warnings = self._warnings(attributes, training, data, folds is not None) if training.history else []
             warnings += [budget.warning("predictive_covariance_ and alpha_"), unused]
-            return self._finish(training, attributes, reporter, warnings)
+            # J has no minimum at a degenerate covariance, and the usual advice, a larger tol, does not help.
+            stuck = training.stop_reason == "precision" and any("has no maximum" in str(given) for given in warnings)
+            return self._finish(training, attributes, reporter, warnings, about_training=not stuck)
 
     def _regression_data(
         self,
@@ -424,6 +433,7 @@ class MultivariateNormalRegressor(NormalPredictions):
         reporter: FitReporter,
     ) -> RegressionData:
         """Check the data, and scale the targets."""
+        check_mask_names(self.mask, X, y)
         check = TargetCheck()
         dataset = load_with_targets(self, X, y, sample_weight, tangents, check, reporter.rows_read)
         total_weight = dataset.total_weight
@@ -504,8 +514,8 @@ class MultivariateNormalRegressor(NormalPredictions):
         if n_rows * fraction < LEAST_ROWS:
             raise ValueError(
                 f"calibration_fraction={fraction:g} of {n_rows} samples leaves out fewer than {LEAST_ROWS}, too few to "
-                "calibrate with: take more of them, or more rows, or use regions of the normal distribution "
-                "(calibration_fraction=None)"
+                "calibrate with: take more of them, or 'cross-fitted', which leaves out none; or more rows; or use "
+                "regions of the normal distribution (calibration_fraction=None)"
             )
         return hold_out(dataset, fraction, seed + 1)  # another seed than that of the validation rows
 
@@ -613,12 +623,40 @@ class MultivariateNormalRegressor(NormalPredictions):
     ) -> list[Warning | None]:
         """Make the warnings of a fit with these attributes."""
         degenerate = self._degeneracy_warning(attributes, training, data) if isinstance(self.covariance, str) else None
-        odd_units = odd_units_warning(data.columns, self._feature_names, attributes["alpha_"])
+        alpha = attributes["alpha_"]
+        lowered = self.alpha is None and alpha < self._weight_decay(data.dataset.n_samples)
+        odd_units = odd_units_warning(data.columns, self._feature_names, alpha, lowered=lowered)
         never_together = never_together_warning(data.unknown_pairs, data.dependent.kept)
         plateau = self._plateau_warning(attributes) if in_folds and not data.depends_on_input else None
         cut_short = training.stop_reason in ("time_budget", "max_iter", "interrupted")  # a longer training may predict
         no_better = self._no_better_than_the_mean_warning(attributes, data) if in_folds and not cut_short else None
-        return [degenerate, never_together, plateau, no_better, odd_units]
+        nothing = UserWarning(NOTHING_TO_PREDICT) if data.dependent.all_constant else None
+        unlike, constant = self._unlike_targets_warning(data), self._constant_covariance_warning(attributes, data)
+        return [nothing, degenerate, never_together, plateau, no_better, odd_units, unlike, constant]
+
+    def _constant_covariance_warning(self, attributes: dict[str, Any], data: RegressionData) -> Warning | None:
+        """Make the warning that no covariance of the input predicts held-out targets better than a constant one."""
+        if not data.depends_on_input or np.any(attributes["covariance_coef_"]):
+            return None
+        return UserWarning(
+            "No covariance that depends on the input predicts held-out targets better than a constant one: "
+            "predict_covariance(X) is the same for all rows. More rows may show a dependence; covariance='full' takes "
+            "less time."
+        )
+
+    def _unlike_targets_warning(self, data: RegressionData) -> Warning | None:
+        """Make the warning that targets of very different variances share one noise variance."""
+        if not has_one_variance(data.covariance):
+            return None
+        deviations = TargetScale.of(data.dataset, common=False).scale
+        ratio = float(deviations.max() / deviations.min())
+        if ratio < UNLIKE:
+            return None
+        return UserWarning(
+            f"covariance='spherical' gives all targets the same noise variance, but their standard deviations differ "
+            f"by a factor of {ratio:.2g}: the predictions of those in small units are useless. Standardize y, or use "
+            "covariance='diag'."
+        )
 
     def _no_better_than_the_mean_warning(self, attributes: dict[str, Any], data: RegressionData) -> Warning | None:
         """Make the warning that the folds predict held-out rows no better than the mean of y does."""
@@ -652,7 +690,8 @@ class MultivariateNormalRegressor(NormalPredictions):
     ) -> DegenerateCovarianceWarning | None:
         kept, scale = data.dependent.kept, data.scale.scale
         scaled = np.nan_to_num(attributes["covariance_"][np.ix_(kept, kept)] / np.outer(scale, scale))
-        warning = degeneracy_warning(scaled, kept, self.dtype, stuck=training.stop_reason == "precision")
+        stuck, has_units = training.stop_reason == "precision", self._has_hidden_layers()
+        warning = degeneracy_warning(scaled, kept, self.dtype, stuck=stuck, has_hidden_units=has_units)
         sentences = [data.dependent.sentence() + "."] if data.dependent.any else []
         sentences += [] if warning is None else [str(warning)]
         return DegenerateCovarianceWarning(" ".join(sentences)) if sentences else None

@@ -31,6 +31,7 @@ __all__ = [
 
 MOST_CATEGORIES = 50  # a column with more holds identifiers or free text
 SHOWN_CATEGORIES = 5
+STRONG_SKEW = 2.0  # that of an exponential distribution
 DATES_REMARK = "dates or times; convert them to numbers first"
 NUMERIC = ("integer", "floating", "boolean", "decimal", "mixed-integer-float")
 DATES = ("datetime64", "datetime", "date", "time", "timedelta64", "timedelta", "period")
@@ -183,12 +184,19 @@ def _numeric(values: pd.Series) -> Column:
         remarks.append(f"{len(values) - len(known)} missing, imputed by the median, {known.median():g}")
     if is_identifier(values):
         remarks.append(f"a different integer in each row: if it identifies rows, use --ignore {shlex.quote(name)}")
+    elif is_log_normal(known):
+        remarks.append("strongly skewed: its logarithm may predict better")
     return Column(name, "numeric", "; ".join(remarks))
 
 
 def is_identifier(values: pd.Series) -> bool:
     """Return whether numbers may identify rows: integers, a different one in each row."""
     return bool((values == values.round()).all() and values.is_unique)
+
+
+def is_log_normal(known: pd.Series) -> bool:
+    """Return whether positive numbers are strongly skewed, and their logarithms are not."""
+    return bool((known > 0).all() and known.skew() > STRONG_SKEW and abs(np.log(known).skew()) < STRONG_SKEW / 3)
 
 
 def _categorical(values: pd.Series) -> Column:

@@ -62,9 +62,22 @@ class TestWarnings:
         assert not any(name in str(warning) for name in ("'a'", "'d'"))
 
     @pytest.mark.parametrize("alpha", [0.0, 1e-3])
-    @pytest.mark.parametrize("unit", [5e-3, 1.0, 500.0])
+    @pytest.mark.parametrize("unit", [0.05, 1.0, 500.0])
     def test_columns_in_ordinary_units_are_not_named(self, unit, alpha):
         assert odd_units_warning(moments(self.X * unit), range(4), alpha) is None
+
+    @pytest.mark.parametrize(
+        ("unit", "alpha", "lowered"), [(0.05, 0.03, False), (0.01, 1e-3, False), (0.15, 3e-3, True)]
+    )
+    def test_columns_that_are_small_for_their_weight_decay_are_named(self, unit, alpha, lowered):
+        assert odd_units_warning(moments(self.X * unit), range(4), alpha, lowered=lowered) is not None
+        assert odd_units_warning(moments(self.X), range(4), alpha, lowered=lowered) is None
+
+    @pytest.mark.parametrize("alpha", [1e-4, 0.03, 1.0])
+    def test_tables_in_the_unit_range_and_indicators_are_not_named(self, alpha):
+        rng = np.random.default_rng(0)
+        X = np.column_stack([rng.uniform(size=500), rng.beta(2, 9, size=500), rng.random(500) < 0.02])
+        assert odd_units_warning(moments(X), range(3), alpha) is None
 
     def test_without_weight_decay_no_columns_are_named_nor_are_constants(self):
         assert odd_units_warning(moments(self.X * 1e9), range(4), 0.0) is None

@@ -86,8 +86,10 @@ def test_the_pretraining_does_not_know_the_classes():
 
 @pytest.mark.parametrize("epsilon", ["estimate", "estimate_matrix"])
 def test_in_place_of_an_estimate_labels_are_taken_as_right(epsilon):
-    with pytest.warns(UserWarning, match=r"takes the labels as right, epsilon = 0, .* Set epsilon=0 to silence"):
-        model = classifier(class_weight=GIVEN, epsilon=epsilon).fit(X, Y)
+    with pytest.warns(
+        UserWarning, match=r"takes the labels as right, epsilon = 0, .* To silence this .* set epsilon=0"
+    ):
+        model = classifier(class_weight=GIVEN, epsilon=epsilon, early_stopping=False).fit(X, Y)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.filterwarnings("ignore", "Not converged")
@@ -97,6 +99,16 @@ def test_in_place_of_an_estimate_labels_are_taken_as_right(epsilon):
     assert model.epsilon_ == 0
     assert model.likelihood_profile_ is None
     assert len(model.find_label_errors(X, Y, cv=3)) == 0
+
+
+@pytest.mark.filterwarnings("ignore:class_weight takes the labels as right")
+def test_in_place_of_an_estimate_folds_end_the_training():
+    model = classifier(class_weight="balanced", epsilon="estimate").fit(X, Y)
+    assert model.stop_reason_ == "held_out"
+    scores = dict(zip(model.validation_iterations_, model.validation_scores_, strict=True))
+    assert model.n_iter_ == max(scores, key=scores.get)
+    assert model.epsilon_ == 0
+    assert classifier(class_weight="balanced").fit(X, Y).stop_reason_ != "held_out"
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ FIRST_WITHOUT = np.where(np.arange(90) < 20, np.nan, WITH_NAN)
 )
 @pytest.mark.parametrize("pretraining", [None, AUTOENCODER], ids=["alone", "pretrained"])
 def test_streams_are_as_rows_in_memory(y, options, pretraining):
-    options = options | {"pretraining": pretraining, "tol": 1e-9, "max_iter": 200}
+    options = options | {"pretraining": pretraining, "tol": 1e-9, "max_iter": 200, "early_stopping": False}
     held = classifier(**options).fit(X, y, sample_weight=WEIGHTS)
     streamed = classifier(**options).fit(Chunks(X, y, WEIGHTS))
     assert streamed.classes_.tolist() == [1, 2]
@@ -232,7 +232,7 @@ def test_folds_of_a_stream_draw_from_its_labeled_rows():
 
 @pytest.fixture(scope="module")
 def fitted():
-    return classifier(pretraining=AUTOENCODER, unlabeled=-1).fit(X, WITH_NAN)
+    return classifier(pretraining=AUTOENCODER, unlabeled=-1, early_stopping=False).fit(X, WITH_NAN)
 
 
 def test_they_are_never_suspects(fitted):

@@ -33,7 +33,10 @@ ESTIMATORS = {
         )
     ),
     "classifier": lambda **options: NoisyLabelClassifier(
-        **({"hidden_layer_sizes": (3,), "epsilon": 0.1, "alpha": 1e-2, "random_state": 0} | options)
+        **(
+            {"hidden_layer_sizes": (3,), "epsilon": 0.1, "alpha": 1e-2, "early_stopping": False, "random_state": 0}
+            | options
+        )
     ),
 }
 

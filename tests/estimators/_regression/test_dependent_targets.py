@@ -200,3 +200,31 @@ def test_outputs_never_observed_together_have_no_covariance(data, tmp_path):
         model, caught = fitted(X, Z, **told)
         assert not caught
         assert np.isfinite(model.covariance_).all()
+
+
+def test_targets_that_are_all_constant_are_said_to_be(data):
+    X, _ = data
+    with pytest.warns(UserWarning, match="All targets are constant: there is nothing to predict"):
+        MultivariateNormalRegressor((), **exact).fit(X, np.full((N, 2), 3.0))
+
+
+@pytest.mark.parametrize(("unit", "warns"), [(5.0, False), (20.0, True), (1e11, True)])
+def test_one_variance_for_targets_in_different_units_has_a_warning(data, unit, warns):
+    X, Y = data
+    deviations = Y.std(axis=0)
+    _, caught = fitted(X, Y / deviations * [unit, 1.0], covariance="spherical")
+    messages = [str(warning.message) for warning in caught]
+    assert any("by a factor of" in message and "Standardize y" in message for message in messages) == warns
+    assert not fitted(X, Y / deviations * [unit, 1.0], covariance="diag")[1]
+
+
+def test_more_columns_than_rows_are_named_and_a_larger_tol_is_not_advised():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(40, 100))
+    y = X[:, :3] @ [2, 1, -1] + rng.normal(size=40)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        MultivariateNormalRegressor(()).fit(X, y)
+    messages = [str(warning.message) for warning in caught]
+    assert any("fewer columns of X or more rows" in message for message in messages)
+    assert not any("hidden units" in message or "larger tol" in message for message in messages)

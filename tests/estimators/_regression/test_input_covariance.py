@@ -266,3 +266,15 @@ def test_what_needs_a_constant_covariance_is_refused(planted, model):
     Y[:10, 0], Y[10:, 1] = np.nan, np.nan
     with pytest.raises(ValueError, match="never observed together"):
         MultivariateNormalRegressor(**quick).fit(X, Y)
+
+
+@pytest.mark.slow
+def test_a_constant_covariance_where_none_is_better_is_said():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 3))
+    Y = np.column_stack([X[:, 0], np.sin(X[:, 1])]) + 0.2 * rng.normal(size=(500, 2))
+    X, Y = X[:60], Y[:60]
+    with pytest.warns(UserWarning, match="No covariance that depends on the input predicts held-out targets better"):
+        model = MultivariateNormalRegressor(**small | {"hidden_layer_sizes": (3,)}).fit(X, Y)
+    C = model.predict_covariance(X)
+    np.testing.assert_allclose(C, np.broadcast_to(C[0], C.shape), rtol=1e-12)

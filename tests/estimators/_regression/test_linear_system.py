@@ -358,3 +358,24 @@ def test_a_likelihood_without_a_maximum_is_named(kmenta):
     a singular weighting matrix", systemfit's tests/test_sur.R)."""
     X, y, mask = kmenta
     refuse(r"became singular in step \d+: the likelihood has no maximum", X, y, mask=mask)
+
+
+def test_a_mask_that_is_a_frame_has_the_names_of_the_data_in_their_order():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "c"])
+    y = pd.DataFrame(X[["a", "c"]].to_numpy() + rng.normal(size=(60, 2)), columns=["u", "v"])
+    mask = pd.DataFrame([[1, 0], [0, 1], [0, 1]], index=X.columns, columns=y.columns)
+    linear = MultivariateNormalRegressor((), alpha=0, cv=None, mask=mask)
+    coef = fit_linear_system(X, y, mask=mask).coef
+    np.testing.assert_array_equal(fit_linear_system(X.to_numpy(), y, mask=mask.to_numpy()).coef, coef)
+    np.testing.assert_allclose(linear.fit(X, y).coefs_[0], coef, atol=1e-4)
+    for other, what in [(mask.loc[["c", "b", "a"]], "rows of mask"), (mask[["v", "u"]], "columns of mask")]:
+        with pytest.raises(ValueError, match=f"the {what} are named .*: name them alike, in the same order"):
+            fit_linear_system(X, y, mask=other)
+        with pytest.raises(ValueError, match=f"the {what} are named"):
+            linear.set_params(mask=other).fit(X, y)
+
+
+def test_columns_of_text_are_named():
+    with pytest.raises(ValueError, match="X has columns that are not numbers: 'color'"):
+        fit_linear_system(pd.DataFrame({"x": [1.0, 2.0, 3.0], "color": ["red", "blue", "red"]}), [1.0, 2.0, 3.0])

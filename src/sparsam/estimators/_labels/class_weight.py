@@ -20,8 +20,8 @@ Array = NDArray[np.float64]
 
 REASON = "weights by the given label change the probabilities of the given labels, which then are no longer p = yT"
 TAKEN_AS_RIGHT = (
-    f"class_weight takes the labels as right, epsilon = 0, since {REASON}. Set epsilon=0 to silence this warning, or "
-    "class_weight=None to estimate epsilon."
+    f"class_weight takes the labels as right, epsilon = 0, since {REASON}. To silence this warning, set epsilon=0, and "
+    "early_stopping=True to stop before the minimum as here; or class_weight=None, to estimate epsilon."
 )
 
 

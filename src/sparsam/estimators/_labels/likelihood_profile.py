@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 N_POINTS = 181
 HALF_CHI_SQUARED = 1.920729  # half the 95 % quantile of chi-squared with one degree of freedom
 WIDE, LEAST_WIDE, MOST_WIDE = 0.75, 0.03, 0.09  # width of an uncertain interval, relative to epsilon, and its limits
+FEW = 0.05  # a share of wrong labels that is small, however uncertain
 IMPLAUSIBLE = 15.0  # nats by which the total log-likelihood is below the maximum
 
 
@@ -91,8 +92,7 @@ class LikelihoodProfile:
         if not self.settled:
             return (
                 f"The estimate of epsilon has not converged: epsilon = {self.best:.3f} still changed in the last "
-                "round. If certain classes are confused with each other, epsilon='estimate_matrix' models that. If you "
-                "know epsilon, set it. Otherwise more time or more rows can help."
+                "round. If you know epsilon, set it. Otherwise more time or more rows can help."
             )
         low, high = self.interval
         if self.shows_noise and high >= self.epsilon[-1]:
@@ -101,7 +101,7 @@ class LikelihoodProfile:
                 f"distinguished from its upper limit, {self.epsilon[-1]:.3f}. Do not rely on the labels that "
                 "find_label_errors names; check that X describes the classes, or set epsilon if you know it."
             )
-        if high - low < min(max(WIDE * self.best, LEAST_WIDE), MOST_WIDE):
+        if high - low < min(max(WIDE * self.best, LEAST_WIDE), MOST_WIDE) or high < FEW:
             return None
         if self.shows_noise:
             why = f"the estimate is based on only {self.n_held_out:,} labels, those with the most certain predictions"

@@ -194,8 +194,11 @@ class NoiseEstimation:
     n_done: int = field(default=0, init=False)
 
     def estimate_alpha(self, T: Array) -> NoiseEstimate:
-        """Choose the alpha with the greatest held-out likelihood, for a known transition matrix."""
-        with self._reporting("alpha", 1) as reporter:
+        """Choose the alpha with the greatest held-out likelihood, for a known transition matrix.
+
+        With one alpha, held-out labels choose the number of iterations only.
+        """
+        with self._reporting("alpha" if len(self.alphas) > 1 else "the number of iterations", 1) as reporter:
             found = {alpha: self._cross_fit(T, alpha, "", reporter) for alpha in self.alphas}
         alpha = max(found, key=lambda alpha: found[alpha].log_likelihood(T))
         return NoiseEstimate(T, alpha, scores=found[alpha].scores)
@@ -242,8 +245,8 @@ class NoiseEstimation:
             self.n_done += 1
         held_out = self._predict(parts)
         epsilon, likelihood = 1 - np.mean(T.diagonal()), held_out.log_likelihood(T)
-        result = f"{label}: epsilon {epsilon:.3f}, held-out log-likelihood {likelihood:.4f}"
-        reporter.display.part(result, self.n_done, self.most)
+        result = f"epsilon {epsilon:.3f}, held-out log-likelihood {likelihood:.4f}"
+        reporter.display.part(": ".join(filter(None, (label, result))), self.n_done, self.most)
         return held_out
 
     def _predict(self, parts: list[HeldOut]) -> HeldOutLabels:

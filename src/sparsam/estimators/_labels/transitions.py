@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from sparsam.estimators._labels.noise_model import symmetric
 from sparsam.estimators._validation import check_number
 
-__all__ = ["transition_matrix"]
+__all__ = ["says_all_right", "transition_matrix"]
 
 LEAST_SINGULAR_VALUE = 1e-6
+
+
+def says_all_right(epsilon: Any) -> bool:
+    """Return whether epsilon, a probability, a pair or a matrix, says that all labels are right."""
+    given = np.asarray(epsilon)
+    return bool(np.array_equal(given, np.eye(len(given))) if given.ndim == 2 else not given.any())
 
 
 def transition_matrix(epsilon: Any, n_classes: int) -> NDArray[np.float64]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["check_mask", "free_coefficients"]
+from sparsam._utils.listed import listed
+
+__all__ = ["check_mask", "check_mask_names", "free_coefficients"]
 
 
 def check_mask(mask: ArrayLike, n_features: int, n_outputs: int) -> NDArray[np.float64]:
@@ -23,6 +27,25 @@ def check_mask(mask: ArrayLike, n_features: int, n_outputs: int) -> NDArray[np.f
             f"and False (or 1 and 0); got an array of shape {checked.shape}"
         )
     return checked
+
+
+def check_mask_names(mask: Any, X: Any, y: Any) -> None:
+    """Raise ValueError if the names of a mask that is a data frame are not those of X and y, in their order.
+
+    Rows and columns of a frame with numbers for names, and of a mask for data without names, are taken in order.
+    """
+    if mask is None or not hasattr(mask, "columns") or not hasattr(mask, "index"):
+        return
+    for what, own, data in (("rows", mask.index, X), ("columns", mask.columns, y)):
+        names = getattr(data, "columns", None)
+        if names is None or not any(isinstance(name, str) for name in own):
+            continue
+        if list(own) != list(names):
+            raise ValueError(
+                f"the {what} of mask are named {listed([repr(name) for name in own], most=5)}, but the columns of "
+                f"{'X' if data is X else 'y'} {listed([repr(name) for name in names], most=5)}: name them alike, in "
+                "the same order"
+            )
 
 
 def free_coefficients(mask: ArrayLike | None, n_features: int, n_outputs: int) -> NDArray[np.bool_]:

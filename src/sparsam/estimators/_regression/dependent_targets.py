@@ -43,11 +43,14 @@ class DependentTargets:
         A.
     offset : array of shape (n_outputs,)
         b.
+    all_constant : bool
+        Whether all targets are constant; all are kept then.
     """
 
     kept: NDArray[np.intp]
     combination: Array
     offset: Array
+    all_constant: bool = False
 
     @classmethod
     def none(cls, n_outputs: int) -> Self:
@@ -69,7 +72,7 @@ class DependentTargets:
         varies = variance > (1e-12 * np.abs(mean)) ** 2  # otherwise the variance is rounding of a constant
         free = np.flatnonzero(varies)
         if not len(free):
-            return cls.none(len(mean))
+            return replace(cls.none(len(mean)), all_constant=True)
         kept, A = free, np.zeros((len(mean), len(mean)))
         A[free, free] = 1.0
         if combinations and moments.n_complete > 2 * len(mean):

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
 
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._regression.coefficient_mask import free_coefficients
+from sparsam.estimators._regression.coefficient_mask import check_mask_names, free_coefficients
 from sparsam.estimators._regression.coefficient_names import coefficient_names
 from sparsam.estimators._regression.coefficient_scale import CoefficientScale
 from sparsam.estimators._regression.generalized_least_squares import (
@@ -228,7 +228,12 @@ def fit_linear_system(
     >>> bool(system.summary("robust").loc[("demand", "income"), "standard_error"] < 0.06)
     True
     """
-    inputs = check_array(X, dtype=np.float64, input_name="X")
+    check_mask_names(mask, X, y)
+    try:
+        inputs = check_array(X, dtype=np.float64, input_name="X")
+    except (TypeError, ValueError) as error:
+        validation.refuse_other_columns(X, error)
+        raise
     targets, _ = validate_targets(y, inputs)
     free = free_coefficients(mask, inputs.shape[1], targets.shape[1])
     names = coefficient_names(X, y, free)

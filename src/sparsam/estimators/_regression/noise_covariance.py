@@ -154,7 +154,7 @@ def check_fitted_covariance(C: Array) -> None:
 
 
 def degeneracy_warning(
-    covariance: Array, numbers: NDArray[np.intp], dtype: str, *, stuck: bool
+    covariance: Array, numbers: NDArray[np.intp], dtype: str, *, stuck: bool, has_hidden_units: bool
 ) -> DegenerateCovarianceWarning | None:
     """Make a warning if the covariance of scaled targets is singular in the precision of the training.
 
@@ -166,7 +166,8 @@ def degeneracy_warning(
     variances = np.diag(covariance)
     advice = (
         "The likelihood has no maximum, and rounding ended the descent at the reported fit. Put a prior on the "
-        "covariance (covariance_prior), hold data out (early_stopping=True), raise alpha, use fewer hidden units"
+        "covariance (covariance_prior), hold data out (early_stopping=True), raise alpha, use "
+        f"{'fewer hidden units' if has_hidden_units else 'fewer columns of X or more rows'}"
     )
     exact = np.flatnonzero(variances < 1e3 * eps**2)
     if len(exact):

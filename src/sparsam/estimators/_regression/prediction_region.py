@@ -137,8 +137,8 @@ class Calibration:
         if rank >= len(self.distances):
             raise ValueError(
                 f"{n:g} calibration rows do not suffice for coverage={coverage:g}, which needs at least "
-                f"{int(np.ceil(coverage / (1 - coverage)))}: take less coverage, or fit with more rows or a greater "
-                "calibration_fraction"
+                f"{int(np.ceil(coverage / (1 - coverage)))}: take less coverage, or fit with more rows or, "
+                "unless calibration_fraction is 'cross-fitted', a greater one"
             )
         return float(self.distances[rank])
 
