@@ -2,12 +2,14 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from sparsam.cli.classify import guessing
 from sparsam.io.pipelines import load_pipeline
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_factors")]
@@ -126,6 +128,28 @@ def test_a_covariance_of_the_input_and_calibrated_bounds(run, files, table):
     inside = (frame.height_lower <= table.height) & (table.height <= frame.height_upper)
     assert 0.7 < inside[table.height.notna()].mean() < 0.95
     np.testing.assert_allclose(frame.height_upper - frame.height, frame.height - frame.height_lower)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "warns"), [(["--epsilon", 0], True), (["--epsilon", 0, "--early-stopping"], False)]
+)
+def test_labels_that_are_learned_by_heart_are_said_to_be(run, tmp_path, options, warns):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 5))
+    rare = rng.random(600) < 1 / (1 + np.exp(2.8 - X @ [1, 1, 0.5, 0, 0]))
+    pd.DataFrame(X, columns=list("abcde")).assign(y=np.where(rare, "yes", "no")).to_csv(tmp_path / "t.csv", index=False)
+    result = run("classify", tmp_path / "t.csv", "--label", "y", *options, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert ("learned the training labels by heart" in result.stderr.replace("\n", " ")) == warns
+
+
+def test_guessed_labels_have_the_shares_of_the_training_or_are_weighted_alike():
+    training, test = np.array(["a"] * 9 + ["b"]), np.array(["a", "b"])
+    model = SimpleNamespace(class_weight=None, classes_=["a", "b"])
+    assert guessing(model, training, test) == pytest.approx(np.log([0.9, 0.1]).mean())
+    model.class_weight = "balanced"
+    assert guessing(model, training, test) == pytest.approx(np.log(0.5))
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -133,6 +134,12 @@ def classify(
                 f"{part}: accuracy on the given labels {scores['accuracy']:.4f}, their mean log-likelihood "
                 f"{scores['mean_log_likelihood']:.4f} nats"
             )
+    tested: Any = metrics["test"]
+    if tested and tested["mean_log_likelihood"] < guessing(model, labels[training], labels[test]):
+        say(
+            "test: the held-out labels would be more probable if they were guessed, without X: the network has learned "
+            "the training labels by heart. Try --early-stopping, a greater --alpha, or fewer hidden units"
+        )
     say(f"{len(suspects)} labels are more probably wrong than right")
     out.mkdir(parents=True, exist_ok=True)
     save_pipeline(TableModel(pipeline, list(inputs), [label]), out / MODEL_FILE, overwrite=overwrite)
@@ -165,6 +172,16 @@ def _scores(pipeline: Any, inputs: pd.DataFrame, labels: Any) -> dict[str, float
         "accuracy": float(pipeline.score(inputs, labels)),
         "mean_log_likelihood": table_options.mean_log_likelihood(pipeline, inputs, labels),
     }
+
+
+def guessing(model: Any, training: Any, test: Any) -> float:
+    """Compute the mean log-likelihood of test labels by their shares in the training; if weighted, by equal ones."""
+    import pandas as pd
+
+    if model.class_weight is not None:
+        return -math.log(len(model.classes_))
+    shares = pd.Series(training).value_counts(normalize=True)
+    return sum(math.log(shares.get(label, 1 / len(training))) for label in test) / len(test)
 
 
 def _suspects(pipeline: Any, inputs: pd.DataFrame, labels: Any) -> pd.DataFrame:
