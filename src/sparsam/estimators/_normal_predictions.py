@@ -99,7 +99,9 @@ class NormalPredictions(MultiOutputMixin, RegressorMixin, NetworkEstimator):
         draws of the calibration rows too, whatever the noise is like, and however wrong the model. With "cross-fitted"
         that holds approximately. Otherwise the radius is that of the normal distribution, the root of a quantile of
         chi^2 with as many degrees of freedom as there are targets: it is right as far as the noise is normal with the
-        covariance of `predict_covariance`.
+        covariance of `predict_covariance`. That the covariance is itself estimated is not included, so that regions
+        are too small after fits to few rows: of two targets 70 % are in regions of 90 % after 10 rows, 79 % after 15,
+        88 % after 30 and more (12 draws).
 
         Parameters
         ----------
