@@ -122,9 +122,10 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         equally probable); for two classes the pair (P(1 | 0), P(0 | 1)) in the order of ``classes_``; or T. 0 is the
         ordinary cross-entropy. "estimate" estimates the one probability, "estimate_matrix" T, from held-out labels: it
         alternates between training networks in four folds and maximizing the likelihood of the held-out labels over the
-        noise. This takes two to nine rounds of four trainings for each alpha, most often three. If one class is taken
-        for another more often than the reverse, use "estimate_matrix": one probability for all can then come out as 0,
-        since the network explains such labels as well.
+        noise. This takes two to nine rounds of four trainings for each alpha: one probability most often three, a
+        matrix, whose elements settle later, often all nine. If one class is taken for another more often than the
+        reverse, use "estimate_matrix": one probability for all can then come out as 0, since the network explains such
+        labels as well.
     alpha : float or tuple of floats, default 1e-4
         Weight decay; biases do not decay. From several values the one with the greatest likelihood of held-out noisy
         labels is chosen; its networks stop early if the final one does. If epsilon is estimated, both are chosen
