@@ -30,7 +30,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 def classifier(pretraining, **options):
-    return NoisyLabelClassifier((), epsilon=0.1, pretraining=pretraining, random_state=0, **options)
+    options = {"epsilon": 0.1, "early_stopping": False, "random_state": 0} | options
+    return NoisyLabelClassifier((), pretraining=pretraining, **options)
 
 
 def regressor(pretraining, **options):

@@ -67,7 +67,7 @@ def regressor(**parameters):
 
 def classifier(**parameters):
     standard = {"hidden_layer_sizes": (4,), "alpha": 1e-2, "epsilon": 0.1, "random_state": 0, "tol": 1e-6}
-    return NoisyLabelClassifier(**standard | {"dtype": "float64"} | parameters)
+    return NoisyLabelClassifier(**standard | {"dtype": "float64", "early_stopping": False} | parameters)
 
 
 SLOW = pytest.mark.slow

@@ -29,7 +29,7 @@ def fitted(kind, X, as_stream=False, **options):
     if kind is MultivariateNormalRegressor:
         options = {"early_stopping": False, "cv": None} | options
         return kind(dtype="float32", **options).fit(X, X[:, :2] + np.random.default_rng(0).normal(size=(len(X), 2)))
-    return kind(**{"epsilon": 0.1} | options).fit(X, X[:, 0] > np.median(X[:, 0]))
+    return kind(**{"epsilon": 0.1, "early_stopping": False} | options).fit(X, X[:, 0] > np.median(X[:, 0]))
 
 
 class Chunks:
@@ -51,7 +51,7 @@ WAYS = {
     "polished": lambda kind, X, tmp_path: fitted(kind, X, polish=True),
     "resumed": interrupted,
     "early stopping": lambda kind, X, tmp_path: fitted(kind, X, early_stopping=True),
-    "estimated": lambda kind, X, tmp_path: fitted(kind, X, epsilon="estimate", max_iter=30),
+    "estimated": lambda kind, X, tmp_path: fitted(kind, X, epsilon="estimate", early_stopping=True, max_iter=30),
     "streamed": lambda kind, X, tmp_path: fitted(kind, X, as_stream=True),
 }
 CASES = [

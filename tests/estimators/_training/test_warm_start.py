@@ -18,13 +18,14 @@ TARGETS = {
 BY_FOLDS = [
     (MultivariateNormalRegressor, {}),
     (NoisyLabelClassifier, {}),
+    (NoisyLabelClassifier, {"epsilon": 0.2}),
     (NoisyLabelClassifier, {"epsilon": 0.2, "alpha": (1e-3, 1e-2), "early_stopping": True}),
 ]
 TO_THE_END = [
     (MultivariateNormalRegressor, {"early_stopping": False}),
     (NoisyLabelClassifier, {"early_stopping": False}),
-    (NoisyLabelClassifier, {"epsilon": 0.2}),
-    (NoisyLabelClassifier, {"epsilon": 0.2, "alpha": (1e-3, 1e-2)}),
+    (NoisyLabelClassifier, {"epsilon": 0.2, "early_stopping": False}),
+    (NoisyLabelClassifier, {"epsilon": 0.2, "alpha": (1e-3, 1e-2), "early_stopping": False}),
 ]
 
 
