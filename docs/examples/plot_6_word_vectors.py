@@ -165,4 +165,5 @@ for unit in np.argsort(coherence)[:8]:
 months = units[0]
 active = np.flatnonzero(Z[:, months] > 0)
 drawn = np.random.default_rng(0).choice(active, 10, replace=False)
-print(f"the unit of months is active on {len(active)} words, among them", *words[drawn])
+print(f"the unit of months is active on {len(active)} words, among them")
+print(*words[drawn])

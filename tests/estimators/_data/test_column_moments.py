@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 
 from sparsam.engine.data.batch import Batch
 from sparsam.estimators._data.column_moments import ColumnMoments
@@ -72,6 +73,14 @@ class TestWarnings:
     def test_columns_that_are_small_for_their_weight_decay_are_named(self, unit, alpha, lowered):
         assert odd_units_warning(moments(self.X * unit), range(4), alpha, lowered=lowered) is not None
         assert odd_units_warning(moments(self.X), range(4), alpha, lowered=lowered) is None
+
+    def test_one_small_column_of_a_few_is_named_and_margins_of_images_are_not(self):
+        warning = odd_units_warning(moments(self.X * [1, 0.02, 1, 1]), range(4), 0.03)
+        assert ": 1 (standard deviation 0.0" in str(warning)
+        images = load_digits().data / 16
+        for n in (50, 100, 300, 1797):
+            for alpha in (1e-4, 3e-3, 0.03, 1.0):
+                assert odd_units_warning(moments(images[:n]), range(64), alpha) is None
 
     @pytest.mark.parametrize("alpha", [1e-4, 0.03, 1.0])
     def test_tables_in_the_unit_range_and_indicators_are_not_named(self, alpha):

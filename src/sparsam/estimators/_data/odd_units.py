@@ -30,8 +30,9 @@ FAR_OUT, OUTLIERS = 20, 10
 """Largest distance of an outlier of a skewed column, in deviations of the column and in LEAST_DEVIATION: a log-normal
 column of some hundred rows reaches about 12 deviations, one with few values that differ much more."""
 
-NO_OUTLIER = 6
-"""Largest distance from the mean, in deviations, without outliers: pixels at the margin of images reach more."""
+NO_OUTLIER, SOME = 6, 0.1
+"""Largest distance from the mean, in deviations, without outliers, and the share of the columns from which on
+suppressed ones are named: pixels at the margin of images reach more, or are few."""
 
 NEARLY_ALL, FEW = 0.99, 0.1
 """Warn if at least this share of the variance is in at most this share of the columns."""
@@ -53,6 +54,7 @@ def odd_units_warning(
     tiny = (reach < LEAST_DEVIATION) | skewed
     small = SMALL_IF_LOWERED * np.sqrt(alpha) if lowered else min(SMALL * np.sqrt(alpha), LARGEST_SMALL)
     suppressed = (deviation < small) & (reach < NO_OUTLIER * deviation)
+    suppressed &= np.sum(suppressed & columns.varies) >= SOME * np.sum(columns.varies)
     odd = columns.varies & ((deviation > LARGEST_DEVIATION) | tiny | suppressed)
     if not alpha or not odd.any() or not np.all(np.isfinite(columns.deviation)):
         return None
