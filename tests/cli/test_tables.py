@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sparsam.cli.classify import guessing
+from sparsam.cli.classify import guessing, has_learned_by_heart
 from sparsam.io.pipelines import load_pipeline
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_factors")]
@@ -148,6 +148,9 @@ def test_guessed_labels_have_the_shares_of_the_training_or_are_weighted_alike():
     training, test = np.array(["a"] * 9 + ["b"]), np.array(["a", "b"])
     model = SimpleNamespace(class_weight=None, classes_=["a", "b"])
     assert guessing(model, training, test) == pytest.approx(np.log([0.9, 0.1]).mean())
+    assert has_learned_by_heart(model, training, test, -0.01, -1.5)
+    assert not has_learned_by_heart(model, training, test, -0.01, -0.5)  # better than guesses
+    assert not has_learned_by_heart(model, training, test, -0.32, -1.5)  # nothing has been learned
     model.class_weight = "balanced"
     assert guessing(model, training, test) == pytest.approx(np.log(0.5))
 
@@ -161,7 +164,7 @@ def test_regions_may_be_calibrated_by_the_folds(run, files):
     assert load_pipeline(out / "model.skops").pipeline[-1].calibration_fraction == "cross-fitted"
     result = run(*arguments, "--calibration-fraction", "folds", "--out", files / "none")
     assert result.exit_code != 0
-    assert "0.2, or cross-fitted" in result.stderr.replace("\n", " ")
+    assert "a number, or cross-fitted" in result.stderr.replace("\n", " ")
 
 
 def test_bounds_are_those_of_a_regression_alone(regressed, run, files):

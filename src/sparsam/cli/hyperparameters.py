@@ -147,7 +147,10 @@ class HyperparameterOption:
             values = tuple(comma_separated(flag, given, int, "50 or 50,20"))
             return () if values == (0,) else values
         if self.words and given is not None and given not in self.words:
-            return comma_separated(flag, given, float, f"0.2, or {' or '.join(self.words)}")[0]
+            try:
+                return float(given)
+            except ValueError:
+                raise ValueError(f"{flag} {given}: expected a number, or {' or '.join(self.words)}") from None
         return given
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -186,8 +187,8 @@ def validate_inputs(estimator: BaseEstimator, X: ArrayLike, *, reset: bool) -> N
     return checked
 
 
-NUMBERS = ("int", "uint", "float", "bool")
-DATES = ("date", "time", "period", "duration")
+NUMBERS = re.compile(r"(u?int|float)\d|bool", re.IGNORECASE)
+DATES = re.compile("date|time|period|duration", re.IGNORECASE)
 """Beginnings of the names of types, in pandas and in Polars."""
 
 
@@ -205,9 +206,9 @@ def refuse_other_columns(X: Any, error: Exception) -> None:
 
 
 def _is_number(column: Any, dtype: str) -> bool:
-    if dtype.lower().startswith(NUMBERS):  # also those with missing values
+    if NUMBERS.match(dtype):  # also those with missing values
         return True
-    if dtype.lower().startswith(DATES):
+    if DATES.match(dtype):
         return False
     try:
         np.asarray(column, dtype=np.float64)

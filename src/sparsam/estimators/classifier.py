@@ -381,7 +381,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
                 self._unused_rows(labeled.unlabeled),
                 self._unclear_noise(noise),
                 odd_units_warning(labeled.columns, self._feature_names, float(noise.alpha)),
-                budget.warning("epsilon_ and alpha_"),
+                budget.warning("epsilon_ and alpha_" if self._estimates() else ""),
                 unused,
             ]
             return self._finish(training, attributes, reporter, warnings)
@@ -702,8 +702,11 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
 
     def _trains_folds(self) -> bool:
         """Whether trainings in folds, for the noise, alpha or the number of iterations, precede the final training."""
-        several = len(self._alphas()) > 1
-        return several or self._estimates_noise() or (self.early_stopping == "auto" and self._stops_early())
+        return self._estimates() or (self.early_stopping == "auto" and self._stops_early())
+
+    def _estimates(self) -> bool:
+        """Whether the noise is estimated, or alpha chosen."""
+        return self._estimates_noise() or len(self._alphas()) > 1
 
     def _stops_early(self) -> bool:
         """Whether held-out labels choose the number of iterations."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -87,6 +88,7 @@ samples, so that alpha = 20/n is the same prior for any n. On smooth curves, Fri
 
 WORSE = 1.5  # largest ratio of the residual variances of the final network to those of the folds
 UNLIKE = 10.0  # ratio of the standard deviations of targets that are not of one kind
+NO_MAXIMUM = re.compile("likelihood (has no|without a) maximum")
 NOTHING_TO_PREDICT = (
     "All targets are constant: there is nothing to predict, and what the network predicts beside the constant is the "
     "rounding of a likelihood without a maximum."
@@ -421,7 +423,7 @@ class MultivariateNormalRegressor(NormalPredictions):
             warnings = self._warnings(attributes, training, data, folds is not None) if training.history else []
             warnings += [budget.warning("predictive_covariance_ and alpha_"), unused]
             # J has no minimum at a degenerate covariance, and the usual advice, a larger tol, does not help.
-            stuck = training.stop_reason == "precision" and any("has no maximum" in str(given) for given in warnings)
+            stuck = training.stop_reason == "precision" and any(NO_MAXIMUM.search(str(given)) for given in warnings)
             return self._finish(training, attributes, reporter, warnings, about_training=not stuck)
 
     def _regression_data(
@@ -654,8 +656,8 @@ class MultivariateNormalRegressor(NormalPredictions):
             return None
         return UserWarning(
             f"covariance='spherical' gives all targets the same noise variance, but their standard deviations differ "
-            f"by a factor of {ratio:.2g}: the predictions of those in small units are useless. Standardize y, or use "
-            "covariance='diag'."
+            f"by a factor of {ratio:.2g}: this variance is not that of those in small units, and they are hardly "
+            "fitted. Standardize y, or use covariance='diag'."
         )
 
     def _no_better_than_the_mean_warning(self, attributes: dict[str, Any], data: RegressionData) -> Warning | None:

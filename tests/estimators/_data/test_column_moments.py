@@ -68,7 +68,7 @@ class TestWarnings:
         assert odd_units_warning(moments(self.X * unit), range(4), alpha) is None
 
     @pytest.mark.parametrize(
-        ("unit", "alpha", "lowered"), [(0.05, 0.03, False), (0.01, 1e-3, False), (0.15, 3e-3, True)]
+        ("unit", "alpha", "lowered"), [(0.05, 0.03, False), (0.01, 1e-3, False), (0.1, 3e-3, True)]
     )
     def test_columns_that_are_small_for_their_weight_decay_are_named(self, unit, alpha, lowered):
         assert odd_units_warning(moments(self.X * unit), range(4), alpha, lowered=lowered) is not None
@@ -85,8 +85,11 @@ class TestWarnings:
     @pytest.mark.parametrize("alpha", [1e-4, 0.03, 1.0])
     def test_tables_in_the_unit_range_and_indicators_are_not_named(self, alpha):
         rng = np.random.default_rng(0)
-        X = np.column_stack([rng.uniform(size=500), rng.beta(2, 9, size=500), rng.random(500) < 0.02])
-        assert odd_units_warning(moments(X), range(3), alpha) is None
+        normal = rng.normal(size=500)
+        scaled = (normal - normal.min()) / np.ptp(normal)
+        X = np.column_stack([rng.uniform(size=500), scaled, rng.beta(2, 9, size=500), rng.random(500) < 0.02])
+        for lowered in (False, True):
+            assert odd_units_warning(moments(X), range(4), alpha, lowered=lowered) is None
 
     def test_without_weight_decay_no_columns_are_named_nor_are_constants(self):
         assert odd_units_warning(moments(self.X * 1e9), range(4), 0.0) is None

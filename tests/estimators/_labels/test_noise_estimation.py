@@ -140,3 +140,16 @@ def test_labels_that_have_nothing_to_do_with_the_inputs_are_warned_of():
     X, labels = rng.normal(size=(1000, 2)), rng.integers(0, 2, 1000)
     with pytest.warns(UserWarning, match="can hardly be predicted from X"):
         NoisyLabelClassifier((), random_state=0).fit(X, labels)
+
+
+def profile_with(high, n=400):
+    """Make a profile of labels that are all right, whose interval ends at ``high``."""
+    epsilon = np.linspace(0, 0.5, 501)
+    return LikelihoodProfile(epsilon, -HALF_CHI_SQUARED / n * epsilon / high, n, gain=0.0)
+
+
+@pytest.mark.parametrize(("high", "warns"), [(0.02, False), (0.045, False), (0.06, True), (0.2, True)])
+def test_a_share_that_is_small_for_certain_has_no_warning(high, warns):
+    profile = profile_with(high)
+    assert profile.interval == pytest.approx((0.0, high), abs=1e-3)
+    assert (profile.warning is not None) == warns

@@ -1,5 +1,7 @@
 """A ColumnTransformer of a data frame gives in onnxruntime what it gives in Python, for gaps and new categories too."""
 
+import datetime
+
 import numpy as np
 import onnxruntime
 import pandas as pd
@@ -13,6 +15,7 @@ from sklearn.preprocessing import (
     MinMaxScaler,
     OneHotEncoder,
     OrdinalEncoder,
+    PolynomialFeatures,
     StandardScaler,
     TargetEncoder,
 )
@@ -36,6 +39,7 @@ TABLE = pd.DataFrame(
         "kids": RNG.integers(0, 4, N),
         "member": RNG.random(N) < 0.5,
         "size": pd.Series(RNG.choice(["s", "m", "l"], N)).where(np.arange(N) % 9 > 0),
+        "answer": pd.Series(["yes"] * N).where(np.arange(N) % 5 > 0),
         "unused": RNG.normal(size=N),
     }
 )
@@ -59,16 +63,31 @@ CASES = {
     "order": make_column_transformer(
         (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), ["size", "color"])
     ),
+    "a gap stays a gap": make_column_transformer((OrdinalEncoder(), ["member", "answer"])),
+    "unknown ones as gaps": make_column_transformer(
+        (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan), ["color", "size"])
+    ),
+    "weighted parts": ColumnTransformer(
+        [("color", IGNORING, ["color"]), ("age", StandardScaler(), ["age"])],
+        transformer_weights={"color": 2.0, "age": 0.5},
+    ),
+    "a part of the name that our own tables have": ColumnTransformer(
+        [("categories", IGNORING, ["kids"]), ("numbers", StandardScaler(), ["kids"])]
+    ),
+    "a constant for a missing number": make_column_transformer(
+        (SimpleImputer(strategy="constant", fill_value=7), ["pay"])
+    ),
+    "up to a name": ColumnTransformer([("all", SimpleImputer(), slice(None, "pay"))]),
     "chosen by number, slice, mask and type": ColumnTransformer(
         [
             ("slice", MinMaxScaler(), slice("kids", "member")),
-            ("mask", StandardScaler(), np.array([True, *6 * [False]])),
+            ("mask", StandardScaler(), np.array([True, *7 * [False]])),
             ("numbers", OneHotEncoder(drop="first", handle_unknown="ignore"), [2, 5]),
             ("none", StandardScaler(), []),
             ("type", StandardScaler(), make_column_selector(pattern="unused")),
         ]
     ),
-    "what remains": make_column_transformer((IGNORING, ["color", "size"]), remainder=SimpleImputer()),
+    "what remains": make_column_transformer((IGNORING, ["color", "size", "answer"]), remainder=SimpleImputer()),
     "a mark for a gap": make_column_transformer(
         (
             make_pipeline(
@@ -128,6 +147,15 @@ def test_a_category_that_python_refuses_gives_nan():
     np.testing.assert_array_equal(encoded[1:], dense(columns.transform(NEW[1:])))
 
 
+@pytest.mark.parametrize("drop", [None, "first"])
+def test_a_category_that_a_constant_column_refuses_gives_nan(drop):
+    table = pd.DataFrame({"a": ["x", "y", "x"], "c": ["one"] * 3})
+    columns = make_column_transformer((OneHotEncoder(drop=drop), ["a", "c"])).fit(table)
+    encoded = run(columns, table.assign(c=["one", "two", "one"]), "float64")[0]
+    np.testing.assert_array_equal(encoded[[0, 2]], dense(columns.transform(table[::2])))
+    assert np.isnan(encoded[1]).all()
+
+
 @pytest.mark.parametrize("gap", [np.nan, None])
 def test_a_column_without_any_value(gap):
     table = pd.DataFrame({"empty": pd.Series([gap] * 4, dtype=object), "x": np.arange(4.0)})
@@ -152,14 +180,43 @@ def test_outputs_keep_their_order_and_may_not_mix_columns():
     columns = [CategoryColumn.of("a", [0, 1]), CategoryColumn.of("b", [0, 1, 2])]
     graph = Graph(np.dtype(np.float64))
     x = [graph.input(column.name, 1) for column in columns]
-    joined = add_categories(graph, x, Swapped(), columns, as_text=False)
+    joined = add_categories(graph, x, Swapped(), columns)
     graph.output("features", joined.name, joined.width)
     session = onnxruntime.InferenceSession(graph.model("swapped", {}).SerializeToString())
     a, b = np.array([[1.0], [0.0]]), np.array([[0.0], [2.0]])
     np.testing.assert_array_equal(session.run(None, {"a": a, "b": b})[0], np.hstack([b, a]))
-    columns = [CategoryColumn.of(name, [1, 2]) for name in "ab"]
+    columns = [CategoryColumn.of(name, [0, 1, 2]) for name in "ab"]
     with pytest.raises(TypeError, match="Product has no graph in ONNX: an output depends on several columns"):
-        add_categories(graph, x, Product(), columns, as_text=False)
+        add_categories(graph, x, Product(), columns)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([100_000_001, 100_000_002], "differ by less than the precision of float32"),
+        ([datetime.date(2020, 1, 1)], "are of the type date: make text of them"),
+        (["u", None, np.nan], "are missing in two ways"),
+        (["", "u", None], "are missing in two ways"),
+    ],
+)
+def test_categories_that_a_graph_cannot_tell_apart_are_refused(values, reason):
+    with pytest.raises(TypeError, match=f"the column 'k' has no graph in ONNX: its categories {reason}"):
+        CategoryColumn.of("k", values)
+
+
+def test_products_of_indicators_are_refused():
+    products = PolynomialFeatures(interaction_only=True, include_bias=False)
+    encoder = make_pipeline(OneHotEncoder(drop="first", sparse_output=False), products)
+    columns = make_column_transformer((encoder, ["color", "kids"])).fit(TABLE)
+    with pytest.raises(TypeError, match="Pipeline has no graph in ONNX: an output depends on several columns"):
+        to_onnx(columns)
+
+
+def test_many_categories_make_no_square_table():
+    names = pd.DataFrame({"name": [f"n{k}" for k in range(500)]})
+    columns = make_column_transformer((IGNORING, ["name"])).fit(names)
+    assert len(to_onnx(columns).SerializeToString()) < 30_000
+    np.testing.assert_array_equal(run(columns, names, "float32")[0], np.eye(500)[columns.transform(names).indices])
 
 
 @pytest.mark.parametrize("part", [(CountVectorizer(), "color"), (FunctionTransformer(np.sin), ["age"])], ids=repr)

@@ -91,7 +91,7 @@ class Samples:
         Tangents are (n_samples, n_tangents, n_features). If a mesh spans several processes, each passes its own rows.
         For a batch of the data, pass the number of chunks in a device's buffer, and the global total weight S.
 
-        Call it within the scope of the wanted precision (see `sparsam.engine.jax_settings`).
+        Call it within the scope of the wanted precision (see `sparsam.engine.precision`).
         """
         n_samples = len(inputs)
         weights = np.ones(n_samples) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)

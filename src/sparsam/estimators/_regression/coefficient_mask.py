@@ -37,7 +37,7 @@ def check_mask_names(mask: Any, X: Any, y: Any) -> None:
     if mask is None or not hasattr(mask, "columns") or not hasattr(mask, "index"):
         return
     for what, own, data in (("rows", mask.index, X), ("columns", mask.columns, y)):
-        names = getattr(data, "columns", None)
+        names = getattr(data, "columns", [data.name] if isinstance(getattr(data, "name", None), str) else None)
         if names is None or not any(isinstance(name, str) for name in own):
             continue
         if list(own) != list(names):

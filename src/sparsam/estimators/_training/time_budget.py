@@ -50,13 +50,13 @@ class TimeBudget:
         """Subtract the seconds that a training has used."""
         self.used += seconds
 
-    def warning(self, estimates: str) -> Warning | None:
-        """Make the warning that the budget ended trainings on which these estimates are based; None if it did not."""
+    def warning(self, estimates: str = "") -> Warning | None:
+        """Make the warning that the budget ended trainings in folds, on which these estimates are based, if any."""
         if not self.cut_off:
             return None
+        short = f"{estimates} are estimated with networks that were not trained long enough, and " if estimates else ""
         return ConvergenceWarning(
             f"time_budget = {self.seconds:g} s ended {len(self.cut_off)} of the trainings in folds early, one of them "
-            f"after {min(self.cut_off)} iterations: {estimates} are estimated with networks that were not trained "
-            "long enough, and the folds cannot choose the number of iterations. Increase time_budget, or set it to "
-            "None."
+            f"after {min(self.cut_off)} iterations: {short}the folds cannot choose the number of iterations. Increase "
+            "time_budget, or set it to None."
         )

@@ -46,8 +46,8 @@ def to_onnx(
     onnx.ModelProto
         Opset 17. The input is ``X``, (N, n_features) with any N. If the first step is a ColumnTransformer that was
         fitted on a data frame, there is an input (N, 1) for each column that it uses: numbers, NaN where one is
-        missing, or text, empty where it is missing. A category that an encoder refuses makes the outputs NaN. The
-        outputs are
+        missing, or text, empty where it is missing. A category that an encoder refuses makes the numbers NaN, but
+        not a ``label``. The outputs are
 
         - of an autoencoder: ``code``, ``reconstruction`` and ``score`` (that of ``score_samples``);
         - of a classifier: ``label`` and ``probabilities``;

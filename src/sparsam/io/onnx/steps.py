@@ -61,8 +61,8 @@ def _min_max_scaler(graph: Graph, x: Rows, step: MinMaxScaler) -> Rows:
 
 
 def _simple_imputer(graph: Graph, x: Rows, step: SimpleImputer) -> Rows:
-    filled = np.asarray(step.statistics_)
-    if step.add_indicator or not pd.isna(step.missing_values) or filled.dtype.kind != "f" or np.isnan(filled).any():
+    filled = pd.to_numeric(pd.Series(step.statistics_), errors="coerce").to_numpy(np.float64)
+    if step.add_indicator or not pd.isna(step.missing_values) or np.isnan(filled).any():
         return add_foreign(graph, x, type(step).__name__, step)[0]
     value = graph.add("Where", graph.add("IsNaN", x.name), graph.constant(filled[None], "filled"), x.name)
     return Rows(value, x.width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,6 @@ from sklearn.pipeline import Pipeline
 from sparsam.io.onnx.categories import CategoryColumn, add_categories
 from sparsam.io.onnx.graph import Graph, Rows
 from sparsam.io.onnx.steps import add_steps
-from sparsam.io.pipelines import CATEGORIES
 
 __all__ = ["add_table_columns", "is_of_table"]
 
@@ -41,13 +41,17 @@ def add_table_columns(graph: Graph, step: ColumnTransformer) -> Rows:
             continue
         columns = _category_columns(fitted, names)
         for k, name in enumerate(names):
-            is_text = columns is not None and (part == CATEGORIES or columns[k].has_text)
+            is_text = columns is not None and columns[k].has_text
             inputs[name] = inputs.get(name) or graph.input(name, 1, object if is_text else None)
         x = [inputs[name] for name in names]
         if columns is None:
-            results.append(add_steps(graph, graph.concat(x), [(part, fitted)]))
+            found = add_steps(graph, graph.concat(x), [(part, fitted)])
         else:
-            results.append(add_categories(graph, x, fitted, columns, as_text=part == CATEGORIES))
+            found = add_categories(graph, x, fitted, columns)
+        weight = (step.transformer_weights or {}).get(part)
+        if weight is not None:
+            found = Rows(graph.add("Mul", found.name, graph.constant(float(weight))), found.width)
+        results.append(found)
     return graph.concat(results)
 
 
@@ -56,6 +60,8 @@ def _names_of(step: ColumnTransformer, chosen: Any) -> list[str]:
     if isinstance(chosen, str):
         return [chosen]
     names = pd.Series(step.feature_names_in_, index=step.feature_names_in_)
+    if isinstance(chosen, Integral):
+        return [names.iloc[chosen]]
     keys = [chosen.start, chosen.stop] if isinstance(chosen, slice) else chosen
     by_name = any(isinstance(key, str) for key in keys)
     return list(names.loc[chosen] if by_name else names.iloc[chosen])
