@@ -172,8 +172,9 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         wrong: trained to the minimum, a network with hidden layers memorizes wrong labels, whatever epsilon is. The
         final network is then trained on all data, up to the iteration that was the best for four folds together: those
         of the estimate or, if epsilon is given, or ``class_weight`` takes the place of its estimate, folds for this
-        alone. "auto" trains to the minimum if epsilon = 0 or, where it is given, without hidden layers. True does so if
-        alpha is chosen; with nothing to choose it holds out a part of the data, which takes one training and not five.
+        alone. "auto" trains to the minimum if epsilon = 0 or, where it is given, without hidden layers. True uses the
+        folds of the noise or of alpha; without these it holds out a part of the data, which takes one training and not
+        five.
         With False the final network is trained to the minimum; the networks that estimate the noise stop early all the
         same.
     validation_fraction : float, default 0.1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -88,7 +87,6 @@ samples, so that alpha = 20/n is the same prior for any n. On smooth curves, Fri
 
 WORSE = 1.5  # largest ratio of the residual variances of the final network to those of the folds
 UNLIKE = 10.0  # ratio of the standard deviations of targets that are not of one kind
-NO_MAXIMUM = re.compile("likelihood (has no|without a) maximum")
 NOTHING_TO_PREDICT = (
     "All targets are constant: there is nothing to predict, and what the network predicts beside the constant is the "
     "rounding of a likelihood without a maximum."
@@ -423,7 +421,7 @@ class MultivariateNormalRegressor(NormalPredictions):
             warnings = self._warnings(attributes, training, data, folds is not None) if training.history else []
             warnings += [budget.warning("predictive_covariance_ and alpha_"), unused]
             # J has no minimum at a degenerate covariance, and the usual advice, a larger tol, does not help.
-            stuck = training.stop_reason == "precision" and any(NO_MAXIMUM.search(str(given)) for given in warnings)
+            stuck = training.stop_reason == "precision" and self._has_no_maximum(attributes, training, data)
             return self._finish(training, attributes, reporter, warnings, about_training=not stuck)
 
     def _regression_data(
@@ -690,13 +688,25 @@ class MultivariateNormalRegressor(NormalPredictions):
     def _degeneracy_warning(
         self, attributes: dict[str, Any], training: Training, data: RegressionData
     ) -> DegenerateCovarianceWarning | None:
-        kept, scale = data.dependent.kept, data.scale.scale
-        scaled = np.nan_to_num(attributes["covariance_"][np.ix_(kept, kept)] / np.outer(scale, scale))
-        stuck, has_units = training.stop_reason == "precision", self._has_hidden_layers()
-        warning = degeneracy_warning(scaled, kept, self.dtype, stuck=stuck, has_hidden_units=has_units)
+        warning = self._singularity_warning(attributes, training, data)
         sentences = [data.dependent.sentence() + "."] if data.dependent.any else []
         sentences += [] if warning is None else [str(warning)]
         return DegenerateCovarianceWarning(" ".join(sentences)) if sentences else None
+
+    def _singularity_warning(
+        self, attributes: dict[str, Any], training: Training, data: RegressionData
+    ) -> DegenerateCovarianceWarning | None:
+        """Make the warning that the covariance of the targets that are fitted is singular."""
+        kept, scale = data.dependent.kept, data.scale.scale
+        scaled = np.nan_to_num(attributes["covariance_"][np.ix_(kept, kept)] / np.outer(scale, scale))
+        stuck, has_units = training.stop_reason == "precision", self._has_hidden_layers()
+        return degeneracy_warning(scaled, kept, self.dtype, stuck=stuck, has_hidden_units=has_units)
+
+    def _has_no_maximum(self, attributes: dict[str, Any], training: Training, data: RegressionData) -> bool:
+        """Return whether the likelihood has no maximum, since residuals can become 0."""
+        if not isinstance(self.covariance, str):
+            return False
+        return data.dependent.all_constant or self._singularity_warning(attributes, training, data) is not None
 
     def standard_errors(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, kind: str = "unadjusted"

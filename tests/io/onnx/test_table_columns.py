@@ -204,6 +204,12 @@ def test_categories_that_a_graph_cannot_tell_apart_are_refused(values, reason):
         CategoryColumn.of("k", values)
 
 
+def test_two_imputers_mean_the_same_gap():
+    encoder = make_pipeline(MOST_FREQUENT, SimpleImputer(strategy="constant", fill_value="m"), IGNORING)
+    columns = make_column_transformer((encoder, ["size"])).fit(TABLE)
+    np.testing.assert_array_equal(run(columns, NEW, "float64")[0], dense(columns.transform(NEW)))
+
+
 def test_products_of_indicators_are_refused():
     products = PolynomialFeatures(interaction_only=True, include_bias=False)
     encoder = make_pipeline(OneHotEncoder(drop="first", sparse_output=False), products)

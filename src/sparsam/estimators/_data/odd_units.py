@@ -31,8 +31,8 @@ FAR_OUT, OUTLIERS = 20, 10
 column of some hundred rows reaches about 12 deviations, one with few values that differ much more."""
 
 NO_OUTLIER, SOME = 6, 0.1
-"""Largest distance from the mean, in deviations, without outliers, and the share of the columns from which on
-suppressed ones are named: pixels at the margin of images reach more, or are few."""
+"""Suppressed columns are named if none of their values is further from the mean than this, in deviations, and if they
+are at least this share of all columns: pixels at the margin of images are further from it, or few."""
 
 NEARLY_ALL, FEW = 0.99, 0.1
 """Warn if at least this share of the variance is in at most this share of the columns."""

@@ -57,7 +57,7 @@ class CategoryColumn:
             reason = f"are of the type {type(others[0]).__name__}: make text of them"
         elif not column.has_text and len({np.float32(value) for value in column.known}) < len(column.known):
             reason = "differ by less than the precision of float32, which ONNX has for them: make text of them"
-        elif len(gaps) > 1 or (gaps and "" in column.known):
+        elif len({type(gap) for gap in gaps}) > 1 or (gaps and "" in column.known):
             reason = "are missing in two ways, which are both an empty text in ONNX: use one of them"
         if reason is not None:
             raise TypeError(f"the column {name!r} has no graph in ONNX: its categories {reason}")
@@ -75,7 +75,7 @@ class CategoryColumn:
 
 
 class _Table(NamedTuple):
-    """What an encoder makes of each category of a column, of an unknown value, and of a missing one.
+    """Encoding of each category of a column, then of an unknown value and of a missing one.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ def _check_alone(
 ) -> None:
     """Raise TypeError unless the tables give what the encoder gives, for random categories of all columns."""
     generator = np.random.default_rng(0)
-    drawn = [generator.integers(0, max(len(column.known), 1), N_CHECKED) for column in columns]
+    drawn = [generator.integers(0, len(_values(column)), N_CHECKED) for column in columns]
     frame = {column.name: [_values(column)[k] for k in rows] for column, rows in zip(columns, drawn, strict=True)}
     found = _encode(encoder, frame)
     expected = np.empty_like(found)
