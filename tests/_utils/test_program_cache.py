@@ -61,7 +61,7 @@ def test_a_later_process_compiles_nothing_and_ends_at_the_same_bits(folder):
     assert compiled > 0
     assert len(list(folder.glob("*-cache"))) == compiled - found
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    found, compiled, again = fit(**{VARIABLE: "1"})  # the variable, in the place of the call
+    found, compiled, again = fit(**{VARIABLE: "1"})  # the variable, instead of the call
     assert (found > 0, compiled, again) == (True, 0, weights)
 
 
@@ -102,7 +102,7 @@ def test_no_variable_and_0_mean_no(folder, monkeypatch, value):
 def test_other_values_than_0_1_or_an_absolute_path_are_a_warning(folder, monkeypatch, tmp_path, value):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(VARIABLE, value)
-    with pytest.warns(UserWarning, match="Compiled programs are not kept: "):
+    with pytest.warns(UserWarning, match="Compiled programs are not cached: "):
         keep_if_wanted()
     assert list(tmp_path.iterdir()) == []
     assert JAX_FOLDER not in os.environ
@@ -133,7 +133,7 @@ def test_a_folder_that_others_can_write_or_replace_is_refused(folder, monkeypatc
     with pytest.raises(PermissionError, match=f"other users can write to {changed}, .*chmod go-w {changed}"):
         keep_compiled_programs(folder)
     monkeypatch.setenv(VARIABLE, str(folder))
-    with pytest.warns(UserWarning, match="Compiled programs are not kept: other users can write"):
+    with pytest.warns(UserWarning, match="Compiled programs are not cached: other users can write"):
         keep_if_wanted()
     assert JAX_FOLDER not in os.environ
 
@@ -192,5 +192,5 @@ def test_of_a_folder_that_is_too_large_the_files_used_last_are_kept(folder, monk
 def test_a_path_that_is_no_folder_is_a_warning_at_most(folder, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
-    with pytest.warns(UserWarning, match="Compiled programs are not kept: .*file"):
+    with pytest.warns(UserWarning, match="Compiled programs are not cached: .*file"):
         keep_if_wanted()

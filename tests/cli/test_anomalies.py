@@ -122,7 +122,7 @@ def test_a_share_of_outliers_is_an_option(run, trips, tmp_path):
         (("-o", "none/ranked.csv"), "--ranked none/ranked.csv: there is no folder"),
         (("-o", "{table}", "--overwrite"), "is the table itself: name another file"),
         (("--model", "{run}"), "--model needs a file for the ranked rows"),
-        (("--model", "{run}", "--ignore", "km", "-o", "x.csv"), "--ignore applies to a training, not to --model"),
+        (("--model", "{run}", "--ignore", "km", "-o", "x.csv"), "--ignore applies to training, and cannot be combined"),
         (("--model", "{run}/none", "-o", "x.csv"), "no such file"),
     ],
 )

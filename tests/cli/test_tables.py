@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sparsam.cli.classify import guessing, has_learned_by_heart
+from sparsam.cli.classify import guessing, is_overfitted
 from sparsam.io.pipelines import load_pipeline
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_factors")]
@@ -141,16 +141,16 @@ def test_labels_that_are_learned_by_heart_are_said_to_be(run, tmp_path, options,
     pd.DataFrame(X, columns=list("abcde")).assign(y=np.where(rare, "yes", "no")).to_csv(tmp_path / "t.csv", index=False)
     result = run("classify", tmp_path / "t.csv", "--label", "y", *options, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert ("learned the training labels by heart" in result.stderr.replace("\n", " ")) == warns
+    assert ("is overfitted to the training labels" in result.stderr.replace("\n", " ")) == warns
 
 
 def test_guessed_labels_have_the_shares_of_the_training_or_are_weighted_alike():
     training, test = np.array(["a"] * 9 + ["b"]), np.array(["a", "b"])
     model = SimpleNamespace(class_weight=None, classes_=["a", "b"])
     assert guessing(model, training, test) == pytest.approx(np.log([0.9, 0.1]).mean())
-    assert has_learned_by_heart(model, training, test, -0.01, -1.5)
-    assert not has_learned_by_heart(model, training, test, -0.01, -0.5)  # better than guesses
-    assert not has_learned_by_heart(model, training, test, -0.32, -1.5)  # nothing has been learned
+    assert is_overfitted(model, training, test, -0.01, -1.5)
+    assert not is_overfitted(model, training, test, -0.01, -0.5)  # better than guesses
+    assert not is_overfitted(model, training, test, -0.32, -1.5)  # nothing has been learned
     model.class_weight = "balanced"
     assert guessing(model, training, test) == pytest.approx(np.log(0.5))
 

@@ -360,6 +360,21 @@ def test_the_smallest_samples_can_be_fitted(n):
     assert (model.likelihood_profile_ is None) == (n < 3)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"hidden_layer_sizes": ()}, r"alpha = 0\.1, the first value, is used\. Fit more rows"),
+        ({"hidden_layer_sizes": (2,)}, r"alpha = 0\.1, the first value, is used, and the training does not stop early"),
+        ({"hidden_layer_sizes": (2,), "alpha": 0.1}, r"too few labels for folds: the training does not stop early"),
+    ],
+)
+def test_a_known_epsilon_without_enough_rows_for_folds_has_a_warning(parameters, message):
+    model = NoisyLabelClassifier(**{"epsilon": 0.1, "alpha": (0.1, 1e-4), "random_state": 0} | parameters)
+    with pytest.warns(UserWarning, match=message):
+        model.fit([[0.0], [1.0]], [0, 1])
+    assert (model.alpha_, model.converged_) == (0.1, True)
+
+
 @pytest.mark.slow
 def test_the_time_budget_is_shared_by_all_trainings(monkeypatch):
     asked = []
@@ -462,7 +477,7 @@ def test_an_overflow_at_the_start_keeps_the_previous_fit():
     X = np.random.default_rng(0).normal(size=(60, 3))
     model = NoisyLabelClassifier((), epsilon=0.0, early_stopping=True, validation_fraction=0.3, max_iter=2)
     scores = model.fit(X, X[:, 0] > 0).validation_scores_
-    with pytest.raises(FloatingPointError, match="It was so at the initial weights"):
+    with pytest.raises(FloatingPointError, match="This happened at the initial weights"):
         model.set_params(early_stopping=False).fit(1e300 * X, X[:, 0] > 0)
     assert model.validation_scores_ == scores != []
 

@@ -159,9 +159,9 @@ def test_rows_with_values_far_off_are_found_unless_they_are_many():
 
 
 def test_a_threshold_of_few_rows_is_warned_of():
-    with pytest.warns(UserWarning, match="The threshold rests on 6 rows"):
+    with pytest.warns(UserWarning, match="The threshold is based on only 6 rows"):
         detector().fit(CORRELATED[:6])
-    with pytest.warns(UserWarning, match="The threshold rests on 10 rows"):
+    with pytest.warns(UserWarning, match="The threshold is based on only 10 rows"):
         detector(validation_fraction=0.2).fit(CORRELATED[:50])
 
 
@@ -275,7 +275,7 @@ def test_a_permuted_value_is_found_and_named():
         ({"contamination": 0.7}, ValueError, "got 0.7"),
         ({"validation_fraction": 1.5}, ValueError, "validation_fraction must be"),
         ({"validation_fraction": 0.0}, ValueError, r"validation_fraction must be None or in \(0, 1\); got 0.0"),
-        ({"validation_fraction": 0.999}, ValueError, "leaves none for the training"),
+        ({"validation_fraction": 0.999}, ValueError, "leaves no rows for the training"),
         ({"autoencoder": StandardScaler()}, TypeError, "autoencoder must be a SparseAutoencoder.*got StandardScaler"),
         ({"autoencoder": FrozenEstimator(SparseAutoencoder())}, NotFittedError, "not fitted"),
     ],

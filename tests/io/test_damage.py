@@ -21,7 +21,7 @@ many = settings(max_examples=300)
 
 def test_every_truncated_file_is_refused(good, assert_refused):
     for length in range(len(good)):
-        assert_refused(good[:length], "it is no safetensors file, or a truncated one")
+        assert_refused(good[:length], "it is not a safetensors file, or it is truncated")
 
 
 @pytest.mark.parametrize("mask", [0x01, *(pytest.param(1 << bit, marks=pytest.mark.slow) for bit in range(1, 8))])
@@ -58,7 +58,7 @@ def test_cut_out_doubled_and_swapped_pieces_are_refused_or_harmless(good, data, 
 
 @given(rest=st.binary(min_size=1, max_size=64))
 def test_anything_after_the_end_is_refused(good, rest, assert_refused):
-    assert_refused(good + rest, "no safetensors file")
+    assert_refused(good + rest, "not a safetensors file")
 
 
 # Other files
@@ -91,7 +91,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, assert_refused):
     bomb = Bomb()
     bomb.target = str(tmp_path / "exploded")
     content = pickle.dumps(bomb)
-    assert_refused(content, "no safetensors file")
+    assert_refused(content, "not a safetensors file")
     assert not (tmp_path / "exploded").exists()
     pickle.loads(content)  # noqa: S301 (shows that the pickle would run)
     assert (tmp_path / "exploded").exists()

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from sparsam import (
     MultivariateNormalRegressor,
     NoisyLabelClassifier,
     SparseAutoencoder,
+    StackedAutoencoder,
     fit_gabors,
     load,
     parameter_study,
@@ -221,6 +223,17 @@ def test_what_cannot_be_done_is_said_before_anything_is_fitted(monkeypatch, tmp_
     monkeypatch.setattr("sparsam.studies.study.fit_group", lambda *_: pytest.fail("something was fitted"))
     with pytest.raises((ValueError, TypeError), match=message.replace("(", r"\(")):
         parameter_study(MODEL, grid, X, **options)
+
+
+def test_stacks_are_measured_by_their_innermost_code():
+    stack = StackedAutoencoder([SparseAutoencoder(4, rho=0.1), SparseAutoencoder(2, rho=0.1)], random_state=0)
+    table = parameter_study(stack, {"fine_tune": [False, True]}, X, X_held_out=UNSEEN)
+    for fine_tune, row in zip([False, True], table.itertuples(), strict=True):
+        single = clone(stack).set_params(fine_tune=fine_tune, random_state=0).fit(X)
+        shares = unit_statistics(single.transform(X), hidden_activation="logistic").shares()
+        assert (row.dead, row.saturated) == (shares["dead"], shares["saturated"])
+        assert row.held_out_error == -single.score(UNSEEN)
+        assert row.explained_variance_ratio == single.explained_variance_ratio_
 
 
 def test_strangers_are_refused():

@@ -62,7 +62,7 @@ def read_checksummed(path: Path, key: str, file_format: int, *, if_older: str) -
                 raise ValueError("it is a safetensors file, but sparsam did not write it")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(f"it is no safetensors file, or a truncated one ({error})") from error
+        raise ValueError(f"it is not a safetensors file, or it is truncated ({error})") from error
     try:
         header = json.loads(metadata[key])
     except (ValueError, RecursionError) as error:

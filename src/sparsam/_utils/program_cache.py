@@ -83,7 +83,7 @@ def keep_if_wanted() -> None:
             raise ValueError(f"{VARIABLE} must be 0, 1 or an absolute path, got {wanted!r}")
         keep_compiled_programs(None if wanted == "1" else wanted)
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: there is no home folder, or a loop of links
-        warnings.warn(f"Compiled programs are not kept: {error}", UserWarning, stacklevel=2)
+        warnings.warn(f"Compiled programs are not cached: {error}", UserWarning, stacklevel=2)
 
 
 def _jax_is_imported() -> bool:

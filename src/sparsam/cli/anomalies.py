@@ -1,4 +1,4 @@
-"""``sparsam anomalies``: rank the rows of a raw table by how little they fit, with the columns that tell."""
+"""``sparsam anomalies``: rank the rows of a raw table by reconstruction error, with the columns responsible."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def anomalies(
     model: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of an earlier run, or its model.skops: rank the rows of this table by what that one taught.",
+            help="Folder of an earlier run, or its model.skops: rank the rows of this table with that model.",
             show_default="learn from this table",
             rich_help_panel=DATA,
         ),
@@ -65,12 +65,12 @@ def anomalies(
     as_json: AsJson = False,
     **hyperparameters: Any,
 ) -> None:
-    """Rank the rows of a raw table by how little they fit, and name the columns that tell.
+    """Rank the rows of a raw table by their reconstruction error, and name the columns responsible.
 
     Imputes, standardizes and encodes the columns; learns with an autoencoder what they have in common; and ranks the
     rows by the error of their reconstruction, largest first. Writes to the output folder: anomalies.csv, with the
-    three columns that tell most about each outlier and what would have been expected there, model.skops, metrics.json.
-    `sparsam report` makes a page of it.
+    three columns that contribute most to the error of each outlier and their expected values, model.skops,
+    metrics.json. `sparsam report` makes a page of it.
 
     With --model, it ranks the rows of another table by a model that was saved.
     """
@@ -79,7 +79,7 @@ def anomalies(
         _check_ranked(ranked, data, overwrite)
     csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
     if model is not None:
-        refuse_given(context, OF_TRAINING, "applies to a training, not to --model")
+        refuse_given(context, OF_TRAINING, "applies to training, and cannot be combined with --model")
         if ranked is None:
             raise ValueError("--model needs a file for the ranked rows: add -o ranked.csv")
         rows = _rank_by(model, data, csv_format, ranked, overwrite)
@@ -153,7 +153,7 @@ def _detector(columns: list[Any], inputs: pd.DataFrame, hyperparameters: dict[st
 
 
 def _gross_rows(columns: list[Any], inputs: pd.DataFrame) -> Any:
-    """Find the rows with a number far from all others, which are ranked but not learned from, and report them."""
+    """Find and report the rows with a number far from all others: ranked, but left out of the training."""
     import numpy as np
 
     from sparsam.inspection.gross_values import has_gross_value
@@ -163,7 +163,10 @@ def _gross_rows(columns: list[Any], inputs: pd.DataFrame) -> Any:
         return np.zeros(len(inputs), bool)
     is_gross = has_gross_value(inputs[numbers].to_numpy(np.float64))
     if is_gross.any():
-        say(f"Not learned from: {int(is_gross.sum())} rows with a number more than 10 robust deviations off the median")
+        say(
+            f"Left out of the training: {int(is_gross.sum())} rows with a number more than 10 robust deviations from "
+            "the median of its column"
+        )
     return is_gross
 
 

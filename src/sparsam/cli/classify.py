@@ -135,10 +135,10 @@ def classify(
                 f"{scores['mean_log_likelihood']:.4f} nats"
             )
     learned, tested = (part and part["mean_log_likelihood"] for part in (metrics["training"], metrics["test"]))
-    if tested is not None and has_learned_by_heart(model, labels[training], labels[test], learned, tested):
+    if tested is not None and is_overfitted(model, labels[training], labels[test], learned, tested):
         say(
-            "test: the held-out labels would be more probable if they were guessed, without X: the network has learned "
-            "the training labels by heart. Try early stopping, a greater --alpha, or fewer hidden units"
+            "test: the held-out labels are less likely under the network than under a guess without X: the network is "
+            "overfitted to the training labels. Try early stopping, a greater --alpha, or fewer hidden units"
         )
     say(f"{len(suspects)} labels are more probably wrong than right")
     out.mkdir(parents=True, exist_ok=True)
@@ -174,7 +174,7 @@ def _scores(pipeline: Any, inputs: pd.DataFrame, labels: Any) -> dict[str, float
     }
 
 
-def has_learned_by_heart(model: Any, training: Any, test: Any, learned: float, tested: float) -> bool:
+def is_overfitted(model: Any, training: Any, test: Any, learned: float, tested: float) -> bool:
     """Return whether test labels are less likely than guesses, and training labels much more likely.
 
     Much more is half of what could be gained: a network that predicts nothing may be a little worse than guesses.

@@ -119,7 +119,7 @@ class HyperparameterOption:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Words that may stand in the place of a number."""
+        """Words that may stand instead of a number."""
         literals = [name for name in self.hyperparameter.types if name.startswith("Literal[")]
         return tuple(re.findall(r"['\"]([^'\"]+)['\"]", " ".join(literals))) if self.type is float else ()
 

@@ -28,7 +28,7 @@ def report(
     run: Annotated[
         Path,
         typer.Argument(
-            help="Folder of a run of `sparsam learn`, `sparsam regress` or `sparsam classify`, or the model file in it."
+            help="Folder of a run of `sparsam learn`, `regress`, `classify` or `anomalies`, or the model file in it."
         ),
     ],
     images: Annotated[
@@ -65,8 +65,8 @@ def report(
     The page shows, for learn: filters, to sort and click, units, reconstructions, mean activations, and a gradient
     certificate; if its rows have names, units by the names of their strongest rows, and a search; for regress:
     covariance, residuals, and calibration; for classify: label noise, labels that are probably wrong, and calibration;
-    for all: the training history, and warnings. The data are read again from the files of the run, and split again into
-    training rows and held-out rows.
+    for anomalies: the outliers with the columns responsible; for all: the training history, and warnings. The data are
+    read again from the files of the run, and split again into training rows and held-out rows.
     """
     run = _run_of(run)
     metrics = read_metrics(run)
@@ -124,8 +124,8 @@ def _run_of(path: Path) -> Path:
     if not files or not (run / METRICS_FILE).is_file():
         raise FileNotFoundError(
             f"{run} holds no run: expected a model ({MODEL_FILE} or {table_options.MODEL_FILE}) and {METRICS_FILE}, as "
-            "sparsam learn, regress and classify write them; for a model outside a run, use sparsam.report(model, X) "
-            "in Python"
+            "sparsam learn, regress, classify and anomalies write them; for a model outside a run, use "
+            "sparsam.report(model, X) in Python"
         )
     if len(files) > 1:
         raise ValueError(f"{run} holds two runs, {files[0].name} and {files[1].name}: move one to another folder")

@@ -58,7 +58,7 @@ def show(
 ) -> None:
     """Show a saved model: its parameters, the result of its training, and a picture of its filters.
 
-    Of a stack, the filters are those of the first layer; `sparsam report` shows the innermost units.
+    For a stack, the filters of the first layer are shown; `sparsam report` shows the innermost units.
     """
     if save is not None and save.exists() and not overwrite:
         raise FileExistsError(f"{save} exists: name another file, or replace it with --overwrite")

@@ -137,7 +137,7 @@ def as_patches(A: ArrayLike, image_width: int | None, name: str = "A") -> Patche
     if values.ndim not in (2, 3, 4) or (values.ndim == 4 and values.shape[3] != 3):
         raise ValueError(f"{name} has the shape {values.shape}; expected {shapes}: reshape it")
     if values.size == 0:
-        raise ValueError(f"{name} has the shape {values.shape}: it holds nothing to show")
+        raise ValueError(f"{name} has the shape {values.shape}: it is empty")
     finite = np.isfinite(values)
     if not finite.all():
         bad = np.flatnonzero(~finite.reshape(len(values), -1).all(axis=1))

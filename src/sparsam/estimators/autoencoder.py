@@ -74,7 +74,7 @@ class SparseAutoencoder(AutoencoderBase):
     n_components : int, default 25
         Number of hidden units. The notes use 25 for patches of 64 pixels.
     sparsity : {"kl", "l1"}, default "kl"
-        Sparsity penalty. "kl", the notes', sets how often a unit is active. "l1" sets a price on all activity: most
+        Sparsity penalty. "kl", the notes', sets how often a unit is active. "l1" penalizes all activity: most
         units are exactly 0 on a row, and there may be many more units than inputs. It needs
         ``hidden_activation="relu"`` and ``output_activation="identity"``.
     rho : float, default 0.01
@@ -132,8 +132,8 @@ class SparseAutoencoder(AutoencoderBase):
         fitted weights are then float64. max_iter and time_budget limit both together.
     start_on_sample : bool, default True
         Whether to begin on a random sample of the rows, which grows until it is all of them. It makes a training on a
-        million rows up to three times as fast, and ends at a minimum on all rows in any case. Only data of at least
-        some ten thousand rows use it, and only trainings from new weights that no held-out rows stop. n_iter_,
+        million rows up to three times as fast, and ends at a minimum on all rows in any case. It applies only to about
+        ten thousand rows or more, and to trainings from new weights that no held-out rows stop. n_iter_,
         max_iter and callbacks count iterations on all rows; on a sample there are at most 50, then it doubles. With
         "l1" sparsity, and at least 4096 rows, a training begins with steps on batches of 256 rows (Adam's) instead.
     warm_start : bool, default False
@@ -425,7 +425,7 @@ class SparseAutoencoder(AutoencoderBase):
         if self.output_activation != "identity":
             raise ValueError(
                 "sparsity='l1' penalizes the length of what each unit adds to a reconstruction, and with "
-                f"{self.output_activation} outputs a reconstruction is no sum: use output_activation='identity'"
+                f"{self.output_activation} outputs a reconstruction is not a sum: use output_activation='identity'"
             )
 
     @property

@@ -135,9 +135,9 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         fold, has outputs and a T for all classes. Estimating epsilon needs samples of each class. None: those in
         y.
     unlabeled : number, str or None, default None
-        Value of y that stands for no label, such as -1, as NaN, None and pandas' NA always do. None: every other value
-        is a label. Rows without a label are no part of J, of the classes, nor of the estimates; ``pretraining`` learns
-        from their inputs.
+        Value of y that marks a missing label, such as -1, as NaN, None and pandas' NA always do. None: every other
+        value is a label. Rows without a label are no part of J, of the classes, nor of the estimates; ``pretraining``
+        learns from their inputs.
     class_weight : dict, {"balanced"} or None, default None
         Factors of ``sample_weight`` by given label, as in scikit-learn: for held-out samples, too, but not in the
         pretraining. A class that is not in the dict has 1; "balanced" gives all classes in y the same total weight. It
@@ -357,8 +357,9 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         -----
         UserWarning
             If ``warm_start`` or rows without a label have no influence. If ``class_weight`` replaces the estimate of
-            epsilon, or the estimate is very uncertain. If alpha > 0 and columns of X are in odd units, with deviations
-            above 1e3 or so small that weight decay suppresses them: standardize them.
+            epsilon, the estimate is very uncertain, or there are too few labels for folds. If alpha > 0 and columns of
+            X are in odd units, with deviations above 1e3 or so small that weight decay suppresses them: standardize
+            them.
         ConvergenceWarning
             If the training stopped before converging, or ``time_budget`` ended a training in the folds.
         """
@@ -371,7 +372,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
                 fit = PartOfFit(reporter, checkpointer, budget, "pretraining", SHARE, labeled.seed)
                 labeled = self._pretrained(labeled, fit)
                 trainer = _Trainer(self, labeled, checkpointer, budget)
-                noise = self._estimate_noise(trainer, reporter)
+                splits = self._splits(labeled) if self._trains_folds() else []
+                noise = self._estimate_noise(trainer, splits, reporter)
                 with reporter.training() if self._trains_folds() else nullcontext(reporter) as last:
                     run = trainer.prepare(noise, last)
                     training = run.train()
@@ -380,9 +382,10 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             warnings = [
                 UserWarning(TAKEN_AS_RIGHT) if self._takes_labels_as_right() else None,
                 self._unused_rows(labeled.unlabeled),
+                self._without_folds(splits),
                 self._unclear_noise(noise),
                 odd_units_warning(labeled.columns, self._feature_names, float(noise.alpha)),
-                budget.warning("epsilon_ and alpha_" if self._estimates() else ""),
+                budget.warning(self._estimated_in_folds(), ends_by_folds=self._ends_by_folds()),
                 unused,
             ]
             return self._finish(training, attributes, reporter, warnings)
@@ -450,17 +453,18 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
                 fit = replace(fit, depends_on={"all rows": fingerprint_of(dataset)})
         return replace(labeled, pretrained=fit_pretraining(self, dataset, fit), all_rows=None)
 
-    def _estimate_noise(self, trainer: _Trainer, reporter: FitReporter) -> NoiseEstimate:
-        """Estimate the transition matrix and alpha, unless they are given."""
-        labeled, alphas = trainer.labeled, self._alphas()
-        T, n_classes = labeled.transitions, len(labeled.classes)
-        if T is not None and not self._trains_folds():
-            return NoiseEstimate(T, float(alphas[0]))
-        if T is None:
+    def _splits(self, labeled: LabeledData) -> list[Split]:
+        """Split the data into folds; the list is empty if there is only a sample or two of each class."""
+        if self._estimates_noise():
             least = N_FOLDS if self.epsilon == "estimate_matrix" else 1
             refuse_rare_labels(labeled.dataset, labeled.classes, least, str(self.epsilon))
-        splits = folds(N_FOLDS, labeled.dataset, labeled.seed)
-        if not splits:  # a sample or two of each class are too few for folds
+        return folds(N_FOLDS, labeled.dataset, labeled.seed)
+
+    def _estimate_noise(self, trainer: _Trainer, splits: list[Split], reporter: FitReporter) -> NoiseEstimate:
+        """Estimate the transition matrix and alpha in the folds, if there are any, unless they are given."""
+        labeled, alphas = trainer.labeled, self._alphas()
+        T, n_classes = labeled.transitions, len(labeled.classes)
+        if not splits:
             return NoiseEstimate(np.eye(n_classes) if T is None else T, float(alphas[0]))
         estimation = NoiseEstimation(trainer, splits, n_classes, alphas, reporter)
         return estimation.estimate_noise(STRUCTURES[str(self.epsilon)]) if T is None else estimation.estimate_alpha(T)
@@ -469,16 +473,25 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         """Make the warning that rows without a label have no influence, if that is the case."""
         return None if learns_inputs(self) else unlabeled.unused_warning(has_pretraining=self.pretraining is not None)
 
-    def _unclear_noise(self, noise: NoiseEstimate) -> Warning | None:
-        """Make the warning that the estimate of epsilon is uncertain, if it is."""
-        if not self._estimates_noise():
+    def _without_folds(self, splits: list[Split]) -> Warning | None:
+        """Make the warning that there are too few labels for the folds that the fit needs, if that is the case."""
+        if splits or not self._trains_folds():
             return None
-        if noise.profile is None:
+        if self._estimates_noise():
             return UserWarning(
                 "There are too few labels to estimate how many are wrong: epsilon = 0 is used. Set epsilon to a "
                 "number, or fit more rows."
             )
-        if noise.profile.warning is None:
+        effects = []
+        if len(self._alphas()) > 1:
+            effects.append(f"alpha = {self._alphas()[0]:g}, the first value, is used")
+        if self.early_stopping == "auto" and self._stops_early():
+            effects.append("the training does not stop early")
+        return UserWarning(f"There are too few labels for folds: {', and '.join(effects)}. Fit more rows.")
+
+    def _unclear_noise(self, noise: NoiseEstimate) -> Warning | None:
+        """Make the warning that the estimate of epsilon is uncertain, if it is."""
+        if noise.profile is None or noise.profile.warning is None:
             return None
         matrix = "" if noise.profile.settled or self.epsilon == "estimate_matrix" else f" {CONFUSED}"
         return UserWarning(noise.profile.warning + matrix)
@@ -573,8 +586,8 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         of as many as it expects, 94 to 99 % in four data sets with a fifth of the labels flipped at random, where the
         folds have 80 to 92 %. The folds miss fewer of the wrong labels. The areas under the ROC curve are 0.98 to 0.99
         and 0.96 to 1.00, greater with folds on two sets of digits and less on the other tables. A network trained to
-        the minimum (``early_stopping=False``) has learned most wrong labels by heart, and expects less than half of
-        them: there use ``cv=5`` (on digits, 0.96 and 0.99).
+        the minimum (``early_stopping=False``) has memorized most wrong labels, and finds fewer than half of them: use
+        ``cv=5`` for it (on digits, 0.96 and 0.99).
         """
         probabilities = self.predict_proba(X)
         numbers = self._class_numbers(probabilities, y)
@@ -698,7 +711,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         return isinstance(self.epsilon, str) and self.class_weight is None
 
     def _takes_labels_as_right(self) -> bool:
-        """Whether weights of the classes replace the estimate of epsilon that is asked for by epsilon = 0."""
+        """Whether epsilon = 0 replaces the estimate, because the classes are weighted."""
         return isinstance(self.epsilon, str) and self.class_weight is not None
 
     def _trains_folds(self) -> bool:
@@ -708,6 +721,10 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
     def _estimates(self) -> bool:
         """Whether the noise is estimated, or alpha chosen."""
         return self._estimates_noise() or len(self._alphas()) > 1
+
+    def _estimated_in_folds(self) -> list[str]:
+        """Name the attributes that trainings in folds estimate."""
+        return ["epsilon_"] * self._estimates_noise() + ["alpha_"] * (len(self._alphas()) > 1)
 
     def _stops_early(self) -> bool:
         """Whether held-out labels choose the number of iterations."""

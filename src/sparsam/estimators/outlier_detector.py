@@ -33,11 +33,11 @@ FENCE = 1.5  # Tukey's, in units of the interquartile range
 
 
 class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
-    """Detect rows that do not fit, and say why.
+    """Detect outliers, and explain them.
 
     An autoencoder learns what the features have in common. The score of a row is minus its reconstruction error, so
-    that a low score marks a row unlike the others; `explain` names the features that spoil the reconstruction, and
-    the values that the other features let expect.
+    that a low score marks a row unlike the others; `explain` names the features responsible for the error, and
+    the values expected from the other features.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         self.autoencoder_, self.offset_ = fitted, offset
         n_rows = np.shape(of_threshold)[0]
         if n_rows < FEW_ROWS:
-            message = f"The threshold rests on {n_rows} rows: which are unusual is uncertain, and more rows help."
+            message = f"The threshold is based on only {n_rows} rows, and is uncertain: use more rows."
             warn_user(message, UserWarning)
         return self
 
@@ -213,8 +213,8 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
     def explain(self, X: ArrayLike, n_features: int = 3) -> pd.DataFrame:
         """Name the features that contribute most to the error of each row.
 
-        A feature contributes the share of the row's error that goes away if it has the value that the other features
-        let expect, the fixed point of the reconstruction. So a value that spoils the reconstruction of other features
+        A feature contributes the share of the row's error that goes away if it has the value expected from the other
+        features, the fixed point of the reconstruction. So a value that spoils the reconstruction of other features
         is named before these.
 
         Parameters
@@ -309,7 +309,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         n_held_out = max(round(float(self.validation_fraction or 0) * n_rows), LEAST_HELD_OUT)
         if n_held_out >= n_rows:
             raise ValueError(
-                f"validation_fraction={self.validation_fraction} of {n_rows} rows leaves none for the training"
+                f"validation_fraction={self.validation_fraction} of {n_rows} rows leaves no rows for the training"
             )
         training, held_out = train_test_split(X, test_size=n_held_out, random_state=rng)
         return training, held_out

@@ -88,8 +88,8 @@ samples, so that alpha = 20/n is the same prior for any n. On smooth curves, Fri
 WORSE = 1.5  # largest ratio of the residual variances of the final network to those of the folds
 UNLIKE = 10.0  # ratio of the standard deviations of targets that are not of one kind
 NOTHING_TO_PREDICT = (
-    "All targets are constant: there is nothing to predict, and what the network predicts beside the constant is the "
-    "rounding of a likelihood without a maximum."
+    "All targets are constant: there is nothing to predict. The likelihood has no maximum, and any deviation of the "
+    "predictions from the constants is rounding error."
 )
 
 
@@ -419,7 +419,7 @@ class MultivariateNormalRegressor(NormalPredictions):
                 attributes = self._attributes(run.problem, training, scores, data)
                 del run, trainer, means  # frees the data on the devices
             warnings = self._warnings(attributes, training, data, folds is not None) if training.history else []
-            warnings += [budget.warning("predictive_covariance_ and alpha_"), unused]
+            warnings += [budget.warning(self._estimated_in_folds(), ends_by_folds=self._ends_by_folds()), unused]
             # J has no minimum at a degenerate covariance, and the usual advice, a larger tol, does not help.
             stuck = training.stop_reason == "precision" and self._has_no_maximum(attributes, training, data)
             return self._finish(training, attributes, reporter, warnings, about_training=not stuck)
@@ -513,9 +513,9 @@ class MultivariateNormalRegressor(NormalPredictions):
             )
         if n_rows * fraction < LEAST_ROWS:
             raise ValueError(
-                f"calibration_fraction={fraction:g} of {n_rows} samples leaves out fewer than {LEAST_ROWS}, too few to "
-                "calibrate with: take more of them, or 'cross-fitted', which leaves out none; or more rows; or use "
-                "regions of the normal distribution (calibration_fraction=None)"
+                f"calibration_fraction={fraction:g} of {n_rows} samples leaves out fewer than {LEAST_ROWS}, too few "
+                "for calibration: increase calibration_fraction, use more rows, use 'cross-fitted', which leaves out "
+                "none, or use regions of the normal distribution (calibration_fraction=None)"
             )
         return hold_out(dataset, fraction, seed + 1)  # another seed than that of the validation rows
 
@@ -563,6 +563,16 @@ class MultivariateNormalRegressor(NormalPredictions):
     def _ends_by_folds(self) -> bool:
         """Whether trainings in folds choose the number of iterations."""
         return self._stops_early() and self._cross_fits()
+
+    def _estimated_in_folds(self) -> list[str]:
+        """Name the attributes that trainings in folds estimate."""
+        estimated = {
+            "predictive_covariance_": self._cross_fits(),
+            "alpha_": self._cross_fits() and self.alpha is None,
+            "covariance_alpha_": self._cross_fits() and self._depends_on_input() and self.covariance_alpha is None,
+            "calibration_distances_": self._is_cross_calibrated(),
+        }
+        return [name for name, is_estimated in estimated.items() if is_estimated]
 
     def _weight_decay(self, n_samples: float) -> float:
         """Return alpha, or its default for this number of samples."""
@@ -654,7 +664,7 @@ class MultivariateNormalRegressor(NormalPredictions):
             return None
         return UserWarning(
             f"covariance='spherical' gives all targets the same noise variance, but their standard deviations differ "
-            f"by a factor of {ratio:.2g}: this variance is not that of those in small units, and they are hardly "
+            f"by a factor of {ratio:.2g}: this variance is far too large for targets in small units, which are hardly "
             "fitted. Standardize y, or use covariance='diag'."
         )
 

@@ -1,7 +1,7 @@
 """Explain the reconstruction error of rows by the features that contribute most to it.
 
 An unusual value spoils the reconstruction of other features, too, so that the largest errors do not always name it. Ask
-instead how much of a row's error E would go away if a feature had the value that the others let expect. This value is a
+instead how much of a row's error E would go away if a feature had the value expected from the others. This value is a
 fixed point: the network reconstructs it, given itself and the other features as they are. ::
 
     x_d <- y_d(x),  again and again;        contribution of d = (E(x) - E(x with x_d replaced)) / E(x)

@@ -107,7 +107,7 @@ def sparsity_report(
     Parameters
     ----------
     model : SparseAutoencoder or StackedAutoencoder
-        Fitted. Of a stack the innermost code counts.
+        A fitted model; for a stack, the innermost code is measured.
     X : array-like of shape (n_samples, n_features), or an iterable of such batches
         Preferably rows that were not used in the fit. An array on disk, or an object whose ``__iter__`` yields batches
         of rows, is read a batch at a time, three times.

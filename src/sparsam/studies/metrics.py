@@ -58,7 +58,8 @@ def measured(model: Any, seconds: float, X: Any, held_out: HeldOut | None) -> di
     weak = None
     if hasattr(model, "mean_activation_"):
         rho_hat = np.asarray(model.mean_activation_, dtype=np.float64)
-        units = unit_statistics(model.transform(X), hidden_activation=model.hidden_activation)
+        last = getattr(model, "autoencoders_", [model])[-1]
+        units = unit_statistics(model.transform(X), hidden_activation=last.hidden_activation)
         shares, weak = units.shares(), examine_fit(model, X, units)
         row |= {"rho_hat_mean": float(rho_hat.mean()), "rho_hat_std": float(rho_hat.std())}
         row |= {"dead": shares["dead"], "saturated": shares["saturated"]}

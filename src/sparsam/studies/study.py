@@ -59,7 +59,7 @@ def parameter_study(
 
     Parameters
     ----------
-    estimator : SparseAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
+    estimator : SparseAutoencoder, StackedAutoencoder, MultivariateNormalRegressor or NoisyLabelClassifier
         Its hyperparameters hold for all settings, except for those in the grid. The estimator itself is not fitted.
     grid : dict of str to list
         Values of hyperparameters: ``{"rho": [0.01, 0.05], "alpha": [0, 1e-4]}``. All combinations are fitted.

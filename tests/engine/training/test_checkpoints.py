@@ -200,9 +200,9 @@ def test_a_folder_with_a_checkpoint_is_refused_unless_resumed(broken_off):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"alpha": 1e-3}, r"what differs: alpha \(0.0001 there, 0.001 here\)"),
+        ({"alpha": 1e-3}, r"which differs in: alpha \(0.0001 there, 0.001 here\)"),
         ({"n_components": 4}, r"n_components \(3 there, 4 here\)"),
-        ({"dtype": "float64"}, "what differs: dtype"),
+        ({"dtype": "float64"}, "which differs in: dtype"),
         ({"solver": "lbfgs"}, "solver"),
     ],
 )
@@ -230,7 +230,7 @@ def test_the_order_of_rows_has_no_part_in_the_fingerprint():
 
 
 def test_other_data_are_refused(broken_off):
-    with pytest.raises(ValueError, match="what differs: the data"):
+    with pytest.raises(ValueError, match="which differs in: the data"):
         build(broken_off, resume=True).fit(X + 1e-6)
     with pytest.raises(ValueError, match="the data"):
         build(broken_off, resume=True).fit(X, sample_weight=np.linspace(1, 2, 60))
@@ -271,9 +271,9 @@ def damage(path, kind):
 @pytest.mark.parametrize(
     ("kind", "cause"),
     [
-        ("truncated", "it is no safetensors file, or a truncated one"),
+        ("truncated", "it is not a safetensors file, or it is truncated"),
         ("a bit", "it was edited or damaged after it was saved \\(the digest does not match\\)"),
-        ("empty", "it is no safetensors file, or a truncated one"),
+        ("empty", "it is not a safetensors file, or it is truncated"),
     ],
 )
 def test_a_damaged_checkpoint_is_passed_over(broken_off, kind, cause, whole, same_bits):

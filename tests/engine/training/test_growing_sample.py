@@ -293,7 +293,7 @@ def test_a_training_killed_on_a_sample_resumes_to_the_same_bits(begin, single_st
 def test_a_checkpoint_of_other_samples_is_refused(begin, single_steps, tmp_path, training_job):
     with pytest.raises(Killed):
         begin(callbacks=[AtSample(kill, 3)], checkpointer=Checkpointer(tmp_path, 0.0, fingerprint={}))
-    with pytest.raises(ValueError, match=r"is from a training on a share of 0\.125 of the rows, which is none of"):
+    with pytest.raises(ValueError, match=r"while training on a share of 0\.125 of the rows, but this training"):
         begin(begin_on=[], checkpointer=Checkpointer(tmp_path, 0.0, resume=True, fingerprint={}))
 
 

@@ -67,7 +67,8 @@ def test_what_broke_off_is_extended_too(training_job, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("limits", "end"), [({"max_iter": 10}, "max_iter = 10 and .* ends at iteration 10"), ({"tol": 0.1}, "tol = 0.1")]
+    ("limits", "end"),
+    [({"max_iter": 10}, "max_iter = 10 and .* would end at iteration 10"), ({"tol": 0.1}, "tol = 0.1")],
 )
 def test_limits_that_it_has_passed_are_refused_and_the_end_is_named(training_job, tmp_path, limits, end):
     job = training_job("float32")
@@ -76,7 +77,7 @@ def test_limits_that_it_has_passed_are_refused_and_the_end_is_named(training_job
     options = {"max_iter": 40, "tol": 0.0} | limits
     with pytest.raises(ValueError, match=f"is at iteration 40, but with .*{end}.*set max_iter above 40 and tol below"):
         train(*job, **options, checkpointer=Checkpointer(tmp_path, resume=True))
-    with pytest.warns(UserWarning, match="This fit goes without checkpoints: .*is at iteration 40"):
+    with pytest.warns(UserWarning, match="This fit runs without checkpoints: .*is at iteration 40"):
         one = train(*job, **options, checkpointer=Checkpointer(tmp_path, resume=True, optional=True))
     assert_same(one, train(*job, **options))
     assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == before

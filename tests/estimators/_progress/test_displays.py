@@ -191,7 +191,7 @@ def test_in_a_notebook_progress_is_a_bar():
     assert bar.output_type == "display_data"
     assert re.search(r"iteration \d+ of at most 20 .*━━━━━━━━━━.* J \d\.\d+   gradient", bar.data["text/html"])
     assert re.search(r"\d+ of at most 36 trainings .*epsilon \d\.\d{3}, held-out log-likelihood", bar.data["text/html"])
-    assert last.text.startswith("the error on held-out data has ceased to fall (iteration ")
+    assert last.text.startswith("the error on held-out data has stopped decreasing (iteration ")
 
 
 # Warnings

@@ -166,7 +166,7 @@ def test_a_resumed_fit_must_hold_out_the_same_rows(data, tmp_path):
     fit(KFold(3), *data, checkpoint=tmp_path)
     resume = Checkpoint(tmp_path, resume=True)
     assert_same(fit(KFold(3), *data, checkpoint=resume), fit(KFold(3), *data))
-    with pytest.raises(ValueError, match="another run; what differs: rows held out"):
+    with pytest.raises(ValueError, match="another run, which differs in: rows held out"):
         fit(KFold(4), *data, checkpoint=resume)
 
 

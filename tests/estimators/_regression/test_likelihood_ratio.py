@@ -136,7 +136,7 @@ REFUSED = {
     "early": ({"early_stopping": True, "random_state": 0}, "fitted with early stopping, on a part of the data"),
     "unconverged": (
         {"max_iter": 1},
-        "the larger model did not converge to the minimum, .* it stopped for 'max_iter'",
+        "the larger model did not converge to the minimum, .* it stopped with stop_reason_ 'max_iter'",
     ),
     "not larger": ({"covariance": "diag"}, "the models are not nested: the larger model must have more parameters"),
     "smaller": ({"covariance": "spherical"}, "covariance='spherical' is more restricted than 'diag'"),

@@ -370,7 +370,7 @@ def test_a_mask_that_is_a_frame_has_the_names_of_the_data_in_their_order():
     np.testing.assert_array_equal(fit_linear_system(X.to_numpy(), y, mask=mask.to_numpy()).coef, coef)
     np.testing.assert_allclose(linear.fit(X, y).coefs_[0], coef, atol=1e-4)
     for other, what in [(mask.loc[["c", "b", "a"]], "rows of mask"), (mask[["v", "u"]], "columns of mask")]:
-        with pytest.raises(ValueError, match=f"the {what} are named .*: name them alike, in the same order"):
+        with pytest.raises(ValueError, match=f"the {what} are named .*: use the same names in the same order"):
             fit_linear_system(X, y, mask=other)
         with pytest.raises(ValueError, match=f"the {what} are named"):
             linear.set_params(mask=other).fit(X, y)

@@ -1,6 +1,7 @@
 """Prediction regions: geometry, ranks of calibration rows, missing targets, files, refusals."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -200,6 +201,16 @@ def test_a_saved_model_has_the_same_regions(calibrated, tmp_path):
 def test_what_cannot_be_calibrated_is_refused(parameters, message):
     with pytest.raises(ValueError, match=message):
         MultivariateNormalRegressor(**linear | parameters).fit(*draw(200))
+
+
+@pytest.mark.parametrize("coverage", [0.3, 0.5, 0.8, 0.9, 0.95, 0.99])
+def test_the_number_of_rows_that_an_error_asks_for_is_the_least_that_suffices(coverage):
+    with pytest.raises(ValueError, match="needs at least") as caught:
+        Calibration(np.zeros(0), np.zeros(0)).squared_radius(coverage)
+    least = int(re.search(r"at least (\d+)", str(caught.value)).group(1))
+    Calibration(np.arange(least), np.ones(least)).squared_radius(coverage)
+    with pytest.raises(ValueError, match="needs at least"):
+        Calibration(np.arange(least - 1), np.ones(least - 1)).squared_radius(coverage)
 
 
 def test_unusable_arguments_are_refused(model, calibrated):

@@ -71,7 +71,7 @@ def test_a_checkpoint_with_other_held_out_rows_is_refused(tmp_path):
     header, arrays = read_checksummed(path, HEADER_KEY, FORMAT, if_older="")
     assert header["fingerprint"].pop("rows held out") == split_seed(0)
     path.write_bytes(checksummed(HEADER_KEY, header, arrays))
-    with pytest.raises(ValueError, match=r"another run; what differs: rows held out \(None there, \d+ here\)"):
+    with pytest.raises(ValueError, match=r"another run, which differs in: rows held out \(None there, \d+ here\)"):
         fit(resume=True)
 
 
@@ -96,17 +96,17 @@ def test_a_second_fit_goes_without_checkpoints_and_warns(tmp_path):
     expected = autoencoder().fit(X)
     autoencoder(checkpoint).fit(X)
     before = contents(tmp_path)
-    with pytest.warns(UserWarning, match="goes without checkpoints: the folder .* set resume=True"):
+    with pytest.warns(UserWarning, match="runs without checkpoints: the folder .* set resume=True"):
         second = autoencoder(checkpoint).fit(X)
     np.testing.assert_array_equal(second.components_, expected.components_)
     [name] = subfolders(tmp_path)
     with (
         FileLock(tmp_path / name / ".lock"),
-        pytest.warns(UserWarning, match=f"goes without checkpoints: another fit .* is using .*{name}"),
+        pytest.warns(UserWarning, match=f"runs without checkpoints: another fit .* is using .*{name}"),
     ):
         second = autoencoder(Checkpoint(tmp_path, per_fit=True, resume=True), max_iter=9).fit(X)
     assert second.n_iter_ == 9
-    with pytest.warns(UserWarning, match="goes without checkpoints: .*is at iteration 6"):
+    with pytest.warns(UserWarning, match="runs without checkpoints: .*is at iteration 6"):
         second = autoencoder(Checkpoint(tmp_path, per_fit=True, resume=True), max_iter=3).fit(X)
     assert second.n_iter_ == 3
     assert contents(tmp_path) == before

@@ -109,24 +109,42 @@ def test_a_fit_of_few_iterations_has_a_warning_and_a_loss(kind):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(
-    ("make", "estimates"),
+    ("make", "effects"),
     [
         (
-            lambda: MultivariateNormalRegressor((2,), time_budget=1e-9, random_state=0).fit(X, Y),
-            "predictive_covariance_ and alpha_ are",
+            lambda **o: MultivariateNormalRegressor((2,), **o).fit(X, Y),
+            "predictive_covariance_ and alpha_ are estimated with networks that were not trained long enough, and the "
+            "folds cannot choose the number of iterations",
         ),
         (
-            lambda: NoisyLabelClassifier((2,), time_budget=1e-9, random_state=0).fit(X, X[:, 0] > 0.5),
-            "epsilon_ and alpha_ are",
+            lambda **o: MultivariateNormalRegressor((2,), alpha=0.01, early_stopping=False, **o).fit(X, Y),
+            "predictive_covariance_ is estimated with networks that were not trained long enough",
+        ),
+        (
+            lambda **o: MultivariateNormalRegressor((), calibration_fraction="cross-fitted", **o).fit(X, Y),
+            "calibration_distances_ is estimated with networks that were not trained long enough",
+        ),
+        (
+            lambda **o: NoisyLabelClassifier((2,), **o).fit(X, X[:, 0] > 0.5),
+            "epsilon_ is estimated with networks that were not trained long enough, and the folds cannot choose the "
+            "number of iterations",
+        ),
+        (
+            lambda **o: NoisyLabelClassifier((), epsilon=0.1, alpha=(1e-4, 1e-3), **o).fit(X, X[:, 0] > 0.5),
+            "alpha_ is estimated with networks that were not trained long enough",
+        ),
+        (
+            lambda **o: NoisyLabelClassifier((2,), epsilon=0.1, **o).fit(X, X[:, 0] > 0.5),
+            "the folds cannot choose the number of iterations",
         ),
     ],
-    ids=["regression", "labels"],
+    ids=["regression", "covariance alone", "calibration", "labels", "alpha alone", "iterations alone"],
 )
-def test_trainings_in_folds_that_the_budget_ended_have_a_warning(make, estimates):
+def test_trainings_in_folds_that_the_budget_ended_have_a_warning_that_names_what_they_estimate(make, effects):
     with pytest.warns(ConvergenceWarning) as caught:
-        make()
+        make(time_budget=1e-9, random_state=0)
     texts = [str(warning.message) for warning in caught]
     [said] = [text for text in texts if text.startswith("time_budget = 1e-09 s ended")]
     assert " of the trainings in folds early, one of them after " in said
-    assert f"{estimates} estimated with networks that were not trained long enough" in said
+    assert f" iterations: {effects}. Increase time_budget" in said
     assert any("After so few iterations" in text for text in texts)

@@ -192,7 +192,7 @@ def test_damaged_configurations_are_refused(foreign, what):
 def test_damaged_weights_are_refused(foreign, content):
     folder = foreign()
     (folder / "sae_weights.safetensors").write_bytes(content)
-    refused(folder, "is no safetensors file, or a truncated one")
+    refused(folder, "is not a safetensors file, or it is truncated")
 
 
 def test_every_truncation_is_refused(foreign):

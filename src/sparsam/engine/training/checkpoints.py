@@ -120,7 +120,7 @@ class Checkpointer:
         """Raise the error; if checkpoints are optional, warn instead, and do not use the folder."""
         if not self.optional:
             raise error
-        warnings.warn(f"This fit goes without checkpoints: {error}.", UserWarning, stacklevel=2)
+        warnings.warn(f"This fit runs without checkpoints: {error}.", UserWarning, stacklevel=2)
         self.folder = None
 
     def load(self) -> TrainingState | None:
@@ -154,8 +154,8 @@ class Checkpointer:
             last = next(iter(self.files()), None)
             kept = f"the last good one is {last.name}" if last else "there is none yet"
             warnings.warn(
-                f"The checkpoint {path} could not be written ({error}); {kept}. The training goes on, and tries again "
-                f"in {self.every:g} s.",
+                f"The checkpoint {path} could not be written ({error}); {kept}. The training continues, and the "
+                f"next attempt is in {self.every:g} s.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -206,7 +206,7 @@ def _check_fingerprint(saved: Mapping[str, Any], own: Mapping[str, Any], path: P
             for key in different
         )
         raise ValueError(
-            f"{path} is a checkpoint of another run; what differs: {is_different}. Use the same values, or another "
+            f"{path} is a checkpoint of another run, which differs in: {is_different}. Use the same values, or another "
             "folder"
         )
 

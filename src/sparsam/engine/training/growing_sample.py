@@ -175,8 +175,8 @@ class GrowingSample:
         level = int(np.argmin(np.abs(np.array(self.shares) - share)))
         if not np.isclose(self.shares[level], share, rtol=1e-6):
             raise ValueError(
-                f"the checkpoint is from a training on a share of {share:.4g} of the rows, which is none of the "
-                "samples on which this one begins"
+                f"the checkpoint was saved while training on a share of {share:.4g} of the rows, but this training has "
+                "no sample of that size"
             )
         self.level = level
 

@@ -18,7 +18,7 @@ STOP_REASONS = {
     "max_iter": "max_iter iterations are done",
     "time_budget": "the time budget is used up",
     "callback": "a callback asked to stop",
-    "held_out": "the error on held-out data has ceased to fall",
+    "held_out": "the error on held-out data has stopped decreasing",
     "interrupted": "interrupted",
     "not_finite": "J is not finite",
     IMPORTED: "another program trained these weights",

@@ -207,8 +207,8 @@ class _TrainingLoop:
             self.checkpointer.refuse(
                 ValueError(
                     f"the checkpoint in {self.checkpointer.folder} is at iteration {last}, but with max_iter = "
-                    f"{self.sample.max_iter} and tol = {self.training.tol:g} the training ends at iteration {end} "
-                    f"already: to extend it, set max_iter above {last} and tol below "
+                    f"{self.sample.max_iter} and tol = {self.training.tol:g} the training would end at iteration "
+                    f"{end}: to extend it, set max_iter above {last} and tol below "
                     f"{saved.history[-1].gradient_norm:.2g}; or use another folder"
                 )
             )

@@ -97,8 +97,8 @@ class LikelihoodProfile:
         low, high = self.interval
         if self.shows_noise and high >= self.epsilon[-1]:
             return (
-                f"The labels can hardly be predicted from X: the estimate of epsilon, {self.best:.3f}, is not "
-                f"distinguished from its upper limit, {self.epsilon[-1]:.3f}. Do not rely on the labels that "
+                f"The labels can hardly be predicted from X: the estimate of epsilon, {self.best:.3f}, cannot "
+                f"be distinguished from its upper limit, {self.epsilon[-1]:.3f}. Do not rely on the labels that "
                 "find_label_errors names; check that X describes the classes, or set epsilon if you know it."
             )
         if high - low < min(max(WIDE * self.best, LEAST_WIDE), MOST_WIDE) or high < FEW:

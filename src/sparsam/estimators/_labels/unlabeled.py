@@ -19,7 +19,7 @@ def check_unlabeled(unlabeled: Any, classes: Any) -> None:
     if unlabeled is None:
         return
     if not isinstance(unlabeled, str | Real | np.bool_):
-        raise TypeError(f"unlabeled must be None, or the number or text that stands for no label, got {unlabeled!r}")
+        raise TypeError(f"unlabeled must be None, or the number or text that marks a missing label, got {unlabeled!r}")
     if classes is not None and unlabeled in np.asarray(classes).tolist():
         raise ValueError(f"unlabeled = {unlabeled!r} is one of the classes: remove it from classes, or choose another")
 

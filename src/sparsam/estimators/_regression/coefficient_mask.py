@@ -43,8 +43,8 @@ def check_mask_names(mask: Any, X: Any, y: Any) -> None:
         if list(own) != list(names):
             raise ValueError(
                 f"the {what} of mask are named {listed([repr(name) for name in own], most=5)}, but the columns of "
-                f"{'X' if data is X else 'y'} {listed([repr(name) for name in names], most=5)}: name them alike, in "
-                "the same order"
+                f"{'X' if data is X else 'y'} {listed([repr(name) for name in names], most=5)}: use the same "
+                "names in the same order"
             )
 
 

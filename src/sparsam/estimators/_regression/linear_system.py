@@ -261,7 +261,7 @@ def fit_linear_system(
     if not estimate.converged:
         warn_user(
             f"the generalized least-squares steps have not converged after {estimate.n_steps}: the likelihood is very "
-            "flat, or has no maximum. Remove inputs that nearly depend on each other, or take n_steps=1",
+            "flat, or has no maximum. Remove nearly collinear inputs, or use n_steps=1",
             ConvergenceWarning,
         )
 

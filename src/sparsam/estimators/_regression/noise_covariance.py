@@ -194,7 +194,7 @@ def refuse_unknown_pairs(covariance: str | Array, prior: Prior | None, observed:
         i, j = never[0]
         raise ValueError(
             f"the outputs {i} and {j} of y are never observed together, so that their covariance cannot be estimated: "
-            "use covariance='full' or 'diag' in the place of 'input', or a covariance_prior"
+            "use covariance='full' or 'diag' instead of 'input', or a covariance_prior"
         )
 
 

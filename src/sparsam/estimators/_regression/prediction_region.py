@@ -65,8 +65,8 @@ class PredictionRegion:
         Parameters
         ----------
         y : array-like, in the shape of ``mean``
-            Of a sample with missing targets (NaN), the others must be in the region of these others, whose radius
-            has the same probability under the normal distribution. Without any target it is in the region.
+            If targets of a sample are missing (NaN), the observed ones must be in the region for these targets, whose
+            radius has the same probability under the normal distribution. Without any target it is in the region.
 
         Raises
         ------
@@ -137,8 +137,8 @@ class Calibration:
         if rank >= len(self.distances):
             raise ValueError(
                 f"{n:g} calibration rows do not suffice for coverage={coverage:g}, which needs at least "
-                f"{int(np.ceil(coverage / (1 - coverage)))}: take less coverage, or fit with more rows or, "
-                "unless calibration_fraction is 'cross-fitted', a greater one"
+                f"{int(np.ceil(coverage / (1 - coverage) * (1 - 1e-12)))}: lower coverage, use more rows or, unless "
+                "calibration_fraction is 'cross-fitted', increase calibration_fraction"
             )
         return float(self.distances[rank])
 

@@ -26,9 +26,9 @@ def check_at_minimum(gradient_norm: float, stop_reason: str, which: str = "the f
     """Raise ValueError unless a fit is at the minimum, whatever its tol was."""
     if gradient_norm > AT_MINIMUM:
         raise ValueError(
-            f"{which} did not converge to the minimum, which this statistic needs: it stopped for {stop_reason!r} at a "
-            f"gradient of {gradient_norm:.2g}, above {AT_MINIMUM:g}. Fit with a larger max_iter, and tol at most "
-            f"{AT_MINIMUM:g}, without early stopping"
+            f"{which} did not converge to the minimum, which this statistic needs: it stopped with stop_reason_ "
+            f"{stop_reason!r} at a gradient norm of {gradient_norm:.2g}, above {AT_MINIMUM:g}. Fit with a larger "
+            f"max_iter, and tol at most {AT_MINIMUM:g}, without early stopping"
         )
 
 

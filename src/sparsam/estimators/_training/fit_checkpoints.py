@@ -131,7 +131,7 @@ def _folder_of(checkpoint: Checkpoint, fingerprint: Mapping[str, Any], mesh: Mes
             yield folder
         else:
             warn_user(
-                "This fit goes without checkpoints: another fit with the same data and hyperparameters is using "
+                "This fit runs without checkpoints: another fit with the same data and hyperparameters is using "
                 f"{folder}.",
                 UserWarning,
             )

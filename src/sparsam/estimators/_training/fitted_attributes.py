@@ -168,7 +168,7 @@ def warn_or_raise(training: Training, *, can_start_warm: bool = True, label: str
             state = (
                 "The estimator has the last finite weights."
                 if training.history
-                else "It was so at the initial weights."
+                else "This happened at the initial weights."
             )
             wider = ", or use dtype='float64'" if dtype == "float32" else ""
             raise FloatingPointError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sklearn.exceptions import ConvergenceWarning
@@ -50,13 +51,26 @@ class TimeBudget:
         """Subtract the seconds that a training has used."""
         self.used += seconds
 
-    def warning(self, estimates: str = "") -> Warning | None:
-        """Make the warning that the budget ended trainings in folds, on which these estimates are based, if any."""
+    def warning(self, estimates: Sequence[str], *, ends_by_folds: bool) -> Warning | None:
+        """Make the warning that the budget ended trainings in folds, if it did.
+
+        Parameters
+        ----------
+        estimates : sequence of str
+            Names of the attributes that these trainings estimate.
+        ends_by_folds : bool
+            Whether they also choose the number of iterations.
+        """
         if not self.cut_off:
             return None
-        short = f"{estimates} are estimated with networks that were not trained long enough, and " if estimates else ""
+        effects = []
+        if estimates:
+            verb = "is" if len(estimates) == 1 else "are"
+            names = " and ".join(filter(None, (", ".join(estimates[:-1]), estimates[-1])))
+            effects.append(f"{names} {verb} estimated with networks that were not trained long enough")
+        if ends_by_folds:
+            effects.append("the folds cannot choose the number of iterations")
         return ConvergenceWarning(
             f"time_budget = {self.seconds:g} s ended {len(self.cut_off)} of the trainings in folds early, one of them "
-            f"after {min(self.cut_off)} iterations: {short}the folds cannot choose the number of iterations. Increase "
-            "time_budget, or set it to None."
+            f"after {min(self.cut_off)} iterations: {', and '.join(effects)}. Increase time_budget, or set it to None."
         )
