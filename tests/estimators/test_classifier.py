@@ -12,9 +12,9 @@ from sklearn.preprocessing import StandardScaler
 
 from sparsam import NoisyLabelClassifier
 from sparsam.engine.data.batch import Batch
-from sparsam.estimators import classifier as classifier_module
 from sparsam.estimators._data.dataset import InMemoryDataset
 from sparsam.estimators._data.splits import folds, hold_out
+from sparsam.estimators._label_trainer import LabelTrainer
 from sparsam.estimators._labels import encoding
 from sparsam.estimators._labels.noise_model import symmetric, wrong_probabilities
 from sparsam.estimators._labels.transitions import transition_matrix
@@ -522,14 +522,14 @@ def test_alpha_is_chosen_by_networks_that_stop_like_the_final_one(monkeypatch, e
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 4))
     given = (X[:, 0] > 0) ^ (rng.random(200) < 0.2)
-    stopped, train_held_out = [], classifier_module._Trainer.train_held_out
+    stopped, train_held_out = [], LabelTrainer.train_held_out
 
     def watched(self, *arguments):
         held_out = train_held_out(self, *arguments)
         stopped.append(len(held_out.scores) > 0)
         return held_out
 
-    monkeypatch.setattr(classifier_module._Trainer, "train_held_out", watched)
+    monkeypatch.setattr(LabelTrainer, "train_held_out", watched)
     options = {"alpha": (1e-3, 1e-2), "early_stopping": early_stopping, "random_state": 0}
     model = NoisyLabelClassifier((5,), epsilon=0.2, **options).fit(X, given)
     stops = bool(early_stopping)

@@ -178,10 +178,10 @@ def test_a_row_does_not_depend_on_other_rows(model, X, start, count):
 @pytest.mark.parametrize(
     ("method", "program", "columns"),
     [
-        ("transform", "_encode", 6),
-        ("inverse_transform", "_decode", 3),
+        ("transform", "encode", 6),
+        ("inverse_transform", "decode", 3),
         ("predict", "network_outputs", 6),
-        ("score_samples", "_negative_error", 6),
+        ("score_samples", "negative_error", 6),
     ],
 )
 def test_compiled_programs_see_one_chunk_at_a_time(model, X, monkeypatch, method, program, columns):
@@ -197,9 +197,9 @@ def test_compiled_programs_see_one_chunk_at_a_time(model, X, monkeypatch, method
 
 
 def test_cost_sums_over_one_chunk_at_a_time(model, X, monkeypatch):
-    seen, original = [], _autoencoder_base._sums
+    seen, original = [], _autoencoder_base.sums_of
     monkeypatch.setattr(
-        _autoencoder_base, "_sums", lambda *arguments: seen.append(arguments[-1]) or original(*arguments)
+        _autoencoder_base, "sums_of", lambda *arguments: seen.append(arguments[-1]) or original(*arguments)
     )
     chunked(model, 7).cost(X)
     assert [stream.chunk_size for stream in seen] == [7]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
@@ -18,40 +17,43 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from sparsam._utils.digests import array_digest
-from sparsam._utils.jit import quick_jit
 from sparsam.engine.data.batch import Batch
 from sparsam.engine.jax_settings import precision
-from sparsam.engine.network.network import Network, Parameters, affine
+from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import SquaredError
 from sparsam.engine.objective.input_scale import InputScale
 from sparsam.engine.objective.objective import Objective
-from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.result import Training
-from sparsam.engine.training.state import Progress
 from sparsam.engine.training.stop_reasons import IMPORTED
-from sparsam.engine.training.streaming import summed
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._base import NetworkEstimator
 from sparsam.estimators._data.apply_network import Compiled, network_outputs
 from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import BATCH_BYTES, Dataset, InMemoryDataset, streamed_samples
+from sparsam.estimators._data.odd_units import few_columns_warning
 from sparsam.estimators._data.streamed import load_dataset
-from sparsam.estimators._progress.reporter import FitReporter
+from sparsam.estimators._training.autoencoder_functions import (
+    cost,
+    decode,
+    encode,
+    negative_error,
+    squared_errors,
+    sums_of,
+)
+from sparsam.estimators._training.centered_inputs import AutoencoderAttributes, centered_weights
 from sparsam.estimators._training.device_data import DeviceData
+from sparsam.estimators._training.fit_checkpoints import checkpointer_of
 from sparsam.estimators._training.fitted_attributes import (
-    network_attributes,
     set_fitted_attributes,
     training_attributes,
-    unravel,
     validation_attributes,
     warn_or_raise,
 )
+from sparsam.estimators._training.part_of_fit import PartOfFit
 from sparsam.estimators._training.reconstruction import (
     InputVariance,
     input_variance,
     mean_squared_error,
-    n_encoders,
     unit_activity,
 )
 from sparsam.estimators._training.time_budget import TimeBudget
@@ -60,7 +62,7 @@ from sparsam.estimators._warnings import warn_user
 from sparsam.inspection.units import UnitStatistics
 from sparsam.inspection.weak_fit import WeakFit, explained_variance
 
-__all__ = ["IN_UNIT_RANGE", "AutoencoderBase", "PartOfFit", "centered_weights", "digest_of"]
+__all__ = ["IN_UNIT_RANGE", "AutoencoderBase"]
 
 Array = NDArray[np.floating]
 
@@ -154,7 +156,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
             replace(objective, input_scale=origin) if unit == 1 else objective,
             theta,
             dataset,
-            _AttributesAt(network, origin, unit, attributes),
+            AutoencoderAttributes(network, origin, unit, attributes),
             network.layer_sizes,
             data_scale=None if origin is None or unit == 1 else InputScale(origin.mean, unit * origin.scale),
             reconstructs=True,
@@ -165,6 +167,17 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         if self._output in IN_UNIT_RANGE:
             validation.check_unit_range(batch.inputs, row)
         return batch
+
+    def _fit(self, X: ArrayLike, y: Any, sample_weight: ArrayLike | None, *, about_training: bool = True) -> Self:
+        """Fit; ``about_training`` is whether to warn if the training did not converge."""
+        with self._fitting(X, y, sample_weight) as reporter:
+            dataset, columns = self._load(X, sample_weight, reporter.rows_read)
+            # The hyperparameters determine which rows are held out, and the gaps of corrupted copies.
+            with checkpointer_of(self, dataset, held_out=0 if self._draws_rows() else None) as checkpointer:
+                fit = PartOfFit(reporter, checkpointer, TimeBudget(self.time_budget))
+                training, attributes, weak = self._fit_dataset(dataset, columns, fit)
+            few = None if columns is None else few_columns_warning(columns, self._feature_names)
+            return self._finish(training, attributes, reporter, [few, weak], about_training=about_training)
 
     def _fit_part(self, outer: NetworkEstimator, dataset: Dataset, fit: PartOfFit) -> Self:
         """Fit a clone on a dataset, as a part of the fit of another estimator, whose settings of the computation apply.
@@ -282,7 +295,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         -------
         Z : array of shape (n_samples, n_components), in the precision of the weights; or ``out``
         """
-        return self._apply_to_rows(_encode, X, out)
+        return self._apply_to_rows(encode, X, out)
 
     def inverse_transform(self, X: ArrayLike) -> NDArray[np.floating]:
         """Reconstruct inputs from their code.
@@ -303,7 +316,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
                 f"X has {activations.shape[1]} columns, but there are {self._n_features_out} hidden units: pass the "
                 "result of transform"
             )
-        return self._apply(_decode, InMemoryDataset(Batch(activations)), dtype=self.coefs_[0].dtype)
+        return self._apply(decode, InMemoryDataset(Batch(activations)), dtype=self.coefs_[0].dtype)
 
     def predict(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
         """Reconstruct each sample: compute y, the `inverse_transform` of `transform`.
@@ -345,8 +358,8 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
             parameters = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), self._fitted_parameters())
             batches = dataset.split_batches(max(BATCH_BYTES // (4 * dataset.n_features), 1))
             stream = streamed_samples(batches, np.float64, network.layer_sizes, self.chunk_size)
-            sums = _sums(objective, parameters, stream)
-            J = float(_cost(objective, sums, np.asarray(stream.total_weight), parameters))  # type: ignore[arg-type]
+            sums = sums_of(objective, parameters, stream)
+            J = float(cost(objective, sums, np.asarray(stream.total_weight), parameters))  # type: ignore[arg-type]
             return J / self._unit**2
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
@@ -364,7 +377,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         """
         scores, weights = [], []
         for batch in self._dataset_to_predict(X, sample_weight).batches():
-            of_batch = self._apply_to_dataset(_negative_error, InMemoryDataset(batch))
+            of_batch = self._apply_to_dataset(negative_error, InMemoryDataset(batch))
             scores.append(of_batch.astype(np.float64))
             weights.append(batch.weights)
         return float(np.average(np.concatenate(scores), weights=np.concatenate(weights)))
@@ -380,7 +393,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         -------
         array of shape (n_samples,), float64
         """
-        return self._apply_to_rows(_negative_error, X).astype(np.float64)
+        return self._apply_to_rows(negative_error, X).astype(np.float64)
 
     def reconstruction_errors(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:
         """Compute the error of each feature of each sample, e_nd = 1/2 (y_nd - x_nd)^2, whose sum is -`score_samples`.
@@ -397,7 +410,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         array of shape (n_samples, n_features), in the precision of the weights; or ``out``
             In the squared unit of each feature.
         """
-        return self._apply_to_rows(_squared_errors, X, out)
+        return self._apply_to_rows(squared_errors, X, out)
 
     @property
     def components_(self) -> NDArray[np.floating]:
@@ -429,7 +442,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
 
     def _encoded(self, batch: Batch) -> Array:
         """Return the code of a batch whose inputs are checked."""
-        return self._apply_to_dataset(_encode, InMemoryDataset(batch))
+        return self._apply_to_dataset(encode, InMemoryDataset(batch))
 
     def _apply_to_rows(self, function: Compiled, X: ArrayLike, out: Any = None, **options: Any) -> Array:
         return self._apply_to_dataset(function, self._dataset_to_predict(X), out=out, **options)
@@ -451,109 +464,3 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
 
     def _origin(self) -> InputScale | None:
         return None if self._input_mean is None else InputScale(self._input_mean, np.ones_like(self._input_mean))
-
-
-def digest_of(autoencoders: Sequence[AutoencoderBase]) -> dict[str, Any]:
-    """Return a digest of the weights of fitted autoencoders, on which a later training depends."""
-    digests = [array_digest(*autoencoder.coefs_, *autoencoder.intercepts_) for autoencoder in autoencoders]
-    return {"autoencoders": [int(digest) for digest in digests]}
-
-
-@dataclass(frozen=True)
-class PartOfFit:
-    """Circumstances of a training: the fit that it is a part of, or all of.
-
-    Attributes
-    ----------
-    reporter : FitReporter
-    checkpointer : Checkpointer or None
-    budget : TimeBudget
-        Time of all trainings of the fit.
-    label : str
-        Name of the part; empty for the whole.
-    n_to_come : int
-        Number of trainings of the fit still to come, including this one.
-    seed : int
-        Seed of an autoencoder without a random_state.
-    depends_on : mapping
-        See `TrainingProblem`.
-    """
-
-    reporter: FitReporter
-    checkpointer: Checkpointer | None
-    budget: TimeBudget
-    label: str = ""
-    n_to_come: int = 1
-    seed: int = 0
-    depends_on: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _AttributesAt:
-    """Compute the fitted attributes at an iterate."""
-
-    network: Network
-    origin: InputScale | None
-    unit: float
-    others: Mapping[str, Any]
-
-    def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
-        parameters = _uncentered_weights(self.origin, unravel(self.network, theta), self.unit)
-        attributes = network_attributes(parameters, progress)
-        mean = None if self.origin is None else self.origin.mean
-        n_components = self.network.layer_sizes[n_encoders(self.network)]
-        return {**attributes, **self.others, "_n_features_out": n_components, "_input_mean": mean}
-
-
-def _uncentered_weights(origin: InputScale | None, parameters: Parameters, unit: float = 1.0) -> Parameters:
-    """Convert weights for inputs and outputs (x - mean) / unit to weights for x.
-
-    The last biases are in float64, as they contain the mean. Units of the code have the unit, too.
-    """
-    if origin is None:
-        return parameters
-    biases = parameters.intercepts if unit == 1 else tuple(unit * bias for bias in parameters.intercepts)
-    first, *others, last = origin.unscaled_weights(parameters._replace(intercepts=biases)).intercepts
-    return Parameters(parameters.coefs, (first, *others, last + origin.mean))
-
-
-def centered_weights(origin: InputScale | None, parameters: Parameters, unit: float = 1.0) -> Parameters:
-    """Convert weights for inputs and outputs x to weights for (x - mean) / unit."""
-    if origin is None:
-        return parameters
-    first, *others, last = origin.scaled_weights(parameters).intercepts
-    return Parameters(parameters.coefs, tuple(bias / unit for bias in (first, *others, last - origin.mean)))
-
-
-# JAX compiles these functions once for each architecture. The user's samples are in rows, the engine's in columns.
-
-
-@partial(quick_jit, static_argnums=0)
-def _encode(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
-    return network.forward(parameters, X.T).hidden[n_encoders(network) - 1].T
-
-
-@partial(quick_jit, static_argnums=0)
-def _decode(network: Network, parameters: Parameters, Z: jax.Array) -> jax.Array:
-    z, decoders = Z.T, slice(n_encoders(network), None)
-    for coef, intercept, h in zip(*(part[decoders] for part in (*parameters, network.activations)), strict=True):
-        z = h.function(affine(z, coef, intercept))
-    return z.T
-
-
-@partial(quick_jit, static_argnums=0)
-def _negative_error(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
-    return -SquaredError().per_sample(network, network.forward(parameters, X.T), X.T)
-
-
-@partial(quick_jit, static_argnums=0)
-def _squared_errors(network: Network, parameters: Parameters, X: jax.Array) -> jax.Array:
-    return jnp.square(network.forward(parameters, X.T).outputs.T - X) / 2
-
-
-_sums = summed(Objective.sums)
-
-
-@quick_jit
-def _cost(objective: Objective, sums: Any, total_weight: jax.Array, parameters: Parameters) -> jax.Array:
-    return jnp.sum(objective.values(sums, total_weight, parameters))

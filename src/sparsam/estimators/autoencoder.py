@@ -24,17 +24,16 @@ from sparsam.engine.objective.penalties import KLSparsity, L1Sparsity, WeightDec
 from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit, centered_weights
+from sparsam.estimators._autoencoder_base import AutoencoderBase
 from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.corruption import corrupt
 from sparsam.estimators._data.dataset import Dataset
-from sparsam.estimators._data.odd_units import few_columns_warning
 from sparsam.estimators._data.splits import Split, hold_out
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
-from sparsam.estimators._training.fit_checkpoints import checkpointer_of
+from sparsam.estimators._training.centered_inputs import centered_weights
 from sparsam.estimators._training.fitted_attributes import initial_weights
+from sparsam.estimators._training.part_of_fit import PartOfFit
 from sparsam.estimators._training.supervised import seed_to_hold_out
-from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators._validation import LARGEST_WEIGHT
 from sparsam.estimators.checkpoint import Checkpoint
@@ -330,14 +329,7 @@ class SparseAutoencoder(AutoencoderBase):
             scikit-learn's MLP, no KeyboardInterrupt is raised: in a loop over fits, check ``stop_reason_``. A second
             Ctrl-C within five seconds raises it, and ends the loop or the search.
         """
-        with self._fitting(X, y, sample_weight) as reporter:
-            dataset, columns = self._load(X, sample_weight, reporter.rows_read)
-            # The hyperparameters determine which rows are held out, and the gaps of corrupted copies.
-            with checkpointer_of(self, dataset, held_out=0 if self._draws_rows() else None) as checkpointer:
-                fit = PartOfFit(reporter, checkpointer, TimeBudget(self.time_budget))
-                training, attributes, weak = self._fit_dataset(dataset, columns, fit)
-            few = None if columns is None else few_columns_warning(columns, self._feature_names)
-            return self._finish(training, attributes, reporter, [few, weak])
+        return self._fit(X, y, sample_weight)
 
     def _fit_dataset(
         self, dataset: Dataset, columns: ColumnMoments | None, fit: PartOfFit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -18,21 +18,16 @@ from sklearn.metrics import accuracy_score
 
 from sparsam.engine.data.devices import sum_of_processes
 from sparsam.engine.network.network import Network
-from sparsam.engine.objective.error_functions import NoisyCrossEntropy
-from sparsam.engine.objective.objective import Objective, Term
-from sparsam.engine.objective.penalties import WeightDecay
-from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit, digest_of
+from sparsam.estimators._autoencoder_base import AutoencoderBase
 from sparsam.estimators._base import NetworkEstimator
-from sparsam.estimators._data.apply_network import unscaled_parameters
 from sparsam.estimators._data.column_moments import ColumnMoments
-from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.dataset_fingerprint import fingerprint_of
 from sparsam.estimators._data.odd_units import odd_units_warning
-from sparsam.estimators._data.splits import Split, folds, hold_out
+from sparsam.estimators._data.splits import Split, folds
+from sparsam.estimators._label_trainer import TANGENTS_OF, LabelTrainer
 from sparsam.estimators._labels.class_probabilities import class_probabilities
 from sparsam.estimators._labels.class_weight import TAKEN_AS_RIGHT, check_class_weight, refuse_noise, weigh_classes
 from sparsam.estimators._labels.cross_fitting import cross_fitted_probabilities
@@ -41,7 +36,6 @@ from sparsam.estimators._labels.encoding import (
     check_classes,
     encode_labels,
     find_classes,
-    network_targets,
     refuse_rare_labels,
     take_labeled,
     validate_labels,
@@ -51,7 +45,6 @@ from sparsam.estimators._labels.likelihood_profile import LikelihoodProfile
 from sparsam.estimators._labels.noise_estimation import (
     N_FOLDS,
     STRUCTURES,
-    HeldOut,
     NoiseEstimate,
     NoiseEstimation,
 )
@@ -63,12 +56,10 @@ from sparsam.estimators._pretraining import (
     check_fitted_pretraining,
     check_pretraining,
     draws_rows,
-    encoder_of,
     fit_pretraining,
     fitted_activations,
     hidden_layers,
     learns_inputs,
-    starting_from,
 )
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
@@ -76,26 +67,22 @@ from sparsam.estimators._tangents import (
     Tangents,
     check_tangent_hyperparameters,
     prepare_tangents,
-    tangent_penalties,
 )
 from sparsam.estimators._training.fit_checkpoints import checkpointer_of
 from sparsam.estimators._training.fitted_attributes import (
-    check_finished,
     check_warm_start,
-    initial_weights,
-    network_attributes,
     validation_attributes,
 )
+from sparsam.estimators._training.part_of_fit import PartOfFit
 from sparsam.estimators._training.supervised import draw_weights_and_seed, load_with_targets
 from sparsam.estimators._training.time_budget import TimeBudget
-from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
+from sparsam.estimators._training.train_estimator import EstimatorTraining
 from sparsam.estimators.checkpoint import Checkpoint
 
 __all__ = ["LikelihoodProfile", "NoisyLabelClassifier"]
 
 Array = NDArray[np.float64]
 CONFUSED = "If certain classes are confused with each other, epsilon='estimate_matrix' models that."
-TANGENTS_OF = {"log_odds": "pre_activations", "probabilities": "outputs"}
 
 
 class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
@@ -371,7 +358,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             with checkpointer_of(self, labeled.with_tangents, held_out=held_out) as checkpointer:
                 fit = PartOfFit(reporter, checkpointer, budget, "pretraining", SHARE, labeled.seed)
                 labeled = self._pretrained(labeled, fit)
-                trainer = _Trainer(self, labeled, checkpointer, budget)
+                trainer = LabelTrainer(self, labeled, checkpointer, budget)
                 splits = self._splits(labeled) if self._trains_folds() else []
                 noise = self._estimate_noise(trainer, splits, reporter)
                 with reporter.training() if self._trains_folds() else nullcontext(reporter) as last:
@@ -460,7 +447,7 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
             refuse_rare_labels(labeled.dataset, labeled.classes, least, str(self.epsilon))
         return folds(N_FOLDS, labeled.dataset, labeled.seed)
 
-    def _estimate_noise(self, trainer: _Trainer, splits: list[Split], reporter: FitReporter) -> NoiseEstimate:
+    def _estimate_noise(self, trainer: LabelTrainer, splits: list[Split], reporter: FitReporter) -> NoiseEstimate:
         """Estimate the transition matrix and alpha in the folds, if there are any, unless they are given."""
         labeled, alphas = trainer.labeled, self._alphas()
         T, n_classes = labeled.transitions, len(labeled.classes)
@@ -766,93 +753,3 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         numbers = np.full(len(has_label), -1)
         numbers[has_label] = np.searchsorted(self.classes_, given)
         return numbers
-
-
-@dataclass(frozen=True)
-class _Trainer:
-    """Train the networks of a fit; see `HeldOutTrainer`."""
-
-    classifier: NoisyLabelClassifier
-    labeled: LabeledData
-    checkpointer: Checkpointer | None
-    budget: TimeBudget
-
-    @property
-    def chunk_size(self) -> int | None:
-        """The hyperparameter ``chunk_size``."""
-        return self.classifier.chunk_size
-
-    def prepare(self, noise: NoiseEstimate, reporter: FitReporter) -> EstimatorTraining:
-        """Prepare the final training."""
-        classifier, labeled = self.classifier, self.labeled
-        data: Dataset | Split = labeled.dataset
-        stop_at = noise.best_iteration if classifier._stops_early() and noise.scores else None
-        if stop_at is None and classifier._stops_early() and classifier.early_stopping != "auto":
-            data = hold_out(labeled.dataset, classifier.validation_fraction, labeled.seed, by_label=True)
-        warm = classifier._is_warm() and not classifier._ends_by_folds()
-        problem = self._problem(noise, data, stop_at=stop_at, warm=warm)
-        return classifier._prepare_training(problem, reporter, self.checkpointer, budget=self.budget)
-
-    def train_held_out(self, T: Array, alpha: float, split: Split, n_to_come: int, reporter: FitReporter) -> HeldOut:
-        """Train a network with a transition matrix and weight decay, without the held-out samples.
-
-        If T is estimated, the network stops early, because networks that memorize wrong labels do not determine T. If
-        only alpha is chosen, the network stops early if the final network does.
-        """
-        stops = self.classifier._estimates_noise() or self.classifier._stops_early()
-        problem = self._problem(NoiseEstimate(T, float(alpha)), split if stops else split.training)
-        run = self.classifier._prepare_training(
-            problem, reporter, self.checkpointer, polish=False, budget=self.budget, n_to_come=n_to_come
-        )
-        training = run.train()
-        check_finished(training)
-        parameters = unscaled_parameters(problem.objective, training.theta)
-        in_time = training.stop_reason != "time_budget"
-        return HeldOut(split.held_out, self.labeled.network, parameters, run.held_out_scores, in_time)
-
-    def _problem(
-        self, noise: NoiseEstimate, data: Dataset | Split, *, stop_at: int | None = None, warm: bool = False
-    ) -> TrainingProblem:
-        """Build the objective from the probabilities of the given labels."""
-        classifier, labeled = self.classifier, self.labeled
-        of = TANGENTS_OF[classifier.tangents_of]
-        terms: tuple[Term, ...] = (
-            NoisyCrossEntropy(noise.transition_matrix),  # type: ignore[arg-type]
-            WeightDecay(noise.alpha),
-            *tangent_penalties(classifier, labeled.has_tangents, of),
-        )
-        scale = labeled.columns.scale(float(noise.alpha))
-        objective = Objective(labeled.network, terms, input_scale=scale)
-        return TrainingProblem(
-            objective,
-            initial_weights(classifier, labeled.network, scale.scaled_weights)
-            if warm
-            else starting_from(encoder_of(labeled.pretrained), labeled.new_theta, labeled.network, scale),
-            network_targets(data, len(labeled.classes), classifier.dtype),
-            _AttributesAt(objective, labeled.classes, noise, labeled.pretrained),
-            labeled.network.layer_sizes,
-            labeled.tangents,
-            stop_at=stop_at,
-            new_weights=not warm and labeled.pretrained is None,
-            depends_on={} if labeled.pretrained is None else digest_of([labeled.pretrained]),
-        )
-
-
-@dataclass(frozen=True)
-class _AttributesAt:
-    """Compute the fitted attributes at an iterate."""
-
-    objective: Objective
-    classes: NDArray[Any]
-    noise: NoiseEstimate
-    pretrained: AutoencoderBase | None
-
-    def __call__(self, progress: Progress, theta: NDArray[np.floating]) -> dict[str, Any]:
-        T = self.noise.transition_matrix
-        return network_attributes(unscaled_parameters(self.objective, theta), progress) | {
-            "classes_": self.classes,
-            "alpha_": float(self.noise.alpha),
-            "transition_matrix_": T,
-            "epsilon_": float(np.mean(1 - np.diag(T))),
-            "pretraining_": self.pretrained,
-        }

@@ -10,23 +10,21 @@ from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 from jax.sharding import Mesh
 from numpy.typing import ArrayLike, NDArray
 from sklearn.frozen import FrozenEstimator
 
-from sparsam.engine.data.devices import n_processes
 from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions.heteroscedastic import n_covariance_outputs
 from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._autoencoder_base import AutoencoderBase, PartOfFit
+from sparsam.estimators._autoencoder_base import AutoencoderBase
 from sparsam.estimators._data.column_moments import ColumnMoments
-from sparsam.estimators._data.dataset import Dataset, InMemoryDataset
+from sparsam.estimators._data.dataset import InMemoryDataset
 from sparsam.estimators._data.odd_units import odd_units_warning
 from sparsam.estimators._data.splits import Split, check_all_held_out, folds_of_rows, hold_out, split_by_shares
-from sparsam.estimators._normal_predictions import NormalPredictions
+from sparsam.estimators._linear_inference import LinearInference
 from sparsam.estimators._pretraining import (
     SHARE,
     check_fitted_pretraining,
@@ -37,28 +35,23 @@ from sparsam.estimators._pretraining import (
 )
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
-from sparsam.estimators._regression.coefficient_mask import check_mask, check_mask_names, free_coefficients
-from sparsam.estimators._regression.coefficient_names import coefficient_names
+from sparsam.estimators._regression.coefficient_mask import check_mask, check_mask_names
 from sparsam.estimators._regression.dependent_targets import DependentTargets
-from sparsam.estimators._regression.generalized_least_squares import check_kind
+from sparsam.estimators._regression.fit_diagnosis import FitDiagnosis
 from sparsam.estimators._regression.given_folds import Folds, check_folds, fold_shares, rows_of_folds
 from sparsam.estimators._regression.noise_covariance import (
     OF_INPUT,
-    DegenerateCovarianceWarning,
     check_covariance,
     check_fitted_covariance,
     check_prior,
-    degeneracy_warning,
     has_one_variance,
-    never_together_warning,
     refuse_unknown_pairs,
 )
-from sparsam.estimators._regression.prediction_region import LEAST_ROWS, Calibration
+from sparsam.estimators._regression.prediction_region import Calibration, check_calibration
 from sparsam.estimators._regression.regression_data import RegressionData
-from sparsam.estimators._regression.standard_errors import check_at_minimum, check_determined, linear_covariance
 from sparsam.estimators._regression.target_scale import TargetScale
 from sparsam.estimators._regression.targets import TargetCheck, observed_patterns, with_table
-from sparsam.estimators._regression_trainers.covariance import CovarianceTrainer
+from sparsam.estimators._regression_trainers.calibration import cross_calibrate, hold_out_calibration
 from sparsam.estimators._regression_trainers.cross_fitting import cross_fit
 from sparsam.estimators._regression_trainers.means import MeanTrainer
 from sparsam.estimators._tangents import (
@@ -71,6 +64,7 @@ from sparsam.estimators._training.fitted_attributes import (
     check_warm_start,
     validation_attributes,
 )
+from sparsam.estimators._training.part_of_fit import PartOfFit
 from sparsam.estimators._training.supervised import draw_weights_and_seed, load_with_targets
 from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import TrainingProblem
@@ -85,15 +79,8 @@ MAX_ALPHA, ALPHA_TIMES_SAMPLES, LINEAR_ALPHA = 0.03, 20.0, 1e-3
 samples, so that alpha = 20/n is the same prior for any n. On smooth curves, Friedman's functions and diabetes, 100 to
 2,000 rows, no fixed alpha has a much smaller test error (benchmarks/VALIDITY.md)."""
 
-WORSE = 1.5  # largest ratio of the residual variances of the final network to those of the folds
-UNLIKE = 10.0  # ratio of the standard deviations of targets that are not of one kind
-NOTHING_TO_PREDICT = (
-    "All targets are constant: there is nothing to predict. The likelihood has no maximum, and any deviation of the "
-    "predictions from the constants is rounding error."
-)
 
-
-class MultivariateNormalRegressor(NormalPredictions):
+class MultivariateNormalRegressor(LinearInference):
     """Network whose outputs are the mean of a multivariate normal distribution with correlated noise.
 
     It minimizes minus the mean log-likelihood of t_n = y(x_n) + noise, noise ~ N(0, C), plus weight decay ::
@@ -411,17 +398,18 @@ class MultivariateNormalRegressor(NormalPredictions):
                 means = MeanTrainer(self, data, checkpointer, budget, self._weight_decay(data.dataset.n_samples))
                 trainer, folds = cross_fit(means, splits if self._cross_fits() else [], reporter)
                 if self._is_cross_calibrated():
-                    data = replace(data, calibrations=self._cross_calibrate(trainer, folds, splits, reporter))
+                    data = replace(data, calibrations=cross_calibrate(trainer, folds, splits, reporter))
                 with reporter.training() if in_parts else nullcontext(reporter) as last:
                     run = trainer.prepare(folds, last)
                     training = run.train()
                 scores = run.held_out_scores if folds is None else trainer.in_units_of_y(folds.scores)
                 attributes = self._attributes(run.problem, training, scores, data)
                 del run, trainer, means  # frees the data on the devices
-            warnings = self._warnings(attributes, training, data, folds is not None) if training.history else []
+            diagnosis = FitDiagnosis(data, attributes, training, self.dtype, in_folds=folds is not None)
+            warnings = [*diagnosis.warnings(), self._odd_units(attributes["alpha_"], data)] if training.history else []
             warnings += [budget.warning(self._estimated_in_folds(), ends_by_folds=self._ends_by_folds()), unused]
             # J has no minimum at a degenerate covariance, and the usual advice, a larger tol, does not help.
-            stuck = training.stop_reason == "precision" and self._has_no_maximum(attributes, training, data)
+            stuck = training.stop_reason == "precision" and diagnosis.has_no_maximum
             return self._finish(training, attributes, reporter, warnings, about_training=not stuck)
 
     def _regression_data(
@@ -457,67 +445,36 @@ class MultivariateNormalRegressor(NormalPredictions):
         dataset = dataset.merge_repeated()
         # Weights that were trained on held-out targets would bias the folds, which therefore start from new ones.
         new, seed = draw_weights_and_seed(self.random_state, network, dataset.mesh)
-        dataset, calibration = self._hold_out_calibration(dataset, seed)
+        dataset, calibration = hold_out_calibration(dataset, self.calibration_fraction, self.cv, seed)
         total_weight *= dataset.total_weight / (dataset.total_weight + (calibration.total_weight if calibration else 0))
         patterns = observed_patterns(dataset)
         dataset, tangent_function = prepare_tangents(self, dataset, reporter.display)
         columns = ColumnMoments.of(dataset)
         scale = TargetScale.of(dataset, common=has_one_variance(covariance))
         dataset = dataset.map(scale.scaled)
+        fitted = None
         if self._is_warm():
             check_warm_start(self, self._network(n_features, n_outputs))
             fitted = scale.scaled_weights(dependent.of_kept(self._fitted_parameters()))
         return RegressionData(
-            dataset,
-            columns,
-            dependent,
-            scale,
-            patterns,
-            total_weight,
-            covariance,
-            prior,
-            mask,
-            network,
-            fitted if self._is_warm() else None,
-            new,
-            seed,
-            folds,
-            tangent_function,
-            check.one_dimensional,
-            calibration,
+            dataset=dataset,
+            columns=columns,
+            dependent=dependent,
+            scale=scale,
+            patterns=patterns,
+            total_weight=total_weight,
+            covariance=covariance,
+            prior=prior,
+            mask=mask,
+            network=network,
+            fitted=fitted,
+            new_theta=new,
+            seed=seed,
+            folds=folds,
+            tangents=tangent_function,
+            one_dimensional=check.one_dimensional,
+            calibration=calibration,
         )
-
-    def _hold_out_calibration(self, dataset: Dataset, seed: int) -> tuple[Dataset, Dataset | None]:
-        """Leave out the rows that calibrate prediction regions.
-
-        Raises
-        ------
-        ValueError
-            If there are too few of them, or if the user's folds or several processes would divide them.
-        """
-        fraction = self.calibration_fraction
-        if fraction is None:
-            return dataset, None
-        n_rows = dataset.n_samples
-        if isinstance(fraction, str):
-            if not isinstance(dataset, InMemoryDataset) or n_processes(dataset.mesh) > 1 or n_rows < LEAST_ROWS:
-                raise ValueError(
-                    f"calibration_fraction='cross-fitted' needs at least {LEAST_ROWS} rows in the memory of one "
-                    "process: use a fraction, or regions of the normal distribution (calibration_fraction=None)"
-                )
-            return dataset, None
-        if not (self.cv is None or isinstance(self.cv, Integral)) or n_processes(dataset.mesh) > 1:
-            raise ValueError(
-                "calibration_fraction leaves out rows at random, in one process: cv must then be a number of folds, or "
-                "None, and mesh must not span several processes"
-            )
-        if n_rows * fraction < LEAST_ROWS:
-            raise ValueError(
-                f"calibration_fraction={fraction:g} of {n_rows} samples leaves out fewer than {LEAST_ROWS}, too few "
-                "for calibration: increase calibration_fraction, use more rows, use 'cross-fitted', which leaves out "
-                "none, or use regions of the normal distribution (calibration_fraction=None)"
-            )
-        return hold_out(dataset, fraction, seed + 1)  # another seed than that of the validation rows
 
     def _splits(self, data: RegressionData) -> list[Split]:
         """Split the data into folds; the list is empty if there are too few samples."""
@@ -600,214 +557,10 @@ class MultivariateNormalRegressor(NormalPredictions):
             "calibration_weights_": calibration.weights,
         }
 
-    def _cross_calibrate(
-        self,
-        trainer: MeanTrainer | CovarianceTrainer,
-        folds: Any,
-        splits: list[Split],
-        reporter: FitReporter,
-    ) -> list[Calibration]:
-        """Compute the distances of the rows of each fold from the predictions of a network trained without it.
-
-        Raises
-        ------
-        ValueError
-            If there are no folds, because a target is hardly ever observed.
-        """
-        if not splits:
-            raise ValueError(
-                "calibration_fraction='cross-fitted' needs folds, but some output has fewer than two targets: take a "
-                "fraction, or regions of the normal distribution (calibration_fraction=None)"
-            )
-        data, calibrations = trainer.data, []
-        with reporter.trainings("calibration", "calibrating regions by the folds", len(splits)) as trainings:
-            for fold, split in enumerate(splits, start=1):
-                with trainings.training(f"calibration by fold {fold}") as training:
-                    attributes = trainer.attributes_without(split, folds, len(splits) - fold + 2, training)
-                held_out = split.held_out.map(data.scale.unscaled)
-                calibrations.append(self._with(attributes)._calibrate(held_out, data.dependent.kept))
-        return calibrations
-
-    def _warnings(
-        self, attributes: dict[str, Any], training: Training, data: RegressionData, in_folds: bool
-    ) -> list[Warning | None]:
-        """Make the warnings of a fit with these attributes."""
-        degenerate = self._degeneracy_warning(attributes, training, data) if isinstance(self.covariance, str) else None
-        alpha = attributes["alpha_"]
+    def _odd_units(self, alpha: float, data: RegressionData) -> Warning | None:
+        """Make the warning that columns of X are in odd units, if they are."""
         lowered = self.alpha is None and alpha < self._weight_decay(data.dataset.n_samples)
-        odd_units = odd_units_warning(data.columns, self._feature_names, alpha, lowered=lowered)
-        never_together = never_together_warning(data.unknown_pairs, data.dependent.kept)
-        plateau = self._plateau_warning(attributes) if in_folds and not data.depends_on_input else None
-        cut_short = training.stop_reason in ("time_budget", "max_iter", "interrupted")  # a longer training may predict
-        no_better = self._no_better_than_the_mean_warning(attributes, data) if in_folds and not cut_short else None
-        nothing = UserWarning(NOTHING_TO_PREDICT) if data.dependent.all_constant else None
-        unlike, constant = self._unlike_targets_warning(data), self._constant_covariance_warning(attributes, data)
-        return [nothing, degenerate, never_together, plateau, no_better, odd_units, unlike, constant]
-
-    def _constant_covariance_warning(self, attributes: dict[str, Any], data: RegressionData) -> Warning | None:
-        """Make the warning that no covariance of the input predicts held-out targets better than a constant one."""
-        if not data.depends_on_input or np.any(attributes["covariance_coef_"]):
-            return None
-        return UserWarning(
-            "No covariance that depends on the input predicts held-out targets better than a constant one: "
-            "predict_covariance(X) is the same for all rows. More rows may show a dependence; covariance='full' takes "
-            "less time."
-        )
-
-    def _unlike_targets_warning(self, data: RegressionData) -> Warning | None:
-        """Make the warning that targets of very different variances share one noise variance."""
-        if not has_one_variance(data.covariance):
-            return None
-        deviations = TargetScale.of(data.dataset, common=False).scale
-        ratio = float(deviations.max() / deviations.min())
-        if ratio < UNLIKE:
-            return None
-        return UserWarning(
-            f"covariance='spherical' gives all targets the same noise variance, but their standard deviations differ "
-            f"by a factor of {ratio:.2g}: this variance is far too large for targets in small units, which are hardly "
-            "fitted. Standardize y, or use covariance='diag'."
-        )
-
-    def _no_better_than_the_mean_warning(self, attributes: dict[str, Any], data: RegressionData) -> Warning | None:
-        """Make the warning that the folds predict held-out rows no better than the mean of y does."""
-        factor = attributes["covariance_factor_"]
-        # A covariance of the input deviates from that of the residuals that the folds held out, F F'.
-        C = attributes["predictive_covariance_"] if factor is None else factor @ factor.T
-        held_out = np.diag(C)[data.dependent.kept]
-        ratio = float(np.mean(held_out / np.square(data.scale.scale)))
-        if not ratio >= 1:  # it is NaN without an estimate
-            return None
-        return UserWarning(
-            "The network predicts rows held out in the folds no better than the mean of y does: its mean squared error "
-            f"is {ratio:.3g} times the variance of y. Do not rely on the predictions; more rows, or columns of X that "
-            "determine y, can help."
-        )
-
-    def _plateau_warning(self, attributes: dict[str, Any]) -> Warning | None:
-        """Make the warning that the final training fits its own data worse than the folds fit held-out data."""
-        final, held_out = (np.diag(attributes[name]) for name in ("covariance_", "predictive_covariance_"))
-        worse = np.flatnonzero(final > WORSE * held_out)
-        if not len(worse):
-            return None
-        return UserWarning(
-            f"The training on all rows ended on a plateau: the residuals of output {worse[0]} have a variance of "
-            f"{final[worse[0]]:.3g}, but only {held_out[worse[0]]:.3g} on the rows held out in the folds. Fit with "
-            "another random_state, or a smaller alpha."
-        )
-
-    def _degeneracy_warning(
-        self, attributes: dict[str, Any], training: Training, data: RegressionData
-    ) -> DegenerateCovarianceWarning | None:
-        warning = self._singularity_warning(attributes, training, data)
-        sentences = [data.dependent.sentence() + "."] if data.dependent.any else []
-        sentences += [] if warning is None else [str(warning)]
-        return DegenerateCovarianceWarning(" ".join(sentences)) if sentences else None
-
-    def _singularity_warning(
-        self, attributes: dict[str, Any], training: Training, data: RegressionData
-    ) -> DegenerateCovarianceWarning | None:
-        """Make the warning that the covariance of the targets that are fitted is singular."""
-        kept, scale = data.dependent.kept, data.scale.scale
-        scaled = np.nan_to_num(attributes["covariance_"][np.ix_(kept, kept)] / np.outer(scale, scale))
-        stuck, has_units = training.stop_reason == "precision", self._has_hidden_layers()
-        return degeneracy_warning(scaled, kept, self.dtype, stuck=stuck, has_hidden_units=has_units)
-
-    def _has_no_maximum(self, attributes: dict[str, Any], training: Training, data: RegressionData) -> bool:
-        """Return whether the likelihood has no maximum, since residuals can become 0."""
-        if not isinstance(self.covariance, str):
-            return False
-        return data.dependent.all_constant or self._singularity_warning(attributes, training, data) is not None
-
-    def standard_errors(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, kind: str = "unadjusted"
-    ) -> tuple[Array, Array]:
-        """Compute standard errors of the weights of a linear model from its training data.
-
-        They are the roots of the diagonal of `coefficient_covariance`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The training data.
-        y : array-like of shape (n_samples, n_outputs) or (n_samples,)
-        sample_weight : array-like of shape (n_samples,), optional
-            Number of copies of each row.
-        kind : {"unadjusted", "robust"}, default "unadjusted"
-            See `coefficient_covariance`.
-
-        Returns
-        -------
-        coef_errors : array of shape (n_features, n_outputs)
-            0 where the mask allows no weight.
-        intercept_errors : array of shape (n_outputs,)
-
-        Raises
-        ------
-        ValueError
-            See `coefficient_covariance`.
-        """
-        free, V = self._coefficient_covariance(X, y, sample_weight, kind)
-        errors = np.zeros(free.shape)
-        errors[free] = np.sqrt(np.diag(V))
-        return errors[:, :-1].T.copy(), errors[:, -1].copy()
-
-    def coefficient_covariance(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, kind: str = "unadjusted"
-    ) -> pd.DataFrame:
-        """Compute the covariance matrix of all weights of a linear model from its training data.
-
-        C is taken as known. With ``covariance_prior`` it is the mode of the posterior; its uncertainty is not included.
-        With early stopping, which fits a part of the data and ends before the minimum, there is no such covariance.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The training data. A frame names the inputs.
-        y : array-like of shape (n_samples, n_outputs) or (n_samples,)
-            A frame names the outputs.
-        sample_weight : array-like of shape (n_samples,), optional
-            Number of copies of each row.
-        kind : {"unadjusted", "robust"}, default "unadjusted"
-            "unadjusted" is the inverse information, H^-1 with H = sum_n s_n Z_n' B_n Z_n, where Z_n maps the weights to
-            the means of row n, and B_n is the inverse of C's block of observed targets. "robust" allows a noise
-            covariance that differs between the rows (heteroskedasticity-consistent, White 1980):
-            H^-1 (sum_n s_n g_n g_n') H^-1, g_n = Z_n' B_n r_n.
-
-        Returns
-        -------
-        DataFrame of shape (n_weights, n_weights)
-            Rows and columns are pairs (output, input), output by output, each with the inputs that the mask allows in
-            the order of X and its "intercept" last. NaN for targets that are linear combinations of others.
-
-        Raises
-        ------
-        ValueError
-            If there are hidden layers or weight decay, for which it does not exist; if the fit did not converge; if
-            columns of X are constant or linearly dependent; or if the kind is unknown.
-        """
-        free, V = self._coefficient_covariance(X, y, sample_weight, kind)
-        names = coefficient_names(X, y, free)
-        return pd.DataFrame(V, names, names)
-
-    def _coefficient_covariance(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, kind: str
-    ) -> tuple[NDArray[np.bool_], Array]:
-        """Return which coefficients exist, (n_outputs, n_features + 1), and their covariance."""
-        check_kind(kind)
-        means, Y = self._predicted_and_given(X, y)
-        if self._depends_on_input():
-            raise ValueError("standard errors need a constant covariance: fit with covariance='full'")
-        if len(self.coefs_) > 1 or self.alpha_ > 0:
-            raise ValueError(
-                "standard errors need a linear model without weight decay: fit with hidden_layer_sizes=() and "
-                f"alpha=0, not {self.hidden_layer_sizes} and {self.alpha_:g}"
-            )
-        inputs = validation.validate_inputs(self, X, reset=False).astype(np.float64)
-        free = free_coefficients(self.mask, inputs.shape[1], self.n_outputs_)
-        weights = validation.check_sample_weight(sample_weight, means)
-        check_determined(inputs, ~np.isnan(Y), weights, free.T)
-        check_at_minimum(self.gradient_norm_, self.stop_reason_)
-        return free, linear_covariance(inputs, Y - means, weights, self.covariance_, free, kind)
+        return odd_units_warning(data.columns, self._feature_names, alpha, lowered=lowered)
 
     def check_hyperparameters(self) -> None:
         """Raise TypeError or ValueError unless every hyperparameter can be used; `fit` begins with this."""
@@ -852,19 +605,9 @@ class MultivariateNormalRegressor(NormalPredictions):
             check_fitted_covariance(C)
         if self._one_dimensional and self.n_outputs_ != 1:
             raise ValueError("its outputs do not fit together")
-        self._check_calibration()
+        check_calibration(self.calibration_distances_, self.calibration_weights_)
         if self._depends_on_input() or self.covariance_factor_ is not None:
             self._check_covariance_outputs()
-
-    def _check_calibration(self) -> None:
-        """Raise ValueError unless the distances and weights of calibration rows fit together."""
-        distances, weights = self.calibration_distances_, self.calibration_weights_
-        if distances is None and weights is None:
-            return
-        if distances is None or weights is None or distances.ndim != 1 or distances.shape != weights.shape:
-            raise ValueError("its calibration is incomplete")
-        if not (np.all(np.diff(distances) >= 0) and np.all(distances >= 0) and np.all(weights > 0)):
-            raise ValueError("the distances of its calibration rows are not in order, or weights are not positive")
 
     def _check_covariance_outputs(self) -> None:
         """Raise ValueError unless the weights of a covariance that depends on the input fit together."""

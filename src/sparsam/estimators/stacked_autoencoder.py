@@ -21,14 +21,13 @@ from sparsam.engine.objective.penalties import KLSparsity, WeightDecay
 from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
 from sparsam.estimators import _validation as validation
-from sparsam.estimators._autoencoder_base import IN_UNIT_RANGE, AutoencoderBase, PartOfFit, centered_weights, digest_of
+from sparsam.estimators._autoencoder_base import IN_UNIT_RANGE, AutoencoderBase
 from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset
-from sparsam.estimators._data.odd_units import few_columns_warning
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
-from sparsam.estimators._training.fit_checkpoints import checkpointer_of
+from sparsam.estimators._training.centered_inputs import centered_weights
 from sparsam.estimators._training.fitted_attributes import ravel
-from sparsam.estimators._training.time_budget import TimeBudget
+from sparsam.estimators._training.part_of_fit import PartOfFit, digest_of
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.checkpoint import Checkpoint
@@ -197,13 +196,7 @@ class StackedAutoencoder(AutoencoderBase):
         ConvergenceWarning, UserWarning
             As `SparseAutoencoder.fit`. Warnings about the training of an autoencoder begin with its number.
         """
-        with self._fitting(X, y, sample_weight) as reporter:
-            dataset, columns = self._load(X, sample_weight, reporter.rows_read)
-            with checkpointer_of(self, dataset, held_out=0 if self._draws_rows() else None) as checkpointer:
-                fit = PartOfFit(reporter, checkpointer, TimeBudget(self.time_budget))
-                training, attributes, weak = self._fit_dataset(dataset, columns, fit)
-            few = None if columns is None else few_columns_warning(columns, self._feature_names)
-            return self._finish(training, attributes, reporter, [few, weak], about_training=bool(self.fine_tune))
+        return self._fit(X, y, sample_weight, about_training=bool(self.fine_tune))
 
     def _fit_dataset(
         self, dataset: Dataset, columns: ColumnMoments | None, fit: PartOfFit

@@ -163,7 +163,7 @@ def test_a_fold_beyond_the_limit_set_by_extended_earlier_folds_starts_again(best
 
 def test_fewer_iterations_than_in_the_checkpoint_are_refused(tmp_path):
     fit("autoencoder", max_iter=7, checkpoint=tmp_path)
-    with pytest.raises(ValueError, match=r"is at iteration 7, but with max_iter = 5 .* ends at iteration 5"):
+    with pytest.raises(ValueError, match=r"is at iteration 7, but with max_iter = 5 .* would end at iteration 5"):
         fit("autoencoder", max_iter=5, checkpoint=Checkpoint(tmp_path, resume=True))
 
 

@@ -11,7 +11,7 @@ from scipy.stats import chi2
 from sparsam._utils.multivariate_normal import independent, squared_distances
 from sparsam.estimators._regression.targets import validate_targets
 
-__all__ = ["LEAST_ROWS", "Calibration", "PredictionRegion"]
+__all__ = ["LEAST_ROWS", "Calibration", "PredictionRegion", "check_calibration"]
 
 Array = NDArray[np.float64]
 
@@ -141,6 +141,16 @@ class Calibration:
                 "calibration_fraction is 'cross-fitted', increase calibration_fraction"
             )
         return float(self.distances[rank])
+
+
+def check_calibration(distances: Array | None, weights: Array | None) -> None:
+    """Raise ValueError unless the distances and weights of calibration rows fit together."""
+    if distances is None and weights is None:
+        return
+    if distances is None or weights is None or distances.ndim != 1 or distances.shape != weights.shape:
+        raise ValueError("its calibration is incomplete")
+    if not (np.all(np.diff(distances) >= 0) and np.all(distances >= 0) and np.all(weights > 0)):
+        raise ValueError("the distances of its calibration rows are not in order, or weights are not positive")
 
 
 def equivalent(distances: Array, n_from: NDArray[np.intp] | int, n_to: NDArray[np.intp] | int) -> Array:

@@ -85,6 +85,11 @@ class CovarianceTrainer:
         return replace(self, trained_without=trained)
 
     @property
+    def regressor(self) -> Any:
+        """The estimator whose fit this is."""
+        return self.means.regressor
+
+    @property
     def data(self) -> RegressionData:
         """The data of the fit."""
         return self.means.data
@@ -107,7 +112,7 @@ class CovarianceTrainer:
         self, split: Split, best_so_far: int | None, n_to_come: int, reporter: FitReporter
     ) -> HeldOutMoments:
         """Train a network without the held-out samples; stop soon after the best iteration of the other folds."""
-        stops = self.means.regressor._stops_early()
+        stops = self.regressor._stops_early()
         stopping = partial(
             HeldOutStandardizedResiduals, observed=self.independent, stops=stops, best_so_far=best_so_far
         )
@@ -151,7 +156,7 @@ class CovarianceTrainer:
         terms = (
             HeteroscedasticGaussianError(self.factor, missing=not data.patterns.all()),  # type: ignore[arg-type]
             *weight_decays(network, n_targets, means.alpha, self.covariance_alpha),
-            *tangent_penalties(means.regressor, data.has_tangents),
+            *tangent_penalties(self.regressor, data.has_tangents),
         )
         mask = data.mask
         if mask is not None:
@@ -166,6 +171,6 @@ class CovarianceTrainer:
             trained_on.training if isinstance(trained_on, Split) else trained_on,
             self.factor,
             self._log_scale(folds),
-            means.regressor.chunk_size,
+            self.regressor.chunk_size,
         )
         return means.problem_of(objective, start, trained_on, attributes_at, new_weights=False, **stopping)

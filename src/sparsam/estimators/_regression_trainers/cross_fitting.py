@@ -69,7 +69,7 @@ def _cross_fit_covariance(
             candidate,
             splits=splits,
             observed=trainer.independent,
-            stops=trainer.means.regressor._stops_early(),
+            stops=trainer.regressor._stops_early(),
             reporter=reporter,
             what=f"covariance of the input, with covariance_alpha={covariance_alpha:g},",
         )

@@ -20,7 +20,6 @@ from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import WeightDecay
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.result import Training
-from sparsam.estimators._autoencoder_base import digest_of
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.splits import Split, hold_out
 from sparsam.estimators._pretraining import encoder_of, starting_from
@@ -41,6 +40,7 @@ from sparsam.estimators._tangents import tangent_penalties
 from sparsam.estimators._training.early_stopping import EarlyStopping
 from sparsam.estimators._training.fitted_attributes import check_finished, ravel
 from sparsam.estimators._training.held_out_residuals import HeldOutResiduals
+from sparsam.estimators._training.part_of_fit import digest_of
 from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 

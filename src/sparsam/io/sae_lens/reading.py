@@ -113,7 +113,7 @@ def _read_weights(path: Path, config: FolderConfig) -> Arrays:
                     raise ValueError(f"{name} has the type {part.get_dtype()}, which is not one of {', '.join(TYPES)}")
             arrays = {name: file.get_tensor(name).astype(TYPES[file.get_slice(name).get_dtype()]) for name in names}
     except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(f"{WEIGHTS_FILE} is no safetensors file, or a truncated one ({error})") from error
+        raise ValueError(f"{WEIGHTS_FILE} is not a safetensors file, or it is truncated ({error})") from error
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} has NaN or infinity")
