@@ -1,5 +1,7 @@
 """`AutoencoderOutlierDetector`: scores, thresholds, reasons; better than detectors that ignore what columns share."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -163,6 +165,49 @@ def test_a_threshold_of_few_rows_is_warned_of():
         detector().fit(CORRELATED[:6])
     with pytest.warns(UserWarning, match="The threshold is based on only 10 rows"):
         detector(validation_fraction=0.2).fit(CORRELATED[:50])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_that_are_the_same_are_no_outliers(seed):
+    """The quartiles of their errors are equal, and rounding must not put the fence between them."""
+    rng = np.random.default_rng(seed)
+    X, others = np.zeros((300, 6)), rng.choice(300, 50, replace=False)
+    X[others] = rng.poisson(1, size=(50, 6))
+    with pytest.warns(UserWarning, match=r"At least half of the rows have nearly the same .* calls (49|50) of 300"):
+        detector = AutoencoderOutlierDetector(random_state=seed).fit(X)
+    for rows in (X, X[::-1], np.zeros((7, 6))):
+        assert (detector.predict(rows)[~rows.any(axis=1)] == 1).all()
+    assert (detector.predict(X)[X.any(axis=1)] == -1).mean() > 0.9
+    X = np.zeros((300, 6))
+    X[0, 0] = 1
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="At least half")
+        detector = AutoencoderOutlierDetector(random_state=seed).fit(X)
+    assert np.flatnonzero(detector.predict(X) == -1).tolist() == [0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rare_indicator_is_named_with_its_usual_value(seed):
+    """Near its usual value, 0, the reconstruction has a slope above 1, and a fixed point between 0 and 1."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(300, 5)) @ rng.normal(size=(5, 12)) + 0.3 * rng.normal(size=(300, 12))
+    X = np.c_[X, np.r_[np.zeros(299), 1]]
+    detector = AutoencoderOutlierDetector(random_state=seed).fit(X)
+    assert np.argmin(detector.score_samples(X)) == 299
+    [reason] = detector.explain(X[[299]], 1).to_dict("records")
+    assert reason["feature"] == 12
+    assert reason["expected"] < 0.1
+    assert reason["contribution"] > 0.9
+
+
+def test_missing_values_and_text_are_named():
+    X = np.ones((30, 3))
+    X[4, 1] = np.nan
+    with pytest.raises(ValueError, match=r"NaN: first in row 4, column 1; 1 of 30 rows"):
+        AutoencoderOutlierDetector().fit(X)
+    frame = pd.DataFrame({"size": [1.0, 2.0], "color": ["red", "blue"]})
+    with pytest.raises(ValueError, match="columns that are not numbers: 'color'"):
+        AutoencoderOutlierDetector().fit(frame)
 
 
 def test_no_rows_and_rows_without_an_error_have_no_reasons():

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
+from sklearn.preprocessing import minmax_scale
 
-from sparsam import Checkpoint, MultivariateNormalRegressor, SparseAutoencoder
+from sparsam import Checkpoint, MultivariateNormalRegressor, SparseAutoencoder, StackedAutoencoder
 from sparsam.estimators.fit_many import fit_many
 from sparsam.images import load_images, natural_images, normalize_patches, sample_patches
 from sparsam.inspection.weak_fit import LEAST_EXPLAINED, examine_fit
@@ -131,7 +133,11 @@ def test_low_contrast_is_named_with_the_remedies():
     stretch = float(text.split("Stretch the contrast of the data by ")[1].split(",")[0])
     assert stretch == pytest.approx(0.8 / 6 / deviation, rel=0.05)
     alpha, beta = (float(text.split(f"{name} to ")[1].split()[0].rstrip(".")) for name in ("alpha", "beta"))
-    assert (alpha, beta) == pytest.approx((1e-4 / stretch**2, 3 / stretch**2), rel=0.05)
+    factor = (64 / 8) * stretch**2  # of the total variance: the defaults are for 64 features
+    assert (alpha, beta) == pytest.approx((1e-4 / factor, 3 / factor), rel=0.1)
+    model, texts = fit(SparseAutoencoder(4, rho=0.1, alpha=alpha, beta=beta, random_state=0), LOW)
+    assert not texts
+    assert model.explained_variance_ratio_ > 0.4
 
 
 def test_following_the_advice_on_contrast_removes_the_warning():
@@ -202,6 +208,54 @@ def test_units_that_hardly_vary_are_counted_even_if_the_fit_explains_much():
     assert "hidden units are dead, saturated or constant: as features they are of little use" in text
     assert ("All 4" if n_poor == 4 else f"{n_poor} of 4") in text
     assert "Stretch the contrast of the data by" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["table", "patches"])
+def test_units_that_weight_decay_suppresses_come_back_as_the_warning_says(kind, seed):
+    """They hardly vary, too, but nothing in the outputs is theirs: a greater alpha would suppress the others."""
+    if kind == "table":
+        X = minmax_scale(np.random.default_rng(seed).poisson(3, size=(200, 8)))
+        options = {"beta": 0.3, "random_state": seed}
+    else:
+        X = normalize_patches(sample_patches(natural_images(), 1000, 6, seed))
+        options = {"alpha": 2e-4, "random_state": seed}
+    model, (text,) = fit(SparseAutoencoder(**options), X)
+    assert "They add nothing to the reconstructions" in text
+    assert "raise" not in text
+    alpha = float(text.split("Lower alpha to ")[1].split(";")[0])
+    better, texts = fit(SparseAutoencoder(**options | {"alpha": alpha}), X)
+    assert not texts
+    assert better.explained_variance_ratio_ > model.explained_variance_ratio_ + 0.3
+
+
+@pytest.mark.parametrize("factor", [100, 1e4])
+def test_data_in_large_units_are_named(factor):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 10)) + 0.3 * rng.normal(size=(200, 10))
+    X *= factor / X.std()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        SparseAutoencoder(5, output_activation="identity", max_iter=200, random_state=0).fit(X)
+    texts = [str(warning.message) for warning in caught]
+    assert sum(f"The standard deviation of X is {factor:g}" in text for text in texts) == 1
+    assert not any("raise alpha" in text for text in texts)
+    for options in ({"sparsity": "l1", "hidden_activation": "relu"}, {"alpha": 0.0, "beta": 0.0, "tol": 1e30}):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="The standard deviation of X")
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            SparseAutoencoder(5, output_activation="identity", max_iter=20, **options).fit(X)
+
+
+def test_a_stack_whose_code_has_no_variance_is_mended_by_rho_as_the_warning_says():
+    X = load_digits().data[:500] / 16
+    with pytest.warns(ConvergenceWarning, match=r"autoencoder 2 of 2: .*set the rho of both to 0\.1 or more"):
+        StackedAutoencoder([SparseAutoencoder(20), SparseAutoencoder(8)], random_state=0).fit(X)
+    parts = [SparseAutoencoder(20, rho=0.1), SparseAutoencoder(8, rho=0.1)]
+    stack, texts = fit(StackedAutoencoder(parts, random_state=0), X)
+    assert not texts
+    assert stack.explained_variance_ratio_ > 0.4
 
 
 def test_constant_data_are_named():

@@ -176,7 +176,6 @@ def learn(
     from sparsam._utils.atomic_write import atomic_write
     from sparsam.estimators._progress.displays import summary_line
     from sparsam.estimators.autoencoder import SparseAutoencoder
-    from sparsam.inspection.weak_fit import examine_fit
 
     model: Any = SparseAutoencoder(**hyperparameters, mesh=mesh)
     if sizes:
@@ -209,11 +208,9 @@ def learn(
     if advice is not None:
         say(f"Not converged: {advice}")
 
-    weak = examine_fit(model, data.X)
     if not isnan(model.explained_variance_ratio_):
-        say(f"Reconstructions explain {model.explained_variance_ratio_:.1%} of the variance of the inputs")
-    if weak is not None and weak.at_minimum:
-        say(f"Warning: {weak.text}")
+        explained = round(model.explained_variance_ratio_, 3) + 0.0  # never -0.0 %
+        say(f"Reconstructions explain {explained:.1%} of the variance of the inputs")
     metrics = _metrics(model, data, seconds)
     written = _write(model, data, metrics, out, overwrite)
     if row_names is not None:

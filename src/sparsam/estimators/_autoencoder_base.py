@@ -54,13 +54,13 @@ from sparsam.estimators._training.reconstruction import (
     InputVariance,
     input_variance,
     mean_squared_error,
+    n_encoders,
     unit_activity,
 )
 from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators._warnings import warn_user
-from sparsam.inspection.units import UnitStatistics
-from sparsam.inspection.weak_fit import WeakFit, explained_variance
+from sparsam.inspection.weak_fit import FitStatistics, WeakFit, explained_variance, is_too_large, standardize
 
 __all__ = ["IN_UNIT_RANGE", "AutoencoderBase"]
 
@@ -85,9 +85,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         """Make J of the network, with the error function as its first term."""
 
     @abstractmethod
-    def _diagnose(
-        self, stop_reason: str, explained: float, variance: float, n_features: int, units: UnitStatistics
-    ) -> WeakFit | None:
+    def _diagnose(self, statistics: FitStatistics) -> WeakFit | None:
         """Diagnose a fit (see `diagnose_fit`)."""
 
     @abstractmethod
@@ -176,8 +174,19 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
             with checkpointer_of(self, dataset, held_out=0 if self._draws_rows() else None) as checkpointer:
                 fit = PartOfFit(reporter, checkpointer, TimeBudget(self.time_budget))
                 training, attributes, weak = self._fit_dataset(dataset, columns, fit)
-            few = None if columns is None else few_columns_warning(columns, self._feature_names)
-            return self._finish(training, attributes, reporter, [few, weak], about_training=about_training)
+            units = None if columns is None else self._units_warning(columns, training, attributes, weak)
+            return self._finish(training, attributes, reporter, [units, weak], about_training=about_training)
+
+    def _units_warning(
+        self, columns: ColumnMoments, training: Training, attributes: Mapping[str, Any], weak: Warning | None
+    ) -> Warning | None:
+        """Make the warning that X should be standardized, for linear outputs, if it should; ``weak`` may say so."""
+        deviation = float(np.sqrt(np.mean(np.square(columns.deviation))))
+        in_units_of_x = attributes.get("_unit", 1.0) == 1  # with L1 sparsity J has a unit of its own
+        has_ended = training.stop_reason == "converged" or weak is not None
+        if in_units_of_x and not has_ended and is_too_large(self._output, deviation):
+            return UserWarning(standardize(deviation))
+        return few_columns_warning(columns, self._feature_names)
 
     def _fit_part(self, outer: NetworkEstimator, dataset: Dataset, fit: PartOfFit) -> Self:
         """Fit a clone on a dataset, as a part of the fit of another estimator, whose settings of the computation apply.
@@ -243,7 +252,7 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         if rows is not None:
             data = DeviceData(rows, problem.layer_sizes, self.chunk_size, problem.input_scale)
             inputs = input_variance(data.samples_in(self.dtype), self.dtype)
-        attributes, weak = self._results(problem, training, data, inputs, as_trained=rows is None)
+        attributes, weak = self._results(problem, training, data, inputs, as_trained=rows is None, of_code=fit.of_code)
         scores = [(iteration, attributes.get("_unit", 1.0) ** 2 * score) for iteration, score in run.held_out_scores]
         return training, attributes | validation_attributes(scores), weak
 
@@ -255,11 +264,13 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         inputs: InputVariance,
         *,
         as_trained: bool = True,
+        of_code: bool = False,
     ) -> tuple[dict[str, Any], Warning | None]:
         """Make the fitted attributes, and a warning if the fit is weak.
 
-        ``as_trained`` is whether the data are those of the training, so that its squared error is theirs. The
-        statistics of the units of the code take a pass over the data.
+        ``as_trained`` is whether the data are those of the training, so that its squared error is theirs; ``of_code``
+        whether they are the code of another autoencoder. The statistics of the units of the code take a pass over the
+        data.
         """
         if not training.history:
             return {}, None
@@ -277,7 +288,9 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         mean = units.mean if unit == 1 else (unit * units.mean).astype(units.mean.dtype)
         attributes = {**at_end, "mean_activation_": mean, "explained_variance_ratio_": explained}
         variance = unit**2 * inputs.variance
-        weak = self._diagnose(training.stop_reason, explained, variance, len(inputs.mean), units)
+        decoder = np.asarray(weights.coefs[n_encoders(objective.network)])
+        measured = training.stop_reason, explained, variance, len(inputs.mean), units, decoder
+        weak = self._diagnose(FitStatistics(*measured, of_code=of_code))
         return attributes, ConvergenceWarning(weak.text) if weak is not None and weak.at_minimum else None
 
     def transform(self, X: ArrayLike, out: Any = None) -> NDArray[np.floating]:

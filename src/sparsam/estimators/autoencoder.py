@@ -37,8 +37,7 @@ from sparsam.estimators._training.supervised import seed_to_hold_out
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators._validation import LARGEST_WEIGHT
 from sparsam.estimators.checkpoint import Checkpoint
-from sparsam.inspection.units import UnitStatistics
-from sparsam.inspection.weak_fit import WeakFit, diagnose_fit
+from sparsam.inspection.weak_fit import FitStatistics, WeakFit, diagnose_fit
 
 __all__ = ["SparseAutoencoder"]
 
@@ -321,9 +320,10 @@ class SparseAutoencoder(AutoencoderBase):
             If the training stopped before converging. Or if it converged, but explains under 1 % of the variance of its
             inputs: alpha and beta outweigh the error at this scale of the data, and the warning states by how much to
             lower them, or to stretch the data. Or if more than half of the hidden units are dead, saturated or constant
-            (see `unit_statistics`).
+            (see `unit_statistics`): the warning says whether to lower alpha, to raise it, or to use fewer units.
         UserWarning
-            With linear outputs, if a few columns of X have nearly all of its variance: then standardize X.
+            With linear outputs, if a few columns of X have nearly all of its variance, or a training that did not
+            converge has X in large units, with a standard deviation above 10: then standardize X.
         UserWarning
             If Ctrl-C interrupted the training; the estimator then has the weights reached so far. As with
             scikit-learn's MLP, no KeyboardInterrupt is raised: in a loop over fits, check ``stop_reason_``. A second
@@ -443,10 +443,8 @@ class SparseAutoencoder(AutoencoderBase):
     def _rho_of_code(self) -> float | None:
         return float(self.rho) if self.beta != 0 and self.sparsity == "kl" else None
 
-    def _diagnose(
-        self, stop_reason: str, explained: float, variance: float, n_features: int, units: UnitStatistics
-    ) -> WeakFit | None:
-        return diagnose_fit(self, stop_reason, explained, variance, n_features, units, self._beta)
+    def _diagnose(self, statistics: FitStatistics) -> WeakFit | None:
+        return diagnose_fit(self, statistics, self._beta)
 
     def _objective(self, network: Network) -> Objective:
         return self._objective_in(self._unit, network)

@@ -30,6 +30,7 @@ LEAST_UNITS, MOST_UNITS = 50, 200
 LEAST_HELD_OUT, FEW_ROWS = 2, 20
 LEAST_OUTLIERS = 1  # percent of the rows
 FENCE = 1.5  # Tukey's, in units of the interquartile range
+LEAST_SPREAD = 0.1  # of the logarithms of errors: rows whose errors differ less are alike
 
 
 class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
@@ -50,7 +51,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
     contamination : "auto" or float, default "auto"
         Share of outliers among the rows of the fit, in (0, 0.5]. "auto" calls rows outliers whose error is beyond
         Tukey's fence on a logarithmic scale, above the upper quartile by more than 1.5 interquartile ranges, but at
-        least one row in a hundred.
+        least one row in a hundred, unless its error is within a tenth of that quartile.
     validation_fraction : float or None, default None
         Share of the rows to hold out from the training of the autoencoder, whose scores then set the threshold
         `offset_`. Errors of new rows are larger than those of the rows of the training, much so if these are few:
@@ -129,7 +130,8 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If the threshold rests on fewer than 20 rows.
+            If the threshold is based on fewer than 20 rows. If half of the rows have nearly the same error, most often
+            because they are the same, so that "auto" calls all others outliers.
         """
         self.check_hyperparameters()
         rows: Any = self._validated(X, reset=True)
@@ -145,9 +147,9 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
             fitted = make_pipeline(StandardScaler(), model).fit(of_training[~has_gross_value(of_training)])
         else:
             fitted = clone(self.autoencoder).fit(of_training)
-        offset = self._threshold(fitted.score_samples(of_threshold))
-        self.autoencoder_, self.offset_ = fitted, offset
-        n_rows = np.shape(of_threshold)[0]
+        scores = fitted.score_samples(of_threshold)
+        self.autoencoder_, self.offset_ = fitted, self._threshold(scores)
+        n_rows = len(scores)
         if n_rows < FEW_ROWS:
             message = f"The threshold is based on only {n_rows} rows, and is uncertain: use more rows."
             warn_user(message, UserWarning)
@@ -302,7 +304,7 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         if isinstance(unfreeze(self.autoencoder), Pipeline):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
-        return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+        return validation.validate_inputs(self, X, reset=reset)
 
     def _split(self, X: Any, rng: np.random.RandomState) -> tuple[Any, Any]:
         n_rows = len(X)
@@ -317,10 +319,19 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
     def _threshold(self, scores: NDArray[np.float64]) -> float:
         if self.contamination != "auto":
             return float(np.percentile(scores, 100 * float(self.contamination)))
-        logarithm = np.log(np.maximum(-scores, np.finfo(float).tiny))
-        lower, upper = np.percentile(logarithm, [25, 75])
+        lower, upper = np.percentile(np.log(np.maximum(-scores, np.finfo(float).tiny)), [25, 75])
         fence = -float(np.exp(upper + FENCE * (upper - lower)))
-        return max(fence, float(np.percentile(scores, LEAST_OUTLIERS)))
+        alike = -float(np.exp(upper + LEAST_SPREAD))  # rounding must not divide rows that are the same
+        offset = min(max(fence, float(np.percentile(scores, LEAST_OUTLIERS))), alike)
+        n_outliers = int(np.sum(scores < offset))
+        if upper - lower < LEAST_SPREAD and n_outliers > max(len(scores) * LEAST_OUTLIERS / 100, 1):
+            warn_user(
+                "At least half of the rows have nearly the same reconstruction error, as rows that are the same have: "
+                f"contamination='auto' calls {n_outliers} of {len(scores)} rows outliers, nearly all that differ from "
+                "these. Set contamination to the share of outliers that you expect.",
+                UserWarning,
+            )
+        return offset
 
     def _inputs(self, X: Any) -> Any:
         """Return the inputs of the autoencoder."""

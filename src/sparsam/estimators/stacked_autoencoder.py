@@ -31,8 +31,7 @@ from sparsam.estimators._training.part_of_fit import PartOfFit, digest_of
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.checkpoint import Checkpoint
-from sparsam.inspection.units import UnitStatistics
-from sparsam.inspection.weak_fit import WeakFit, diagnose_stack
+from sparsam.inspection.weak_fit import FitStatistics, WeakFit, diagnose_stack
 
 __all__ = ["StackedAutoencoder"]
 
@@ -243,6 +242,7 @@ class StackedAutoencoder(AutoencoderBase):
                 n_to_come=fit.n_to_come + len(stack) + 1 - number,
                 seed=generator.randint(2**31 - 1),
                 depends_on={**fit.depends_on, **digest_of(fitted)},
+                of_code=number > 1,
             )
             fitted.append(autoencoder._fit_part(self, dataset, part))
             dataset = dataset.map(_Encode(fitted[-1]), int(fitted[-1].n_components))
@@ -366,10 +366,8 @@ class StackedAutoencoder(AutoencoderBase):
     def _rho_of_code(self) -> float | None:
         return self._stack()[-1]._rho_of_code
 
-    def _diagnose(
-        self, stop_reason: str, explained: float, variance: float, n_features: int, units: UnitStatistics
-    ) -> WeakFit | None:
-        return diagnose_stack(stop_reason, explained, variance, units)
+    def _diagnose(self, statistics: FitStatistics) -> WeakFit | None:
+        return diagnose_stack(statistics)
 
     def _stack(self) -> Sequence[SparseAutoencoder]:
         """Return the autoencoders to train."""

@@ -66,8 +66,9 @@ def contributions(
         Columns of each feature, if a feature has several: the indicators of its categories, one of which is set in its
         place. Default: each is one.
     start : array of shape (n_features,), optional
-        Where to begin the way to the fixed point: usual values, since an absurd one may lead to another fixed point.
-        Default: at the values themselves.
+        Usual values: where to begin the way to the fixed point, since an absurd value may lead to another one. They
+        are expected themselves where less of the error is left with them: a rare indicator can have a fixed point
+        between 0 and 1. Default: begin at the values themselves.
 
     Examples
     --------
@@ -83,14 +84,12 @@ def contributions(
     errors = np.square(reconstruct(rows) - rows)
     candidates = np.argsort(-errors @ member.T, axis=1)[:, : max(N_CANDIDATES, n_named)]
     expected = [_replace(rows, reconstruct, member[chosen], start) for chosen in candidates.T]
-    for number, columns in enumerate(groups):
-        if len(columns) > 1:
-            for of_candidate, chosen in zip(expected, candidates.T, strict=True):
-                _set_one(of_candidate, chosen == number, np.asarray(columns))
-    replaced = np.stack(expected, axis=1)
-    n_rows, n_candidates, n_features = replaced.shape
-    flat = replaced.reshape(-1, n_features)
-    left = np.square(reconstruct(flat) - flat).sum(axis=1).reshape(n_rows, n_candidates)
+    replaced, left = _with_errors(expected, candidates, groups, reconstruct)
+    if start is not None:
+        usual = [np.where(member[chosen], start, rows) for chosen in candidates.T]
+        replaced_by_usual, left_by_usual = _with_errors(usual, candidates, groups, reconstruct)
+        is_better = left_by_usual < left
+        replaced, left = np.where(is_better[:, :, None], replaced_by_usual, replaced), np.minimum(left, left_by_usual)
     total = errors.sum(axis=1, keepdims=True)
     shares = np.where(total > 0, 1 - left / np.where(total > 0, total, 1), 0.0)
     best = np.argsort(-shares, axis=1)[:, :n_named]
@@ -99,6 +98,22 @@ def contributions(
         np.take_along_axis(shares, best, axis=1),
         np.take_along_axis(replaced, best[:, :, None], axis=1),
     )
+
+
+def _with_errors(
+    rows: list[Array],
+    candidates: NDArray[np.intp],
+    groups: Sequence[Sequence[int]],
+    reconstruct: Callable[[Array], Array],
+) -> tuple[Array, Array]:
+    """Return the rows (n_rows, n_candidates, n_features) with each candidate replaced, and their squared errors."""
+    for number, columns in enumerate(groups):
+        if len(columns) > 1:
+            for of_candidate, chosen in zip(rows, candidates.T, strict=True):
+                _set_one(of_candidate, chosen == number, np.asarray(columns))
+    replaced = np.stack(rows, axis=1)
+    flat = replaced.reshape(-1, replaced.shape[2])
+    return replaced, np.square(reconstruct(flat) - flat).sum(axis=1).reshape(replaced.shape[:2])
 
 
 def _set_one(rows: Array, of: NDArray[np.bool_], columns: NDArray[np.intp]) -> None:

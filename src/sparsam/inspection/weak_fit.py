@@ -17,11 +17,14 @@ __all__ = [
     "LEAST_EXPLAINED",
     "NO_QUALITY",
     "WEAKNESSES",
+    "FitStatistics",
     "WeakFit",
     "diagnose_fit",
     "diagnose_stack",
     "examine_fit",
     "explained_variance",
+    "is_too_large",
+    "standardize",
     "total_variance",
 ]
 
@@ -45,12 +48,67 @@ SCALE = {"logistic": 0.8 / 6, "satlin": 0.8 / 6, "identity": 1.0}
 """Standard deviation of inputs for which the default alpha and beta are suitable, by the output activation: that of the
 notes' patches, three standard deviations to either side of 0.5 in [0.1, 0.9]; and that of standardized features."""
 
+N_FEATURES = 64
+"""Number of such inputs for which they are suitable: the squared error, and so what it can pay for, sums over all."""
+
+TOO_LARGE = 10.0
+"""Factor of `SCALE` from which the gradients of a training hardly come near the default tol."""
+
 ALL_THE_SAME = "The rows of X are all the same: there is nothing to learn from them."
 
 FINISHED = ("converged", "precision", "held_out")
 """Stop reasons after which more iterations would not help."""
 
 LEAST_FACTOR = 10.0  # by which to lower alpha and beta if the scale of the data does not determine it
+IDLE = 0.01  # largest share in the reconstructions of units that do nothing
+WELL_EXPLAINED = 0.9  # share of the variance from which there may be more units than the data need
+SUITABLE_RHO = 0.1  # for a code that another autoencoder learns from: with less it has hardly any variance
+
+
+@dataclass(frozen=True)
+class FitStatistics:
+    """Statistics of a fitted autoencoder on its training data.
+
+    Attributes
+    ----------
+    stop_reason : str
+        Why its training stopped.
+    explained : float
+        See `explained_variance`; NaN is ignored.
+    variance : float
+        Variance of the inputs, summed over the features.
+    n_features : int
+    units : UnitStatistics
+        Of the units of the code.
+    decoder : array of shape (n_units, n_outputs)
+        Weights of the outputs of these units.
+    of_code : bool
+        Whether the inputs are the code of another autoencoder, in a stack.
+    """
+
+    stop_reason: str
+    explained: float
+    variance: float
+    n_features: int
+    units: UnitStatistics
+    decoder: Array
+    of_code: bool = False
+
+    @property
+    def at_minimum(self) -> bool:
+        """Whether more iterations would not help."""
+        return self.stop_reason in FINISHED
+
+    @property
+    def deviation(self) -> float:
+        """Root-mean-square deviation of the inputs from their means."""
+        return float(np.sqrt(self.variance / self.n_features))
+
+    @property
+    def share_of_uninformative(self) -> float:
+        """Share of the uninformative units in the variance that units add to the (pre-activations of the) outputs."""
+        added = np.square(self.units.deviation) * np.sum(np.square(self.decoder, dtype=np.float64), axis=1)
+        return float(added[self.units.uninformative].sum() / added.sum()) if added.any() else 0.0
 
 
 @dataclass(frozen=True)
@@ -93,68 +151,47 @@ def total_variance(X: Array) -> float:
     return float(X.var(axis=0, dtype=np.float64).sum()) if np.ptp(X, axis=0).any() else 0.0
 
 
-def diagnose_fit(
-    network: Any,
-    stop_reason: str,
-    explained: float,
-    variance: float,
-    n_features: int,
-    units: UnitStatistics,
-    beta: float,
-) -> WeakFit | None:
+def diagnose_fit(network: Any, statistics: FitStatistics, beta: float) -> WeakFit | None:
     """Diagnose a fitted autoencoder; return None if it is not weak.
 
     Parameters
     ----------
     network : SparseAutoencoder
         Its hyperparameters are used for advice.
-    stop_reason : str
-        Why its training stopped.
-    explained : float
-        See `explained_variance`; NaN is ignored.
-    variance : float
-        Variance of the inputs, summed over the features.
-    n_features : int
-    units : UnitStatistics
+    statistics : FitStatistics
     beta : float
         Weight of the sparsity penalty.
     """
-    at_minimum = stop_reason in FINISHED
-    if variance == 0:
+    at_minimum, units = statistics.at_minimum, statistics.units
+    if statistics.variance == 0:
         return WeakFit("uninformative", ALL_THE_SAME, at_minimum)
     poor = _poor_units(units)
-    penalties = {"alpha": float(network.alpha), "beta": beta}
-    penalties = {name: value for name, value in penalties.items() if value > 0}
-    deviation = float(np.sqrt(variance / n_features))
-    if explained < LEAST_EXPLAINED:
-        found = f"The network {WEAKNESSES['unexplained']} (R^2 = {explained:.2g})"
+    if statistics.explained < LEAST_EXPLAINED:
+        found = f"The network {WEAKNESSES['unexplained']} (R^2 = {statistics.explained:.2g})"
         found += f", and {poor} dead, saturated or constant." if poor else "."
         if not at_minimum:
             return WeakFit("unexplained", f"{found} The training has not reached a minimum.", at_minimum)
-        because = f"{_cause(network, penalties, deviation)} {_remedies(network, penalties, deviation)}"
-        return WeakFit("unexplained", f"{found} {because}", at_minimum)
+        return WeakFit("unexplained", f"{found} {_advice_on_penalties(network, statistics, beta)}", at_minimum)
     if units.uninformative.mean() > MOST_UNINFORMATIVE:
         found = f"{poor[0].upper()}{poor[1:]} dead, saturated or constant: as features they are of little use."
-        return WeakFit("uninformative", f"{found} {_use_of_units(network, deviation, beta)}", at_minimum)
+        return WeakFit("uninformative", f"{found} {_advice_on_units(network, statistics, beta)}", at_minimum)
     return None
 
 
-def diagnose_stack(stop_reason: str, explained: float, variance: float, units: UnitStatistics) -> WeakFit | None:
+def diagnose_stack(statistics: FitStatistics) -> WeakFit | None:
     """Diagnose a fitted stack of autoencoders by its reconstructions and its innermost code; None if it is not weak.
 
-    The parameters are those of `diagnose_fit`. What to change in which autoencoder is in the diagnoses of their own
-    trainings.
+    What to change in which autoencoder is in the diagnoses of their own trainings.
     """
-    at_minimum = stop_reason in FINISHED
-    if variance == 0:
+    at_minimum = statistics.at_minimum
+    if statistics.variance == 0:
         return WeakFit("uninformative", ALL_THE_SAME, at_minimum)
-    poor = _poor_units(units)
     advice = "Change the autoencoders about which there are warnings, or the last one: lower its alpha and beta."
-    if explained < LEAST_EXPLAINED:
-        text = f"The stack {WEAKNESSES['unexplained']} (R^2 = {explained:.2g}). {advice}"
+    if statistics.explained < LEAST_EXPLAINED:
+        text = f"The stack {WEAKNESSES['unexplained']} (R^2 = {statistics.explained:.2g}). {advice}"
         return WeakFit("unexplained", text, at_minimum)
-    if units.uninformative.mean() > MOST_UNINFORMATIVE:
-        text = f"In the innermost code {poor} dead, saturated or constant. {advice}"
+    if statistics.units.uninformative.mean() > MOST_UNINFORMATIVE:
+        text = f"In the innermost code {_poor_units(statistics.units)} dead, saturated or constant. {advice}"
         return WeakFit("uninformative", text, at_minimum)
     return None
 
@@ -167,50 +204,88 @@ def _poor_units(units: UnitStatistics) -> str:
     return f"{n_poor} of {n} hidden units {'is' if n_poor == 1 else 'are'}" if n_poor else ""
 
 
-def _cause(network: Any, weights: dict[str, float], deviation: float) -> str:
-    """Describe why a minimum of J explains nothing, given the positive weights of the penalties by name."""
-    if not weights:
-        return "This is not due to penalties, since alpha and beta are 0."
-    outweigh = f"{' and '.join(weights)} outweigh{'' if len(weights) > 1 else 's'} the squared error"
-    if network.sparsity == "l1":
-        return f"{outweigh[0].upper()}{outweigh[1:]}, so that weights that do nothing are a minimum."
-    return (
-        f"At this scale of the data (standard deviation {_short(deviation)}) {outweigh}, so that weights that do "
-        "nothing are a minimum."
-    )
-
-
-def _remedies(network: Any, weights: dict[str, float], deviation: float) -> str:
-    """Advise what to change, the better remedy first: the contrast of the data if it is low, otherwise alpha and beta.
+def _advice_on_penalties(network: Any, statistics: FitStatistics, beta: float) -> str:
+    """Describe why a minimum of J explains nothing, and what to change.
 
     With c times the contrast, squared errors are c^2 times as large, and the relative weight of alpha and beta is
     smaller by this factor.
     """
+    weights = {name: value for name, value in {"alpha": float(network.alpha), "beta": beta}.items() if value > 0}
     if not weights:
-        return "Start from other weights (random_state), or use another hidden_activation."
-    low = _low_contrast(network, deviation)
-    factor = low**2 if low else LEAST_FACTOR
-    lower = " and ".join(f"{name} to {_short(value / factor)}" for name, value in weights.items())
-    if low:
-        return f"{_stretch(network, low)}; or lower {lower}."
+        return (
+            "This is not due to penalties, since alpha and beta are 0. Start from other weights (random_state), or use "
+            "another hidden_activation."
+        )
+    if network.sparsity != "l1" and is_too_large(network.output_activation, statistics.deviation):
+        return standardize(statistics.deviation)
+    outweigh = f"{' and '.join(weights)} outweigh{'' if len(weights) > 1 else 's'} the squared error"
+    factor = _factor(network, statistics)
+    lower = f"ower {' and '.join(f'{name} to {_short(value / factor)}' for name, value in weights.items())}"
     if network.sparsity == "l1":
-        return f"Lower {lower}."
-    stretch = "as far as [0, 1] allows" if network.output_activation != "identity" else f"by {_short(np.sqrt(factor))}"
-    return f"Lower {lower}; or stretch the contrast of the data, {stretch}."
+        return f"{outweigh[0].upper()}{outweigh[1:]}, so that weights that do nothing are a minimum. L{lower}."
+    cause = (
+        f"At this scale of the data (standard deviation {_short(statistics.deviation)}) {outweigh}, so that weights "
+        "that do nothing are a minimum."
+    )
+    low = _low_contrast(network, statistics.deviation)
+    if statistics.of_code and float(network.rho) < SUITABLE_RHO:
+        remedy = f"The inputs are the code of another autoencoder: set the rho of both to {SUITABLE_RHO:g} or more."
+    elif statistics.of_code:
+        remedy = f"L{lower}."
+    elif low:
+        remedy = f"{_stretch(network, low)}; or l{lower}."
+    else:
+        by = "as far as [0, 1] allows" if network.output_activation != "identity" else f"by {_short(np.sqrt(factor))}"
+        remedy = f"L{lower}; or stretch the contrast of the data, {by}."
+    return f"{cause} {remedy}"
 
 
-def _use_of_units(network: Any, deviation: float, beta: float) -> str:
+def _advice_on_units(network: Any, statistics: FitStatistics, beta: float) -> str:
     """Describe why a network that explains something has mostly uninformative units, and what to change."""
     if network.sparsity == "l1":
         return (
             f"Either beta, {_short(beta)}, is so large that the rows do without them: lower it, to "
             f"{_short(beta / 2)}. Or there are more units than the data need: lower n_components."
         )
-    low = _low_contrast(network, deviation)
+    if is_too_large(network.output_activation, statistics.deviation):
+        return standardize(statistics.deviation)
+    if statistics.share_of_uninformative > IDLE:
+        low = None if statistics.of_code else _low_contrast(network, statistics.deviation)
+        stretch = f" {_stretch(network, low)}, at the usual alpha and beta." if low else ""
+        return (
+            f"Alpha, {_short(network.alpha)}, is so small that large weights compensate for activations that hardly "
+            f"vary: raise alpha.{stretch} Or there are more units than the data need: lower n_components."
+        )
+    if not network.alpha > 0:
+        return "They add nothing to the reconstructions: lower n_components."
+    lower = f"lower alpha to {_short(network.alpha / _factor(network, statistics))}"
+    if statistics.explained < WELL_EXPLAINED:
+        share = f"{100 * statistics.explained:.0f} %"
+        return (
+            f"They add nothing to the reconstructions, which explain {share} of the variance: weight decay outweighs "
+            f"what they could add. {lower[0].upper()}{lower[1:]}; or lower n_components."
+        )
+    return f"They add nothing to the reconstructions: lower n_components; or, to use them, {lower}."
+
+
+def _factor(network: Any, statistics: FitStatistics) -> float:
+    """Return the factor by which to lower alpha and beta."""
+    if network.sparsity == "l1":
+        return LEAST_FACTOR
+    suitable = SCALE[network.output_activation] ** 2
+    return max(LEAST_FACTOR, suitable / statistics.deviation**2, N_FEATURES * suitable / statistics.variance)
+
+
+def is_too_large(output_activation: str, deviation: float) -> bool:
+    """Whether inputs of this deviation are so large that a training hardly converges, without L1 sparsity."""
+    return deviation > TOO_LARGE * SCALE[output_activation]
+
+
+def standardize(deviation: float) -> str:
+    """Advise to standardize inputs in large units."""
     return (
-        f"Either alpha, {_short(network.alpha)}, is so small that large weights compensate for activations that hardly "
-        f"vary: raise alpha. {f'{_stretch(network, low)}, at the usual alpha and beta. ' if low else ''}Or there are "
-        "more units than the data need: lower n_components."
+        f"The standard deviation of X is {_short(deviation)}, and alpha, beta and tol are meant for about 1: "
+        "standardize X, with sklearn.preprocessing.StandardScaler in a pipeline."
     )
 
 
@@ -253,7 +328,8 @@ def examine_fit(network: Any, X: ArrayLike, units: UnitStatistics | None = None)
     explained = network.explained_variance_ratio_
     if np.isnan(explained):
         explained = explained_variance(-network.score(X), variance)
+    decoder = network.coefs_[len(network.coefs_) // 2]
+    statistics = FitStatistics(network.stop_reason_, explained, variance, network.n_features_in_, units, decoder)
     if hasattr(network, "autoencoders_"):
-        return diagnose_stack(network.stop_reason_, explained, variance, units)
-    of_inputs = variance, network.n_features_in_
-    return diagnose_fit(network, network.stop_reason_, explained, *of_inputs, units, network.beta_)
+        return diagnose_stack(statistics)
+    return diagnose_fit(network, statistics, network.beta_)

@@ -32,6 +32,8 @@ class PartOfFit:
         Seed of an autoencoder without a random_state.
     depends_on : mapping
         See `TrainingProblem`.
+    of_code : bool
+        Whether the inputs are the code of another autoencoder.
     """
 
     reporter: FitReporter
@@ -41,6 +43,7 @@ class PartOfFit:
     n_to_come: int = 1
     seed: int = 0
     depends_on: Mapping[str, Any] = field(default_factory=dict)
+    of_code: bool = False
 
 
 def digest_of(autoencoders: Sequence[Any]) -> dict[str, Any]:
