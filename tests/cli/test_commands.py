@@ -159,7 +159,7 @@ def test_encode_overwrites_only_when_asked(run, model_file, rows, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (np.zeros((5, 3)), "3 features"),
+        (np.zeros((5, 3)), "rows have 3 numbers, but the model takes"),
         (np.zeros(5), "got shape (5,)"),
         (np.full((5, 16), np.nan), "NaN"),
         (np.array([[object()]]), "Python objects"),

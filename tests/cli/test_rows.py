@@ -131,6 +131,39 @@ def test_options_that_do_not_fit_are_refused_before_the_whitening(run, folder, t
     assert not (tmp_path / "out").exists()
 
 
+def test_columns_are_ignored_by_name_and_by_the_report_too(run, folder, tmp_path):
+    options = ("--rows", "--ignore", "debt", "--ignore", "dose", *SMALL, "--out", tmp_path / "run")
+    assert run("learn", folder / "table.csv", *options).exit_code == 0
+    assert load(tmp_path / "run" / "model.safetensors").feature_names_in_.tolist() == ["age", "height", "weight"]
+    assert run("encode", tmp_path / "run", folder / "table.csv", "-o", tmp_path / "codes.csv").exit_code == 1  # gaps
+    result = run("report", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "The rows of this page differ" not in page
+    for names, message in (("nobody", "no column 'nobody'"), ("debt", "--ignore applies to rows: add --rows")):
+        options = ("--ignore", names, "--out", tmp_path / "other", *(["--rows"] if names == "nobody" else []))
+        result = run("learn", folder / "table.csv", *options)
+        assert result.exit_code == 1
+        assert message in result.stderr
+    result = run("learn", folder / "pixels.npy", "--rows", "--ignore", "a", "--out", tmp_path / "other")
+    assert "--ignore names columns of a table" in result.stderr
+
+
+def test_a_table_without_rows_is_named_as_such(run, of_table, folder, tmp_path):
+    for command in ("learn", "sweep"):
+        result = run(command, folder / "table.csv", "--out", tmp_path / "out")
+        assert result.exit_code == 1
+        assert "table.csv is a table, not an image: add --rows" in result.stderr
+    result = run("predict", of_table[1], folder / "table.csv", "-o", tmp_path / "p.csv")
+    assert "is an autoencoder of `sparsam learn`: use `sparsam encode " in result.stderr.replace("\n", " ")
+
+
+def test_the_width_of_rows_is_checked_before_their_values(run, of_picture, folder, tmp_path):
+    result = run("encode", of_picture[1], folder / "table.csv", "-o", tmp_path / "codes.csv")
+    assert result.exit_code == 1
+    assert "table.csv: rows have 5 numbers, but the model takes 36" in result.stderr
+
+
 def test_rows_are_one_file(run, folder, tmp_path):
     for paths in ([], [folder / "pixels.npy", folder / "pixels.csv"]):
         result = run("learn", *paths, "--rows", "--out", tmp_path / "out")

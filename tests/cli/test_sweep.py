@@ -64,7 +64,7 @@ def test_another_study_is_refused_and_the_same_is_resumed(swept, run):
     assert other.exit_code == 1
     assert "seeds ([0, 1] there, [0] here)" in other.stderr
     (out / "models" / "0003.json").unlink()
-    same = run("sweep", *TINY, "--seeds", 2, "--out", out, "--resume", "--columns", "rho")
+    same = run("sweep", *TINY, "--seeds", 2, "--out", out, "--resume", "--page-columns", "rho")
     assert same.exit_code == 0, same.output
     assert "15 of 16 settings are done already" in same.stderr
 
@@ -75,12 +75,48 @@ def test_two_studies_are_compared(swept, run, run_json, tmp_path):
     refused = run("sweep", "--compare", out, tmp_path / "other")
     assert refused.exit_code == 1
     assert "solver" in refused.stderr
-    records = run_json("sweep", "--compare", out, tmp_path / "other", "--ignore", "solver")
+    records = run_json("sweep", "--compare", out, tmp_path / "other", "--may-differ", "solver")
     assert len(records) == 8
     assert {"rho", "n_components", "max_iter", "seed", "J_difference"} <= records[0].keys()
     shown = run("sweep", "--compare", out, out)
     assert "16 settings are in both" in shown.stderr
     assert shown.stdout.splitlines()[0].split()[0] == "n_components"
+
+
+@pytest.fixture(scope="module")
+def table_file(tmp_path_factory):
+    """Table of six columns of rank two, and a label."""
+    path = tmp_path_factory.mktemp("table") / "table.csv"
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.uniform(size=(120, 2)) @ rng.uniform(size=(2, 6)), columns=list("abcdef"))
+    table.assign(label=rng.integers(0, 9, size=120)).to_csv(path, index=False)
+    return path
+
+
+def test_rows_of_a_table_are_swept_and_draw_a_frontier(run, table_file, tmp_path):
+    flags = ("--rows", "--ignore", "label", "--n-components", 3, "--rho", 0.1, "--max-iter", 30)
+    result = run("sweep", table_file, *flags, "--beta", "0.1,1", "--held-out", 0.25, "--out", tmp_path / "study")
+    assert result.exit_code == 0, result.output
+    names = {path.name for path in (tmp_path / "study").iterdir()}
+    assert names == {"study.json", "study.csv", "frontier.png", "models"}
+    table = pd.read_csv(tmp_path / "study" / "study.csv")
+    assert table.beta.tolist() == [0.1, 1.0]
+    assert np.isfinite(table[["held_out_error", "held_out_explained_variance", "held_out_active"]]).all(axis=None)
+    assert load(tmp_path / "study" / table.model[0]).feature_names_in_.tolist() == list("abcdef")
+    all_rows = ("--held-out", 0, "--beta", 1, "--out", tmp_path / "all")
+    assert run("sweep", table_file, *flags, *all_rows).exit_code == 0
+    assert run("learn", table_file, *flags, "--beta", 1, "--out", tmp_path / "run").exit_code == 0
+    [row] = pd.read_csv(tmp_path / "all" / "study.csv").itertuples()
+    np.testing.assert_array_equal(
+        load(tmp_path / "all" / row.model).components_, load(tmp_path / "run" / "model.safetensors").components_
+    )
+
+
+def test_rows_that_are_images_have_a_page_of_filters(run, table_file, tmp_path):
+    flags = ("--rows", "--ignore", "label", "--image-shape", "2,3", "--n-components", 3, "--max-iter", 5)
+    result = run("sweep", table_file, *flags, "--beta", "0.1,1", "--out", tmp_path / "study")
+    assert result.exit_code == 0, result.output
+    assert {"filters.png", "filters.pdf"} < {path.name for path in (tmp_path / "study").iterdir()}
 
 
 def test_json_is_the_table(run_json, tmp_path):
@@ -96,7 +132,10 @@ def test_json_is_the_table(run_json, tmp_path):
         (("--rho", "0.1,much"), "--rho 0.1,much: expected comma-separated numbers, such as"),
         (("--n-components", "2.5"), "expected comma-separated integers, such as"),
         (("--rho", "0.1,1.5"), "rho = 1.5"),
-        (("--rows", "gamma"), "--rows gamma: choose from --n-components"),
+        (("--page-rows", "gamma"), "--page-rows gamma: choose from --n-components"),
+        (("--rows", "--beta", "0,3"), "--rows needs one table or array, got 0"),
+        (("--rows", "--n-patches", "9"), "--n-patches applies to images, not to --rows"),
+        (("--held-out", "0.1"), "--held-out applies to rows: add --rows"),
         (("--compare", "nowhere", "nothing"), "no"),
     ],
 )

@@ -187,6 +187,17 @@ def test_filters_are_those_of_the_innermost_network():
         FilterDisplay.from_estimator(AUTOENCODER, image_shape=(3, 5))
 
 
+def test_columns_of_a_table_are_no_pixels_unless_they_have_a_shape():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.uniform(0.1, 0.9, size=(60, 6)), columns=list("abcdef"))
+    model = sparsam.SparseAutoencoder(3, max_iter=2).fit(table)
+    for draw in (FilterDisplay.from_estimator, lambda *a, **o: ReconstructionDisplay.from_estimator(*a, table, **o)):
+        with pytest.raises(ValueError, match=r"6 are not a square image.*plot_weights\(model.components_"):
+            draw(model)
+        assert draw(model, image_shape=(2, 3)).image_ is not None
+        plt.close("all")
+
+
 @pytest.mark.parametrize("image_shape", [(4, 12), (12, 4), (4, 4, 3)])
 def test_a_faint_filter_is_as_readable_as_a_strong_one_by_default(image_shape):
     filters = np.random.default_rng(0).normal(size=(3, 48)) * [[1.0], [1e-3], [1e-6]]

@@ -40,6 +40,20 @@ def test_every_pair_and_the_correlations_are_drawn(residuals, tmp_path):
     assert {"1.00", "0.80", "\N{MINUS SIGN}0.10"} <= texts
 
 
+def test_long_names_have_lines_and_no_label_is_cut_or_meets_another(residuals, tmp_path):
+    names = ["blood glucose (mmol/l)", "systolic_blood_pressure", "a very long name of an output / kg"]
+    figure = plot_residuals(residuals, C, names=names, save=tmp_path / "residuals.png")
+    figure.draw_without_rendering()
+    labels = [label for axes in figure.axes for label in (axes.xaxis.label, axes.yaxis.label, axes.title)]
+    labels += [*figure.axes[-1].get_xticklabels(), *figure.axes[-1].get_yticklabels()]
+    boxes = [label.get_window_extent() for label in labels if label.get_text()]
+    inside = figure.bbox.padded(1)
+    assert len(boxes) > 8
+    assert all(inside.contains(*corner) for box in boxes for corner in box.corners())
+    below = [axes.xaxis.label.get_window_extent() for axes in figure.axes if axes.get_xlabel()]
+    assert below[0].x1 < below[1].x0
+
+
 def test_of_one_output_a_histogram_and_of_many_the_correlations_alone(residuals):
     assert len(plot_residuals(residuals[:, :1], C[:1, :1]).axes) == 1
     many = np.random.default_rng(0).normal(size=(50, 40))

@@ -169,6 +169,14 @@ def test_rows_of_a_table_are_in_standard_deviations():
     assert texts(uri)[1::2] == ["+1", signed(-1), "+0"]
 
 
+def test_a_constant_column_whose_deviation_is_rounding_is_not_magnified():
+    X = np.full((169, 2), 0.1)
+    X[:, 1] = np.arange(169)
+    assert X[:, 0].std() > 0
+    view = view_of(X, ["constant", "other"], None)
+    assert texts(view.row(X[0] + 1e-6))[1::2][0] == "+0"
+
+
 def points(path):
     """Return the strokes of a path, each an array of (x, y)."""
     strokes = [stroke for stroke in path.get("d").split("M") if stroke]

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 2**16
 
 FORMATS = (".npy", ".csv")
-TABLES = (".csv", ".tsv", ".parquet")
 
 
 def encode(
@@ -108,7 +107,7 @@ def encode(
 def holds_rows(path: Path) -> bool:
     """Return whether a file holds rows of numbers, not images."""
     if path.suffix.lower() != ".npy":
-        return path.suffix.lower() in TABLES
+        return path.suffix.lower() in table_options.TABLES
     import numpy as np
 
     try:
@@ -143,7 +142,8 @@ class Encoder:
         import numpy as np
 
         scaler, autoencoder = self.learned.scaler, self.learned.autoencoder
-        rows = _with_names(rows, list(getattr(autoencoder, "feature_names_in_", [])))
+        names = list(getattr(autoencoder, "feature_names_in_", []))
+        rows = _with_names(rows, names, autoencoder.n_features_in_)
         if scaler is not None and self.scale:
             rows = scaler.transform(rows)
             if whitens(scaler):
@@ -154,18 +154,17 @@ class Encoder:
         return np.ascontiguousarray(autoencoder.transform(rows))
 
 
-def _with_names(rows: Any, names: list[str]) -> Any:
+def _with_names(rows: Any, names: list[str], n_features: int) -> Any:
     """Return the columns used in training, in the same order, checked for missing values; an array must have them."""
-    if not names:
-        return getattr(rows, "values", rows)
-    if not hasattr(rows, "columns"):
+    if not (names and hasattr(rows, "columns")):
         import pandas as pd
 
         from sparsam._utils.listed import listed
 
-        if rows.shape[1] != len(names):
-            raise ValueError(f"rows have {rows.shape[1]} numbers, but the model takes {len(names)}: {listed(names)}")
-        return pd.DataFrame(rows, columns=names)
+        if rows.shape[1] != n_features:
+            named = f": {listed(names)}" if names else ""
+            raise ValueError(f"rows have {rows.shape[1]} numbers, but the model takes {n_features}{named}")
+        return pd.DataFrame(rows, columns=names) if names else getattr(rows, "values", rows)
     missing = [name for name in names if name not in rows]
     if missing:
         raise ValueError(f"the column {missing[0]!r} is missing or does not hold numbers")

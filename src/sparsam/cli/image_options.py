@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from sparsam.cli import table_options
 from sparsam.cli.console import say
 from sparsam.cli.panels import DATA
 
@@ -98,6 +99,9 @@ def load(
     ValueError
         If an image cannot be read, or is too small for a patch. This is checked before whitening.
     """
+    for path in paths or []:
+        if path.suffix.lower() in table_options.TABLES:
+            raise ValueError(f"{path} is a table, not an image: add --rows to learn from its rows")
     from sparsam import images
     from sparsam.estimators._progress.progress_display import ProgressDisplay
     from sparsam.images.loading import load_named_images

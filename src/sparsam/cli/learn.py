@@ -43,7 +43,7 @@ FILES = (*RUN_FILES, NAMES_FILE)
 
 
 IMAGE_OPTIONS = ("n_patches", "patch_size", "border", "whiten", "color", "whitening", "whitening_epsilon")
-ROW_OPTIONS = ("image_shape", "names", "sep", "decimal", "thousands", "encoding")
+ROW_OPTIONS = ("ignore", "image_shape", "names", "sep", "decimal", "thousands", "encoding")
 SHOWN_PATCHES = 100
 SHOWN_RECONSTRUCTIONS = 20
 
@@ -67,6 +67,7 @@ def learn(
             rich_help_panel=DATA,
         ),
     ] = False,
+    ignore: table_options.Ignore = None,
     image_shape: Annotated[
         str | None,
         typer.Option(
@@ -184,7 +185,7 @@ def learn(
     with processes.together(), progress_shown(quiet=quiet) as display:
         model.check_hyperparameters()
         if rows:
-            data = read_rows(path, csv_format, shape, names=row_names)
+            data = read_rows(path, csv_format, shape, names=row_names, ignore=ignore or [])
         else:
             whiten = False if whitening != "none" and whiten is None else whiten
             loaded, origin = image_options.load(images, whiten, border, patch_size, display, color=color)

@@ -11,6 +11,7 @@ import typer
 
 from sparsam.cli import table_options
 from sparsam.cli.console import require_files, say
+from sparsam.cli.models import MODEL_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,10 @@ def predict(
         raise ValueError(f"{out}: unknown format; use one of {', '.join(FORMATS)}")
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} exists: name another file, or replace it with --overwrite")
+    if (model / MODEL_FILE).is_file() or model.name == MODEL_FILE:
+        raise ValueError(
+            f"{model} is an autoencoder of `sparsam learn`: use `sparsam encode {model} {data} -o codes.csv`"
+        )
     model = table_options.model_file(model)
     require_files(model, data)
     from sparsam._utils.atomic_write import atomic_write

@@ -148,7 +148,7 @@ def _autoencoder_arguments(
             names = read_names(names_file)
         elif origin.get("has_names", False):
             names, remarks = _names_of_run(run / NAMES_FILE, path, csv_format)
-        data = read_rows(path, csv_format, None, learned.scaler, names)
+        data = read_rows(path, csv_format, None, learned.scaler, names, origin.get("ignored", []))
         X, names = data.X, data.names
     else:
         built_in = origin["images"] == image_options.BUILT_IN

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsam.cli import image_options
-from sparsam.cli.console import print_json, require_paths, say
-from sparsam.cli.hyperparameters import flag_of, hyperparameter_options
+from sparsam.cli import image_options, table_options
+from sparsam.cli.console import print_json, require_files, require_paths, say
+from sparsam.cli.hyperparameters import flag_of, hyperparameter_options, refuse_given
 from sparsam.cli.image_options import Border, Images, NPatches, PatchSize, Whiten
 from sparsam.cli.output import AsJson, Out, Verbose, check_output_folder
 from sparsam.cli.panels import COMPARISON, DATA, GRID, OUTPUT
-from sparsam.cli.training_rows import cut_patches
+from sparsam.cli.training_rows import TrainingRows, cut_patches, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 AXES = ("n_components", "alpha", "beta", "rho", "max_iter")  # the last varies fastest
 PAGES = ("filters.png", "filters.pdf")
+FRONTIER = "frontier.png"
+IMAGE_OPTIONS = ("n_patches", "n_held_out", "patch_size", "border", "whiten")
+ROW_OPTIONS = ("ignore", "image_shape", "held_out", "sep", "decimal", "thousands", "encoding")
 
 
 @hyperparameter_options(
@@ -30,6 +33,7 @@ PAGES = ("filters.png", "filters.pdf")
     help={"max_iter": "Maximum numbers of iterations; several share one training."},
 )
 def sweep(
+    context: typer.Context,
     images: Images = None,
     seeds: Annotated[
         int, typer.Option(min=1, help="Number of random initial weights for each setting.", rich_help_panel=GRID)
@@ -45,17 +49,41 @@ def sweep(
         int, typer.Option(help="Seed of the patches.", min=0, max=2**32 - 1, rich_help_panel=DATA)
     ] = 0,
     rows: Annotated[
+        bool,
+        typer.Option(
+            "--rows",
+            help="Learn from the rows of a table (.csv, .tsv, .parquet, .npz) or an array (.npy), not from images.",
+            rich_help_panel=DATA,
+        ),
+    ] = False,
+    ignore: table_options.Ignore = None,
+    image_shape: Annotated[
         str | None,
         typer.Option(
-            help="Option whose values are the rows of the page.",
+            help="Shape of rows that are images: HEIGHT,WIDTH, or HEIGHT,WIDTH,3 in color.",
+            show_default="rows are not images",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    held_out: Annotated[
+        float, typer.Option(help="Share of --rows for scoring the models, in [0, 1).", rich_help_panel=DATA)
+    ] = 0.2,
+    sep: table_options.Sep = None,
+    decimal: table_options.Decimal = ".",
+    thousands: table_options.Thousands = None,
+    encoding: table_options.Encoding = "utf-8",
+    page_rows: Annotated[
+        str | None,
+        typer.Option(
+            help="Option whose values are the rows of the page of filters.",
             show_default="the one with the second most values",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    columns: Annotated[
+    page_columns: Annotated[
         str | None,
         typer.Option(
-            help="Option whose values are the columns of the page.",
+            help="Option whose values are the columns of the page of filters.",
             show_default="the one with the most values",
             rich_help_panel=OUTPUT,
         ),
@@ -75,7 +103,7 @@ def sweep(
             rich_help_panel=COMPARISON,
         ),
     ] = None,
-    ignore: Annotated[
+    may_differ: Annotated[
         list[str] | None,
         typer.Option(
             help="Option in which the two studies may differ; can be repeated.",
@@ -94,20 +122,29 @@ def sweep(
     weakness of the fit, quality of the filters, seconds, stop reason), filters.png and filters.pdf (the filters of all
     settings), study.json, and a model for each setting in models/. An interrupted study keeps its results; --resume
     continues it.
+
+    With --rows, it learns from rows of numbers, as `sparsam learn --rows` does, and writes frontier.png (the variance
+    of held-out rows that is explained, and the number of active units) instead of filters, unless the rows have an
+    --image-shape.
     """
     if compare is not None:
-        _compare(compare, [_name(flag) for flag in ignore or []], as_json)
+        _compare(compare, [_name(flag) for flag in may_differ or []], as_json)
         return
     grid = {name: hyperparameters.pop(name) for name in AXES}
-    axes = {"rows": rows and _name(rows), "columns": columns and _name(columns)}
+    axes = {"rows": page_rows and _name(page_rows), "columns": page_columns and _name(page_columns)}
     for role, name in axes.items():
         if name is not None and name not in grid:
-            raise ValueError(f"--{role} {name}: choose from {', '.join(flag_of(axis) for axis in grid)}")
+            raise ValueError(f"--page-{role} {name}: choose from {', '.join(flag_of(axis) for axis in grid)}")
     if parquet:
         _check_parquet()
     check_output_folder(out, (), overwrite=False)  # an existing study is checked later, when the data are loaded
-    require_paths(*(images or []))
-    import numpy as np
+    shape = None
+    if rows:
+        refuse_given(context, IMAGE_OPTIONS, "applies to images, not to --rows")
+        shape = None if image_shape is None else image_options.shape_of(image_shape)
+    else:
+        refuse_given(context, ROW_OPTIONS, "applies to rows: add --rows")
+        require_paths(*(images or []))
 
     from sparsam.estimators.autoencoder import DEFAULT_BETA, SparseAutoencoder
     from sparsam.inspection.weak_fit import WEAKNESSES
@@ -119,18 +156,19 @@ def sweep(
     if grid["beta"] == [None]:  # the table has numbers
         grid["beta"] = [DEFAULT_BETA[model.sparsity]]
     n_settings = len(settings_of(model, grid, range(seeds)))  # raises an error for settings that cannot be fitted
-    loaded, origin = image_options.load(images, whiten, border, patch_size)
-    data = cut_patches(loaded, origin, n_patches, patch_size, random_state)
-    unseen = None
-    if n_held_out:
-        other = np.random.RandomState([random_state, 1])
-        unseen = cut_patches(loaded, origin, n_held_out, patch_size, other, data.scaler).X
-    say(f"{n_settings} settings on {n_patches} patches of {patch_size} x {patch_size} pixels")
+    if rows:
+        csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
+        data = read_rows(_only(images), csv_format, shape, ignore=ignore or [])
+        unseen = None
+    else:
+        data, unseen = _patches(images, whiten, border, patch_size, n_patches, n_held_out, random_state)
+    say(f"{n_settings} settings on {data.description}")
     table = parameter_study(
         model,
         grid,
         data.X,
         X_held_out=unseen,
+        held_out=held_out if rows else 0.0,
         seeds=seeds,
         out=out,
         resume=resume,
@@ -138,26 +176,64 @@ def sweep(
     )
     if parquet:
         write_table(table, out / "study.parquet")
-    _draw(out, axes)
+    pages = _draw(out, axes, data.image_shape, has_held_out=unseen is not None or (rows and held_out > 0))
     for kind, words in WEAKNESSES.items():
         count = int((table["weakness"] == kind).sum()) if "weakness" in table else 0
         if count:
             say(f"{count} of {len(table)} settings: the network {words} (weakness {kind} in the table)")
-    say(f"Wrote study.csv{', study.parquet' if parquet else ''}, {', '.join(PAGES)} and models to {out}")
+    say(f"Wrote study.csv{', study.parquet' if parquet else ''}, {', '.join([*pages, 'models'])} to {out}")
     if as_json:
         print_json(_records(table))
 
 
-def _draw(out: Path, axes: dict[str, str | None]) -> None:
+def _only(paths: list[Path] | None) -> Path:
+    """Return the one file of --rows."""
+    if paths is None or len(paths) != 1:
+        raise ValueError(f"--rows needs one table or array, got {len(paths or [])}")
+    require_files(paths[0])
+    return paths[0]
+
+
+def _patches(
+    images: list[Path] | None,
+    whiten: bool | None,
+    border: int | None,
+    patch_size: int,
+    n_patches: int,
+    n_held_out: int,
+    random_state: int,
+) -> tuple[TrainingRows, Any]:
+    """Cut the patches to learn from, and others to score the models on, None for none."""
+    import numpy as np
+
+    loaded, origin = image_options.load(images, whiten, border, patch_size)
+    data = cut_patches(loaded, origin, n_patches, patch_size, random_state)
+    if not n_held_out:
+        return data, None
+    other = np.random.RandomState([random_state, 1])
+    return data, cut_patches(loaded, origin, n_held_out, patch_size, other, data.scaler).X
+
+
+def _draw(
+    out: Path, axes: dict[str, str | None], image_shape: tuple[int, ...] | None, *, has_held_out: bool
+) -> list[str]:
+    """Draw the filters of images, or the frontier of other rows; return the names of the files."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     from sparsam.studies.figure import draw_study
+    from sparsam.studies.frontier import draw_frontier
 
-    for page in PAGES:
-        plt.close(draw_study(out, **axes, save=out / page))  # type: ignore[arg-type]
+    if image_shape is not None:
+        for page in PAGES:
+            plt.close(draw_study(out, image_shape=image_shape, **axes, save=out / page))  # type: ignore[arg-type]
+        return list(PAGES)
+    if not has_held_out:
+        return []
+    plt.close(draw_frontier(out, save=out / FRONTIER).figure.figure)
+    return [FRONTIER]
 
 
 def _compare(studies: tuple[Path, Path], ignore: list[str], as_json: bool) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sparsam.io.tables import CsvFormat
 
 MODEL_FILE, METRICS_FILE = "model.skops", "metrics.json"
+TABLES = (".csv", ".tsv", ".parquet")  # suffixes of files that are tables, not images
 
 HELP = {"random_state": "Seed of the splits and of the initial weights."}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,20 +107,23 @@ def read_rows(
     image_shape: tuple[int, ...] | None,
     scaler: Any = None,
     names: list[str] | None = None,
+    ignore: Sequence[str] = (),
 ) -> TrainingRows:
     """Read rows of numbers, drop rows with missing values, and scale the columns with a fitted scaler or to [0.1, 0.9].
 
-    ``names`` has a name for each row of the file; those of dropped rows are dropped with them.
+    ``names`` has a name for each row of the file; those of dropped rows are dropped with them. ``ignore`` are columns
+    to leave out.
 
     Raises
     ------
     ValueError
-        If there are no complete rows, or `image_shape` or the number of names does not fit.
+        If there are no complete rows, `image_shape` or the number of names does not fit, or there is no such column
+        to ignore.
     """
     import numpy as np
     from sklearn.preprocessing import MinMaxScaler
 
-    rows = read_numbers(path, csv_format)
+    rows = read_numbers(path, csv_format, ignore)
     if names is not None and len(names) != len(rows):
         raise ValueError(
             f"--names has {len(names):,} lines, but {path} has {len(rows):,} rows: the file of names needs one line "
@@ -144,19 +148,23 @@ def read_rows(
         "n_rows": len(rows),
         "image_shape": None if image_shape is None else list(image_shape),
     } | ({} if names is None else {"has_names": True})
+    origin |= {"ignored": list(ignore)} if ignore else {}
     return TrainingRows(scaler.transform(rows), scaler, origin, f"{len(rows)} rows of {rows.shape[1]} numbers", names)
 
 
-def read_numbers(path: Path, csv_format: CsvFormat) -> Any:
+def read_numbers(path: Path, csv_format: CsvFormat, ignore: Sequence[str] = ()) -> Any:
     """Read rows of numbers: an array from a .npy file, otherwise a DataFrame of a table's numeric columns."""
     if path.suffix.lower() == ".npy":
+        if ignore:
+            raise ValueError(f"--ignore names columns of a table, but {path} is an array")
         from sparsam.engine import map_rows
 
         return map_rows(path)
     from sparsam.io.columns import numeric_columns
-    from sparsam.io.tables import has_header, read_table
+    from sparsam.io.tables import has_header, read_table, take_columns
 
     table = read_table(path, say, csv_format=csv_format, needs_header=False)
+    table = table.drop(columns=take_columns(table, ignore))
     numbers, columns = numeric_columns(table, csv_format)
     for column in columns:
         if column.remark:

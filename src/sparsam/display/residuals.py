@@ -12,6 +12,7 @@ import numpy as np
 from sparsam.display.colors import SIGNED
 from sparsam.display.figure_io import figure_format, finish_figure, given_or_new
 from sparsam.display.heatmap import draw_heatmap
+from sparsam.display.labels import wrap_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,8 @@ MOST_OUTPUTS = 7  # with more, the pairs are not drawn
 MOST_POINTS = 2000  # in the axes of a pair; more would hide each other
 POINTS, ELLIPSES = "#0072B2", "#D55E00"
 SHARES = (0.5, 0.95)  # of the distribution inside each ellipse
+LETTERS_PER_INCH = 12  # of small text
+LEAST_LETTERS, LETTERS_OF_CORRELATION = 10, 16  # in a line of a label
 ELLIPSES_SHOWN = "with 50 % and 95 % ellipses"
 
 
@@ -155,7 +158,9 @@ def _plot_all(r: NDArray[np.float64], C: NDArray[np.float64], names: list[str]) 
 
     n = len(C) - 1
     side = max(1.25 * n, 2.6)
-    figure = plt.figure(figsize=(2 * side + 0.8, side + 0.4), layout="constrained")
+    labels = [wrap_label(name, max(int(LETTERS_PER_INCH * side / n), LEAST_LETTERS)) for name in names]
+    longest = max(len(line) for name in names for line in _unitless(name).split("\n"))
+    figure = plt.figure(figsize=(2 * side + 0.8 + longest / LETTERS_PER_INCH, side + 0.4), layout="constrained")
     pairs, matrix = np.ravel(np.asarray(figure.subfigures(1, 2, width_ratios=(1.1, 1.0)), dtype=object))
     grid = pairs.subplots(n, n, sharex="col", sharey="row", squeeze=False)
     for row in range(n):
@@ -168,9 +173,10 @@ def _plot_all(r: NDArray[np.float64], C: NDArray[np.float64], names: list[str]) 
             axes.tick_params(labelsize="x-small")
             axes.locator_params(nbins=3)
             if row == n - 1:
-                axes.set_xlabel(names[column])
+                axes.set_xlabel(labels[column], fontsize="small")
             if column == 0:
-                axes.set_ylabel(names[row + 1])
+                axes.set_ylabel(labels[row + 1], fontsize="small")
+    pairs.align_ylabels(grid[:, 0])
     pairs.suptitle(f"residuals, {ELLIPSES_SHOWN}", fontsize="medium")
     _plot_correlations(matrix.subplots(), C, names)
     return figure
@@ -192,9 +198,20 @@ def _plot_pair(axes: Axes, r: NDArray[np.float64], C: NDArray[np.float64]) -> No
 
 
 def _plot_correlations(axes: Axes, C: NDArray[np.float64], names: list[str]) -> None:
-    unitless = [name.split(" / ")[0] for name in names]
-    draw_heatmap(axes, correlations(C), unitless, cmap=SIGNED, limits=(-1.0, 1.0), ticks=(-1, -0.5, 0, 0.5, 1))
+    draw_heatmap(
+        axes,
+        correlations(C),
+        [_unitless(name) for name in names],
+        cmap=SIGNED,
+        limits=(-1.0, 1.0),
+        ticks=(-1, -0.5, 0, 0.5, 1),
+    )
     axes.set_title("correlation of the noise", fontsize="medium")
+
+
+def _unitless(name: str) -> str:
+    """Return the label of a correlation: the name without its unit, in lines."""
+    return wrap_label(name.split(" / ")[0], LETTERS_OF_CORRELATION)
 
 
 def _plot_histogram(axes: Axes, r: NDArray[np.float64], variance: float, name: str) -> None:

@@ -6,7 +6,7 @@ import csv
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +233,7 @@ def _natural(name: str) -> tuple[str, int]:
     return (stem, int(number)) if number.isdigit() else (name, -1)
 
 
-def take_columns(table: pd.DataFrame, names: list[str]) -> list[str]:
+def take_columns(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """Return the columns with these names; for a two-dimensional array of an .npz file, all its columns.
 
     Raises

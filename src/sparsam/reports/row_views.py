@@ -63,7 +63,8 @@ def view_of(X: Array, names: Sequence[str] | None, image_shape: Any) -> RowView:
     if shape is not None:
         return PictureView(shape, limits_of(X))
     if names is not None:
-        return BarView(list(names), X.mean(axis=0), X.std(axis=0))
+        varies = np.ptp(X, axis=0) > 0  # the deviation of a constant column can be rounding
+        return BarView(list(names), X.mean(axis=0), np.where(varies, X.std(axis=0), np.inf))
     return CurveView(limits_of(X))
 
 
@@ -158,6 +159,7 @@ class BarView:
     ----------
     names : list of str
     mean, deviation : arrays of shape (n_features,)
+        The deviation of a constant feature is infinite: it is shown as 0.
     """
 
     names: list[str]
@@ -196,7 +198,7 @@ class BarView:
         return ", ".join(f"{self.names[j]} {weights[j]:+.2g}" for j in first)
 
     def _standardized(self, values: Array) -> Array:
-        z: Array = (np.asarray(values, np.float64) - self.mean) / np.where(self.deviation > 0, self.deviation, 1.0)
+        z: Array = (np.asarray(values, np.float64) - self.mean) / self.deviation
         return z
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sparsam.display.filter_display import as_images
 from sparsam.display.study import NUMBERS, plot_study
 from sparsam.io.persistence import load
 from sparsam.studies.storage import read_identity
@@ -27,6 +28,7 @@ def draw_study(
     rows: str | None = None,
     columns: str | None = None,
     numbers: Sequence[str] = NUMBERS,
+    image_shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> Figure:
     """Draw the filters of a finished or interrupted study on its grid, with `sparsam.display.plot_study`.
@@ -37,6 +39,8 @@ def draw_study(
         The folder of the study, ``out`` of `parameter_study`.
     rows, columns, numbers
         The axes to use as rows and columns, and the numbers below each mosaic, as in `plot_study`.
+    image_shape : (height, width) or (height, width, 3), optional
+        Shape of a filter. Default: gray, square.
     **options
         Other options of `plot_study`: ``save``, ``show``, ``normalize_each``, ``image_width``.
 
@@ -53,7 +57,7 @@ def draw_study(
     axes = read_identity(path)["grid"]
     axes = {name: _match_column_type(values, table[name]) for name, values in axes.items()}
     models = table["model"] if "model" in table else [None] * len(table)  # no column if J was never finite
-    filters = [_filters(path / name) if isinstance(name, str) else None for name in models]
+    filters = [as_images(_filters(path / name), image_shape) if isinstance(name, str) else None for name in models]
     return plot_study(table, filters, axes, rows=rows, columns=columns, numbers=numbers, **options)
 
 
