@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sparsam.engine.training.kinks as kinks
+import sparsam.engine.training.adam as adam
 import sparsam.engine.training.mini_batches as mini_batches
 from sparsam import Checkpoint, SparseAutoencoder, StackedAutoencoder, load, parameter_study, reference, report, save
 
@@ -45,7 +46,7 @@ def few_batches(monkeypatch):
     monkeypatch.setattr(kinks, "LEAST_ROWS", 100)
     monkeypatch.setattr("sparsam.estimators._training.train_estimator.LEAST_ROWS", 100)
     monkeypatch.setattr(mini_batches, "FIRST_CYCLE", 200)
-    monkeypatch.setattr(mini_batches, "BATCH_ROWS", 64)
+    monkeypatch.setattr(adam, "BATCH_ROWS", 64)
 
 
 class Chunks:
@@ -291,7 +292,7 @@ def test_scikit_learns_checks_pass(estimator, check):
 
 def test_a_thousand_units_of_word_vectors_stay_alive(few_batches, monkeypatch):
     """At the rate of 400 units, 34 of 1,000 die."""
-    monkeypatch.setattr(mini_batches, "BATCH_ROWS", 256)
+    monkeypatch.setattr(adam, "BATCH_ROWS", 256)
     with np.load(Path(__file__).parents[2] / "docs" / "data" / "word_vectors.npz") as file:
         vectors = file["vectors"].astype(np.float32)
     Z = autoencoder(1000, max_iter=1, dtype="float32").fit_transform(vectors)

@@ -41,13 +41,13 @@ from sparsam.estimators._training.autoencoder_functions import (
     sums_of,
 )
 from sparsam.estimators._training.centered_inputs import AutoencoderAttributes, centered_weights
+from sparsam.estimators._training.convergence import warn_or_raise
 from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.fit_checkpoints import checkpointer_of
 from sparsam.estimators._training.fitted_attributes import (
     set_fitted_attributes,
     training_attributes,
     validation_attributes,
-    warn_or_raise,
 )
 from sparsam.estimators._training.part_of_fit import PartOfFit
 from sparsam.estimators._training.reconstruction import (

@@ -23,13 +23,9 @@ from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.streamed import load_dataset
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._progress.sklearn_callbacks import CallbackSupportMixin
+from sparsam.estimators._training.convergence import warn_or_raise
 from sparsam.estimators._training.fit_environment import in_all_processes
-from sparsam.estimators._training.fitted_attributes import (
-    PROGRESS_COLUMNS,
-    set_fitted_attributes,
-    training_attributes,
-    warn_or_raise,
-)
+from sparsam.estimators._training.fitted_attributes import PROGRESS_COLUMNS, set_fitted_attributes, training_attributes
 from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 from sparsam.estimators._warnings import warn_user

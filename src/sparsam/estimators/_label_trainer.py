@@ -23,7 +23,9 @@ from sparsam.estimators._labels.noise_estimation import HeldOut, NoiseEstimate
 from sparsam.estimators._pretraining import encoder_of, starting_from
 from sparsam.estimators._progress.reporter import FitReporter
 from sparsam.estimators._tangents import tangent_penalties
-from sparsam.estimators._training.fitted_attributes import check_finished, initial_weights, network_attributes
+from sparsam.estimators._training.convergence import check_finished
+from sparsam.estimators._training.fitted_attributes import network_attributes
+from sparsam.estimators._training.initial_weights import initial_weights
 from sparsam.estimators._training.part_of_fit import digest_of
 from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
@@ -37,7 +39,7 @@ TANGENTS_OF = {"log_odds": "pre_activations", "probabilities": "outputs"}
 
 @dataclass(frozen=True)
 class LabelTrainer:
-    """Train the networks of a fit; see `HeldOutTrainer`.
+    """Train the networks of a fit; see `LabelFoldTrainer`.
 
     Attributes
     ----------

@@ -17,7 +17,7 @@ from sparsam.engine.objective.input_scale import InputScale
 from sparsam.estimators import _validation as validation
 from sparsam.estimators._autoencoder_base import AutoencoderBase
 from sparsam.estimators._data.dataset import Dataset
-from sparsam.estimators._training.fitted_attributes import ravel, unravel
+from sparsam.estimators._training.flat_weights import ravel, unravel
 from sparsam.estimators._training.part_of_fit import PartOfFit
 from sparsam.estimators._training.reconstruction import n_encoders
 

@@ -31,7 +31,7 @@ from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._data.splits import Split, hold_out
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
 from sparsam.estimators._training.centered_inputs import centered_weights
-from sparsam.estimators._training.fitted_attributes import initial_weights
+from sparsam.estimators._training.initial_weights import initial_weights
 from sparsam.estimators._training.part_of_fit import PartOfFit
 from sparsam.estimators._training.supervised import seed_to_hold_out
 from sparsam.estimators._training.train_estimator import TrainingProblem

@@ -42,13 +42,9 @@ from sparsam.estimators._labels.encoding import (
 )
 from sparsam.estimators._labels.labeled_data import LabeledData
 from sparsam.estimators._labels.likelihood_profile import LikelihoodProfile
-from sparsam.estimators._labels.noise_estimation import (
-    N_FOLDS,
-    STRUCTURES,
-    NoiseEstimate,
-    NoiseEstimation,
-)
+from sparsam.estimators._labels.noise_estimation import N_FOLDS, NoiseEstimate, NoiseEstimation
 from sparsam.estimators._labels.noise_model import given_probabilities, wrong_probabilities
+from sparsam.estimators._labels.noise_structures import STRUCTURES
 from sparsam.estimators._labels.transitions import says_all_right, transition_matrix
 from sparsam.estimators._labels.unlabeled import UnlabeledRows, check_unlabeled, inputs_only, labeled_rows
 from sparsam.estimators._pretraining import (
@@ -69,10 +65,8 @@ from sparsam.estimators._tangents import (
     prepare_tangents,
 )
 from sparsam.estimators._training.fit_checkpoints import checkpointer_of
-from sparsam.estimators._training.fitted_attributes import (
-    check_warm_start,
-    validation_attributes,
-)
+from sparsam.estimators._training.fitted_attributes import validation_attributes
+from sparsam.estimators._training.initial_weights import check_warm_start
 from sparsam.estimators._training.part_of_fit import PartOfFit
 from sparsam.estimators._training.supervised import draw_weights_and_seed, load_with_targets
 from sparsam.estimators._training.time_budget import TimeBudget

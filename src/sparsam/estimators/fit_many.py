@@ -12,12 +12,12 @@ from sparsam.engine.data.devices import all_gather
 from sparsam.engine.data.samples import Samples
 from sparsam.engine.training import train_many as together
 from sparsam.engine.training.result import Training
+from sparsam.estimators._training.convergence import warn_or_raise
 from sparsam.estimators._training.device_data import DeviceData
 from sparsam.estimators._training.fitted_attributes import (
     set_fitted_attributes,
     training_attributes,
     validation_attributes,
-    warn_or_raise,
 )
 from sparsam.estimators._training.reconstruction import input_variance
 from sparsam.estimators._training.train_estimator import least_rows_to_begin_on

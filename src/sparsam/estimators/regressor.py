@@ -60,10 +60,8 @@ from sparsam.estimators._tangents import (
     prepare_tangents,
 )
 from sparsam.estimators._training.fit_checkpoints import checkpointer_of
-from sparsam.estimators._training.fitted_attributes import (
-    check_warm_start,
-    validation_attributes,
-)
+from sparsam.estimators._training.fitted_attributes import validation_attributes
+from sparsam.estimators._training.initial_weights import check_warm_start
 from sparsam.estimators._training.part_of_fit import PartOfFit
 from sparsam.estimators._training.supervised import draw_weights_and_seed, load_with_targets
 from sparsam.estimators._training.time_budget import TimeBudget

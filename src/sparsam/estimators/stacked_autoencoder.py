@@ -26,7 +26,7 @@ from sparsam.estimators._data.column_moments import ColumnMoments
 from sparsam.estimators._data.dataset import Dataset
 from sparsam.estimators._progress.sklearn_callbacks import with_callbacks
 from sparsam.estimators._training.centered_inputs import centered_weights
-from sparsam.estimators._training.fitted_attributes import ravel
+from sparsam.estimators._training.flat_weights import ravel
 from sparsam.estimators._training.part_of_fit import PartOfFit, digest_of
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators.autoencoder import SparseAutoencoder

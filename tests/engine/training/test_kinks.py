@@ -18,11 +18,12 @@ from sparsam.engine.network.network import Network
 from sparsam.engine.objective.error_functions import SquaredError
 from sparsam.engine.objective.objective import Objective
 from sparsam.engine.objective.penalties import L1Sparsity, WeightDecay
-from sparsam.engine.training import kinks, mini_batches
+from sparsam.engine.training import adam, kinks, mini_batches
+from sparsam.engine.training.adam import batch_of
 from sparsam.engine.training.callbacks import FitCallback, FunctionCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.kinks import WIDTHS, train_with_kinks
-from sparsam.engine.training.mini_batches import batch_of, descend
+from sparsam.engine.training.mini_batches import descend
 from sparsam.engine.training.train import train
 from sparsam.reference.gradcheck import numerical_gradient
 
@@ -185,7 +186,7 @@ class Memory(Checkpointer):
         super().__init__()
         self.saved, self.part = {}, 0
 
-    def begin(self, depends_on):
+    def begin_part(self, depends_on):
         self.part += 1
 
     def load(self):
@@ -218,11 +219,10 @@ def test_a_resumed_training_ends_at_the_same_bits(samples, theta, monkeypatch, b
         every_iteration = True
 
     memory = Memory()
-    parts = {"checkpointer": memory, "begin_part": memory.begin}
-    first = run(samples, theta, callbacks=[Stop()], **parts, **options)
+    first = run(samples, theta, callbacks=[Stop()], checkpointer=memory, **options)
     assert first.stop_reason == "callback"
     memory.part = 0
-    resumed = run(samples, theta, **parts, **options)
+    resumed = run(samples, theta, checkpointer=memory, **options)
     np.testing.assert_array_equal(resumed.theta, whole.theta)
     assert resumed.stop_reason == whole.stop_reason
     assert [p.J for p in resumed.history] == [p.J for p in whole.history]
@@ -274,8 +274,8 @@ def test_a_time_budget_that_ends_within_a_cycle_lets_the_rate_fall_to_zero(
         left.append(int(cycle.n_steps) - int(state.step))
         return steps(objective, samples, state, cycle)
 
-    steps = mini_batches._steps
-    monkeypatch.setattr(mini_batches, "_steps", recording)
+    steps = mini_batches.compiled_steps
+    monkeypatch.setattr(mini_batches, "compiled_steps", recording)
     with precision("float64"):
         data = Samples.from_arrays(inputs, chunk_size=64, dtype="float64")
         descent = descend(OBJECTIVE, data, theta, total_weight=120.0, time_budget=budget)
@@ -296,7 +296,7 @@ def test_a_batch_is_a_part_of_the_samples(inputs):
 
 def test_the_cost_of_mini_batches_is_that_of_all_rows_whatever_is_padding(inputs, theta, monkeypatch):
     """120 rows in chunks of 160 with batches of 16: half of the eighth batch is padding, and all of the last two."""
-    monkeypatch.setattr(mini_batches, "BATCH_ROWS", 16)
+    monkeypatch.setattr(adam, "BATCH_ROWS", 16)
     monkeypatch.setattr(mini_batches, "RATE", 0.0)
     with precision("float64"):
         data = Samples.from_arrays(inputs, chunk_size=160, dtype="float64")

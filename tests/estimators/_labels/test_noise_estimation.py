@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from sparsam import NoisyLabelClassifier
+from sparsam.estimators._labels.held_out_labels import HeldOutLabels
 from sparsam.estimators._labels.likelihood_profile import HALF_CHI_SQUARED, LikelihoodProfile, profile_of
-from sparsam.estimators._labels.noise_estimation import STRUCTURES, HeldOutLabels, _pooled
+from sparsam.estimators._labels.noise_estimation import _pooled
 from sparsam.estimators._labels.noise_model import most_likely_epsilon, symmetric
+from sparsam.estimators._labels.noise_structures import STRUCTURES
 
 
 def judged(n=400, n_classes=3, epsilon=0.2, seed=0):

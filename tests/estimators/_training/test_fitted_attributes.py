@@ -6,7 +6,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sparsam.engine.training.result import Training
 from sparsam.engine.training.state import Progress
-from sparsam.estimators._training.fitted_attributes import warn_or_raise
+from sparsam.estimators._training.convergence import warn_or_raise
 
 
 def training(J, gradient):

@@ -12,8 +12,8 @@ from sparsam.engine.training.train_many import train_lanes
 from sparsam.estimators._data import dataset as dataset_module
 from sparsam.estimators._data import stream_sample
 from sparsam.estimators._data.dataset import InMemoryDataset
+from sparsam.estimators._training.convergence import warn_or_raise
 from sparsam.estimators._training.device_data import DeviceData
-from sparsam.estimators._training.fitted_attributes import warn_or_raise
 from sparsam.estimators.fit_many import fit_many
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

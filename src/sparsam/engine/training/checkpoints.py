@@ -116,6 +116,10 @@ class Checkpointer:
         """Begin the next training of the fit; ``training`` records, as JSON values, what it depends on."""
         self.n_begun, self.sequence, self.saved_at, self.training = self.n_begun + 1, 0, 0.0, training
 
+    def begin_part(self, depends_on: Mapping[str, Any]) -> None:
+        """Begin the next part of a training, which depends on this besides; it has checkpoints of its own."""
+        self.begin_training({**self.training, **depends_on})
+
     def refuse(self, error: Exception) -> None:
         """Raise the error; if checkpoints are optional, warn instead, and do not use the folder."""
         if not self.optional:

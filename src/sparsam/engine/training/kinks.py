@@ -20,9 +20,8 @@ With many rows `mini_batches` comes first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import jax
 import numpy as np
@@ -75,7 +74,6 @@ def train_with_kinks(
     time_budget: float | None = None,
     callbacks: Sequence[FitCallback] = (),
     checkpointer: Checkpointer | None = None,
-    begin_part: Callable[[Mapping[str, Any]], None] = lambda depends_on: None,
     plateau: Plateau | None = None,
 ) -> Training:
     """Minimize an objective with kinks over samples, starting at the weights theta.
@@ -95,8 +93,6 @@ def train_with_kinks(
         Rows to draw mini-batches from, all of the samples or a part of them; None to begin with full-data steps.
     seed : int
         Seed of their order.
-    begin_part : callable
-        Called before each part of the training that has checkpoints of its own, with what it depends on.
 
     Returns
     -------
@@ -125,8 +121,8 @@ def train_with_kinks(
     for number, width in enumerate(widths):
         if training.stop_reason:
             break
-        if number or sampled:
-            begin_part({"from": int(array_digest(training.theta)), "kink_width": width})
+        if checkpointer is not None and (number or sampled):
+            checkpointer.begin_part({"from": int(array_digest(training.theta)), "kink_width": width})
         is_last = width == WIDTHS[-1]
         done = training.history[-1].iteration if training.history else 0
         most = max_iter - done if is_last else min(MOST_ITERATIONS, max_iter - done)

@@ -5,10 +5,7 @@ rows, which differ from step to step, does not see the kinks of the others, and 
 20,000 word vectors with 400 units it comes to a J in 3 seconds for which full-data steps take 20. What it cannot do is
 to end: `kinks` goes on from its weights.
 
-A step is Adam's (Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1). With g the
-gradient on a batch, t the number of the step, and products elementwise ::
-
-    m = b1 m + (1 - b1) g,    v = b2 v + (1 - b2) g^2,    w = w - rate_t m / (1 - b1^t) / sqrt(v / (1 - b2^t))
+A step is Adam's (see `adam`).
 
 The rate falls to 0 along a cosine within a cycle of steps. Each cycle begins where the one before ended, with less of a
 rate, and is twice as long (Loshchilov & Hutter, "SGDR", ICLR 2017, section 3). So no number of steps need be chosen in
@@ -22,19 +19,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsam._utils.jit import quick_jit
 from sparsam._utils.stop_signals import interrupts
 from sparsam.engine.data.devices import all_gather, n_processes, replicated
-from sparsam.engine.data.samples import Samples, on_every_device
+from sparsam.engine.data.samples import Samples
 from sparsam.engine.objective.objective import Objective
+from sparsam.engine.training.adam import STEPS, AdamState, Cycle, at_rest, compiled_steps, n_batches
 from sparsam.engine.training.callbacks import FitCallback
 from sparsam.engine.training.checkpoints import Checkpointer
 from sparsam.engine.training.evaluators import agree
@@ -43,7 +38,6 @@ from sparsam.engine.training.state import Progress, TrainingState, host_leaves, 
 
 __all__ = ["descend", "n_batch_steps"]
 
-BATCH_ROWS = 256
 
 RATE, SLOWER = 0.1, 0.85
 """Adam's rate in the first cycle, in units of an entry of a vector of length 1, and the factor from one cycle to the
@@ -61,27 +55,7 @@ FIRST_CYCLE, LONGER, MOST_CYCLES = 1600, 2, 4
 LEAST_GAIN = 0.003
 """Share of J that a cycle must gain for another to follow."""
 
-WARM_UP = 0.02  # share of the steps of a cycle in which the rate rises
-B1, B2 = 0.9, 0.999  # those of the paper
-STEPS = 20  # of a burst, after which progress is recorded
 NO_LIMIT = 2**30
-
-
-class AdamState(NamedTuple):
-    """Weights, Adam's moments of the gradient, and the number of steps done in this cycle."""
-
-    theta: jax.Array
-    m: jax.Array
-    v: jax.Array
-    step: jax.Array
-
-
-class Cycle(NamedTuple):
-    """Number of steps of a cycle, its largest rate, and the seed of the order of its batches."""
-
-    n_steps: jax.Array
-    rate: jax.Array
-    seed: jax.Array
 
 
 def n_batch_steps(n_cycles: int) -> int:
@@ -128,7 +102,7 @@ def descend(
     loop = _DescentLoop(
         jax.tree.map(lambda leaf: np.asarray(leaf, theta.dtype), objective),
         samples,
-        _at_rest(theta),
+        at_rest(theta),
         Training(theta=theta, stop_reason="", tol=0.0),
         seed,
         total_weight,
@@ -203,7 +177,7 @@ class _DescentLoop:
         arguments = [self.state, self.cycle]
         if place is not None:
             arguments = jax.tree.map(lambda leaf: replicated(np.asarray(leaf), place), arguments)
-        state, terms, norm = _steps(self.objective, self.samples, *arguments)
+        state, terms, norm = compiled_steps(self.objective, self.samples, *arguments)
         self.state, terms, norm = jax.device_get((state, terms, norm))
         self.result.theta = np.asarray(self.state.theta)
         seconds = time.perf_counter() - self.start
@@ -242,7 +216,7 @@ class _DescentLoop:
         gained = len(self.costs) == 1 or self.costs[-1] < (1 - LEAST_GAIN) * self.costs[-2]
         self.number += 1
         self.is_done = not gained or self.number == MOST_CYCLES
-        self.state = _at_rest(np.asarray(self.state.theta))
+        self.state = at_rest(np.asarray(self.state.theta))
 
     def _agree_to_stop(self) -> None:
         reason = self.result.stop_reason
@@ -253,89 +227,3 @@ class _DescentLoop:
         if not reason and self.time_budget is not None and self.result.timed >= self.time_budget:
             reason = "time_budget"
         _, self.result.stop_reason = agree(self.samples.mesh, STEPS, reason)
-
-
-def _at_rest(theta: NDArray[np.floating]) -> AdamState:
-    """Make the state at the beginning of a cycle."""
-    return AdamState(theta, np.zeros_like(theta), np.zeros_like(theta), np.int32(0))  # type: ignore[arg-type]
-
-
-def run_steps(
-    objective: Objective, samples: Samples, state: AdamState, cycle: Cycle
-) -> tuple[AdamState, jax.Array, jax.Array]:
-    """Take `STEPS` steps.
-
-    Returns
-    -------
-    state : AdamState
-    terms : array of shape (n_terms,)
-        Their means over the rows of the batches.
-    gradient_norm : array of shape ()
-        Max-norm of the last gradient.
-    """
-    size = batch_size(samples)
-    n = samples.n_chunks[0] * batches_of_chunk(samples)
-
-    def step(_: int, carry: Any) -> Any:
-        state, terms, total, _ = carry
-        batch = samples.batch(batch_of(state.step, n, cycle.seed), size)
-        weight = batch.total_weight  # 0 if all of it is padding
-        batch = replace(batch, total_weight=jnp.where(weight > 0, weight, 1))
-        evaluation = objective.evaluate(state.theta, batch)
-        terms, total = terms + weight * evaluation.terms, total + weight
-        return adam_step(state, evaluation.gradient, cycle), terms, total, evaluation.gradient
-
-    zeros = jnp.zeros(len(objective.terms), state.theta.dtype), jnp.zeros_like(state.theta[0])
-    state, terms, total, gradient = jax.lax.fori_loop(0, STEPS, step, (state, *zeros, jnp.zeros_like(state.theta)))
-    return state, terms / total, jnp.max(jnp.abs(gradient))
-
-
-def batch_size(samples: Samples) -> int:
-    """Return the number of rows of a batch on each device."""
-    n_devices = 1 if samples.mesh is None else samples.mesh.size
-    return min(max(BATCH_ROWS // n_devices, 1), samples.inputs.shape[-1])
-
-
-def batches_of_chunk(samples: Samples) -> int:
-    """Return the number of batches in a chunk."""
-    return -(-samples.inputs.shape[-1] // batch_size(samples))
-
-
-def n_batches(samples: Samples) -> int:
-    """Return the number of batches in a pass over the samples."""
-    return samples.most_chunks * batches_of_chunk(samples)
-
-
-def batch_of(step: jax.Array, n_batches: jax.Array, seed: jax.Array) -> jax.Array:
-    """Choose the batch of a step: in each pass all of them once, in an order that depends on pass and seed.
-
-    The order is that of an affine map i -> (a i + c) mod p, p the first power of two that is not smaller than
-    n_batches, with a odd, so that it is a permutation; numbers beyond n_batches are mapped again.
-    """
-    n = n_batches.astype(jnp.uint32)
-    number, turn = step.astype(jnp.uint32) // n, step.astype(jnp.uint32) % n
-    a, c = jax.random.bits(jax.random.fold_in(jax.random.key(seed), number), (2,), jnp.uint32)
-    mask = jnp.uint32(2) ** jnp.ceil(jnp.log2(jnp.maximum(n, 2).astype(jnp.float32))).astype(jnp.uint32) - 1
-
-    def shuffled(i: jax.Array) -> jax.Array:
-        i = (i * (a | 1) + c) & mask
-        i = i ^ (i >> jnp.uint32(3))
-        return (i * (c | 1) + a) & mask
-
-    return jax.lax.while_loop(lambda i: i >= n, shuffled, shuffled(turn)).astype(jnp.int32)
-
-
-def adam_step(state: AdamState, g: jax.Array, cycle: Cycle) -> AdamState:
-    """Take a step of Adam along the gradient g."""
-    m, v = B1 * state.m + (1 - B1) * g, B2 * state.v + (1 - B2) * jnp.square(g)
-    t = (state.step + 1).astype(g.dtype)
-    done = state.step / cycle.n_steps
-    rate = cycle.rate * jnp.minimum(1.0, t / (WARM_UP * cycle.n_steps)) * 0.5 * (1 + jnp.cos(jnp.pi * done))
-    change = rate.astype(g.dtype) * m / (1 - B1**t) / (jnp.sqrt(v / (1 - B2**t)) + SMALLEST)
-    return AdamState(state.theta - change, m, v, state.step + 1)
-
-
-SMALLEST = 1e-8  # that of the paper
-
-
-_steps = quick_jit(on_every_device(run_steps), thorough=lambda *arguments: True)

@@ -26,7 +26,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from sparsam.engine.data.devices import all_gather_rows
 from sparsam.engine.network.network import Network, Parameters
@@ -34,26 +33,18 @@ from sparsam.estimators._data.dataset import Dataset, on_all_processes
 from sparsam.estimators._data.splits import Split
 from sparsam.estimators._labels.class_probabilities import probabilities_of
 from sparsam.estimators._labels.encoding import class_numbers
+from sparsam.estimators._labels.held_out_labels import HeldOutLabels
 from sparsam.estimators._labels.likelihood_profile import LikelihoodProfile, profile_of
-from sparsam.estimators._labels.noise_model import (
-    given_probabilities,
-    largest_epsilon,
-    most_likely_epsilon,
-    most_likely_transitions,
-    symmetric,
-)
+from sparsam.estimators._labels.noise_structures import Structure
 from sparsam.estimators._progress.reporter import FitReporter
 
-__all__ = ["N_FOLDS", "STRUCTURES", "HeldOut", "HeldOutTrainer", "NoiseEstimate", "NoiseEstimation"]
+__all__ = ["N_FOLDS", "HeldOut", "LabelFoldTrainer", "NoiseEstimate", "NoiseEstimation"]
 
 Array = NDArray[np.float64]
 
 N_FOLDS = 4
 MAX_ROUNDS = 8  # of training the networks and estimating T
 SETTLED = 0.01  # largest change of an element of T in the last round
-MOST_CERTAIN = 0.3  # share of each class from which T is estimated
-SMOOTHING = 1e-3  # share of the uniform distribution mixed into each row of a matrix
-SAME = 1e-6  # probabilities for equal inputs differ by less
 
 
 class HeldOut(NamedTuple):
@@ -79,7 +70,7 @@ class HeldOut(NamedTuple):
     in_time: bool
 
 
-class HeldOutTrainer(Protocol):
+class LabelFoldTrainer(Protocol):
     """Trainer of the networks of an estimate."""
 
     @property
@@ -118,59 +109,13 @@ class NoiseEstimate(NamedTuple):
         return max(self.scores, key=lambda score: score[1])[0]
 
 
-class Structure(Protocol):
-    """Structure of T, with its estimators."""
-
-    name: str
-
-    def from_anchors(self, anchors: Array) -> Array:
-        """Estimate T from the counts of labels given to the most certain samples, (true, given)."""
-
-    def most_likely(self, held_out: HeldOutLabels, T: Array) -> Array:
-        """Return the maximum-likelihood T for the given labels; a search may start from the argument T."""
-
-
-class OneProbability:
-    """T with one probability for all wrong labels."""
-
-    name = "epsilon"
-
-    def from_anchors(self, anchors: Array) -> Array:
-        """Estimate epsilon by the share of wrong labels."""
-        wrong = 1 - anchors.trace() / anchors.sum()
-        return symmetric(min(wrong, largest_epsilon(len(anchors))), len(anchors))
-
-    def most_likely(self, held_out: HeldOutLabels, T: Array) -> Array:
-        """Maximize the likelihood over epsilon."""
-        return symmetric(most_likely_epsilon(held_out.probabilities, held_out.labels, held_out.weights), len(T))
-
-
-class AnyMatrix:
-    """T with any probabilities."""
-
-    name = "transition matrix"
-
-    def from_anchors(self, anchors: Array) -> Array:
-        """Estimate T by the shares of the labels, with classes aligned."""
-        return align_classes(smooth(anchors / anchors.sum(axis=1, keepdims=True)))
-
-    def most_likely(self, held_out: HeldOutLabels, T: Array) -> Array:
-        """Maximize the likelihood over T by expectation maximization."""
-        T = most_likely_transitions(held_out.probabilities, held_out.labels, T, held_out.weights)
-        return align_classes(smooth(T))
-
-
-STRUCTURES: dict[str, Structure] = {"estimate": OneProbability(), "estimate_matrix": AnyMatrix()}
-"""Structures by the value of the classifier's ``epsilon``."""
-
-
 @dataclass
 class NoiseEstimation:
     """Estimation of label noise by cross-fitting.
 
     Parameters
     ----------
-    trainer : HeldOutTrainer
+    trainer : LabelFoldTrainer
     splits : list of Split
         Splits in which each label is held out once.
     n_classes : int
@@ -185,7 +130,7 @@ class NoiseEstimation:
         Number of trainings of the estimate: at most, and so far.
     """
 
-    trainer: HeldOutTrainer
+    trainer: LabelFoldTrainer
     splits: list[Split]
     n_classes: int
     alphas: tuple[float, ...]
@@ -277,50 +222,6 @@ MAX_PREDICTED = 200_000
 of each process."""
 
 
-class HeldOutLabels(NamedTuple):
-    """Held-out labels of all processes, with predicted probabilities of the true labels.
-
-    Attributes
-    ----------
-    probabilities : array of shape (n_rows, n_classes)
-    labels : int array of shape (n_rows,)
-    weights : array of shape (n_rows,)
-        Number of samples that each row stands for.
-    scores : list of (int, float)
-        Iterations of the networks' trainings, and the mean log-likelihood of the labels there; empty without early
-        stopping, or if the time budget ended one of them.
-    """
-
-    probabilities: Array
-    labels: NDArray[np.intp]
-    weights: Array
-    scores: Sequence[tuple[int, float]] = ()
-
-    def log_likelihood(self, T: Array) -> float:
-        """Compute the mean log-likelihood of the given labels, in nats per label; probabilities of 0 count as tiny."""
-        p = given_probabilities(self.probabilities, T)[np.arange(len(self.labels)), self.labels]
-        return float(np.average(np.log(np.maximum(p, np.finfo(float).tiny)), weights=self.weights))
-
-    def most_certain(self) -> HeldOutLabels:
-        """Return the 30 % of samples with the most certain predictions, for each predicted class."""
-        predicted = self.probabilities.argmax(axis=1)
-        certainty = self.probabilities.max(axis=1)
-        kept = np.zeros(len(certainty), bool)
-        for k in range(self.probabilities.shape[1]):
-            rows = np.flatnonzero(predicted == k)
-            kept[rows] = _greatest(certainty[rows], self.weights[rows], MOST_CERTAIN * self.weights[rows].sum())
-        return HeldOutLabels(self.probabilities[kept], self.labels[kept], self.weights[kept])
-
-    def anchors(self) -> Array:
-        """Count the labels given to the most certain samples of each class, (true, given)."""
-        n_classes = self.probabilities.shape[1]
-        counts = np.empty((n_classes, n_classes))
-        for i, p in enumerate(self.probabilities.T):
-            kept = _greatest(p, self.weights, MOST_CERTAIN * float(self.weights @ p))
-            counts[i] = np.bincount(self.labels[kept], self.weights[kept], n_classes)
-        return counts
-
-
 def _pooled(scores: list[list[tuple[int, float]]], weights: list[float]) -> list[tuple[int, float]]:
     """Average the scores at each iteration of any training; a training that has ended keeps its last score."""
     iterations = sorted({iteration for part in scores for iteration, _ in part})
@@ -329,36 +230,3 @@ def _pooled(scores: list[list[tuple[int, float]]], weights: list[float]) -> list
         own, values = (np.array(column) for column in zip(*part, strict=True))
         columns.append(values[np.searchsorted(own, iterations, side="right") - 1])
     return list(zip(iterations, np.average(columns, axis=0, weights=weights).tolist(), strict=True))
-
-
-def _greatest(values: Array, weights: Array, total: float) -> NDArray[np.bool_]:
-    """Select the greatest values, up to a total weight, or a little more: equal inputs are selected together.
-
-    Rows with equal inputs may differ in their labels, so that selecting only some of them could be biased.
-    """
-    if len(values) == 0:
-        return np.zeros(0, bool)
-    order = np.argsort(-values, kind="stable")
-    last = min(int(np.searchsorted(np.cumsum(weights[order]), total)), len(order) - 1)
-    return np.asarray(values >= values[order[last]] - SAME)
-
-
-def align_classes(T: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Permute the rows of T to maximize its trace.
-
-    The likelihood is the same for any permutation of the true classes, that is of the rows of T and the network's
-    outputs. The largest trace selects the permutation in which labels are most often right.
-
-    Examples
-    --------
-    >>> align_classes(np.array([[0.4, 0.6], [0.7, 0.3]])).tolist()
-    [[0.7, 0.3], [0.4, 0.6]]
-    """
-    rows, columns = linear_sum_assignment(T, maximize=True)
-    return T[rows[np.argsort(columns)]]
-
-
-def smooth(T: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mix a little of the uniform distribution into each row of T, so that no label is impossible."""
-    n_classes = len(T)
-    return (1 - SMOOTHING) * T + SMOOTHING / n_classes

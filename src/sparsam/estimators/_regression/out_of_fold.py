@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sparsam.estimators._data.splits import Split
 from sparsam.estimators._progress.reporter import FitReporter
 
-__all__ = ["HeldOutMoments", "HeldOutTrainer", "OutOfFold", "mean_log_likelihoods", "train_in_folds"]
+__all__ = ["HeldOutMoments", "OutOfFold", "ResidualFoldTrainer", "mean_log_likelihoods", "train_in_folds"]
 
 Array = NDArray[np.float64]
 
@@ -85,7 +85,7 @@ class OutOfFold(NamedTuple):
         return self.scores[-1][1] if self.iteration is None else dict(self.scores)[self.iteration]
 
 
-class HeldOutTrainer(Protocol):
+class ResidualFoldTrainer(Protocol):
     """Trainer of the networks of the folds."""
 
     def train_held_out(
@@ -98,7 +98,7 @@ class HeldOutTrainer(Protocol):
 
 
 def train_in_folds(
-    trainer: HeldOutTrainer,
+    trainer: ResidualFoldTrainer,
     *,
     splits: list[Split],
     observed: NDArray[np.bool_],
@@ -110,7 +110,7 @@ def train_in_folds(
 
     Parameters
     ----------
-    trainer : HeldOutTrainer
+    trainer : ResidualFoldTrainer
     splits : list of Split
     observed : array of bool, (P, K)
         Patterns of targets that are observed together.

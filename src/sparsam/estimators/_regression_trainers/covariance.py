@@ -25,7 +25,8 @@ from sparsam.estimators._regression.regression_data import RegressionData
 from sparsam.estimators._regression_trainers.attributes import InputCovarianceAttributes
 from sparsam.estimators._regression_trainers.means import MeanTrainer, held_out_moments
 from sparsam.estimators._tangents import tangent_penalties
-from sparsam.estimators._training.fitted_attributes import check_finished, ravel
+from sparsam.estimators._training.convergence import check_finished
+from sparsam.estimators._training.flat_weights import ravel
 from sparsam.estimators._training.held_out_residuals import HeldOutStandardizedResiduals
 from sparsam.estimators._training.train_estimator import EstimatorTraining, TrainingProblem
 
@@ -37,7 +38,7 @@ Weights = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class CovarianceTrainer:
-    """Train networks whose covariance depends on the input, from means trained before; see `HeldOutTrainer`.
+    """Train networks whose covariance depends on the input, from means trained before; see `ResidualFoldTrainer`.
 
     Attributes
     ----------

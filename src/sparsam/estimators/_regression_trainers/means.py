@@ -37,8 +37,9 @@ from sparsam.estimators._regression.predictive_covariance import (
 from sparsam.estimators._regression.regression_data import RegressionData
 from sparsam.estimators._regression_trainers.attributes import ConstantCovarianceAttributes
 from sparsam.estimators._tangents import tangent_penalties
+from sparsam.estimators._training.convergence import check_finished
 from sparsam.estimators._training.early_stopping import EarlyStopping
-from sparsam.estimators._training.fitted_attributes import check_finished, ravel
+from sparsam.estimators._training.flat_weights import ravel
 from sparsam.estimators._training.held_out_residuals import HeldOutResiduals
 from sparsam.estimators._training.part_of_fit import digest_of
 from sparsam.estimators._training.time_budget import TimeBudget
@@ -54,7 +55,7 @@ UNEXPLAINED = 0.9  # a fold explains nothing if its residuals have at least this
 
 @dataclass(frozen=True)
 class MeanTrainer:
-    """Train networks with a constant covariance; see `HeldOutTrainer`.
+    """Train networks with a constant covariance; see `ResidualFoldTrainer`.
 
     Attributes
     ----------

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sparsam.engine.network.network import Network, Parameters
 from sparsam.engine.objective.input_scale import InputScale
 from sparsam.engine.training.state import Progress
-from sparsam.estimators._training.fitted_attributes import network_attributes, unravel
+from sparsam.estimators._training.fitted_attributes import network_attributes
+from sparsam.estimators._training.flat_weights import unravel
 from sparsam.estimators._training.reconstruction import n_encoders
 
 __all__ = ["AutoencoderAttributes", "centered_weights", "uncentered_weights"]

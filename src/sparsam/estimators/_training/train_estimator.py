@@ -236,12 +236,12 @@ class EstimatorTraining:
             "solver": estimator.solver,
             "dtype": estimator.dtype,
             "max_iter": estimator.max_iter,
+            "tol": estimator.tol,
             "time_budget": self.budget.share(self.n_to_come),
             "callbacks": self.callbacks,
             "checkpointer": self.checkpointer,
             "plateau": None if self.inputs is None else self.inputs.plateau,
         }
-        options["tol"] = estimator.tol
         if not self.problem.has_kinks:
             begin_on = self.data.samples_to_begin_on(estimator.dtype)
             training = train(self.problem.objective, samples, theta, begin_on=begin_on, **options)
@@ -253,7 +253,6 @@ class EstimatorTraining:
                 mini_batches=self._mini_batches(samples),
                 seed=int(array_digest(theta)) % 2**31,
                 new_weights=self.problem.new_weights,
-                begin_part=self._begin_part,
                 **options,
             )
         self.budget.use(training.timed)
@@ -270,10 +269,6 @@ class EstimatorTraining:
         if isinstance(samples, Samples):
             return samples
         return draw_sample(samples, self.data.dataset.n_rows, LEAST_ROWS)
-
-    def _begin_part(self, depends_on: Mapping[str, Any]) -> None:
-        if self.checkpointer is not None:
-            self.checkpointer.begin_training(self._dependence() | dict(depends_on))
 
     def _polish(self, training: Training) -> Training:
         self.reporter.begin("polishing in float64")
