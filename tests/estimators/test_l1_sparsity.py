@@ -11,8 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import sparsam.engine.training.kinks as kinks
 import sparsam.engine.training.adam as adam
+import sparsam.engine.training.kinks as kinks
 import sparsam.engine.training.mini_batches as mini_batches
 from sparsam import Checkpoint, SparseAutoencoder, StackedAutoencoder, load, parameter_study, reference, report, save
 
