@@ -26,15 +26,15 @@ def paint(levels: NDArray[np.float64], cmap: str | Colormap) -> NDArray[np.uint8
     return table[np.minimum((levels * len(table)).astype(np.intp), len(table) - 1)]
 
 
-def color_bytes(color: ColorType, name: str) -> NDArray[np.uint8]:
+def color_bytes(border_color: ColorType) -> NDArray[np.uint8]:
     """Convert any Matplotlib color to red, green and blue, (3,) uint8; transparent colors are blended with white."""
     from matplotlib.colors import to_rgba
 
     try:
-        rgba = to_rgba(color)
+        rgba = to_rgba(border_color)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f'{name} must be a Matplotlib color such as "blue", "#0000ff" or (0, 0, 1); got {color!r}'
+            f'border_color must be a Matplotlib color such as "blue", "#0000ff" or (0, 0, 1); got {border_color!r}'
         ) from error
     return _on_white(np.asarray(rgba))
 

@@ -100,7 +100,7 @@ def filter_mosaic(
     >>> mosaic[0, 0], mosaic[2, 2]
     (array([  0,   0, 255], dtype=uint8), array([0, 0, 0], dtype=uint8))
     """
-    border = color_bytes(border_color, "border_color")
+    border = color_bytes(border_color)
     border_width = whole_number(border_width, "border_width", at_least=0)
     patches = as_patches(A, image_width)
     levels = gray_levels(patches, each=normalize_each, together=normalize_all)
@@ -245,7 +245,7 @@ def reconstruction_mosaic(
 
     The parameters and errors are those of `plot_reconstructions`.
     """
-    border = color_bytes(border_color, "border_color")
+    border = color_bytes(border_color)
     border_width = whole_number(border_width, "border_width", at_least=0)
     if n_patches is not None:
         n_patches = whole_number(n_patches, "n_patches", at_least=1)

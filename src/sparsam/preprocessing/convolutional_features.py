@@ -14,12 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sparsam.engine.data.sources import is_large, source_of
 from sparsam.engine.jax_settings import precision
@@ -27,6 +26,7 @@ from sparsam.engine.network.activations import get_activation
 from sparsam.engine.network.network import FULL_PRECISION, Network
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.encoders import check_encoder, is_autoencoder, last_step, steps_before, unfreeze
+from sparsam.preprocessing._validation import float_rows
 from sparsam.preprocessing.affine_steps import affine_map
 from sparsam.preprocessing.whitening import Whitening
 
@@ -186,7 +186,7 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Returns
         -------
-        array of shape (n_images, n_features_out), with pool * pool * n_components columns; or ``out``
+        array of shape (n_images, n_features_out), with pool_[0] * pool_[1] * n_components columns; or ``out``
             In the precision of the autoencoder. The units of the first region come first, then those of the region to
             its right, and so on.
         """
@@ -344,18 +344,14 @@ class ConvolutionalFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _batches(self, X: Any, *, reset: bool) -> Iterator[NDArray[Any]]:
         """Yield validated rows, a batch at a time."""
         if not is_large(X):
-            yield self._validated(X, reset=reset)
+            yield float_rows(self, X, reset=reset)
             return
         few = next(source_of(X).batches(1), (None,))[0]
         if few is None:
             raise ValueError("X yields no rows")
         for parts in source_of(X).batches(max(BATCH_BYTES // (4 * few.size), 1)):
-            yield self._validated(parts[0], reset=reset)
+            yield float_rows(self, parts[0], reset=reset)
             reset = False
-
-    def _validated(self, X: Any, *, reset: bool) -> NDArray[Any]:
-        with config_context(array_api_dispatch=False):  # arrays of other libraries become NumPy's
-            return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
 
 
 def _sides(name: str, given: Any, lengths: Sequence[int]) -> tuple[int, ...]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import config_context
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sparsam.images.patches import deviation_limit, patch_deviations, scale_deviations
+from sparsam.preprocessing._validation import float_rows
 
 __all__ = ["PatchNormalizer"]
 
@@ -74,7 +74,7 @@ class PatchNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             If X is not 2-D, is empty, or has NaN or infinity.
         """
-        deviations, exponent = patch_deviations(self._validated(X, reset=True))
+        deviations, exponent = patch_deviations(float_rows(self, X, reset=True))
         self.limit_ = float(np.ldexp(deviation_limit(deviations), exponent))
         return self
 
@@ -103,7 +103,7 @@ class PatchNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             than a tenth of that in the fit: they seem to be in other units.
         """
         check_is_fitted(self)
-        deviations, exponent = patch_deviations(self._validated(X, reset=False))
+        deviations, exponent = patch_deviations(float_rows(self, X, reset=False))
         limit = float(np.ldexp(self.limit_, -exponent))
         _warn_of_other_units(deviations, limit)
         return scale_deviations(deviations, limit)
@@ -122,12 +122,8 @@ class PatchNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Deviations from the patch means, in the units of the patches in the fit.
         """
         check_is_fitted(self)
-        scaled = self._validated(X, reset=False)
+        scaled = float_rows(self, X, reset=False)
         return ((scaled - 0.5) / 0.4 * self.limit_).astype(scaled.dtype)
-
-    def _validated(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
-        with config_context(array_api_dispatch=False):  # arrays of other libraries become NumPy's
-            return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: floating types are preserved."""

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import _check_sample_weight, check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_array, check_is_fitted
 
 from sparsam.engine.data.sources import is_large, source_of
+from sparsam.preprocessing._validation import float_rows
 
 __all__ = ["Whitening"]
 
@@ -143,7 +144,7 @@ class Whitening(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             In the precision of X.
         """
         check_is_fitted(self)
-        rows = self._validated(X, reset=False)
+        rows = float_rows(self, X, reset=False)
         return self._product((rows - self.mean_).astype(rows.dtype), self.whitening_.T)
 
     def inverse_transform(self, X: ArrayLike) -> NDArray[np.floating]:
@@ -222,18 +223,14 @@ class Whitening(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 raise ValueError("sample_weight is for rows in memory; these are read")
             first = True
             for parts in source_of(X).batches(BATCH_ROWS):
-                rows = self._validated(parts[0], reset=first)
+                rows = float_rows(self, parts[0], reset=first)
                 yield rows, np.ones(len(rows))
                 first = False
             return
-        rows = self._validated(X, reset=True)
+        rows = float_rows(self, X, reset=True)
         weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
         for start in range(0, len(rows), BATCH_ROWS):
             yield rows[start : start + BATCH_ROWS], weights[start : start + BATCH_ROWS]
-
-    def _validated(self, X: Any, *, reset: bool) -> NDArray[Any]:
-        with config_context(array_api_dispatch=False):  # arrays of other libraries become NumPy's
-            return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
 
     @staticmethod
     def _product(rows: NDArray[Any], matrix: Array) -> NDArray[np.floating]:
