@@ -160,7 +160,7 @@ def test_networks_with_targets_and_their_own_scores():
 
 @pytest.mark.slow
 def test_a_long_group_says_how_far_it_is(monkeypatch):
-    monkeypatch.setattr("sparsam.studies.study.PROGRESS_INTERVAL", 0.0)
+    monkeypatch.setattr("sparsam.studies.results.PROGRESS_INTERVAL", 0.0)
     lines = []
     parameter_study(MODEL.set_params(callback=None), {"beta": [0.5, 1.0], "max_iter": [2, 3]}, X, progress=lines.append)
     counts = [int(line.removesuffix(" of 4 settings are done")) for line in lines[:-1]]

@@ -20,18 +20,14 @@ from sklearn.utils import check_array
 
 from sparsam._utils.digests import array_digest
 from sparsam._utils.stop_signals import StopSignals
-from sparsam.estimators._progress.displays import Lines
 from sparsam.studies.grid import Setting, check_estimator, checked_seeds, settings_of
-from sparsam.studies.metrics import HeldOut, measured, parameters_of
+from sparsam.studies.metrics import HeldOut, parameters_of
+from sparsam.studies.results import Results
 from sparsam.studies.storage import StudyFolder
-from sparsam.studies.tables import SEED, study_table, write_table
+from sparsam.studies.tables import SEED, study_table
 from sparsam.studies.training import Group, fit_group, groups_of
 
-__all__ = ["TABLE", "parameter_study"]
-
-PROGRESS_INTERVAL = 10.0  # seconds between two lines about the progress of a group
-
-TABLE = "study.csv"
+__all__ = ["parameter_study"]
 
 
 def parameter_study(
@@ -160,46 +156,30 @@ def parameter_study(
     if folder is not None:
         folder.begin(identity, resume=resume)
 
-    rows = [None if folder is None else folder.read_row(number) for number in range(len(settings))]
-
-    def done(number: int, model: Any, seconds: float) -> None:
-        row = measured(model, seconds, X, unseen)
-        rows[number] = row if folder is None else folder.write_row(number, row, model)
-        if number in alone:
-            say(f"{settings[number]}, seed {settings[number].seed}: {model.stop_reason_}, {seconds:.1f} s")
-        else:
-            n_done = sum(row is not None for row in rows)
-            lines.count("settings are done", n_done, len(settings), every=PROGRESS_INTERVAL)
-
-    groups = groups_of(estimator, settings, [number for number, row in enumerate(rows) if row is None], X)
-    fit_params = {} if sample_weight is None else {"sample_weight": sample_weight}
     say = progress or (lambda line: None)
-    lines = Lines(say)
-    alone = {n for group in groups if not group.together for training in group.numbers for n in training.values()}
-    n_before = sum(row is not None for row in rows)
-    if n_before:
-        say(f"{n_before} of {len(settings)} settings are done already")
+    results = Results(settings, parameters, folder, X, unseen, say)
+    groups = groups_of(estimator, settings, results.missing, X)
+    results.alone = {n for group in groups if not group.together for each in group.numbers for n in each.values()}
+    fit_params = {} if sample_weight is None else {"sample_weight": sample_weight}
+    if results.n_done:
+        say(f"{results.n_done} of {len(settings)} settings are done already")
     signals = StopSignals()
     try:
         with signals.deferred(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the table has the stop reasons
             for count, group in enumerate(groups, start=1):
                 start = time.perf_counter()
-                fit_group(group, estimator, settings, X, y, fit_params, done, lambda: bool(signals.received))
+                fit_group(group, estimator, settings, X, y, fit_params, results.add, lambda: bool(signals.received))
                 if signals.received:
                     raise KeyboardInterrupt
                 seconds = time.perf_counter() - start
                 say(f"group {count} of {len(groups)}: {_group_title(group, settings)}, {seconds:.1f} s")
     finally:
-        n_done = sum(row is not None for row in rows)
-        if folder is not None and n_done:
-            finished = [(before, row) for before, row in zip(parameters, rows, strict=True) if row is not None]
-            write_table(study_table(*zip(*finished, strict=True)), folder.path / TABLE)
-        elif folder is not None:
-            folder.release()
-        if n_done < len(settings):
-            say(f"{n_done} of {len(settings)} settings are done" + (f", in {out}" if folder is not None else ""))
-    return study_table(parameters, rows)  # type: ignore[arg-type]
+        results.write()
+        if results.missing:
+            where = f", in {out}" if folder is not None else ""
+            say(f"{results.n_done} of {len(settings)} settings are done{where}")
+    return study_table(parameters, results.rows)  # type: ignore[arg-type]
 
 
 def _group_title(group: Group, settings: list[Setting]) -> str:

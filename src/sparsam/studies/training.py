@@ -78,50 +78,84 @@ def fit_group(
     """Fit the settings of a group; ``done`` is called in several threads, except for settings that ``stop`` ended."""
     models = [settings[training[max(training)]].estimator(estimator) for training in group.numbers]
     if group.together:
+        snapshots = {max_iter for training in group.numbers for max_iter in training} - {models[0].max_iter}
+        fit_many(models, X, _Finished(group, done), snapshots=snapshots, stop=stop, **fit_params)
+    else:
+        numbers = [number for training in group.numbers for number in training.values()]
+        _SeparateFits(settings, X, y, fit_params, done, stop).fit_all(numbers, models)
 
-        def finished(training: int, model: Any) -> None:
-            number = group.numbers[training].get(model.max_iter)
-            if number is not None:  # otherwise it is a snapshot for another training's max_iter
-                history = getattr(model, "_history", {"seconds": [0.0]})
-                done(number, model, history["seconds"][-1])
 
-        snapshots = {max_iter for training in group.numbers for max_iter in training}
-        fit_many(models, X, finished, snapshots=snapshots - {models[0].max_iter}, stop=stop, **fit_params)
-        return
-    failed = threading.Event()
+@dataclass(frozen=True)
+class _Finished:
+    """Report the trainings of a batch by the numbers of their settings."""
 
-    def fit(number: int, model: Any) -> None:
-        own, stopped = {"callback": model.callback, "checkpoint": model.checkpoint}, threading.Event()
+    group: Group
+    done: Done
+
+    def __call__(self, training: int, model: Any) -> None:
+        number = self.group.numbers[training].get(model.max_iter)
+        if number is not None:  # otherwise it is a snapshot for another training's max_iter
+            history = getattr(model, "_history", {"seconds": [0.0]})
+            self.done(number, model, history["seconds"][-1])
+
+
+@dataclass(frozen=True)
+class _SeparateFits:
+    """Fits of settings in parallel threads, all of which end if one fails; see `fit_group`."""
+
+    settings: Sequence[Setting]
+    X: Any
+    y: Any
+    fit_params: Mapping[str, Any]
+    done: Done
+    stop: Callable[[], bool]
+    failed: threading.Event = field(default_factory=threading.Event)
+
+    def fit_all(self, numbers: Sequence[int], models: Sequence[Any]) -> None:
+        """Fit the models of settings with these numbers."""
+        with worker_threads(os.cpu_count()) as workers:
+            fits = [workers.submit(self._fit, number, model) for number, model in zip(numbers, models, strict=True)]
+            try:
+                for fitted in fits:
+                    fitted.result()
+            except BaseException:
+                self.failed.set()
+                raise
+
+    def _fit(self, number: int, model: Any) -> None:
+        own = {"callback": model.callback, "checkpoint": model.checkpoint}
         checkpoint = as_checkpoint(model.checkpoint)
         if checkpoint is not None:
             checkpoint = replace(checkpoint, folder=Path(checkpoint.folder) / f"{number:04d}")
-
-        def callback(progress: Any) -> bool:
-            if failed.is_set() or stop():
-                stopped.set()
-            return stopped.is_set() or bool(own["callback"] is not None and own["callback"](progress))
-
-        if failed.is_set() or stop():
+        callback = _StoppingCallback(model.callback, self._ends)
+        if self._ends():
             return
         try:
             start = time.perf_counter()
-            _fit(model.set_params(callback=callback, checkpoint=checkpoint), X, y, fit_params)
-            if not stopped.is_set():
-                done(number, model.set_params(**own), time.perf_counter() - start)
+            _fit(model.set_params(callback=callback, checkpoint=checkpoint), self.X, self.y, self.fit_params)
+            if not callback.stopped:
+                self.done(number, model.set_params(**own), time.perf_counter() - start)
         except BaseException as error:
-            failed.set()
-            error.add_note(f"The error occurred at {settings[number]}, seed {settings[number].seed}.")
+            self.failed.set()
+            setting = self.settings[number]
+            error.add_note(f"The error occurred at {setting}, seed {setting.seed}.")
             raise
 
-    with worker_threads(os.cpu_count()) as workers:
-        numbers = [number for training in group.numbers for number in training.values()]
-        fits = [workers.submit(fit, number, model) for number, model in zip(numbers, models, strict=True)]
-        try:
-            for fitted in fits:
-                fitted.result()
-        except BaseException:
-            failed.set()
-            raise
+    def _ends(self) -> bool:
+        return self.failed.is_set() or self.stop()
+
+
+@dataclass
+class _StoppingCallback:
+    """Call the user's callback, and stop the training if the study ends."""
+
+    callback: Callable[[Any], Any] | None
+    ends: Callable[[], bool]
+    stopped: bool = False
+
+    def __call__(self, progress: Any) -> bool:
+        self.stopped = self.stopped or self.ends()
+        return self.stopped or bool(self.callback is not None and self.callback(progress))
 
 
 def _fit(model: Any, X: Any, y: Any, fit_params: Mapping[str, Any]) -> None:
