@@ -74,18 +74,7 @@ def classify(
     csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
     rows = read_table(data, say, csv_format=csv_format)
     table = with_labels(rows, label, pretraining=pretraining is not None)
-    counts = table[label].value_counts()
-    if len(counts) == 0:
-        raise ValueError(f"the label {label!r} has no value in any row")
-    if len(counts) < 2:
-        only = str(counts.index[0])
-        raise ValueError(f"the label {label!r} is constant, {only!r}: there is nothing to predict")
-    if counts.iloc[-1] < 2:
-        rarest = str(counts.index[-1])
-        raise ValueError(
-            f"the label {label!r} has only one row of the class {rarest!r}, but needs two, for training and scoring; "
-            "to predict a number, use `sparsam regress`"
-        )
+    n_classes = _count_classes(table[label])
     labels = table[label].to_numpy()
     inputs = table.drop(columns=[label, *take_columns(table, ignore or [])])
     unlabeled = rows.drop(index=table.index if pretraining else rows.index)[list(inputs)]
@@ -99,7 +88,7 @@ def classify(
     inputs, unlabeled, columns = table_options.usable_columns(inputs, unlabeled, training, csv_format)
     pipeline = table_pipeline(columns, model)
     table_options.warn_of_determining_inputs(inputs, table[[label]])
-    say(f"{len(training)} training rows, {len(test)} held-out rows, {len(counts)} classes; compiling")
+    say(f"{len(training)} training rows, {len(test)} held-out rows, {n_classes} classes; compiling")
     seconds = table_options.train(pipeline, inputs.iloc[training], labels[training], unlabeled, autoencoder, verbose)
     profile = model.likelihood_profile_
     if profile is not None:
@@ -127,19 +116,7 @@ def classify(
         "pretraining": pretraining_metrics(model.pretraining_),
         **table_options.training_metrics(model, seconds),
     }
-    for part in ("training", "test"):
-        if metrics[part]:
-            scores: Any = metrics[part]
-            say(
-                f"{part}: accuracy on the given labels {scores['accuracy']:.4f}, their mean log-likelihood "
-                f"{scores['mean_log_likelihood']:.4f} nats"
-            )
-    learned, tested = (part and part["mean_log_likelihood"] for part in (metrics["training"], metrics["test"]))
-    if tested is not None and is_overfitted(model, labels[training], labels[test], learned, tested):
-        say(
-            "test: the held-out labels are less likely under the network than under a guess without X: the network is "
-            "overfitted to the training labels. Try early stopping, a greater --alpha, or fewer hidden units"
-        )
+    _say_scores(metrics, model, labels[training], labels[test])
     say(f"{len(suspects)} labels are more probably wrong than right")
     out.mkdir(parents=True, exist_ok=True)
     save_pipeline(TableModel(pipeline, list(inputs), [label]), out / MODEL_FILE, overwrite=overwrite)
@@ -165,6 +142,46 @@ def _epsilon(text: str) -> Any:
             f"--epsilon {text}: expected a number, two comma-separated numbers, estimate, or estimate_matrix"
         )
     return numbers[0] if len(numbers) == 1 else tuple(numbers)
+
+
+def _count_classes(labels: pd.Series) -> int:
+    """Return the number of classes.
+
+    Raises
+    ------
+    ValueError
+        If there is only one, or one of them has a single row.
+    """
+    counts = labels.value_counts()
+    if len(counts) == 0:
+        raise ValueError(f"the label {labels.name!r} has no value in any row")
+    if len(counts) < 2:
+        only = str(counts.index[0])
+        raise ValueError(f"the label {labels.name!r} is constant, {only!r}: there is nothing to predict")
+    if counts.iloc[-1] < 2:
+        rarest = str(counts.index[-1])
+        raise ValueError(
+            f"the label {labels.name!r} has only one row of the class {rarest!r}, but needs two, for training and "
+            "scoring; to predict a number, use `sparsam regress`"
+        )
+    return len(counts)
+
+
+def _say_scores(metrics: dict[str, Any], model: Any, training: Any, test: Any) -> None:
+    """Print the scores of training and held-out labels, and whether the network is overfitted."""
+    for part in ("training", "test"):
+        if metrics[part]:
+            scores = metrics[part]
+            say(
+                f"{part}: accuracy on the given labels {scores['accuracy']:.4f}, their mean log-likelihood "
+                f"{scores['mean_log_likelihood']:.4f} nats"
+            )
+    learned, tested = (part and part["mean_log_likelihood"] for part in (metrics["training"], metrics["test"]))
+    if tested is not None and is_overfitted(model, training, test, learned, tested):
+        say(
+            "test: the held-out labels are less likely under the network than under a guess without X: the network is "
+            "overfitted to the training labels. Try early stopping, a greater --alpha, or fewer hidden units"
+        )
 
 
 def _scores(pipeline: Any, inputs: pd.DataFrame, labels: Any) -> dict[str, float]:
