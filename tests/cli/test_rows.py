@@ -135,7 +135,9 @@ def test_columns_are_ignored_by_name_and_by_the_report_too(run, folder, tmp_path
     options = ("--rows", "--ignore", "debt", "--ignore", "dose", *SMALL, "--out", tmp_path / "run")
     assert run("learn", folder / "table.csv", *options).exit_code == 0
     assert load(tmp_path / "run" / "model.safetensors").feature_names_in_.tolist() == ["age", "height", "weight"]
-    assert run("encode", tmp_path / "run", folder / "table.csv", "-o", tmp_path / "codes.csv").exit_code == 1  # gaps
+    pd.read_csv(folder / "table.csv").dropna().to_csv(tmp_path / "whole.csv", index=False)
+    assert run("encode", tmp_path / "run", tmp_path / "whole.csv", "-o", tmp_path / "codes.csv").exit_code == 0
+    assert len(pd.read_csv(tmp_path / "codes.csv")) == 119
     result = run("report", tmp_path / "run")
     assert result.exit_code == 0, result.output
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
@@ -147,6 +149,16 @@ def test_columns_are_ignored_by_name_and_by_the_report_too(run, folder, tmp_path
         assert message in result.stderr
     result = run("learn", folder / "pixels.npy", "--rows", "--ignore", "a", "--out", tmp_path / "other")
     assert "--ignore names columns of a table" in result.stderr
+
+
+def test_columns_without_names_are_ignored_by_number_in_encode_too(run, folder, tmp_path):
+    options = ("--rows", "--ignore", "0", "--ignore", "15", *SMALL, "--out", tmp_path / "run")
+    assert run("learn", folder / "pixels.csv", *options).exit_code == 0
+    result = run("encode", tmp_path / "run", folder / "pixels.csv", "-o", tmp_path / "codes.npy")
+    assert result.exit_code == 0, result.output
+    scaled = load(tmp_path / "run" / "scaler.safetensors").transform(np.load(folder / "pixels.npy")[:, 1:15])
+    expected = load(tmp_path / "run" / "model.safetensors").transform(scaled)
+    np.testing.assert_allclose(np.load(tmp_path / "codes.npy"), expected, atol=1e-5)
 
 
 def test_a_table_without_rows_is_named_as_such(run, of_table, folder, tmp_path):

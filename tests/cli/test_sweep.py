@@ -112,11 +112,33 @@ def test_rows_of_a_table_are_swept_and_draw_a_frontier(run, table_file, tmp_path
     )
 
 
+def test_rows_to_hold_out_are_checked_before_anything_is_fitted(run, table_file, tmp_path):
+    for share, message in (("0.001", "at least 2, and not all"), ("0.9999", "not all"), ("1", "in [0, 1)")):
+        result = run("sweep", table_file, "--rows", "--held-out", share, "--out", tmp_path / "study")
+        assert result.exit_code == 1
+        assert message in result.stderr.replace("\n", " ")
+        assert "settings on" not in result.stderr
+        assert not (tmp_path / "study").exists()
+
+
+def test_a_sweep_of_rows_is_resumed(run, table_file, tmp_path):
+    flags = ("--rows", "--max-iter", 5, "--beta", "0.1,1", "--out", tmp_path / "study")
+    assert run("sweep", table_file, *flags).exit_code == 0
+    (tmp_path / "study" / "models" / "0001.json").unlink()
+    other = run("sweep", table_file, *flags, "--held-out", 0.5, "--resume")
+    assert "differences: the held-out data" in other.stderr
+    again = run("sweep", table_file, *flags, "--resume")
+    assert again.exit_code == 0, again.output
+    assert "1 of 2 settings are done already" in again.stderr
+
+
 def test_rows_that_are_images_have_a_page_of_filters(run, table_file, tmp_path):
     flags = ("--rows", "--ignore", "label", "--image-shape", "2,3", "--n-components", 3, "--max-iter", 5)
     result = run("sweep", table_file, *flags, "--beta", "0.1,1", "--out", tmp_path / "study")
     assert result.exit_code == 0, result.output
     assert {"filters.png", "filters.pdf"} < {path.name for path in (tmp_path / "study").iterdir()}
+    color = ("--rows", "--ignore", "label", "--image-shape", "1,2,3", "--max-iter", 5, "--out", tmp_path / "color")
+    assert run("sweep", table_file, *color, "--beta", "0.1,1").exit_code == 0
 
 
 def test_json_is_the_table(run_json, tmp_path):
@@ -135,7 +157,10 @@ def test_json_is_the_table(run_json, tmp_path):
         (("--page-rows", "gamma"), "--page-rows gamma: choose from --n-components"),
         (("--rows", "--beta", "0,3"), "--rows needs one table or array, got 0"),
         (("--rows", "--n-patches", "9"), "--n-patches applies to images, not to --rows"),
+        (("--rows", "--random-state", "1"), "--random-state applies to images, not to --rows"),
+        (("--rows", "--page-rows", "beta"), "--page-rows applies to pages of filters: add --image-shape"),
         (("--held-out", "0.1"), "--held-out applies to rows: add --rows"),
+        (("--compare", "a", "b", "--ignore", "beta"), "--ignore cannot be combined with --compare; --may-differ names"),
         (("--compare", "nowhere", "nothing"), "no"),
     ],
 )

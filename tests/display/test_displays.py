@@ -196,6 +196,11 @@ def test_columns_of_a_table_are_no_pixels_unless_they_have_a_shape():
             draw(model)
         assert draw(model, image_shape=(2, 3)).image_ is not None
         plt.close("all")
+    pixels = pd.DataFrame(rng.normal(size=(60, 16))).add_prefix("pixel")
+    whitened = make_pipeline(Whitening("pca", n_components=10), model.set_params(output_activation="identity"))
+    assert FilterDisplay.from_estimator(whitened.fit(pixels)).filters.shape == (3, 16)
+    reduced = make_pipeline(PCA(10), model).fit(pixels)  # its weights are not of the columns that have names
+    assert FilterDisplay.from_estimator(reduced).filters.shape == (3, 10)
 
 
 @pytest.mark.parametrize("image_shape", [(4, 12), (12, 4), (4, 4, 3)])

@@ -366,6 +366,7 @@ def test_the_smallest_samples_can_be_fitted(n):
         ({"hidden_layer_sizes": ()}, r"alpha = 0\.1, the first value, is used\. Fit more rows"),
         ({"hidden_layer_sizes": (2,)}, r"alpha = 0\.1, the first value, is used, and the training does not stop early"),
         ({"hidden_layer_sizes": (2,), "alpha": 0.1}, r"too few labels for folds: the training does not stop early"),
+        ({"epsilon": "estimate"}, r"epsilon = 0 is used, .*, and alpha = 0\.1, .* early\. Set epsilon"),
     ],
 )
 def test_a_known_epsilon_without_enough_rows_for_folds_has_a_warning(parameters, message):

@@ -241,17 +241,35 @@ def test_data_in_large_units_are_named(factor):
     texts = [str(warning.message) for warning in caught]
     assert sum(f"The standard deviation of X is {factor:g}" in text for text in texts) == 1
     assert not any("raise alpha" in text for text in texts)
-    for options in ({"sparsity": "l1", "hidden_activation": "relu"}, {"alpha": 0.0, "beta": 0.0, "tol": 1e30}):
+    early = {"alpha": 0.0, "beta": 0.0, "early_stopping": True, "n_iter_no_change": 2, "hidden_activation": "relu"}
+    for options in (
+        {"sparsity": "l1", "hidden_activation": "relu"},
+        {"alpha": 0.0, "beta": 0.0, "tol": 1e30},
+        {**early, "max_iter": 500, "random_state": 0},
+        {"callback": lambda progress: True},
+    ):
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="The standard deviation of X")
             warnings.simplefilter("ignore", ConvergenceWarning)
-            SparseAutoencoder(5, output_activation="identity", max_iter=20, **options).fit(X)
+            model = SparseAutoencoder(5, output_activation="identity", **{"max_iter": 20} | options).fit(X)
+        assert model.stop_reason_ == "held_out" or "early_stopping" not in options
+
+
+def test_a_single_column_in_a_large_unit_is_named_and_not_the_mean_deviation():
+    X = np.random.default_rng(0).normal(size=(200, 12))
+    X[:, 3] *= 1000
+    with pytest.warns(UserWarning, match=r"1 of the 12 columns of X have .* 3 \(standard deviation 1e+") as caught:
+        SparseAutoencoder(6, output_activation="identity", max_iter=30, random_state=0).fit(X)
+    assert not any("meant for about 1" in str(warning.message) for warning in caught)
 
 
 def test_a_stack_whose_code_has_no_variance_is_mended_by_rho_as_the_warning_says():
     X = load_digits().data[:500] / 16
     with pytest.warns(ConvergenceWarning, match=r"autoencoder 2 of 2: .*set the rho of both to 0\.1 or more"):
         StackedAutoencoder([SparseAutoencoder(20), SparseAutoencoder(8)], random_state=0).fit(X)
+    without_beta = [SparseAutoencoder(8, beta=0.0, alpha=1e-5), SparseAutoencoder(4, beta=0.0, alpha=1.0)]
+    with pytest.warns(ConvergenceWarning, match=r"alpha outweighs the squared error.* minimum\. Lower alpha to"):
+        StackedAutoencoder(without_beta, random_state=0).fit(X)
     parts = [SparseAutoencoder(20, rho=0.1), SparseAutoencoder(8, rho=0.1)]
     stack, texts = fit(StackedAutoencoder(parts, random_state=0), X)
     assert not texts

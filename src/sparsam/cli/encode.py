@@ -83,7 +83,8 @@ def encode(
         say(f"Wrote {features.shape[1]} features of {len(features)} images to {out}")
         return
     if is_rows:
-        rows: Any = read_numbers(data, table_options.csv_format(sep, decimal, thousands, encoding))
+        csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
+        rows: Any = read_numbers(data, csv_format, _ignored_numbers(learned, data))
         places = None
     else:
         rows, places = _cut(learned, data)
@@ -102,6 +103,13 @@ def encode(
     say(f"Wrote {len(rows)} rows of {len(learned.autoencoder.get_feature_names_out())} activations to {out}")
     if learned.scaler is None and scale:
         say("The rows were not scaled: there is no scaler beside the model, so they should be scaled already")
+
+
+def _ignored_numbers(learned: LearnedModel, data: Path) -> list[str]:
+    """Return the columns that the training ignored, if the table has no names to choose the others by."""
+    if data.suffix.lower() == ".npy" or hasattr(learned.autoencoder, "feature_names_in_"):
+        return []
+    return list(learned.origin.get("ignored", []))
 
 
 def holds_rows(path: Path) -> bool:

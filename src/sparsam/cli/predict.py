@@ -51,7 +51,8 @@ def predict(
         raise ValueError(f"{out}: unknown format; use one of {', '.join(FORMATS)}")
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} exists: name another file, or replace it with --overwrite")
-    if (model / MODEL_FILE).is_file() or model.name == MODEL_FILE:
+    is_run = (model / MODEL_FILE).is_file() and not table_options.model_file(model).is_file()
+    if is_run or model.suffix == Path(MODEL_FILE).suffix:
         raise ValueError(
             f"{model} is an autoencoder of `sparsam learn`: use `sparsam encode {model} {data} -o codes.csv`"
         )

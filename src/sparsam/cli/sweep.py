@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 AXES = ("n_components", "alpha", "beta", "rho", "max_iter")  # the last varies fastest
 PAGES = ("filters.png", "filters.pdf")
 FRONTIER = "frontier.png"
-IMAGE_OPTIONS = ("n_patches", "n_held_out", "patch_size", "border", "whiten")
+LEAST_HELD_OUT = 2  # rows, for a variance
+IMAGE_OPTIONS = ("random_state", "n_patches", "n_held_out", "patch_size", "border", "whiten")
 ROW_OPTIONS = ("ignore", "image_shape", "held_out", "sep", "decimal", "thousands", "encoding")
 
 
@@ -128,6 +130,8 @@ def sweep(
     --image-shape.
     """
     if compare is not None:
+        why = "cannot be combined with --compare; --may-differ names options in which the studies differ"
+        refuse_given(context, ("rows", *IMAGE_OPTIONS, *ROW_OPTIONS), why)
         _compare(compare, [_name(flag) for flag in may_differ or []], as_json)
         return
     grid = {name: hyperparameters.pop(name) for name in AXES}
@@ -142,6 +146,8 @@ def sweep(
     if rows:
         refuse_given(context, IMAGE_OPTIONS, "applies to images, not to --rows")
         shape = None if image_shape is None else image_options.shape_of(image_shape)
+        if shape is None:
+            refuse_given(context, ("page_rows", "page_columns"), "applies to pages of filters: add --image-shape")
     else:
         refuse_given(context, ROW_OPTIONS, "applies to rows: add --rows")
         require_paths(*(images or []))
@@ -159,6 +165,7 @@ def sweep(
     if rows:
         csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
         data = read_rows(_only(images), csv_format, shape, ignore=ignore or [])
+        _check_held_out(held_out, len(data.X))
         unseen = None
     else:
         data, unseen = _patches(images, whiten, border, patch_size, n_patches, n_held_out, random_state)
@@ -176,7 +183,7 @@ def sweep(
     )
     if parquet:
         write_table(table, out / "study.parquet")
-    pages = _draw(out, axes, data.image_shape, has_held_out=unseen is not None or (rows and held_out > 0))
+    pages = _draw(out, table, axes, data.image_shape)
     for kind, words in WEAKNESSES.items():
         count = int((table["weakness"] == kind).sum()) if "weakness" in table else 0
         if count:
@@ -214,8 +221,17 @@ def _patches(
     return data, cut_patches(loaded, origin, n_held_out, patch_size, other, data.scaler).X
 
 
+def _check_held_out(share: float, n_rows: int) -> None:
+    """Raise ValueError unless this share of the rows can be held out."""
+    if not 0 <= share < 1:
+        raise ValueError(f"--held-out must be in [0, 1), got {share:g}")
+    n_held_out = math.ceil(share * n_rows)
+    if share and not LEAST_HELD_OUT <= n_held_out < n_rows:
+        raise ValueError(f"--held-out {share:g} of {n_rows} rows: at least {LEAST_HELD_OUT}, and not all, are needed")
+
+
 def _draw(
-    out: Path, axes: dict[str, str | None], image_shape: tuple[int, ...] | None, *, has_held_out: bool
+    out: Path, table: pd.DataFrame, axes: dict[str, str | None], image_shape: tuple[int, ...] | None
 ) -> list[str]:
     """Draw the filters of images, or the frontier of other rows; return the names of the files."""
     import matplotlib as mpl
@@ -230,7 +246,7 @@ def _draw(
         for page in PAGES:
             plt.close(draw_study(out, image_shape=image_shape, **axes, save=out / page))  # type: ignore[arg-type]
         return list(PAGES)
-    if not has_held_out:
+    if "held_out_active" not in table or table["held_out_active"].isna().all():
         return []
     plt.close(draw_frontier(out, save=out / FRONTIER).figure.figure)
     return [FRONTIER]

@@ -92,8 +92,8 @@ class FilterDisplay:
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         ValueError
-            If image_shape does not fit; or, without it, if the features have names, and their number is that of no
-            square image: then `plot_weights` draws them as a table.
+            If image_shape does not fit; or, without it, if the features have names and are not a square image: then
+            `plot_weights` draws them as a table.
         """
         needs, drawn = ("components_", "coefs_"), "the filters of an autoencoder or a network"
         network = drawable_network(estimator, cls.__name__, needs, drawn)
@@ -104,8 +104,9 @@ class FilterDisplay:
                 f"{cls.__name__} draws weights of the inputs, but {name} has weights of other features: pass {part}"
             )
         weights = network.components_ if hasattr(network, "components_") else np.asarray(network.coefs_[0]).T
-        _refuse_columns(estimator, image_shape, np.shape(weights)[1])
-        return cls.from_filters(as_images(filters_of_inputs(estimator, weights), image_shape), ax=ax, **options)
+        filters = filters_of_inputs(estimator, weights)
+        _refuse_columns(estimator, image_shape, filters.shape[1])
+        return cls.from_filters(as_images(filters, image_shape), ax=ax, **options)
 
     @classmethod
     def from_filters(cls, filters: ArrayLike, *, ax: Axes | None = None, **options: Any) -> Self:
@@ -199,8 +200,8 @@ class ReconstructionDisplay:
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         ValueError
-            If X or image_shape does not fit; or, without it, if the features have names, and their number is that of
-            no square image.
+            If X or image_shape does not fit; or, without it, if the features have names and are not a
+            square image.
         """
         check_drawable(estimator, cls.__name__, ("inverse_transform",), "reconstructions of an autoencoder")
         _refuse_columns(estimator, image_shape, np.shape(X)[1])
@@ -226,8 +227,9 @@ class ReconstructionDisplay:
 
 def _refuse_columns(estimator: Any, image_shape: tuple[int, ...] | None, n_features: int) -> None:
     """Raise ValueError if the features are columns of a table, and not pixels."""
+    are_named = len(getattr(estimator, "feature_names_in_", ())) == n_features  # otherwise they are of other inputs
     is_square = round(np.sqrt(n_features)) ** 2 == n_features
-    if image_shape is None and hasattr(estimator, "feature_names_in_") and not is_square:
+    if image_shape is None and are_named and not is_square:
         raise ValueError(
             f"the features have names, and {n_features} are not a square image. Draw a table with "
             "sparsam.display.plot_weights(model.components_, names=model.feature_names_in_), or give image_shape"

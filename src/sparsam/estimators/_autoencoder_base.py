@@ -181,12 +181,13 @@ class AutoencoderBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network
         self, columns: ColumnMoments, training: Training, attributes: Mapping[str, Any], weak: Warning | None
     ) -> Warning | None:
         """Make the warning that X should be standardized, for linear outputs, if it should; ``weak`` may say so."""
+        few = few_columns_warning(columns, self._feature_names)
         deviation = float(np.sqrt(np.mean(np.square(columns.deviation))))
         in_units_of_x = attributes.get("_unit", 1.0) == 1  # with L1 sparsity J has a unit of its own
-        has_ended = training.stop_reason == "converged" or weak is not None
-        if in_units_of_x and not has_ended and is_too_large(self._output, deviation):
+        is_stuck = weak is None and training.stop_reason in ("max_iter", "time_budget", "precision")
+        if few is None and in_units_of_x and is_stuck and is_too_large(self._output, deviation):
             return UserWarning(standardize(deviation))
-        return few_columns_warning(columns, self._feature_names)
+        return few
 
     def _fit_part(self, outer: NetworkEstimator, dataset: Dataset, fit: PartOfFit) -> Self:
         """Fit a clone on a dataset, as a part of the fit of another estimator, whose settings of the computation apply.

@@ -458,17 +458,13 @@ class NoisyLabelClassifier(ClassifierMixin, NetworkEstimator):
         """Make the warning that there are too few labels for the folds that the fit needs, if that is the case."""
         if splits or not self._trains_folds():
             return None
-        if self._estimates_noise():
-            return UserWarning(
-                "There are too few labels to estimate how many are wrong: epsilon = 0 is used. Set epsilon to a "
-                "number, or fit more rows."
-            )
-        effects = []
+        effects = ["epsilon = 0 is used, since the share of wrong labels is unknown"] * self._estimates_noise()
         if len(self._alphas()) > 1:
             effects.append(f"alpha = {self._alphas()[0]:g}, the first value, is used")
         if self.early_stopping == "auto" and self._stops_early():
             effects.append("the training does not stop early")
-        return UserWarning(f"There are too few labels for folds: {', and '.join(effects)}. Fit more rows.")
+        cure = "Set epsilon to a number, or fit more rows." if self._estimates_noise() else "Fit more rows."
+        return UserWarning(f"There are too few labels for folds: {', and '.join(effects)}. {cure}")
 
     def _unclear_noise(self, noise: NoiseEstimate) -> Warning | None:
         """Make the warning that the estimate of epsilon is uncertain, if it is."""

@@ -131,7 +131,8 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         -----
         UserWarning
             If the threshold is based on fewer than 20 rows. If half of the rows have nearly the same error, most often
-            because they are the same, so that "auto" calls all others outliers.
+            because they are the same, so that "auto" calls nearly all others outliers, if these are more than one in a
+            hundred.
         """
         self.check_hyperparameters()
         rows: Any = self._validated(X, reset=True)
@@ -216,8 +217,8 @@ class AutoencoderOutlierDetector(OutlierMixin, BaseEstimator):
         """Name the features that contribute most to the error of each row.
 
         A feature contributes the share of the row's error that goes away if it has the value expected from the other
-        features, the fixed point of the reconstruction. So a value that spoils the reconstruction of other features
-        is named before these.
+        features: the fixed point of the reconstruction, or the feature's mean where a tenth less of the error is left
+        with it. So a value that spoils the reconstruction of other features is named before these.
 
         Parameters
         ----------

@@ -5,6 +5,9 @@ instead how much of a row's error E would go away if a feature had the value exp
 fixed point: the network reconstructs it, given itself and the other features as they are. ::
 
     x_d <- y_d(x),  again and again;        contribution of d = (E(x) - E(x with x_d replaced)) / E(x)
+
+A usual value takes its place where a tenth less of E is left with it: a rare indicator can have a fixed point between 0
+and 1.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ LEAST_SHARE = 0.01
 N_CYCLES = 5  # of two steps towards the fixed point and an extrapolation
 MOST_AHEAD = 20.0  # of the extrapolation, in units of the last step
 N_CANDIDATES = 10  # features with the largest errors, among which the contributions are compared
+CLEARLY = 0.1  # share of the error that a usual value must remove more than the fixed point
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,8 @@ def contributions(
         place. Default: each is one.
     start : array of shape (n_features,), optional
         Usual values: where to begin the way to the fixed point, since an absurd value may lead to another one. They
-        are expected themselves where less of the error is left with them: a rare indicator can have a fixed point
-        between 0 and 1. Default: begin at the values themselves.
+        are expected themselves where a tenth less of the error is left with them. Default: begin at the values
+        themselves.
 
     Examples
     --------
@@ -85,12 +89,13 @@ def contributions(
     candidates = np.argsort(-errors @ member.T, axis=1)[:, : max(N_CANDIDATES, n_named)]
     expected = [_replace(rows, reconstruct, member[chosen], start) for chosen in candidates.T]
     replaced, left = _with_errors(expected, candidates, groups, reconstruct)
+    total = errors.sum(axis=1, keepdims=True)
     if start is not None:
         usual = [np.where(member[chosen], start, rows) for chosen in candidates.T]
         replaced_by_usual, left_by_usual = _with_errors(usual, candidates, groups, reconstruct)
-        is_better = left_by_usual < left
-        replaced, left = np.where(is_better[:, :, None], replaced_by_usual, replaced), np.minimum(left, left_by_usual)
-    total = errors.sum(axis=1, keepdims=True)
+        is_better = left_by_usual < left - CLEARLY * total
+        replaced = np.where(is_better[:, :, None], replaced_by_usual, replaced)
+        left = np.where(is_better, left_by_usual, left)
     shares = np.where(total > 0, 1 - left / np.where(total > 0, total, 1), 0.0)
     best = np.argsort(-shares, axis=1)[:, :n_named]
     return Contributions(

@@ -1,4 +1,4 @@
-"""Find values so far from all others that a training would only learn them by heart: slipped decimal points."""
+"""Find values so far from all others that a training would only memorize them: slipped decimal points."""
 
 from __future__ import annotations
 

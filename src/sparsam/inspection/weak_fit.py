@@ -228,7 +228,7 @@ def _advice_on_penalties(network: Any, statistics: FitStatistics, beta: float) -
         "that do nothing are a minimum."
     )
     low = _low_contrast(network, statistics.deviation)
-    if statistics.of_code and float(network.rho) < SUITABLE_RHO:
+    if statistics.of_code and beta > 0 and float(network.rho) < SUITABLE_RHO:
         remedy = f"The inputs are the code of another autoencoder: set the rho of both to {SUITABLE_RHO:g} or more."
     elif statistics.of_code:
         remedy = f"L{lower}."
