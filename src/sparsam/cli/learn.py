@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsam.cli import image_options, table_options
-from sparsam.cli.console import print_json, progress_shown, require_files, require_paths, say
+from sparsam.cli.console import print_json, progress_shown, require_paths, say
 from sparsam.cli.convergence import convergence_advice, library_advice_ignored
 from sparsam.cli.distributed import Processes
 from sparsam.cli.hyperparameters import comma_separated, hyperparameter_options, refuse_given
@@ -30,6 +30,7 @@ from sparsam.cli.models import MODEL_FILE, SCALER_FILE, load_autoencoder, model_
 from sparsam.cli.output import AsJson, Out, Overwrite, Verbose, check_output_folder
 from sparsam.cli.panels import DATA, MODEL, SEVERAL, TRAINING
 from sparsam.cli.row_names import NAMES_FILE, format_names, read_names
+from sparsam.cli.row_options import ImageShape, Rows, only_file
 from sparsam.cli.table_options import METRICS_FILE
 from sparsam.cli.training_rows import TrainingRows, cut_patches, read_rows, unfitted_scaler
 
@@ -59,23 +60,9 @@ def learn(
     color: Color = False,
     whitening: WhiteningKind = "none",
     whitening_epsilon: WhiteningEpsilon = 0.1,
-    rows: Annotated[
-        bool,
-        typer.Option(
-            "--rows",
-            help="Learn from the rows of a table (.csv, .tsv, .parquet, .npz) or an array (.npy), not from images.",
-            rich_help_panel=DATA,
-        ),
-    ] = False,
+    rows: Rows = False,
     ignore: table_options.Ignore = None,
-    image_shape: Annotated[
-        str | None,
-        typer.Option(
-            help="Shape of rows that are images: HEIGHT,WIDTH, or HEIGHT,WIDTH,3 in color.",
-            show_default="rows are not images",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
+    image_shape: ImageShape = None,
     names: Annotated[
         Path | None,
         typer.Option(
@@ -159,7 +146,7 @@ def learn(
     row_names = None
     if rows:
         refuse_given(context, IMAGE_OPTIONS, "applies to images, not to --rows")
-        path = _only(images, processes)
+        path = only_file(images, missing_is_error=not processes.are_several)
         if names is not None:
             row_names = read_names(names)
         csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
@@ -240,15 +227,6 @@ def _stacked(first: SparseAutoencoder, sizes: list[int]) -> StackedAutoencoder:
     shared = {name: value for name, value in first.get_params(deep=False).items() if name in own}
     parts = [clone(part).set_params(random_state=None) for part in (first, *further)]
     return StackedAutoencoder(parts, **shared)
-
-
-def _only(paths: list[Path] | None, processes: Processes) -> Path:
-    """Return the one file of --rows."""
-    if paths is None or len(paths) != 1:
-        raise ValueError(f"--rows needs one table or array, got {len(paths or [])}")
-    if not processes.are_several:
-        require_files(paths[0])
-    return paths[0]
 
 
 def _start_from(model: SparseAutoencoder, path: Path, n_features: int) -> None:

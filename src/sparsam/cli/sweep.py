@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsam.cli import image_options, table_options
-from sparsam.cli.console import print_json, require_files, require_paths, say
+from sparsam.cli.console import print_json, require_paths, say
 from sparsam.cli.hyperparameters import flag_of, hyperparameter_options, refuse_given
 from sparsam.cli.image_options import Border, Images, NPatches, PatchSize, Whiten
 from sparsam.cli.output import AsJson, Out, Verbose, check_output_folder
 from sparsam.cli.panels import COMPARISON, DATA, GRID, OUTPUT
+from sparsam.cli.row_options import ImageShape, Rows, only_file
 from sparsam.cli.training_rows import TrainingRows, cut_patches, read_rows
 
 if TYPE_CHECKING:
@@ -50,23 +51,9 @@ def sweep(
     random_state: Annotated[
         int, typer.Option(help="Seed of the patches.", min=0, max=2**32 - 1, rich_help_panel=DATA)
     ] = 0,
-    rows: Annotated[
-        bool,
-        typer.Option(
-            "--rows",
-            help="Learn from the rows of a table (.csv, .tsv, .parquet, .npz) or an array (.npy), not from images.",
-            rich_help_panel=DATA,
-        ),
-    ] = False,
+    rows: Rows = False,
     ignore: table_options.Ignore = None,
-    image_shape: Annotated[
-        str | None,
-        typer.Option(
-            help="Shape of rows that are images: HEIGHT,WIDTH, or HEIGHT,WIDTH,3 in color.",
-            show_default="rows are not images",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
+    image_shape: ImageShape = None,
     held_out: Annotated[
         float, typer.Option(help="Share of --rows for scoring the models, in [0, 1).", rich_help_panel=DATA)
     ] = 0.2,
@@ -164,7 +151,7 @@ def sweep(
     n_settings = len(settings_of(model, grid, range(seeds)))  # raises an error for settings that cannot be fitted
     if rows:
         csv_format = table_options.csv_format(sep, decimal, thousands, encoding)
-        data = read_rows(_only(images), csv_format, shape, ignore=ignore or [])
+        data = read_rows(only_file(images), csv_format, shape, ignore=ignore or [])
         _check_held_out(held_out, len(data.X))
         unseen = None
     else:
@@ -191,14 +178,6 @@ def sweep(
     say(f"Wrote study.csv{', study.parquet' if parquet else ''}, {', '.join([*pages, 'models'])} to {out}")
     if as_json:
         print_json(_records(table))
-
-
-def _only(paths: list[Path] | None) -> Path:
-    """Return the one file of --rows."""
-    if paths is None or len(paths) != 1:
-        raise ValueError(f"--rows needs one table or array, got {len(paths or [])}")
-    require_files(paths[0])
-    return paths[0]
 
 
 def _patches(

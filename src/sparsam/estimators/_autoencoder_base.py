@@ -60,7 +60,9 @@ from sparsam.estimators._training.reconstruction import (
 from sparsam.estimators._training.time_budget import TimeBudget
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators._warnings import warn_user
-from sparsam.inspection.weak_fit import FitStatistics, WeakFit, explained_variance, is_too_large, standardize
+from sparsam.inspection.fit_advice import is_too_large, standardize
+from sparsam.inspection.fit_statistics import FitStatistics, explained_variance
+from sparsam.inspection.weak_fit import WeakFit
 
 __all__ = ["IN_UNIT_RANGE", "AutoencoderBase"]
 

@@ -37,7 +37,8 @@ from sparsam.estimators._training.supervised import seed_to_hold_out
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators._validation import LARGEST_WEIGHT
 from sparsam.estimators.checkpoint import Checkpoint
-from sparsam.inspection.weak_fit import FitStatistics, WeakFit, diagnose_fit
+from sparsam.inspection.fit_statistics import FitStatistics
+from sparsam.inspection.weak_fit import WeakFit, diagnose_fit
 
 __all__ = ["SparseAutoencoder"]
 

@@ -31,7 +31,8 @@ from sparsam.estimators._training.part_of_fit import PartOfFit, digest_of
 from sparsam.estimators._training.train_estimator import TrainingProblem
 from sparsam.estimators.autoencoder import SparseAutoencoder
 from sparsam.estimators.checkpoint import Checkpoint
-from sparsam.inspection.weak_fit import FitStatistics, WeakFit, diagnose_stack
+from sparsam.inspection.fit_statistics import FitStatistics
+from sparsam.inspection.weak_fit import WeakFit, diagnose_stack
 
 __all__ = ["StackedAutoencoder"]
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsam.inspection.fit_statistics import explained_variance, total_variance
 from sparsam.inspection.units import RANGES, unit_statistics
-from sparsam.inspection.weak_fit import examine_fit, explained_variance, total_variance
+from sparsam.inspection.weak_fit import examine_fit
 from sparsam.reports import charts
 from sparsam.reports import diagnostics as findings
 from sparsam.reports.code import Code
