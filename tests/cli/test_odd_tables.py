@@ -100,6 +100,18 @@ def test_an_input_that_determines_the_target_is_a_warning(frame, regress):
     assert "Warning: the input" not in regress(frame).stderr
 
 
+def test_a_number_that_looks_like_a_slip_is_a_warning_also_among_targets_and_held_out_rows(frame, regress):
+    numbers = [name for name in frame.columns if pd.api.types.is_float_dtype(frame[name])]
+    for name in ("y", numbers[0]):
+        for row in (3, 7):
+            slipped = frame.copy()
+            slipped.loc[row, name] = 1e6
+            said = f"Warning: '{name}' has 1 value more than 20 robust deviations from its median, such as 1e+06 in"
+            assert f"{said} row {row}: check it" in regress(slipped).stderr.replace("\n", " ")
+    assert "robust deviations" not in regress(frame).stderr
+    assert "robust deviations" not in regress(frame.assign(price=np.exp(frame.y * 2 / frame.y.std()))).stderr
+
+
 def test_columns_are_in_the_metrics(frame, regress, tmp_path):
     assert regress(frame.assign(id=np.arange(7, 7 + len(frame)))).exit_code == 0
     columns = json.loads((tmp_path / "out" / "metrics.json").read_text())["data"]["columns"]

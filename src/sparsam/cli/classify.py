@@ -87,6 +87,7 @@ def classify(
     autoencoder = None if pretraining is None else unfitted_autoencoder(pretraining, hyperparameters)
     inputs, unlabeled, columns = table_options.usable_columns(inputs, unlabeled, training, csv_format)
     pipeline = table_pipeline(columns, model)
+    table_options.warn_of_gross_values(inputs)
     table_options.warn_of_determining_inputs(inputs, table[[label]])
     say(f"{len(training)} training rows, {len(test)} held-out rows, {n_classes} classes; compiling")
     seconds = table_options.train(pipeline, inputs.iloc[training], labels[training], unlabeled, autoencoder, verbose)

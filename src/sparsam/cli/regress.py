@@ -83,6 +83,7 @@ def regress(
     autoencoder = None if pretraining is None else unfitted_autoencoder(pretraining, hyperparameters)
     inputs, unlabeled, columns = table_options.usable_columns(inputs, unlabeled, training, csv_format)
     pipeline = table_pipeline(columns, model)
+    table_options.warn_of_gross_values(inputs.join(targets))
     table_options.warn_of_determining_inputs(inputs, targets)
     n_targets = "1 target" if targets.shape[1] == 1 else f"{targets.shape[1]} targets"
     say(f"{len(training)} training rows, {len(test)} held-out rows, {n_targets}; compiling")

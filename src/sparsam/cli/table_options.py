@@ -86,6 +86,14 @@ def usable_columns(
     return usable.iloc[:n_labeled], usable.iloc[n_labeled:], columns
 
 
+def warn_of_gross_values(table: pd.DataFrame) -> None:
+    """Warn of numbers that look like slips: an input with one suppresses the other values, and spoils scores."""
+    from sparsam.io.gross_columns import gross_columns
+
+    for description in gross_columns(table):
+        say(f"Warning: {description}")
+
+
 def warn_of_determining_inputs(inputs: pd.DataFrame, targets: pd.DataFrame) -> None:
     """Warn of inputs that alone determine a target."""
     from sparsam.io.determined_targets import determining_inputs
