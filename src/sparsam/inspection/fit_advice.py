@@ -42,9 +42,9 @@ def advice_on_penalties(network: Any, statistics: FitStatistics, beta: float) ->
         return standardize(statistics.deviation)
     outweigh = f"{' and '.join(weights)} outweigh{'' if len(weights) > 1 else 's'} the squared error"
     factor = _factor(network, statistics)
-    lower = f"ower {' and '.join(f'{name} to {_short(value / factor)}' for name, value in weights.items())}"
+    lower = f"lower {' and '.join(f'{name} to {_short(value / factor)}' for name, value in weights.items())}"
     if network.sparsity == "l1":
-        return f"{outweigh[0].upper()}{outweigh[1:]}, so that weights that do nothing are a minimum. L{lower}."
+        return f"{_sentence(outweigh)}, so that weights that do nothing are a minimum. {_sentence(lower)}."
     cause = (
         f"At this scale of the data (standard deviation {_short(statistics.deviation)}) {outweigh}, so that weights "
         "that do nothing are a minimum."
@@ -53,12 +53,12 @@ def advice_on_penalties(network: Any, statistics: FitStatistics, beta: float) ->
     if statistics.of_code and beta > 0 and float(network.rho) < SUITABLE_RHO:
         remedy = f"The inputs are the code of another autoencoder: set the rho of both to {SUITABLE_RHO:g} or more."
     elif statistics.of_code:
-        remedy = f"L{lower}."
+        remedy = f"{_sentence(lower)}."
     elif low:
-        remedy = f"{_stretch(network, low)}; or l{lower}."
+        remedy = f"{_stretch(network, low)}; or {lower}."
     else:
         by = "as far as [0, 1] allows" if network.output_activation != "identity" else f"by {_short(np.sqrt(factor))}"
-        remedy = f"L{lower}; or stretch the contrast of the data, {by}."
+        remedy = f"{_sentence(lower)}; or stretch the contrast of the data, {by}."
     return f"{cause} {remedy}"
 
 
@@ -85,7 +85,7 @@ def advice_on_units(network: Any, statistics: FitStatistics, beta: float) -> str
         share = f"{100 * statistics.explained:.0f} %"
         return (
             f"They add nothing to the reconstructions, which explain {share} of the variance: weight decay outweighs "
-            f"what they could add. {lower[0].upper()}{lower[1:]}; or lower n_components."
+            f"what they could add. {_sentence(lower)}; or lower n_components."
         )
     return f"They add nothing to the reconstructions: lower n_components; or, to use them, {lower}."
 
@@ -125,6 +125,11 @@ def _low_contrast(network: Any, deviation: float) -> float | None:
 def _stretch(network: Any, ratio: float) -> str:
     suitable = _short(SCALE[network.output_activation])
     return f"Stretch the contrast of the data by {_short(ratio)}, to a standard deviation of {suitable}"
+
+
+def _sentence(text: str) -> str:
+    """Begin a text with a capital letter."""
+    return text[0].upper() + text[1:]
 
 
 def _short(number: float) -> str:

@@ -15,7 +15,7 @@ of 10 makes a typical value of a column with a coefficient of variation of 0.4 t
 
 FAR_LOG = 5.0  # robust deviations of the logarithms of positive values: skewed columns have no gross ones
 
-MOST = 0.01  # of a column's values, but at least one: with more, it is no slip
+MOST = 0.01  # of a column's values, but at least one: more than that are not slips
 
 
 def gross_columns(table: pd.DataFrame) -> list[str]:
@@ -41,7 +41,7 @@ def gross_columns(table: pd.DataFrame) -> list[str]:
             continue
         n, farthest = int(is_gross.sum()), distances[is_gross].idxmax()
         found.append(
-            f"{name!r} has {n} value{'s' if n > 1 else ''} more than 20 robust deviations from its median, such as "
-            f"{values[farthest]:g} in row {farthest}: check {'them' if n > 1 else 'it'}"
+            f"{name!r} has {n} value{'s' if n > 1 else ''} more than {FAR:g} robust deviations from its median, such "
+            f"as {values[farthest]:g} in row {farthest}: check {'them' if n > 1 else 'it'}"
         )
     return found
